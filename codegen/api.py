@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -84,7 +84,7 @@ Type: TypeAlias = Named | Pointer | Array | FunctionType
 VOID = Named("void")
 
 
-@lru_cache(maxsize=None)
+@cache
 def parse_type(text: str) -> Type:
     """Read a type from its prefix notation."""
     ctype, rest = _read_type(text)

@@ -99,6 +99,31 @@ def parse(unit: Unit, tag: str, targets: tuple[str, ...] = TARGETS) -> Api:
     return first
 
 
+def compile_probes(unit: Unit, text: str, prefix: str) -> dict[str, Value]:
+    """The values of the constant variables called ``prefix...`` in C++ ``text``, where it follows
+    the unit's header. What does not compile, or is no constant, is left out.
+    """
+    name = Path(unit.header).name
+    tu = _index().parse(
+        "llama_py_probe.cpp",
+        [
+            "-x", "c++", "-std=c++17", f"--target={TARGETS[0]}",
+            "-nostdinc", "-isystem", str(SYSROOT),
+            *(f"-I{folder}" for folder in unit.folders),
+        ],
+        unsaved_files=[("llama_py_probe.cpp", f'#include "{name}"\n{text}')],
+    )  # fmt: skip
+    return dict(_probed(tu, prefix))
+
+
+def _probed(tu: TranslationUnit, prefix: str) -> Iterator[tuple[str, Value]]:
+    for cursor in tu.cursor.get_children():
+        if cursor.kind == CursorKind.VAR_DECL and cursor.spelling.startswith(prefix):
+            value = _value(cursor)
+            if value is not None:
+                yield cursor.spelling[len(prefix) :], value
+
+
 def _require_equal(a: Api, b: Api, a_target: str, b_target: str) -> None:
     # What is left out may differ: export attributes have other values, and lines, on Windows.
     for kind in ("macros", "enums", "structs", "typedefs", "functions"):
@@ -341,6 +366,13 @@ class _Reader:
             canonical = ctype.get_canonical().spelling.removeprefix("const ")
             if "(" in canonical:
                 self._refuse(ctype, cursor, "an unnamed struct in a place where it needs a name")
+            name = declaration.spelling
+            place = self._place(declaration)
+            if name not in self.structs and place is not None:
+                # First seen where it is used, as in `struct a { struct b * next; }`.
+                self.structs[name] = Struct(
+                    name, declared == CursorKind.UNION_DECL, True, None, None, (), place
+                )
             return Named(canonical)
         lib = _lib()
         if lib.clang_getNumArgTypes(ctype) >= 0:  # also behind parentheses, which have no kind
@@ -374,12 +406,7 @@ class _Reader:
             for name in seen
         )
         tu = self._translate("macros", text)
-        values = {}
-        for cursor in tu.cursor.get_children():
-            if cursor.kind == CursorKind.VAR_DECL and cursor.spelling.startswith(_PROBE):
-                value = _value(cursor)
-                if value is not None:
-                    values[cursor.spelling[len(_PROBE) :]] = value
+        values = dict(_probed(tu, _PROBE))
         for name, place in seen.items():
             if name.startswith("_"):
                 continue  # reserved: set for the compiler or the platform, not for us

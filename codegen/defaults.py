@@ -1,0 +1,87 @@
+"""The values that ``*_default_params()`` return, read from their C++ definitions.
+
+The header declares these functions, and only the source says what they return. The bindings carry
+the values for two reasons: a library whose own defaults read differently through our structs has
+other structs, and a default is what a user wants to see beside a parameter.
+
+The definition's text is compiled as ``constexpr``, so the compiler computes each field whatever
+way the function goes about it. A tree without sources, or a definition that is no constant
+expression, leaves the function out: less is checked then, and nothing else changes.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from .api import Api, Array, Function, Named, Pointer, Struct, Type, Value
+from .parse import Unit, compile_probes
+
+_PROBE = "llama_py_default_"
+
+
+def with_defaults(api: Api, unit: Unit) -> Api:
+    """``api`` with the defaults that the sources in ``unit`` give."""
+    structs = {s.name: s for s in api.structs}
+    aliases = {t.name: t.type for t in api.typedefs}
+    wanted: dict[str, tuple[Function, Struct]] = {}
+    for function in api.functions:
+        result = function.result
+        struct = structs.get(result.bare) if isinstance(result, Named) else None
+        if struct and not struct.opaque and not function.params and not function.deprecated:
+            wanted[function.name] = (function, struct)
+    bodies = _definitions(unit.root / "src", list(wanted))
+    defaults: dict[str, dict[str, Value]] = {}
+    for name, (_, struct) in wanted.items():
+        if name not in bodies:
+            continue
+        fields = [f for f in struct.fields if not isinstance(f.type, Array) and not f.anonymous]
+        constants, body = bodies[name]
+        text = f"{constants}static constexpr {struct.name} {_PROBE}make() {body}\n"
+        text += f"static constexpr {struct.name} {_PROBE}all = {_PROBE}make();\n"
+        for field in fields:
+            value = f"{_PROBE}all.{field.name}"
+            if _is_pointer(field.type, aliases):
+                value = f"({value} == nullptr ? 0 : 1)"
+            text += f"static constexpr auto {_PROBE}{field.name} = {value};\n"
+        values = compile_probes(unit, text, _PROBE)
+        found = {f.name: values[f.name] for f in fields if f.name in values}
+        if found:
+            defaults[name] = found
+    return replace(api, defaults=defaults)
+
+
+def _is_pointer(ctype: Type, aliases: dict[str, Type]) -> bool:
+    while isinstance(ctype, Named) and ctype.name in aliases:
+        ctype = aliases[ctype.name]
+    return isinstance(ctype, Pointer)
+
+
+def _definitions(folder: Path, names: list[str]) -> dict[str, tuple[str, str]]:
+    """Name -> (constants that its file defines for it, body with its braces), for each of the
+    functions ``names`` that is defined in ``folder``."""
+    if not names:
+        return {}
+    pattern = re.compile(
+        rf"^(?:struct +)?\w+ +({'|'.join(map(re.escape, names))}) *\((?:void)?\) *(\{{.*?^\}})",
+        re.MULTILINE | re.DOTALL,
+    )
+    bodies: dict[str, tuple[str, str]] = {}
+    for path in sorted(folder.glob("*.cpp")):
+        source = path.read_text("utf-8", "replace")
+        for match in pattern.finditer(source):
+            bodies[match[1]] = _local_constants(source, match[2]), match[2]
+    return bodies
+
+
+def _local_constants(source: str, body: str) -> str:
+    """The lines of ``source`` that define the constants which ``body`` uses."""
+    lines = []
+    for name in dict.fromkeys(re.findall(r"\b[A-Z][A-Z0-9_]+\b", body)):
+        definition = re.search(
+            rf"^(?:#define +{name} .*|(?:static )?const(?:expr)? .*\b{name} *=.*;)", source, re.M
+        )
+        if definition:
+            lines.append(definition[0])
+    return "".join(f"{line}\n" for line in lines)

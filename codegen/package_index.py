@@ -1,0 +1,67 @@
+"""Where a file lies on the Python package index: its address and hash, with nothing executed.
+
+`pip download` would run the build backend of a source archive only to read its name.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from pypi_simple import (
+    PYPI_SIMPLE_ENDPOINT,
+    NoSuchProjectError,
+    PyPISimple,
+    UnsupportedContentTypeError,
+    UnsupportedRepoVersionError,
+)
+
+from .errors import CodegenError
+
+# Seconds to connect, and to wait between bytes.
+_TIMEOUT = (10.0, 30.0)
+
+
+@dataclass(frozen=True)
+class IndexFile:
+    """A file on the package index."""
+
+    url: str
+    sha256: str
+    """In hexadecimal, as the index states it."""
+
+
+def find_file(project: str, filename: str) -> IndexFile:
+    """Look up one file of a project on the index that pip uses: `$PIP_INDEX_URL`, else PyPI.
+
+    Raises `CodegenError` when the index cannot be reached, or has no such project or file, or
+    states no SHA-256 for it.
+    """
+    endpoint = os.environ.get("PIP_INDEX_URL") or PYPI_SIMPLE_ENDPOINT
+    index = urlsplit(endpoint).hostname or "an address without a host"
+    try:
+        with PyPISimple(endpoint) as client:
+            page = client.get_project_page(project, timeout=_TIMEOUT)
+    except NoSuchProjectError as error:
+        raise CodegenError(f"the package index at {index} has no project {project!r}") from error
+    except (
+        OSError,  # every error of requests is one
+        UnsupportedContentTypeError,
+        UnsupportedRepoVersionError,
+    ) as error:
+        # The error's own text may hold the index's address with a password in it.
+        raise CodegenError(
+            f"cannot ask the package index at {index} for {project!r}: {type(error).__name__}; "
+            "check the network, or PIP_INDEX_URL"
+        ) from error
+    for package in page.packages:
+        if package.filename == filename:
+            digest = package.digests.get("sha256")
+            if digest is None:
+                raise CodegenError(f"the package index at {index} states no SHA-256 for {filename}")
+            return IndexFile(package.url, digest)
+    raise CodegenError(
+        f"the package index at {index} has no file {filename!r} of {project!r} "
+        f"(it has {len(page.packages)} others)"
+    )

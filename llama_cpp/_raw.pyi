@@ -32,7 +32,6 @@ from enum import IntEnum, IntFlag
 from typing import Any, ClassVar, Final, Generic, TypeAlias, TypeVar
 from _ctypes import CFuncPtr as _FunctionPointer
 from typing_extensions import deprecated
-from .library import LlamaLibrary
 
 _T = TypeVar("_T", bound=Any)
 _Get = TypeVar("_Get")
@@ -54,7 +53,7 @@ class Function:
     def warn(self, stacklevel: int) -> None: ...
     def __call__(self, *arguments: Any) -> Any: ...
 
-def default_library() -> LlamaLibrary: ...
+def default_library() -> Any: ...
 
 TAG: Final[str]
 DEPRECATED: Final[dict[str, str | None]]

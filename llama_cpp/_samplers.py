@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from .model import LlamaModel
 
+# The samplers that choose a token: a chain has one of them, at its end
+SELECTORS = frozenset(["greedy", "dist", "mirostat", "mirostat_v2", "adaptive_p"])
+
 
 class SamplerMethods:
     """Each method appends the sampler of its name and returns the chain."""

@@ -1,0 +1,68 @@
+# Everything runs in .venv, which the first target that needs it makes. Nothing has to be activated
+# or exported: `make demo` and `make test` work on a fresh clone.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+TAG ?=
+LLAMA_CPP ?=
+# The tree that regen and check read: a tag, a folder, or by default the pin.
+TREE := $(if $(TAG),--tag $(TAG))$(if $(LLAMA_CPP),--llama-cpp $(LLAMA_CPP))
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test regen check diff engine model lint format clean
+
+help: ## show the targets
+	@echo "Targets (settings in capitals: TAG=b11434, LLAMA_CPP=folder, FROM=old, TO=new, PYTHON=python3.12):"
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# The stamp is newer than pyproject.toml exactly when the environment has what it asks for.
+$(VENV)/.ready: pyproject.toml
+	@echo "== environment: $(VENV) with everything that the project needs"
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[agent,codegen,engine,test]'
+	@touch $@
+
+demo: engine model ## set everything up and generate text with a real model
+	@echo "== bindings: generated from llama.h, up to date?"
+	$(PY) -m codegen check
+	@echo "== text: SmolLM2 through the bindings"
+	$(PY) examples/simple_generation.py -m "$$($(PY) examples/fetch_model.py)" -n 48 "The three most important things in life are"
+
+test: engine model lint check ## set everything up and run every test, lint and the up-to-date check
+	@echo "== tests"
+	$(PY) -m pytest $(PYTEST_ARGS)
+
+regen: $(VENV)/.ready ## regenerate the bindings (from the pin, TAG=bNNNN or LLAMA_CPP=folder)
+	@echo "== regenerating the bindings"
+	$(PY) -m codegen regen $(TREE)
+
+check: $(VENV)/.ready ## exit 1 with a diff when a generated file is not what the pin gives
+	@echo "== are the generated files up to date?"
+	$(PY) -m codegen check $(TREE)
+
+diff: $(VENV)/.ready ## what changed between two tags, trees or api.json files: FROM=… TO=…
+	@test -n "$(FROM)" -a -n "$(TO)" || { echo "usage: make diff FROM=b11063 TO=b11434" >&2; exit 2; }
+	$(PY) -m codegen diff $(FROM) $(TO)
+
+engine: $(VENV)/.ready ## build libllama and llama-server from the pinned source into the cache
+	@echo "== engine: libllama and llama-server of the pinned llama.cpp"
+	$(PY) -m llama_cpp.engine install --tag "$$($(PY) -m codegen pin)" --source "$$($(PY) -m codegen fetch)"
+
+model: $(VENV)/.ready ## put SmolLM2-135M-Instruct into the cache
+	@echo "== model: SmolLM2-135M-Instruct"
+	$(PY) examples/fetch_model.py
+
+lint: $(VENV)/.ready ## formatting, lint and types
+	@echo "== format, lint, types"
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+
+format: $(VENV)/.ready ## format the hand-written code
+	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix .
+
+clean: ## remove the environment and what tools left behind (the cache stays)
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

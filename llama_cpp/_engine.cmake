@@ -1,0 +1,46 @@
+# Included by CMake right after llama.cpp's own project() call (engine.py passes it as
+# CMAKE_PROJECT_llama.cpp_INCLUDE): shortens the build of what is not inference.
+#
+# Most of the time goes into llama-common, llama-server and mtmd, whose sources each parse the
+# same large headers: compile them in groups (a unity build), at -O2. libllama and ggml are left
+# exactly as upstream builds them, for their speed is what people come for.
+#
+# LLAMA_PY_UNITY=OFF undoes the grouping; engine.py falls back to it when a group does not
+# compile. A target that a tag does not have is passed over.
+
+function(llama_py_group_sources name)
+    get_target_property(folder ${name} SOURCE_DIR)
+    get_target_property(sources ${name} SOURCES)
+    set_target_properties(${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+    foreach(source IN LISTS sources)
+        # These refuse, with #error, to be compiled together with mtmd's internal headers.
+        if(source MATCHES "mtmd-helper")
+            get_filename_component(path "${source}" ABSOLUTE BASE_DIR "${folder}")
+            set_source_files_properties("${path}" TARGET_DIRECTORY ${name}
+                PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+        endif()
+    endforeach()
+endfunction()
+
+function(llama_py_shorten_build)
+    foreach(name llama-common mtmd server-context llama-server-impl llama-server cpp-httplib)
+        if(NOT TARGET ${name})
+            continue()
+        endif()
+        if(LLAMA_PY_UNITY AND NOT name STREQUAL "cpp-httplib")
+            llama_py_group_sources(${name})
+        endif()
+        if(NOT MSVC)
+            if(name STREQUAL "mtmd")
+                target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O2>)
+            else()
+                target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O1>)
+            endif()
+        endif()
+    endforeach()
+endfunction()
+
+option(LLAMA_PY_UNITY "compile the sources of the server and its parts in groups" ON)
+
+# The targets do not exist yet; run when the top-level CMakeLists.txt has been read.
+cmake_language(DEFER DIRECTORY "${CMAKE_SOURCE_DIR}" CALL llama_py_shorten_build)

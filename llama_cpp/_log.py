@@ -1,0 +1,97 @@
+"""The library's log lines, sent to Python's `logging` and kept for error messages.
+
+Everything goes to the logger ``llama_cpp``, which is silent until the program configures logging:
+``logging.basicConfig(level=logging.INFO)`` shows it. One level below, DEBUG, is the library's own
+debug output.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from . import _raw
+
+logger = logging.getLogger("llama_cpp")
+# Without any handler Python prints warnings by itself.
+logger.addHandler(logging.NullHandler())
+
+_LEVELS: dict[int, int] = {
+    _raw.GGML_LOG_LEVEL_DEBUG: logging.DEBUG,
+    _raw.GGML_LOG_LEVEL_INFO: logging.INFO,
+    _raw.GGML_LOG_LEVEL_WARN: logging.WARNING,
+    _raw.GGML_LOG_LEVEL_ERROR: logging.ERROR,
+}
+
+
+class _Thread(threading.local):
+    """What each thread has said so far on its unfinished line, and who is listening."""
+
+    def __init__(self) -> None:
+        self.level = logging.INFO
+        self.line = ""
+        self.listeners: list[list[str]] = []
+        self.error: BaseException | None = None
+
+
+_thread = _Thread()
+
+
+def _receive(level: int, text: bytes | None, _: int | None) -> None:
+    # An exception must not reach C. What logging handlers raise, and Ctrl-C, waits for `heard`.
+    try:
+        if level != _raw.GGML_LOG_LEVEL_CONT:
+            _thread.level = _LEVELS.get(level, logging.INFO)
+            _thread.line = ""
+        _thread.line += (text or b"").decode("utf-8", "replace")
+        if not _thread.line.endswith("\n"):
+            return
+        line, _thread.line = _thread.line.strip(), ""
+        if not line:
+            return
+        if _thread.level >= logging.WARNING and _thread.listeners:
+            _thread.listeners[-1].append(line)
+        logger.log(_thread.level, "%s", line)
+    except BaseException as error:
+        _thread.error = _thread.error or error
+
+
+_callback = _raw.ggml_log_callback(_receive)
+
+
+def attach(set_callback: object, silence: object) -> None:
+    """Route a library's log here: ``set_callback`` is its ``llama_log_set``.
+
+    When the process ends the callback is replaced by ``silence``, any C function that takes
+    nothing and does nothing, because Python cannot be called any more then.
+    """
+    assert callable(set_callback)
+    set_callback(_callback, None)
+    quiet = ctypes.cast(silence, _raw.ggml_log_callback)  # type: ignore[arg-type]
+    atexit.register(set_callback, quiet, None)
+
+
+@contextmanager
+def heard() -> Iterator[list[str]]:
+    """The warnings and errors that the library logs in this thread, while the block runs.
+
+    Raises, at the end, an exception that a logging handler or a signal raised inside a log call.
+    """
+    lines: list[str] = []
+    _thread.listeners.append(lines)
+    try:
+        yield lines
+    finally:
+        _thread.listeners.pop()
+        error, _thread.error = _thread.error, None
+        if error is not None:
+            raise error
+
+
+def reason(lines: list[str], otherwise: str) -> str:
+    """The end of what the library said, for an error message."""
+    return "; ".join(lines[-3:]) or otherwise

@@ -1,0 +1,32 @@
+"""Ownership of what the library allocates."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+
+class Resource:
+    """A native object that is freed once, when nothing refers to it any more.
+
+    ``keep`` are the resources it needs: each lives at least as long as this one, in whatever order
+    Python lets go of them, also when it collects a cycle and at the end of the process. Closing a
+    high-level object drops its reference; views of its memory may hold on to theirs.
+    """
+
+    __slots__ = ("__weakref__", "_finalizer", "handle")
+
+    def __init__(self, handle: Any, free: Callable[[Any], object], *keep: object) -> None:
+        self.handle = handle
+        self._finalizer = weakref.finalize(self, _release, free, handle, keep)
+
+    def detach(self) -> Any:
+        """Give the object away: it is not freed here any more."""
+        self._finalizer.detach()
+        return self.handle
+
+
+def _release(free: Callable[[Any], object], handle: Any, keep: tuple[object, ...]) -> None:
+    # `keep` is let go of after this returns, so that what it holds is freed later than this.
+    free(handle)

@@ -1,0 +1,93 @@
+"""What goes into one decode: tokens, their places in their sequences, and what to compute."""
+
+from __future__ import annotations
+
+import ctypes
+from array import array
+from collections.abc import Iterable, Sequence
+
+from . import _raw
+
+_TYPE = array("i").itemsize
+assert _TYPE == 4, "array('i') must be int32_t"
+
+
+class LlamaBatch:
+    """Tokens for `LlamaContext.decode` and `LlamaContext.encode`.
+
+    ``pos`` are the positions in the sequence: a list, the first of consecutive ones, or None to go
+    on where the sequence ends. ``seq_id`` is the sequence of all tokens, or a list with one for
+    each. ``logits`` says for which tokens to compute an output: True for all, a list, or None for
+    the last one alone.
+
+    C: ``llama_batch``, llama.h. The memory belongs to this object.
+    """
+
+    def __init__(
+        self,
+        tokens: Iterable[int],
+        *,
+        pos: int | Sequence[int] | None = None,
+        seq_id: int | Sequence[int] = 0,
+        logits: bool | Sequence[bool] | None = None,
+    ) -> None:
+        self.tokens = _int32(tokens, "tokens")
+        n = len(self.tokens)
+        self.outputs: Sequence[int]
+        """The indexes of the tokens that get an output, in order."""
+        struct = _raw.llama_batch(n_tokens=n)
+        if n:
+            struct.token = (_raw.llama_token * n).from_buffer(self.tokens)
+        if pos is None:
+            self.pos = None
+        else:
+            values = range(pos, pos + n) if isinstance(pos, int) else pos
+            self.pos = _int32(values, "pos")
+            _same_length(self.pos, n, "pos")
+            if n:
+                struct.pos = (_raw.llama_pos * n).from_buffer(self.pos)
+        self.seq_ids: array[int] | None = None
+        if seq_id != 0:
+            ids = [seq_id] * n if isinstance(seq_id, int) else seq_id
+            self.seq_ids = _int32(ids, "seq_id")
+            _same_length(self.seq_ids, n, "seq_id")
+            if n:
+                _set_seq_ids(struct, self.seq_ids)
+        if logits is None:
+            self.outputs = (n - 1,) if n else ()
+        else:
+            wanted = [logits] * n if isinstance(logits, bool) else [bool(v) for v in logits]
+            _same_length(wanted, n, "logits")
+            self.outputs = [i for i, want in enumerate(wanted) if want]
+            struct.logits = (ctypes.c_int8 * n)(*wanted)
+        self.struct = struct
+        """The C struct."""
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def __repr__(self) -> str:
+        return f"<LlamaBatch of {len(self)} tokens, {len(self.outputs)} outputs>"
+
+
+def _int32(values: Iterable[int], name: str) -> array[int]:
+    try:
+        return array("i", values)
+    except TypeError:
+        raise TypeError(f"{name} must be integers, not {values!r}") from None
+    except OverflowError:
+        raise ValueError(f"{name} must fit 32 bits: {values!r}") from None
+
+
+def _same_length(values: Sequence[object], n: int, name: str) -> None:
+    if len(values) != n:
+        raise ValueError(f"{name} has {len(values)} entries for {n} tokens")
+
+
+def _set_seq_ids(struct: _raw.llama_batch, ids: array[int]) -> None:
+    n = len(ids)
+    own = (_raw.llama_seq_id * n).from_buffer(ids)
+    address = ctypes.addressof(own)
+    pointer = ctypes.POINTER(_raw.llama_seq_id)
+    struct.n_seq_id = (ctypes.c_int32 * n)(*[1] * n)
+    struct.seq_id = (pointer * n)(*[ctypes.cast(address + i * _TYPE, pointer) for i in range(n)])

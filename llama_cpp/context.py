@@ -1,0 +1,338 @@
+"""A context: the KV cache, and the computation over it."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from . import _log, _raw
+from ._arguments import set_params, unknown_keyword
+from ._cpu import usable_cores
+from ._params import KEYWORDS, POINTERS
+from ._resource import Resource
+from .batch import LlamaBatch
+from .errors import (
+    LlamaBusyError,
+    LlamaCancelled,
+    LlamaClosedError,
+    LlamaContextError,
+    LlamaDecodeError,
+    LlamaOutputError,
+)
+from .model import LlamaModel
+
+if TYPE_CHECKING:
+    from typing_extensions import Self, Unpack
+
+    from ._params import LlamaContextParams
+
+
+class LlamaContext:
+    """Generates with a model: it has the KV cache, and the outputs of the last decode.
+
+    Keywords are the fields of ``llama_context_params`` under their C names; what is not given
+    keeps the library's default, but for ``n_threads`` and ``n_threads_batch``, which are the cores
+    that the process may use. ``n_ctx=0`` takes the model's own context length.
+
+    One thread at a time may use a context; several contexts run side by side.
+
+    Raises TypeError and ValueError for wrong keywords, and LlamaContextError when the library
+    cannot make the context, as for want of memory. C: ``llama_init_from_model``, llama.h.
+    """
+
+    def __init__(self, model: LlamaModel, **params: Unpack[LlamaContextParams]) -> None:
+        self._resource: Resource | None = None
+        if not isinstance(model, LlamaModel):
+            raise TypeError(f"expected a LlamaModel, not {type(model).__name__}: {model!r}")
+        library = model.library
+        self._model = model
+        self._library = library
+        raw = library.short.llama_context_default_params()
+        raw.n_threads = raw.n_threads_batch = usable_cores()
+        keywords = KEYWORDS["llama_context_params"]
+        for name in params:
+            if name in POINTERS["llama_context_params"]:
+                raise TypeError(f"LlamaContext: {name!r} is a C pointer, not a plain value")
+            if name not in keywords:
+                raise unknown_keyword(name, keywords, "LlamaContext")
+        set_params(raw, keywords, params, "LlamaContext")
+        self._check(raw)
+        parent = model._open()
+        with _log.heard() as said:
+            handle = library.llama_init_from_model(model.handle, raw)
+        if handle is None:
+            raise LlamaContextError(
+                f"no context for {model.path.name}: "
+                + _log.reason(said, "the library does not say why")
+            )
+        self._resource = Resource(handle, library.llama_free, parent)
+        short = library.short
+        self._decode = library.llama_decode
+        self._encode = library.llama_encode
+        self._get_logits = short.llama_get_logits_ith
+        self._n_vocab = model.vocab.n_tokens
+        self._n_batch = int(short.llama_n_batch(handle))
+        self._n_ubatch = int(short.llama_n_ubatch(handle))
+        self._n_ctx = int(short.llama_n_ctx(handle))
+        self._n_seq_max = int(short.llama_n_seq_max(handle))
+        self._has_memory = bool(short.llama_get_memory(handle))
+        self._all_outputs = bool(raw.embeddings)
+        self._encoded = False
+        self._lock = threading.Lock()
+        self._outputs: Sequence[int] | None = None
+        # The library has room for this many outputs and moves them when it needs more.
+        self._room = self._n_seq_max
+        self._lease: Callable[[], _Lease | None] = lambda: None  # alive while there are views
+        self._view_type = ctypes.c_float * self._n_vocab
+
+    def _check(self, raw: _raw.llama_context_params) -> None:
+        """What the library would abort for, or read out of bounds."""
+        if self._model._vocab_only:
+            raise LlamaContextError(
+                f"{self._model.path.name} was loaded with vocab_only: it has no weights to run"
+            )
+        for name in ("n_batch", "n_ubatch", "n_seq_max"):
+            if getattr(raw, name) < 1:
+                raise ValueError(f"{name} must be at least 1")
+        for name in ("n_threads", "n_threads_batch"):
+            if not 1 <= getattr(raw, name) <= _raw.GGML_MAX_N_THREADS:
+                raise ValueError(f"{name} must be 1 to {_raw.GGML_MAX_N_THREADS}")
+        most = int(self._library.short.llama_max_parallel_sequences())
+        if raw.n_seq_max > most:
+            raise ValueError(f"n_seq_max={raw.n_seq_max} is more than the library's {most}")
+        if raw.n_seq_max > raw.n_batch:
+            raise ValueError(
+                f"n_seq_max={raw.n_seq_max} is more than n_batch={raw.n_batch}: "
+                "each sequence needs room in a batch"
+            )
+
+    # -- lifetime
+
+    @property
+    def handle(self) -> _raw.llama_context:
+        """The C object, for `llama_cpp._raw` and the functions of the library."""
+        handle: _raw.llama_context = self._open().handle
+        return handle
+
+    @property
+    def model(self) -> LlamaModel:
+        """The model that it was made for."""
+        return self._model
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._resource is None
+
+    def close(self) -> None:
+        """Free it, as soon as no view of its outputs is left."""
+        self._resource = None
+        self._outputs = None
+
+    def __enter__(self) -> Self:
+        self._open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _open(self) -> Resource:
+        if self._resource is None:
+            raise LlamaClosedError("the context is closed")
+        return self._resource
+
+    def __repr__(self) -> str:
+        if self.closed:
+            return "<LlamaContext, closed>"
+        return f"<LlamaContext for {self._model.path.name!r}, n_ctx={self._n_ctx}>"
+
+    # -- facts
+
+    @property
+    def n_ctx(self) -> int:
+        """The size of the KV cache, in tokens; may be rounded up from what was asked for."""
+        self._open()
+        return self._n_ctx
+
+    @property
+    def n_batch(self) -> int:
+        """The most tokens that one decode takes."""
+        self._open()
+        return self._n_batch
+
+    @property
+    def n_seq_max(self) -> int:
+        """The number of sequences that it can hold."""
+        self._open()
+        return self._n_seq_max
+
+    @property
+    def n_threads(self) -> int:
+        """The threads that generate. C: ``llama_n_threads``."""
+        return int(self._library.short.llama_n_threads(self.handle))
+
+    # -- computation
+
+    def decode(self, batch: LlamaBatch | Iterable[int]) -> None:
+        """Run ``batch`` (or plain tokens, for the first sequence) through the model.
+
+        Afterwards `logits` has the outputs that the batch asked for. Other Python threads run
+        meanwhile. Raises LlamaDecodeError, with the library's code, when the KV cache is full (1)
+        or the batch does not fit its sequence (-1); ValueError for tokens and sequences that do
+        not exist and for more than ``n_batch`` tokens; LlamaBusyError when another thread is in
+        this context. C: ``llama_decode``, llama.h.
+        """
+        resource = self._open()
+        if not isinstance(batch, LlamaBatch):
+            batch = LlamaBatch(batch)
+        if self._model_has_encoder() and not self._encoded:
+            raise LlamaContextError("this model has an encoder: call encode before decode")
+        self._run(self._decode, resource, batch, "decode")
+
+    def encode(self, batch: LlamaBatch | Iterable[int]) -> None:
+        """Run ``batch`` through the model's encoder, for `decode` to look at.
+
+        Raises LlamaContextError for a model without an encoder, and otherwise as `decode` does.
+        C: ``llama_encode``, llama.h.
+        """
+        resource = self._open()
+        if not isinstance(batch, LlamaBatch):
+            batch = LlamaBatch(batch)
+        if self._has_memory and not self._model_has_encoder():
+            raise LlamaContextError(f"{self._model.path.name} has no encoder: use decode")
+        if len(batch) > self._n_ubatch:
+            raise ValueError(
+                f"{len(batch)} tokens: an encoder takes them at once, n_ubatch={self._n_ubatch}"
+            )
+        self._run(self._encode, resource, batch, "encode")
+        self._encoded = True
+
+    def _model_has_encoder(self) -> bool:
+        has = self.__dict__.get("_has_encoder")
+        if has is None:
+            raw_model = self._library.short.llama_get_model(self.handle)
+            has = bool(self._library.short.llama_model_has_encoder(raw_model))
+            self._has_encoder = has
+        return bool(has)
+
+    def _run(self, function: Any, resource: Resource, batch: LlamaBatch, what: str) -> None:
+        n = len(batch)
+        self._check_batch(batch, n, what)
+        if not self._lock.acquire(blocking=False):
+            raise LlamaBusyError("another thread is using this context")
+        try:
+            n_outputs = n if self._all_outputs else len(batch.outputs)
+            self._make_room(n_outputs)
+            self._outputs = None  # whatever happens, the old ones are gone
+            with _log.heard() as said:
+                code = function(resource.handle, batch.struct)
+        finally:
+            self._lock.release()
+        if code:
+            raise _decode_error(code, what, n, said, self._n_ctx)
+        self._outputs = range(n) if self._all_outputs else batch.outputs
+
+    def _check_batch(self, batch: LlamaBatch, n: int, what: str) -> None:
+        if n == 0:
+            raise ValueError(f"there are no tokens to {what}")
+        if n > self._n_batch:
+            raise ValueError(
+                f"{n} tokens are more than n_batch={self._n_batch}: {what} them in parts, or make "
+                "the context with a larger n_batch"
+            )
+        tokens = batch.tokens
+        if min(tokens) < 0 or max(tokens) >= self._n_vocab:
+            wrong = next(t for t in tokens if not 0 <= t < self._n_vocab)
+            raise ValueError(f"token {wrong} is not in the vocabulary: 0 to {self._n_vocab - 1}")
+        if batch.pos is not None and min(batch.pos) < 0:
+            raise ValueError(f"position {min(batch.pos)} is negative")
+        ids = batch.seq_ids
+        if ids is not None and (min(ids) < 0 or max(ids) >= self._n_seq_max):
+            wrong = next(i for i in ids if not 0 <= i < self._n_seq_max)
+            raise ValueError(f"seq_id {wrong} is not 0 to {self._n_seq_max - 1} (see n_seq_max)")
+        if n > self._n_ubatch and not self._causal():
+            raise ValueError(
+                f"{n} tokens: this model attends to all at once, n_ubatch={self._n_ubatch}"
+            )
+
+    def _causal(self) -> bool:
+        return bool(self._library.short.llama_get_causal_attn(self.handle))
+
+    def _make_room(self, n_outputs: int) -> None:
+        """The library moves its outputs when it needs room for more: not under a view."""
+        if n_outputs <= self._room:
+            return
+        if self._lease() is not None:
+            raise BufferError(
+                f"{n_outputs} outputs need more room than {self._room} did, and views of the old "
+                "ones exist; delete them, or copy what is still needed"
+            )
+        self._room = n_outputs
+
+    # -- outputs
+
+    def logits(self, i: int = -1) -> memoryview[float]:
+        """The logits of the token at index ``i`` of the last batch, one float for each token of
+        the vocabulary. Negative counts from the end of the outputs: -1 is the last.
+
+        It is a view (shape ``(n_vocab,)``, format ``f``), not a copy: the next decode overwrites
+        it. ``np.asarray`` takes it as it is. Raises LlamaOutputError when the last decode did not
+        compute that output. C: ``llama_get_logits_ith``, llama.h.
+        """
+        resource = self._open()
+        pointer = self._get_logits(resource.handle, self._check_output(i))
+        if not pointer:
+            raise LlamaOutputError(f"the library has no logits at index {i}")
+        floats = self._view_type.from_address(ctypes.addressof(pointer.contents))
+        lease = self._lease()
+        if lease is None:
+            lease = _Lease(resource)
+            self._lease = weakref.ref(lease)
+        floats.lease = lease  # type: ignore[attr-defined]
+        # ctypes calls its format "<f", which memoryview itself cannot read.
+        return memoryview(floats).cast("B").cast("f")
+
+    def _check_output(self, i: int) -> int:
+        """``i`` if the last decode has computed it; LlamaOutputError otherwise."""
+        outputs = self._outputs
+        if self._lock.locked():
+            raise LlamaBusyError("another thread is using this context")
+        if outputs is None:
+            raise LlamaOutputError("there are no outputs: nothing was decoded, or it failed")
+        if i not in outputs and not -len(outputs) <= i < 0:
+            raise LlamaOutputError(
+                f"index {i} has no output: the last batch has them for {list(outputs)[:20]}"
+            )
+        return i
+
+
+class _Lease:
+    """Held by the views of a context's outputs: keeps the context's memory, and says that they
+    exist."""
+
+    __slots__ = ("__weakref__", "resource")
+
+    def __init__(self, resource: Resource) -> None:
+        self.resource = resource
+
+
+def _decode_error(code: int, what: str, n: int, said: list[str], n_ctx: int) -> Exception:
+    if code == 2:
+        return LlamaCancelled(f"{what} was aborted")
+    if code == 1:
+        text = (
+            f"no room in the KV cache for {n} more tokens (n_ctx={n_ctx}): remove some of a "
+            "sequence, or make the context with a larger n_ctx"
+        )
+    else:
+        text = f"{what} of {n} tokens failed: " + _log.reason(said, f"code {code}")
+    return LlamaDecodeError(text, code=code)

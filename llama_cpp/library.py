@@ -1,0 +1,296 @@
+"""libllama: where it is, whether it fits the bindings, and its functions."""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import os
+import platform
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import _cache, _log, _raw
+from .errors import LlamaABIError, LlamaLibraryError, LlamaMissingFunctionError
+
+if sys.platform == "win32":
+    _NAMES = {stem: f"{stem}.dll" for stem in ("llama", "ggml", "ggml-cpu", "ggml-base")}
+elif sys.platform == "darwin":
+    _NAMES = {stem: f"lib{stem}.dylib" for stem in ("llama", "ggml", "ggml-cpu", "ggml-base")}
+else:
+    _NAMES = {stem: f"lib{stem}.so" for stem in ("llama", "ggml", "ggml-cpu", "ggml-base")}
+
+if TYPE_CHECKING:
+    _Functions = _raw.LibraryFunctions
+else:
+    _Functions = object
+
+
+class _Calls(_Functions):
+    """The C functions as attributes, each looked up when it is first used."""
+
+    def __init__(self, path: Path, dlls: list[ctypes.CDLL]) -> None:
+        self._path = path
+        self._dlls = dlls
+
+    if not TYPE_CHECKING:  # hints come from the generated stub
+
+        def __getattr__(self, name: str) -> Any:
+            function = _raw.FUNCTIONS.get(name)
+            if function is None:
+                raise AttributeError(f"llama.cpp {_raw.TAG} declares no function {name!r}")
+            for dll in self._dlls:
+                try:
+                    bound = function.bind(dll)
+                except AttributeError:
+                    continue
+                function.warn(stacklevel=2)
+                setattr(self, name, bound)
+                return bound
+            raise LlamaMissingFunctionError(
+                f"{self._path} has no function {name!r}, which the bindings for llama.cpp "
+                f"{_raw.TAG} know from its header"
+            )
+
+
+class LlamaLibrary(_Calls):
+    """A loaded libllama, with every function of the C API as an attribute.
+
+    ``path`` is the library's file, or a folder with it. Without ``path`` the first of these that
+    exists is loaded: the file or folder in the environment variable ``LLAMA_CPP_LIB``; the engine
+    inside the installed package; the engine in the cache (``make engine``); the system's own. The
+    current folder is never searched.
+
+    ``library.llama_decode(...)`` lets other Python threads run meanwhile. ``library.short`` has
+    the same functions without that, for calls of a few microseconds: letting go of the GIL costs
+    far more than they take as soon as another thread wants it.
+
+    Raises LlamaLibraryError when there is no library or it cannot be loaded, and LlamaABIError
+    when it is not the llama.cpp that the bindings were generated for.
+    """
+
+    short: _Calls
+    """The same functions, called without releasing the GIL."""
+
+    def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
+        found = _find(path)
+        dlls = _load(found)
+        super().__init__(found, dlls)
+        self.short = _Calls(found, [ctypes.PyDLL(d._name, handle=d._handle) for d in dlls])
+        _check_abi(found, dlls[0])
+        _set_up(self)
+
+    @property
+    def path(self) -> Path:
+        """The file that was loaded."""
+        return self._path
+
+    @classmethod
+    def default(cls) -> LlamaLibrary:
+        """The library that is used where none is named. It is loaded on the first call."""
+        global _default
+        with _lock:
+            if _default is None:
+                _default = cls()
+            return _default
+
+    def has(self, name: str) -> bool:
+        """Whether the library exports the C function ``name``."""
+        try:
+            return any(dll[name] is not None for dll in self._dlls if _exports(dll, name))
+        except KeyError:
+            return False
+
+    def __repr__(self) -> str:
+        return f"LlamaLibrary({str(self._path)!r})"
+
+
+_default: LlamaLibrary | None = None
+_lock = threading.RLock()
+_prepared: set[Path] = set()
+
+
+def _exports(dll: ctypes.CDLL, name: str) -> bool:
+    try:
+        dll[name]
+    except AttributeError:
+        return False
+    return True
+
+
+def _set_up(library: LlamaLibrary) -> None:
+    """Once for each library: its log to Python, its backends registered."""
+    with _lock:
+        if library.path in _prepared:
+            return
+        _log.attach(library.llama_log_set, library.llama_max_devices)
+        with _log.heard():
+            library.llama_backend_init()
+            if library.has("ggml_backend_reg_count") and library.ggml_backend_reg_count() == 0:
+                # An engine with its backends in files of their own, as the official releases are.
+                library.ggml_backend_load_all_from_path(os.fsencode(library.path.parent))
+        _prepared.add(library.path)
+
+
+# -- finding
+
+
+def _find(path: str | os.PathLike[str] | None) -> Path:
+    if path is not None:
+        return _in(Path(path), "the path")
+    named = os.environ.get("LLAMA_CPP_LIB")
+    if named:
+        return _in(Path(named), "LLAMA_CPP_LIB")
+    name = _NAMES["llama"]
+    folders = [Path(__file__).parent / "lib", _cache.cache_root() / _raw.TAG / "engine"]
+    for folder in folders:
+        if (folder / name).is_file():
+            return (folder / name).resolve()
+    system = _system_library(name)
+    if system is not None:
+        return system
+    raise LlamaLibraryError(
+        f"no {name} was found: not inside the package, not in {folders[1]}, and not on the system. "
+        "Run `make engine` (or `python -m llama_cpp.engine install`), or set LLAMA_CPP_LIB to your "
+        "own"
+    )
+
+
+def _in(path: Path, what: str) -> Path:
+    """The library that ``path`` is, or has in it."""
+    name = _NAMES["llama"]
+    if path.is_dir():
+        for folder in (path, path / "bin", path / "lib", path / "build" / "bin"):
+            if (folder / name).is_file():
+                return (folder / name).resolve()
+        raise LlamaLibraryError(f"{what} {str(path)!r} is a folder without {name}")
+    if not path.is_file():
+        raise LlamaLibraryError(f"{what} {str(path)!r} does not exist")
+    return path.resolve()
+
+
+def _system_library(name: str) -> Path | None:
+    prefixes = ["/opt/homebrew/lib", "/usr/local/lib"] if sys.platform == "darwin" else []
+    for prefix in prefixes:
+        if (Path(prefix) / name).is_file():
+            return Path(prefix) / name
+    # On Linux this gives a bare file name, which the loader searches in the system's folders only.
+    found = ctypes.util.find_library("llama")
+    if not found:
+        return None
+    return Path(found)
+
+
+def _load(path: Path) -> list[ctypes.CDLL]:
+    """The library, and those beside it that have the rest of the API."""
+    if sys.platform == "win32" and path.is_absolute():
+        os.add_dll_directory(str(path.parent))
+    rest = [path.with_name(_NAMES[stem]) for stem in ("ggml", "ggml-cpu", "ggml-base")]
+    try:
+        library = ctypes.CDLL(str(path))
+    except OSError as error:
+        # Built without a relative search path: load what it needs first, and in that order.
+        for dependency in reversed(rest):
+            if dependency.is_file():
+                _open_quietly(dependency)
+        try:
+            library = ctypes.CDLL(str(path))
+        except OSError:
+            raise LlamaLibraryError(f"{path} cannot be loaded as a library: {error}") from error
+    others = [_open_quietly(file) for file in rest if path.is_absolute() and file.is_file()]
+    return [library, *(dll for dll in others if dll is not None)]
+
+
+def _open_quietly(path: Path) -> ctypes.CDLL | None:
+    try:
+        return ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
+    except OSError:
+        return None  # the main library's own error says more
+
+
+# -- checking
+
+
+def _check_abi(path: Path, dll: ctypes.CDLL) -> None:
+    """Refuse a library whose structs or functions are not those of the bindings."""
+    if not _exports(dll, "llama_model_default_params"):
+        raise LlamaLibraryError(f"{path} is not libllama: it has no llama_model_default_params")
+    missing = [
+        f.__name__
+        for f in _raw.HEADERS["llama.h"]
+        if f.__name__ not in _raw.DEPRECATED and not _exports(dll, f.__name__)
+    ]
+    wrong = [text for name in _raw.DEFAULTS for text in _struct_differences(dll, name)]
+    problems = [*wrong, *(["no function " + ", ".join(missing)] if missing else [])]
+    if problems:
+        shown = "; ".join(problems[:8]) + (f"; and {len(problems) - 8} more" * (len(problems) > 8))
+        raise LlamaABIError(
+            f"{path} is not llama.cpp {_raw.TAG}, which the bindings were generated for: {shown}. "
+            f"Use an engine of {_raw.TAG} (`make engine`), or generate the bindings for this one: "
+            "`make regen LLAMA_CPP=its source folder` (or TAG=its tag)"
+        )
+
+
+def _struct_differences(dll: ctypes.CDLL, name: str) -> list[str]:
+    """How the struct that the function ``name`` returns differs from the one in the bindings.
+
+    Called with more room than either needs, so that a larger struct does no harm. The values it
+    leaves must be the recorded defaults, each in its own place.
+    """
+    struct = _raw.FUNCTIONS[name].restype
+    size = ctypes.sizeof(struct)
+    if size <= 16 or not _exports(dll, name):
+        return []  # returned in registers, not in memory
+    label = struct.__name__
+    room = size + 512
+    if platform.machine().lower() in ("x86_64", "amd64"):
+        data, written = _written(dll, name, room)
+        end = max(written, default=-1) + 1
+        fields = [range(f.offset, f.offset + f.size) for _, f in _fields(struct)]
+        needed = {i for span in fields for i in span}
+        if end > size or not needed <= written:
+            return [f"{label} is about {end} bytes there and {size} here"]
+    else:
+        data = _returned(dll, name, room)
+    there = struct.from_buffer_copy(data[:size])
+    differences = []
+    for field, expected in _raw.DEFAULTS[name].items():
+        got = getattr(there, field)
+        got = int(bool(got)) if not isinstance(got, int | float) else got
+        if got != expected:
+            differences.append(f"{label}.{field} reads {got!r} instead of {expected!r}")
+    return differences[:3]
+
+
+def _fields(struct: Any) -> list[tuple[str, Any]]:
+    return [(field[0], getattr(struct, field[0])) for field in struct._fields_]
+
+
+def _returned(dll: ctypes.CDLL, name: str, room: int) -> bytes:
+    class Oversized(ctypes.Structure):
+        _fields_ = (("data", ctypes.c_ubyte * room),)
+
+    function = dll[name]
+    function.argtypes = ()
+    function.restype = Oversized
+    return bytes(function())
+
+
+def _written(dll: ctypes.CDLL, name: str, room: int) -> tuple[bytes, set[int]]:
+    """What the function returns, and which bytes it writes.
+
+    On x86-64 a struct of this size is returned through a pointer that the caller passes as the
+    first argument, so we can look at the memory around it: a byte that comes out the same over two
+    backgrounds was written.
+    """
+    function = dll[name]
+    function.argtypes = (ctypes.c_void_p,)
+    function.restype = ctypes.c_void_p
+    results = []
+    for background in (b"\x00", b"\xff"):
+        buffer = ctypes.create_string_buffer(background * room, room)
+        function(ctypes.addressof(buffer))
+        results.append(buffer.raw)
+    first, second = results
+    return first, {i for i in range(room) if first[i] == second[i]}

@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 TAG ?=
+# Where the engine comes from: auto (the official release, else source), release or source.
+ENGINE ?= auto
 LLAMA_CPP ?=
 # The tree that regen and check read: a tag, a folder, or by default the pin.
 TREE := $(if $(TAG),--tag $(TAG))$(if $(LLAMA_CPP),--llama-cpp $(LLAMA_CPP))
@@ -47,7 +49,9 @@ diff: $(VENV)/.ready ## what changed between two tags, trees or api.json files: 
 
 engine: $(VENV)/.ready ## build libllama and llama-server from the pinned source into the cache
 	@echo "== engine: libllama and llama-server of the pinned llama.cpp"
-	$(PY) -m llama_cpp.engine install --tag "$$($(PY) -m codegen pin)" --source "$$($(PY) -m codegen fetch)"
+	$(PY) -m llama_cpp.engine where 2>/dev/null || { \
+		set -e; tree=$$($(PY) -m codegen fetch); \
+		$(PY) -m llama_cpp.engine install --from $(ENGINE) --source "$$tree"; }
 
 model: $(VENV)/.ready ## put SmolLM2-135M-Instruct into the cache
 	@echo "== model: SmolLM2-135M-Instruct"

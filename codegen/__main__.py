@@ -1,4 +1,4 @@
-"""``python -m codegen``: fetch, regen, check, diff.
+"""``python -m codegen``: fetch, regen, check, verify, diff.
 
 Exit codes: 0 done, 1 the check failed, 2 wrong usage or input (one line on stderr).
 """
@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from . import diff, generate, source
+from . import diff, generate, source, verify
 from .api import Api, load
 from .errors import CodegenError
 from .render import API_JSON
@@ -41,6 +41,18 @@ def main(arguments: list[str] | None = None) -> int:
         help="from codegen/api.json, without a tree: finds all but a changed header",
     )
     command.set_defaults(run=_check)
+
+    command = commands.add_parser(
+        "verify", parents=[tree], help="ask the C compiler, ctypes and the library"
+    )
+    command.add_argument("--lib", metavar="FILE", type=Path, help="a built libllama")
+    command.add_argument(
+        "--without", action="append", default=[], choices=verify.WITNESSES, help="leave one out"
+    )
+    command.add_argument(
+        "--raw", metavar="FILE", type=Path, help="another _raw.py than the project's"
+    )
+    command.set_defaults(run=_verify)
 
     command = commands.add_parser("diff", help="what changed from one API to another")
     for name in ("old", "new"):
@@ -100,6 +112,22 @@ def _check(options: argparse.Namespace) -> int:
         return 1
     print(f"up to date with {api.tag}")
     return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    tree = source.resolve(options.llama_cpp, options.tag)
+    api = generate.read_api(tree)
+    reports = []
+    if "compiler" not in options.without:
+        reports.append(verify.by_compiler(api, tree.unit))
+    if "ctypes" not in options.without:
+        raw = options.raw or source.PROJECT / "llama_cpp" / "_raw.py"
+        reports.append(verify.by_ctypes(api, verify.import_raw(raw)))
+    if options.lib is not None and "library" not in options.without:
+        reports.append(verify.by_library(api, options.lib))
+    for report in reports:
+        print(report)
+    return 1 if any(report.faults for report in reports) else 0
 
 
 def _diff(options: argparse.Namespace) -> int:

@@ -156,6 +156,7 @@ class Macro:
 
     name: str
     value: Value
+    variable: bool
     place: Place
 
 
@@ -319,7 +320,7 @@ def load(path: Path) -> Api:
 
 
 def _macro_row(m: Macro) -> dict[str, Any]:
-    return {"name": m.name, "value": m.value}
+    return {"name": m.name, "value": m.value} | ({"variable": True} if m.variable else {})
 
 
 def _enum_row(e: Enum) -> dict[str, Any]:
@@ -361,7 +362,7 @@ def _omission_row(o: Omission) -> dict[str, Any]:
 
 
 def _macro(row: dict[str, Any], place: Place) -> Macro:
-    return Macro(row["name"], row["value"], place)
+    return Macro(row["name"], row["value"], row.get("variable", False), place)
 
 
 def _enum(row: dict[str, Any], place: Place) -> Enum:

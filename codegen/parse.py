@@ -336,7 +336,7 @@ class _Reader:
         if value is None:
             self.omissions.append(Omission(cursor.spelling, "a variable", place))
         else:  # a constant in all but name
-            self.macros.append(Macro(cursor.spelling, value, place))
+            self.macros.append(Macro(cursor.spelling, value, True, place))
 
     # -- types
 
@@ -411,7 +411,7 @@ class _Reader:
             if name.startswith("_"):
                 continue  # reserved: set for the compiler or the platform, not for us
             if name in values:
-                self.macros.append(Macro(name, values[name], place))
+                self.macros.append(Macro(name, values[name], False, place))
             else:
                 self.omissions.append(Omission(name, "a macro without a value", place))
 

@@ -143,17 +143,22 @@ def _find(path: str | os.PathLike[str] | None) -> Path:
     if named:
         return _in(Path(named), "LLAMA_CPP_LIB")
     name = _NAMES["llama"]
-    folders = [Path(__file__).parent / "lib", _cache.cache_root() / _raw.TAG / "engine"]
-    for folder in folders:
-        if (folder / name).is_file():
-            return (folder / name).resolve()
+    inside = Path(__file__).parent / "lib" / name
+    if inside.is_file():
+        return inside
+    # Imported here: it knows how to build an engine, and most programs only load one.
+    from .engine import engine_dir
+
+    cached = engine_dir(_raw.TAG)  # None also for one that was built for another CPU
+    if cached is not None:
+        return (cached / name).resolve()
     system = _system_library(name)
     if system is not None:
         return system
     raise LlamaLibraryError(
-        f"no {name} was found: not inside the package, not in {folders[1]}, and not on the system. "
-        "Run `make engine` (or `python -m llama_cpp.engine install`), or set LLAMA_CPP_LIB to your "
-        "own"
+        f"no {name} was found: not inside the package, no engine {_raw.TAG} in "
+        f"{_cache.cache_root()}, and none on the system. Run `make engine` (or `python -m "
+        "llama_cpp.engine install`), or set LLAMA_CPP_LIB to your own"
     )
 
 

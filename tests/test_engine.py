@@ -1,0 +1,491 @@
+"""Installing the engine: releases from a local server, builds from small CMake projects."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from httpserver import Served, serve
+
+from llama_cpp import engine
+from llama_cpp.errors import LlamaDownloadError, LlamaEngineError, LlamaHashError
+
+TAG = "b11434"
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="uses shell scripts as programs")
+
+needs_tools = pytest.mark.skipif(
+    not (shutil.which("c++") and shutil.which("cc")), reason="no C++ compiler"
+)
+
+SERVER = b'#!/bin/sh\n[ -f "$(dirname "$0")/libllama.so.0" ] && echo \'version: 1 (fake)\'\n'
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("LLAMA_PY_RELEASES", "LLAMA_PY_RELEASES_API", "CC", "CXX", "LD_LIBRARY_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    return tmp_path / "cache" / "llama-py"
+
+
+def release_file(server: bytes = SERVER, top: str = f"llama-{TAG}") -> bytes:
+    """A release archive, laid out as upstream's: everything in one folder, links kept."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for name, content in (
+            ("llama-server", server),
+            ("libllama.so.0.6.0", b"library"),
+            ("libggml-cpu-haswell.so", b"library"),
+            ("LICENSE", b"MIT"),
+        ):
+            info = tarfile.TarInfo(f"{top}/{name}")
+            info.size = len(content)
+            info.mode = 0o755
+            tar.addfile(info, io.BytesIO(content))
+        for name, target in (
+            ("libllama.so", "libllama.so.0"),
+            ("libllama.so.0", "libllama.so.0.6.0"),
+        ):
+            info = tarfile.TarInfo(f"{top}/{name}")
+            info.type = tarfile.SYMTYPE
+            info.linkname = target
+            tar.addfile(info)
+    return buffer.getvalue()
+
+
+class Upstream:
+    """The release page and the files, on one local server."""
+
+    def __init__(self, served: Served) -> None:
+        self.served = served
+        self.asset = f"llama-{TAG}-bin-ubuntu-x64.tar.gz"
+        self.offer(release_file())
+
+    def offer(self, content: bytes, digest: str | None = "right", name: str | None = None) -> None:
+        if digest == "right":
+            digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        asset = {"name": name or self.asset, "digest": digest}
+        other = {"name": "cudart.zip", "digest": None}
+        page = {"tag_name": TAG, "assets": [other, asset]}
+        self.served.files[f"/api/{TAG}"] = json.dumps(page).encode()
+        self.served.files[f"/files/{TAG}/{self.asset}"] = content
+
+
+@pytest.fixture
+def upstream(monkeypatch: pytest.MonkeyPatch) -> Iterator[Upstream]:
+    with serve() as served:
+        monkeypatch.setenv("LLAMA_PY_RELEASES", f"{served.url}/files")
+        monkeypatch.setenv("LLAMA_PY_RELEASES_API", f"{served.url}/api/")
+        yield Upstream(served)
+
+
+def leftovers(cache: Path) -> list[str]:
+    return sorted(p.name for p in (cache / TAG).iterdir() if p.name != ".engine.lock")
+
+
+# --- releases ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("system", "machine", "backend", "asset"),
+    [
+        ("linux", "x86_64", None, "llama-b1-bin-ubuntu-x64.tar.gz"),
+        ("linux", "aarch64", None, "llama-b1-bin-ubuntu-arm64.tar.gz"),
+        ("linux", "s390x", None, "llama-b1-bin-ubuntu-s390x.tar.gz"),
+        ("linux", "x86_64", "vulkan", "llama-b1-bin-ubuntu-vulkan-x64.tar.gz"),
+        ("darwin", "arm64", None, "llama-b1-bin-macos-arm64.tar.gz"),
+        ("darwin", "x86_64", None, "llama-b1-bin-macos-x64.tar.gz"),
+        ("win32", "AMD64", None, "llama-b1-bin-win-cpu-x64.zip"),
+        ("win32", "ARM64", None, "llama-b1-bin-win-cpu-arm64.zip"),
+        ("win32", "AMD64", "vulkan", "llama-b1-bin-win-vulkan-x64.zip"),
+    ],
+)
+def test_release_files_are_named_as_upstream_names_them(
+    monkeypatch: pytest.MonkeyPatch, system: str, machine: str, backend: str | None, asset: str
+) -> None:
+    monkeypatch.setattr("sys.platform", system)
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    assert engine.release_asset("b1", backend) == asset
+
+
+@pytest.mark.parametrize(
+    ("system", "machine", "backend"),
+    [("linux", "riscv64", None), ("freebsd14", "amd64", None), ("linux", "x86_64", "cuda")],
+)
+def test_where_upstream_has_no_release_says_so(
+    monkeypatch: pytest.MonkeyPatch, system: str, machine: str, backend: str | None
+) -> None:
+    monkeypatch.setattr("sys.platform", system)
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    with pytest.raises(LlamaEngineError, match="no release binaries"):
+        engine.release_asset("b1", backend)
+
+
+def test_install_release(upstream: Upstream, cache: Path) -> None:
+    folder = engine.install_release(TAG)
+    assert folder == cache / TAG / "engine" == engine.engine_dir(TAG)
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "LICENSE",
+        "engine.json",
+        "libggml-cpu-haswell.so",
+        "libllama.so",
+        "libllama.so.0",
+        "libllama.so.0.6.0",
+        "llama-server",
+    ]
+    assert (folder / "libllama.so").readlink() == Path("libllama.so.0")
+    info = engine.engine_info(folder)
+    assert info is not None
+    assert (info.tag, info.origin, info.version) == (TAG, "release", "version: 1 (fake)")
+    assert info.source == f"{upstream.served.url}/files/{TAG}/{upstream.asset}"
+    assert leftovers(cache) == ["engine"]
+    seen = len(upstream.served.requests)
+    assert engine.install_release(TAG) == folder
+    assert len(upstream.served.requests) == seen
+
+
+def test_arguments_go_before_the_environment(
+    upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files, api = os.environ["LLAMA_PY_RELEASES"], os.environ["LLAMA_PY_RELEASES_API"]
+    monkeypatch.setenv("LLAMA_PY_RELEASES", "http://127.0.0.1:9")
+    monkeypatch.setenv("LLAMA_PY_RELEASES_API", "http://127.0.0.1:9")
+    engine.install_release(TAG, base_url=files, api_url=api)
+
+
+def test_a_file_with_another_digest_is_refused(upstream: Upstream, cache: Path) -> None:
+    upstream.offer(release_file(), digest="sha256:" + "0" * 64)
+    with pytest.raises(LlamaHashError, match="expected SHA-256 0000"):
+        engine.install_release(TAG)
+    assert leftovers(cache) == []
+    assert engine.engine_dir(TAG) is None
+
+
+@pytest.mark.parametrize("digest", [None, "", "md5:abc", "sha256:"])
+def test_a_release_without_a_digest_is_refused(
+    upstream: Upstream, cache: Path, digest: str | None
+) -> None:
+    upstream.offer(release_file(), digest=digest)
+    with pytest.raises(LlamaDownloadError, match="states no SHA-256"):
+        engine.install_release(TAG)
+    assert f"/files/{TAG}/{upstream.asset}" not in [path for path, _ in upstream.served.requests]
+    assert leftovers(cache) == []
+
+
+def test_a_release_without_this_machines_file(upstream: Upstream) -> None:
+    upstream.offer(release_file(), name="llama-other.tar.gz")
+    with pytest.raises(LlamaDownloadError, match=f"has no file {upstream.asset}"):
+        engine.install_release(TAG)
+
+
+@pytest.mark.parametrize("page", [b"<html>", b"[]", b"{}", b'{"assets": [1]}', b"\xff"])
+def test_a_page_that_is_no_release(upstream: Upstream, page: bytes) -> None:
+    upstream.served.files[f"/api/{TAG}"] = page
+    with pytest.raises(LlamaDownloadError, match="not a release description"):
+        engine.install_release(TAG)
+
+
+@pytest.mark.parametrize("path", [f"/api/{TAG}", f"/files/{TAG}/llama-{TAG}-bin-ubuntu-x64.tar.gz"])
+def test_not_found(upstream: Upstream, cache: Path, path: str) -> None:
+    del upstream.served.files[path]
+    with pytest.raises(LlamaDownloadError, match="404"):
+        engine.install_release(TAG)
+    assert leftovers(cache) == []
+
+
+def test_a_release_that_does_not_run_here_is_not_installed(upstream: Upstream, cache: Path) -> None:
+    upstream.offer(release_file(b"#!/bin/sh\necho 'GLIBC_9.9 not found' >&2\nexit 1\n"))
+    with pytest.raises(LlamaEngineError, match=r"does not run .*GLIBC_9\.9 not found"):
+        engine.install_release(TAG)
+    upstream.offer(release_file(b"\x7fELFnot really"))
+    with pytest.raises(LlamaEngineError, match="does not start"):
+        engine.install_release(TAG)
+    assert leftovers(cache) == []
+
+
+@pytest.mark.parametrize("tag", ["", "../x", "a/b", ".hidden", "b1 x"])
+def test_a_tag_cannot_lead_out_of_the_cache(tag: str) -> None:
+    with pytest.raises(LlamaEngineError, match=r"not a llama\.cpp tag"):
+        engine.engine_dir(tag)
+
+
+# --- which CPU --------------------------------------------------------------------------------
+
+
+def rewrite(folder: Path, **changes: object) -> None:
+    path = folder / "engine.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_an_engine_tuned_for_another_cpu_is_not_used_but_replaced(
+    upstream: Upstream, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = engine.install_release(TAG)
+    rewrite(folder, origin="source", cpu_features=["avx9000"])
+    assert engine.engine_dir(TAG) is None
+    assert engine.main(["where", "--tag", TAG]) == 1
+    assert "another CPU" in capsys.readouterr().err
+    engine.install_release(TAG)
+    assert "lacks avx9000" in capsys.readouterr().err
+    info = engine.engine_info(folder)
+    assert info is not None
+    assert info.origin == "release"
+
+
+def test_an_engine_tuned_for_this_cpu_is_used(upstream: Upstream) -> None:
+    folder = engine.install_release(TAG)
+    assert engine.cpu_features()
+    rewrite(folder, cpu_features=sorted(engine.cpu_features()))
+    assert engine.engine_dir(TAG) == folder
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format": 1}', '{"format": 99}'])
+def test_a_manifest_that_cannot_be_read_means_not_installed(upstream: Upstream, text: str) -> None:
+    folder = engine.install_release(TAG)
+    (folder / "engine.json").write_text(text)
+    assert engine.engine_dir(TAG) is None
+    assert engine.install_release(TAG) == folder
+    assert engine.engine_dir(TAG) == folder
+
+
+def test_cpu_features_of_a_mac() -> None:
+    intel = "machdep.cpu.features: FPU SSE4.2 AVX1.0\nmachdep.cpu.leaf7_features: AVX2 SMEP\n"
+    arm = "hw.optional.arm.FEAT_I8MM: 1\nhw.optional.arm.FEAT_SME: 0\nhw.ncpu: 8\n"
+    assert engine._darwin_features(intel) == {"sse4.2", "avx1.0", "avx2"}
+    assert engine._darwin_features(arm) == {"FEAT_I8MM"}
+
+
+# --- building ---------------------------------------------------------------------------------
+
+# What engine.py expects of a llama.cpp tree, with next to nothing in it.
+PROJECT = """
+cmake_minimum_required(VERSION 3.14...3.28)
+project("llama.cpp" C CXX)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+set(CMAKE_LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+add_library(llama llama.cpp)
+set_target_properties(llama PROPERTIES VERSION 0.6.0 SOVERSION 0)
+add_library(mtmd mtmd.cpp)
+add_library(llama-common one.cpp two.cpp)
+add_executable(llama-server server.cpp)
+target_link_libraries(llama-server llama llama-common)
+add_executable(ggml-rpc-server server.cpp)
+target_link_libraries(ggml-rpc-server llama llama-common)
+"""
+SOURCES = {
+    "CMakeLists.txt": PROJECT,
+    "include/llama.h": "",
+    "llama.cpp": "int f() { return 0; }\n",
+    "mtmd.cpp": "int h() { return 0; }\n",
+    "one.cpp": "static int same = 0; int one() { return same; }\n",
+    "two.cpp": "static int other = 0; int two() { return other; }\n",
+    "server.cpp": '#include <cstdio>\nint f(); int one(); int two();\nint main() { puts("version: '
+    '7"); return f() + one() + two(); }\n',
+}
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    folder = tmp_path / "source of it"
+    for name, text in SOURCES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
+
+
+@needs_tools
+def test_build(source: Path, cache: Path, tmp_path: Path) -> None:
+    folder = engine.build(source, TAG)
+    assert folder == engine.engine_dir(TAG)
+    info = engine.engine_info(folder)
+    assert info is not None
+    assert (info.origin, info.version) == ("source", "version: 7")
+    assert info.compiler
+    assert "-DGGML_NATIVE=ON" in info.options
+    assert set(info.cpu_features) == engine.cpu_features()
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "engine.json",
+        "ggml-rpc-server",
+        "libllama-common.so",
+        "libllama.so",
+        "libllama.so.0",
+        "libllama.so.0.6.0",
+        "libmtmd.so",
+        "llama-server",
+    ]
+    assert leftovers(cache) == ["engine", "engine-build.log"]
+    assert "unity_0" in (cache / TAG / "engine-build.log").read_text()
+    # The folder works wherever it is put.
+    moved = folder.rename(tmp_path / "elsewhere")
+    done = subprocess.run([moved / "llama-server"], capture_output=True, text=True, check=True)
+    assert done.stdout == "version: 7\n"
+
+
+@needs_tools
+def test_sources_that_clash_in_a_group_are_compiled_one_by_one(
+    source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (source / "two.cpp").write_text("static int same = 0; int two() { return same; }\n")
+    engine.build(source, TAG)
+    assert "one by one" in capsys.readouterr().err
+    assert engine.engine_dir(TAG)
+
+
+@needs_tools
+def test_a_broken_tree_shows_the_compilers_error_and_keeps_the_log(
+    source: Path, cache: Path
+) -> None:
+    (source / "llama.cpp").write_text("int f() { return missing; }\n")
+    with pytest.raises(LlamaEngineError, match=r"missing.* was not declared") as caught:
+        engine.build(source, TAG)
+    log = cache / TAG / "engine-build.log"
+    assert str(log) in str(caught.value)
+    assert "was not declared" in log.read_text()
+    assert leftovers(cache) == ["engine-build.log"]
+
+
+@needs_tools
+def test_a_tree_that_cmake_refuses(source: Path, cache: Path) -> None:
+    (source / "CMakeLists.txt").write_text(PROJECT + 'message(FATAL_ERROR "what is this")\n')
+    with pytest.raises(LlamaEngineError, match=r"cmake failed(.|\n)*what is this"):
+        engine.build(source, TAG)
+    assert leftovers(cache) == ["engine-build.log"]
+
+
+def test_a_folder_that_is_no_tree(tmp_path: Path) -> None:
+    with pytest.raises(LlamaEngineError, match=r"not a llama\.cpp source tree"):
+        engine.build(tmp_path, TAG)
+
+
+def test_no_compiler(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setattr("llama_cpp.engine._tool", lambda name: name)
+    with pytest.raises(LlamaEngineError, match=r"no C compiler found .*apt install g"):
+        engine.build(source, TAG)
+    script = tmp_path / "bin" / "cc"
+    script.write_text("#!/bin/sh\necho mine 1.0\n")
+    script.chmod(0o755)
+    with pytest.raises(LlamaEngineError, match=r"no C\+\+ compiler found"):
+        engine.build(source, TAG)
+    monkeypatch.setenv("CXX", "no-such-compiler -m64")
+    with pytest.raises(LlamaEngineError, match=r"tried CXX=no-such-compiler -m64"):
+        engine.build(source, TAG)
+
+
+def test_no_cmake(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
+    with pytest.raises(LlamaEngineError, match=r"pip install 'llama-py\[engine\]'"):
+        engine.build(source, TAG)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [({"backend": "vulcan"}, "unknown backend 'vulcan'.*vulkan"), ({"jobs": 0}, "at least 1")],
+)
+def test_wrong_arguments(source: Path, arguments: dict[str, object], message: str) -> None:
+    with pytest.raises(LlamaEngineError, match=message):
+        engine.build(source, TAG, **arguments)  # type: ignore[arg-type]
+
+
+@needs_tools
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_the_compilers_and_leaves_nothing(
+    source: Path, cache: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    begun = tmp_path / "begun"
+    slow = tmp_path / "slow.sh"
+    slow.write_text(
+        f"#!/bin/sh\necho $$ > '{begun}.new'\nmv '{begun}.new' '{begun}'\nexec sleep 60\n"
+    )
+    slow.chmod(0o755)
+    (source / "CMakeLists.txt").write_text(
+        PROJECT + f'add_custom_command(TARGET llama PRE_BUILD COMMAND "{slow}")\n'
+    )
+    command = [sys.executable, "-m", "llama_cpp.engine", "install", "--tag", TAG]
+    process = subprocess.Popen(
+        [*command, "--from", "source", "--source", source], stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    while not begun.exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, noise = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in noise
+    assert leftovers(cache) == ["engine-build.log"]
+    cmdline = Path(f"/proc/{begun.read_text().strip()}/cmdline")
+    assert not (cmdline.exists() and cmdline.read_bytes().startswith(b"sleep"))
+
+
+# --- the command line -------------------------------------------------------------------------
+
+
+def test_install_prefers_the_release(
+    upstream: Upstream, source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert engine.main(["install", "--tag", TAG, "--source", str(source)]) == 0
+    assert "(from release" in capsys.readouterr().out
+    assert engine.main(["install", "--tag", TAG]) == 0
+    assert "already in" in capsys.readouterr().out
+    assert engine.main(["where", "--tag", TAG]) == 0
+    assert Path(capsys.readouterr().out.strip()).name == "engine"
+
+
+@needs_tools
+def test_install_falls_back_to_the_source(
+    upstream: Upstream, source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    upstream.served.files.clear()
+    assert engine.main(["install", "--tag", TAG, "--source", str(source)]) == 0
+    out, err = capsys.readouterr()
+    assert "no release binaries: " in err
+    assert "(from source" in out
+
+
+def test_install_says_why_in_one_line(
+    upstream: Upstream, capsys: pytest.CaptureFixture[str]
+) -> None:
+    upstream.served.files.clear()
+    assert engine.main(["install", "--tag", TAG]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: no release binaries (and no --source DIR to build from): http")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["install"], ["install", "--tag", TAG, "--from", "source"], ["where"], ["remove"]],
+)
+def test_wrong_usage_is_exit_2(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        engine.main(arguments)
+    assert caught.value.code == 2
+
+
+def test_an_installed_engine_is_reported_at_once(upstream: Upstream) -> None:
+    engine.install_release(TAG)
+    begun = time.monotonic()
+    subprocess.run(
+        [sys.executable, "-m", "llama_cpp.engine", "install", "--tag", TAG],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    assert time.monotonic() - begun < 1.0  # 0.1 s on a quiet machine

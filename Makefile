@@ -5,8 +5,9 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 TAG ?=
-# Where the engine comes from: auto (the official release, else source), release or source.
-ENGINE ?= auto
+# Where the engine comes from: source, release (the official binaries), or auto (release if there
+# is one). Only a build from source has llama-simple, which the tests compare with.
+ENGINE ?= source
 LLAMA_CPP ?=
 # The tree that regen and check read: a tag, a folder, or by default the pin.
 TREE := $(if $(TAG),--tag $(TAG))$(if $(LLAMA_CPP),--llama-cpp $(LLAMA_CPP))

@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,16 +17,12 @@ from pathlib import Path
 import pytest
 from httpserver import Served, serve
 
-from llama_cpp import engine
+from llama_cpp import _raw, engine
 from llama_cpp.errors import LlamaDownloadError, LlamaEngineError, LlamaHashError
 
 TAG = "b11434"
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="uses shell scripts as programs")
-
-needs_tools = pytest.mark.skipif(
-    not (shutil.which("c++") and shutil.which("cc")), reason="no C++ compiler"
-)
 
 SERVER = b'#!/bin/sh\n[ -f "$(dirname "$0")/libllama.so.0" ] && echo \'version: 1 (fake)\'\n'
 
@@ -306,7 +301,6 @@ def source(tmp_path: Path) -> Path:
     return folder
 
 
-@needs_tools
 def test_build(source: Path, cache: Path, tmp_path: Path) -> None:
     folder = engine.build(source, TAG)
     assert folder == engine.engine_dir(TAG)
@@ -334,7 +328,6 @@ def test_build(source: Path, cache: Path, tmp_path: Path) -> None:
     assert done.stdout == "version: 7\n"
 
 
-@needs_tools
 def test_sources_that_clash_in_a_group_are_compiled_one_by_one(
     source: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -344,7 +337,6 @@ def test_sources_that_clash_in_a_group_are_compiled_one_by_one(
     assert engine.engine_dir(TAG)
 
 
-@needs_tools
 def test_a_broken_tree_shows_the_compilers_error_and_keeps_the_log(
     source: Path, cache: Path
 ) -> None:
@@ -357,7 +349,6 @@ def test_a_broken_tree_shows_the_compilers_error_and_keeps_the_log(
     assert leftovers(cache) == ["engine-build.log"]
 
 
-@needs_tools
 def test_a_tree_that_cmake_refuses(source: Path, cache: Path) -> None:
     (source / "CMakeLists.txt").write_text(PROJECT + 'message(FATAL_ERROR "what is this")\n')
     with pytest.raises(LlamaEngineError, match=r"cmake failed(.|\n)*what is this"):
@@ -402,7 +393,6 @@ def test_wrong_arguments(source: Path, arguments: dict[str, object], message: st
         engine.build(source, TAG, **arguments)  # type: ignore[arg-type]
 
 
-@needs_tools
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_ends_the_compilers_and_leaves_nothing(
     source: Path, cache: Path, tmp_path: Path, number: signal.Signals
@@ -448,7 +438,6 @@ def test_install_prefers_the_release(
     assert Path(capsys.readouterr().out.strip()).name == "engine"
 
 
-@needs_tools
 def test_install_falls_back_to_the_source(
     upstream: Upstream, source: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -472,12 +461,19 @@ def test_install_says_why_in_one_line(
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["install"], ["install", "--tag", TAG, "--from", "source"], ["where"], ["remove"]],
+    [[], ["install", "--tag", TAG, "--from", "source"], ["install", "--from", "here"], ["remove"]],
 )
 def test_wrong_usage_is_exit_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         engine.main(arguments)
     assert caught.value.code == 2
+
+
+def test_the_default_tag_is_that_of_the_bindings(
+    upstream: Upstream, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert engine.main(["where"]) == 1
+    assert f"the engine {_raw.TAG} is not installed" in capsys.readouterr().err
 
 
 def test_an_installed_engine_is_reported_at_once(upstream: Upstream) -> None:

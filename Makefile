@@ -12,8 +12,10 @@ LLAMA_CPP ?=
 # The tree that regen and check read: a tag, a folder, or by default the pin.
 TREE := $(if $(TAG),--tag $(TAG))$(if $(LLAMA_CPP),--llama-cpp $(LLAMA_CPP))
 
+LIBLLAMA := $(if $(filter Darwin,$(shell uname -s)),libllama.dylib,libllama.so)
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test regen check diff engine model lint format clean
+.PHONY: help demo test regen check verify diff engine model bench lint format clean
 
 help: ## show the targets
 	@echo "Targets (settings in capitals: TAG=b11434, LLAMA_CPP=folder, FROM=old, TO=new, PYTHON=python3.12):"
@@ -23,12 +25,12 @@ help: ## show the targets
 $(VENV)/.ready: pyproject.toml
 	@echo "== environment: $(VENV) with everything that the project needs"
 	$(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[agent,codegen,engine,test]'
+	$(PY) -m pip install --disable-pip-version-check --editable '.[agent,codegen,engine,test]'
 	@touch $@
 
 demo: engine model ## set everything up and generate text with a real model
-	@echo "== bindings: generated from llama.h, up to date?"
-	$(PY) -m codegen check
+	@echo "== bindings: generated from the pinned llama.h"
+	$(PY) -m codegen regen
 	@echo "== text: SmolLM2 through the bindings"
 	$(PY) examples/simple_generation.py -m "$$($(PY) examples/fetch_model.py)" -n 48 "The three most important things in life are"
 
@@ -48,15 +50,23 @@ diff: $(VENV)/.ready ## what changed between two tags, trees or api.json files: 
 	@test -n "$(FROM)" -a -n "$(TO)" || { echo "usage: make diff FROM=b11063 TO=b11434" >&2; exit 2; }
 	$(PY) -m codegen diff $(FROM) $(TO)
 
+verify: engine ## ask the C compiler, ctypes and the engine whether the bindings are right
+	@echo "== witnesses"
+	$(PY) -m codegen verify --lib "$$($(PY) -m llama_cpp.engine where)"/$(LIBLLAMA)
+
 engine: $(VENV)/.ready ## build libllama and llama-server from the pinned source into the cache
 	@echo "== engine: libllama and llama-server of the pinned llama.cpp"
-	$(PY) -m llama_cpp.engine where 2>/dev/null || { \
+	@$(PY) -m llama_cpp.engine where 2>/dev/null || { \
 		set -e; tree=$$($(PY) -m codegen fetch); \
 		$(PY) -m llama_cpp.engine install --from $(ENGINE) --source "$$tree"; }
 
 model: $(VENV)/.ready ## put SmolLM2-135M-Instruct into the cache
 	@echo "== model: SmolLM2-135M-Instruct"
 	$(PY) examples/fetch_model.py
+
+bench: engine model ## measure, side by side
+	@echo "== measuring"
+	$(PY) -m tests.bench
 
 lint: $(VENV)/.ready ## formatting, lint and types
 	@echo "== format, lint, types"

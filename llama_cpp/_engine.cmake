@@ -2,8 +2,8 @@
 # CMAKE_PROJECT_llama.cpp_INCLUDE): shortens the build of what is not inference.
 #
 # Most of the time goes into llama-common, llama-server and mtmd, whose sources each parse the
-# same large headers: compile them in groups (a unity build), at -O2. libllama and ggml are left
-# exactly as upstream builds them, for their speed is what people come for.
+# same large headers: compile them in groups (a unity build) and with less optimisation. libllama
+# and ggml are left exactly as upstream builds them, for their speed is what people come for.
 #
 # LLAMA_PY_UNITY=OFF undoes the grouping; engine.py falls back to it when a group does not
 # compile. A target that a tag does not have is passed over.

@@ -1,6 +1,9 @@
-"""``python -m codegen``: fetch, regen, check, verify, diff.
+"""``python -m codegen``: fetch, regen, check, verify, diff, history, latest, seals.
 
 Exit codes: 0 done, 1 the check failed, 2 wrong usage or input (one line on stderr).
+
+What a command needs is imported when it runs: `seals`, and `diff` of two api.json files, do with
+the standard library alone.
 """
 
 from __future__ import annotations
@@ -10,10 +13,11 @@ import os
 import sys
 from pathlib import Path
 
-from . import diff, generate, source, verify
+from . import diff, seal
 from .api import Api, load
 from .errors import CodegenError
-from .render import API_JSON
+
+WITNESSES = ("compiler", "ctypes", "calls", "library")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -47,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     command.add_argument("--lib", metavar="FILE", type=Path, help="a built libllama")
     command.add_argument(
-        "--without", action="append", default=[], choices=verify.WITNESSES, help="leave one out"
+        "--without", action="append", default=[], choices=WITNESSES, help="leave one out"
     )
     command.add_argument(
         "--raw", metavar="FILE", type=Path, help="another _raw.py than the project's"
@@ -64,12 +68,31 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("--tag", metavar="bNNNN", default=None, help="default: the pin")
     command.set_defaults(run=_fetch)
 
+    command = commands.add_parser(
+        "history",
+        help="generate and verify the bindings of many tags, without touching the project",
+    )
+    command.add_argument("--tags", metavar="bNNNN", nargs="+", help="these ones")
+    command.add_argument(
+        "--count", metavar="N", type=int, default=16, help="or so many of all (default: 16)"
+    )
+    command.set_defaults(run=_history)
+
+    command = commands.add_parser("latest", help="print the newest tag that can be had")
+    command.set_defaults(run=_latest)
+
+    command = commands.add_parser("seals", help="exit 1 if a generated file was edited by hand")
+    command.set_defaults(run=_seals)
+
     options = parser.parse_args(arguments)
     try:
         return int(options.run(options))
     except CodegenError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return _fail(str(error))
+    except RecursionError:
+        return _fail("something in the headers is nested too deeply")
+    except ModuleNotFoundError as error:
+        return _fail(f"{error}: the generator needs pip install 'llama-py[codegen]'")
     except BrokenPipeError:
         # Who reads our output has seen enough. Python would complain again when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -79,7 +102,17 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
+def _fail(text: str) -> int:
+    """Say what was wrong, on one line whatever stands in a header or in a file's name."""
+    line = "".join(c if c.isprintable() else " " for c in text)
+    print(f"error: {' '.join(line.split())}", file=sys.stderr)
+    return 2
+
+
 def _regen(options: argparse.Namespace) -> int:
+    from . import generate, source
+    from .render import API_JSON
+
     tree = source.resolve(options.llama_cpp, options.tag)
     api = generate.read_api(tree)
     before = load(API_JSON) if API_JSON.is_file() else None
@@ -93,11 +126,17 @@ def _regen(options: argparse.Namespace) -> int:
             source.move_pin(options.tag)
             print(f"the pin is now {options.tag}")
         if before is not None and before.tag != api.tag:
-            print(diff.report(diff.compare(before, api), "text"), end="")
+            changes = diff.compare(before, api)
+            print(diff.report(changes, "text"), end="")
+            if options.tag:  # a folder of one's own is no step of the project
+                diff.record(changes, source.PROJECT / "CHANGELOG.md")
     return 0
 
 
 def _check(options: argparse.Namespace) -> int:
+    from . import generate, source
+    from .render import API_JSON
+
     if options.offline:
         api = load(API_JSON)
     else:
@@ -115,14 +154,18 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
+    from . import calls, generate, source, verify
+
     tree = source.resolve(options.llama_cpp, options.tag)
     api = generate.read_api(tree)
+    raw = options.raw or source.PROJECT / "llama_cpp" / "_raw.py"
     reports = []
     if "compiler" not in options.without:
         reports.append(verify.by_compiler(api, tree.unit))
     if "ctypes" not in options.without:
-        raw = options.raw or source.PROJECT / "llama_cpp" / "_raw.py"
         reports.append(verify.by_ctypes(api, verify.import_raw(raw)))
+    if "calls" not in options.without:
+        reports.append(calls.by_calls(api, tree.unit, raw))
     if options.lib is not None and "library" not in options.without:
         reports.append(verify.by_library(api, options.lib))
     for report in reports:
@@ -144,14 +187,39 @@ def _api(name: str) -> Api:
             return load(path)
         except (ValueError, KeyError, TypeError) as error:
             raise CodegenError(f"{path} is not an api.json: {error}") from error
+    from . import generate, source
+
     if path.is_dir():
         return generate.read_api(source.resolve(folder=name))
     return generate.read_api(source.resolve(tag=name))
 
 
 def _fetch(options: argparse.Namespace) -> int:
+    from . import source
+
     print(source.fetch(options.tag or source.pinned_tag()))
     return 0
+
+
+def _history(options: argparse.Namespace) -> int:
+    from . import history, source
+
+    tags = options.tags or history.spread(source.tags(), options.count)
+    return 0 if history.run(tags, print) else 1
+
+
+def _latest(options: argparse.Namespace) -> int:
+    from . import source
+
+    print(source.tags()[-1])
+    return 0
+
+
+def _seals(options: argparse.Namespace) -> int:
+    faults = seal.faults()
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    return 1 if faults else 0
 
 
 if __name__ == "__main__":

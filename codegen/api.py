@@ -162,12 +162,16 @@ class Macro:
 
 @dataclass(frozen=True)
 class Enum:
-    """An enumeration; ``flags`` when C writes its constants with shifts."""
+    """An enumeration; ``flags`` when C writes its constants with shifts.
+
+    ``tagged`` is False for one that has its name from a typedef, or, inside a struct, from us.
+    """
 
     name: str
     constants: tuple[tuple[str, int], ...]
     flags: bool
     place: Place
+    tagged: bool = True
 
 
 @dataclass(frozen=True)
@@ -324,8 +328,9 @@ def _macro_row(m: Macro) -> dict[str, Any]:
 
 
 def _enum_row(e: Enum) -> dict[str, Any]:
-    flags = {"flags": True} if e.flags else {}
-    return {"name": e.name, **flags, "constants": dict(e.constants)}
+    row = {"name": e.name} | ({"flags": True} if e.flags else {})
+    row |= {} if e.tagged else {"tagged": False}
+    return row | {"constants": dict(e.constants)}
 
 
 def _struct_row(s: Struct) -> dict[str, Any]:
@@ -366,7 +371,8 @@ def _macro(row: dict[str, Any], place: Place) -> Macro:
 
 
 def _enum(row: dict[str, Any], place: Place) -> Enum:
-    return Enum(row["name"], tuple(row["constants"].items()), row.get("flags", False), place)
+    constants = tuple(row["constants"].items())
+    return Enum(row["name"], constants, row.get("flags", False), place, row.get("tagged", True))
 
 
 def _struct(row: dict[str, Any], place: Place) -> Struct:

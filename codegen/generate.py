@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from .api import Api, load
 from .defaults import with_defaults
 from .errors import CodegenError
 from .parse import parse
-from .render import API_JSON, GENERATED, documents
+from .render import API_JSON, documents
+from .seal import GENERATED
 from .source import PROJECT, Tree
 
 
@@ -47,6 +49,18 @@ def write(api: Api, out: Path | None) -> list[Path]:
             path.write_bytes(text.encode())
             changed.append(path)
     return changed
+
+
+def package(api: Api, folder: Path) -> Path:
+    """A copy of ``llama_cpp`` in ``folder``, its generated files made from ``api``."""
+    here = PROJECT / "llama_cpp"
+    there = folder / here.name
+    there.mkdir(parents=True)
+    for path in here.glob("*.py"):
+        if path.name not in GENERATED:
+            shutil.copy2(path, there)
+    write(api, there)
+    return there
 
 
 def stale(api: Api) -> str:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from pypi_simple import (
     PYPI_SIMPLE_ENDPOINT,
+    DistributionPackage,
     NoSuchProjectError,
     PyPISimple,
     UnsupportedContentTypeError,
@@ -38,11 +39,31 @@ def find_file(project: str, filename: str) -> IndexFile:
     Raises `CodegenError` when the index cannot be reached, or has no such project or file, or
     states no SHA-256 for it.
     """
+    index, packages = _ask(project)
+    for package in packages:
+        if package.filename == filename:
+            digest = package.digests.get("sha256")
+            if digest is None:
+                raise CodegenError(f"the package index at {index} states no SHA-256 for {filename}")
+            return IndexFile(package.url, digest)
+    raise CodegenError(
+        f"the package index at {index} has no file {filename!r} of {project!r} "
+        f"(it has {len(packages)} others)"
+    )
+
+
+def list_files(project: str) -> list[str]:
+    """The names of a project's files. Raises `CodegenError` as `find_file` does."""
+    return [package.filename for package in _ask(project)[1]]
+
+
+def _ask(project: str) -> tuple[str, list[DistributionPackage]]:
+    """The host of the index, and what it has of ``project``."""
     endpoint = os.environ.get("PIP_INDEX_URL") or PYPI_SIMPLE_ENDPOINT
     index = urlsplit(endpoint).hostname or "an address without a host"
     try:
         with PyPISimple(endpoint) as client:
-            page = client.get_project_page(project, timeout=_TIMEOUT)
+            return index, client.get_project_page(project, timeout=_TIMEOUT).packages
     except NoSuchProjectError as error:
         raise CodegenError(f"the package index at {index} has no project {project!r}") from error
     except (
@@ -55,13 +76,3 @@ def find_file(project: str, filename: str) -> IndexFile:
             f"cannot ask the package index at {index} for {project!r}: {type(error).__name__}; "
             "check the network, or PIP_INDEX_URL"
         ) from error
-    for package in page.packages:
-        if package.filename == filename:
-            digest = package.digests.get("sha256")
-            if digest is None:
-                raise CodegenError(f"the package index at {index} states no SHA-256 for {filename}")
-            return IndexFile(package.url, digest)
-    raise CodegenError(
-        f"the package index at {index} has no file {filename!r} of {project!r} "
-        f"(it has {len(page.packages)} others)"
-    )

@@ -7,9 +7,23 @@ from what a platform makes of them, so that one file serves all 64-bit targets.
 from __future__ import annotations
 
 import keyword
+import re
+from collections.abc import Iterator
 from functools import cached_property
 
-from .api import Api, Array, Enum, Function, FunctionType, Named, Pointer, Struct, Type
+from .api import (
+    Api,
+    Array,
+    Enum,
+    Function,
+    FunctionType,
+    Named,
+    Place,
+    Pointer,
+    Struct,
+    Type,
+    Typedef,
+)
 from .errors import CodegenError
 
 # C name -> (ctypes name, hint)
@@ -43,45 +57,170 @@ BUILTINS = {
 # Declared by the stub headers only: passed on, never looked into.
 FOREIGN_HANDLES = ("FILE",)
 
+# What Python's enums have themselves, and their members therefore cannot be
+_OF_ENUMS = (
+    "as_integer_ratio", "bit_count", "bit_length", "conjugate", "denominator", "from_bytes", "imag",
+    "is_integer", "mro", "name", "numerator", "real", "to_bytes", "value",
+)  # fmt: skip
+
 
 def identifier(name: str) -> str:
     """``name`` as a Python identifier: a keyword gets an underscore behind it."""
-    if not name.isascii() or not name.isidentifier():
-        raise CodegenError(f"{name!r} cannot be a name in Python")
     return f"{name}_" if keyword.iskeyword(name) else name
 
 
 class PyTypes:
-    """How the types of one `Api` are called in Python."""
+    """How the types of one `Api` are called in Python.
 
-    def __init__(self, api: Api) -> None:
+    ``reserved`` are the names that the generated module needs for itself.
+    """
+
+    def __init__(self, api: Api, reserved: frozenset[str] = frozenset()) -> None:
         self.api = api
+        self.reserved = reserved
         self.structs = {s.name: s for s in api.structs}
-        self.enums = {e.name: e for e in api.enums}
+        self.enums = {e.name: e for e in api.enums if e.name}
         self.typedefs = {t.name: t.type for t in api.typedefs}
         self.functions = {f.name for f in api.functions}
 
     # -- names
 
     @cached_property
-    def renamed(self) -> dict[str, str]:
-        """Type -> its name in Python, for the types that share theirs with a function.
+    def aliases(self) -> list[Typedef]:
+        """The typedefs that mean something in Python: not `typedef struct x x`."""
+        return [
+            t
+            for t in self.api.typedefs
+            if not (isinstance(t.type, Named) and t.type.tag and t.type.bare == t.name)
+        ]
 
-        C keeps tags and functions apart; Python has one namespace. The function keeps the name.
+    @cached_property
+    def ordinary(self) -> set[str]:
+        """What C calls ordinary identifiers, and macros: all that is not a tag."""
+        constants = {name for e in self.api.enums for name, _ in e.constants}
+        macros = {m.name for m in self.api.macros}
+        return self.functions | constants | macros | {t.name for t in self.aliases}
+
+    @cached_property
+    def renamed(self) -> dict[str, str]:
+        """Type -> its name in Python, for the types that share theirs with something else.
+
+        C keeps tags apart from all other names; Python has one namespace. The tag gives way.
         """
-        taken = self.functions | self.structs.keys() | self.enums.keys() | self.typedefs.keys()
         names = {}
         for types, suffix in ((self.enums, "_enum"), (self.structs, "_struct")):
             for name in types:
-                if name in self.functions:
-                    if name + suffix in taken:
-                        raise CodegenError(f"{name} and {name}{suffix} are both taken")
+                if name in self.ordinary:
                     names[name] = name + suffix
         return names
 
     def name(self, name: str) -> str:
-        """The Python name of the struct, enum or typedef that C calls ``name``."""
-        return self.renamed.get(name) or identifier(name)
+        """The Python name of the struct, union or enum that C calls ``name``."""
+        return self.renamed.get(name) or self.value(name)
+
+    def value(self, name: str) -> str:
+        """The Python name of the macro or typedef that C calls ``name``."""
+        taken = keyword.iskeyword(name) or name in self.reserved
+        return f"{name}_" if taken or re.fullmatch("__.*__", name) else name
+
+    def member(self, name: str) -> str:
+        """The Python name of an enum's constant."""
+        return f"{name}_" if name in _OF_ENUMS else self.value(name)
+
+    def alias(self, name: str) -> str:
+        """The Python name of what the typedef ``name`` stands for."""
+        target = self.typedefs[name]
+        same = isinstance(target, Named) and target.tag and target.bare == name
+        return self.name(name) if same else self.value(name)
+
+    @cached_property
+    def field_callbacks(self) -> dict[tuple[str, str], str]:
+        """(struct, field) -> name of the callback's type, for function pointers without one."""
+        taken = self.ordinary | self.structs.keys() | self.enums.keys()
+        names = {}
+        for s in self.api.structs:
+            for f in s.fields:
+                if isinstance(f.type, Pointer) and isinstance(f.type.to, FunctionType):
+                    name = f"{self.name(s.name)}_{f.name}"
+                    names[s.name, f.name] = name + "_t" * (name in taken)
+        return names
+
+    def check_names(self) -> None:
+        """Raise CodegenError where two things would have one name in Python, or one cannot have
+        its own."""
+        seen: dict[str, tuple[str, Place]] = {}
+
+        def claim(python: str, name: str, place: Place) -> None:
+            other, where = seen.setdefault(python, (name, place))
+            if (other, where) != (name, place):
+                raise CodegenError(
+                    f"{place}: {name} and {other} ({where}) would both be {python} in Python"
+                )
+
+        for f in self.api.functions:
+            # Functions keep their names whatever happens: a library is asked for them.
+            if self.value(f.name) != f.name:
+                raise CodegenError(f"{f.place}: a function cannot be called {f.name} in Python")
+            claim(f.name, f"function {f.name}", f.place)
+        for m in self.api.macros:
+            claim(self.value(m.name), f"macro {m.name}", m.place)
+        for t in self.aliases:
+            claim(self.value(t.name), f"typedef {t.name}", t.place)
+        for e in self.api.enums:
+            if e.name:
+                claim(self.name(e.name), f"enum {e.name}", e.place)
+            for name, _ in e.constants:
+                if re.fullmatch("__.*|_.*_", self.member(name)):
+                    raise CodegenError(f"{e.place}: an enum of Python cannot have {name}")
+                claim(self.member(name), f"constant {name}", e.place)
+        for s in self.api.structs:
+            claim(self.name(s.name), f"struct {s.name}", s.place)
+            fields: set[str] = set()
+            for name in self._field_names(s):
+                if re.fullmatch("_.*_", name):
+                    raise CodegenError(
+                        f"{s.place}: ctypes keeps the name {s.name}.{name} for itself"
+                    )
+                if identifier(name) in fields:
+                    raise CodegenError(
+                        f"{s.place}: {s.name} has two fields that would be {identifier(name)}"
+                    )
+                fields.add(identifier(name))
+        for (struct, field), python in self.field_callbacks.items():
+            claim(python, f"the type of {struct}.{field}", self.structs[struct].place)
+
+    def _field_names(self, struct: Struct) -> Iterator[str]:
+        """The names of the fields, those of an anonymous one included."""
+        for f in struct.fields:
+            yield f.name
+            inner = self.struct(f.type) if f.anonymous else None
+            if inner:
+                yield from self._field_names(inner)
+
+    @cached_property
+    def mentioned(self) -> set[str]:
+        """The names of all types that anything refers to."""
+        names: set[str] = set()
+
+        def look(ctype: Type) -> None:
+            if isinstance(ctype, Named):
+                names.add(ctype.name)
+            elif isinstance(ctype, Pointer):
+                look(ctype.to)
+            elif isinstance(ctype, Array):
+                look(ctype.of)
+            else:
+                for part in (ctype.result, *ctype.params):
+                    look(part)
+
+        for t in self.api.typedefs:
+            look(t.type)
+        for s in self.api.structs:
+            for field in s.fields:
+                look(field.type)
+        for f in self.api.functions:
+            look(f.type)
+        return names
 
     # -- kinds
 
@@ -136,15 +275,15 @@ class PyTypes:
         if isinstance(ctype, Pointer):
             return self._pointer(ctype)
         if isinstance(ctype, FunctionType):
-            raise CodegenError(f"a function cannot be passed by value: {ctype}")
+            return self.prototype(ctype)
         if ctype.name == "void":
             return "None"
         if ctype.name in BUILTINS:
             return BUILTINS[ctype.name][0]
-        if ctype.tag == "enum":
-            return "c_int"
         if ctype.name in self.typedefs:
-            return identifier(ctype.name)
+            return self.alias(ctype.name)
+        if ctype.tag == "enum" or ctype.name in self.enums:
+            return "c_int"
         struct = self.structs.get(ctype.bare)
         if struct is None:
             raise CodegenError(f"unknown type {ctype}")
@@ -158,7 +297,8 @@ class PyTypes:
             return handle
         to = self.resolve(ctype.to)
         if isinstance(to, FunctionType):
-            return self.prototype(to)
+            # ctypes has no functions but by pointer, so both have the same type.
+            return self.expression(ctype.to)
         if to == Named("void"):
             return "c_void_p"
         if to == Named("char") and ctype.const:
@@ -216,14 +356,14 @@ class PyTypes:
         handle = self.handle(ctype)
         if handle:
             return handle, f"{handle} | None"
-        if isinstance(ctype, Array):
-            hint = self._hint(ctype)
-            text = self.resolve(ctype.of) == Named("char")
+        resolved = self.resolve(ctype)
+        if isinstance(resolved, Array):
+            hint = self._hint(resolved)
+            text = self.resolve(resolved.of) == Named("char")
             return hint, hint if text else f"{hint} | tuple[Any, ...]"
         if self.enum(ctype):
             hint = self.argument_hint(ctype)
             return hint, hint
-        resolved = self.resolve(ctype)
         if isinstance(resolved, Pointer) and not self.callback(ctype):
             hint = self._hint(ctype)
             if hint.startswith("_Pointer["):
@@ -242,14 +382,14 @@ class PyTypes:
         return params, "bytes | None" if text else "int | None"
 
     def _hint(self, ctype: Type) -> str:
-        if isinstance(ctype, Array):
-            if self.resolve(ctype.of) == Named("char"):
-                return "bytes"
-            return f"Array[{self.ctypes_class(ctype.of)}]"
         callback = self.callback(ctype)
         if callback:
             return self._callback_name(ctype)
         resolved = self.resolve(ctype)
+        if isinstance(resolved, Array):
+            if self.resolve(resolved.of) == Named("char"):
+                return "bytes"
+            return f"Array[{self.ctypes_class(resolved.of)}]"
         if isinstance(resolved, Pointer):
             to = self.resolve(resolved.to)
             if to == Named("void"):
@@ -260,7 +400,7 @@ class PyTypes:
         assert isinstance(resolved, Named), resolved
         if resolved.name == "void":
             return "None"
-        if resolved.tag == "enum":
+        if resolved.tag == "enum" or resolved.name in self.enums:
             return "int"
         if resolved.name in BUILTINS:
             return BUILTINS[resolved.name][1]
@@ -284,14 +424,26 @@ class PyTypes:
         return self.expression(ctype)
 
     def _callback_name(self, ctype: Type) -> str:
-        while isinstance(ctype, Named):
+        """The name of a callback's type, or what all of them are."""
+        while True:
+            if isinstance(ctype, Pointer):
+                ctype = ctype.to
+            if not isinstance(ctype, Named):
+                return "_FunctionPointer"
             target = self.typedefs[ctype.name]
-            if isinstance(target, Pointer):
-                return identifier(ctype.name)
+            if isinstance(target, FunctionType) or (
+                isinstance(target, Pointer) and isinstance(target.to, FunctionType)
+            ):
+                return self.alias(ctype.name)
             ctype = target
-        return "_FunctionPointer"
 
 
 def parameter_names(function: Function) -> list[str]:
     """The parameters' names in Python; what has none in C is counted."""
-    return [identifier(p.name or f"arg{i}") for i, p in enumerate(function.params)]
+    names: list[str] = []
+    for i, p in enumerate(function.params):
+        name = identifier(p.name or f"arg{i}")
+        while name in names:
+            name += "_"
+        names.append(name)
+    return names

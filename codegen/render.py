@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+import symtable
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import black.mode
-import black.parsing
-import black.report
 import jinja2
 import tomli
 
@@ -31,30 +32,52 @@ from .api import (
 )
 from .errors import CodegenError
 from .pytypes import BUILTINS, FOREIGN_HANDLES, PyTypes, identifier, parameter_names
+from .seal import GENERATED, sealed
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 API_JSON = Path(__file__).parent / "api.json"
 SAMPLERS = Path(__file__).with_name("samplers.toml")
-GENERATED = ("_raw.py", "_raw.pyi", "_params.py", "_samplers.py")
 SAMPLER_PREFIX = "llama_sampler_init_"
+# What the methods of templates/_samplers.py.j2 use, so that no parameter may be called like it
+_SAMPLER_NAMES = ("self", "model", "len", "c_array", "c_string", "c_strings", "vocab_of")
 
 
 def render(api: Api) -> dict[str, str]:
     """File name -> text, for each generated file of the package."""
-    return {name: _format(name, text) for name, text in render_templates(api).items()}
+    return {
+        name: sealed(_format(name, text), api.tag) for name, text in render_templates(api).items()
+    }
 
 
 def render_templates(api: Api) -> dict[str, str]:
     """As `render`, before black has been over it."""
-    types = PyTypes(api)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # Python, not HTML; whatever comes from a header goes through a filter
-    )
+    types = python_types(api)
+    types.check_names()
+    return {name: _template(name, api, types) for name in GENERATED}
+
+
+def python_types(api: Api) -> PyTypes:
+    """The names of ``api`` in Python, clear of those that the generated module has itself."""
+    return PyTypes(api, _reserved())
+
+
+@cache
+def _reserved() -> frozenset[str]:
+    """What the modules define or use when the API is empty: names that nothing in C may have."""
+    empty = Api("", (), (), (), (), (), (), (), {})
+    names = {*FOREIGN_HANDLES, *(hint for _, hint in BUILTINS.values())}
+    for name in ("_raw.py", "_raw.pyi"):
+        tables = [symtable.symtable(_template(name, empty, PyTypes(empty)), name, "exec")]
+        while tables:
+            table = tables.pop()
+            tables += table.get_children()
+            module = table.get_type() == "module"
+            names |= {s.get_name() for s in table.get_symbols() if module or s.is_global()}
+    return frozenset(names)
+
+
+def _template(name: str, api: Api, types: PyTypes) -> str:
+    environment = jinja_environment()
     environment.filters |= {
         "identifier": identifier,
         "literal": _literal,
@@ -63,13 +86,27 @@ def render_templates(api: Api) -> dict[str, str]:
         "expression": types.expression,
     }
     context = _Context(api, types).variables()
-    return {
-        name: environment.get_template(f"{name}.j2").render(context).rstrip("\n") + "\n"
-        for name in GENERATED
-    }
+    return environment.get_template(f"{name}.j2").render(context).rstrip("\n") + "\n"
+
+
+def jinja_environment() -> jinja2.Environment:
+    """The templates, for Python and C: whatever comes from a header goes through a filter."""
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
 
 
 def _format(name: str, text: str) -> str:
+    # Here, because it takes its time to import, and who only asks for names does not need it.
+    import black.mode
+    import black.parsing
+    import black.report
+
     mode = black.mode.Mode(
         line_length=100,
         target_versions={black.mode.TargetVersion.PY310},
@@ -88,8 +125,16 @@ def _literal(value: Value) -> str:
 
 
 def _string_literal(value: str) -> str:
-    # JSON's escapes are Python's, and no quote or line end gets through.
-    return json.dumps(value)
+    # JSON's escapes are Python's, but for the characters that it writes as two. No quote and no
+    # line end gets through.
+    wide = (json.dumps(c)[1:-1] if c <= "\uffff" else f"\\U{ord(c):08x}" for c in value)
+    return f'"{"".join(wide)}"'
+
+
+def _function_type(ctype: Type) -> FunctionType | None:
+    """The function type that ``ctype`` spells out, or points to: not one that it names."""
+    ctype = ctype.to if isinstance(ctype, Pointer) else ctype
+    return ctype if isinstance(ctype, FunctionType) else None
 
 
 @dataclass(frozen=True)
@@ -126,14 +171,6 @@ class _Context:
         self.types = types
         self.structs = [s for s in api.structs if not s.opaque]
         self.sampler_data = tomli.loads(SAMPLERS.read_text("utf-8"))
-        # Function pointers without a name of their own: (struct, field) -> callback type's name
-        self.field_callbacks: dict[tuple[str, str], str] = {}
-        taken = types.functions | types.structs.keys() | types.enums.keys() | types.typedefs.keys()
-        for s in self.structs:
-            for f in s.fields:
-                if isinstance(f.type, Pointer) and isinstance(f.type.to, FunctionType):
-                    name = f"{s.name}_{f.name}"
-                    self.field_callbacks[s.name, f.name] = name + "_t" * (name in taken)
 
     def variables(self) -> dict[str, Any]:
         handles = [self.types.name(s.name) for s in self.api.structs if s.opaque]
@@ -145,15 +182,15 @@ class _Context:
             "ctypes_names": sorted(
                 {name for name, _ in BUILTINS.values()} | {"c_char_p", "c_void_p"}
             ),
-            "aliases": self._aliases(),
+            "definitions": self._definitions(),
             "plain_aliases": [
-                (identifier(t.name), self.types.ctypes_class(t.type))
-                for t in self._typedefs()
-                if self.types.callback(t.type) is None
+                (self.types.value(t.name), self.types.ctypes_class(t.type))
+                for t in self.types.aliases
+                if _function_type(t.type) is None
             ],
-            "callbacks": self._callbacks(),
+            "callbacks": self.callbacks(),
             "field_type": self._field_type,
-            "field_hint": self._field_hint,
+            "field_hints": self._field_hints,
             "signature": self._signature,
             "functions_by_header": [
                 (header, list(group))
@@ -165,51 +202,98 @@ class _Context:
         }
 
     def _foreign_handles(self) -> list[str]:
-        used = {
-            self.types.handle(ctype)
-            for f in self.api.functions
-            for ctype in (f.result, *(p.type for p in f.params))
-        }
-        return [name for name in FOREIGN_HANDLES if name in used]
+        return [name for name in FOREIGN_HANDLES if name in self.types.mentioned]
 
-    def _typedefs(self) -> list[Typedef]:
-        """The typedefs that mean something in Python: not `typedef struct x x`."""
-        tags = self.types.structs.keys() | self.types.enums.keys()
-        return [t for t in self.api.typedefs if t.name not in tags]
+    def _definitions(self) -> list[tuple[str, str | None, Struct | None]]:
+        """(name, expression, None) for each alias and (name, None, struct) for each struct whose
+        fields follow: aliases first, but each thing behind those that it needs."""
+        typedefs = {t.name: t for t in self.types.aliases}
+        fields = {s.name: s for s in self.structs}
+        result: list[tuple[str, str | None, Struct | None]] = []
+        done: set[tuple[str, ...]] = set()
 
-    def _aliases(self) -> list[tuple[str, str]]:
-        """Typedefs, and the function pointers of fields, as assignments in a working order."""
-        result = [(identifier(t.name), self.types.expression(t.type)) for t in self._typedefs()]
+        def define_typedef(t: Typedef) -> None:
+            if ("typedef", t.name) not in done:
+                done.add(("typedef", t.name))
+                need(t.type, whole=False)
+                result.append((self.types.value(t.name), self.types.expression(t.type), None))
+
+        def define_callback(struct: Struct, field: Field, name: str) -> None:
+            if (struct.name, field.name) not in done:
+                done.add((struct.name, field.name))
+                need(field.type, whole=False)
+                result.append((name, self.types.expression(field.type), None))
+
+        def define_fields(s: Struct) -> None:
+            if ("struct", s.name) not in done:
+                done.add(("struct", s.name))
+                for f in s.fields:
+                    need(f.type, whole=True)
+                result.append((self.types.name(s.name), None, s))
+
+        def need(ctype: Type, *, whole: bool) -> None:
+            """``whole``: the size matters, so a struct has to have its fields by then."""
+            if isinstance(ctype, Pointer):
+                need(ctype.to, whole=False)
+            elif isinstance(ctype, Array):
+                need(ctype.of, whole=True)
+            elif isinstance(ctype, FunctionType):
+                for part in (ctype.result, *ctype.params):
+                    need(part, whole=False)
+            elif ctype.name in typedefs:
+                define_typedef(typedefs[ctype.name])
+                if whole:
+                    need(typedefs[ctype.name].type, whole=True)
+            elif whole and ctype.tag != "enum" and ctype.bare in fields:
+                define_fields(fields[ctype.bare])
+
+        for t in self.types.aliases:
+            define_typedef(t)
         for s in self.structs:
             for f in s.fields:
-                name = self.field_callbacks.get((s.name, f.name))
-                if name:
-                    result.append((name, self.types.expression(f.type)))
+                if (s.name, f.name) in self.types.field_callbacks:
+                    define_callback(s, f, self.types.field_callbacks[s.name, f.name])
+        for s in self.structs:
+            define_fields(s)
         return result
 
-    def _callbacks(self) -> list[tuple[str, FunctionType, str, str]]:
+    def callbacks(self) -> list[tuple[str, FunctionType, str, str]]:
         result = []
-        for t in self.api.typedefs:
-            ctype = t.type
-            if isinstance(ctype, Pointer) and isinstance(ctype.to, FunctionType):
-                text = f"typedef {c_declaration(ctype, t.name)}"
-                result.append((identifier(t.name), ctype.to, text, str(t.place)))
+        for t in self.types.aliases:
+            ctype = _function_type(t.type)
+            if ctype is not None:
+                text = f"typedef {c_declaration(t.type, t.name)}"
+                result.append((self.types.value(t.name), ctype, text, str(t.place)))
         for s in self.structs:
             for f in s.fields:
-                name = self.field_callbacks.get((s.name, f.name))
+                name = self.types.field_callbacks.get((s.name, f.name))
                 if name and isinstance(f.type, Pointer) and isinstance(f.type.to, FunctionType):
                     text = c_declaration(f.type, f.name)
                     result.append((name, f.type.to, text, str(s.place)))
         return result
 
     def _field_type(self, struct: Struct, field: Field) -> str:
-        name = self.field_callbacks.get((struct.name, field.name))
+        name = self.types.field_callbacks.get((struct.name, field.name))
         return name or self.types.expression(field.type)
 
-    def _field_hint(self, struct: Struct, field: Field) -> str:
-        name = self.field_callbacks.get((struct.name, field.name))
-        got, taken = (name, name) if name else self.types.field_hint(field.type)
-        return got if got == taken else f"_Field[{got}, {taken}]"
+    def _field_hints(self, struct: Struct) -> list[tuple[str, str]]:
+        """Name and hint of each field; those of an anonymous member count as the struct's own."""
+        hints = []
+        for f in struct.fields:
+            inner = self.types.struct(f.type) if f.anonymous else None
+            if inner:
+                hints += self._field_hints(inner)
+                continue
+            name = self.types.field_callbacks.get((struct.name, f.name))
+            got, taken = (name, name) if name else self.types.field_hint(f.type)
+            hint = got if got == taken else f"_Field[{got}, {taken}]"
+            hints.append((identifier(f.name), hint))
+        # Inside the class a field hides a type of its name, as `int float;` would in C.
+        names = {name for name, _ in hints}
+        return [
+            (name, "Any" if names.intersection(re.findall(r"\w+", hint)) else hint)
+            for name, hint in hints
+        ]
 
     def _signature(self, function: Function) -> str:
         names = parameter_names(function)
@@ -255,7 +339,7 @@ class _Context:
         enum = self.types.enum(field.type)
         if enum:
             enum_name = f"_raw.{self.types.name(enum.name)}"
-            shown = next((c for c, v in enum.constants if v == default), None)
+            shown = next((self.types.member(c) for c, v in enum.constants if v == default), None)
             return _Keyword(name, f"{enum_name} | int", enum_name, shown)
         ctype = self.types.resolve(field.type)
         if not isinstance(ctype, Named) or ctype.name not in BUILTINS:
@@ -284,9 +368,10 @@ class _Context:
         parameters: dict[str, str] = {}
         arguments: list[str] = []
         params = function.params
+        names = [n + "_" * (n in _SAMPLER_NAMES) for n in parameter_names(function)]
         counts = {i for i, _ in self._counted(function)}
         arrays = {j: i for i, j in self._counted(function)}
-        for i, (name, p) in enumerate(zip(parameter_names(function), params, strict=True)):
+        for i, (name, p) in enumerate(zip(names, params, strict=True)):
             ctype = p.type
             to = ctype.to if isinstance(ctype, Pointer) else None
             if to == Named("struct llama_vocab"):
@@ -296,7 +381,7 @@ class _Context:
                 parameters["model"] = "LlamaModel"
                 arguments.append("vocab_of(model).n_tokens")
             elif i in counts:
-                array = parameter_names(function)[next(j for j, c in arrays.items() if c == i)]
+                array = names[next(j for j, c in arrays.items() if c == i)]
                 arguments.append(f"len({array})")
             elif i in arrays and isinstance(to, Pointer):
                 parameters[name] = "Sequence[str]"
@@ -363,7 +448,7 @@ class _Context:
                 if isinstance(default, list):
                     text = f"({''.join(_literal(v) + ', ' for v in default)})"
                 elif default in {m.name for m in self.api.macros}:
-                    text = f"_raw.{default}"
+                    text = f"_raw.{self.types.value(default)}"
                 else:
                     text = _literal(default)
                 result.append(f"{name}: {hint} = {text}")
@@ -375,8 +460,71 @@ class _Context:
         return result
 
 
+def report(api: Api) -> str:
+    """The coverage report: what is bound, and what is not and why."""
+    types = python_types(api)
+    context = _Context(api, types)
+    callbacks = context.callbacks()
+    rows: list[tuple[Any, ...]] = []
+    for header in api.headers:
+        name = header.name
+
+        def here(values: Iterable[Any], name: str = name) -> list[Any]:
+            return [v for v in values if v.place.header == name]
+
+        functions, structs, enums = here(api.functions), here(api.structs), here(api.enums)
+        rows.append(
+            (
+                name,
+                len(functions),
+                sum(f.deprecated for f in functions),
+                sum(not s.opaque for s in structs),
+                sum(s.opaque for s in structs),
+                len(enums),
+                sum(len(e.constants) for e in enums),
+                sum(place.partition(":")[0] == name for _, _, _, place in callbacks),
+                len(here(api.macros)),
+                len(here(api.omissions)),
+            )
+        )
+    rows.append(("all", *(sum(row[i] for row in rows) for i in range(1, len(rows[0])))))
+    others = [("macro", m.name, types.value(m.name)) for m in api.macros]
+    others += [("typedef", t.name, types.value(t.name)) for t in types.aliases]
+    others += [("constant", c, types.member(c)) for e in api.enums for c, _ in e.constants]
+    others += [("enum", name, types.name(name)) for name in types.enums]
+    others += [("union" if s.union else "struct", s.name, types.name(s.name)) for s in api.structs]
+    others += [
+        ("field", f"{s.name}.{f.name}", f"{s.name}.{identifier(f.name)}")
+        for s in api.structs
+        for f in s.fields
+    ]
+    others += [
+        ("parameter", f"{f.name}({p.name})", f"{f.name}({python})")
+        for f in api.functions
+        for p, python in zip(f.params, parameter_names(f), strict=True)
+        if p.name
+    ]
+    return (
+        jinja_environment()
+        .get_template("report.md.j2")
+        .render(
+            api=api,
+            rows=rows,
+            renamed=[(f"{sort} {c}", python) for sort, c, python in others if c != python],
+            struct_callbacks=[
+                (name, text)
+                for name, ctype, text, _ in callbacks
+                if types.struct(ctype.result) is not None
+            ],
+        )
+        .rstrip("\n")
+        + "\n"
+    )
+
+
 def documents(api: Api) -> dict[Path, str]:
     """Every generated file of the project, by its place in it, with its text."""
     package = Path("llama_cpp")
     files = {package / name: text for name, text in render(api).items()}
-    return {Path("codegen") / API_JSON.name: dump(api), **files}
+    here = Path("codegen")
+    return {here / API_JSON.name: dump(api), here / "report.md": report(api), **files}

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import tomli
@@ -63,36 +64,57 @@ def resolve(folder: str | None = None, tag: str | None = None) -> Tree:
             if is_tree(parent):
                 return Tree(parent, None)
     tag = tag or pinned_tag()
-    return Tree(fetch(tag), tag)
+    return Tree(fetch_headers(tag), tag)
 
 
 def is_tree(root: Path) -> bool:
-    """Whether ``root`` is a llama.cpp tree."""
-    return (root / "include" / "llama.h").is_file() and (root / "ggml" / "include").is_dir()
+    """Whether ``root`` is a llama.cpp tree, or a prefix that one was installed under."""
+    ggml = root / "ggml" / "include" / "ggml.h", root / "include" / "ggml.h"
+    return (root / "include" / "llama.h").is_file() and any(path.is_file() for path in ggml)
 
 
 def fetch(tag: str) -> Path:
-    """The tree of ``tag`` in the cache, which is filled first when it is not there.
+    """The whole tree of ``tag`` in the cache, which is filled first when it is not there.
 
     The archive comes from the package index and has to have the pinned hash, or for a tag that is
     not the pin the one that the index states. Nothing in it is run.
     """
-    match = re.fullmatch(r"b(\d{1,9})", tag)
-    if not match:
-        raise CodegenError(f"{tag!r} is not a tag of llama.cpp: they look like {pinned_tag()}")
+    return _fetch(tag, "source", None)
+
+
+def fetch_headers(tag: str) -> Path:
+    """As `fetch`, but of the tree only what the generator reads: the headers and the sources with
+    the defaults. The whole tree serves as well where it is already there."""
+    _number(tag)
+    whole = _cache.cache_root() / tag / "source"
+    read = {PurePosixPath(folder) for folder in upstream()["archive"]["read"]}
+    return whole if is_tree(whole) else _fetch(tag, "headers", lambda p: p.parent in read)
+
+
+def _fetch(tag: str, name: str, only: Callable[[PurePosixPath], bool] | None) -> Path:
+    number = _number(tag)
     try:
-        final = _cache.cache_root() / tag / "source"
+        final = _cache.cache_root() / tag / name
         if is_tree(final):
             return final
         with _cache.publish(final, label=f"llama.cpp {tag}", ready=is_tree) as work:
             if work is not None:
-                _fetch(tag, match[1], work)
+                _download(tag, number, work, only)
     except LlamaError as error:
         raise CodegenError(str(error)) from error
     return final
 
 
-def _fetch(tag: str, number: str, work: Path) -> None:
+def _number(tag: str) -> str:
+    match = re.fullmatch(r"b(\d{1,9})", tag)
+    if not match:
+        raise CodegenError(f"{tag!r} is not a tag of llama.cpp: they look like {pinned_tag()}")
+    return match[1]
+
+
+def _download(
+    tag: str, number: str, work: Path, only: Callable[[PurePosixPath], bool] | None
+) -> None:
     archive = upstream()["archive"]
     name = archive["file"].format(number=number)
     found = package_index.find_file(archive["project"], name)
@@ -100,7 +122,18 @@ def _fetch(tag: str, number: str, work: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=".archive-", dir=work.parent) as folder:
         label = f"llama.cpp {tag}"
         path = _cache.download(found.url, Path(folder) / name, sha256=sha256, label=label)
-        _cache.unpack(path, work, member=archive["folder"].format(number=number))
+        _cache.unpack(path, work, member=archive["folder"].format(number=number), only=only)
+
+
+def tags() -> list[str]:
+    """Every tag that the package index has, the oldest first."""
+    archive = upstream()["archive"]
+    pattern = re.compile(re.escape(archive["file"]).replace(r"\{number\}", r"(\d+)"))
+    names = package_index.list_files(archive["project"])
+    numbers = sorted(int(match[1]) for name in names if (match := pattern.fullmatch(name)))
+    if not numbers:
+        raise CodegenError(f"the package index has no tag in {archive['project']!r}")
+    return [f"b{number}" for number in numbers]
 
 
 def move_pin(tag: str) -> None:

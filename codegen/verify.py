@@ -2,6 +2,7 @@
 
     compiler  the C compiler, which is given every size, offset, value and signature to agree with
     ctypes    the imported ``_raw`` itself: what ctypes made of the generated code
+    calls     C functions of every signature, and callbacks of every type, called both ways
     library   the symbols of a built engine
 
 Each counts what it checked and lists what it found wrong.
@@ -12,6 +13,7 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,13 +21,13 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
-
-import jinja2
+from typing import TYPE_CHECKING, Any
 
 from .api import (
+    VOID,
     Api,
     Array,
     Field,
@@ -39,11 +41,11 @@ from .api import (
     c_declaration,
 )
 from .errors import CodegenError
-from .parse import Unit
 from .pytypes import BUILTINS, PyTypes, identifier
-from .render import TEMPLATES
+from .render import jinja_environment, python_types
 
-WITNESSES = ("compiler", "ctypes", "library")
+if TYPE_CHECKING:
+    from .parse import Unit
 
 
 @dataclass
@@ -70,25 +72,39 @@ class Report:
 def by_compiler(api: Api, unit: Unit) -> Report:
     """Compile every statement of ``api`` against the headers themselves."""
     report = Report("compiler", _counts(api))
-    compiler = _compiler()
-    if compiler is None:
-        report.faults.append("there is no C compiler (set CC, or leave it out: --without compiler)")
-        return report
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "layout.c"
-        source.write_text(layout(api, unit), "utf-8")
-        command = [
-            compiler, "-std=c11", "-O1", "-Wall", "-Werror", "-Wno-deprecated-declarations",
-            "-Wno-unused", "-fmax-errors=0" if _is_gcc(compiler) else "-ferror-limit=0",
-            *(f"-I{path}" for path in unit.folders),
-            "-c", str(source), "-o", str(Path(folder) / "layout.o"),
-        ]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    report.notes.append(f"{Path(compiler).name}, against {unit.header} and what it includes")
-    if done.returncode:
-        errors = [line for line in done.stderr.splitlines() if ": error: " in line]
-        report.faults += [e.partition(": error: ")[2] for e in errors] or [done.stderr.strip()]
+        source.write_text(layout(api), "utf-8")
+        report.faults += compile_c(unit, ["-O1", "-c", str(source), "-o", f"{folder}/layout.o"])
+    report.notes.append(f"against {unit.header} and what it includes")
     return report
+
+
+def compile_c(unit: Unit, arguments: list[str]) -> list[str]:
+    """Compile C that includes the headers of ``unit``; what the compiler finds wrong with it.
+
+    The headers count as the system's, whose warnings do not matter: only our text is on trial.
+    """
+    compiler = _compiler()
+    if compiler is None:
+        return ["there is no C compiler: set CC, or leave this witness out with --without"]
+    folders = dict.fromkeys((*unit.folders, (unit.root / unit.header).parent))
+    command = [
+        compiler, "-std=c11", "-Wall", "-Werror", "-Wno-deprecated-declarations", "-Wno-unused",
+        "-fmax-errors=0" if _is_gcc(compiler) else "-ferror-limit=0",
+        *(option for path in folders for option in ("-isystem", str(path))),
+        *arguments,
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if not done.returncode:
+        return []
+    faults = []
+    for match in re.finditer(r"^(.*?):(\d+):\d+: .*?error: (.*)$", done.stderr, re.MULTILINE):
+        # The compiler does not say which function: that is in the name of what failed to fit it.
+        line = Path(match[1]).read_text("utf-8").splitlines()[int(match[2]) - 1]
+        checked = re.search(r"llama_py_\w+?_(\w+)", line)
+        faults.append(f"{checked[1]}: {match[3]}" if checked else match[3])
+    return faults or [done.stderr.strip()]
 
 
 def _compiler() -> str | None:
@@ -99,16 +115,17 @@ def _compiler() -> str | None:
     return None
 
 
+@cache
 def _is_gcc(compiler: str) -> bool:
     done = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False)
     return "clang" not in done.stdout.lower()
 
 
 def _counts(api: Api) -> dict[str, int]:
-    named = [s for s in api.structs if not s.opaque and not _made_up(s, api)]
     return {
         "functions": len(api.functions),
-        "structs": len(named),
+        "structs": sum(s.tagged and not s.opaque for s in api.structs)
+        + sum(name == c_name for name, c_name in c_names(api).items()),
         "fields": sum(len(s.fields) for s in api.structs),
         "enum constants": sum(len(e.constants) for e in api.enums),
         "constants": len(api.macros),
@@ -116,88 +133,126 @@ def _counts(api: Api) -> dict[str, int]:
     }
 
 
-def _made_up(struct: Struct, api: Api) -> bool:
-    """Whether the name is ours: the struct is part of another and has none in C."""
-    return not struct.tagged and any(
-        isinstance(f.type, Named) and f.type.bare == struct.name and f.type.tag
+def _structs(api: Api) -> dict[str, Struct]:
+    return {s.name: s for s in api.structs}
+
+
+def c_names(api: Api) -> dict[str, str]:
+    """Struct -> how C says its type. A struct without a name is said by the field that it is; one
+    without even a field's name is not in the result, and its fields are those of what it is in."""
+    structs = _structs(api)
+    result: dict[str, str] = {}
+
+    def inside(struct: Struct, host: str) -> None:
+        for f in struct.fields:
+            inner, steps = f.type, ""
+            while isinstance(inner, Array | Pointer):
+                inner, steps = inner.of if isinstance(inner, Array) else inner.to, steps + "[0]"
+            found = structs.get(inner.bare) if isinstance(inner, Named) and inner.tag else None
+            if found is None or found.tagged or found.name in result:
+                continue
+            if f.anonymous:
+                inside(found, host)
+            else:
+                result[found.name] = f"__typeof__((({host} *) 0)->{f.name}{steps})"
+                inside(found, result[found.name])
+
+    made_up = {
+        f.type.bare
         for s in api.structs
         for f in s.fields
-    )
+        if f.anonymous and isinstance(f.type, Named)
+    }
+    for s in reversed(api.structs):  # what is inside comes first
+        keyword = "union " if s.union else "struct "
+        if s.tagged:
+            result[s.name] = keyword + s.name
+        elif s.name not in result and s.name not in made_up:
+            result[s.name] = s.name
+        if s.name in result:
+            inside(s, result[s.name])
+    return result
 
 
-def layout(api: Api, unit: Unit) -> str:
+def layout(api: Api) -> str:
     """The C file that holds the assertions."""
     structs = []
+    named = c_names(api)
     for s in api.structs:
-        if s.opaque or _made_up(s, api):
-            continue
-        keyword = "union " if s.union else "struct "
-        c_name = (keyword if s.tagged else "") + s.name
-        structs.append(
-            SimpleNamespace(
-                name=s.name, c_name=c_name, size=s.size, align=s.align,
-                fields=list(_c_fields(api, s, "", 0)),
-            )
-        )  # fmt: skip
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,
-    )
+        if not s.opaque and s.name in named:
+            structs.append(
+                SimpleNamespace(
+                    name=s.name, c_name=named[s.name], size=s.size, align=s.align,
+                    fields=list(_c_fields(api, s, 0)),
+                )
+            )  # fmt: skip
+    environment = jinja_environment()
     environment.filters |= {
-        "c_literal": _c_literal,
+        "c_literal": c_literal,
         "c_declaration": c_declaration,
         "c_parameters": _c_parameters,
     }
-    tags = {s.name for s in api.structs} | {e.name for e in api.enums}
+    # `typedef struct x x` says nothing that could be checked.
+    tags = {s.name for s in api.structs if s.tagged} | {e.name for e in api.enums if e.tagged}
     return environment.get_template("layout.c.j2").render(
         api=api,
-        headers=[Path(unit.header).name],
         structs=structs,
         typedefs=[
-            (t.name, c_declaration(Pointer(t.type)))
+            (t.name, *_pointers_to(t.type))
             for t in api.typedefs
             if not (isinstance(t.type, Named) and t.type.bare == t.name and t.name in tags)
         ],
     )
 
 
-def _c_fields(api: Api, struct: Struct, prefix: str, base: int) -> Iterator[SimpleNamespace]:
-    """The fields by the names that C has for them; those of an unnamed member count as its own."""
+def _pointers_to(ctype: Type) -> tuple[str, str]:
+    """The pointer to ``ctype``, and to a constant one: ctypes knows no const, so both will do.
+
+    A constant function is nothing of C's, so for a function it is another way to say nothing.
+    """
+    const = Pointer(ctype, const=True) if not isinstance(ctype, FunctionType) else Pointer(VOID)
+    return c_declaration(Pointer(ctype)), c_declaration(const)
+
+
+def _c_fields(api: Api, struct: Struct, base: int) -> Iterator[SimpleNamespace]:
+    """The fields by the names that C has for them; those of an anonymous member count as its own.
+
+    Only what C can name has a type to compare with.
+    """
+    structs, enums = _structs(api), {e.name: e for e in api.enums}
     for f in struct.fields:
-        inner = next(
-            (
-                s
-                for s in api.structs
-                if isinstance(f.type, Named) and f.type.tag and s.name == f.type.bare
-            ),
-            None,
-        )
-        unnamed = inner is not None and _made_up(inner, api)
-        if unnamed and inner is not None:
-            deeper = prefix if f.anonymous else f"{prefix}{f.name}."
-            yield from _c_fields(api, inner, deeper, base + f.offset)
-        if not f.anonymous:
+        inner, named = f.type, True
+        while isinstance(inner, Array | Pointer):
+            inner = inner.of if isinstance(inner, Array) else inner.to
+        if isinstance(inner, Named) and inner.tag:
+            found = enums.get(inner.bare) if inner.tag == "enum" else structs.get(inner.bare)
+            named = found is None or found.tagged
+        if f.anonymous and isinstance(inner, Named):
+            yield from _c_fields(api, structs[inner.bare], base + f.offset)
+        else:
             yield SimpleNamespace(
-                name=prefix + f.name,
+                name=f.name,
                 offset=base + f.offset,
                 size=f.size,
-                pointer_type=None if unnamed else c_declaration(Pointer(f.type)),
+                pointers=_pointers_to(f.type) if named else None,
             )
 
 
-def _c_literal(value: Value) -> str:
+def c_literal(value: Value) -> str:
+    """``value`` as C writes it."""
     if isinstance(value, str):
         quoted = "".join(
-            c if c.isascii() and c.isprintable() and c not in '"\\?' else f"\\{ord(c):03o}"
-            for c in value
+            chr(c) if (chr(c).isalnum() and c < 128) or c in b" _-.,:;/" else f"\\{c:03o}"
+            for c in value.encode()
         )
         return f'"{quoted}"'
-    if isinstance(value, int) and value > 2**31 - 1:
+    if isinstance(value, float):
+        return repr(value)
+    if value == -(2**63):
+        return "(-9223372036854775807ll - 1)"  # there is no literal for it
+    if not -(2**31) < value < 2**31:
         return f"{value}ull" if value > 2**63 - 1 else f"{value}ll"
-    return repr(value)
+    return str(value)
 
 
 def _c_parameters(function: Function) -> str:
@@ -210,7 +265,7 @@ def _c_parameters(function: Function) -> str:
 
 def by_ctypes(api: Api, module: ModuleType) -> Report:
     """Compare what ctypes says of the imported ``_raw`` with the API."""
-    types = PyTypes(api)
+    types = python_types(api)
     report = Report("ctypes", _counts(api))
 
     def equal(what: str, got: object, wanted: object) -> None:
@@ -218,12 +273,13 @@ def by_ctypes(api: Api, module: ModuleType) -> Report:
             report.faults.append(f"{what} is {got} in Python and {wanted} in C")
 
     for m in api.macros:
-        equal(m.name, getattr(module, m.name, None), m.value)
+        equal(m.name, getattr(module, types.value(m.name), None), m.value)
     for e in api.enums:
         for name, value in e.constants:
-            equal(name, getattr(module, identifier(name), None), value)
+            equal(name, getattr(module, types.member(name), None), value)
             if e.name:
-                member = getattr(getattr(module, types.name(e.name), None), identifier(name), None)
+                members = getattr(getattr(module, types.name(e.name), None), "__members__", {})
+                member = members.get(types.member(name))
                 equal(f"{e.name}.{name}", member, value)
     for s in api.structs:
         python = getattr(module, types.name(s.name), None)
@@ -271,7 +327,7 @@ def _check_function(
     equal(
         f"{function.name}: result",
         result,
-        None if function.result == Named("void") else _c_shape(types, function.result),
+        None if types.resolve(function.result) == VOID else _c_shape(types, function.result),
     )
 
 
@@ -286,7 +342,7 @@ def _c_shape(types: PyTypes, ctype: Type) -> str:
     if isinstance(ctype, Array):
         return f"{_c_shape(types, ctype.of)}[{ctype.length}]"
     assert not isinstance(ctype, FunctionType)
-    if ctype.tag == "enum":
+    if ctype.tag == "enum" or ctype.name in types.enums:
         return "int32"
     if ctype.name == "bool":
         return "bool"
@@ -364,7 +420,7 @@ def by_library(api: Api, path: Path) -> Report:
     if missing:
         names = ", ".join(f.name for f in missing)
         report.notes.append(f"declared but exported by none: {names}")
-    main = Path(api.headers[-1].name).name
+    main = api.headers[-1].name
     report.faults += [
         f"{f.name} is not in the library ({f.place})" for f in missing if f.place.header == main
     ]

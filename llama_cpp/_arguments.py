@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .model import LlamaModel, LlamaVocab
 
 _FLOATS = (ctypes.c_float, ctypes.c_double)
+_FLOAT_MAX = 3.4028234663852886e38
 
 
 def vocab_of(model: LlamaModel) -> LlamaVocab:
@@ -46,18 +47,21 @@ def c_array(ctype: Any, values: Sequence[Any] | Mapping[Any, Any]) -> Any:
     items: Iterable[Any] = values.items() if isinstance(values, Mapping) else values
     if issubclass(ctype, ctypes.Structure):
         fields = [field[1] for field in ctype._fields_]
-        items = [
-            tuple(c_number(t, v, "an element") for t, v in zip(fields, item, strict=True))
-            for item in items
-        ]
+        items = [_record(fields, item) for item in items]
     else:
         items = [c_number(ctype, item, "an element") for item in items]
     return (ctype * len(values))(*items)
 
 
+def _record(fields: Sequence[Any], item: Any) -> tuple[Any, ...]:
+    if not isinstance(item, tuple | list) or len(item) != len(fields):
+        raise TypeError(f"expected a tuple of {len(fields)} numbers, not {item!r}")
+    return tuple(c_number(t, v, "an element") for t, v in zip(fields, item, strict=True))
+
+
 def c_number(ctype: Any, value: Any, name: str) -> Any:
-    """``value`` as a number for ``ctype`` (or an enumeration), or TypeError or ValueError naming
-    ``name``. Other ctypes pass unchanged."""
+    """``value`` as a number for ``ctype`` (or an enumeration): TypeError for anything else, NaN
+    too, and ValueError for what does not fit, naming ``name``. Other ctypes pass unchanged."""
     if isinstance(ctype, type) and issubclass(ctype, IntEnum):
         value = _index(value, name)
         try:
@@ -73,11 +77,13 @@ def c_number(ctype: Any, value: Any, name: str) -> Any:
         return bool(value)
     if ctype in _FLOATS:
         try:
-            number = float(value)
-        except (TypeError, ValueError):
-            raise TypeError(f"{name} must be a number, not {value!r}") from None
+            number = math.nan if isinstance(value, str | bytes) else float(value)
+        except (TypeError, ValueError, OverflowError):
+            number = math.nan
         if math.isnan(number):
-            raise ValueError(f"{name} must not be NaN")
+            raise TypeError(f"{name} must be a number, not {value!r}")
+        if ctype is ctypes.c_float and _FLOAT_MAX < abs(number) < math.inf:
+            raise ValueError(f"{name}={number} is outside -{_FLOAT_MAX} to {_FLOAT_MAX}")
         return number
     limits = integer_limits(ctype)
     if limits is None:

@@ -346,15 +346,17 @@ def unpack(
     dest: Path,
     *,
     member: str | None = None,
+    only: Callable[[PurePosixPath], bool] | None = None,
     max_bytes: int = 4 << 30,
     max_members: int = 100_000,
 ) -> Path:
     """Unpack a .tar.gz, .tgz, .tar.xz, .zip or .whl into the folder `dest` and return it.
 
     With `member`, a folder inside the archive such as "name-1.0/src", only what lies under it is
-    unpacked, without that prefix. Nothing may leave `dest`: absolute names, "..", links that
-    point outside and device nodes are refused; permissions are reduced to plain and executable.
-    More than `max_members` entries or `max_bytes` of content (a decompression bomb) are refused.
+    unpacked, without that prefix; with `only`, of that what it says yes to (it gets the path
+    without the prefix). Nothing may leave `dest`: absolute names, "..", links that point outside
+    and device nodes are refused; permissions are reduced to plain and executable. More than
+    `max_members` entries or `max_bytes` of content (a decompression bomb) are refused.
 
     Raises `LlamaDownloadError`; what was unpacked until then stays, so unpack into a fresh folder
     (see `publish`).
@@ -369,12 +371,12 @@ def unpack(
         _make_folder(dest)
         if archive.name.endswith((".zip", ".whl")):
             with zipfile.ZipFile(archive) as zipped:
-                found = _extract(
-                    archive, _zip_members(zipped), dest, prefix, max_bytes, max_members
-                )
+                members = _zip_members(zipped)
+                found = _extract(archive, members, dest, prefix, only, max_bytes, max_members)
         else:
             with tarfile.open(archive) as tar:
-                found = _extract(archive, _tar_members(tar), dest, prefix, max_bytes, max_members)
+                members = _tar_members(tar)
+                found = _extract(archive, members, dest, prefix, only, max_bytes, max_members)
     except (
         tarfile.TarError,
         zipfile.BadZipFile,
@@ -437,10 +439,11 @@ def _extract(
     members: Iterator[_Member],
     dest: Path,
     prefix: tuple[str, ...],
+    only: Callable[[PurePosixPath], bool] | None,
     max_bytes: int,
     max_members: int,
 ) -> int:
-    """Write the members under `prefix` into `dest`; how many there were."""
+    """Write the members under `prefix` that `only` wants into `dest`; how many there were."""
     root = Path(os.path.realpath(dest))
     links: list[Path] = []
     total = found = 0
@@ -452,6 +455,8 @@ def _extract(
             )
         parts = _safe_parts(archive, item.name)
         if parts[: len(prefix)] != prefix or parts == prefix:
+            continue
+        if only is not None and not only(PurePosixPath(*parts[len(prefix) :])):
             continue
         found += 1
         target = root.joinpath(*parts[len(prefix) :])

@@ -10,8 +10,9 @@ from __future__ import annotations
 import atexit
 import ctypes
 import logging
+import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from . import _raw
@@ -90,6 +91,29 @@ def heard() -> Iterator[list[str]]:
         error, _thread.error = _thread.error, None
         if error is not None:
             raise error
+
+
+@contextmanager
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C while the library works for long: the result says whether it came, and the block ends
+    with KeyboardInterrupt.
+
+    Python's own handler would raise as soon as the library calls Python, for a log line or to
+    report progress. An exception there cannot go through C; Python would print it and forget it.
+    A program's own handler stays as it is.
+    """
+    came: list[int] = []
+    mine = threading.current_thread() is threading.main_thread()
+    if not mine or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield lambda: False
+        return
+    signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield lambda: bool(came)
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if came:
+            raise KeyboardInterrupt
 
 
 def reason(lines: list[str], otherwise: str) -> str:

@@ -285,3 +285,4 @@ POINTERS: dict[str, tuple[str, ...]] = {
     "llama_sampler_chain_params": (),
     "llama_opt_params": ("param_filter", "param_filter_ud", "get_opt_pars", "get_opt_pars_ud"),
 }
+# seal: b11434 sha256:796a85f03be849756d1b0514fc6deeca6f0ba1242ae34c40d2f3ca1b1d7ea3c6

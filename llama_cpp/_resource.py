@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -17,9 +18,17 @@ class Resource:
 
     __slots__ = ("__weakref__", "_finalizer", "handle")
 
-    def __init__(self, handle: Any, free: Callable[[Any], object], *keep: object) -> None:
+    def __init__(
+        self,
+        handle: Any,
+        free: Callable[[Any], object],
+        *keep: object,
+        lock: threading.Lock | None = None,
+    ) -> None:
+        """``lock`` is held while the object is in use. It is never freed then: a daemon thread
+        may be in it when the process ends."""
         self.handle = handle
-        self._finalizer = weakref.finalize(self, _release, free, handle, keep)
+        self._finalizer = weakref.finalize(self, _release, free, handle, keep, lock)
 
     def detach(self) -> Any:
         """Give the object away: it is not freed here any more."""
@@ -27,6 +36,16 @@ class Resource:
         return self.handle
 
 
-def _release(free: Callable[[Any], object], handle: Any, keep: tuple[object, ...]) -> None:
+def _release(
+    free: Callable[[Any], object],
+    handle: Any,
+    keep: tuple[object, ...],
+    lock: threading.Lock | None,
+) -> None:
     # `keep` is let go of after this returns, so that what it holds is freed later than this.
-    free(handle)
+    if lock is None or lock.acquire(blocking=False):
+        free(handle)
+        return
+    for needed in keep:
+        if isinstance(needed, Resource):
+            needed.detach()

@@ -24,8 +24,9 @@ SELECTORS = frozenset(["greedy", "dist", "mirostat", "mirostat_v2", "adaptive_p"
 class SamplerMethods:
     """Each method appends the sampler of its name and returns the chain."""
 
-    def _append(self, name: str, *arguments: Any) -> Self:
-        """Make the sampler by the C function ``name`` and add it to the chain."""
+    def _append(self, name: str, model: LlamaModel | None, /, **arguments: Any) -> Self:
+        """Make the sampler by the C function ``name``, whose parameters are ``arguments``, and add
+        it to the chain. ``model`` is what it takes its vocabulary from."""
         raise NotImplementedError
 
     def greedy(self) -> Self:
@@ -33,56 +34,58 @@ class SamplerMethods:
 
         C: ``struct llama_sampler *llama_sampler_init_greedy(void)``, llama.h:1468.
         """
-        return self._append("llama_sampler_init_greedy")
+        return self._append("llama_sampler_init_greedy", None)
 
     def dist(self, seed: int = _raw.LLAMA_DEFAULT_SEED) -> Self:
         """Select a token at random, by probability. Ends a chain.
 
         C: ``struct llama_sampler *llama_sampler_init_dist(uint32_t seed)``, llama.h:1471.
         """
-        return self._append("llama_sampler_init_dist", seed)
+        return self._append("llama_sampler_init_dist", None, seed=seed)
 
     def top_k(self, k: int) -> Self:
         """Keep the `k` most likely tokens; `k <= 0` keeps all.
 
         C: ``struct llama_sampler *llama_sampler_init_top_k(int32_t k)``, llama.h:1475.
         """
-        return self._append("llama_sampler_init_top_k", k)
+        return self._append("llama_sampler_init_top_k", None, k=k)
 
     def top_p(self, p: float, min_keep: int = 1) -> Self:
         """Keep the most likely tokens whose probabilities add up to `p`, but at least `min_keep`.
 
         C: ``struct llama_sampler *llama_sampler_init_top_p(float p, size_t min_keep)``, llama.h:1478.
         """
-        return self._append("llama_sampler_init_top_p", p, min_keep)
+        return self._append("llama_sampler_init_top_p", None, p=p, min_keep=min_keep)
 
     def min_p(self, p: float, min_keep: int = 1) -> Self:
         """Keep the tokens at least `p` times as likely as the likeliest, but at least `min_keep`.
 
         C: ``struct llama_sampler *llama_sampler_init_min_p(float p, size_t min_keep)``, llama.h:1481.
         """
-        return self._append("llama_sampler_init_min_p", p, min_keep)
+        return self._append("llama_sampler_init_min_p", None, p=p, min_keep=min_keep)
 
     def typical(self, p: float, min_keep: int = 1) -> Self:
         """Keep the locally typical tokens up to a total probability of `p`, but at least `min_keep`.
 
         C: ``struct llama_sampler *llama_sampler_init_typical(float p, size_t min_keep)``, llama.h:1484.
         """
-        return self._append("llama_sampler_init_typical", p, min_keep)
+        return self._append("llama_sampler_init_typical", None, p=p, min_keep=min_keep)
 
     def temp(self, t: float) -> Self:
         """Divide the logits by the temperature `t`; `t <= 0` keeps the most likely token alone.
 
         C: ``struct llama_sampler *llama_sampler_init_temp(float t)``, llama.h:1487.
         """
-        return self._append("llama_sampler_init_temp", t)
+        return self._append("llama_sampler_init_temp", None, t=t)
 
     def temp_ext(self, t: float, delta: float, exponent: float) -> Self:
         """Temperature that varies with the entropy, within `delta` of `t`; `exponent` shapes the curve.
 
         C: ``struct llama_sampler *llama_sampler_init_temp_ext(float t, float delta, float exponent)``, llama.h:1490.
         """
-        return self._append("llama_sampler_init_temp_ext", t, delta, exponent)
+        return self._append(
+            "llama_sampler_init_temp_ext", None, t=t, delta=delta, exponent=exponent
+        )
 
     def xtc(
         self, p: float, t: float, min_keep: int = 1, seed: int = _raw.LLAMA_DEFAULT_SEED
@@ -91,14 +94,14 @@ class SamplerMethods:
 
         C: ``struct llama_sampler *llama_sampler_init_xtc(float p, float t, size_t min_keep, uint32_t seed)``, llama.h:1493.
         """
-        return self._append("llama_sampler_init_xtc", p, t, min_keep, seed)
+        return self._append("llama_sampler_init_xtc", None, p=p, t=t, min_keep=min_keep, seed=seed)
 
     def top_n_sigma(self, n: float) -> Self:
         """Keep the tokens whose logits are within `n` standard deviations of the largest.
 
         C: ``struct llama_sampler *llama_sampler_init_top_n_sigma(float n)``, llama.h:1496.
         """
-        return self._append("llama_sampler_init_top_n_sigma", n)
+        return self._append("llama_sampler_init_top_n_sigma", None, n=n)
 
     def mirostat(
         self,
@@ -113,7 +116,13 @@ class SamplerMethods:
         C: ``struct llama_sampler *llama_sampler_init_mirostat(int32_t n_vocab, uint32_t seed, float tau, float eta, int32_t m)``, llama.h:1504.
         """
         return self._append(
-            "llama_sampler_init_mirostat", vocab_of(model).n_tokens, seed, tau, eta, m
+            "llama_sampler_init_mirostat",
+            model,
+            n_vocab=vocab_of(model).n_tokens,
+            seed=seed,
+            tau=tau,
+            eta=eta,
+            m=m,
         )
 
     def mirostat_v2(
@@ -123,7 +132,7 @@ class SamplerMethods:
 
         C: ``struct llama_sampler *llama_sampler_init_mirostat_v2(uint32_t seed, float tau, float eta)``, llama.h:1516.
         """
-        return self._append("llama_sampler_init_mirostat_v2", seed, tau, eta)
+        return self._append("llama_sampler_init_mirostat_v2", None, seed=seed, tau=tau, eta=eta)
 
     def grammar(self, model: LlamaModel, grammar_str: str, grammar_root: str = "root") -> Self:
         """Allow only what the GBNF grammar `grammar_str` allows, starting from the rule `grammar_root`.
@@ -132,9 +141,10 @@ class SamplerMethods:
         """
         return self._append(
             "llama_sampler_init_grammar",
-            vocab_of(model).handle,
-            c_string(grammar_str),
-            c_string(grammar_root),
+            model,
+            vocab=vocab_of(model).handle,
+            grammar_str=c_string(grammar_str),
+            grammar_root=c_string(grammar_root),
         )
 
     def grammar_lazy(
@@ -145,20 +155,21 @@ class SamplerMethods:
         trigger_words: Sequence[str] = (),
         trigger_tokens: Sequence[int] = (),
     ) -> Self:
-        """A grammar that begins to rule once a trigger word or token has been generated.
+        """A grammar that begins to rule once one of the trigger words or tokens has been generated.
 
         C: ``struct llama_sampler *llama_sampler_init_grammar_lazy(const struct llama_vocab *vocab, const char *grammar_str, const char *grammar_root, const char **trigger_words, size_t num_trigger_words, const llama_token *trigger_tokens, size_t num_trigger_tokens)``, llama.h:1530.
         Deprecated: use `grammar_lazy_patterns`.
         """
         return self._append(
             "llama_sampler_init_grammar_lazy",
-            vocab_of(model).handle,
-            c_string(grammar_str),
-            c_string(grammar_root),
-            c_strings(trigger_words),
-            len(trigger_words),
-            c_array(_raw.llama_token, trigger_tokens),
-            len(trigger_tokens),
+            model,
+            vocab=vocab_of(model).handle,
+            grammar_str=c_string(grammar_str),
+            grammar_root=c_string(grammar_root),
+            trigger_words=c_strings(trigger_words),
+            num_trigger_words=len(trigger_words),
+            trigger_tokens=c_array(_raw.llama_token, trigger_tokens),
+            num_trigger_tokens=len(trigger_tokens),
         )
 
     def grammar_lazy_patterns(
@@ -169,19 +180,20 @@ class SamplerMethods:
         trigger_patterns: Sequence[str] = (),
         trigger_tokens: Sequence[int] = (),
     ) -> Self:
-        """A grammar that begins to rule once the text matches a trigger pattern, or at a trigger token.
+        """A grammar that begins to rule at a trigger token, or once a trigger pattern (a regular expression of Python, for the text in UTF-8) is found: where its first group begins, or the match.
 
         C: ``struct llama_sampler *llama_sampler_init_grammar_lazy_patterns(const struct llama_vocab *vocab, const char *grammar_str, const char *grammar_root, const char **trigger_patterns, size_t num_trigger_patterns, const llama_token *trigger_tokens, size_t num_trigger_tokens)``, llama.h:1544.
         """
         return self._append(
             "llama_sampler_init_grammar_lazy_patterns",
-            vocab_of(model).handle,
-            c_string(grammar_str),
-            c_string(grammar_root),
-            c_strings(trigger_patterns),
-            len(trigger_patterns),
-            c_array(_raw.llama_token, trigger_tokens),
-            len(trigger_tokens),
+            model,
+            vocab=vocab_of(model).handle,
+            grammar_str=c_string(grammar_str),
+            grammar_root=c_string(grammar_root),
+            trigger_patterns=c_strings(trigger_patterns),
+            num_trigger_patterns=len(trigger_patterns),
+            trigger_tokens=c_array(_raw.llama_token, trigger_tokens),
+            num_trigger_tokens=len(trigger_tokens),
         )
 
     def penalties(
@@ -198,11 +210,12 @@ class SamplerMethods:
         """
         return self._append(
             "llama_sampler_init_penalties",
-            vocab_of(model).n_tokens,
-            penalty_last_n,
-            penalty_repeat,
-            penalty_freq,
-            penalty_present,
+            model,
+            n_vocab=vocab_of(model).n_tokens,
+            penalty_last_n=penalty_last_n,
+            penalty_repeat=penalty_repeat,
+            penalty_freq=penalty_freq,
+            penalty_present=penalty_present,
         )
 
     def dry(
@@ -225,13 +238,14 @@ class SamplerMethods:
         """
         return self._append(
             "llama_sampler_init_dry",
-            vocab_of(model).handle,
-            dry_multiplier,
-            dry_base,
-            dry_allowed_length,
-            dry_penalty_last_n,
-            c_strings(seq_breakers),
-            len(seq_breakers),
+            model,
+            vocab=vocab_of(model).handle,
+            dry_multiplier=dry_multiplier,
+            dry_base=dry_base,
+            dry_allowed_length=dry_allowed_length,
+            dry_penalty_last_n=dry_penalty_last_n,
+            seq_breakers=c_strings(seq_breakers),
+            num_breakers=len(seq_breakers),
         )
 
     def adaptive_p(
@@ -241,25 +255,29 @@ class SamplerMethods:
 
         C: ``struct llama_sampler *llama_sampler_init_adaptive_p(float target, float decay, uint32_t seed)``, llama.h:1594.
         """
-        return self._append("llama_sampler_init_adaptive_p", target, decay, seed)
+        return self._append(
+            "llama_sampler_init_adaptive_p", None, target=target, decay=decay, seed=seed
+        )
 
     def logit_bias(
         self, model: LlamaModel, logit_bias: Mapping[int, float] | Sequence[tuple[int, float]]
     ) -> Self:
-        """Add a bias to the logits of the given tokens.
+        """Add a bias to the logits of the given tokens; minus infinity forbids one.
 
         C: ``struct llama_sampler *llama_sampler_init_logit_bias(int32_t n_vocab, int32_t n_logit_bias, const llama_logit_bias *logit_bias)``, llama.h:1599.
         """
         return self._append(
             "llama_sampler_init_logit_bias",
-            vocab_of(model).n_tokens,
-            len(logit_bias),
-            c_array(_raw.llama_logit_bias, logit_bias),
+            model,
+            n_vocab=vocab_of(model).n_tokens,
+            n_logit_bias=len(logit_bias),
+            logit_bias=c_array(_raw.llama_logit_bias, logit_bias),
         )
 
     def infill(self, model: LlamaModel) -> Self:
-        """Prefer whole words and an early end, for text that fills a gap. Best behind top_k and top_p.
+        """Prefer whole words and an early end, for text that fills a gap. Needs a top_k before it.
 
         C: ``struct llama_sampler *llama_sampler_init_infill(const struct llama_vocab *vocab)``, llama.h:1625.
         """
-        return self._append("llama_sampler_init_infill", vocab_of(model).handle)
+        return self._append("llama_sampler_init_infill", model, vocab=vocab_of(model).handle)
+# seal: b11434 sha256:9a0270e36db668a2db2e2338c25b11dfea251428eb1351ca30d769d0c38a0105

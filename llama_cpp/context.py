@@ -31,6 +31,34 @@ if TYPE_CHECKING:
     from ._params import LlamaContextParams
 
 
+# What the library aborts for, fills the memory with or hangs over, or computes NaN from: keyword
+# -> least and greatest value. NaN logits are not harmless, sorting them reads out of bounds.
+_RANGES: dict[str, tuple[float, float]] = {
+    "n_batch": (1, 1 << 20),
+    "n_ubatch": (1, 1 << 20),
+    "n_seq_max": (1, 1 << 20),
+    "rope_freq_base": (0, 1e15),
+    "rope_freq_scale": (0, 1e6),
+    "yarn_ext_factor": (-1e6, 1e6),
+    "yarn_attn_factor": (-1e6, 1e6),
+    "yarn_beta_fast": (-1e6, 1e6),
+    "yarn_beta_slow": (-1e6, 1e6),
+    "yarn_orig_ctx": (0, (1 << 31) - 1),
+}
+# The rest of ggml's types the CPU cannot write to, or the library makes views of the wrong size.
+_CACHE_TYPES = (
+    _raw.ggml_type.GGML_TYPE_F32,
+    _raw.ggml_type.GGML_TYPE_F16,
+    _raw.ggml_type.GGML_TYPE_BF16,
+    _raw.ggml_type.GGML_TYPE_Q8_0,
+    _raw.ggml_type.GGML_TYPE_Q5_0,
+    _raw.ggml_type.GGML_TYPE_Q5_1,
+    _raw.ggml_type.GGML_TYPE_Q4_0,
+    _raw.ggml_type.GGML_TYPE_Q4_1,
+    _raw.ggml_type.GGML_TYPE_IQ4_NL,
+)
+
+
 class LlamaContext:
     """Generates with a model: it has the KV cache, and the outputs of the last decode.
 
@@ -46,6 +74,7 @@ class LlamaContext:
 
     def __init__(self, model: LlamaModel, **params: Unpack[LlamaContextParams]) -> None:
         self._resource: Resource | None = None
+        self._lock = threading.Lock()
         if not isinstance(model, LlamaModel):
             raise TypeError(f"expected a LlamaModel, not {type(model).__name__}: {model!r}")
         library = model.library
@@ -62,27 +91,39 @@ class LlamaContext:
         set_params(raw, keywords, params, "LlamaContext")
         self._check(raw)
         parent = model._open()
-        with _log.heard() as said:
+        with _log.heard() as said, _log.interruptible():
             handle = library.llama_init_from_model(model.handle, raw)
-        if handle is None:
+            # At once: what is raised at the end of the block must not leave it behind.
+            resource = None
+            if handle is not None:
+                resource = Resource(handle, library.llama_free, parent, lock=self._lock)
+        if resource is None:
             raise LlamaContextError(
                 f"no context for {model.path.name}: "
                 + _log.reason(said, "the library does not say why")
             )
-        self._resource = Resource(handle, library.llama_free, parent)
+        self._resource = resource
+        # Older llama.cpp cannot be asked whether attention is causal; this is how it decides.
+        self._was_causal = raw.attention_type == _raw.LLAMA_ATTENTION_TYPE_CAUSAL
+        if raw.attention_type == _raw.LLAMA_ATTENTION_TYPE_UNSPECIFIED:
+            key = f"{model.metadata.get('general.architecture')}.attention.causal"
+            self._was_causal = model.metadata.get(key) != "false"
         short = library.short
         self._decode = library.llama_decode
         self._encode = library.llama_encode
         self._get_logits = short.llama_get_logits_ith
         self._n_vocab = model.vocab.n_tokens
+        # Read, not assumed: the library may round or limit them.
         self._n_batch = int(short.llama_n_batch(handle))
+        self._n_outputs_max = self._n_batch
+        if not model.has_encoder:
+            self._n_outputs_max = getattr(raw, "n_outputs_max", 0) or self._n_batch
         self._n_ubatch = int(short.llama_n_ubatch(handle))
         self._n_ctx = int(short.llama_n_ctx(handle))
         self._n_seq_max = int(short.llama_n_seq_max(handle))
         self._has_memory = bool(short.llama_get_memory(handle))
         self._all_outputs = bool(raw.embeddings)
         self._encoded = False
-        self._lock = threading.Lock()
         self._outputs: Sequence[int] | None = None
         # The library has room for this many outputs and moves them when it needs more.
         self._room = self._n_seq_max
@@ -95,19 +136,34 @@ class LlamaContext:
             raise LlamaContextError(
                 f"{self._model.path.name} was loaded with vocab_only: it has no weights to run"
             )
-        for name in ("n_batch", "n_ubatch", "n_seq_max"):
-            if getattr(raw, name) < 1:
-                raise ValueError(f"{name} must be at least 1")
+        for name, (low, high) in _RANGES.items():
+            value = getattr(raw, name, low)
+            if not low <= value <= high:
+                raise ValueError(f"{name}={value} is outside {low} to {high}")
+        for name in ("type_k", "type_v"):
+            if getattr(raw, name) not in _CACHE_TYPES:
+                given = _raw.ggml_type(getattr(raw, name)).name
+                known = ", ".join(t.name for t in _CACHE_TYPES)
+                raise ValueError(f"{name}={given} is no type for a KV cache, which are {known}")
         for name in ("n_threads", "n_threads_batch"):
             if not 1 <= getattr(raw, name) <= _raw.GGML_MAX_N_THREADS:
                 raise ValueError(f"{name} must be 1 to {_raw.GGML_MAX_N_THREADS}")
-        most = int(self._library.short.llama_max_parallel_sequences())
-        if raw.n_seq_max > most:
-            raise ValueError(f"n_seq_max={raw.n_seq_max} is more than the library's {most}")
-        if raw.n_seq_max > raw.n_batch:
+        # An engine that was linked without it refuses too many sequences itself.
+        if self._library.has("llama_max_parallel_sequences"):
+            most = int(self._library.short.llama_max_parallel_sequences())
+            if raw.n_seq_max > most:
+                raise ValueError(f"n_seq_max={raw.n_seq_max} is more than the library's {most}")
+        # The library makes n_batch no larger than n_ctx, which it rounds up only later.
+        if raw.n_seq_max > min(raw.n_batch, raw.n_ctx or self._model.n_ctx_train):
             raise ValueError(
-                f"n_seq_max={raw.n_seq_max} is more than n_batch={raw.n_batch}: "
-                "each sequence needs room in a batch"
+                f"n_seq_max={raw.n_seq_max} is more than the smaller of n_batch={raw.n_batch} and "
+                f"n_ctx={raw.n_ctx}: each sequence needs room in a batch"
+            )
+        limit = getattr(raw, "n_outputs_max", 0)  # older llama.cpp has no such field
+        if 0 < limit < raw.n_seq_max:
+            raise ValueError(
+                f"n_seq_max={raw.n_seq_max} is more than n_outputs_max={limit}: "
+                "each sequence needs room for an output"
             )
 
     # -- lifetime
@@ -231,6 +287,10 @@ class LlamaContext:
             raise LlamaBusyError("another thread is using this context")
         try:
             n_outputs = n if self._all_outputs else len(batch.outputs)
+            if n_outputs > self._n_outputs_max:
+                raise ValueError(
+                    f"{n_outputs} outputs are more than n_outputs_max={self._n_outputs_max}"
+                )
             self._make_room(n_outputs)
             self._outputs = None  # whatever happens, the old ones are gone
             with _log.heard() as said:
@@ -265,7 +325,9 @@ class LlamaContext:
             )
 
     def _causal(self) -> bool:
-        return bool(self._library.short.llama_get_causal_attn(self.handle))
+        if self._library.has("llama_get_causal_attn"):
+            return bool(self._library.short.llama_get_causal_attn(self.handle))
+        return self._was_causal
 
     def _make_room(self, n_outputs: int) -> None:
         """The library moves its outputs when it needs room for more: not under a view."""
@@ -308,6 +370,8 @@ class LlamaContext:
             raise LlamaBusyError("another thread is using this context")
         if outputs is None:
             raise LlamaOutputError("there are no outputs: nothing was decoded, or it failed")
+        if not isinstance(i, int):
+            raise TypeError(f"an index must be an integer, not {i!r}")
         if i not in outputs and not -len(outputs) <= i < 0:
             raise LlamaOutputError(
                 f"index {i} has no output: the last batch has them for {list(outputs)[:20]}"

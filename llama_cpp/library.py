@@ -6,12 +6,14 @@ import ctypes
 import ctypes.util
 import os
 import platform
+import shlex
+import struct
 import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import _cache, _log, _raw
+from . import _log, _raw
 from .errors import LlamaABIError, LlamaLibraryError, LlamaMissingFunctionError
 
 if sys.platform == "win32":
@@ -20,6 +22,8 @@ elif sys.platform == "darwin":
     _NAMES = {stem: f"lib{stem}.dylib" for stem in ("llama", "ggml", "ggml-cpu", "ggml-base")}
 else:
     _NAMES = {stem: f"lib{stem}.so" for stem in ("llama", "ggml", "ggml-cpu", "ggml-base")}
+
+_PT_LOAD = 1  # elf.h: a part of the file that is mapped into memory
 
 if TYPE_CHECKING:
     _Functions = _raw.LibraryFunctions
@@ -146,7 +150,8 @@ def _find(path: str | os.PathLike[str] | None) -> Path:
     inside = Path(__file__).parent / "lib" / name
     if inside.is_file():
         return inside
-    # Imported here: it knows how to build an engine, and most programs only load one.
+    # Imported here: they know how to get an engine, and most programs only load one.
+    from ._cache import cache_root
     from .engine import engine_dir
 
     cached = engine_dir(_raw.TAG)  # None also for one that was built for another CPU
@@ -157,7 +162,7 @@ def _find(path: str | os.PathLike[str] | None) -> Path:
         return system
     raise LlamaLibraryError(
         f"no {name} was found: not inside the package, no engine {_raw.TAG} in "
-        f"{_cache.cache_root()}, and none on the system. Run `make engine` (or `python -m "
+        f"{cache_root()}, and none on the system. Run `make engine` (or `python -m "
         "llama_cpp.engine install`), or set LLAMA_CPP_LIB to your own"
     )
 
@@ -192,6 +197,9 @@ def _load(path: Path) -> list[ctypes.CDLL]:
     if sys.platform == "win32" and path.is_absolute():
         os.add_dll_directory(str(path.parent))
     rest = [path.with_name(_NAMES[stem]) for stem in ("ggml", "ggml-cpu", "ggml-base")]
+    for file in (path, *rest):
+        if file.is_file():
+            _check_whole(file)
     try:
         library = ctypes.CDLL(str(path))
     except OSError as error:
@@ -207,6 +215,29 @@ def _load(path: Path) -> list[ctypes.CDLL]:
     return [library, *(dll for dll in others if dll is not None)]
 
 
+def _check_whole(path: Path) -> None:
+    """LlamaLibraryError for an ELF file that ends too early: the system's loader, which maps it
+    into memory, would end the process by SIGBUS."""
+    with path.open("rb") as file:
+        start = file.read(64)
+        if start[:6] != b"\x7fELF\x02\x01" or len(start) < 64:
+            return  # not 64-bit little-endian ELF: the loader says so
+        (offset,) = struct.unpack_from("<Q", start, 32)
+        entry_size, count = struct.unpack_from("<HH", start, 54)
+        file.seek(offset)
+        table = file.read(entry_size * count)
+        size = path.stat().st_size
+    whole = len(table) == entry_size * count and entry_size >= 56
+    for i in range(count if whole else 0):
+        kind, _, begin, _, _, length = struct.unpack_from("<IIQQQQ", table, i * entry_size)
+        whole = whole and (kind != _PT_LOAD or begin + length <= size)
+    if not whole:
+        raise LlamaLibraryError(
+            f"{path} cannot be loaded as a library: it is cut off at {size} bytes. Copy or build "
+            "it again (`make engine`)"
+        )
+
+
 def _open_quietly(path: Path) -> ctypes.CDLL | None:
     try:
         return ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
@@ -218,23 +249,47 @@ def _open_quietly(path: Path) -> ctypes.CDLL | None:
 
 
 def _check_abi(path: Path, dll: ctypes.CDLL) -> None:
-    """Refuse a library whose structs or functions are not those of the bindings."""
+    """Refuse a library whose structs or functions are not those of the bindings.
+
+    A binary does not show the parameters of its functions: a tag that changed those, and neither a
+    struct nor a name, passes. From b9093 to b11434 that happened once, between b10216 and b10338.
+    """
     if not _exports(dll, "llama_model_default_params"):
         raise LlamaLibraryError(f"{path} is not libllama: it has no llama_model_default_params")
+    # A linker leaves out of a static engine what nothing in it calls; the user may say so.
+    without = os.environ.get("LLAMA_CPP_WITHOUT", "").split(",")
     missing = [
         f.__name__
         for f in _raw.HEADERS["llama.h"]
-        if f.__name__ not in _raw.DEPRECATED and not _exports(dll, f.__name__)
+        if f.__name__ not in (*_raw.DEPRECATED, *without) and not _exports(dll, f.__name__)
     ]
     wrong = [text for name in _raw.DEFAULTS for text in _struct_differences(dll, name)]
-    problems = [*wrong, *(["no function " + ", ".join(missing)] if missing else [])]
-    if problems:
-        shown = "; ".join(problems[:8]) + (f"; and {len(problems) - 8} more" * (len(problems) > 8))
+    if wrong or missing:
+        problems = list(wrong)
+        if missing:
+            more = f" and {len(missing) - 40} more" * (len(missing) > 40)
+            problems.append("no function " + ", ".join(missing[:40]) + more)
+        shown = "; ".join(problems)
+        tree = _tree_of(path)
+        source = shlex.quote(str(tree)) if tree else "its source folder"
+        hint = f"`make regen LLAMA_CPP={source}`" + ("" if tree else " (or TAG=its tag)")
+        if not wrong:
+            hint += f". If only these were left out, set LLAMA_CPP_WITHOUT={','.join(missing)}"
         raise LlamaABIError(
             f"{path} is not llama.cpp {_raw.TAG}, which the bindings were generated for: {shown}. "
             f"Use an engine of {_raw.TAG} (`make engine`), or generate the bindings for this one: "
-            "`make regen LLAMA_CPP=its source folder` (or TAG=its tag)"
+            f"{hint}"
         )
+
+
+def _tree_of(path: Path) -> Path | None:
+    """The folder with the headers of the library at ``path``, if one is at hand."""
+    named = os.environ.get("LLAMA_CPP")
+    # A source tree with the library in build/bin, or the prefix that it was installed under.
+    for root in [*([Path(named)] if named else []), *path.parents[:3]]:
+        if (root / "include" / "llama.h").is_file():
+            return root
+    return None
 
 
 def _struct_differences(dll: ctypes.CDLL, name: str) -> list[str]:
@@ -243,22 +298,24 @@ def _struct_differences(dll: ctypes.CDLL, name: str) -> list[str]:
     Called with more room than either needs, so that a larger struct does no harm. The values it
     leaves must be the recorded defaults, each in its own place.
     """
-    struct = _raw.FUNCTIONS[name].restype
-    size = ctypes.sizeof(struct)
+    kind = _raw.FUNCTIONS[name].restype
+    size = ctypes.sizeof(kind)
     if size <= 16 or not _exports(dll, name):
         return []  # returned in registers, not in memory
-    label = struct.__name__
+    label = kind.__name__
     room = size + 512
     if platform.machine().lower() in ("x86_64", "amd64"):
         data, written = _written(dll, name, room)
         end = max(written, default=-1) + 1
-        fields = [range(f.offset, f.offset + f.size) for _, f in _fields(struct)]
+        fields = [range(f.offset, f.offset + f.size) for _, f in _fields(kind)]
         needed = {i for span in fields for i in span}
         if end > size or not needed <= written:
+            if needed and max(needed) < end <= size:  # only what pads it is left out
+                return [f"{label} has other fields there"]
             return [f"{label} is about {end} bytes there and {size} here"]
     else:
         data = _returned(dll, name, room)
-    there = struct.from_buffer_copy(data[:size])
+    there = kind.from_buffer_copy(data[:size])
     differences = []
     for field, expected in _raw.DEFAULTS[name].items():
         got = getattr(there, field)
@@ -268,8 +325,8 @@ def _struct_differences(dll: ctypes.CDLL, name: str) -> list[str]:
     return differences[:3]
 
 
-def _fields(struct: Any) -> list[tuple[str, Any]]:
-    return [(field[0], getattr(struct, field[0])) for field in struct._fields_]
+def _fields(kind: Any) -> list[tuple[str, Any]]:
+    return [(field[0], getattr(kind, field[0])) for field in kind._fields_]
 
 
 def _returned(dll: ctypes.CDLL, name: str, room: int) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import sys
 from array import array
@@ -75,6 +76,10 @@ class LlamaModel:
         C: ``llama_model_load_from_file``, llama.h.
         """
         file = Path(path)
+        if not isinstance(library, LlamaLibrary | None):
+            raise TypeError(f"library must be a LlamaLibrary, not {library!r}")
+        if progress is not None and not callable(progress):
+            raise TypeError(f"progress must be callable with a number, not {progress!r}")
         library = library or LlamaLibrary.default()
         raw = library.short.llama_model_default_params()
         keywords = KEYWORDS["llama_model_params"]
@@ -90,16 +95,17 @@ class LlamaModel:
             split = _tensor_split(library, tensor_split)
             raw.tensor_split = split
             keep.append(split)
+        if raw.no_alloc and not raw.vocab_only:
+            raise ValueError("no_alloc is for a model without tensors: it needs vocab_only too")
         _check_file(file)
-        reporter = _Progress(progress)
-        if progress is not None:
+        with _log.heard() as said, _log.interruptible() as interrupted:
+            reporter = _Progress(progress, interrupted)
             raw.progress_callback = reporter.callback
-        with _log.heard() as said:
             handle = library.llama_model_load_from_file(_file_name(file), raw)
-        if handle is not None:
-            resource = Resource(handle, library.llama_model_free)
+            # At once: what is raised at the end of the block must not leave it behind.
+            resource = None if handle is None else Resource(handle, library.llama_model_free)
         reporter.raise_error()
-        if handle is None:
+        if resource is None:
             if reporter.stopped:
                 raise LlamaCancelled(f"loading {file} was stopped by progress")
             raise LlamaModelError(
@@ -156,7 +162,8 @@ class LlamaModel:
     def __repr__(self) -> str:
         if self.closed:
             return f"<LlamaModel {self._path.name!r}, closed>"
-        return f"<LlamaModel {self._path.name!r}, {self.description}>"
+        what = "vocabulary only" if self._vocab_only else self.description
+        return f"<LlamaModel {self._path.name!r}, {what}>"
 
     # -- facts
 
@@ -422,15 +429,17 @@ class LlamaVocab:
             token = self.check_token(token)
         found = pieces[token]
         if found is None:
-            found = pieces[token] = self._read_piece(token, special)
+            found = pieces[token] = self.read_piece(self.handle, token, special)
         return found
 
-    def _read_piece(self, token: int, special: bool) -> bytes:
+    def read_piece(self, handle: _raw.llama_vocab, token: int, special: bool) -> bytes:
+        """The bytes of ``token``, asked of the library. For who has ``handle`` and keeps the model
+        in memory: the model may be closed, and the token is not checked."""
         calls = self._model.library.short
         room = 64
         while True:
             buffer = ctypes.create_string_buffer(room)
-            size = calls.llama_token_to_piece(self.handle, token, buffer, room, 0, special)
+            size = calls.llama_token_to_piece(handle, token, buffer, room, 0, special)
             if size >= 0:
                 return buffer.raw[:size]
             if -size <= room:
@@ -486,16 +495,21 @@ class _Metadata(Mapping[str, str]):
 class _Progress:
     """The C callback for a Python function that reports progress."""
 
-    def __init__(self, function: Callable[[float], object] | None) -> None:
+    def __init__(
+        self, function: Callable[[float], object] | None, interrupted: Callable[[], bool]
+    ) -> None:
         self.function = function
+        self.interrupted = interrupted
         self.stopped = False
         self.error: BaseException | None = None
         self.callback = _raw.llama_progress_callback(self._call)
 
     def _call(self, done: float, _: int | None) -> bool:
-        assert self.function is not None
         try:
-            self.stopped = self.function(done) is False
+            if self.interrupted():
+                self.stopped = True
+            elif self.function is not None:
+                self.stopped = self.function(done) is False
         except BaseException as error:  # it must not reach C; raise_error has it
             self.error = error
             self.stopped = True
@@ -514,8 +528,8 @@ def _tensor_split(library: LlamaLibrary, values: Sequence[float]) -> ctypes.Arra
     if len(values) > most:
         raise ValueError(f"tensor_split has {len(values)} values for at most {most} devices")
     numbers = [c_number(ctypes.c_float, v, "tensor_split") for v in values]
-    if any(n < 0 for n in numbers):
-        raise ValueError(f"tensor_split must not be negative: {list(values)!r}")
+    if any(not 0 <= n < math.inf for n in numbers):
+        raise ValueError(f"tensor_split must be proportions, 0 or more: {list(values)!r}")
     return (ctypes.c_float * most)(*numbers)
 
 

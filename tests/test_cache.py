@@ -315,6 +315,16 @@ def test_unpack_zip(tmp_path: Path, name: str) -> None:
         assert (dest / "run").stat().st_mode & 0o7777 == 0o755
 
 
+def test_only_what_is_asked_for_is_unpacked(tmp_path: Path) -> None:
+    archive = tar_of(tmp_path / "a.tgz", ("top/a/x.h", b""), ("top/a/b/y.h", b""), ("top/z.h", b""))
+    dest = _cache.unpack(
+        archive, tmp_path / "out", member="top", only=lambda p: p.parent.as_posix() == "a"
+    )
+    assert [p.name for p in dest.rglob("*.h")] == ["x.h"]
+    with pytest.raises(LlamaDownloadError, match="nothing"):
+        _cache.unpack(archive, tmp_path / "none", only=lambda p: False)
+
+
 def device(name: str) -> tarfile.TarInfo:
     info = tarfile.TarInfo(name)
     info.type = tarfile.CHRTYPE

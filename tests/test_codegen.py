@@ -36,7 +36,7 @@ def headers(tree: source.Tree, tmp_path: Path) -> Path:
     for folder in tree.unit.include:
         shutil.copytree(tree.root / folder, root / folder)
     (root / "src").mkdir()
-    for path in (tree.root / "src").glob("llama-*.cpp"):
+    for path in (tree.root / "src").glob("llama*.cpp"):
         shutil.copy(path, root / "src")
     return root
 

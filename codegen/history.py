@@ -1,0 +1,91 @@
+"""The generator on llama.cpp's past: many tags, each generated, imported and verified.
+
+Nothing of the project is touched: every tag gets a package of its own in a temporary folder.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from . import generate, verify
+from .errors import CodegenError
+from .source import Tree, fetch_headers, pinned_tag
+
+_ROW = "{:8} {:>9} {:>8} {:>9} {:>8} {:>8}  {}"
+# Imports every module of the package that lies in the current folder.
+_IMPORT = """
+import importlib, pathlib
+import llama_cpp._raw
+for path in sorted(pathlib.Path("llama_cpp").glob("*.py")):
+    if not path.stem.startswith("__"):
+        importlib.import_module(f"llama_cpp.{path.stem}")
+print(llama_cpp._raw.TAG)
+"""
+
+
+def spread(tags: Sequence[str], count: int) -> list[str]:
+    """``count`` of ``tags``, evenly spread, the first and the last and the pin among them."""
+    if count < 2:
+        raise CodegenError(f"{count} tags make no history: at least 2")
+    last = len(tags) - 1
+    chosen = {tags[round(i * last / (count - 1))] for i in range(count)}
+    chosen |= {pinned_tag()} & set(tags)
+    return [tag for tag in tags if tag in chosen]
+
+
+def run(tags: Sequence[str], say: Callable[[str], object]) -> bool:
+    """Go through ``tags`` and ``say`` a table, row by row. Whether all of them were right."""
+    say(_ROW.format("tag", "functions", "structs", "constants", "defaults", "seconds", "verified"))
+    failed = []
+    for tag in tags:
+        started = time.monotonic()
+        faults, numbers = _one(tag)
+        seconds = f"{time.monotonic() - started:.1f}"
+        state = f"NO: {len(faults)} faults" if faults else "compiler, ctypes, import"
+        say(_ROW.format(tag, *numbers, seconds, state))
+        for fault in faults[:20]:
+            say(f"    {fault}")
+        if faults:
+            failed.append(tag)
+    say(f"{len(tags)} tags, {len(failed)} failed" + (f": {', '.join(failed)}" if failed else ""))
+    return not failed
+
+
+def _one(tag: str) -> tuple[list[str], tuple[object, object, object, object]]:
+    """What is wrong with the bindings of ``tag``, and how many functions, structs, constants and
+    defaults they have."""
+    numbers: tuple[object, object, object, object] = ("-",) * 4
+    try:
+        tree = Tree(fetch_headers(tag), tag)
+        api = generate.read_api(tree)
+        with tempfile.TemporaryDirectory(prefix="llama-py-") as folder:
+            package = generate.package(api, Path(folder))
+            compiler = verify.by_compiler(api, tree.unit)
+            reports = [compiler, verify.by_ctypes(api, verify.import_raw(package / "_raw.py"))]
+            faults = [f"{r.name}: {fault}" for r in reports for fault in r.faults]
+            faults += _imported(tag, Path(folder))
+    except CodegenError as error:
+        return [str(error)], numbers
+    defaults = sum(map(len, api.defaults.values()))
+    if (
+        not defaults
+    ):  # nothing fails without them, but the bindings could not tell a foreign library
+        faults.append("defaults: no value of any *_default_params() was found in the sources")
+    count = compiler.counts
+    constants = count["enum constants"] + count["constants"]
+    return faults, (count["functions"], count["structs"], constants, defaults)
+
+
+def _imported(tag: str, folder: Path) -> list[str]:
+    """What is wrong when everything of the package in ``folder`` is imported."""
+    done = subprocess.run(
+        [sys.executable, "-c", _IMPORT], cwd=folder, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        return ["import: " + (done.stderr.strip().splitlines() or ["it crashed"])[-1]]
+    return [] if done.stdout.strip() == tag else [f"import: {done.stdout.strip()} was imported"]

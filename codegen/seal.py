@@ -1,0 +1,50 @@
+"""Content seals: a generated file's last line has the hash of all above it.
+
+So an edit by hand is found with the standard library alone, where nothing can be generated anew.
+The seal is no lock: who means to edit can make a new one. It catches the slip.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+GENERATED = ("_raw.py", "_raw.pyi", "_params.py", "_samplers.py")
+
+_PACKAGE = Path(__file__).parents[1] / "llama_cpp"
+_UPSTREAM = Path(__file__).with_name("upstream.toml")
+_SEAL = re.compile(r"# seal: (?P<tag>\S+) sha256:(?P<digest>[0-9a-f]{64})\n")
+
+
+def sealed(text: str, tag: str) -> str:
+    """``text`` with its seal, as generated for ``tag``."""
+    return f"{text}# seal: {tag} sha256:{_digest(text, tag)}\n"
+
+
+def _digest(text: str, tag: str) -> str:
+    return hashlib.sha256(f"{tag}\n{text}".encode()).hexdigest()
+
+
+def faults(folder: Path = _PACKAGE, upstream: Path = _UPSTREAM) -> list[str]:
+    """What is wrong with the generated files in ``folder``, one line each."""
+    # No TOML reader: the standard library has none before Python 3.11.
+    pin = re.search(r'^tag = "(\w+)"$', upstream.read_text("utf-8"), re.MULTILINE)
+    tag = pin[1] if pin else "?"
+    return [fault for name in GENERATED if (fault := _fault(folder / name, tag))]
+
+
+def _fault(path: Path, pin: str) -> str | None:
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        return f"{path}: cannot be read: {error}"
+    start = text.rfind("\n", 0, -1) + 1
+    body, match = text[:start], _SEAL.fullmatch(text, start)
+    if match is None:
+        return f"{path}: has no seal as its last line; run make regen"
+    if match["digest"] != _digest(body, match["tag"]):
+        return f"{path}: was edited by hand; change the header or templates/ and run make regen"
+    if match["tag"] != pin:
+        return f"{path}: was generated for {match['tag']}, the pin is {pin}; run make regen"
+    return None

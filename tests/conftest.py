@@ -1,0 +1,68 @@
+"""What the tests share: the engine, the model, and Python in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import llama_cpp
+from examples.fetch_model import fetch_model
+from llama_cpp import LlamaContext, LlamaLibrary, LlamaModel
+
+ROOT = Path(__file__).resolve().parent.parent
+# Threads that wait for each other must not spin: where there are more of them than cores, as when
+# tests run side by side, that makes a decode a hundred times slower. Read when OpenMP is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+@pytest.fixture(scope="session")
+def library() -> LlamaLibrary:
+    """The engine that a program gets. It fails where there is none: that is what is tested."""
+    return LlamaLibrary.default()
+
+
+@pytest.fixture(scope="session")
+def model_path() -> Path:
+    return fetch_model()
+
+
+@pytest.fixture(scope="session")
+def model(library: LlamaLibrary, model_path: Path) -> LlamaModel:
+    return LlamaModel.from_file(model_path, library=library)
+
+
+@pytest.fixture
+def ctx(model: LlamaModel) -> Iterator[LlamaContext]:
+    with LlamaContext(model, n_ctx=256) as context:
+        yield context
+
+
+class Result(NamedTuple):
+    """How a process ended, and what it wrote."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run_python(
+    code: str, *arguments: object, timeout: float = 120, env: dict[str, str] | None = None
+) -> Result:
+    """Run ``code`` in a fresh interpreter in the project's folder. ``env`` goes on top of ours."""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        cwd=Path(llama_cpp.__file__).parents[1],  # the package under test may be another copy
+        # A crash must show as one: quickly, and where it was.
+        env={**os.environ, "GGML_NO_BACKTRACE": "1", "PYTHONFAULTHANDLER": "1", **(env or {})},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    return Result(done.returncode, done.stdout, done.stderr)

@@ -1,0 +1,1 @@
+struct s { _Alignas(32) int x; };

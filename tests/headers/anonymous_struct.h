@@ -1,0 +1,7 @@
+struct outer {
+    struct {
+        int x, y;
+    };
+    int z;
+};
+struct outer get(struct outer o);

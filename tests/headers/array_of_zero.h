@@ -1,0 +1,5 @@
+struct tail {
+    int n;
+    int data[0];
+};
+void use(struct tail * t);

@@ -1,0 +1,1 @@
+void f(_Atomic int * x);

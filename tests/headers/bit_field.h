@@ -1,0 +1,4 @@
+struct bits {
+    unsigned low : 3;
+    unsigned high : 5;
+};

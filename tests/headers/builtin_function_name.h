@@ -1,0 +1,1 @@
+int isinstance(int x);

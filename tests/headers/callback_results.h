@@ -1,0 +1,11 @@
+struct pair { int a; float b; };
+struct thing;
+typedef struct pair (*make_pair)(int seed);
+typedef const char * (*name_of)(int i);
+typedef char * (*buffer_of)(int i);
+typedef struct thing * (*thing_of)(int i);
+typedef float * (*row_of)(int i);
+typedef void * (*any_of)(int i);
+typedef _Bool (*is_it)(float x);
+typedef double (*number_of)(double x);
+void all(make_pair a, name_of b, buffer_of c, thing_of d, row_of e, any_of f, is_it g, number_of h);

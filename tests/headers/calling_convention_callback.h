@@ -1,0 +1,1 @@
+typedef int (__attribute__((ms_abi)) *callback)(int x);

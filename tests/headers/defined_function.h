@@ -1,0 +1,2 @@
+int bound(int x);
+__attribute__((weak)) int weak(int x) { return x; }

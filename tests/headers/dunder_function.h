@@ -1,0 +1,1 @@
+int __getattr__(const char * name);

@@ -1,0 +1,2 @@
+struct nothing {};
+void f(struct nothing * n);

@@ -1,0 +1,2 @@
+enum mode { FAST };
+int mode(enum mode m);

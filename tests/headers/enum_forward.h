@@ -1,0 +1,2 @@
+enum later;
+void f(enum later * p);

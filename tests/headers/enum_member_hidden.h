@@ -1,0 +1,1 @@
+enum hidden { __dunder = 1 };

@@ -1,0 +1,2 @@
+enum tiny { ONLY } __attribute__((packed));
+void f(enum tiny t);

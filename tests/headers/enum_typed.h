@@ -1,0 +1,2 @@
+enum small : unsigned char { ONLY };
+void f(enum small s);

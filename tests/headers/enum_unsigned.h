@@ -1,0 +1,3 @@
+enum top {
+    TOP_BIT = 0x80000000,
+};

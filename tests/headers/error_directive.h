@@ -1,0 +1,1 @@
+#error "this header's not for you"

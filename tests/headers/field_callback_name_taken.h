@@ -1,0 +1,4 @@
+struct s { void (*run)(int); };
+void s_run(int x);
+void s_run_t(int x);
+void f(struct s * s);

@@ -1,0 +1,4 @@
+#include <stdio.h>
+struct log { FILE * to; };
+typedef void (*writer)(FILE * f);
+void set(writer w, struct log * l);

@@ -1,0 +1,4 @@
+struct tail {
+    int n;
+    int data[];
+};

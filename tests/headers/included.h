@@ -1,0 +1,2 @@
+#include "parts/part.h"
+struct part get(part_id id);

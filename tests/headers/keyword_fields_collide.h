@@ -1,0 +1,4 @@
+struct s {
+    int async;
+    int async_;
+};

@@ -1,0 +1,2 @@
+#line 1000 "../../somewhere/else\"\"\".h"
+int f(int x);

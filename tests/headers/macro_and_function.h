@@ -1,0 +1,2 @@
+int answer(void);
+#define answer 42

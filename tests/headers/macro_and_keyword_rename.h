@@ -1,0 +1,2 @@
+#define None 1
+#define None_ 2

@@ -1,0 +1,4 @@
+#define LETTER 'a'
+#define NEWLINE '\n'
+#define QUOTE '\''
+#define HIGH '\xff'

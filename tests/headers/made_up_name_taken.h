@@ -1,0 +1,4 @@
+struct box_lid { int x; };
+struct box {
+    struct { int y; } lid;
+};

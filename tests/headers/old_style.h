@@ -1,0 +1,3 @@
+int f();
+typedef void (*callback)();
+void g(callback c);

@@ -1,0 +1,2 @@
+struct model;
+void take(struct model m);

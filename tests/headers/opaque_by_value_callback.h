@@ -1,0 +1,2 @@
+struct model;
+typedef struct model (*make)(void);

@@ -1,0 +1,4 @@
+struct s {
+    char c;
+    int i;
+} __attribute__((packed));

@@ -1,0 +1,3 @@
+#pragma once
+typedef int part_id;
+struct part { part_id id; };

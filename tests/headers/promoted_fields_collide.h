@@ -1,0 +1,4 @@
+struct s {
+    int anonymous_0;
+    struct { int x; };
+};

@@ -1,0 +1,12 @@
+struct s;
+struct s;
+typedef struct s * s_t;
+typedef struct s * s_t;
+void f(int, s_t);
+void f(int count, s_t s);
+void f(int count, s_t s) __attribute__((deprecated("use g")));
+void g(void);
+void g(void);
+struct s { int x; };
+struct s;
+extern void g(void);

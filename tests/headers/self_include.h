@@ -1,0 +1,3 @@
+#pragma once
+#include "self_include.h"
+int f(void);

@@ -1,0 +1,14 @@
+struct one { float x; };
+struct two { float x, y; };
+struct three { float x, y, z; };
+struct four { float v[4]; };
+struct mixed { float x; int n; };
+struct wide { double a; float b; };
+struct big { double a, b, c; };
+struct one f1(struct one a);
+struct two f2(struct two a, struct one b);
+struct three f3(struct three a);
+struct four f4(struct four a);
+struct mixed f5(struct mixed a);
+struct wide f6(struct wide a);
+struct big f7(struct big a, float x, struct mixed b);

@@ -1,0 +1,2 @@
+static int helper(int x) { return x; }
+int bound(int x);

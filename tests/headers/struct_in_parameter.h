@@ -1,0 +1,1 @@
+void take(struct only_here * p);

@@ -1,0 +1,4 @@
+struct outer {
+    int x;
+    struct only_declared { char c; };
+};

@@ -1,0 +1,3 @@
+enum kind { A };
+int kind_enum(void);
+int kind(void);

@@ -1,0 +1,2 @@
+typedef struct { int a; } * only_pointer;
+void f(only_pointer p);

@@ -1,0 +1,1 @@
+int größe(int x);

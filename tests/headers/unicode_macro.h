@@ -1,0 +1,2 @@
+#define GRÖSSE 3
+void f(void);

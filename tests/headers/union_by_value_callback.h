@@ -1,0 +1,2 @@
+union number { int i; float f; };
+typedef void (*callback)(union number n);

@@ -1,0 +1,1 @@
+void f(__builtin_va_list list);

@@ -1,0 +1,12 @@
+extern int counter;
+extern const char * const names[];
+int tentative;
+static int changing = 3;
+static const int FIXED = 4;
+static const double RATIO = 0.25;
+static const char * const NAME = "name";
+static const char LETTERS[] = "abc";
+static const char * not_constant = "x";
+const int EXTERNAL = 5;
+static const struct pair { int a, b; } PAIR = { 1, 2 };
+void f(struct pair p);

@@ -1,0 +1,1 @@
+void f(volatile int * p);

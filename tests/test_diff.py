@@ -1,0 +1,479 @@
+"""What a step from one API to another is said to break."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from codegen import diff, generate, source
+from codegen.api import (
+    Api,
+    Enum,
+    Field,
+    Function,
+    Header,
+    Macro,
+    Param,
+    Place,
+    Struct,
+    Typedef,
+    parse_type,
+)
+from codegen.diff import Change
+from codegen.errors import CodegenError
+
+PLACE = Place("llama.h", 1)
+SIZES = {"char": 1, "bool": 1, "int8_t": 1, "double": 8, "int64_t": 8, "size_t": 8}
+
+
+def api(*things: Function | Struct | Enum | Macro | Typedef, tag: str = "b1") -> Api:
+    return Api(
+        tag=tag,
+        headers=(Header("ggml.h", "0"), Header("llama.h", "0")),
+        functions=tuple(v for v in things if isinstance(v, Function)),
+        structs=tuple(v for v in things if isinstance(v, Struct)),
+        enums=tuple(v for v in things if isinstance(v, Enum)),
+        macros=tuple(v for v in things if isinstance(v, Macro)),
+        typedefs=tuple(v for v in things if isinstance(v, Typedef)),
+        omissions=(),
+        defaults={},
+    )
+
+
+def function(text: str, *, deprecated: bool = False, replacement: str | None = None) -> Function:
+    """From ``int32_t f(*void data, int n)``, the types in prefix notation."""
+    match = re.fullmatch(r"(.*) (\w+)\((.*?)(, \.\.\.)?\)", text)
+    assert match is not None
+    params = [p.rpartition(" ") for p in match[3].split(", ") if p]
+    return Function(
+        match[2],
+        parse_type(match[1]),
+        tuple(Param(name, parse_type(ctype)) for ctype, _, name in params),
+        bool(match[4]),
+        deprecated,
+        replacement,
+        PLACE,
+    )
+
+
+def struct(*fields: str, name: str = "s", union: bool = False) -> Struct:
+    """From ``float a``, ``*void b``: laid out as C does it."""
+    placed: list[Field] = []
+    end, align = 0, 1
+    for text in fields:
+        ctype, _, field = text.rpartition(" ")
+        size = 8 if ctype.startswith("*") else SIZES.get(ctype, 4)
+        offset = 0 if union else -(-end // size) * size
+        placed.append(Field(field, parse_type(ctype), offset, size))
+        end, align = max(end, offset + size), max(align, size)
+    return Struct(name, union, True, -(-end // align) * align, align, tuple(placed), PLACE)
+
+
+def enum(name: str = "e", **constants: int) -> Enum:
+    return Enum(name, tuple(constants.items()), False, PLACE)
+
+
+def changes(
+    old: Function | Struct | Enum | Macro | Typedef | Iterable[object],
+    new: Function | Struct | Enum | Macro | Typedef | Iterable[object],
+) -> tuple[Change, ...]:
+    def as_api(v: object) -> Api:
+        return api(*v) if isinstance(v, tuple) else api(v)  # type: ignore[arg-type]
+
+    return diff.compare(as_api(old), as_api(new)).changes
+
+
+def only(found: tuple[Change, ...]) -> Change:
+    (change,) = found
+    return change
+
+
+def test_equal_apis_have_no_changes() -> None:
+    same = api(function("void f(int n)"), struct("int a"), enum(A=0))
+    result = diff.compare(same, replace(same, tag="b2"))
+    assert result.changes == ()
+    assert result.summary == "b1 -> b2: no change in the API"
+
+
+# -- functions
+
+
+def test_an_added_function_shows_its_prototype() -> None:
+    change = only(changes((), function("*const char f(*const void data)")))
+    assert (change.kind, change.what, change.name) == ("addition", "function", "f")
+    assert change.text == "added: const char *f(const void *data)"
+
+
+def test_a_removed_function_breaks_source() -> None:
+    change = only(changes(function("void f()"), ()))
+    assert (change.kind, change.text) == ("source", "removed")
+
+
+def test_a_removed_function_that_was_deprecated_says_what_replaces_it() -> None:
+    change = only(changes(function("void f()", deprecated=True, replacement="g"), ()))
+    assert change.text == "removed, was deprecated (use g)"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "kind"),
+    [
+        ("void f(int n)", "void f(int n, int m)", "abi"),
+        ("void f(int n)", "void f(size_t n)", "abi"),
+        ("void f(int n)", "void f(uint32_t n)", "abi"),
+        ("void f(float x)", "void f(int x)", "abi"),
+        ("void f(*struct a p)", "void f(*struct b p)", "abi"),
+        ("int f()", "int64_t f()", "abi"),
+        ("int f()", "void f()", "abi"),
+        ("void f()", "struct s f()", "abi"),
+        ("void f(int n)", "void f(int n, ...)", "abi"),
+        ("void f(*char p)", "void f(*const char p)", "source"),
+        ("void f(enum e n)", "void f(int n)", "source"),
+        ("int f(int n)", "int32_t f(int32_t n)", "addition"),
+        ("void f(int n)", "int f(int n)", "addition"),
+        ("void f(int n)", "void f(int m)", "addition"),
+    ],
+)
+def test_what_a_changed_signature_breaks(old: str, new: str, kind: str) -> None:
+    assert only(changes(function(old), function(new))).kind == kind
+
+
+def test_a_signature_is_compared_through_its_typedefs() -> None:
+    old = (Typedef("token", parse_type("int32_t"), PLACE), function("void f(token t)"))
+    new = (Typedef("token", parse_type("int32_t"), PLACE), function("void f(int32_t t)"))
+    assert only(changes(old, new)).kind == "addition"
+    wider = (Typedef("token", parse_type("int64_t"), PLACE), function("void f(token t)"))
+    change = only(changes(old, wider))  # once, at its cause
+    assert (change.kind, change.what, change.name) == ("abi", "typedef", "token")
+
+
+def test_renamed_parameters_are_a_notice() -> None:
+    change = only(changes(function("void f(int n, int m)"), function("void f(int n, int count)")))
+    assert change.text == "parameters renamed: m is now count"
+
+
+def test_a_deprecation_names_the_replacement() -> None:
+    new = function("void f()", deprecated=True, replacement="g")
+    change = only(changes(function("void f()"), new))
+    assert (change.kind, change.text) == ("addition", "deprecated: use g")
+    assert only(changes(new, function("void f()"))).text == "no longer deprecated"
+
+
+# -- structs
+
+
+def test_a_field_swapped_for_another_of_the_same_size_breaks_the_abi() -> None:
+    old, new = struct("int a", "int b"), struct("int b", "int a")
+    assert (old.size, old.align) == (new.size, new.align)
+    change = only(changes(old, new))
+    assert (change.kind, change.text) == ("abi", "8 bytes as before")
+    assert any("reordered" in line for line in change.details)
+
+
+@pytest.mark.parametrize("other", ["float a", "int c", "float c", "uint32_t a"])
+def test_a_field_replaced_by_another_of_the_same_size_breaks_the_abi(other: str) -> None:
+    change = only(changes(struct("int a", "int b"), struct(other, "int b")))
+    assert (change.kind, change.text) == ("abi", "8 bytes as before")
+
+
+def test_a_field_of_the_same_type_in_the_same_place_is_renamed_or_replaced() -> None:
+    change = only(changes(struct("int a", "int b"), struct("int a", "int c")))
+    assert change.details == (
+        "renamed or replaced: int b is now c, of the same type and in the same place",
+    )
+
+
+def test_what_only_moved_with_an_addition_is_one_line() -> None:
+    fields = [f"int f{i}" for i in range(10)]
+    change = only(changes(struct(*fields), struct("int new", *fields)))
+    assert change.kind == "abi"
+    assert change.text == "40 bytes, now 44"
+    assert change.details == (
+        "added: int new at 0",
+        "moved by +4 with what is around: f0 to f9 (10 fields)",
+    )
+
+
+def test_a_field_that_moved_past_others_is_named_alone() -> None:
+    old = struct("int a", "int b", "int c", "int d")
+    change = only(changes(old, struct("int d", "int a", "int b", "int c")))
+    assert change.details[0] == "reordered: d from 12 to 0"
+    assert len(change.details) == 2
+
+
+def test_removed_and_retyped_fields_are_named() -> None:
+    change = only(changes(struct("int a", "*void b"), struct("*const char b")))
+    assert "removed: int a at 0" in change.details
+    assert "retyped: void *b is now const char *b" in change.details
+
+
+def test_a_field_added_to_the_padding_breaks_the_abi() -> None:
+    change = only(changes(struct("*void p", "bool a"), struct("*void p", "bool a", "bool b")))
+    assert (change.kind, change.text) == ("abi", "16 bytes as before")
+
+
+def test_a_field_spelled_otherwise_breaks_nothing() -> None:
+    assert only(changes(struct("int a"), struct("int32_t a"))).kind == "addition"
+    assert only(changes(struct("int a"), struct("enum e a"))).kind == "source"
+
+
+def test_a_member_added_to_a_union_breaks_it_only_if_it_grows() -> None:
+    old = struct("int64_t a", "bool b", union=True)
+    assert only(changes(old, struct("int64_t a", "bool b", "float c", union=True))).kind == (
+        "addition"
+    )
+    small = struct("int a", union=True)
+    assert only(changes(small, struct("int a", "double b", union=True))).kind == "abi"
+
+
+def test_structs_come_and_go_and_hide_their_fields() -> None:
+    opaque = replace(struct(), size=None, align=None)
+    assert only(changes((), struct("int a"))).text == "added, 4 bytes"
+    assert only(changes((), opaque)).text == "added, a handle"
+    assert only(changes(struct("int a"), ())).kind == "source"
+    assert "hidden" in only(changes(struct("int a"), opaque)).text
+    assert "public" in only(changes(opaque, struct("int a"))).text
+
+
+# -- enums, macros, typedefs, defaults
+
+
+def test_a_changed_constant_breaks_the_abi_and_a_removed_one_source() -> None:
+    change = only(changes(enum(A=0, B=1), enum(A=0, B=2)))
+    assert (change.kind, change.text) == ("abi", "value changed: B from 1 to 2")
+    change = only(changes(enum(A=0, B=1), enum(A=0)))
+    assert (change.kind, change.text) == ("source", "removed: B = 1")
+
+
+def test_a_value_with_another_name_breaks_the_abi() -> None:
+    change = only(changes(enum(A=0, B=1), enum(A=0, C=1)))
+    assert (change.kind, change.text) == ("abi", "renamed or replaced: B is now C")
+
+
+def test_constants_that_one_insertion_moved_are_one_line() -> None:
+    new = enum(A=0, NEW=1, B=2, C=3, D=4, E_COUNT=5)
+    added, counted, moved = changes(enum(A=0, B=1, C=2, D=3, E_COUNT=4), new)
+    assert (added.kind, added.text) == ("addition", "added: NEW = 1")
+    assert (counted.kind, counted.text) == ("addition", "counts the others: E_COUNT from 4 to 5")
+    assert (moved.kind, moved.text) == (
+        "abi",
+        "value changed: B to D (3 constants) each by +1",
+    )
+
+
+def test_a_constant_called_max_that_is_no_count_breaks_the_abi() -> None:
+    change = only(changes(enum(A_MAX=1, B=9), enum(A_MAX=2, B=9)))
+    assert (change.kind, change.text) == ("abi", "value changed: A_MAX from 1 to 2")
+
+
+def test_enums_come_and_go_with_their_constants() -> None:
+    change = only(changes((), enum(A=0, B=1)))
+    assert (change.kind, change.details) == ("addition", ("A = 0", "B = 1"))
+    change = only(changes(enum(A=0), ()))
+    assert (change.kind, change.details) == ("source", ("A = 0",))
+
+
+def test_a_constant_that_moves_to_another_enum_breaks_source() -> None:
+    found = changes((enum("e", A=0, B=1), enum("f", C=0)), (enum("e", A=0), enum("f", C=0, B=1)))
+    assert only(found).text == "moved here: B from e"
+    assert only(found).kind == "source"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("LLAMA_FLAG", "abi"), ("LLAMA_SESSION_VERSION", "addition")]
+)
+def test_what_a_changed_macro_breaks(name: str, kind: str) -> None:
+    change = only(changes(Macro(name, 1, False, PLACE), Macro(name, 2, False, PLACE)))
+    assert (change.kind, change.text) == (kind, "1 is now 2")
+
+
+def test_macros_and_typedefs_come_and_go() -> None:
+    macro, typedef = Macro("M", 1, False, PLACE), Typedef("t", parse_type("int32_t"), PLACE)
+    assert only(changes((), macro)).kind == "addition"
+    assert only(changes(macro, ())).kind == "source"
+    assert only(changes((), typedef)).text == "added: int32_t t"
+    assert only(changes(typedef, ())).kind == "source"
+
+
+def test_a_changed_callback_breaks_the_abi() -> None:
+    old = Typedef("cb", parse_type("*fn(*void) bool"), PLACE)
+    new = Typedef("cb", parse_type("*fn(*void, int) bool"), PLACE)
+    assert only(changes(old, new)).kind == "abi"
+
+
+def test_a_changed_default_is_a_notice() -> None:
+    make = function("struct s s_default_params()")
+    old = replace(api(make), defaults={make.name: {"n": 1, "m": 2}})
+    new = replace(api(make), defaults={make.name: {"n": 3, "m": 2}})
+    change = only(diff.compare(old, new).changes)
+    assert (change.kind, change.what, change.text) == ("addition", "default", "other values:")
+    assert change.details == ("n: 1 is now 3",)
+
+
+# -- the report
+
+
+OLD = api(function("void gone()"), struct("int a", "int b"), enum(A=0))
+NEW = api(function("*char fresh(*char p)"), struct("int b", "int a"), enum(A=0, B_X=1), tag="b2")
+
+
+def test_the_summary_counts_what_broke() -> None:
+    assert diff.compare(OLD, NEW).summary == (
+        "b1 -> b2: what breaks the ABI: 1 struct; what breaks source: 1 function; "
+        "additions and notices: 1 function, 1 enum"
+    )
+
+
+def test_the_text_has_the_main_header_first() -> None:
+    other = replace(function("void in_ggml()"), place=Place("ggml.h", 1))
+    text = diff.report(diff.compare(api(), api(other, function("void in_llama()"))), "text")
+    assert text.index("in_llama") < text.index("in_ggml")
+
+
+def test_the_text_says_what_breaks_under_its_heading() -> None:
+    lines = diff.report(diff.compare(OLD, NEW), "text").splitlines()
+    assert lines[0].startswith("b1 -> b2: ")
+    abi, source_, rest = (
+        lines.index(f"{t}:") for t in ("Breaks the ABI", "Breaks source", "Additions and notices")
+    )
+    assert abi < lines.index("    struct s: 8 bytes as before") < source_
+    assert source_ < lines.index("    function gone: removed") < rest
+
+
+def test_markdown_shows_c_as_it_is_written() -> None:
+    text = diff.report(diff.compare(OLD, NEW), "markdown")
+    assert "### Breaks the ABI" in text
+    assert r"  - function `fresh`: added: char \*fresh(char \*p)" in text
+    assert r"added: B\_X = 1" in text
+
+
+def test_json_has_every_change() -> None:
+    result = diff.compare(OLD, NEW)
+    data = json.loads(diff.report(result, "json"))
+    assert (data["old"], data["new"], data["summary"]) == ("b1", "b2", result.summary)
+    assert [Change(**{**c, "details": tuple(c["details"])}) for c in data["changes"]] == list(
+        result.changes
+    )
+
+
+def test_a_report_goes_into_the_changelog_once_and_the_newest_first(tmp_path: Path) -> None:
+    changelog = tmp_path / "CHANGELOG.md"
+    changelog.write_text(f"# Changes\n\n{diff.MARKER}\n\n## older\n", "utf-8")
+    diff.record(diff.compare(OLD, NEW), changelog)
+    once = changelog.read_text("utf-8")
+    diff.record(diff.compare(OLD, NEW), changelog)
+    assert changelog.read_text("utf-8") == once
+    diff.record(diff.compare(NEW, replace(OLD, tag="b3")), changelog)
+    headings = [h for h in changelog.read_text("utf-8").splitlines() if h.startswith("## ")]
+    assert headings == ["## b3 (before: b2)", "## b2 (before: b1)", "## older"]
+
+
+def test_a_changelog_without_a_place_for_reports_is_left_alone(tmp_path: Path) -> None:
+    changelog = tmp_path / "CHANGELOG.md"
+    changelog.write_text("mine\n", "utf-8")
+    with pytest.raises(CodegenError, match="no line"):
+        diff.record(diff.compare(OLD, NEW), changelog)
+    assert changelog.read_text("utf-8") == "mine\n"
+
+
+def test_the_projects_changelog_has_a_place_for_reports() -> None:
+    text = (source.PROJECT / "CHANGELOG.md").read_text("utf-8")
+    assert text.splitlines().count(diff.MARKER) == 1
+
+
+# -- an independent witness: the headers' own text
+
+
+@pytest.fixture(scope="module", params=[("b11063", "b11434"), ("b9093", "b11434")], ids="-".join)
+def step(request: pytest.FixtureRequest) -> tuple[source.Tree, source.Tree, diff.Changes]:
+    old, new = (source.resolve(tag=tag) for tag in request.param)
+    return old, new, diff.compare(generate.read_api(old), generate.read_api(new))
+
+
+def _words(tree: source.Tree) -> str:
+    """The headers without comments, strings and preprocessor lines other than #define."""
+    text = ""
+    folders = tree.root / "include", tree.root / "ggml" / "include"
+    names = {"llama.h", "ggml.h", "ggml-alloc.h", "ggml-backend.h", "ggml-cpu.h", "ggml-opt.h"}
+    for folder in folders:
+        for path in sorted(folder.glob("*.h")):
+            if path.name in names | {"gguf.h"}:
+                text += path.read_text("utf-8")
+    text = re.sub(r"/\*.*?\*/|//[^\n]*", " ", text, flags=re.DOTALL)
+    return re.sub(r'"[^"\n]*"', '""', text)
+
+
+def _functions(text: str) -> set[str]:
+    """What stands before a parenthesis in a declaration with one of the API's markers."""
+    text = re.sub(r"^\s*#[^\n]*(?:\\\n[^\n]*)*", "", text, flags=re.MULTILINE)
+    marked = re.findall(r"\b(?:GGML|LLAMA|GGML_BACKEND)_API\b([^;{]*)", text)
+    names = [re.search(r"\b((?:llama|ggml|gguf)_\w+)\s*\(", words) for words in marked]
+    return {match[1] for match in names if match}
+
+
+def _constants(text: str) -> set[str]:
+    bodies = re.findall(r"\benum\b[^{;()]*\{([^}]*)\}", text)
+    return {
+        match[1]
+        for body in bodies
+        for entry in body.split(",")
+        if (match := re.match(r"\s*([A-Z]\w+)", entry))
+    }
+
+
+def _said(result: diff.Changes, what: str, verb: str) -> set[str]:
+    """The names that the report calls added or removed."""
+    found: set[str] = set()
+    for c in result.changes:
+        if c.what == what and verb in c.text.partition(":")[0]:
+            lines = c.details or (c.text.partition(": ")[2],)
+            found |= {line.partition(" ")[0] for line in lines} if what == "enum" else {c.name}
+    return found
+
+
+def test_functions_and_constants_are_those_of_the_header_texts(
+    step: tuple[source.Tree, source.Tree, diff.Changes],
+) -> None:
+    old, new, result = step
+    before, after = _words(old), _words(new)
+    assert len(_functions(after)) > 800  # the witness sees something
+    assert len(_constants(after)) > 350
+    for what, names in (("function", _functions), ("enum", _constants)):
+        assert _said(result, what, "added") == names(after) - names(before)
+        assert _said(result, what, "removed") == names(before) - names(after)
+
+
+def test_every_name_in_the_report_is_in_the_headers(
+    step: tuple[source.Tree, source.Tree, diff.Changes],
+) -> None:
+    old, new, result = step
+    words = set(re.findall(r"\w+", _words(old) + _words(new)))
+    assert result.changes
+    assert {c.name for c in result.changes} - words == set()
+
+
+def test_lines_that_differ_between_the_headers_are_in_the_report(
+    step: tuple[source.Tree, source.Tree, diff.Changes],
+) -> None:
+    """Each function whose declaration has other words than before is spoken of, and no other."""
+    old, new, result = step
+    before, after = _declarations(_words(old)), _declarations(_words(new))
+    differ = {name for name in before.keys() & after.keys() if before[name] != after[name]}
+    spoken = {c.name for c in result.changes if c.what == "function" and "added" not in c.text}
+    assert spoken - differ == set()
+    assert differ - spoken == set()
+
+
+def _declarations(text: str) -> dict[str, list[str]]:
+    """Function -> the words of its declaration."""
+    found = {}
+    text = re.sub(r"^\s*#[^\n]*(?:\\\n[^\n]*)*", "", text, flags=re.MULTILINE)
+    for words in re.findall(r"[^;{}]*\b(?:GGML|LLAMA|GGML_BACKEND)_API\b[^;{]*", text):
+        match = re.search(r"_API\b[^;{]*?\b((?:llama|ggml|gguf)_\w+)\s*\(", words)
+        if match:
+            found[match[1]] = re.findall(r"\w+|[*.,()\[\]]", words)
+    return found

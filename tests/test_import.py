@@ -1,0 +1,71 @@
+"""Importing needs nothing: no third-party package, no library, no cache."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import llama_cpp
+
+ROOT = Path(__file__).resolve().parent.parent
+# -I and -S: no environment variables, no site-packages; the project's folder alone is added.
+BARE = [sys.executable, "-I", "-S", "-c"]
+PREPARE = f"import sys; sys.path.insert(0, {str(ROOT)!r});"
+
+
+def bare(code: str, home: Path) -> subprocess.CompletedProcess[str]:
+    """Run ``code`` where there are no packages, no engine and an empty cache."""
+    env = {"HOME": str(home), "XDG_CACHE_HOME": str(home), "PATH": "/usr/bin:/bin"}
+    return subprocess.run(
+        [*BARE, PREPARE + code], cwd=home, env=env, capture_output=True, text=True, check=False
+    )
+
+
+def test_raw_imports_without_packages_or_library(tmp_path: Path) -> None:
+    done = bare(
+        "from llama_cpp import _raw; print(_raw.TAG, len(_raw.FUNCTIONS));"
+        "assert not [m for m in sys.modules if 'site-packages' in"
+        " (getattr(sys.modules[m], '__file__', None) or '')]",
+        tmp_path,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split()[0].startswith("b")
+
+
+def test_every_public_name_imports_without_packages_or_library(tmp_path: Path) -> None:
+    done = bare(
+        "import llama_cpp; [getattr(llama_cpp, name) for name in llama_cpp.__all__];"
+        "from llama_cpp import *; print(LlamaModel.__name__, LlamaSampler.__name__)",
+        tmp_path,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "LlamaModel LlamaSampler\n", "")
+    assert not list(tmp_path.iterdir()), "importing wrote into the cache"
+
+
+def test_without_an_engine_the_first_use_says_how_to_get_one(tmp_path: Path) -> None:
+    done = bare(
+        "import llama_cpp\n"
+        "try: llama_cpp.LlamaLibrary()\n"
+        "except llama_cpp.LlamaLibraryError as error: print(error)",
+        tmp_path,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "make engine" in done.stdout
+    assert "LLAMA_CPP_LIB" in done.stdout
+
+
+def test_import_of_the_package_loads_no_module_of_its_own(tmp_path: Path) -> None:
+    done = bare(
+        "import llama_cpp; print([m for m in sys.modules if m.startswith('llama_cpp.')])", tmp_path
+    )
+    assert done.stdout == "[]\n"
+
+
+def test_all_is_sorted_and_complete() -> None:
+    assert llama_cpp.__all__ == sorted(llama_cpp.__all__)
+    assert set(llama_cpp._HOME) == set(llama_cpp.__all__)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    assert not hasattr(llama_cpp, "LlamaModle")

@@ -15,11 +15,12 @@ TREE := $(if $(TAG),--tag $(TAG))$(if $(LLAMA_CPP),--llama-cpp $(LLAMA_CPP))
 LIBLLAMA := $(if $(filter Darwin,$(shell uname -s)),libllama.dylib,libllama.so)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test regen check verify diff engine model bench lint format clean
+.PHONY: help demo test regen check verify diff history matrix pin latest upstream engine model \
+	bench lint format clean
 
 help: ## show the targets
 	@echo "Targets (settings in capitals: TAG=b11434, LLAMA_CPP=folder, FROM=old, TO=new, PYTHON=python3.12):"
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # The stamp is newer than pyproject.toml exactly when the environment has what it asks for.
 $(VENV)/.ready: pyproject.toml
@@ -54,6 +55,29 @@ verify: engine ## ask the C compiler, ctypes and the engine whether the bindings
 	@echo "== witnesses"
 	$(PY) -m codegen verify --lib "$$($(PY) -m llama_cpp.engine where)"/$(LIBLLAMA)
 
+history: $(VENV)/.ready ## generate and verify the bindings of many tags of the last half year
+	@echo "== the generator on llama.cpp's past"
+	$(PY) -m codegen history
+
+matrix: engine model ## run the engine tests on prebuilt engines of other tags, and every pair of tags
+	@echo "== other engines, each with the bindings of its own tag"
+	$(PY) tests/matrix.py
+	@echo "== bindings of one tag on the engine of another"
+	$(PY) -m pytest -m engines
+
+pin: ## print the tag that the bindings are for
+	@awk -F '"' '/^tag = / { print $$2 }' codegen/upstream.toml
+
+latest: $(VENV)/.ready ## print the newest tag of llama.cpp that can be had
+	@$(PY) -m codegen latest
+
+upstream: $(VENV)/.ready ## regenerate for TAG=… and write what changed, as Markdown, to REPORT=…
+	@test -n "$(TAG)" -a -n "$(REPORT)" || { echo "usage: make upstream TAG=b11434 REPORT=report.md" >&2; exit 2; }
+	cp codegen/api.json "$(REPORT).old.json"
+	$(PY) -m codegen regen --tag $(TAG)
+	$(PY) -m codegen diff "$(REPORT).old.json" codegen/api.json --format markdown > "$(REPORT)"
+	@rm "$(REPORT).old.json"
+
 engine: $(VENV)/.ready ## build libllama and llama-server from the pinned source into the cache
 	@echo "== engine: libllama and llama-server of the pinned llama.cpp"
 	@$(PY) -m llama_cpp.engine where 2>/dev/null || { \
@@ -73,6 +97,7 @@ lint: $(VENV)/.ready ## formatting, lint and types
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	$(PY) -m mypy
+	$(PY) -m codegen seals
 
 format: $(VENV)/.ready ## format the hand-written code
 	$(PY) -m ruff format .

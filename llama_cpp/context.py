@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -90,13 +93,18 @@ class LlamaContext:
                 raise unknown_keyword(name, keywords, "LlamaContext")
         set_params(raw, keywords, params, "LlamaContext")
         self._check(raw)
+        # The library asks many times a decode whether to stop. A Python function would be slow and
+        # need the GIL; strlen of this buffer says 0, go on, until its first byte is set.
+        self._stop = ctypes.create_string_buffer(2)
+        raw.abort_callback = _strlen()
+        raw.abort_callback_data = ctypes.addressof(self._stop)
         parent = model._open()
         with _log.heard() as said, _log.interruptible():
             handle = library.llama_init_from_model(model.handle, raw)
             # At once: what is raised at the end of the block must not leave it behind.
             resource = None
             if handle is not None:
-                resource = Resource(handle, library.llama_free, parent, lock=self._lock)
+                resource = Resource(handle, library.llama_free, parent, self._stop, lock=self._lock)
         if resource is None:
             raise LlamaContextError(
                 f"no context for {model.path.name}: "
@@ -129,6 +137,7 @@ class LlamaContext:
         self._room = self._n_seq_max
         self._lease: Callable[[], _Lease | None] = lambda: None  # alive while there are views
         self._view_type = ctypes.c_float * self._n_vocab
+        _contexts.add(self)
 
     def _check(self, raw: _raw.llama_context_params) -> None:
         """What the library would abort for, or read out of bounds."""
@@ -298,6 +307,8 @@ class LlamaContext:
         finally:
             self._lock.release()
         if code:
+            if _exiting and threading.current_thread().daemon:
+                threading.Event().wait()  # for the end of the process, and of this thread with it
             raise _decode_error(code, what, n, said, self._n_ctx)
         self._outputs = range(n) if self._all_outputs else batch.outputs
 
@@ -377,6 +388,30 @@ class LlamaContext:
                 f"index {i} has no output: the last batch has them for {list(outputs)[:20]}"
             )
         return i
+
+
+@cache
+def _strlen() -> _raw.ggml_abort_callback:
+    """The C library's ``strlen`` as an abort callback."""
+    libc = ctypes.CDLL("msvcrt" if sys.platform == "win32" else None)
+    return ctypes.cast(libc.strlen, _raw.ggml_abort_callback)
+
+
+_contexts: weakref.WeakSet[LlamaContext] = weakref.WeakSet()
+_exiting = False
+
+
+@atexit.register
+def _stop_at_exit() -> None:
+    """Stop what daemon threads compute: the process tears down the library under them."""
+    global _exiting
+    _exiting = True
+    contexts = list(_contexts)
+    for ctx in contexts:
+        ctx._stop[0] = b"\x01"
+    for ctx in contexts:
+        if ctx._lock.acquire(timeout=2):
+            ctx._lock.release()
 
 
 class _Lease:

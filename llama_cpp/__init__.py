@@ -28,9 +28,11 @@ if TYPE_CHECKING:
         LlamaModelError,
         LlamaOutputError,
         LlamaSamplerError,
+        LlamaTemplateError,
         LlamaTokenizeError,
     )
     from .library import LlamaLibrary
+    from .llama import Completion, Generation, Llama, Timings, Usage
     from .model import LlamaModel, LlamaVocab
     from .sampler import LlamaSampler
     from .text import StreamDecoder
@@ -56,9 +58,11 @@ _MODULES = {
         "LlamaModelError",
         "LlamaOutputError",
         "LlamaSamplerError",
+        "LlamaTemplateError",
         "LlamaTokenizeError",
     ),
     "library": ("LlamaLibrary",),
+    "llama": ("Completion", "Generation", "Llama", "Timings", "Usage"),
     "model": ("LlamaModel", "LlamaVocab"),
     "sampler": ("LlamaSampler",),
     "text": ("StreamDecoder",),
@@ -66,6 +70,9 @@ _MODULES = {
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
+    "Completion",
+    "Generation",
+    "Llama",
     "LlamaABIError",
     "LlamaBatch",
     "LlamaBusyError",
@@ -86,9 +93,12 @@ __all__ = [
     "LlamaOutputError",
     "LlamaSampler",
     "LlamaSamplerError",
+    "LlamaTemplateError",
     "LlamaTokenizeError",
     "LlamaVocab",
     "StreamDecoder",
+    "Timings",
+    "Usage",
 ]
 
 

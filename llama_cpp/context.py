@@ -13,8 +13,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from . import _log, _raw
-from ._arguments import set_params, unknown_keyword
+from ._arguments import c_number, set_params, unknown_keyword
 from ._cpu import usable_cores
+from ._interrupt import stops_on_ctrl_c
 from ._params import KEYWORDS, POINTERS
 from ._resource import Resource
 from .batch import LlamaBatch
@@ -60,6 +61,9 @@ _CACHE_TYPES = (
     _raw.ggml_type.GGML_TYPE_Q4_1,
     _raw.ggml_type.GGML_TYPE_IQ4_NL,
 )
+
+# A decode of more tokens than this is worth stopping at once; a shorter one is over soon.
+_LONG = 32
 
 
 class LlamaContext:
@@ -120,6 +124,11 @@ class LlamaContext:
         self._decode = library.llama_decode
         self._encode = library.llama_encode
         self._get_logits = short.llama_get_logits_ith
+        self._get_memory = short.llama_get_memory
+        self._pos_max = short.llama_memory_seq_pos_max
+        self._seq_rm = short.llama_memory_seq_rm
+        self._stopping = threading.Lock()
+        self._running = False
         self._n_vocab = model.vocab.n_tokens
         # Read, not assumed: the library may round or limit them.
         self._n_batch = int(short.llama_n_batch(handle))
@@ -254,7 +263,8 @@ class LlamaContext:
         meanwhile. Raises LlamaDecodeError, with the library's code, when the KV cache is full (1)
         or the batch does not fit its sequence (-1); ValueError for tokens and sequences that do
         not exist and for more than ``n_batch`` tokens; LlamaBusyError when another thread is in
-        this context. C: ``llama_decode``, llama.h.
+        this context; LlamaCancelled after `cancel`. Whatever it raises, the KV cache is as it was
+        before. C: ``llama_decode``, llama.h.
         """
         resource = self._open()
         if not isinstance(batch, LlamaBatch):
@@ -294,6 +304,8 @@ class LlamaContext:
         self._check_batch(batch, n, what)
         if not self._lock.acquire(blocking=False):
             raise LlamaBusyError("another thread is using this context")
+        start = -1
+        code: int | None = None
         try:
             n_outputs = n if self._all_outputs else len(batch.outputs)
             if n_outputs > self._n_outputs_max:
@@ -302,15 +314,77 @@ class LlamaContext:
                 )
             self._make_room(n_outputs)
             self._outputs = None  # whatever happens, the old ones are gone
+            if batch.pos is None and batch.seq_ids is None and self._has_memory:
+                start = self._pos_max(self._get_memory(resource.handle), 0) + 1
+            self._running = True
             with _log.heard() as said:
-                code = function(resource.handle, batch.struct)
+                if n > _LONG:
+                    with _log.interruptible(), stops_on_ctrl_c(self._stop):
+                        code = function(resource.handle, batch.struct)
+                else:
+                    code = function(resource.handle, batch.struct)
+        except BaseException:
+            code = None  # whatever it was: the caller will not know of it
+            raise
         finally:
+            with self._stopping:
+                self._running = False
+                if not _exiting:
+                    self._stop[0] = b"\0"
+            if code != 0 and code != 1 and self._has_memory:
+                # Stopped or failed half way, or Ctrl-C: what it has stored is of no use.
+                self._forget(resource, batch, start)
             self._lock.release()
         if code:
             if _exiting and threading.current_thread().daemon:
                 threading.Event().wait()  # for the end of the process, and of this thread with it
             raise _decode_error(code, what, n, said, self._n_ctx)
         self._outputs = range(n) if self._all_outputs else batch.outputs
+
+    def _forget(self, resource: Resource, batch: LlamaBatch, start: int) -> None:
+        """Remove what ``batch`` put into the KV cache, or all of a sequence where no part can go
+        (recurrent models)."""
+        memory = self._get_memory(resource.handle)
+        ids = batch.seq_ids or [0] * len(batch)
+        for seq_id in set(ids):
+            if batch.pos is not None:
+                start = min(p for p, i in zip(batch.pos, ids, strict=True) if i == seq_id)
+            elif batch.seq_ids is not None:
+                continue  # the library refuses such a batch, or has gone on where it was
+            if not self._seq_rm(memory, seq_id, start, -1):
+                self._seq_rm(memory, seq_id, -1, -1)
+
+    def cancel(self) -> None:
+        """Stop the decode or encode that another thread runs in this context.
+
+        There it raises LlamaCancelled within some milliseconds, and the context is as it was
+        before that call. Without one it does nothing. From a signal handler, for Ctrl-C, it is not
+        needed: that stops a long decode by itself. C: ``llama_set_abort_callback``; as it says
+        there, only work on the CPU can be stopped.
+        """
+        with self._stopping:
+            if self._running:
+                self._stop[0] = b"\x01"
+
+    def remove(self, p0: int = 0, p1: int = -1, *, seq_id: int = 0) -> bool:
+        """Remove the positions from ``p0`` up to but not including ``p1`` (-1: to the end) of a
+        sequence from the KV cache. False where the model's memory cannot forget a part of one.
+
+        C: ``llama_memory_seq_rm``, llama.h.
+        """
+        resource = self._open()
+        if not 0 <= seq_id < self._n_seq_max:
+            raise ValueError(f"seq_id {seq_id} is not 0 to {self._n_seq_max - 1} (see n_seq_max)")
+        for name, value in (("p0", p0), ("p1", p1)):
+            c_number(_raw.llama_pos, value, name)
+        if not self._has_memory:
+            raise LlamaContextError("this context has no KV cache")
+        if not self._lock.acquire(blocking=False):
+            raise LlamaBusyError("another thread is using this context")
+        try:
+            return bool(self._seq_rm(self._get_memory(resource.handle), seq_id, p0, p1))
+        finally:
+            self._lock.release()
 
     def _check_batch(self, batch: LlamaBatch, n: int, what: str) -> None:
         if n == 0:

@@ -91,5 +91,9 @@ class LlamaSamplerError(LlamaError):
     """A sampler could not be made, or the chain cannot select a token."""
 
 
+class LlamaTemplateError(LlamaError):
+    """A chat template is missing, or is one that the C API does not know."""
+
+
 class LlamaCancelled(LlamaError):
     """The work was stopped on request, by a callback or from outside."""

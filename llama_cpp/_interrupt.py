@@ -1,0 +1,80 @@
+"""Ctrl-C during a long call into the library.
+
+Python runs signal handlers between bytecodes of the main thread, so not while C computes. But its
+C-level handler writes the signal's number to a file descriptor at once: a thread that waits there
+sets the byte that the library's abort callback looks at, the call returns, and Python's handler
+runs as usual.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_lock = threading.Lock()
+_writer: socket.socket | None = None
+_stop: ctypes.Array[ctypes.c_char] | None = None  # of the call that the main thread is in
+_previous = -1  # whose descriptor ours stands in for
+
+
+@contextmanager
+def stops_on_ctrl_c(stop: ctypes.Array[ctypes.c_char]) -> Iterator[None]:
+    """While the block runs in the main thread, Ctrl-C sets the first byte of ``stop``."""
+    global _stop, _previous
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    writer = _watched()
+    _previous = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    _stop = stop
+    try:
+        yield
+    finally:
+        _stop = None
+        signal.set_wakeup_fd(_previous)
+
+
+def _watched() -> socket.socket:
+    """The descriptor to write to; its watcher is started on first use, and again after a fork."""
+    global _writer
+    with _lock:
+        if _writer is None:
+            reader, writer = socket.socketpair()
+            writer.setblocking(False)
+            threading.Thread(
+                target=_watch, args=(reader,), name="llama_cpp Ctrl-C", daemon=True
+            ).start()
+            _writer = writer
+        return _writer
+
+
+def _watch(reader: socket.socket) -> None:
+    while True:
+        try:
+            numbers = reader.recv(64)
+        except OSError:
+            return
+        if not numbers:
+            return
+        stop, previous = _stop, _previous
+        if signal.SIGINT in numbers and stop is not None:
+            stop[0] = b"\x01"
+        if previous != -1:  # as an event loop has one, which wants to know too
+            try:
+                os.write(previous, numbers)
+            except OSError:
+                continue  # full, or closed meanwhile: signals may be lost there, as they say
+
+
+def _after_fork() -> None:
+    global _writer, _stop
+    _writer = _stop = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -100,11 +100,8 @@ class LlamaLibrary(_Calls):
             return _default
 
     def has(self, name: str) -> bool:
-        """Whether the library exports the C function ``name``."""
-        try:
-            return any(dll[name] is not None for dll in self._dlls if _exports(dll, name))
-        except KeyError:
-            return False
+        """Whether the library has the function ``name`` of the C API."""
+        return name in _raw.FUNCTIONS and any(_exports(dll, name) for dll in self._dlls)
 
     def __repr__(self) -> str:
         return f"LlamaLibrary({str(self._path)!r})"

@@ -58,7 +58,8 @@ def test_a_wrong_struct_fails_and_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     assert any("vocab_only" in line for line in said[2:])
 
 
-def test_a_tag_that_cannot_be_had_fails() -> None:
+def test_a_tag_that_cannot_be_had_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     said: list[str] = []
     assert not history.run(["b1"], said.append)
     assert said[-1] == "1 tags, 1 failed: b1"

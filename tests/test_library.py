@@ -98,6 +98,7 @@ def test_what_the_header_does_not_declare_is_an_attribute_error(library: LlamaLi
     with pytest.raises(AttributeError, match="llama_modle_free"):
         library.llama_modle_free  # noqa: B018
     assert not library.has("llama_modle_free")
+    assert not library.has("strlen"), "what a dependency has is no function of the API"
 
 
 # -- finding

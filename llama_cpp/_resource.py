@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import _thread
+import signal
+import sys
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -44,8 +48,28 @@ def _release(
 ) -> None:
     # `keep` is let go of after this returns, so that what it holds is freed later than this.
     if lock is None or lock.acquire(blocking=False):
-        free(handle)
+        with _ctrl_c_later():
+            free(handle)
         return
     for needed in keep:
         if isinstance(needed, Resource):
             needed.detach()
+
+
+@contextmanager
+def _ctrl_c_later() -> Iterator[None]:
+    """Ctrl-C while an object is freed comes after that: what is raised where Python frees things
+    is printed and forgotten, and so would Ctrl-C be."""
+    mine = threading.current_thread() is threading.main_thread()
+    if not mine or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    came: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if came and not sys.is_finalizing():
+            # From elsewhere, and when we are out of here.
+            threading.Timer(0.001, _thread.interrupt_main).start()

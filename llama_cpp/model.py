@@ -141,6 +141,7 @@ class LlamaModel:
     def close(self) -> None:
         """Free it, as soon as nothing that was made from it needs it any more."""
         self._resource = None
+        self.vocab._close()
 
     def __enter__(self) -> Self:
         self._open()
@@ -324,7 +325,10 @@ class LlamaVocab:
     """The tokens of a model. An attribute of the model: `LlamaModel.vocab`."""
 
     def __init__(self, model: LlamaModel) -> None:
-        self._model = model
+        # Not the model itself: each would keep the other until the garbage collector comes.
+        self._resource: Resource | None = model._open()
+        self._library = model.library
+        self._path = model.path
         self._handle = model.library.short.llama_model_get_vocab(model.handle)
         calls = model.library.short
         self._type = calls.llama_vocab_type(self._handle)
@@ -336,31 +340,38 @@ class LlamaVocab:
     @property
     def handle(self) -> _raw.llama_vocab:
         """The C object. LlamaClosedError once the model is closed."""
-        self._model._open()
+        self._open()
         assert self._handle is not None
         return self._handle
 
     @property
     def n_tokens(self) -> int:
         """The number of tokens. C: ``llama_vocab_n_tokens``."""
-        self._model._open()
+        self._open()
         return self._n_tokens
 
     @property
     def type(self) -> _raw.llama_vocab_type_enum:
         """The kind of tokenizer."""
-        self._model._open()
+        self._open()
         return _raw.llama_vocab_type_enum(self._type)
+
+    def _open(self) -> None:
+        if self._resource is None:
+            raise LlamaClosedError(f"the model {self._path} is closed")
+
+    def _close(self) -> None:
+        self._resource = None
 
     def __len__(self) -> int:
         return self.n_tokens
 
     def __repr__(self) -> str:
-        kind = "closed" if self._model.closed else f"{self._n_tokens} tokens, {self.type.name}"
+        kind = "closed" if self._resource is None else f"{self._n_tokens} tokens, {self.type.name}"
         return f"<LlamaVocab, {kind}>"
 
     def _token(self, name: str) -> int | None:
-        token = getattr(self._model.library.short, name)(self.handle)
+        token = getattr(self._library.short, name)(self.handle)
         return None if token == _raw.LLAMA_TOKEN_NULL else int(token)
 
     @property
@@ -390,12 +401,12 @@ class LlamaVocab:
 
     def is_eog(self, token: int) -> bool:
         """Whether ``token`` ends a generation. C: ``llama_vocab_is_eog``."""
-        calls = self._model.library.short
+        calls = self._library.short
         return bool(calls.llama_vocab_is_eog(self.handle, self.check_token(token)))
 
     def is_control(self, token: int) -> bool:
         """Whether ``token`` is a control token. C: ``llama_vocab_is_control``."""
-        calls = self._model.library.short
+        calls = self._library.short
         return bool(calls.llama_vocab_is_control(self.handle, self.check_token(token)))
 
     def check_token(self, token: int) -> int:
@@ -435,7 +446,7 @@ class LlamaVocab:
     def read_piece(self, handle: _raw.llama_vocab, token: int, special: bool) -> bytes:
         """The bytes of ``token``, asked of the library. For who has ``handle`` and keeps the model
         in memory: the model may be closed, and the token is not checked."""
-        calls = self._model.library.short
+        calls = self._library.short
         room = 64
         while True:
             buffer = ctypes.create_string_buffer(room)
@@ -450,7 +461,7 @@ class LlamaVocab:
         """The handle, for what cannot be done without tokens: the library aborts then."""
         handle = self.handle
         if self._type == _raw.LLAMA_VOCAB_TYPE_NONE:
-            raise LlamaTokenizeError(f"{self._model.path} has no vocabulary")
+            raise LlamaTokenizeError(f"{self._path} has no vocabulary")
         return handle
 
 

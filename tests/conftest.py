@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,9 @@ ROOT = Path(__file__).resolve().parent.parent
 # Threads that wait for each other must not spin: where there are more of them than cores, as when
 # tests run side by side, that makes a decode a hundred times slower. Read when OpenMP is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# A shell starts what runs in the background with Ctrl-C ignored, and that is handed down: the tests
+# that send it would wait for ever.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

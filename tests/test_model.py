@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import run_python
 
-from llama_cpp import LlamaCancelled, LlamaModel, LlamaModelError, _raw
+from llama_cpp import LlamaCancelled, LlamaClosedError, LlamaModel, LlamaModelError, _raw
 
 # -- facts
 
@@ -234,3 +234,32 @@ def test_a_programs_own_handler_of_ctrl_c_stays(model_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     came, kept = done.stdout.rsplit(maxsplit=1)
     assert (len(json.loads(came)), kept) == (1, "True")
+
+
+def test_a_model_is_freed_without_the_garbage_collector(model_path: Path) -> None:
+    code = """if True:
+        import gc, sys
+        from llama_cpp import LlamaContext, LlamaModel
+        gc.disable()
+        def resident():
+            with open("/proc/self/statm") as file:
+                return int(file.read().split()[1]) * 4096
+        sizes = []
+        for _ in range(8):
+            model = LlamaModel.from_file(sys.argv[1])
+            ctx = LlamaContext(model, n_ctx=64)
+            del ctx, model
+            sizes.append(resident())
+        print(sizes[-1] - sizes[2] < 40e6 or sizes)  # the model has 98 MB
+    """
+    assert run_python(code, model_path) == (0, "True\n", "")
+
+
+def test_a_vocabulary_outlives_a_forgotten_model_and_not_a_closed_one(model_path: Path) -> None:
+    vocab = LlamaModel.from_file(model_path, vocab_only=True).vocab
+    assert vocab.n_tokens == 49152
+    assert vocab.is_eog(vocab.eos or 0)
+    with LlamaModel.from_file(model_path, vocab_only=True) as model:
+        vocab = model.vocab
+    with pytest.raises(LlamaClosedError, match="is closed"):
+        vocab.is_eog(0)

@@ -9,7 +9,13 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from .errors import LlamaClosedError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class Resource:
@@ -38,6 +44,43 @@ class Resource:
         """Give the object away: it is not freed here any more."""
         self._finalizer.detach()
         return self.handle
+
+
+class Closable:
+    """An object with a `Resource`: it closes by `close`, by ``with``, or when it is forgotten, and
+    raises LlamaClosedError when it is used afterwards."""
+
+    _resource: Resource | None = None
+
+    def _name(self) -> str:
+        """What it is, for the error."""
+        raise NotImplementedError
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._resource is None
+
+    def close(self) -> None:
+        """Free it, as soon as nothing needs it any more that was made from it."""
+        self._resource = None
+
+    def __enter__(self) -> Self:
+        self._open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _open(self) -> Resource:
+        if self._resource is None:
+            raise LlamaClosedError(f"{self._name()} is closed")
+        return self._resource
 
 
 def _release(

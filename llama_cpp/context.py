@@ -9,7 +9,6 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from . import _log, _raw
@@ -17,12 +16,11 @@ from ._arguments import c_number, set_params, unknown_keyword
 from ._cpu import usable_cores
 from ._interrupt import stops_on_ctrl_c
 from ._params import KEYWORDS, POINTERS
-from ._resource import Resource
+from ._resource import Closable, Resource
 from .batch import LlamaBatch
 from .errors import (
     LlamaBusyError,
     LlamaCancelled,
-    LlamaClosedError,
     LlamaContextError,
     LlamaDecodeError,
     LlamaOutputError,
@@ -30,7 +28,7 @@ from .errors import (
 from .model import LlamaModel
 
 if TYPE_CHECKING:
-    from typing_extensions import Self, Unpack
+    from typing_extensions import Unpack
 
     from ._params import LlamaContextParams
 
@@ -66,7 +64,7 @@ _CACHE_TYPES = (
 _LONG = 32
 
 
-class LlamaContext:
+class LlamaContext(Closable):
     """Generates with a model: it has the KV cache, and the outputs of the last decode.
 
     Keywords are the fields of ``llama_context_params`` under their C names; what is not given
@@ -197,32 +195,13 @@ class LlamaContext:
         """The model that it was made for."""
         return self._model
 
-    @property
-    def closed(self) -> bool:
-        """Whether it was closed."""
-        return self._resource is None
-
     def close(self) -> None:
         """Free it, as soon as no view of its outputs is left."""
-        self._resource = None
+        super().close()
         self._outputs = None
 
-    def __enter__(self) -> Self:
-        self._open()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def _open(self) -> Resource:
-        if self._resource is None:
-            raise LlamaClosedError("the context is closed")
-        return self._resource
+    def _name(self) -> str:
+        return "the context"
 
     def __repr__(self) -> str:
         if self.closed:

@@ -9,13 +9,12 @@ import sys
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from . import _log, _raw
 from ._arguments import c_number, c_string, set_params, unknown_keyword
 from ._params import KEYWORDS, POINTERS
-from ._resource import Resource
+from ._resource import Closable, Resource
 from .errors import (
     LlamaCancelled,
     LlamaClosedError,
@@ -35,7 +34,7 @@ _MAGIC = b"GGUF"
 _SHORT_TEXT = 4096
 
 
-class LlamaModel:
+class LlamaModel(Closable):
     """A model in memory. Made by `from_file`; closed by `close`, by ``with``, or when forgotten.
 
     Contexts keep what they need of a model, so it may be closed before them.
@@ -133,32 +132,13 @@ class LlamaModel:
         """The file that it was loaded from."""
         return self._path
 
-    @property
-    def closed(self) -> bool:
-        """Whether it was closed."""
-        return self._resource is None
-
     def close(self) -> None:
         """Free it, as soon as nothing that was made from it needs it any more."""
-        self._resource = None
+        super().close()
         self.vocab._close()
 
-    def __enter__(self) -> Self:
-        self._open()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def _open(self) -> Resource:
-        if self._resource is None:
-            raise LlamaClosedError(f"the model {self._path} is closed")
-        return self._resource
+    def _name(self) -> str:
+        return f"the model {self._path}"
 
     def __repr__(self) -> str:
         if self.closed:

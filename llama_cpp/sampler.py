@@ -5,17 +5,16 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from . import _log, _raw
 from ._arguments import c_number, set_params
 from ._grammar import Grammar, Trigger
 from ._params import KEYWORDS
-from ._resource import Resource
+from ._resource import Closable, Resource
 from ._samplers import SELECTORS, SamplerMethods
 from .context import LlamaContext
-from .errors import LlamaBusyError, LlamaClosedError, LlamaSamplerError
+from .errors import LlamaBusyError, LlamaSamplerError
 from .library import LlamaLibrary
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ _COLDEST = 1e-6
 _MAX_INFILL = 1000
 
 
-class LlamaSampler(SamplerMethods):
+class LlamaSampler(SamplerMethods, Closable):
     """A chain of samplers, each working on what the one before it left.
 
     >>> sampler = LlamaSampler.chain().top_k(40).top_p(0.95).temp(0.8).dist(seed=42)
@@ -157,33 +156,14 @@ class LlamaSampler(SamplerMethods):
         """The C object, for `llama_cpp._raw` and the functions of the library."""
         return self._open().handle
 
-    @property
-    def closed(self) -> bool:
-        """Whether it was closed."""
-        return self._resource is None
-
     def close(self) -> None:
         """Free it, and the samplers in it."""
-        self._resource = None
+        super().close()
         self._grammars = []
         self._keep = []
 
-    def __enter__(self) -> Self:
-        self._open()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def _open(self) -> Resource:
-        if self._resource is None:
-            raise LlamaClosedError("the sampler is closed")
-        return self._resource
+    def _name(self) -> str:
+        return "the sampler"
 
     def __len__(self) -> int:
         return len(self._names)

@@ -54,7 +54,10 @@ def main(arguments: list[str] | None = None) -> int:
         "--without", action="append", default=[], choices=WITNESSES, help="leave one out"
     )
     command.add_argument(
-        "--raw", metavar="FILE", type=Path, help="another _raw.py than the project's"
+        "--raw",
+        metavar="FILE",
+        type=Path,
+        help="another _raw.py than the project's, with the other modules beside it",
     )
     command.set_defaults(run=_verify)
 
@@ -111,22 +114,23 @@ def _fail(text: str) -> int:
 
 def _regen(options: argparse.Namespace) -> int:
     from . import generate, source
-    from .render import API_JSON
 
     tree = source.resolve(options.llama_cpp, options.tag)
-    api = generate.read_api(tree)
-    before = load(API_JSON) if API_JSON.is_file() else None
-    changed = generate.write(api, options.out)
+    # What is to be the project's pin has to have everything that the project has.
+    apis = generate.read_apis(tree, whole=options.tag is not None and options.out is None)
+    modules = [api.module for api in apis]
+    before = [api for api in generate.committed_apis() if api.module in modules]
+    changed = generate.write(apis, options.out)
     for path in changed:
         print(f"wrote {os.path.relpath(path)}")
     if not changed:
-        print(f"nothing to do: the files are those of {api.tag}")
+        print(f"nothing to do: the files are those of {apis[0].tag}")
     if options.out is None:
         if options.tag and options.tag != source.pinned_tag():
             source.move_pin(options.tag)
             print(f"the pin is now {options.tag}")
-        if before is not None and before.tag != api.tag:
-            changes = diff.compare(before, api)
+        if before and before[0].tag != apis[0].tag:
+            changes = diff.compare_all(before, apis)
             print(diff.report(changes, "text"), end="")
             if options.tag:  # a folder of one's own is no step of the project
                 diff.record(changes, source.PROJECT / "CHANGELOG.md")
@@ -135,21 +139,21 @@ def _regen(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     from . import generate, source
-    from .render import API_JSON
 
     if options.offline:
-        api = load(API_JSON)
+        apis = generate.committed_apis()
     else:
-        api = generate.read_api(source.resolve(options.llama_cpp, options.tag))
-    text = generate.stale(api)
+        apis = generate.read_apis(source.resolve(options.llama_cpp, options.tag))
+    tag = apis[0].tag
+    text = generate.stale(apis)
     if text:
         print(text, end="")
         print(
-            f"stale: the generated files are not what {api.tag} gives; run make regen",
+            f"stale: the generated files are not what {tag} gives; run make regen",
             file=sys.stderr,
         )
         return 1
-    print(f"up to date with {api.tag}")
+    print(f"up to date with {tag}")
     return 0
 
 
@@ -157,41 +161,56 @@ def _verify(options: argparse.Namespace) -> int:
     from . import calls, generate, source, verify
 
     tree = source.resolve(options.llama_cpp, options.tag)
-    api = generate.read_api(tree)
+    units = {binding.module: tree.unit_of(binding) for binding in source.bindings()}
     raw = options.raw or source.PROJECT / "llama_cpp" / "_raw.py"
-    reports = []
-    if "compiler" not in options.without:
-        reports.append(verify.by_compiler(api, tree.unit))
-    if "ctypes" not in options.without:
-        reports.append(verify.by_ctypes(api, verify.import_raw(raw)))
-    if "calls" not in options.without:
-        reports.append(calls.by_calls(api, tree.unit, raw))
-    if options.lib is not None and "library" not in options.without:
-        reports.append(verify.by_library(api, options.lib))
-    for report in reports:
-        print(report)
-    return 1 if any(report.faults for report in reports) else 0
+    right = True
+    for api in generate.read_apis(tree):
+        unit = units[api.module]
+        module = raw if api.base is None else raw.with_name(f"{api.module}.py")
+        print(f"{api.module} for lib{api.library}")
+        if options.raw and not module.is_file():
+            print(f"  not verified: there is no {module.name} beside {raw.name}")
+            continue
+        reports = []
+        if "compiler" not in options.without:
+            reports.append(verify.by_compiler(api, unit))
+        if "ctypes" not in options.without:
+            reports.append(verify.by_ctypes(api, verify.import_raw(module)))
+        if "calls" not in options.without:
+            reports.append(calls.by_calls(api, unit, module))
+        if options.lib is not None and "library" not in options.without:
+            reports.append(verify.by_library(api, options.lib))
+        for report in reports:
+            print(report)
+        right = right and not any(report.faults for report in reports)
+    return 0 if right else 1
 
 
 def _diff(options: argparse.Namespace) -> int:
-    changes = diff.compare(_api(options.old), _api(options.new))
-    print(diff.report(changes, options.format), end="")
+    old, new = _apis(options.old), _apis(options.new)
+    if Path(options.old).is_file() or Path(options.new).is_file():
+        # A file has one set of bindings only, so that is what there is to compare.
+        modules = {api.module for api in old} & {api.module for api in new}
+        if not modules:
+            raise CodegenError(f"{options.old} and {options.new} are for different modules")
+        old, new = ([a for a in apis if a.module in modules] for apis in (old, new))
+    print(diff.report(diff.compare_all(old, new), options.format), end="")
     return 0
 
 
-def _api(name: str) -> Api:
-    """The API that a word on the command line stands for."""
+def _apis(name: str) -> list[Api]:
+    """The APIs that a word on the command line stands for."""
     path = Path(name)
     if path.is_file():
         try:
-            return load(path)
-        except (ValueError, KeyError, TypeError) as error:
+            return [load(path)]
+        except (ValueError, KeyError, TypeError, OSError) as error:
             raise CodegenError(f"{path} is not an api.json: {error}") from error
     from . import generate, source
 
     if path.is_dir():
-        return generate.read_api(source.resolve(folder=name))
-    return generate.read_api(source.resolve(tag=name))
+        return generate.read_apis(source.resolve(folder=name))
+    return generate.read_apis(source.resolve(tag=name))
 
 
 def _fetch(options: argparse.Namespace) -> int:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -266,7 +266,11 @@ class Header:
 
 @dataclass(frozen=True)
 class Api:
-    """Everything that a set of headers declares, in the order of declaration."""
+    """Everything that a set of headers declares, in the order of declaration.
+
+    ``module`` is to hold it in Python, and its functions are in the library ``library``. Where
+    there is a ``base``, its headers are included too: what they declare is there, and not here.
+    """
 
     tag: str
     headers: tuple[Header, ...]
@@ -278,6 +282,25 @@ class Api:
     omissions: tuple[Omission, ...]
     # Function that returns a struct of defaults -> field -> value, as the C source has it.
     defaults: dict[str, dict[str, Value]]
+    module: str = "_raw"
+    library: str = "llama"
+    base: Api | None = None
+
+    @property
+    def file(self) -> str:
+        """The name of its file."""
+        return api_file(self.module)
+
+    @property
+    def aliases(self) -> dict[str, Type]:
+        """Typedef -> the type that it stands for, those of the base included."""
+        base = self.base.aliases if self.base else {}
+        return base | {t.name: t.type for t in self.typedefs}
+
+
+def api_file(module: str) -> str:
+    """The name of the file with a module's API: api.json, and for _raw_x api_x.json."""
+    return f"api{module.removeprefix('_raw')}.json"
 
 
 def dump(api: Api) -> str:
@@ -286,9 +309,11 @@ def dump(api: Api) -> str:
     Line numbers stand apart, at the end, because one inserted line moves all that follow.
     """
     tables = {kind: _by_header(api, getattr(api, kind)) for kind in _ROWS}
-    parts = [
-        f' "format": {FORMAT}',
-        f' "tag": {_json(api.tag)}',
+    parts = [f' "format": {FORMAT}', f' "tag": {_json(api.tag)}']
+    if api.base:
+        names = {"module": api.module, "library": api.library, "base": api.base.file}
+        parts += [f' "{key}": {_json(name)}' for key, name in names.items()]
+    parts += [
         f' "headers": {_mapping({h.name: _json(h.sha256) for h in api.headers}, 1)}',
     ]
     for kind, to_row in _ROWS.items():
@@ -307,11 +332,11 @@ def dump(api: Api) -> str:
 
 
 def load(path: Path) -> Api:
-    """Read what `dump` wrote."""
+    """Read what `dump` wrote. The file of a base lies beside it."""
     data = json.loads(path.read_text("utf-8"))
     if data.get("format") != FORMAT:
         raise ValueError(f"{path}: format {data.get('format')!r}, this program reads {FORMAT}")
-    values = {
+    values: dict[str, Any] = {
         kind: tuple(
             from_row(row, Place(header, line))
             for header, rows in data[kind].items()
@@ -320,7 +345,13 @@ def load(path: Path) -> Api:
         for kind, from_row in _FROM_ROWS.items()
     }
     headers = tuple(Header(name, digest) for name, digest in data["headers"].items())
-    return Api(tag=data["tag"], headers=headers, defaults=data["defaults"], **values)
+    api = Api(tag=data["tag"], headers=headers, defaults=data["defaults"], **values)
+    if "base" not in data:
+        return api
+    base = load(path.with_name(Path(data["base"]).name))
+    if base.tag != api.tag:
+        raise ValueError(f"{path} is for {api.tag}, and its base for {base.tag}")
+    return replace(api, module=data["module"], library=data["library"], base=base)
 
 
 def _macro_row(m: Macro) -> dict[str, Any]:

@@ -182,19 +182,20 @@ def c_text(api: Api) -> str:
 
 
 def by_calls(api: Api, unit: Unit, raw: Path) -> Report:
-    """Make every call with the types of the ``_raw.py`` at ``raw``."""
+    """Make every call with the types of the module at ``raw``."""
     report = Report("calls")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "calls.c").write_text(c_text(api), "utf-8")
-        (folder / "api.json").write_text(dump(api), "utf-8")
+        for some in (api, api.base) if api.base else (api,):
+            (folder / some.file).write_text(dump(some), "utf-8")
         library = folder / "calls.so"
         report.faults += compile_c(
             unit, ["-shared", "-fPIC", str(folder / "calls.c"), "-o", str(library)]
         )
         if report.faults:
             return report
-        files = [folder / "api.json", library, raw.resolve()]
+        files = [folder / api.file, library, raw.resolve()]
         done = subprocess.run(
             [sys.executable, "-W", "ignore", "-m", __name__, *map(str, files)],
             cwd=Path(__file__).parents[1],

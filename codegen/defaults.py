@@ -12,6 +12,7 @@ expression, leaves the function out: less is checked then, and nothing else chan
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,14 +25,16 @@ _PROBE = "llama_py_default_"
 def with_defaults(api: Api, unit: Unit) -> Api:
     """``api`` with the defaults that the sources in ``unit`` give."""
     structs = {s.name: s for s in api.structs}
-    aliases = {t.name: t.type for t in api.typedefs}
+    aliases = api.aliases
     wanted: dict[str, tuple[Function, Struct]] = {}
     for function in api.functions:
         result = function.result
         struct = structs.get(result.bare) if isinstance(result, Named) else None
         if struct and not struct.opaque and not function.params and not function.deprecated:
             wanted[function.name] = (function, struct)
-    bodies = _definitions(unit.root / "src", list(wanted))
+    # The sources lie in a folder of their own or beside the header.
+    folders = unit.root / "src", (unit.root / unit.header).parent
+    bodies = _definitions(folders, list(wanted))
     defaults: dict[str, dict[str, Value]] = {}
     for name, (_, struct) in wanted.items():
         if name not in bodies:
@@ -58,9 +61,9 @@ def _is_pointer(ctype: Type, aliases: dict[str, Type]) -> bool:
     return isinstance(ctype, Pointer)
 
 
-def _definitions(folder: Path, names: list[str]) -> dict[str, tuple[str, str]]:
+def _definitions(folders: Iterable[Path], names: list[str]) -> dict[str, tuple[str, str]]:
     """Name -> (constants that its file defines for it, body with its braces), for each of the
-    functions ``names`` that is defined in ``folder``."""
+    functions ``names`` that is defined in one of ``folders``."""
     if not names:
         return {}
     pattern = re.compile(
@@ -68,7 +71,7 @@ def _definitions(folder: Path, names: list[str]) -> dict[str, tuple[str, str]]:
         re.MULTILINE | re.DOTALL,
     )
     bodies: dict[str, tuple[str, str]] = {}
-    for path in sorted(folder.glob("*.cpp")):
+    for path in (path for folder in folders for path in sorted(folder.glob("*.cpp"))):
         source = path.read_text("utf-8", "replace")
         for match in pattern.finditer(source):
             bodies[match[1]] = _local_constants(source, match[2]), match[2]

@@ -117,6 +117,20 @@ def compare(old: Api, new: Api) -> Changes:
     return Changes(old.tag, new.tag, tuple(changes))
 
 
+def compare_all(old: Sequence[Api], new: Sequence[Api]) -> Changes:
+    """As `compare`, for all sets of bindings at once. What only one side has was added or removed
+    as a whole."""
+    before, after = {a.module: a for a in old}, {a.module: a for a in new}
+    changes: list[Change] = []
+    for module in after | before:
+        a, b = before.get(module), after.get(module)
+        some = a or b
+        assert some is not None
+        nothing = Api("", (), (), (), (), (), (), (), {}, base=some.base)
+        changes += compare(a or nothing, b or nothing).changes
+    return Changes(old[0].tag, new[0].tag, tuple(changes))
+
+
 def _pairs(old: Sequence[T], new: Sequence[T]) -> Iterator[tuple[str, T | None, T | None]]:
     """Each name with what it stood for and stands for: the old ones first, then what is new."""
     before, after = {v.name: v for v in old}, {v.name: v for v in new}
@@ -140,8 +154,7 @@ class _Types:
     """Whether two types are the same to a caller that was compiled for the first."""
 
     def __init__(self, old: Api, new: Api) -> None:
-        self._old = {t.name: t.type for t in old.typedefs}
-        self._new = {t.name: t.type for t in new.typedefs}
+        self._old, self._new = old.aliases, new.aliases
 
     def kind(self, a: Type, b: Type) -> str:
         """What the change from ``a`` to ``b`` breaks."""

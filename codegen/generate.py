@@ -5,43 +5,104 @@ from __future__ import annotations
 import difflib
 import hashlib
 import shutil
+import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from .api import Api, load
+from .api import Api, api_file, load
 from .defaults import with_defaults
 from .errors import CodegenError
 from .parse import parse
 from .render import API_JSON, documents
 from .seal import GENERATED
-from .source import PROJECT, Tree
+from .source import PROJECT, Binding, Tree, bindings, pinned_tag
 
 
 def read_api(tree: Tree) -> Api:
-    """The API of ``tree``, under its tag."""
+    """The API of ``tree``, under its tag, for the first set of bindings."""
+    return _tagged([_read_first(tree)], tree)[0]
+
+
+def read_apis(tree: Tree, *, whole: bool = False) -> list[Api]:
+    """The API of ``tree`` for each set of bindings.
+
+    Another tree than the pin's may lack the headers of any but the first one: then that one is
+    left out, with a note on stderr. Where the tree has to be ``whole`` that is a CodegenError.
+    """
+    base = _read_first(tree)
+    apis = [base]
+    for binding in bindings()[1:]:
+        if (tree.root / binding.header).is_file():
+            apis.append(_read_other(tree, binding, base))
+            continue
+        text = f"{tree.tag or 'the tree'} has no {binding.header}"
+        if whole or tree.tag == pinned_tag():
+            raise CodegenError(f"{text}, which {binding.module} is made from")
+        print(f"note: {text}: {binding.module} is left out", file=sys.stderr)
+    return _tagged(apis, tree)
+
+
+def _read_first(tree: Tree) -> Api:
     unit = tree.unit
-    api = with_defaults(parse(unit, tree.tag or ""), unit)
-    return api if tree.tag else replace(api, tag=_tag_of(api))
+    binding = bindings()[0]
+    api = replace(parse(unit, tree.tag or ""), module=binding.module, library=binding.library)
+    return with_defaults(api, unit)
 
 
-def _tag_of(api: Api) -> str:
-    """A name for headers that came without a tag: that of the committed API if they are its
-    headers, and otherwise one made from their content, so that it is the same everywhere."""
-    committed = load(API_JSON) if API_JSON.is_file() else None
-    if committed and committed.headers == api.headers:
-        return committed.tag
-    digest = hashlib.sha256("".join(h.sha256 for h in api.headers).encode())
-    return f"local-{digest.hexdigest()[:12]}"
+def _read_other(tree: Tree, binding: Binding, base: Api) -> Api:
+    """What the headers of ``binding`` declare beyond those of ``base``."""
+    unit = tree.unit_of(binding)
+    api = parse(unit, base.tag)
+    there = {h.name: h for h in base.headers}
+    for header in api.headers:
+        if there.get(header.name, header) != header:
+            raise CodegenError(f"{binding.header} includes another {header.name} than the base")
+    own: dict[str, Any] = {
+        kind: tuple(v for v in getattr(api, kind) if v.place.header not in there)
+        for kind in ("macros", "enums", "structs", "typedefs", "functions", "omissions")
+    }
+    api = replace(
+        api,
+        headers=tuple(h for h in api.headers if h.name not in there),
+        **own,
+        module=binding.module,
+        library=binding.library,
+        base=base,
+    )
+    return with_defaults(api, unit)
 
 
-def write(api: Api, out: Path | None) -> list[Path]:
+def _tagged(apis: list[Api], tree: Tree) -> list[Api]:
+    """``apis`` under the tag of ``tree``. One without a tag gets that of the committed API if it
+    has the same headers, and otherwise one made from their content, the same everywhere."""
+    if tree.tag:
+        return apis
+    committed = {api.module: api for api in committed_apis()}
+    if all(a.module in committed and a.headers == committed[a.module].headers for a in apis):
+        tag = committed[apis[0].module].tag
+    else:
+        hashes = "".join(h.sha256 for api in apis for h in api.headers)
+        tag = f"local-{hashlib.sha256(hashes.encode()).hexdigest()[:12]}"
+    base = replace(apis[0], tag=tag)
+    return [base, *(replace(api, tag=tag, base=base) for api in apis[1:])]
+
+
+def committed_apis() -> list[Api]:
+    """The project's API data, as far as it is there."""
+    files = [API_JSON.with_name(api_file(b.module)) for b in bindings()]
+    return [load(file) for file in files if file.is_file()]
+
+
+def write(apis: Sequence[Api], out: Path | None) -> list[Path]:
     """Write the generated files and return those that changed: into the project, or those of the
     package into ``out``."""
     if out is None:
-        files = {PROJECT / path: text for path, text in documents(api).items()}
+        files = {PROJECT / path: text for path, text in documents(apis).items()}
     else:
-        package = {path.name: text for path, text in documents(api).items()}
-        files = {out / name: package[name] for name in GENERATED}
+        package = {path.name: text for path, text in documents(apis).items()}
+        files = {out / name: package[name] for name in GENERATED if name in package}
         out.mkdir(parents=True, exist_ok=True)
     changed = []
     for path, text in files.items():
@@ -51,22 +112,22 @@ def write(api: Api, out: Path | None) -> list[Path]:
     return changed
 
 
-def package(api: Api, folder: Path) -> Path:
-    """A copy of ``llama_cpp`` in ``folder``, its generated files made from ``api``."""
+def package(apis: Sequence[Api], folder: Path) -> Path:
+    """A copy of ``llama_cpp`` in ``folder``, its generated files made from ``apis``."""
     here = PROJECT / "llama_cpp"
     there = folder / here.name
     there.mkdir(parents=True)
     for path in here.glob("*.py"):
         if path.name not in GENERATED:
             shutil.copy2(path, there)
-    write(api, there)
+    write(apis, there)
     return there
 
 
-def stale(api: Api) -> str:
-    """A unified diff from the project's generated files to what ``api`` gives; empty if equal."""
+def stale(apis: Sequence[Api]) -> str:
+    """A unified diff from the project's generated files to what ``apis`` give; empty if equal."""
     chunks: list[str] = []
-    for path, wanted in documents(api).items():
+    for path, wanted in documents(apis).items():
         try:
             present = (PROJECT / path).read_bytes().decode("utf-8", "backslashreplace")
         except FileNotFoundError:

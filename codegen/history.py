@@ -9,12 +9,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from . import generate, verify
 from .errors import CodegenError
-from .source import Tree, fetch_headers, pinned_tag
+from .source import Tree, bindings, fetch_headers, pinned_tag
 
 _ROW = "{:8} {:>9} {:>8} {:>9} {:>8} {:>8}  {}"
 # Imports every module of the package that lies in the current folder.
@@ -62,21 +63,23 @@ def _one(tag: str) -> tuple[list[str], tuple[object, object, object, object]]:
     numbers: tuple[object, object, object, object] = ("-",) * 4
     try:
         tree = Tree(fetch_headers(tag), tag)
-        api = generate.read_api(tree)
+        apis = generate.read_apis(tree)
+        units = {binding.module: tree.unit_of(binding) for binding in bindings()}
         with tempfile.TemporaryDirectory(prefix="llama-py-") as folder:
-            package = generate.package(api, Path(folder))
-            compiler = verify.by_compiler(api, tree.unit)
-            reports = [compiler, verify.by_ctypes(api, verify.import_raw(package / "_raw.py"))]
+            package = generate.package(apis, Path(folder))
+            compilers = [verify.by_compiler(api, units[api.module]) for api in apis]
+            modules = [verify.import_raw(package / f"{api.module}.py") for api in apis]
+            reports = [*compilers, *map(verify.by_ctypes, apis, modules)]
             faults = [f"{r.name}: {fault}" for r in reports for fault in r.faults]
             faults += _imported(tag, Path(folder))
     except CodegenError as error:
         return [str(error)], numbers
-    defaults = sum(map(len, api.defaults.values()))
+    defaults = sum(len(values) for api in apis for values in api.defaults.values())
     if (
         not defaults
     ):  # nothing fails without them, but the bindings could not tell a foreign library
         faults.append("defaults: no value of any *_default_params() was found in the sources")
-    count = compiler.counts
+    count = sum((Counter(report.counts) for report in compilers), Counter[str]())
     constants = count["enum constants"] + count["constants"]
     return faults, (count["functions"], count["structs"], constants, defaults)
 

@@ -72,15 +72,20 @@ def identifier(name: str) -> str:
 class PyTypes:
     """How the types of one `Api` are called in Python.
 
-    ``reserved`` are the names that the generated module needs for itself.
+    ``reserved`` are the names that the generated modules need for themselves. The types of the
+    API's base are known as well: they have the names that they have there.
     """
 
     def __init__(self, api: Api, reserved: frozenset[str] = frozenset()) -> None:
         self.api = api
         self.reserved = reserved
+        self.base = PyTypes(api.base, reserved) if api.base else None
         self.structs = {s.name: s for s in api.structs}
         self.enums = {e.name: e for e in api.enums if e.name}
-        self.typedefs = {t.name: t.type for t in api.typedefs}
+        if self.base:
+            self.structs = self.base.structs | self.structs
+            self.enums = self.base.enums | self.enums
+        self.typedefs = api.aliases
         self.functions = {f.name for f in api.functions}
 
     # -- names
@@ -99,7 +104,8 @@ class PyTypes:
         """What C calls ordinary identifiers, and macros: all that is not a tag."""
         constants = {name for e in self.api.enums for name, _ in e.constants}
         macros = {m.name for m in self.api.macros}
-        return self.functions | constants | macros | {t.name for t in self.aliases}
+        own = self.functions | constants | macros | {t.name for t in self.aliases}
+        return own | self.base.ordinary if self.base else own
 
     @cached_property
     def renamed(self) -> dict[str, str]:
@@ -107,8 +113,10 @@ class PyTypes:
 
         C keeps tags apart from all other names; Python has one namespace. The tag gives way.
         """
-        names = {}
-        for types, suffix in ((self.enums, "_enum"), (self.structs, "_struct")):
+        names = dict(self.base.renamed) if self.base else {}
+        enums = [e.name for e in self.api.enums if e.name]
+        structs = [s.name for s in self.api.structs]
+        for types, suffix in ((enums, "_enum"), (structs, "_struct")):
             for name in types:
                 if name in self.ordinary:
                     names[name] = name + suffix
@@ -145,10 +153,10 @@ class PyTypes:
                     names[s.name, f.name] = name + "_t" * (name in taken)
         return names
 
-    def check_names(self) -> None:
-        """Raise CodegenError where two things would have one name in Python, or one cannot have
-        its own."""
-        seen: dict[str, tuple[str, Place]] = {}
+    def check_names(self) -> dict[str, tuple[str, Place]]:
+        """All names in Python, each with what it is and where that stands. Raise CodegenError
+        where two things would have the same one, or one cannot have its own."""
+        seen = self.base.check_names() if self.base else {}
 
         def claim(python: str, name: str, place: Place) -> None:
             other, where = seen.setdefault(python, (name, place))
@@ -188,6 +196,7 @@ class PyTypes:
                 fields.add(identifier(name))
         for (struct, field), python in self.field_callbacks.items():
             claim(python, f"the type of {struct}.{field}", self.structs[struct].place)
+        return seen
 
     def _field_names(self, struct: Struct) -> Iterator[str]:
         """The names of the fields, those of an anonymous one included."""
@@ -221,6 +230,31 @@ class PyTypes:
         for f in self.api.functions:
             look(f.type)
         return names
+
+    @cached_property
+    def imported(self) -> list[str]:
+        """The Python names of the base's types that this API refers to, and of what these stand
+        for, as hints say it."""
+        names: set[str] = set()
+
+        def need(ctype: Type) -> None:
+            base = self.base
+            if isinstance(ctype, Pointer):
+                need(ctype.to)
+            elif isinstance(ctype, Array):
+                need(ctype.of)
+            elif base and isinstance(ctype, Named):
+                if ctype.name in base.typedefs:
+                    names.add(base.alias(ctype.name))
+                    need(base.typedefs[ctype.name])
+                elif ctype.bare in base.structs or ctype.bare in base.enums:
+                    names.add(base.name(ctype.bare))
+                elif ctype.name in FOREIGN_HANDLES and ctype.name in base.mentioned:
+                    names.add(ctype.name)
+
+        for name in self.mentioned:
+            need(Named(name))
+        return sorted(names)
 
     # -- kinds
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 import symtable
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
-from itertools import groupby
+from itertools import groupby, product
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,8 @@ from .api import (
 )
 from .errors import CodegenError
 from .pytypes import BUILTINS, FOREIGN_HANDLES, PyTypes, identifier, parameter_names
-from .seal import GENERATED, sealed
+from .seal import GENERATED as GENERATED
+from .seal import OF_THE_FIRST, sealed
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 API_JSON = Path(__file__).parent / "api.json"
@@ -43,7 +44,7 @@ _SAMPLER_NAMES = ("self", "model", "len", "c_array", "c_string", "c_strings", "v
 
 
 def render(api: Api) -> dict[str, str]:
-    """File name -> text, for each generated file of the package."""
+    """File name -> text, for each generated file of the package that ``api`` gives."""
     return {
         name: sealed(_format(name, text), api.tag) for name, text in render_templates(api).items()
     }
@@ -53,7 +54,10 @@ def render_templates(api: Api) -> dict[str, str]:
     """As `render`, before black has been over it."""
     types = python_types(api)
     types.check_names()
-    return {name: _template(name, api, types) for name in GENERATED}
+    files = {f"{api.module}{end}": f"_raw{end}" for end in (".py", ".pyi")}
+    if api.base is None:
+        files |= {name: name for name in OF_THE_FIRST}
+    return {name: _template(template, api, types) for name, template in files.items()}
 
 
 def python_types(api: Api) -> PyTypes:
@@ -66,8 +70,9 @@ def _reserved() -> frozenset[str]:
     """What the modules define or use when the API is empty: names that nothing in C may have."""
     empty = Api("", (), (), (), (), (), (), (), {})
     names = {*FOREIGN_HANDLES, *(hint for _, hint in BUILTINS.values())}
-    for name in ("_raw.py", "_raw.pyi"):
-        tables = [symtable.symtable(_template(name, empty, PyTypes(empty)), name, "exec")]
+    apis = empty, replace(empty, base=empty)
+    for name, api in product(("_raw.py", "_raw.pyi"), apis):
+        tables = [symtable.symtable(_template(name, api, PyTypes(api)), name, "exec")]
         while tables:
             table = tables.pop()
             tables += table.get_children()
@@ -177,6 +182,7 @@ class _Context:
         return {
             "api": self.api,
             "types": self.types,
+            "renamed": self._renamed(),
             "structs": self.structs,
             "handles": [*handles, *self._foreign_handles()],
             "ctypes_names": sorted(
@@ -201,8 +207,17 @@ class _Context:
             "selectors": self.sampler_data["selectors"],
         }
 
+    def _renamed(self) -> dict[str, str]:
+        """The types that have another name in Python, and not by the base's doing."""
+        theirs = self.types.base.renamed if self.types.base else {}
+        return {c: name for c, name in self.types.renamed.items() if c not in theirs}
+
     def _foreign_handles(self) -> list[str]:
-        return [name for name in FOREIGN_HANDLES if name in self.types.mentioned]
+        return [
+            name
+            for name in FOREIGN_HANDLES
+            if name in self.types.mentioned and name not in self.types.imported
+        ]
 
     def _definitions(self) -> list[tuple[str, str | None, Struct | None]]:
         """(name, expression, None) for each alias and (name, None, struct) for each struct whose
@@ -460,8 +475,15 @@ class _Context:
         return result
 
 
-def report(api: Api) -> str:
+def report(apis: Sequence[Api]) -> str:
     """The coverage report: what is bound, and what is not and why."""
+    template = jinja_environment().get_template("report.md.j2")
+    sets = [_coverage(api) for api in apis]
+    return template.render(tag=apis[0].tag, sets=sets).rstrip("\n") + "\n"
+
+
+def _coverage(api: Api) -> dict[str, Any]:
+    """What the report says of one set of bindings."""
     types = python_types(api)
     context = _Context(api, types)
     callbacks = context.callbacks()
@@ -491,7 +513,7 @@ def report(api: Api) -> str:
     others = [("macro", m.name, types.value(m.name)) for m in api.macros]
     others += [("typedef", t.name, types.value(t.name)) for t in types.aliases]
     others += [("constant", c, types.member(c)) for e in api.enums for c, _ in e.constants]
-    others += [("enum", name, types.name(name)) for name in types.enums]
+    others += [("enum", e.name, types.name(e.name)) for e in api.enums if e.name]
     others += [("union" if s.union else "struct", s.name, types.name(s.name)) for s in api.structs]
     others += [
         ("field", f"{s.name}.{f.name}", f"{s.name}.{identifier(f.name)}")
@@ -504,27 +526,21 @@ def report(api: Api) -> str:
         for p, python in zip(f.params, parameter_names(f), strict=True)
         if p.name
     ]
-    return (
-        jinja_environment()
-        .get_template("report.md.j2")
-        .render(
-            api=api,
-            rows=rows,
-            renamed=[(f"{sort} {c}", python) for sort, c, python in others if c != python],
-            struct_callbacks=[
-                (name, text)
-                for name, ctype, text, _ in callbacks
-                if types.struct(ctype.result) is not None
-            ],
-        )
-        .rstrip("\n")
-        + "\n"
-    )
+    return {
+        "api": api,
+        "rows": rows,
+        "renamed": [(f"{sort} {c}", python) for sort, c, python in others if c != python],
+        "struct_callbacks": [
+            (name, text)
+            for name, ctype, text, _ in callbacks
+            if types.struct(ctype.result) is not None
+        ],
+    }
 
 
-def documents(api: Api) -> dict[Path, str]:
+def documents(apis: Sequence[Api]) -> dict[Path, str]:
     """Every generated file of the project, by its place in it, with its text."""
-    package = Path("llama_cpp")
-    files = {package / name: text for name, text in render(api).items()}
-    here = Path("codegen")
-    return {here / API_JSON.name: dump(api), here / "report.md": report(api), **files}
+    package, here = Path("llama_cpp"), Path("codegen")
+    files = {here / api.file: dump(api) for api in apis}
+    files[here / "report.md"] = report(apis)
+    return files | {package / name: text for api in apis for name, text in render(api).items()}

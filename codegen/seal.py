@@ -10,11 +10,22 @@ import hashlib
 import re
 from pathlib import Path
 
-GENERATED = ("_raw.py", "_raw.pyi", "_params.py", "_samplers.py")
+# What is made from the first set of bindings only
+OF_THE_FIRST = ("_params.py", "_samplers.py")
 
 _PACKAGE = Path(__file__).parents[1] / "llama_cpp"
 _UPSTREAM = Path(__file__).with_name("upstream.toml")
 _SEAL = re.compile(r"# seal: (?P<tag>\S+) sha256:(?P<digest>[0-9a-f]{64})\n")
+
+
+def generated(upstream: Path = _UPSTREAM) -> tuple[str, ...]:
+    """The names of the generated files of the package."""
+    # No TOML reader: the standard library has none before Python 3.11.
+    modules = re.findall(r'^module = "(\w+)"$', upstream.read_text("utf-8"), re.MULTILINE)
+    return (*(f"{name}{end}" for name in modules for end in (".py", ".pyi")), *OF_THE_FIRST)
+
+
+GENERATED = generated()
 
 
 def sealed(text: str, tag: str) -> str:
@@ -28,10 +39,9 @@ def _digest(text: str, tag: str) -> str:
 
 def faults(folder: Path = _PACKAGE, upstream: Path = _UPSTREAM) -> list[str]:
     """What is wrong with the generated files in ``folder``, one line each."""
-    # No TOML reader: the standard library has none before Python 3.11.
     pin = re.search(r'^tag = "(\w+)"$', upstream.read_text("utf-8"), re.MULTILINE)
     tag = pin[1] if pin else "?"
-    return [fault for name in GENERATED if (fault := _fault(folder / name, tag))]
+    return [fault for name in generated(upstream) if (fault := _fault(folder / name, tag))]
 
 
 def _fault(path: Path, pin: str) -> str | None:

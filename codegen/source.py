@@ -32,9 +32,30 @@ class Tree:
 
     @property
     def unit(self) -> Unit:
-        """What to parse of it."""
-        headers = upstream()["headers"]
-        return Unit(self.root, headers["main"], tuple(headers["include"]))
+        """What to parse of it for the first set of bindings."""
+        return self.unit_of(bindings()[0])
+
+    def unit_of(self, binding: Binding) -> Unit:
+        """What to parse of it for ``binding``."""
+        return Unit(self.root, binding.header, binding.include)
+
+
+@dataclass(frozen=True)
+class Binding:
+    """A set of bindings: a module, the library that it is for, and what it is made from."""
+
+    module: str
+    library: str
+    header: str
+    include: tuple[str, ...]
+
+
+def bindings() -> tuple[Binding, ...]:
+    """The sets of bindings, the base of the others first."""
+    return tuple(
+        Binding(b["module"], b["library"], b["header"], tuple(b["include"]))
+        for b in upstream()["bindings"]
+    )
 
 
 def upstream() -> dict[str, Any]:

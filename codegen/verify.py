@@ -375,15 +375,22 @@ def _python_shape(python: Any) -> str:
 
 
 def import_raw(path: Path) -> ModuleType:
-    """The module ``_raw.py`` at ``path``, on its own."""
-    spec = importlib.util.spec_from_file_location("_raw_to_verify", path)
+    """The module ``_raw.py``, or one that imports that from beside it, at ``path``: not as a part
+    of the package."""
+    package = ModuleType("_raw_to_verify")
+    package.__path__ = [str(path.parent)]
+    spec = importlib.util.spec_from_file_location(f"{package.__name__}.{path.stem}", path)
     if spec is None or spec.loader is None:
         raise CodegenError(f"{path} cannot be imported")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[package.__name__] = package
     try:
         spec.loader.exec_module(module)
     except Exception as error:
         raise CodegenError(f"{path} cannot be imported: {error!r}") from error
+    finally:
+        for name in [n for n in sys.modules if n.partition(".")[0] == package.__name__]:
+            del sys.modules[name]
     return module
 
 
@@ -402,8 +409,14 @@ class _Info(ctypes.Structure):
 
 
 def by_library(api: Api, path: Path) -> Report:
-    """Look up every function of ``api`` in the library at ``path`` and in those beside it."""
+    """Look up every function of ``api`` in the libllama at ``path`` and in what that has loaded,
+    or in the library of ``api`` beside it."""
     report = Report("library")
+    if api.base:
+        path = path.with_name(path.name.replace(api.base.library, api.library, 1))
+        if not path.is_file():
+            report.faults.append(f"there is no {path.name} beside lib{api.base.library}")
+            return report
     try:
         library = ctypes.CDLL(str(path))
     except OSError as error:
@@ -420,9 +433,10 @@ def by_library(api: Api, path: Path) -> Report:
     if missing:
         names = ", ".join(f.name for f in missing)
         report.notes.append(f"declared but exported by none: {names}")
-    main = api.headers[-1].name
+    # The first set has the headers of other libraries too: its own is the last one.
+    own = {h.name for h in (api.headers if api.base else api.headers[-1:])}
     report.faults += [
-        f"{f.name} is not in the library ({f.place})" for f in missing if f.place.header == main
+        f"{f.name} is not in the library ({f.place})" for f in missing if f.place.header in own
     ]
     return report
 

@@ -49,6 +49,7 @@ if sizeof(c_void_p) != 8:
     raise ImportError("llama_cpp: the bindings are for 64-bit Python; this one is 32-bit")
 
 TAG = "b11434"
+LIBRARY = "llama"
 
 # Constants
 GGML_TENSOR_SIZE = 336
@@ -1280,11 +1281,12 @@ def _none_if_null(result, function, arguments):
 class Function:
     """A C function by name: its types, and a call that goes to the default library."""
 
-    __slots__ = ("__name__", "_signature", "_types", "_bound")
+    __slots__ = ("__name__", "_signature", "_module", "_types", "_bound")
 
-    def __init__(self, name, signature):
+    def __init__(self, name, signature, module):
         self.__name__ = name
         self._signature = signature
+        self._module = module
         self._types = None
         self._bound = None
 
@@ -1298,9 +1300,14 @@ class Function:
         """The ctypes types of the parameters."""
         return self._resolve()[1:]
 
+    @property
+    def library(self):
+        """The library that has it: ``llama`` for libllama."""
+        return self._module["LIBRARY"]
+
     def _resolve(self):
         if self._types is None:
-            self._types = eval(self._signature, globals())
+            self._types = eval(self._signature, self._module)
         return self._types
 
     def bind(self, library):
@@ -1316,8 +1323,9 @@ class Function:
     def warn(self, stacklevel):
         """Warn if the header marks this function as deprecated."""
         name = self.__name__
-        if name in DEPRECATED:
-            instead = DEPRECATED[name]
+        deprecated = self._module["DEPRECATED"]
+        if name in deprecated:
+            instead = deprecated[name]
             hint = f"use {instead} instead" if instead else "llama.cpp names no replacement"
             warnings.warn(
                 f"{name} is deprecated: {hint}", DeprecationWarning, stacklevel=stacklevel + 1
@@ -1328,7 +1336,7 @@ class Function:
             self.warn(stacklevel=2)
             self._bound = getattr(default_library(), self.__name__)
             # From now on the module's name is the C function itself.
-            globals()[self.__name__] = self._bound
+            self._module[self.__name__] = self._bound
         return self._bound(*arguments)
 
     def __repr__(self):
@@ -2337,7 +2345,7 @@ llama_opt_epoch: None, llama_context, ggml_opt_dataset_t, ggml_opt_result_t, ggm
 """,
 }
 HEADERS = {
-    header: tuple(Function(*line.split(": ")) for line in lines.split("\n") if line)
+    header: tuple(Function(*line.split(": "), globals()) for line in lines.split("\n") if line)
     for header, lines in HEADERS.items()
 }
 FUNCTIONS = {f.__name__: f for functions in HEADERS.values() for f in functions}
@@ -2424,4 +2432,4 @@ DEFAULTS = {
         "max_buf_size": 8589934592,
     },
 }
-# seal: b11434 sha256:d19816393dc656ed5c57138f8c82a8fa05aaeaea8eb84dc1ff53ec89fa96818c
+# seal: b11434 sha256:dae078d88198e5cd1faaabd7fde91efb6dc8ec2d79eeccd7172f30bea69c84e5

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
+import importlib
 import os
+import pkgutil
 import platform
 import shlex
 import struct
 import sys
 import threading
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from . import _log, _raw
-from .errors import LlamaABIError, LlamaLibraryError, LlamaMissingFunctionError
+from .errors import LlamaABIError, LlamaError, LlamaLibraryError, LlamaMissingFunctionError
 
-if sys.platform == "win32":
-    _NAMES = {stem: f"{stem}.dll" for stem in ("llama", "ggml", "ggml-cpu", "ggml-base")}
-elif sys.platform == "darwin":
-    _NAMES = {stem: f"lib{stem}.dylib" for stem in ("llama", "ggml", "ggml-cpu", "ggml-base")}
-else:
-    _NAMES = {stem: f"lib{stem}.so" for stem in ("llama", "ggml", "ggml-cpu", "ggml-base")}
 
+def _file_name(stem: str) -> str:
+    """How this system calls the file of the library ``stem``."""
+    if sys.platform == "win32":
+        return f"{stem}.dll"
+    return f"lib{stem}.dylib" if sys.platform == "darwin" else f"lib{stem}.so"
+
+
+_NAMES = {stem: _file_name(stem) for stem in ("llama", "ggml", "ggml-cpu", "ggml-base")}
 _PT_LOAD = 1  # elf.h: a part of the file that is mapped into memory
 
 if TYPE_CHECKING:
@@ -37,14 +44,26 @@ class _Calls(_Functions):
     def __init__(self, path: Path, dlls: list[ctypes.CDLL]) -> None:
         self._path = path
         self._dlls = dlls
+        self._beside: dict[str, ctypes.CDLL] = {}
+
+    def _dlls_of(self, function: _raw.Function) -> list[ctypes.CDLL]:
+        """Where to look for ``function``. What lies beside libllama is loaded on first use."""
+        stem = function.library
+        if stem == _raw.LIBRARY:
+            return self._dlls
+        if stem not in self._beside:
+            dll = _load_beside(self._path, function)
+            # As the others are: with or without letting go of the GIL.
+            self._beside[stem] = type(self._dlls[0])(dll._name, handle=dll._handle)
+        return [self._beside[stem]]
 
     if not TYPE_CHECKING:  # hints come from the generated stub
 
         def __getattr__(self, name: str) -> Any:
-            function = _raw.FUNCTIONS.get(name)
+            function = _function(name)
             if function is None:
                 raise AttributeError(f"llama.cpp {_raw.TAG} declares no function {name!r}")
-            for dll in self._dlls:
+            for dll in self._dlls_of(function):
                 try:
                     bound = function.bind(dll)
                 except AttributeError:
@@ -53,8 +72,8 @@ class _Calls(_Functions):
                 setattr(self, name, bound)
                 return bound
             raise LlamaMissingFunctionError(
-                f"{self._path} has no function {name!r}, which the bindings for llama.cpp "
-                f"{_raw.TAG} know from its header"
+                f"{_beside(self._path, function.library)} has no function {name!r}, which the "
+                f"bindings for llama.cpp {_raw.TAG} know from its header"
             )
 
 
@@ -100,8 +119,14 @@ class LlamaLibrary(_Calls):
             return _default
 
     def has(self, name: str) -> bool:
-        """Whether the library has the function ``name`` of the C API."""
-        return name in _raw.FUNCTIONS and any(_exports(dll, name) for dll in self._dlls)
+        """Whether the library, or one that belongs to it, has the function ``name`` of the C API."""
+        function = _function(name)
+        try:
+            return function is not None and any(
+                _exports(dll, name) for dll in self._dlls_of(function)
+            )
+        except LlamaError:
+            return False  # what has the function is not there
 
     def __repr__(self) -> str:
         return f"LlamaLibrary({str(self._path)!r})"
@@ -110,6 +135,26 @@ class LlamaLibrary(_Calls):
 _default: LlamaLibrary | None = None
 _lock = threading.RLock()
 _prepared: set[Path] = set()
+
+
+def _modules() -> Iterator[ModuleType]:
+    """The modules with declarations: ``_raw``, and when that is not enough those that the
+    generator wrote beside it for other libraries."""
+    yield _raw
+    yield from _other_modules()
+
+
+@cache
+def _other_modules() -> list[ModuleType]:
+    names = [info.name for info in pkgutil.iter_modules([str(Path(__file__).parent)])]
+    return [importlib.import_module(f".{n}", __package__) for n in names if n.startswith("_raw_")]
+
+
+def _function(name: str) -> _raw.Function | None:
+    """The declaration of the C function ``name``."""
+    if name.startswith("__"):
+        return None  # Python asks for many of these: no reason to import anything
+    return next((m.FUNCTIONS[name] for m in _modules() if name in m.FUNCTIONS), None)
 
 
 def _exports(dll: ctypes.CDLL, name: str) -> bool:
@@ -212,6 +257,42 @@ def _load(path: Path) -> list[ctypes.CDLL]:
     return [library, *(dll for dll in others if dll is not None)]
 
 
+def _beside(path: Path, stem: str) -> Path:
+    """The file of the library ``stem`` that belongs to the libllama at ``path``."""
+    return path if stem == _raw.LIBRARY else path.with_name(_file_name(stem))
+
+
+def _load_beside(path: Path, function: _raw.Function) -> ctypes.CDLL:
+    """The library with ``function``, which belongs to the libllama at ``path``.
+
+    It is one build with libllama, whose check it has passed, so that a function that it lacks can
+    wait until it is called. Its structs are looked at.
+    """
+    file = _beside(path, function.library)
+    what = f"{function.__name__!r} is in {file.name}"
+    if path.is_absolute():
+        if not file.is_file():
+            raise LlamaMissingFunctionError(f"{what}, which is not beside {path}")
+        _check_whole(file)
+    try:
+        dll = ctypes.CDLL(str(file))
+    except OSError as error:
+        raise LlamaLibraryError(f"{what}, which cannot be loaded: {error}") from error
+    wrong = [
+        text
+        for module in _other_modules()
+        if function.library == module.LIBRARY
+        for name in module.DEFAULTS
+        for text in _struct_differences(dll, module, name)
+    ]
+    if wrong:
+        raise LlamaABIError(
+            f"{file} is not of llama.cpp {_raw.TAG}, which the bindings were generated for: "
+            f"{'; '.join(wrong)}. Use an engine of {_raw.TAG} (`make engine`)"
+        )
+    return dll
+
+
 def _check_whole(path: Path) -> None:
     """LlamaLibraryError for an ELF file that ends too early: the system's loader, which maps it
     into memory, would end the process by SIGBUS."""
@@ -260,7 +341,7 @@ def _check_abi(path: Path, dll: ctypes.CDLL) -> None:
         for f in _raw.HEADERS["llama.h"]
         if f.__name__ not in (*_raw.DEPRECATED, *without) and not _exports(dll, f.__name__)
     ]
-    wrong = [text for name in _raw.DEFAULTS for text in _struct_differences(dll, name)]
+    wrong = [text for name in _raw.DEFAULTS for text in _struct_differences(dll, _raw, name)]
     if wrong or missing:
         problems = list(wrong)
         if missing:
@@ -289,13 +370,13 @@ def _tree_of(path: Path) -> Path | None:
     return None
 
 
-def _struct_differences(dll: ctypes.CDLL, name: str) -> list[str]:
-    """How the struct that the function ``name`` returns differs from the one in the bindings.
+def _struct_differences(dll: ctypes.CDLL, module: ModuleType, name: str) -> list[str]:
+    """How the struct that the function ``name`` returns differs from the one in ``module``.
 
     Called with more room than either needs, so that a larger struct does no harm. The values it
     leaves must be the recorded defaults, each in its own place.
     """
-    kind = _raw.FUNCTIONS[name].restype
+    kind = module.FUNCTIONS[name].restype
     size = ctypes.sizeof(kind)
     if size <= 16 or not _exports(dll, name):
         return []  # returned in registers, not in memory
@@ -314,7 +395,7 @@ def _struct_differences(dll: ctypes.CDLL, name: str) -> list[str]:
         data = _returned(dll, name, room)
     there = kind.from_buffer_copy(data[:size])
     differences = []
-    for field, expected in _raw.DEFAULTS[name].items():
+    for field, expected in module.DEFAULTS[name].items():
         got = getattr(there, field)
         got = int(bool(got)) if not isinstance(got, int | float) else got
         if got != expected:

@@ -29,15 +29,21 @@ def parsed(tree: source.Tree) -> api.Api:
     return generate.read_api(tree)
 
 
+@pytest.fixture(scope="session")
+def every(tree: source.Tree) -> list[api.Api]:
+    """The API of each set of bindings."""
+    return generate.read_apis(tree)
+
+
 @pytest.fixture
 def headers(tree: source.Tree, tmp_path: Path) -> Path:
     """A tree with the parts of the pinned one that the generator reads."""
     root = tmp_path / "llama.cpp"
-    for folder in tree.unit.include:
-        shutil.copytree(tree.root / folder, root / folder)
-    (root / "src").mkdir()
-    for path in (tree.root / "src").glob("llama*.cpp"):
-        shutil.copy(path, root / "src")
+    for folder in {folder for b in source.bindings() for folder in b.include} | {"src"}:
+        (root / folder).mkdir(parents=True)
+        for pattern in ("*.h", "llama*.cpp", "mtmd*.cpp"):
+            for path in (tree.root / folder).glob(pattern):
+                shutil.copy(path, root / folder)
     return root
 
 
@@ -152,21 +158,24 @@ def test_types_are_values() -> None:
     )
 
 
-def test_the_api_comes_back_from_json(parsed: api.Api, tmp_path: Path) -> None:
-    path = tmp_path / "api.json"
-    path.write_text(api.dump(parsed), "utf-8")
-    assert api.load(path) == parsed
+def test_the_api_comes_back_from_json(every: list[api.Api], tmp_path: Path) -> None:
+    for one in every:
+        path = tmp_path / one.file
+        path.write_text(api.dump(one), "utf-8")
+        assert api.load(path) == one
 
 
 # -- up to date, and deterministic
 
 
-def test_that_the_generated_files_are_up_to_date(parsed: api.Api) -> None:
-    assert generate.stale(parsed) == ""
+def test_that_the_generated_files_are_up_to_date(every: list[api.Api]) -> None:
+    assert generate.stale(every) == ""
 
 
 def test_that_the_api_data_gives_the_generated_files_without_a_tree() -> None:
-    assert generate.stale(api.load(render.API_JSON)) == ""
+    committed = generate.committed_apis()
+    assert [a.module for a in committed] == [b.module for b in source.bindings()]
+    assert generate.stale(committed) == ""
 
 
 def test_two_runs_from_two_folders_give_the_same_bytes(
@@ -194,20 +203,25 @@ def test_no_path_of_a_machine_is_in_a_generated_file(tree: source.Tree) -> None:
         "|".join(map(re.escape, {str(tree.root), str(PROJECT), str(Path.home()), sys.prefix}))
         + r"|/(?:home|tmp|Users|usr)/|[A-Z]:\\\\"
     )
-    for path in [*GENERATED, render.API_JSON]:
+    data = [PROJECT / "codegen" / api.api_file(b.module) for b in source.bindings()]
+    for path in [*GENERATED, *data]:
         found = paths.search(path.read_text("utf-8"))
         assert found is None, f"{path.name}: {found and found[0]}"
 
 
-@pytest.mark.parametrize("name", [*render.GENERATED, "api.json"])
-def test_an_edit_of_a_generated_file_is_found(project: Path, name: str) -> None:
-    path = project / ("codegen" if name == "api.json" else "llama_cpp") / name
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [(name, "mtmd_bitmap" if "mtmd" in name else "llama_sampler") for name in
+     [*render.GENERATED, "api.json", "api_mtmd.json"]],
+)  # fmt: skip
+def test_an_edit_of_a_generated_file_is_found(project: Path, name: str, word: str) -> None:
+    path = project / ("codegen" if name.endswith(".json") else "llama_cpp") / name
     text = path.read_text("utf-8")
-    assert "llama_sampler" in text
-    path.write_text(text.replace("llama_sampler", "llama_sampled", 1), "utf-8")
+    assert word in text
+    path.write_text(text.replace(word, "edited", 1), "utf-8")
     done = codegen("check", cwd=project)
     assert done.returncode == 1
-    assert "llama_sampled" in done.stdout
+    assert "edited" in done.stdout
     assert name in done.stdout
     assert path.read_text("utf-8") != text, "check must not write"
 

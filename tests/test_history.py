@@ -35,10 +35,10 @@ def test_more_tags_than_there_are_gives_all() -> None:
 
 
 def test_a_wrong_struct_fails_and_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = generate.read_api
+    right = generate.read_apis
 
-    def with_swapped_fields(tree: source.Tree) -> Api:
-        api = right(tree)
+    def with_swapped_fields(tree: source.Tree) -> list[Api]:
+        api, *others = right(tree)
         structs = []
         for s in api.structs:
             if s.name == "llama_model_params":
@@ -49,9 +49,9 @@ def test_a_wrong_struct_fails_and_is_named(monkeypatch: pytest.MonkeyPatch) -> N
                 fields[j] = replace(fields[j], name="vocab_only")
                 s = replace(s, fields=tuple(fields))
             structs.append(s)
-        return replace(api, structs=tuple(structs))
+        return [replace(api, structs=tuple(structs)), *others]
 
-    monkeypatch.setattr(generate, "read_api", with_swapped_fields)
+    monkeypatch.setattr(generate, "read_apis", with_swapped_fields)
     said: list[str] = []
     assert not history.run([source.pinned_tag()], said.append)
     assert "NO" in said[1]

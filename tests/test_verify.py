@@ -83,7 +83,7 @@ def test_that_all_agree_on_the_project(capsys: pytest.CaptureFixture[str]) -> No
     out = capsys.readouterr().out
     for witness in ("compiler", "ctypes", "calls"):
         assert f"{witness}: agrees" in out
-    assert "0 functions" not in out
+    assert not re.search(r"\b0 functions", out)
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -122,7 +122,7 @@ def _regen(options: argparse.Namespace) -> int:
     before = [api for api in generate.committed_apis() if api.module in modules]
     changed = generate.write(apis, options.out)
     for path in changed:
-        print(f"wrote {os.path.relpath(path)}")
+        print(f"{'wrote' if path.exists() else 'removed'} {os.path.relpath(path)}")
     if not changed:
         print(f"nothing to do: the files are those of {apis[0].tag}")
     if options.out is None:

@@ -349,8 +349,6 @@ def load(path: Path) -> Api:
     if "base" not in data:
         return api
     base = load(path.with_name(Path(data["base"]).name))
-    if base.tag != api.tag:
-        raise ValueError(f"{path} is for {api.tag}, and its base for {base.tag}")
     return replace(api, module=data["module"], library=data["library"], base=base)
 
 

@@ -15,7 +15,7 @@ from .api import Api, api_file, load
 from .defaults import with_defaults
 from .errors import CodegenError
 from .parse import parse
-from .render import API_JSON, documents
+from .render import API_JSON, DATA, PACKAGE, documents
 from .seal import GENERATED
 from .source import PROJECT, Binding, Tree, bindings, pinned_tag
 
@@ -97,19 +97,33 @@ def committed_apis() -> list[Api]:
 
 def write(apis: Sequence[Api], out: Path | None) -> list[Path]:
     """Write the generated files and return those that changed: into the project, or those of the
-    package into ``out``."""
+    package into ``out``. What ``apis`` do not give any more is removed."""
+    files = _files(apis)
     if out is None:
-        files = {PROJECT / path: text for path, text in documents(apis).items()}
+        files = {PROJECT / path: text for path, text in files.items()}
     else:
-        package = {path.name: text for path, text in documents(apis).items()}
-        files = {out / name: package[name] for name in GENERATED if name in package}
+        files = {out / path.name: text for path, text in files.items() if path.name in GENERATED}
         out.mkdir(parents=True, exist_ok=True)
     changed = []
     for path, text in files.items():
-        if not path.is_file() or path.read_bytes() != text.encode():
+        if text is None and path.is_file():
+            path.unlink()
+            changed.append(path)
+        elif text is not None and (not path.is_file() or path.read_bytes() != text.encode()):
             path.write_bytes(text.encode())
             changed.append(path)
     return changed
+
+
+def _files(apis: Sequence[Api]) -> dict[Path, str | None]:
+    """Every generated file of the project with its text, None for those of the sets of bindings
+    that are not in ``apis``."""
+    files: dict[Path, str | None] = {}
+    given = {api.module for api in apis}
+    for module in (b.module for b in bindings() if b.module not in given):
+        names = [PACKAGE / f"{module}.py", PACKAGE / f"{module}.pyi", DATA / api_file(module)]
+        files |= dict.fromkeys(names)
+    return files | documents(apis)
 
 
 def package(apis: Sequence[Api], folder: Path) -> Path:
@@ -127,7 +141,7 @@ def package(apis: Sequence[Api], folder: Path) -> Path:
 def stale(apis: Sequence[Api]) -> str:
     """A unified diff from the project's generated files to what ``apis`` give; empty if equal."""
     chunks: list[str] = []
-    for path, wanted in documents(apis).items():
+    for path, wanted in _files(apis).items():
         try:
             present = (PROJECT / path).read_bytes().decode("utf-8", "backslashreplace")
         except FileNotFoundError:
@@ -136,7 +150,7 @@ def stale(apis: Sequence[Api]) -> str:
             raise CodegenError(f"{path}: {error}") from error
         chunks += difflib.unified_diff(
             present.splitlines(keepends=True),
-            wanted.splitlines(keepends=True),
+            (wanted or "").splitlines(keepends=True),
             f"{path} (as it is)",
             f"{path} (as generated)",
         )

@@ -37,6 +37,8 @@ from .seal import OF_THE_FIRST, sealed
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 API_JSON = Path(__file__).parent / "api.json"
+# Where in the project the generated files are
+PACKAGE, DATA = Path("llama_cpp"), Path("codegen")
 SAMPLERS = Path(__file__).with_name("samplers.toml")
 SAMPLER_PREFIX = "llama_sampler_init_"
 # What the methods of templates/_samplers.py.j2 use, so that no parameter may be called like it
@@ -540,7 +542,6 @@ def _coverage(api: Api) -> dict[str, Any]:
 
 def documents(apis: Sequence[Api]) -> dict[Path, str]:
     """Every generated file of the project, by its place in it, with its text."""
-    package, here = Path("llama_cpp"), Path("codegen")
-    files = {here / api.file: dump(api) for api in apis}
-    files[here / "report.md"] = report(apis)
-    return files | {package / name: text for api in apis for name, text in render(api).items()}
+    files = {DATA / api.file: dump(api) for api in apis}
+    files[DATA / "report.md"] = report(apis)
+    return files | {PACKAGE / name: text for api in apis for name, text in render(api).items()}

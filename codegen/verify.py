@@ -389,8 +389,9 @@ def import_raw(path: Path) -> ModuleType:
     except Exception as error:
         raise CodegenError(f"{path} cannot be imported: {error!r}") from error
     finally:
-        for name in [n for n in sys.modules if n.partition(".")[0] == package.__name__]:
-            del sys.modules[name]
+        made = [n for n in sys.modules if n.partition(".")[0] == package.__name__]
+        for each in (module, *map(sys.modules.pop, made)):
+            each.__package__ = ""  # as of one on its own, which has no library
     return module
 
 

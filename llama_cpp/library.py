@@ -119,7 +119,7 @@ class LlamaLibrary(_Calls):
             return _default
 
     def has(self, name: str) -> bool:
-        """Whether the library, or one that belongs to it, has the function ``name`` of the C API."""
+        """Whether the library, or one beside it, has the function ``name`` of the C API."""
         function = _function(name)
         try:
             return function is not None and any(

@@ -80,7 +80,7 @@ def engine(tag: str) -> Path:
 
 def package(tag: str, folder: Path) -> Path:
     """Write a `llama_cpp` for ``tag`` into ``folder``, which is returned."""
-    generate.package(generate.read_api(source.resolve(tag=tag)), folder)
+    generate.package(generate.read_apis(source.resolve(tag=tag)), folder)
     return folder
 
 

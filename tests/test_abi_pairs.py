@@ -125,7 +125,7 @@ def test_the_command_in_a_refusal_makes_matching_bindings(
     (assignment,) = shlex.split(command[1])
     assert assignment == f"LLAMA_CPP={prefix}"
     tree = source.resolve(folder=assignment.partition("=")[2])
-    generate.package(generate.read_api(tree), tmp_path / "made")
+    generate.package(generate.read_apis(tree), tmp_path / "made")
     assert outcome(packages[tag], tag)["tokens"] == tokens_of(tmp_path / "made", library)
 
 

@@ -101,17 +101,17 @@ def test_that_the_other_way_finds_as_much(api: Api) -> None:
 KINDS = ("functions", "macros", "structs", "enums", "typedefs", "omissions")
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_that_a_gap_is_found(api: Api, kind: str) -> None:
-    values = getattr(api, kind)
-    if not values:
-        pytest.skip(f"{api.module} has no {kind}")
-    declared = {name for _, name in _declared(api)}
-    # A struct's typedef may have the same name, which is then still there.
-    others = {v.name for k in KINDS if k != kind for v in getattr(api, k)}
-    gone = next(v for v in values if v.name in declared - others)
-    smaller = replace(api, **{kind: tuple(v for v in values if v is not gone)})
-    assert gone.name in {name for _, name in _unexplained(smaller)}
+def test_that_a_gap_is_found(api: Api) -> None:
+    kinds = [kind for kind in KINDS if getattr(api, kind)]
+    assert {"functions", "structs", "enums", "typedefs"} <= set(kinds)
+    for kind in kinds:
+        values = getattr(api, kind)
+        declared = {name for _, name in _declared(api)}
+        # A struct's typedef may have the same name, which is then still there.
+        others = {v.name for k in KINDS if k != kind for v in getattr(api, k)}
+        gone = next(v for v in values if v.name in declared - others)
+        smaller = replace(api, **{kind: tuple(v for v in values if v is not gone)})
+        assert gone.name in {name for _, name in _unexplained(smaller)}, kind
 
 
 def test_that_every_omission_has_a_reason(api: Api) -> None:

@@ -120,6 +120,12 @@ def _regen(options: argparse.Namespace) -> int:
     apis = generate.read_apis(tree, whole=options.tag is not None and options.out is None)
     modules = [api.module for api in apis]
     before = [api for api in generate.committed_apis() if api.module in modules]
+    for api in apis:
+        constants = len(api.macros) + sum(len(e.constants) for e in api.enums)
+        print(
+            f"{api.module}: {len(api.functions)} functions, {len(api.structs)} structs and "
+            f"handles, {constants} constants of llama.cpp {api.tag}"
+        )
     changed = generate.write(apis, options.out)
     for path in changed:
         print(f"{'wrote' if path.exists() else 'removed'} {os.path.relpath(path)}")

@@ -283,7 +283,7 @@ class LlamaContext(Closable):
         self._check_batch(batch, n, what)
         if not self._lock.acquire(blocking=False):
             raise LlamaBusyError("another thread is using this context")
-        start = -1
+        starts: dict[int, int] = {}  # sequence -> where the batch begins in it
         code: int | None = None
         try:
             n_outputs = n if self._all_outputs else len(batch.outputs)
@@ -293,8 +293,10 @@ class LlamaContext(Closable):
                 )
             self._make_room(n_outputs)
             self._outputs = None  # whatever happens, the old ones are gone
-            if batch.pos is None and batch.seq_ids is None and self._has_memory:
-                start = self._pos_max(self._get_memory(resource.handle), 0) + 1
+            if self._has_memory:
+                memory = self._get_memory(resource.handle)
+                for seq_id in (0,) if batch.seq_ids is None else set(batch.seq_ids):
+                    starts[seq_id] = self._pos_max(memory, seq_id) + 1
             self._running = True
             with _log.heard() as said:
                 if n > _LONG:
@@ -310,9 +312,10 @@ class LlamaContext(Closable):
                 self._running = False
                 if not _exiting:
                     self._stop[0] = b"\0"
-            if code != 0 and code != 1 and self._has_memory:
-                # Stopped or failed half way, or Ctrl-C: what it has stored is of no use.
-                self._forget(resource, batch, start)
+            if code not in (0, 1, -1):
+                # Stopped or failed half way, or Ctrl-C: what it has stored is of no use. After the
+                # other codes the library itself has left all as it was.
+                self._forget(resource, starts)
             self._lock.release()
         if code:
             if _exiting and threading.current_thread().daemon:
@@ -320,16 +323,11 @@ class LlamaContext(Closable):
             raise _decode_error(code, what, n, said, self._n_ctx)
         self._outputs = range(n) if self._all_outputs else batch.outputs
 
-    def _forget(self, resource: Resource, batch: LlamaBatch, start: int) -> None:
-        """Remove what ``batch`` put into the KV cache, or all of a sequence where no part can go
-        (recurrent models)."""
-        memory = self._get_memory(resource.handle)
-        ids = batch.seq_ids or [0] * len(batch)
-        for seq_id in set(ids):
-            if batch.pos is not None:
-                start = min(p for p, i in zip(batch.pos, ids, strict=True) if i == seq_id)
-            elif batch.seq_ids is not None:
-                continue  # the library refuses such a batch, or has gone on where it was
+    def _forget(self, resource: Resource, starts: dict[int, int]) -> None:
+        """Remove what a batch put into the KV cache, or all of a sequence where no part can go
+        (recurrent models). ``starts`` is empty when nothing had been begun."""
+        for seq_id, start in starts.items():
+            memory = self._get_memory(resource.handle)
             if not self._seq_rm(memory, seq_id, start, -1):
                 self._seq_rm(memory, seq_id, -1, -1)
 

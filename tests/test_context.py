@@ -406,3 +406,20 @@ def test_contexts_run_side_by_side(model: LlamaModel) -> None:
         thread.join()
     assert len(results) == 4
     assert all(row == results[0] for row in results.values())
+
+
+def test_a_refused_batch_leaves_the_cache_alone(model: LlamaModel) -> None:
+    with LlamaContext(model, n_ctx=64) as ctx:
+        ctx.decode(TOKENS)
+        memory = model.library.llama_get_memory(ctx.handle)
+        held = model.library.llama_memory_seq_pos_max(memory, 0)
+        assert held == len(TOKENS) - 1
+        view = ctx.logits()
+        with pytest.raises(BufferError):
+            ctx.decode(LlamaBatch(TOKENS, logits=True))
+        assert model.library.llama_memory_seq_pos_max(memory, 0) == held
+        del view
+        with pytest.raises(LlamaDecodeError):
+            ctx.decode(LlamaBatch(TOKENS, pos=0))  # these positions are taken
+        assert model.library.llama_memory_seq_pos_max(memory, 0) == held
+        assert model.library.llama_memory_seq_pos_min(memory, 0) == 0

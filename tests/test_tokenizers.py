@@ -1,0 +1,67 @@
+"""Every vocabulary of the pinned source tree, and its cases: text, and the tokens that it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from codegen import source
+from llama_cpp import LlamaLibrary, LlamaModel, _raw
+
+VOCABULARIES = sorted((source.resolve().root / "models").glob("ggml-vocab-*.gguf"))
+WITH_CASES = [path for path in VOCABULARIES if Path(f"{path}.inp").is_file()]
+
+
+class Case(NamedTuple):
+    text: str
+    tokens: list[int]
+
+
+def cases(vocabulary: Path) -> list[Case]:
+    texts = Path(f"{vocabulary}.inp").read_bytes().decode().split("\n__ggml_vocab_test__\n")
+    lines = Path(f"{vocabulary}.out").read_text("utf-8").splitlines()
+    # Behind the last mark there is nothing more.
+    found = [Case(t, [int(n) for n in line.split()]) for t, line in zip(texts, lines, strict=False)]
+    assert len(found) == len(lines) > 40
+    return found
+
+
+@pytest.fixture(scope="module")
+def model(request: pytest.FixtureRequest, library: LlamaLibrary) -> Iterator[LlamaModel]:
+    with LlamaModel.from_file(request.param, vocab_only=True, library=library) as model:
+        yield model
+
+
+def test_that_there_are_vocabularies_to_test() -> None:
+    assert len(VOCABULARIES) == 19
+    assert len(WITH_CASES) == 15
+
+
+@pytest.mark.parametrize("model", WITH_CASES, indirect=True, ids=lambda path: path.stem)
+def test_each_text_gives_the_tokens_that_it_should(model: LlamaModel) -> None:
+    for text, tokens in cases(model.path):
+        assert model.tokenize(text, add_special=False) == tokens, text
+
+
+@pytest.mark.parametrize("model", VOCABULARIES, indirect=True, ids=lambda path: path.stem)
+def test_text_comes_back_where_the_vocabulary_allows_it(model: LlamaModel) -> None:
+    kind = model.vocab.type
+    texts = [text for text, _ in cases(WITH_CASES[0])]
+    if kind in (_raw.LLAMA_VOCAB_TYPE_WPM, _raw.LLAMA_VOCAB_TYPE_UGM):
+        # These normalise: case, accents, white space. What is normal already comes back.
+        texts = ["hello world", "this is 33"]
+    for text in texts:
+        tokens = model.tokenize(text, add_special=False)
+        stream = model.decoder(special=True)
+        streamed = "".join(map(stream.feed, tokens)) + stream.finish()
+        whole = model.detokenize(tokens)
+        if kind == _raw.LLAMA_VOCAB_TYPE_BPE:
+            assert streamed == text
+            # Some of these vocabularies ask for "clean" spaces: none before punctuation.
+            assert whole in (text, text.replace(" ?", "?"))
+        else:
+            assert streamed in (text, f" {text}")  # a word begins with a space
+            assert whole == (f" {text}" if kind == _raw.LLAMA_VOCAB_TYPE_WPM else text)

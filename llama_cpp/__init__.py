@@ -31,8 +31,16 @@ if TYPE_CHECKING:
         LlamaTemplateError,
         LlamaTokenizeError,
     )
+    from .generation import (
+        Completion,
+        Generation,
+        GenerationOptions,
+        GenerationState,
+        Timings,
+        Usage,
+    )
     from .library import LlamaLibrary
-    from .llama import Completion, Generation, Llama, Timings, Usage
+    from .llama import Llama
     from .model import LlamaModel, LlamaVocab
     from .sampler import LlamaSampler
     from .text import StreamDecoder
@@ -61,8 +69,16 @@ _MODULES = {
         "LlamaTemplateError",
         "LlamaTokenizeError",
     ),
+    "generation": (
+        "Completion",
+        "Generation",
+        "GenerationOptions",
+        "GenerationState",
+        "Timings",
+        "Usage",
+    ),
     "library": ("LlamaLibrary",),
-    "llama": ("Completion", "Generation", "Llama", "Timings", "Usage"),
+    "llama": ("Llama",),
     "model": ("LlamaModel", "LlamaVocab"),
     "sampler": ("LlamaSampler",),
     "text": ("StreamDecoder",),
@@ -72,6 +88,8 @@ _HOME = {name: module for module, names in _MODULES.items() for name in names}
 __all__ = [
     "Completion",
     "Generation",
+    "GenerationOptions",
+    "GenerationState",
     "Llama",
     "LlamaABIError",
     "LlamaBatch",

@@ -5,27 +5,30 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from . import _raw
 from ._arguments import unknown_keyword
 from ._params import KEYWORDS, LlamaContextParams, LlamaModelParams
-from ._stops import StopStrings
 from .chat import apply_chat_template
 from .context import LlamaContext
 from .errors import LlamaCancelled, LlamaContextError
+from .generation import (
+    Completion,
+    Generation,
+    GenerationOptions,
+    Request,
+    TokenSource,
+    check_options,
+    completion,
+)
 from .library import LlamaLibrary
 from .model import LlamaModel
-from .sampler import LlamaSampler
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
-
-FinishReason = Literal["stop", "length"]
 
 # Enough for a talk, and small enough for any machine that holds the model.
 _N_CTX = 4096
@@ -33,89 +36,6 @@ _N_CTX = 4096
 
 class LlamaParams(LlamaModelParams, LlamaContextParams, total=False):
     """Keywords of `Llama`: those of models and those of contexts."""
-
-
-@dataclass(frozen=True)
-class Usage:
-    """How many tokens a generation took."""
-
-    prompt_tokens: int
-    """Tokens of the prompt."""
-    cached_tokens: int
-    """Those of them that were in the KV cache already."""
-    completion_tokens: int
-    """Tokens generated."""
-
-
-@dataclass(frozen=True)
-class Timings:
-    """How long a generation took, in seconds."""
-
-    prompt_seconds: float
-    """Until the first token."""
-    generation_seconds: float
-    """From the first token to the last."""
-    tokens_per_second: float
-    """Generated tokens, the first apart, by generation_seconds; 0.0 for fewer than two."""
-
-
-@dataclass(frozen=True)
-class Completion:
-    """A finished generation."""
-
-    text: str
-    tokens: list[int] = field(repr=False)
-    finish_reason: FinishReason
-    """``stop`` at an end token or a stop string, ``length`` at the limit."""
-    usage: Usage
-    timings: Timings
-    stopped_by: str | None
-    """The stop string that ended it, if one did."""
-
-
-class Generation(Iterator[str]):
-    """Pieces of text as they are generated; made by `Llama.generate`.
-
-    While it runs, and afterwards, it also has what it did so far.
-    """
-
-    def __init__(self, pieces: Callable[[Generation], Iterator[str]], prompt: list[int]) -> None:
-        self.prompt_tokens = prompt
-        """The prompt as tokens."""
-        self.cached_tokens = 0
-        """How many of them were in the KV cache already."""
-        self.tokens: list[int] = []
-        """The tokens generated so far, without an end token."""
-        self.finish_reason: FinishReason | None = None
-        """Why it ended; None while it runs."""
-        self.stopped_by: str | None = None
-        """The stop string that ended it, if one did."""
-        self.started = time.perf_counter()
-        self.first = 0.0
-        self.last = 0.0
-        self._pieces = pieces(self)
-
-    def __next__(self) -> str:
-        return next(self._pieces)
-
-    def close(self) -> None:
-        """Stop generating."""
-        close = getattr(self._pieces, "close", None)
-        if close is not None:
-            close()
-
-    @property
-    def usage(self) -> Usage:
-        """The tokens that it took so far."""
-        return Usage(len(self.prompt_tokens), self.cached_tokens, len(self.tokens))
-
-    @property
-    def timings(self) -> Timings:
-        """The time that it took so far."""
-        seconds = self.last - self.first
-        rate = (len(self.tokens) - 1) / seconds if len(self.tokens) > 1 and seconds > 0 else 0.0
-        prompt = max(0.0, self.first - self.started) if self.first else 0.0
-        return Timings(prompt, seconds, rate)
 
 
 class Llama:
@@ -155,7 +75,7 @@ class Llama:
         given.setdefault("n_ctx", min(self._model.n_ctx_train, _N_CTX))
         self._ctx = LlamaContext(self._model, **given)
         self._cached: list[int] = []  # what the KV cache holds
-        self._current: Generation | None = None
+        self._turn = 0  # counts the generations: the latest has the context
         self._cancelled = False
 
     @property
@@ -187,26 +107,28 @@ class Llama:
     def __repr__(self) -> str:
         return f"<Llama {self._model!r}>"
 
+    # -- text and tokens
+
+    def tokenize(
+        self, text: str | bytes, *, add_special: bool = True, parse_special: bool = False
+    ) -> list[int]:
+        """`LlamaModel.tokenize` of its model."""
+        return self._model.tokenize(text, add_special=add_special, parse_special=parse_special)
+
+    def detokenize(self, tokens: Iterable[int], *, special: bool = True) -> str:
+        """`LlamaModel.detokenize` of its model."""
+        return self._model.detokenize(tokens, special=special)
+
+    # -- generating
+
     def generate(
-        self,
-        prompt: str | Sequence[int],
-        *,
-        max_tokens: int | None = None,
-        stop: str | Sequence[str] = (),
-        sampler: LlamaSampler | None = None,
-        temperature: float = 0.8,
-        top_k: int = 40,
-        top_p: float = 0.95,
-        min_p: float = 0.05,
-        seed: int = _raw.LLAMA_DEFAULT_SEED,
-        grammar: str | None = None,
-        cache_prompt: bool = True,
+        self, prompt: str | Sequence[int], **options: Unpack[GenerationOptions]
     ) -> Generation:
         """Go on with ``prompt`` (text, or tokens): an iterator of pieces of text.
 
         It ends at the model's end token, before a string of ``stop``, after ``max_tokens``, or when
-        the context is full. Without a ``sampler``, one is made of the other arguments; a
-        ``temperature`` of 0 takes the most likely token each time.
+        the context is full. Without a ``sampler``, one is made of the other options; a
+        ``temperature`` of 0 takes the most likely token each time. See `GenerationOptions`.
 
         The same seed gives the same text again only with ``cache_prompt=False``: a prompt that is
         partly in the KV cache is computed in other portions, and the last bits of the logits depend
@@ -214,92 +136,69 @@ class Llama:
 
         One at a time: beginning another ends this one with LlamaContextError.
 
-        Raises ValueError for an empty prompt and for one that is longer than the context, and
-        LlamaCancelled after `cancel`.
+        Raises TypeError for an option that there is not, ValueError for an empty prompt and for one
+        that is longer than the context, and LlamaCancelled after `cancel`.
         """
-        tokens = self._model.tokenize(prompt) if isinstance(prompt, str) else list(prompt)
-        if not tokens:
-            raise ValueError("the prompt is empty")
-        if len(tokens) >= self._ctx.n_ctx:
-            raise ValueError(
-                f"the prompt has {len(tokens)} tokens, the context only {self._ctx.n_ctx}: make "
-                "it with a larger n_ctx"
-            )
-        if max_tokens is not None and max_tokens < 1:
-            raise ValueError(f"max_tokens must be at least 1, not {max_tokens}")
-        if sampler is None:
-            sampler = self._sampler(temperature, top_k, top_p, min_p, seed, grammar)
-        limit = self._ctx.n_ctx - len(tokens)
-        if max_tokens is not None:
-            limit = min(limit, max_tokens)
-        stops = StopStrings(stop)
-        chosen = sampler
+        check_options(options, "generate")
+        request = Request(self._model, prompt, self._ctx.n_ctx, options)
+        return Generation(request, self._tokens(request))
 
-        def pieces(generation: Generation) -> Iterator[str]:
-            return self._pieces(generation, tokens, chosen, stops, limit, cache_prompt)
+    def complete(
+        self, prompt: str | Sequence[int], **options: Unpack[GenerationOptions]
+    ) -> Completion:
+        """As `generate`, all at once."""
+        return completion(self.generate(prompt, **options))
 
-        return Generation(pieces, tokens)
-
-    def _sampler(
+    def chat(
         self,
-        temperature: float,
-        top_k: int,
-        top_p: float,
-        min_p: float,
-        seed: int,
-        grammar: str | None,
-    ) -> LlamaSampler:
-        chain = LlamaSampler.chain(self._model.library)
-        if grammar is not None:
-            chain.grammar(self._model, grammar)
-        if temperature <= 0:
-            return chain.greedy()
-        return chain.top_k(top_k).top_p(top_p).min_p(min_p).temp(temperature).dist(seed)
+        messages: Sequence[Mapping[str, str]],
+        *,
+        template: str | None = None,
+        **options: Unpack[GenerationOptions],
+    ) -> Completion:
+        """The answer to ``messages``, each with a ``role`` and a ``content``.
 
-    def _pieces(
+        ``template`` is a chat template that llama.cpp knows, by default the model's own; see
+        `llama_cpp.chat.apply_chat_template`. The other keywords are those of `generate`.
+        """
+        return completion(self.chat_stream(messages, template=template, **options))
+
+    def chat_stream(
         self,
-        generation: Generation,
-        prompt: list[int],
-        sampler: LlamaSampler,
-        stops: StopStrings,
-        limit: int,
-        cache_prompt: bool,
-    ) -> Iterator[str]:
-        ctx, decoder = self._ctx, self._model.decoder()
-        is_eog = self._model.vocab.is_eog
-        generation.started = time.perf_counter()
-        self._current = generation
+        messages: Sequence[Mapping[str, str]],
+        *,
+        template: str | None = None,
+        **options: Unpack[GenerationOptions],
+    ) -> Generation:
+        """As `chat`, piece by piece."""
+        return self.generate(self._chat_tokens(messages, template), **options)
+
+    def _chat_tokens(
+        self, messages: Sequence[Mapping[str, str]], template: str | None
+    ) -> list[int]:
+        text = apply_chat_template(self._model, messages, template=template)
+        bos = self._model.vocab.bos
+        written = bos is not None and text.startswith(self._model.token_to_piece(bos))
+        return self._model.tokenize(text, add_special=not written, parse_special=True)
+
+    def _tokens(self, request: Request) -> TokenSource:
+        """Compute ``request``."""
+        ctx, sampler = self._ctx, request.sampler
+        request.started = time.perf_counter()
+        self._turn = turn = self._turn + 1
         self._cancelled = False
-        generation.cached_tokens = self._prefill(prompt, cache_prompt)
-        tokens = generation.tokens
+        request.cached_tokens = self._prefill(request.prompt, request.cache_prompt)
         cached = self._cached
         while True:
-            if self._current is not generation:
-                raise LlamaContextError("another generation was begun on this Llama")
             self._check_cancelled()
             token = sampler.sample(ctx)
-            generation.last = time.perf_counter()
-            generation.first = generation.first or generation.last
-            if is_eog(token):
-                generation.finish_reason = "stop"
-                break
-            tokens.append(token)
-            text = stops.feed(decoder.feed(token))
-            if text:
-                yield text
-            if stops.found is not None:
-                generation.stopped_by = stops.found
-                generation.finish_reason = "stop"
-                return
-            if len(tokens) >= limit:
-                generation.finish_reason = "length"
-                break
+            yield token
+            if self._turn != turn:
+                raise LlamaContextError("another generation was begun on this Llama")
+            self._check_cancelled()
             # What the cache has is only known again when this is through.
             ctx.decode((token,))
             cached.append(token)
-        text = stops.feed(decoder.finish()) + stops.finish()
-        if text:
-            yield text
 
     def _prefill(self, prompt: list[int], reuse: bool) -> int:
         """Bring the KV cache to hold ``prompt``; returns how much of it was there already."""
@@ -344,42 +243,3 @@ class Llama:
     def _check_cancelled(self) -> None:
         if self._cancelled:
             raise LlamaCancelled("the generation was cancelled")
-
-    def complete(self, prompt: str | Sequence[int], **options: Any) -> Completion:
-        """As `generate`, all at once."""
-        return _completion(self.generate(prompt, **options))
-
-    def chat(
-        self,
-        messages: Sequence[Mapping[str, str]],
-        *,
-        template: str | None = None,
-        **options: Any,
-    ) -> Completion:
-        """The answer to ``messages``, each with a ``role`` and a ``content``.
-
-        ``template`` is a chat template that llama.cpp knows, by default the model's own; see
-        `llama_cpp.chat.apply_chat_template`. The other keywords are those of `generate`.
-        """
-        return _completion(self.generate(self._chat_tokens(messages, template), **options))
-
-    def _chat_tokens(
-        self, messages: Sequence[Mapping[str, str]], template: str | None
-    ) -> list[int]:
-        text = apply_chat_template(self._model, messages, template=template)
-        bos = self._model.vocab.bos
-        written = bos is not None and text.startswith(self._model.token_to_piece(bos))
-        return self._model.tokenize(text, add_special=not written, parse_special=True)
-
-
-def _completion(generation: Generation) -> Completion:
-    text = "".join(generation)
-    assert generation.finish_reason is not None
-    return Completion(
-        text=text,
-        tokens=generation.tokens,
-        finish_reason=generation.finish_reason,
-        usage=generation.usage,
-        timings=generation.timings,
-        stopped_by=generation.stopped_by,
-    )

@@ -1,0 +1,261 @@
+"""What a generation is asked for, what it did so far, and what comes out of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
+
+from . import _raw
+from ._arguments import unknown_keyword
+from ._stops import StopStrings
+from .errors import LlamaCancelled
+from .sampler import LlamaSampler
+
+if TYPE_CHECKING:
+    from .model import LlamaModel
+
+TokenSource = Generator[int, None, None]
+"""Computes a generation: the token that comes next, each time."""
+FinishReason = Literal["stop", "length", "cancelled", "error"]
+
+
+class SamplingOptions(TypedDict, total=False):
+    """How the next token is chosen. Each is ignored when a ``sampler`` is given."""
+
+    temperature: float
+    """0 takes the most likely token each time; by default 0.8."""
+    top_k: int
+    """Only so many of the most likely tokens, 40 by default; 0 for all."""
+    top_p: float
+    """Only the most likely tokens that together have this probability; by default 0.95."""
+    min_p: float
+    """Only tokens at least this likely, compared to the likeliest; by default 0.05."""
+    seed: int
+    """Of the random numbers; by default another one each time."""
+    grammar: str | None
+    """A GBNF grammar that the text has to follow."""
+
+
+class GenerationOptions(SamplingOptions, total=False):
+    """Keywords of `Llama.generate` and of all that generates like it."""
+
+    max_tokens: int | None
+    """The most tokens to generate; by default until the context is full."""
+    stop: str | Sequence[str]
+    """Strings that end the text before them."""
+    sampler: LlamaSampler | None
+    """Chooses the tokens, in place of the options above."""
+    cache_prompt: bool
+    """Whether to reuse what the KV cache has of the prompt, True by default."""
+
+
+_KNOWN = tuple(GenerationOptions.__annotations__)
+
+
+def check_options(options: Mapping[str, Any], owner: str) -> None:
+    """TypeError for a keyword that no generation has."""
+    for name in options:
+        if name not in _KNOWN:
+            raise unknown_keyword(name, _KNOWN, owner)
+
+
+def make_sampler(model: LlamaModel, options: Mapping[str, Any]) -> LlamaSampler:
+    """The sampler that ``options`` ask for, when they do not bring one."""
+    chain = LlamaSampler.chain(model.library)
+    if options.get("grammar") is not None:
+        chain.grammar(model, options["grammar"])
+    temperature = options.get("temperature", 0.8)
+    if temperature <= 0:
+        return chain.greedy()
+    chain.top_k(options.get("top_k", 40)).top_p(options.get("top_p", 0.95))
+    chain.min_p(options.get("min_p", 0.05)).temp(temperature)
+    return chain.dist(options.get("seed", _raw.LLAMA_DEFAULT_SEED))
+
+
+class Request:
+    """A prompt and what to do with it, checked. Whoever computes it adds what it reports."""
+
+    def __init__(
+        self, model: LlamaModel, prompt: str | Sequence[int], n_ctx: int, options: Mapping[str, Any]
+    ) -> None:
+        """``n_ctx`` is the room that the prompt and its answer have."""
+        self.prompt = model.tokenize(prompt) if isinstance(prompt, str | bytes) else list(prompt)
+        if not self.prompt:
+            raise ValueError("the prompt is empty")
+        if len(self.prompt) >= n_ctx:
+            raise ValueError(
+                f"the prompt has {len(self.prompt)} tokens, the context only {n_ctx}: make it "
+                "with a larger n_ctx"
+            )
+        self.limit = n_ctx - len(self.prompt)
+        max_tokens = options.get("max_tokens")
+        if max_tokens is not None:
+            if max_tokens < 1:
+                raise ValueError(f"max_tokens must be at least 1, not {max_tokens}")
+            self.limit = min(self.limit, max_tokens)
+        self.stops = StopStrings(options.get("stop", ()))
+        self.sampler = options.get("sampler") or make_sampler(model, options)
+        self.cache_prompt = bool(options.get("cache_prompt", True))
+        self.decoder = model.decoder()
+        self.is_eog = model.vocab.is_eog
+        self.started = 0.0
+        """When its computation began, by time.perf_counter."""
+        self.cached_tokens = 0
+        """How many tokens of the prompt were in the KV cache already."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """How many tokens a generation took."""
+
+    prompt_tokens: int
+    """Tokens of the prompt."""
+    cached_tokens: int
+    """Those of them that were in the KV cache already."""
+    completion_tokens: int
+    """Tokens generated."""
+
+
+@dataclass(frozen=True)
+class Timings:
+    """How long a generation took, in seconds."""
+
+    prompt_seconds: float
+    """Until the first token."""
+    generation_seconds: float
+    """From the first token to the last."""
+    tokens_per_second: float
+    """Generated tokens, the first apart, by generation_seconds; 0.0 for fewer than two."""
+
+
+@dataclass(frozen=True)
+class Completion:
+    """A finished generation."""
+
+    text: str
+    tokens: list[int] = field(repr=False)
+    finish_reason: FinishReason
+    """``stop`` at an end token or a stop string, ``length`` at the limit."""
+    usage: Usage
+    timings: Timings
+    stopped_by: str | None
+    """The stop string that ended it, if one did."""
+
+
+class GenerationState:
+    """What a generation did so far."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self.tokens: list[int] = []
+        """The tokens generated so far, without an end token."""
+        self.finish_reason: FinishReason | None = None
+        """Why it ended; None while it runs. ``stop`` at an end token or a stop string, ``length``
+        at ``max_tokens`` or the end of the context, ``cancelled`` when it was stopped or closed,
+        ``error`` when something was raised."""
+        self.stopped_by: str | None = None
+        """The stop string that ended it, if one did."""
+        self._first = 0.0
+        self._last = 0.0
+
+    @property
+    def prompt_tokens(self) -> list[int]:
+        """The prompt as tokens."""
+        return self._request.prompt
+
+    @property
+    def cached_tokens(self) -> int:
+        """How many of them were in the KV cache already."""
+        return self._request.cached_tokens
+
+    @property
+    def usage(self) -> Usage:
+        """The tokens that it took so far."""
+        return Usage(len(self.prompt_tokens), self.cached_tokens, len(self.tokens))
+
+    @property
+    def timings(self) -> Timings:
+        """The time that it took so far."""
+        seconds = self._last - self._first
+        rate = (len(self.tokens) - 1) / seconds if len(self.tokens) > 1 and seconds > 0 else 0.0
+        prompt = max(0.0, self._first - self._request.started) if self._first else 0.0
+        return Timings(prompt, seconds, rate)
+
+    def _take(self, token: int) -> str:
+        """Go on with ``token``: the text that may go out. Sets the finish reason when it ends."""
+        request = self._request
+        self._last = time.perf_counter()
+        self._first = self._first or self._last
+        if request.is_eog(token):
+            self.finish_reason = "stop"
+            return self._rest()
+        self.tokens.append(token)
+        text = request.stops.feed(request.decoder.feed(token))
+        if request.stops.found is not None:
+            self.stopped_by = request.stops.found
+            self.finish_reason = "stop"
+        elif len(self.tokens) >= request.limit:
+            self.finish_reason = "length"
+            text += self._rest()
+        return text
+
+    def _fail(self, error: BaseException) -> None:
+        """End with what was raised."""
+        if self.finish_reason is None:
+            stopped = isinstance(error, LlamaCancelled | KeyboardInterrupt)
+            self.finish_reason = "cancelled" if stopped else "error"
+
+    def _rest(self) -> str:
+        request = self._request
+        return request.stops.feed(request.decoder.finish()) + request.stops.finish()
+
+
+class Generation(GenerationState, Iterator[str]):
+    """Pieces of text as they are generated; made by `Llama.generate`.
+
+    While it runs, and afterwards, it also has what it did so far. It is an iterator: going over it
+    a second time gives nothing.
+    """
+
+    def __init__(self, request: Request, tokens: TokenSource) -> None:
+        """``tokens`` computes the request: the token that comes next, each time."""
+        super().__init__(request)
+        # It knows the request and not this object: without a cycle, forgetting this object frees
+        # what it holds at once.
+        self._source = tokens
+
+    def __next__(self) -> str:
+        if self.finish_reason is None:
+            try:
+                for token in self._source:
+                    text = self._take(token)
+                    if self.finish_reason is not None:
+                        self._source.close()
+                    if text:
+                        return text
+            except BaseException as error:
+                self._fail(error)
+                raise
+        raise StopIteration
+
+    def close(self) -> None:
+        """Stop generating. The context can be used for something else."""
+        if self.finish_reason is None:
+            self.finish_reason = "cancelled"
+        self._source.close()
+
+
+def completion(generation: Generation) -> Completion:
+    """What ``generation`` gives, all of it."""
+    text = "".join(generation)
+    assert generation.finish_reason is not None
+    return Completion(
+        text=text,
+        tokens=generation.tokens,
+        finish_reason=generation.finish_reason,
+        usage=generation.usage,
+        timings=generation.timings,
+        stopped_by=generation.stopped_by,
+    )

@@ -6,11 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import tiny
 
 import llama_cpp
 from examples.fetch_model import fetch_model
@@ -45,6 +47,29 @@ def model(library: LlamaLibrary, model_path: Path) -> LlamaModel:
 def ctx(model: LlamaModel) -> Iterator[LlamaContext]:
     with LlamaContext(model, n_ctx=256) as context:
         yield context
+
+
+@pytest.fixture(scope="session")
+def tiny_path(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """``tiny_path(kind)``, ``tiny_path(kind, seed=1)``: the file of a tiny model, see tiny.py."""
+    folder = tmp_path_factory.mktemp("tiny")
+
+    @cache
+    def path(kind: str, *, seed: int = 0) -> Path:
+        return tiny.make(kind, folder, seed=seed)
+
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_model(library: LlamaLibrary, tiny_path: Callable[..., Path]) -> Callable[..., LlamaModel]:
+    """``tiny_model(kind)``, ``tiny_model(kind, seed=1)``: such a model, loaded once."""
+
+    @cache
+    def load(kind: str, *, seed: int = 0) -> LlamaModel:
+        return LlamaModel.from_file(tiny_path(kind, seed=seed), library=library)
+
+    return load
 
 
 class Result(NamedTuple):

@@ -72,6 +72,7 @@ class EngineInfo:
     """What engine.json says about an installed engine."""
 
     tag: str
+    """The llama.cpp tag, such as "b11434"."""
     origin: str
     """"release" or "source"."""
     backend: str | None = None
@@ -81,11 +82,13 @@ class EngineInfo:
     source: str = ""
     """The release file's address; empty for a build from source."""
     compiler: str = ""
+    """The C++ compiler of a build from source."""
     options: list[str] = field(default_factory=list)
     """The cmake options of a build from source."""
     cpu_features: list[str] = field(default_factory=list)
     """What the machine code presumes of the CPU; empty where that is decided at run time."""
     format: int = _FORMAT
+    """The format of engine.json."""
 
 
 def engine_info(folder: Path) -> EngineInfo | None:

@@ -135,11 +135,15 @@ class Completion:
     """A finished generation."""
 
     text: str
+    """What was generated."""
     tokens: list[int] = field(repr=False)
+    """The generated tokens, without an end token."""
     finish_reason: FinishReason
     """``stop`` at an end token or a stop string, ``length`` at the limit."""
     usage: Usage
+    """The tokens that it took."""
     timings: Timings
+    """The time that it took."""
     stopped_by: str | None
     """The stop string that ended it, if one did."""
 

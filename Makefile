@@ -97,6 +97,7 @@ lint: $(VENV)/.ready ## formatting, lint and types
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	$(PY) -m mypy
+	$(PY) -m pyright --pythonpath $(PY)
 	$(PY) -m codegen seals
 
 format: $(VENV)/.ready ## format the hand-written code

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
@@ -45,8 +45,8 @@ class GenerationOptions(SamplingOptions, total=False):
     """The most tokens to generate; by default until the context is full."""
     stop: str | Sequence[str]
     """Strings that end the text before them."""
-    sampler: LlamaSampler | None
-    """Chooses the tokens, in place of the options above."""
+    sampler: LlamaSampler | Callable[[], LlamaSampler] | None
+    """Chooses the tokens, in place of the options above; or a function that makes it."""
     cache_prompt: bool
     """Whether to reuse what the KV cache has of the prompt, True by default."""
 
@@ -81,7 +81,12 @@ class Request:
         self, model: LlamaModel, prompt: str | Sequence[int], n_ctx: int, options: Mapping[str, Any]
     ) -> None:
         """``n_ctx`` is the room that the prompt and its answer have."""
-        self.prompt = model.tokenize(prompt) if isinstance(prompt, str | bytes) else list(prompt)
+        if isinstance(prompt, str | bytes):
+            self.prompt = model.tokenize(prompt)
+        elif isinstance(prompt, Iterable):
+            self.prompt = model.vocab.check_tokens(prompt).tolist()
+        else:
+            raise TypeError(f"a prompt must be text or tokens, not {prompt!r}")
         if not self.prompt:
             raise ValueError("the prompt is empty")
         if len(self.prompt) >= n_ctx:
@@ -96,7 +101,15 @@ class Request:
                 raise ValueError(f"max_tokens must be at least 1, not {max_tokens}")
             self.limit = min(self.limit, max_tokens)
         self.stops = StopStrings(options.get("stop", ()))
-        self.sampler = options.get("sampler") or make_sampler(model, options)
+        sampler = options.get("sampler")
+        self._made = sampler is None
+        if sampler is None:
+            sampler = make_sampler(model, options)
+        elif not isinstance(sampler, LlamaSampler):
+            sampler = sampler() if callable(sampler) else sampler
+            if not isinstance(sampler, LlamaSampler):
+                raise TypeError(f"sampler must be a LlamaSampler or make one, not {sampler!r}")
+        self.sampler = sampler
         self.cache_prompt = bool(options.get("cache_prompt", True))
         self.decoder = model.decoder()
         self.is_eog = model.vocab.is_eog
@@ -104,6 +117,11 @@ class Request:
         """When its computation began, by time.perf_counter."""
         self.cached_tokens = 0
         """How many tokens of the prompt were in the KV cache already."""
+
+    def close(self) -> None:
+        """Free what was made for it: a sampler has room for the whole vocabulary."""
+        if self._made:
+            self.sampler.close()
 
 
 @dataclass(frozen=True)
@@ -193,15 +211,15 @@ class GenerationState:
         self._last = time.perf_counter()
         self._first = self._first or self._last
         if request.is_eog(token):
-            self.finish_reason = "stop"
+            self._end("stop")
             return self._rest()
         self.tokens.append(token)
         text = request.stops.feed(request.decoder.feed(token))
         if request.stops.found is not None:
             self.stopped_by = request.stops.found
-            self.finish_reason = "stop"
+            self._end("stop")
         elif len(self.tokens) >= request.limit:
-            self.finish_reason = "length"
+            self._end("length")
             text += self._rest()
         return text
 
@@ -209,7 +227,12 @@ class GenerationState:
         """End with what was raised."""
         if self.finish_reason is None:
             stopped = isinstance(error, LlamaCancelled | KeyboardInterrupt)
-            self.finish_reason = "cancelled" if stopped else "error"
+            self._end("cancelled" if stopped else "error")
+
+    def _end(self, reason: FinishReason) -> None:
+        if self.finish_reason is None:
+            self.finish_reason = reason
+            self._request.close()
 
     def _rest(self) -> str:
         request = self._request
@@ -246,8 +269,7 @@ class Generation(GenerationState, Iterator[str]):
 
     def close(self) -> None:
         """Stop generating. The context can be used for something else."""
-        if self.finish_reason is None:
-            self.finish_reason = "cancelled"
+        self._end("cancelled")
         self._source.close()
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from llama_cpp import (
     LlamaContextError,
     LlamaModel,
     LlamaSampler,
+    LlamaSamplerError,
     LlamaTemplateError,
 )
 from llama_cpp._stops import StopStrings
@@ -125,9 +128,68 @@ def test_one_generation_at_a_time(llm: Llama) -> None:
         next(first)
 
 
+def test_a_generation_gives_its_pieces_once(llm: Llama) -> None:
+    generation = llm.generate(PROMPT, max_tokens=6, temperature=0)
+    first = next(generation)
+    assert first + "".join(generation) == llm.model.detokenize(generation.tokens, special=False)
+    assert list(generation) == []
+    generation.close()
+    assert generation.finish_reason == "length"
+    assert len(generation.tokens) == 6
+
+
+def test_closing_a_generation_ends_it(llm: Llama) -> None:
+    generation = llm.generate(PROMPT, max_tokens=8, temperature=0)
+    next(generation)
+    generation.close()
+    generation.close()
+    assert generation.finish_reason == "cancelled"
+    assert list(generation) == []
+    never_begun = llm.generate(PROMPT)
+    never_begun.close()
+    assert list(never_begun) == []
+
+
+def test_forgetting_a_generation_frees_what_it_holds(model: LlamaModel) -> None:
+    llm = Llama(model, n_ctx=64, n_threads=1)
+    ctx = weakref.ref(llm.ctx)
+    generation = llm.generate(PROMPT, max_tokens=8, temperature=0)
+    next(generation)
+    gc.disable()  # without its help
+    try:
+        llm.complete(PROMPT, max_tokens=2)
+        del llm
+        assert ctx() is not None, "the generation still needs it"
+        del generation
+        assert ctx() is None
+    finally:
+        gc.enable()
+
+
+def test_what_is_raised_ends_a_generation(llm: Llama) -> None:
+    generation = llm.generate(PROMPT, sampler=LlamaSampler.chain(llm.model.library))
+    with pytest.raises(LlamaSamplerError, match="selects no token"):
+        next(generation)
+    assert generation.finish_reason == "error"
+    assert list(generation) == []
+
+
+def test_a_sampler_or_what_makes_one(llm: Llama) -> None:
+    greedy = llm.complete(PROMPT, max_tokens=8, temperature=0, cache_prompt=False).text
+    sampler = LlamaSampler.chain(llm.model.library).greedy()
+    for given in (sampler, lambda: LlamaSampler.chain(llm.model.library).greedy()):
+        done = llm.complete(PROMPT, max_tokens=8, sampler=given, cache_prompt=False)
+        assert done.text == greedy
+    assert not sampler.closed, "it belongs to the caller"
+    with pytest.raises(TypeError, match="must be a LlamaSampler or make one, not 5"):
+        llm.complete(PROMPT, sampler=lambda: 5)  # type: ignore[arg-type, return-value]
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
+        ({"prompt": 5}, TypeError, "a prompt must be text or tokens, not 5"),
+        ({"prompt": "a", "max_token": 5}, TypeError, "did you mean 'max_tokens'"),
         ({"prompt": ""}, ValueError, "the prompt is empty"),
         ({"prompt": "word " * 600}, ValueError, "tokens, the context only 512"),
         ({"prompt": "a", "max_tokens": 0}, ValueError, "max_tokens must be at least 1, not 0"),
@@ -212,6 +274,21 @@ def test_chat_uses_the_models_template(llm: Llama, model: LlamaModel) -> None:
     reply = llm.chat(messages, max_tokens=24, temperature=0)
     assert "Paris" in reply.text
     assert "<|im_end|>" not in reply.text
+
+
+def test_chat_comes_in_pieces_too(llm: Llama) -> None:
+    messages = [{"role": "user", "content": "What is the capital of France?"}]
+    whole = llm.chat(messages, max_tokens=8, temperature=0)
+    generation = llm.chat_stream(messages, max_tokens=8, temperature=0)
+    pieces = list(generation)
+    assert len(pieces) > 1
+    assert "".join(pieces) == whole.text
+    # Read as control tokens, not as the characters that they are written with.
+    start = llm.tokenize("<|im_start|>", add_special=False, parse_special=True)
+    assert len(start) == 1
+    assert generation.prompt_tokens.count(start[0]) == llm.detokenize(
+        generation.prompt_tokens
+    ).count("<|im_start|>")
 
 
 def test_a_template_that_is_not_known_is_an_error(llm: Llama) -> None:

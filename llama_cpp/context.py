@@ -12,11 +12,12 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from . import _log, _raw
-from ._arguments import c_number, set_params, unknown_keyword
+from ._arguments import set_params, unknown_keyword
 from ._cpu import usable_cores
 from ._interrupt import stops_on_ctrl_c
+from ._memory import ContextMemory
 from ._params import KEYWORDS, POINTERS
-from ._resource import Closable, Resource
+from ._resource import Resource
 from .batch import LlamaBatch
 from .errors import (
     LlamaBusyError,
@@ -64,7 +65,7 @@ _CACHE_TYPES = (
 _LONG = 32
 
 
-class LlamaContext(Closable):
+class LlamaContext(ContextMemory):
     """Generates with a model: it has the KV cache, and the outputs of the last decode.
 
     Keywords are the fields of ``llama_context_params`` under their C names; what is not given
@@ -127,6 +128,7 @@ class LlamaContext(Closable):
         self._seq_rm = short.llama_memory_seq_rm
         self._stopping = threading.Lock()
         self._running = False
+        self._kv_unified = bool(raw.kv_unified)
         self._n_vocab = model.vocab.n_tokens
         # Read, not assumed: the library may round or limit them.
         self._n_batch = int(short.llama_n_batch(handle))
@@ -294,6 +296,7 @@ class LlamaContext(Closable):
             self._make_room(n_outputs)
             self._outputs = None  # whatever happens, the old ones are gone
             if self._has_memory:
+                self._apply()
                 memory = self._get_memory(resource.handle)
                 for seq_id in (0,) if batch.seq_ids is None else set(batch.seq_ids):
                     starts[seq_id] = self._pos_max(memory, seq_id) + 1
@@ -342,26 +345,6 @@ class LlamaContext(Closable):
         with self._stopping:
             if self._running:
                 self._stop[0] = b"\x01"
-
-    def remove(self, p0: int = 0, p1: int = -1, *, seq_id: int = 0) -> bool:
-        """Remove the positions from ``p0`` up to but not including ``p1`` (-1: to the end) of a
-        sequence from the KV cache. False where the model's memory cannot forget a part of one.
-
-        C: ``llama_memory_seq_rm``, llama.h.
-        """
-        resource = self._open()
-        if not 0 <= seq_id < self._n_seq_max:
-            raise ValueError(f"seq_id {seq_id} is not 0 to {self._n_seq_max - 1} (see n_seq_max)")
-        for name, value in (("p0", p0), ("p1", p1)):
-            c_number(_raw.llama_pos, value, name)
-        if not self._has_memory:
-            raise LlamaContextError("this context has no KV cache")
-        if not self._lock.acquire(blocking=False):
-            raise LlamaBusyError("another thread is using this context")
-        try:
-            return bool(self._seq_rm(self._get_memory(resource.handle), seq_id, p0, p1))
-        finally:
-            self._lock.release()
 
     def _check_batch(self, batch: LlamaBatch, n: int, what: str) -> None:
         if n == 0:

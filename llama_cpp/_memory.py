@@ -1,0 +1,297 @@
+"""What a context's memory holds (its KV cache): removing, copying and moving what was decoded."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from . import _log, _raw
+from ._arguments import c_number
+from ._resource import Closable
+from .batch import LlamaBatch
+from .errors import LlamaBusyError, LlamaContextError
+
+if TYPE_CHECKING:
+    from .library import LlamaLibrary
+    from .model import LlamaModel
+
+_MAX = (1 << 31) - 1
+
+
+class ContextMemory(Closable):
+    """The part of `LlamaContext` that works on its KV cache, or its recurrent states.
+
+    Positions count from 0. Ranges are from ``p0`` up to but not including ``p1``; ``p1=-1`` is the
+    end of the sequence. C: ``llama_memory_t``, llama.h.
+    """
+
+    _model: LlamaModel
+    _library: LlamaLibrary
+    _lock: threading.Lock
+    _has_memory: bool
+    _kv_unified: bool
+    _n_seq_max: int
+    _get_memory: Any
+    _seq_rm: Any
+    _pos_max: Any
+    _decode: Any
+    _outputs: Sequence[int] | None
+    _unapplied = False  # `shift` only notes positions down; a decode turns the keys, see `_apply`
+
+    # -- facts
+
+    def pos_min(self, seq_id: int = 0) -> int:
+        """The first position that the cache holds of a sequence, -1 when it holds nothing.
+
+        More than 0 where the model forgets: with a sliding window, and with a recurrent state,
+        which stands for its last position alone. C: ``llama_memory_seq_pos_min``, llama.h.
+        """
+        with self._memory(seq_id) as (short, memory):
+            return int(short.llama_memory_seq_pos_min(memory, seq_id))
+
+    def pos_max(self, seq_id: int = 0) -> int:
+        """The last position that the cache holds of a sequence, -1 when it holds nothing.
+
+        C: ``llama_memory_seq_pos_max``, llama.h.
+        """
+        with self._memory(seq_id) as (short, memory):
+            return int(short.llama_memory_seq_pos_max(memory, seq_id))
+
+    @property
+    def can_shift(self) -> bool:
+        """Whether `shift` and `divide` work: not with several position numbers a token (M-RoPE),
+        nor where the sliding-window part is smaller than the rest (see ``swa_full``).
+
+        C: ``llama_memory_can_shift``, llama.h.
+        """
+        with self._memory() as (short, memory):
+            return bool(short.llama_memory_can_shift(memory))
+
+    # -- changes
+
+    def remove(self, p0: int = 0, p1: int = -1, *, seq_id: int = 0) -> bool:
+        """Remove a range of a sequence; without one all of it, which never fails.
+
+        False, and nothing is removed, where the model's memory cannot forget a part: a recurrent
+        state cannot go back. C: ``llama_memory_seq_rm``, llama.h.
+        """
+        _check_range(p0, p1)
+        with self._memory(seq_id) as (short, memory):
+            return bool(short.llama_memory_seq_rm(memory, seq_id, p0, p1))
+
+    def copy(self, src: int, dst: int, p0: int = 0, p1: int = -1) -> None:
+        """Give sequence ``dst`` a range of sequence ``src``, in place of what it had there; a
+        whole copy replaces all that it had.
+
+        With ``kv_unified=True``, and for recurrent models, the two share the cells and it costs
+        nothing; otherwise the cells are copied. Raises LlamaContextError when there is no room for
+        them (then ``dst`` is empty), and for a part that cannot be copied: without ``kv_unified``,
+        and on recurrent and hybrid models, only whole sequences can be.
+        C: ``llama_memory_seq_cp``, llama.h.
+        """
+        _check_range(p0, p1)
+        with self._memory(src, dst) as (short, memory):
+            if src == dst:
+                return
+            last = short.llama_memory_seq_pos_max(memory, src)
+            if p0 <= 0 and (p1 < 0 or p1 > last):
+                p0 = p1 = -1  # the whole
+            elif not self._copies_parts:
+                raise LlamaContextError(
+                    f"positions {p0} to {p1} of sequence {src} cannot be copied alone: copy the "
+                    "whole and remove the rest, or make the context with kv_unified=True (but "
+                    "recurrent and hybrid models only copy whole sequences)"
+                )
+            short.llama_memory_seq_rm(memory, dst, p0, p1)
+            if last < 0:
+                return
+            if self._shares_cells:
+                short.llama_memory_seq_cp(memory, src, dst, p0, p1)
+            else:
+                self._clone(src, dst)
+
+    def keep(self, seq_id: int) -> None:
+        """Remove every other sequence. C: ``llama_memory_seq_keep``, llama.h."""
+        with self._memory(seq_id) as (short, memory):
+            short.llama_memory_seq_keep(memory, seq_id)
+            # Without kv_unified the library leaves alone what does not share cells with it.
+            for other in range(self._n_seq_max):
+                if other != seq_id:
+                    short.llama_memory_seq_rm(memory, other, -1, -1)
+
+    def shift(self, p0: int, p1: int, delta: int, *, seq_id: int = 0) -> None:
+        """Add ``delta`` to the positions of a range; the next decode turns the keys to match.
+
+        Cells that the sequence shares with another (see `copy`) move in that one too. Raises
+        LlamaContextError where `can_shift` is False, and ValueError when a position would become
+        negative. C: ``llama_memory_seq_add``, llama.h.
+        """
+        _check_range(p0, p1)
+        c_number(_raw.llama_pos, delta, "delta")
+        with self._movable(seq_id) as (short, memory):
+            if (p0 := max(p0, self._first(memory, seq_id))) + delta < 0:
+                raise ValueError(f"delta={delta} would make position {p0} negative")
+            last = short.llama_memory_seq_pos_max(memory, seq_id)
+            if last + delta >= _MAX:
+                raise ValueError(f"delta={delta} would move position {last} beyond {_MAX - 1}")
+            short.llama_memory_seq_add(memory, seq_id, p0, p1, delta)
+            self._unapplied = not self._is_recurrent
+
+    def divide(self, p0: int, p1: int, divisor: int, *, seq_id: int = 0) -> None:
+        """Divide the positions of a range by ``divisor``, rounding down, as grouped attention
+        ("self-extend") does. Otherwise as `shift`.
+
+        C: ``llama_memory_seq_add`` for each position: the keys come out wrong (b11434) after
+        ``llama_memory_seq_div``, which turns them the other way.
+        """
+        _check_range(p0, p1)
+        c_number(_raw.llama_pos, divisor, "divisor")
+        if divisor < 1:
+            raise ValueError(f"divisor={divisor} must be 1 or more")
+        with self._movable(seq_id) as (short, memory):
+            end = short.llama_memory_seq_pos_max(memory, seq_id) + 1
+            for pos in range(max(p0, self._first(memory, seq_id)), end if p1 < 0 else min(p1, end)):
+                short.llama_memory_seq_add(memory, seq_id, pos, pos + 1, pos // divisor - pos)
+            self._unapplied = not self._is_recurrent
+
+    def clear(self, *, data: bool = True) -> None:
+        """Remove every sequence; with ``data`` the bytes of the cache become 0 too.
+
+        C: ``llama_memory_clear``, llama.h.
+        """
+        with self._memory() as (short, memory):
+            short.llama_memory_clear(memory, data)
+
+    # -- inside
+
+    @contextmanager
+    def _memory(self, *seq_ids: int) -> Iterator[tuple[Any, Any]]:
+        """The short calls of the library and the C memory, while no other thread is in it."""
+        resource = self._open()
+        for seq_id in seq_ids:
+            self._check_seq_id(seq_id)
+        if not self._has_memory:
+            raise LlamaContextError("this context has no KV cache")
+        with self._held():
+            yield self._library.short, self._library.short.llama_get_memory(resource.handle)
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        if not self._lock.acquire(blocking=False):
+            raise LlamaBusyError("another thread is using this context")
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    @contextmanager
+    def _movable(self, seq_id: int) -> Iterator[tuple[Any, Any]]:
+        with self._memory(seq_id) as (short, memory):
+            if not short.llama_memory_can_shift(memory):
+                raise LlamaContextError(
+                    "positions cannot be moved in this context (see can_shift): a model with a "
+                    "sliding window needs swa_full=True for it"
+                )
+            yield short, memory
+
+    def _first(self, memory: Any, seq_id: int) -> int:
+        """The first position of a sequence, or 0 when that cannot be known."""
+        if self._is_stateful and not self._is_recurrent:
+            return 0  # of a hybrid memory, pos_min is that of the recurrent state
+        return max(0, int(self._library.short.llama_memory_seq_pos_min(memory, seq_id)))
+
+    def _check_seq_id(self, seq_id: int) -> None:
+        c_number(_raw.llama_seq_id, seq_id, "seq_id")
+        if not 0 <= seq_id < self._n_seq_max:
+            raise ValueError(f"seq_id {seq_id} is not 0 to {self._n_seq_max - 1} (see n_seq_max)")
+
+    @cached_property
+    def _is_recurrent(self) -> bool:
+        """Whether the memory is nothing but recurrent states."""
+        return self._model_is("recurrent") and not self._model_is("hybrid")
+
+    @cached_property
+    def _is_stateful(self) -> bool:
+        """Whether the memory has recurrent states, alone or beside a KV cache."""
+        return self._model_is("recurrent") or self._model_is("hybrid")
+
+    @cached_property
+    def _copies_parts(self) -> bool:
+        """Whether a part of a sequence can be copied alone."""
+        whole = self._model.metadata.get("general.architecture") == "deepseek4"
+        return self._kv_unified and not self._is_stateful and not whole
+
+    @cached_property
+    def _shares_cells(self) -> bool:
+        """Whether a copy shares the cells. Not where recurrent states can be rolled back
+        (``n_rs_seq``): that is noted for one sequence, and a copy would go on from another state.
+        """
+        rolls_back = (
+            self._is_stateful
+            and self._library.has("llama_n_rs_seq")
+            and self._library.short.llama_n_rs_seq(self._open().handle)
+        )
+        return not rolls_back and (self._kv_unified or self._is_recurrent)
+
+    def _model_is(self, kind: str) -> bool:
+        library = self._library
+        name = f"llama_model_is_{kind}"
+        if not library.has(name):
+            return False
+        return bool(
+            getattr(library.short, name)(library.short.llama_get_model(self._open().handle))
+        )
+
+    def _clone(self, src: int, dst: int) -> None:
+        """Copy the cells of a whole sequence. ``llama_memory_seq_cp`` would copy between streams
+        all that the cache has room for, and only at the next decode."""
+        self._apply()
+        handle = self._open().handle
+        size = self._library.llama_state_seq_get_size(handle, src)
+        data = (ctypes.c_uint8 * size)()
+        self._library.llama_state_seq_get_data(handle, data, size, src)
+        with _log.heard() as said:
+            done = self._library.llama_state_seq_set_data(handle, data, size, dst)
+        if not done:
+            self._seq_rm(self._get_memory(handle), dst, -1, -1)
+            reason = _log.reason(said, "the library does not say why")
+            raise LlamaContextError(f"sequence {src} was not copied: {reason}")
+
+    def _apply(self) -> None:
+        """Have the library turn the keys of what was shifted, with the lock held.
+
+        It does so at the start of a decode, whatever becomes of that, and in place: being
+        cancelled half way would spoil the cache, and a state that is saved before has the wrong
+        keys. So this decodes one token, which nothing can cancel, and takes it back.
+        """
+        if not self._unapplied:
+            return
+        handle = self._open().handle
+        memory = self._get_memory(handle)
+        ends = [self._pos_max(memory, seq_id) for seq_id in range(self._n_seq_max)]
+        self._unapplied = False
+        if max(ends) < 0:
+            return
+        seq_id = ends.index(min(ends))  # one that is free, if there is one
+        start = ends[seq_id] + 1
+        partial = _raw.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
+        state = None
+        if start and self._is_stateful:
+            size = self._library.llama_state_seq_get_size_ext(handle, seq_id, partial)
+            state = (ctypes.c_uint8 * size)()
+            self._library.llama_state_seq_get_data_ext(handle, state, size, seq_id, partial)
+        self._outputs = None
+        batch = LlamaBatch([0], pos=start, seq_id=seq_id, logits=False)
+        self._decode(handle, batch.struct)
+        if state is not None:
+            self._library.llama_state_seq_set_data_ext(handle, state, len(state), seq_id, partial)
+        self._seq_rm(memory, seq_id, start if start else -1, -1)
+
+
+def _check_range(p0: int, p1: int) -> None:
+    for name, value in (("p0", p0), ("p1", p1)):
+        c_number(_raw.llama_pos, value, name)

@@ -207,6 +207,7 @@ class _Context:
             "params": self._params(),
             "samplers": self._samplers(),
             "selectors": self.sampler_data["selectors"],
+            "truncating": self.sampler_data["truncating"],
         }
 
     def _renamed(self) -> dict[str, str]:

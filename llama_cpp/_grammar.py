@@ -14,6 +14,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from . import _log, _raw
@@ -59,16 +60,20 @@ class Grammar:
             found = re.search(r"error parsing grammar: (.*?)\n\n", printed(), re.S)
             said = [found[1]] if found else said
             raise LlamaSamplerError(f"grammar: {_log.reason(said, 'the library refuses it')}")
-        self._resource = Resource(handle, calls.llama_sampler_free, model._open())
-        self._handle = handle
+        self._model = model._open()
         self._tokens = {_token(model, match) for match in _TOKEN.finditer(plain)}
+        self._trigger = trigger
+        self._waiting = trigger is not None
+        self._pieces: dict[bytes, int] = {}
+        self._own(handle)
+
+    def _own(self, handle: Any) -> None:
+        self._resource = Resource(handle, self._calls.llama_sampler_free, self._model)
+        self._handle = handle
         self._one = _raw.llama_token_data()
         self._candidate = _raw.llama_token_data_array(
             data=ctypes.pointer(self._one), size=1, selected=-1
         )
-        self._trigger = trigger
-        self._waiting = trigger is not None
-        self._pieces: dict[bytes, int] = {}
         iface = handle.contents.iface.contents
         self._apply = iface.apply
         # Its state is ours to free and to advance, so the stand-in has no such functions.
@@ -77,6 +82,16 @@ class Grammar:
         self._iface.reset = _raw.llama_sampler_i_reset()
         self._iface.free = _raw.llama_sampler_i_free()
         self._switch()
+
+    def clone(self) -> Grammar:
+        """Another one in the same state."""
+        other = copy(self)
+        other._own(self._calls.llama_sampler_clone(self._handle))
+        if self._trigger is not None:
+            other._trigger = copy(self._trigger)
+            other._trigger.text = bytearray(self._trigger.text)
+            other._trigger.seen = list(self._trigger.seen)
+        return other
 
     def stand_in(self) -> Any:
         """A new sampler for the chain, which rejects what the grammar does not allow. It needs
@@ -96,7 +111,7 @@ class Grammar:
             raise LlamaSamplerError(
                 f"the grammar does not allow token {token} ({piece!r}) here, and none that it "
                 "allows was left to choose: put the grammar first in the chain, before what "
-                "removes candidates. The grammar stays where it was"
+                "removes or forbids candidates. The grammar stays where it was"
             )
 
     def accept(self, token: int) -> None:

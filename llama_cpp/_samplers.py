@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # The samplers that choose a token: a chain has one of them, at its end
 SELECTORS = frozenset(["greedy", "dist", "mirostat", "mirostat_v2", "adaptive_p"])
+# Those that remove candidates: a grammar goes before them
+TRUNCATING = frozenset(["top_k", "top_p", "min_p", "typical", "xtc", "top_n_sigma", "infill"])
 
 
 class SamplerMethods:
@@ -280,4 +282,4 @@ class SamplerMethods:
         C: ``struct llama_sampler *llama_sampler_init_infill(const struct llama_vocab *vocab)``, llama.h:1625.
         """
         return self._append("llama_sampler_init_infill", model, vocab=vocab_of(model).handle)
-# seal: b11434 sha256:9a0270e36db668a2db2e2338c25b11dfea251428eb1351ca30d769d0c38a0105
+# seal: b11434 sha256:ec442f84f8b4055325865f66faa6b673fa532a055c60f0e10d3daba3af57c8bf

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from operator import index
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from . import _log, _raw
 from ._arguments import c_number, set_params
+from ._custom import Candidates, CustomSampler
 from ._grammar import Grammar, Trigger
 from ._params import KEYWORDS
 from ._resource import Closable, Resource
-from ._samplers import SELECTORS, SamplerMethods
+from ._samplers import SELECTORS, TRUNCATING, SamplerMethods
 from .context import LlamaContext
 from .errors import LlamaBusyError, LlamaSamplerError
 from .library import LlamaLibrary
@@ -40,6 +44,16 @@ _COLDEST = 1e-6
 _MAX_INFILL = 1000
 
 
+@dataclass(frozen=True)
+class SamplerPerf:
+    """What a chain has cost so far. C: ``struct llama_perf_sampler_data``, llama.h."""
+
+    seconds: float
+    """In the library's samplers; 0.0 for a chain that does not measure (``no_perf``)."""
+    n_samples: int
+    """Tokens that it chose or was told of."""
+
+
 class LlamaSampler(SamplerMethods, Closable):
     """A chain of samplers, each working on what the one before it left.
 
@@ -47,7 +61,10 @@ class LlamaSampler(SamplerMethods, Closable):
 
     The last one has to select a token: ``greedy``, ``dist``, a ``mirostat`` or ``adaptive_p``.
     Every sampler of llama.h is a method (see `llama_cpp._samplers`), with the C function's
-    parameters.
+    parameters; `custom` adds one that is written in Python. A grammar comes before what removes
+    candidates.
+
+    Keywords are the fields of ``llama_sampler_chain_params``; ``no_perf=False`` measures the time.
     """
 
     def __init__(
@@ -57,6 +74,7 @@ class LlamaSampler(SamplerMethods, Closable):
             raise TypeError(f"library must be a LlamaLibrary, not {library!r}")
         self._library = library or LlamaLibrary.default()
         short = self._library.short
+        self._params = params
         raw = short.llama_sampler_chain_default_params()
         set_params(raw, KEYWORDS["llama_sampler_chain_params"], params, "LlamaSampler")
         chain = short.llama_sampler_chain_init(raw)
@@ -67,6 +85,13 @@ class LlamaSampler(SamplerMethods, Closable):
         self._resource: Resource | None = Resource(chain, short.llama_sampler_free, self._keep)
         self._names: list[str] = []
         self._grammars: list[Grammar] = []
+        # One for each of the names; None stands for the library's own samplers.
+        self._steps: list[Grammar | CustomSampler | None] = []
+        self._customs: list[CustomSampler] = []
+        self._candidates: Candidates | None = None
+        self._seconds = 0.0  # what was not measured by the library
+        self._selects = False
+        self._removes = ""  # the last sampler that removes candidates
         self._n_tokens: int | None = None
         self._few = 1 << 31  # the most candidates that a top_k has left
         self._sample = short.llama_sampler_sample
@@ -81,10 +106,7 @@ class LlamaSampler(SamplerMethods, Closable):
     def _append(self, name: str, model: LlamaModel | None, /, **arguments: Any) -> Self:
         self._open()
         method = name.removeprefix(_PREFIX)
-        if self._names and self._names[-1] in SELECTORS:
-            raise LlamaSamplerError(
-                f"{method} cannot come behind {self._names[-1]}, which selects the token"
-            )
+        self._check_end(method)
         types = _raw.FUNCTIONS[name].argtypes
         for (parameter, value), ctype in zip(arguments.items(), types, strict=True):
             arguments[parameter] = _checked(ctype, value, parameter, method)
@@ -95,8 +117,10 @@ class LlamaSampler(SamplerMethods, Closable):
             self._check_model(model)
             for token in _tokens_in(arguments):
                 model.vocab.check_token(token)
+        grammar = None
         if "grammar_str" in arguments and model is not None:
-            sampler = self._grammar(model, arguments)
+            grammar = self._grammar(model, arguments)
+            sampler = grammar.stand_in()
         else:
             self._check_place(method, model)
             with _log.heard() as said:
@@ -107,13 +131,53 @@ class LlamaSampler(SamplerMethods, Closable):
                 )
         if model is not None:
             self._keep.append(model._open())
-        self._library.short.llama_sampler_chain_add(self._open().handle, sampler)
-        self._names.append(method)
-        if method == "top_k" and arguments["k"] > 0:
+        self._add(method, sampler, grammar)
+        if method == "top_k":
+            if arguments["k"] <= 0:
+                return self
             self._few = min(self._few, arguments["k"])
+        if method in TRUNCATING:
+            self._removes = method
         return self
 
-    def _grammar(self, model: LlamaModel, arguments: Mapping[str, Any]) -> Any:
+    def _add(self, method: str, sampler: Any, grammar: Grammar | None) -> None:
+        self._library.short.llama_sampler_chain_add(self._open().handle, sampler)
+        if grammar is not None:
+            self._keep.append(grammar)
+            self._grammars.append(grammar)
+        self._names.append(method)
+        self._steps.append(grammar)
+        self._selects = method in SELECTORS
+
+    def custom(self, sampler: CustomSampler) -> Self:
+        """A sampler written in Python: an object with ``apply(candidates)``, which changes the
+        logits of a `LlamaCandidates`, drops some, or selects one. What else it may have, see
+        `llama_cpp._custom.CustomSampler`.
+
+        What ``apply`` raises is raised by `sample`, and then no sampler is told of a token. It is
+        not in the C object, `handle`.
+
+        Raises TypeError for an object without ``apply``.
+        """
+        self._open()
+        name = type(sampler).__name__
+        if not callable(getattr(sampler, "apply", None)) or isinstance(sampler, type):
+            raise TypeError(
+                f"a custom sampler is an object with apply(candidates), not {sampler!r}"
+            )
+        self._check_end(name)
+        self._names.append(name)
+        self._steps.append(sampler)
+        self._customs.append(sampler)
+        self._selects = bool(getattr(sampler, "selects", False))
+        return self
+
+    def _grammar(self, model: LlamaModel, arguments: Mapping[str, Any]) -> Grammar:
+        if self._removes:
+            raise LlamaSamplerError(
+                f"a grammar behind {self._removes}, which removes candidates, may find none left "
+                "that it allows: put the grammar before it"
+            )
         patterns = list(arguments.get("trigger_patterns", ()))
         words = list(arguments.get("trigger_words", ()))
         if b"" in words:
@@ -123,11 +187,13 @@ class LlamaSampler(SamplerMethods, Closable):
         lazy = "trigger_tokens" in arguments
         trigger = Trigger(patterns, list(arguments["trigger_tokens"])) if lazy else None
         text, root = arguments["grammar_str"], arguments["grammar_root"]
-        grammar = Grammar(self._library, model, text, root, trigger)
-        sampler = grammar.stand_in()
-        self._keep.append(grammar)
-        self._grammars.append(grammar)
-        return sampler
+        return Grammar(self._library, model, text, root, trigger)
+
+    def _check_end(self, method: str) -> None:
+        if self._selects:
+            raise LlamaSamplerError(
+                f"{method} cannot come behind {self._names[-1]}, which selects the token"
+            )
 
     def _check_model(self, model: LlamaModel) -> None:
         """A token of one vocabulary can be out of range in another, which ends the process."""
@@ -159,8 +225,7 @@ class LlamaSampler(SamplerMethods, Closable):
     def close(self) -> None:
         """Free it, and the samplers in it."""
         super().close()
-        self._grammars = []
-        self._keep = []
+        self._grammars, self._steps, self._customs, self._keep = [], [], [], []
 
     def _name(self) -> str:
         return "the sampler"
@@ -183,7 +248,7 @@ class LlamaSampler(SamplerMethods, Closable):
         LlamaBusyError when another thread is in the context. C: ``llama_sampler_sample``, llama.h.
         """
         chain = self._open()
-        if not self._names or self._names[-1] not in SELECTORS:
+        if not self._selects:
             raise LlamaSamplerError(
                 f"the chain {self!r} selects no token: end it with one of "
                 + ", ".join(sorted(SELECTORS))
@@ -197,6 +262,8 @@ class LlamaSampler(SamplerMethods, Closable):
                 f"the chain is for a vocabulary of {self._n_tokens} tokens, the context's model "
                 f"has {ctx._n_vocab}"
             )
+        if self._customs:
+            return self._sample_in_steps(chain, ctx, i)
         resource = ctx._open()
         i = ctx._check_output(i)
         if not ctx._lock.acquire(blocking=False):
@@ -218,6 +285,105 @@ class LlamaSampler(SamplerMethods, Closable):
         self._library.short.llama_sampler_reset(self._open().handle)
         for grammar in self._grammars:
             grammar.reset()
+        for custom in self._customs:
+            if hasattr(custom, "reset"):
+                custom.reset()
+
+    def accept(self, token: int, *, grammar: bool = True) -> None:
+        """Tell the samplers of a token that was not sampled from this chain, as one of the prompt,
+        for penalties to count it, or one that another chain chose. `sample` has already told them
+        of what it returns.
+
+        ``grammar=False`` leaves grammars out, for what is not part of the text that they describe.
+
+        Raises LlamaSamplerError for a token that a grammar does not allow; then none is told.
+        C: ``llama_sampler_accept``, llama.h.
+        """
+        chain = self._open()
+        last = (1 << 31) if self._n_tokens is None else self._n_tokens
+        if not 0 <= index(token) < last:
+            raise ValueError(f"token {token} is not in the vocabulary: 0 to {last - 1}")
+        self._tell(chain, index(token), self._grammars if grammar else [])
+
+    def clone(self) -> Self:
+        """Another chain of the same samplers, in the same state: both go on independently.
+
+        A custom sampler is cloned by its own ``clone()``; without one, both chains use it.
+        C: ``llama_sampler_clone``, llama.h.
+        """
+        chain, short = self._open(), self._library.short
+        copy = type(self)(self._library, **self._params)
+        copy._n_tokens, copy._few, copy._removes = self._n_tokens, self._few, self._removes
+        # As a list of its own: what it refers to has to live as long as the first sampler in it.
+        copy._keep += [kept for kept in self._keep if not isinstance(kept, Grammar)]
+        place = 0
+        for name, step in zip(self._names, self._steps, strict=True):
+            if step is not None and not isinstance(step, Grammar):
+                copy.custom(step.clone() if hasattr(step, "clone") else step)
+                continue
+            original = short.llama_sampler_chain_get(chain.handle, place)
+            place += 1
+            if isinstance(step, Grammar):
+                step = step.clone()
+                copy._add(name, step.stand_in(), step)
+            elif original.contents.iface.contents.clone:
+                copy._add(name, short.llama_sampler_clone(original), None)
+            else:
+                raise LlamaSamplerError(f"the library cannot clone {name}")
+        return copy
+
+    @property
+    def seed(self) -> int | None:
+        """The seed of its random numbers, also where none was given; None if it has none.
+        C: ``llama_sampler_get_seed``, llama.h."""
+        seed = int(self._library.short.llama_sampler_get_seed(self._open().handle))
+        return None if seed == _raw.LLAMA_DEFAULT_SEED else seed
+
+    @property
+    def perf(self) -> SamplerPerf:
+        """What it has cost so far. C: ``llama_perf_sampler``, llama.h."""
+        data = self._library.short.llama_perf_sampler(self._open().handle)
+        return SamplerPerf(data.t_sample_ms / 1000 + self._seconds, data.n_sample)
+
+    def reset_perf(self) -> None:
+        """Measure from here on. C: ``llama_perf_sampler_reset``, llama.h."""
+        self._library.short.llama_perf_sampler_reset(self._open().handle)
+        self._seconds = 0.0
+
+    # -- in steps
+
+    def _sample_in_steps(self, chain: Resource, ctx: LlamaContext, i: int) -> int:
+        """As the library does it, and with the custom samplers."""
+        candidates = self._candidates
+        if candidates is None or candidates.n != ctx._n_vocab:
+            candidates = self._candidates = Candidates(self._library, ctx._n_vocab)
+        candidates.fill(ctx.logits(i))
+        started = perf_counter()
+        # What they do may change this object, or close it.
+        names, steps, grammars = list(self._names), list(self._steps), list(self._grammars)
+        place = 0
+        for name, step in zip(names, steps, strict=True):
+            if step is None or isinstance(step, Grammar):
+                sampler = self._library.short.llama_sampler_chain_get(chain.handle, place)
+                candidates.apply(sampler)
+                place += 1
+            else:
+                candidates.apply_custom(step, name)
+        token = candidates.selected
+        if not self._params.get("no_perf", True):
+            self._seconds += perf_counter() - started
+        self._tell(chain, token, grammars)
+        return token
+
+    def _tell(self, chain: Resource, token: int, grammars: Sequence[Grammar]) -> None:
+        for grammar in grammars:
+            grammar.check(token)
+        self._library.short.llama_sampler_accept(chain.handle, token)
+        for grammar in grammars:
+            grammar.accept(token)
+        for custom in self._customs:
+            if hasattr(custom, "accept"):
+                custom.accept(token)
 
 
 def _checked(ctype: Any, value: Any, parameter: str, method: str) -> Any:

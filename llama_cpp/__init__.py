@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ._custom import CustomSampler, LlamaCandidates
     from .batch import LlamaBatch
     from .context import LlamaContext
     from .errors import (
@@ -42,12 +43,13 @@ if TYPE_CHECKING:
     from .library import LlamaLibrary
     from .llama import Llama
     from .model import LlamaModel, LlamaVocab
-    from .sampler import LlamaSampler
+    from .sampler import LlamaSampler, SamplerPerf
     from .text import StreamDecoder
 
 __version__ = "0.1.0"
 
 _MODULES = {
+    "_custom": ("CustomSampler", "LlamaCandidates"),
     "batch": ("LlamaBatch",),
     "context": ("LlamaContext",),
     "errors": (
@@ -80,13 +82,14 @@ _MODULES = {
     "library": ("LlamaLibrary",),
     "llama": ("Llama",),
     "model": ("LlamaModel", "LlamaVocab"),
-    "sampler": ("LlamaSampler",),
+    "sampler": ("LlamaSampler", "SamplerPerf"),
     "text": ("StreamDecoder",),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "Completion",
+    "CustomSampler",
     "Generation",
     "GenerationOptions",
     "GenerationState",
@@ -95,6 +98,7 @@ __all__ = [
     "LlamaBatch",
     "LlamaBusyError",
     "LlamaCancelled",
+    "LlamaCandidates",
     "LlamaClosedError",
     "LlamaContext",
     "LlamaContextError",
@@ -114,6 +118,7 @@ __all__ = [
     "LlamaTemplateError",
     "LlamaTokenizeError",
     "LlamaVocab",
+    "SamplerPerf",
     "StreamDecoder",
     "Timings",
     "Usage",

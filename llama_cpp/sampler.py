@@ -306,7 +306,8 @@ class LlamaSampler(SamplerMethods, Closable):
         self._tell(chain, index(token), self._grammars if grammar else [])
 
     def clone(self) -> Self:
-        """Another chain of the same samplers, in the same state: both go on independently.
+        """Another chain of the same samplers, in the same state: both go on independently. Only
+        the random numbers of ``adaptive_p`` start again, which is llama.cpp's doing.
 
         A custom sampler is cloned by its own ``clone()``; without one, both chains use it.
         C: ``llama_sampler_clone``, llama.h.

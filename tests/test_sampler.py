@@ -12,8 +12,15 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from llama_cpp import LlamaContext, LlamaModel, LlamaSampler, LlamaSamplerError
-from llama_cpp._samplers import SELECTORS, SamplerMethods
+from llama_cpp import (
+    LlamaClosedError,
+    LlamaContext,
+    LlamaModel,
+    LlamaSampler,
+    LlamaSamplerError,
+    SamplerPerf,
+)
+from llama_cpp._samplers import SELECTORS, TRUNCATING, SamplerMethods
 
 PROMPT = "Hello my name is"
 Chain = Callable[[LlamaModel], LlamaSampler]
@@ -76,7 +83,7 @@ EVERY: dict[str, Chain] = {
 def test_the_table_below_has_every_generated_sampler() -> None:
     methods = {n for n, f in vars(SamplerMethods).items() if inspect.isfunction(f)} - {"_append"}
     assert methods == set(EVERY)
-    assert methods >= SELECTORS
+    assert methods >= SELECTORS | TRUNCATING
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -183,6 +190,148 @@ def test_a_deprecated_sampler_still_works(model: LlamaModel) -> None:
         EVERY["grammar_lazy"](model)
 
 
+# -- order
+
+
+@pytest.mark.parametrize("name", sorted(TRUNCATING))
+def test_a_grammar_cannot_come_behind_what_removes_candidates(
+    model: LlamaModel, ready: LlamaContext, name: str
+) -> None:
+    arguments: dict[str, tuple[object, ...]] = {
+        "top_k": (40,),
+        "xtc": (0.5, 0.1),
+        "infill": (model,),
+    }
+    chain = LlamaSampler.chain()
+    if name == "infill":
+        chain.top_k(40)
+    getattr(chain, name)(*arguments.get(name, (0.9,))).temp(0.8)
+    size = len(chain)
+    for lazy in ({}, {"trigger_patterns": ["a"]}):
+        method = chain.grammar_lazy_patterns if lazy else chain.grammar
+        with pytest.raises(LlamaSamplerError, match=f"behind {name}, .* put the grammar before"):
+            method(model, "root ::= [a-z]+", **lazy)  # type: ignore[operator]
+    assert len(chain) == size
+    chain.dist(1).sample(ready)
+
+
+def test_a_sampler_that_keeps_all_may_come_before_a_grammar(model: LlamaModel) -> None:
+    chain = LlamaSampler.chain().top_k(0).temp(0.8).penalties(model).grammar(model, 'root ::= "a"')
+    assert text(model, chain.greedy()) == "a"
+
+
+# -- clones, tokens from elsewhere, cost, seed
+
+
+def walk(chain: LlamaSampler, ctx: LlamaContext, n: int) -> list[int]:
+    """What ``chain`` samples ``n`` times from the same logits."""
+    return [chain.sample(ctx) for _ in range(n)]
+
+
+@pytest.mark.parametrize("name", sorted(set(EVERY) - {"grammar_lazy"}))
+def test_a_clone_goes_on_where_the_chain_was(
+    model: LlamaModel, ready: LlamaContext, name: str
+) -> None:
+    chain = EVERY[name](model)
+    walk(chain, ready, 3)
+    clone = chain.clone()
+    again = clone.clone()
+    assert repr(clone) == repr(chain)
+    if name == "adaptive_p":  # its random numbers start again
+        assert walk(clone, ready, 4) == walk(again, ready, 4)
+        return
+    there = walk(chain, ready, 4)
+    assert walk(clone, ready, 4) == there
+    chain.close()
+    clone.close()
+    gc.collect()
+    assert walk(again, ready, 4) == there
+
+
+def test_a_clone_has_its_own_grammar(model: LlamaModel, ready: LlamaContext) -> None:
+    chain = LlamaSampler.chain().grammar(model, 'root ::= "a" "b"').greedy()
+    assert model.token_to_piece(chain.sample(ready)) == "a"
+    clone = chain.clone()
+    for one in (chain, clone):
+        assert model.token_to_piece(one.sample(ready)) == "b"
+        assert model.is_eog(one.sample(ready))
+    chain.reset()
+    assert model.is_eog(clone.sample(ready))
+    with pytest.raises(LlamaSamplerError, match="cannot come behind greedy"):
+        clone.dist()
+    with pytest.raises(LlamaSamplerError, match="behind top_k"):
+        LlamaSampler.chain().top_k(3).clone().grammar(model, 'root ::= "a"')
+
+
+def test_a_cloned_lazy_grammar_waits_on_its_own(model: LlamaModel) -> None:
+    forced = Forced(model, 'root ::= "cat" " 42"', patterns=["cat"])
+    (a, cat) = model.tokenize("a cat")
+    assert forced.take(a) == a
+    original, forced.chain = forced.chain, forced.chain.clone()
+    assert forced.take(cat) == cat
+    assert forced.rest() == " 42"
+    forced.chain = original
+    assert forced.take(a) == a, "the original still waits"
+    assert forced.take(cat) == cat
+    assert forced.rest() == " 42"
+
+
+def test_a_closed_chain_has_no_clone() -> None:
+    chain = LlamaSampler.chain().greedy()
+    chain.close()
+    for use in (chain.clone, chain.reset, lambda: chain.accept(1), lambda: chain.perf):
+        with pytest.raises(LlamaClosedError):
+            use()
+
+
+def test_penalties_count_tokens_from_elsewhere(model: LlamaModel, ready: LlamaContext) -> None:
+    best = int(np.argmax(ready.logits()))
+    chain = LlamaSampler.chain().penalties(model, 8, penalty_present=1000.0).greedy()
+    chain.accept(best)
+    assert chain.sample(ready) != best
+
+
+def test_a_grammar_follows_tokens_from_elsewhere(model: LlamaModel, ready: LlamaContext) -> None:
+    chain = LlamaSampler.chain().grammar(model, 'root ::= "a" "b"').greedy()
+    a, b = model.tokenize("a") + model.tokenize("b")
+    with pytest.raises(LlamaSamplerError, match="does not allow"):
+        chain.accept(b)
+    chain.accept(b, grammar=False)
+    chain.accept(a)
+    assert chain.sample(ready) == b
+
+
+@pytest.mark.parametrize("token", [-1, 1 << 31, 1 << 40])
+def test_a_token_that_does_not_exist_is_not_accepted(model: LlamaModel, token: int) -> None:
+    with pytest.raises(ValueError, match="not in the vocabulary"):
+        LlamaSampler.chain().greedy().accept(token)
+    with pytest.raises(ValueError, match="not in the vocabulary"):
+        LlamaSampler.chain().penalties(model).accept(model.vocab.n_tokens)
+    with pytest.raises(TypeError):
+        LlamaSampler.chain().accept("a")  # type: ignore[arg-type]
+
+
+def test_a_chain_tells_what_it_has_cost(ready: LlamaContext) -> None:
+    chain = LlamaSampler.chain(no_perf=False).temp(0.8).dist(1)
+    assert chain.perf == SamplerPerf(0.0, 0)
+    walk(chain, ready, 3)
+    assert chain.perf.n_samples == 3
+    assert 0 < chain.perf.seconds < 10
+    chain.reset_perf()
+    assert chain.perf == SamplerPerf(0.0, 0)
+    silent = LlamaSampler.chain().greedy()
+    silent.sample(ready)
+    assert silent.perf == SamplerPerf(0.0, 1)
+
+
+def test_a_chain_tells_its_seed(ready: LlamaContext) -> None:
+    assert LlamaSampler.chain().temp(0.8).dist(1234).seed == 1234
+    assert LlamaSampler.chain().greedy().seed is None
+    chain = LlamaSampler.chain().dist()
+    again = LlamaSampler.chain().dist(chain.seed or 0)
+    assert [chain.sample(ready) for _ in range(9)] == [again.sample(ready) for _ in range(9)]
+
+
 # -- grammars
 
 
@@ -224,7 +373,9 @@ def test_two_grammars_both_rule(model: LlamaModel) -> None:
 def test_a_grammar_that_is_refused_a_token_stays_where_it_was(
     model: LlamaModel, ready: LlamaContext
 ) -> None:
-    chain = LlamaSampler.chain().top_k(1).grammar(model, 'root ::= "zq"').greedy()
+    first = [t for t in range(model.vocab.n_tokens) if model.token_to_piece(t) in ("z", "zq")]
+    chain = LlamaSampler.chain().grammar(model, 'root ::= "zq"')
+    chain.logit_bias(model, dict.fromkeys(first, float("-inf"))).greedy()
     for _ in range(3):
         with pytest.raises(LlamaSamplerError, match="put the grammar first"):
             chain.sample(ready)

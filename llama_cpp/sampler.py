@@ -286,8 +286,7 @@ class LlamaSampler(SamplerMethods, Closable):
         for grammar in self._grammars:
             grammar.reset()
         for custom in self._customs:
-            if hasattr(custom, "reset"):
-                custom.reset()
+            getattr(custom, "reset", _nothing)()
 
     def accept(self, token: int, *, grammar: bool = True) -> None:
         """Tell the samplers of a token that was not sampled from this chain, as one of the prompt,
@@ -320,7 +319,7 @@ class LlamaSampler(SamplerMethods, Closable):
         place = 0
         for name, step in zip(self._names, self._steps, strict=True):
             if step is not None and not isinstance(step, Grammar):
-                copy.custom(step.clone() if hasattr(step, "clone") else step)
+                copy.custom(getattr(step, "clone", lambda step=step: step)())
                 continue
             original = short.llama_sampler_chain_get(chain.handle, place)
             place += 1
@@ -383,8 +382,11 @@ class LlamaSampler(SamplerMethods, Closable):
         for grammar in grammars:
             grammar.accept(token)
         for custom in self._customs:
-            if hasattr(custom, "accept"):
-                custom.accept(token)
+            getattr(custom, "accept", _nothing)(token)
+
+
+def _nothing(*_: object) -> None:
+    """What a custom sampler does where it has no such method."""
 
 
 def _checked(ctype: Any, value: Any, parameter: str, method: str) -> Any:

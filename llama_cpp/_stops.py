@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 
@@ -19,13 +20,18 @@ class StopStrings:
         self._stops = tuple(stops)
         self._longest = max(map(len, stops), default=0)
         self._kept = ""
+        # Where one could begin; most tokens have no such place.
+        begins = "|".join({re.escape(stop[0]) for stop in self._stops})
+        self._begin = re.compile(begins or "(?!)").search
         self.found: str | None = None
         """The string that ended the text, once there was one."""
 
     def feed(self, text: str) -> str:
         """What of ``text``, and of what was kept back before, can go on."""
-        if not self._stops or self.found is not None:
-            return "" if self.found is not None else text
+        if self.found is not None:
+            return ""
+        if not self._kept and self._begin(text) is None:
+            return text
         text = self._kept + text
         # The one that begins first; of two that begin together, the longer.
         hits = [(at, -len(stop), stop) for stop in self._stops if (at := text.find(stop)) >= 0]

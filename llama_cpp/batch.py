@@ -63,6 +63,13 @@ class LlamaBatch:
         self.struct = struct
         """The C struct."""
 
+    def set_token(self, token: int) -> None:
+        """Another token in the place of the first."""
+        try:
+            self.tokens[0] = token
+        except (TypeError, OverflowError):
+            self.tokens[0] = _int32((token,), "tokens")[0]  # which says what is wrong
+
     def __len__(self) -> int:
         return len(self.tokens)
 

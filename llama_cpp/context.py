@@ -138,9 +138,12 @@ class LlamaContext(ContextMemory):
         self._n_ubatch = int(short.llama_n_ubatch(handle))
         self._n_ctx = int(short.llama_n_ctx(handle))
         self._n_seq_max = int(short.llama_n_seq_max(handle))
-        self._has_memory = bool(short.llama_get_memory(handle))
+        self._kv = short.llama_get_memory(handle)  # as long as the context lives
+        self._has_memory = bool(self._kv)
         self._all_outputs = bool(raw.embeddings)
         self._encoded = False
+        self._has_encoder: bool | None = None  # asked for when needed
+        self._spare: list[LlamaBatch] = []  # of one token, to be used again
         self._outputs: Sequence[int] | None = None
         # The library has room for this many outputs and moves them when it needs more.
         self._room = self._n_seq_max
@@ -248,11 +251,19 @@ class LlamaContext(ContextMemory):
         before. C: ``llama_decode``, llama.h.
         """
         resource = self._open()
-        if not isinstance(batch, LlamaBatch):
-            batch = LlamaBatch(batch)
-        if self._model_has_encoder() and not self._encoded:
+        if not self._encoded and self._model_has_encoder():
             raise LlamaContextError("this model has an encoder: call encode before decode")
-        self._run(self._decode, resource, batch, "decode")
+        if isinstance(batch, LlamaBatch):
+            self._run(self._decode, resource, batch, "decode")
+        elif type(batch) is tuple and len(batch) == 1:
+            # What generation does for each token: with a batch that is there already.
+            spare = self._spare
+            one = spare.pop() if spare else LlamaBatch((0,))
+            one.set_token(batch[0])
+            self._run(self._decode, resource, one, "decode")
+            spare.append(one)
+        else:
+            self._run(self._decode, resource, LlamaBatch(batch), "decode")
 
     def encode(self, batch: LlamaBatch | Iterable[int]) -> None:
         """Run ``batch`` through the model's encoder, for `decode` to look at.
@@ -273,12 +284,10 @@ class LlamaContext(ContextMemory):
         self._encoded = True
 
     def _model_has_encoder(self) -> bool:
-        has = self.__dict__.get("_has_encoder")
-        if has is None:
+        if self._has_encoder is None:
             raw_model = self._library.short.llama_get_model(self.handle)
-            has = bool(self._library.short.llama_model_has_encoder(raw_model))
-            self._has_encoder = has
-        return bool(has)
+            self._has_encoder = bool(self._library.short.llama_model_has_encoder(raw_model))
+        return self._has_encoder
 
     def _run(self, function: Any, resource: Resource, batch: LlamaBatch, what: str) -> None:
         n = len(batch)
@@ -293,13 +302,13 @@ class LlamaContext(ContextMemory):
                 raise ValueError(
                     f"{n_outputs} outputs are more than n_outputs_max={self._n_outputs_max}"
                 )
-            self._make_room(n_outputs)
+            if n_outputs > self._room:
+                self._make_room(n_outputs)
             self._outputs = None  # whatever happens, the old ones are gone
             if self._has_memory:
                 self._apply()
-                memory = self._get_memory(resource.handle)
                 for seq_id in (0,) if batch.seq_ids is None else set(batch.seq_ids):
-                    starts[seq_id] = self._pos_max(memory, seq_id) + 1
+                    starts[seq_id] = self._pos_max(self._kv, seq_id) + 1
             self._running = True
             with _log.heard() as said:
                 if n > _LONG:
@@ -347,6 +356,9 @@ class LlamaContext(ContextMemory):
                 self._stop[0] = b"\x01"
 
     def _check_batch(self, batch: LlamaBatch, n: int, what: str) -> None:
+        plain = n == 1 and batch.pos is None and batch.seq_ids is None
+        if plain and 0 <= batch.tokens[0] < self._n_vocab:
+            return  # one token more, as in generation, needs none of the rest
         if n == 0:
             raise ValueError(f"there are no tokens to {what}")
         if n > self._n_batch:
@@ -376,8 +388,6 @@ class LlamaContext(ContextMemory):
 
     def _make_room(self, n_outputs: int) -> None:
         """The library moves its outputs when it needs room for more: not under a view."""
-        if n_outputs <= self._room:
-            return
         if self._lease() is not None:
             raise BufferError(
                 f"{n_outputs} outputs need more room than {self._room} did, and views of the old "

@@ -316,6 +316,7 @@ class LlamaVocab:
         # Filled on first use: asking the library takes a hundred times as long as a list.
         self._pieces: list[bytes | None] = []
         self._special_pieces: list[bytes | None] = []
+        self._ends: dict[int, bool] = {}
 
     @property
     def handle(self) -> _raw.llama_vocab:
@@ -381,8 +382,12 @@ class LlamaVocab:
 
     def is_eog(self, token: int) -> bool:
         """Whether ``token`` ends a generation. C: ``llama_vocab_is_eog``."""
-        calls = self._library.short
-        return bool(calls.llama_vocab_is_eog(self.handle, self.check_token(token)))
+        if type(token) is not int or token not in self._ends:
+            token = self.check_token(token)
+            ends = self._library.short.llama_vocab_is_eog(self.handle, token)
+            self._ends[token] = bool(ends)
+        self._open()
+        return self._ends[token]
 
     def is_control(self, token: int) -> bool:
         """Whether ``token`` is a control token. C: ``llama_vocab_is_control``."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class LlamaError(Exception):
     """Base of every error of this package; the message says what went wrong and what to do."""
@@ -97,3 +99,110 @@ class LlamaTemplateError(LlamaError):
 
 class LlamaCancelled(LlamaError):
     """The work was stopped on request, by a callback or from outside."""
+
+
+class LlamaServerError(LlamaError):
+    """llama-server did not do what it was asked; also the base of the errors below.
+
+    ``status`` is the HTTP status and ``kind`` the server's own name for the error, each None where
+    no answer came.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None, kind: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.kind = kind
+
+
+class LlamaServerConnectionError(LlamaServerError):
+    """No connection to the server, or it broke before the answer began."""
+
+
+class LlamaServerTimeoutError(LlamaServerError):
+    """The server kept silent for too long.
+
+    ``phase`` says when: ``connect``, ``first_byte`` (nothing was answered yet) or ``idle`` (in the
+    middle of an answer); ``seconds`` is the limit that passed.
+    """
+
+    def __init__(self, message: str, *, phase: str, seconds: float | None) -> None:
+        super().__init__(message)
+        self.phase = phase
+        self.seconds = seconds
+
+
+class LlamaServerUnavailableError(LlamaServerError):
+    """The server, or what stands before it, cannot take the request now."""
+
+
+class LlamaServerLoadingError(LlamaServerUnavailableError):
+    """The server was still loading its model when the deadline passed."""
+
+
+class LlamaAuthenticationError(LlamaServerError):
+    """The server wants another API key, or does not allow this with the one it got."""
+
+
+class LlamaNotSupportedError(LlamaServerError):
+    """The server was not started with, or does not have, what was asked of it."""
+
+
+class LlamaBadRequestError(LlamaServerError):
+    """The server refused the request as it stands: sending it again does not help."""
+
+
+class LlamaContextOverflowError(LlamaBadRequestError):
+    """The prompt is longer than the context.
+
+    ``n_prompt_tokens`` and ``n_ctx`` are the server's numbers, in tokens.
+    """
+
+    def __init__(
+        self, message: str, *, n_prompt_tokens: int, n_ctx: int, status: int | None = None
+    ) -> None:
+        super().__init__(message, status=status, kind="exceed_context_size_error")
+        self.n_prompt_tokens = n_prompt_tokens
+        self.n_ctx = n_ctx
+
+
+class LlamaServerTemplateError(LlamaServerError):
+    """The chat template failed, or the model's reply does not have the form that belongs to it.
+
+    The same request fails the same way again.
+    """
+
+
+class LlamaStreamError(LlamaServerError):
+    """A streamed answer broke off, or is not what a stream of llama-server looks like.
+
+    ``partial`` is the answer as far as it came, in the form of a whole one, or None.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        kind: str | None = None,
+        partial: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message, status=status, kind=kind)
+        self.partial = partial
+
+
+class LlamaToolError(LlamaError):
+    """A tool cannot be made of a function, or was called wrongly.
+
+    A tool raises it itself to tell the model what went wrong in its own words.
+    """
+
+
+class LlamaAnswerError(LlamaError):
+    """The model did not give an answer of the type that was asked for.
+
+    ``text`` is its last answer.
+    """
+
+    def __init__(self, message: str, *, text: str) -> None:
+        super().__init__(message)
+        self.text = text

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+import llamaserver
 import pytest
 import tiny
 
@@ -70,6 +71,18 @@ def tiny_model(library: LlamaLibrary, tiny_path: Callable[..., Path]) -> Callabl
         return LlamaModel.from_file(tiny_path(kind, seed=seed), library=library)
 
     return load
+
+
+@pytest.fixture(scope="session")
+def server(
+    library: LlamaLibrary, model_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[llamaserver.Running]:
+    """llama-server with SmolLM2, whose chat template knows no tools; two slots."""
+    folder = tmp_path_factory.mktemp("server")
+    with llamaserver.running(
+        library, model_path, folder, "--parallel", 2, "--ctx-size", 4096
+    ) as up:
+        yield up
 
 
 class Result(NamedTuple):

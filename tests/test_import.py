@@ -69,3 +69,16 @@ def test_all_is_sorted_and_complete() -> None:
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
     assert not hasattr(llama_cpp, "LlamaModle")
+
+
+def test_what_needs_a_package_says_how_to_get_it(tmp_path: Path) -> None:
+    done = bare(
+        "import llama_cpp\n"
+        "try: llama_cpp.LlamaClient()\n"
+        "except ModuleNotFoundError as error: print(error)",
+        tmp_path,
+    )
+    assert (done.returncode, done.stdout) == (
+        0,
+        "LlamaClient needs requests: pip install 'llama-py[agent]'\n",
+    )

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         LlamaServerConnectionError,
         LlamaServerError,
         LlamaServerLoadingError,
+        LlamaServerStartError,
         LlamaServerTemplateError,
         LlamaServerTimeoutError,
         LlamaServerUnavailableError,
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from .llama import Llama
     from .model import LlamaModel, LlamaVocab
     from .sampler import LlamaSampler, SamplerPerf
+    from .server import LlamaServer
     from .text import StreamDecoder
 
 __version__ = "0.1.0"
@@ -97,6 +99,7 @@ _MODULES = {
         "LlamaServerTimeoutError",
         "LlamaServerUnavailableError",
         "LlamaStreamError",
+        "LlamaServerStartError",
         "LlamaTemplateError",
         "LlamaTokenizeError",
         "LlamaToolError",
@@ -113,6 +116,7 @@ _MODULES = {
     "llama": ("Llama",),
     "model": ("LlamaModel", "LlamaVocab"),
     "sampler": ("LlamaSampler", "SamplerPerf"),
+    "server": ("LlamaServer",),
     "text": ("StreamDecoder",),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
@@ -151,9 +155,11 @@ __all__ = [
     "LlamaOutputError",
     "LlamaSampler",
     "LlamaSamplerError",
+    "LlamaServer",
     "LlamaServerConnectionError",
     "LlamaServerError",
     "LlamaServerLoadingError",
+    "LlamaServerStartError",
     "LlamaServerTemplateError",
     "LlamaServerTimeoutError",
     "LlamaServerUnavailableError",

@@ -206,3 +206,16 @@ class LlamaAnswerError(LlamaError):
     def __init__(self, message: str, *, text: str) -> None:
         super().__init__(message)
         self.text = text
+
+
+class LlamaServerStartError(LlamaEngineError):
+    """llama-server did not start, or ended before it was ready.
+
+    `log` is the end of what it printed; `returncode` how it ended, None if it was stopped because
+    it took too long.
+    """
+
+    def __init__(self, message: str, *, log: str = "", returncode: int | None = None) -> None:
+        super().__init__(message)
+        self.log = log
+        self.returncode = returncode

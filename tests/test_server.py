@@ -1,0 +1,296 @@
+"""A llama-server of one's own: ready when it is there, and gone when it is not needed."""
+
+from __future__ import annotations
+
+import gc
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llama_cpp import LlamaClosedError, LlamaEngineError, LlamaServer, LlamaServerStartError
+from llama_cpp.server import _arguments
+from tests import tiny
+from tests.conftest import ROOT, run_python
+
+OPTIONS: dict[str, Any] = {"ctx_size": 256, "threads": 1, "parallel": 1}
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.make("llama", tmp_path_factory.mktemp("server"))
+
+
+@pytest.fixture(scope="module")
+def server(small: Path) -> Iterator[LlamaServer]:
+    with LlamaServer(small, **OPTIONS) as server:
+        yield server
+
+
+def ask(server: LlamaServer, path: str, body: object = None, key: str | None = None) -> Any:
+    """The status, and the answer read as JSON."""
+    connection = http.client.HTTPConnection(*server.base_url[7:].split(":"), timeout=60)
+    try:
+        connection.request(
+            "GET" if body is None else "POST",
+            path,
+            None if body is None else json.dumps(body),
+            server.headers if key is None else {"Authorization": f"Bearer {key}"},
+        )
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())
+    finally:
+        connection.close()
+
+
+def processes(word: str) -> list[int]:
+    """The processes with ``word`` among their arguments, but for this one and zombies."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        try:
+            arguments = (folder / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if folder.name.isdigit() and word.encode() in arguments and int(folder.name) != os.getpid():
+            found.append(int(folder.name))
+    return found
+
+
+def servers(word: str | Path) -> list[int]:
+    return [
+        pid
+        for pid in processes(str(word))
+        if b"llama-server" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+
+
+def soon(condition: Callable[[], bool], seconds: float = 15.0) -> bool:
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+# -- ready
+
+
+def test_it_answers_when_it_is_there(server: LlamaServer) -> None:
+    assert server.running
+    assert server.returncode is None
+    status, answer = ask(server, "/completion", {"prompt": "a", "n_predict": 2, "seed": 1})
+    assert status == 200
+    assert answer["tokens_predicted"] == 2
+    assert "listening on" in server.log.read_text()
+    assert "listening on" in server.log_tail()
+    assert repr(server) == f"<LlamaServer 'llama-0.gguf', {server.base_url}>"
+
+
+def test_it_is_for_this_program_alone(server: LlamaServer) -> None:
+    assert server.base_url.startswith("http://127.0.0.1:")
+    assert len(server.api_key) >= 32
+    assert ask(server, "/props", key="wrong")[0] == 401
+    assert processes(server.api_key) == []
+    assert server.api_key not in server.log.read_text()
+    assert server.api_key not in repr(server)
+    assert server.log.parent.stat().st_mode & 0o077 == 0
+
+
+def test_a_port_and_a_key_can_be_chosen(small: Path, server: LlamaServer, tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    with LlamaServer(small, api_key="open sesame", log=log, **OPTIONS) as other:
+        assert ask(other, "/props", key="open sesame")[0] == 200
+        assert other.base_url != server.base_url
+    assert "listening on" in log.read_text()
+    taken = int(server.base_url.rpartition(":")[2])
+    with pytest.raises(LlamaServerStartError, match=f"port {taken} of .* cannot be used"):
+        LlamaServer(small, port=taken, **OPTIONS)
+
+
+def test_options_are_those_of_llama_server() -> None:
+    options = {
+        "ctx_size": 512,
+        "mmap": False,
+        "jinja": True,
+        "alias": None,
+        "lora": [Path("a"), "b"],
+    }
+    assert _arguments(options) == [
+        *("--ctx-size", "512", "--no-mmap", "--jinja", "--lora", "a", "--lora", "b")
+    ]
+
+
+def test_several_models_are_loaded_when_they_are_named(small: Path, tmp_path: Path) -> None:
+    other = tiny.make("mamba", tmp_path)
+    with LlamaServer({"one": small, "two": {"model": other, **OPTIONS}}, models_max=1) as router:
+        assert repr(router).startswith("<LlamaServer 'one', 'two', ")
+        for name in ("one", "two"):
+            body = {"model": name, "prompt": "a", "n_predict": 1}
+            assert ask(router, "/completion", body)[0] == 200
+        _, models = ask(router, "/models")
+        loaded = [m["id"] for m in models["data"] if m["status"]["value"] == "loaded"]
+        assert loaded == ["two"]
+    assert soon(lambda: servers(other) == [])
+
+
+# -- what goes wrong
+
+
+def test_what_is_no_model_raises_with_the_log(tmp_path: Path) -> None:
+    file = tmp_path / "model.gguf"
+    with pytest.raises(FileNotFoundError, match=r"model\.gguf"):
+        LlamaServer(file)
+    file.write_bytes(b"GGUF" + bytes(100))
+    with pytest.raises(LlamaServerStartError, match="failed to load model") as caught:
+        LlamaServer(file)
+    assert caught.value.returncode == 1
+    assert "failed to load model" in caught.value.log
+    assert soon(lambda: servers(file) == [])
+
+
+def test_wrong_arguments_raise(small: Path) -> None:
+    with pytest.raises(LlamaServerStartError, match="invalid argument: --context-length"):
+        LlamaServer(small, context_length=3)
+    with pytest.raises(TypeError, match="'api_key_file' cannot be given"):
+        LlamaServer(small, api_key_file="x")
+    with pytest.raises(ValueError, match="there are no models"):
+        LlamaServer({})
+    with pytest.raises(ValueError, match="no entry 'model'"):
+        LlamaServer({"a": {"ctx_size": 3}})
+    with pytest.raises(ValueError, match="cannot be called"):
+        LlamaServer({"a]\n[b": small})
+
+
+def test_no_program_raises(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(LlamaEngineError, match="no llama-server was found"):
+        LlamaServer(small)
+
+
+def test_one_that_takes_too_long_is_stopped(small: Path) -> None:
+    with pytest.raises(LlamaServerStartError, match=r"not ready after 0\.001 seconds"):
+        LlamaServer(small, timeout=0.001, alias="slow", **OPTIONS)
+    assert soon(lambda: servers("slow") == [])
+
+
+def test_one_that_was_killed_can_be_restarted(small: Path) -> None:
+    with LlamaServer(small, alias="restarted", **OPTIONS) as server:
+        address, key = server.base_url, server.api_key
+        # The last one: the first is what watches over it.
+        os.kill(max(servers("restarted")), signal.SIGKILL)
+        assert soon(lambda: not server.running)
+        assert server.returncode == 128 + signal.SIGKILL
+        assert "not running" in repr(server)
+        server.restart()
+        assert (server.base_url, server.api_key) == (address, key)
+        assert ask(server, "/props")[0] == 200
+        server.restart()
+        assert ask(server, "/props")[0] == 200
+
+
+# -- gone
+
+
+def test_nothing_is_left_after_close(small: Path) -> None:
+    for _ in range(3):
+        server = LlamaServer(small, alias="closed", **OPTIONS)
+        folder = server.log.parent
+        server.close()
+        server.close()
+        assert not server.running
+        assert servers("closed") == []
+        assert not folder.exists()
+        with pytest.raises(OSError):  # noqa: PT011 (refused, or reset)
+            ask(server, "/health")
+    with pytest.raises(LlamaClosedError):
+        server.restart()
+
+
+def test_it_ends_when_it_is_forgotten(small: Path) -> None:
+    server = LlamaServer(small, alias="forgotten", **OPTIONS)
+    assert len(servers("forgotten")) == 2
+    del server
+    gc.collect()
+    assert servers("forgotten") == []
+
+
+def test_it_ends_with_its_warden(small: Path) -> None:
+    with LlamaServer(small, alias="unwatched", **OPTIONS) as server:
+        os.kill(min(servers("unwatched")), signal.SIGKILL)
+        assert soon(lambda: servers("unwatched") == [])
+        assert soon(lambda: not server.running)
+
+
+PROGRAM = """
+import os, signal, sys, time
+from llama_cpp import LlamaServer
+server = LlamaServer(sys.argv[1], alias=sys.argv[2], ctx_size=256, threads=1)
+print("ready", flush=True)
+"""
+
+
+@pytest.mark.parametrize("end", ["pass", "os.kill(os.getpid(), 9)", "raise SystemExit(3)", "1 / 0"])
+def test_it_ends_with_python(small: Path, end: str) -> None:
+    done = run_python(PROGRAM + end, small, "with-python")
+    assert "ready" in done.stdout, done.stderr
+    assert soon(lambda: servers("with-python") == [])
+
+
+def test_ctrl_c_while_it_loads_ends_it(small: Path) -> None:
+    # The tiny model would be ready at once: a program that only says that it loads stands in.
+    program = small.parent / "llama-server"
+    program.write_text("#!/bin/sh\ntrap '' TERM\necho loading; sleep 60\n")
+    program.chmod(0o755)
+    code = (
+        "import sys; from llama_cpp import LlamaServer\n"
+        "LlamaServer(sys.argv[1], program=sys.argv[2], alias='interrupted', log=sys.argv[3])"
+    )
+    log = small.parent / "interrupted.txt"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(small), str(program), str(log)],
+        cwd=ROOT, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert soon(lambda: log.exists() and "loading" in log.read_text())
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+        assert "KeyboardInterrupt" in errors
+        assert soon(lambda: processes("interrupted") == [])
+    finally:
+        process.kill()
+
+
+def test_a_fork_does_not_end_it_and_does_not_keep_it(small: Path) -> None:
+    code = """
+import time
+child = os.fork()
+if child == 0:
+    if len(sys.argv) > 3:
+        time.sleep(30)
+    sys.exit(0)   # an ordinary end, with everything that runs then
+if len(sys.argv) > 3:
+    os.kill(os.getpid(), 9)
+os.waitpid(child, 0)
+print("still", server.running)
+server.close()
+"""
+    done = run_python(PROGRAM + code, small, "forked")
+    assert "still True" in done.stdout, done.stderr
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM + code, str(small), "kept", "sleep"],
+        cwd=ROOT, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    process.wait(30)
+    assert soon(lambda: servers("kept") == [])
+    for pid in processes("kept"):  # the copy, which sleeps
+        os.kill(pid, signal.SIGKILL)

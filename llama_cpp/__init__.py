@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     )
     from .library import LlamaLibrary
     from .llama import Llama
+    from .logprobs import TokenLogprob, log_probs
     from .model import LlamaModel, LlamaVocab
     from .sampler import LlamaSampler, SamplerPerf
     from .server import LlamaServer
@@ -114,6 +115,7 @@ _MODULES = {
     ),
     "library": ("LlamaLibrary",),
     "llama": ("Llama",),
+    "logprobs": ("TokenLogprob", "log_probs"),
     "model": ("LlamaModel", "LlamaVocab"),
     "sampler": ("LlamaSampler", "SamplerPerf"),
     "server": ("LlamaServer",),
@@ -172,8 +174,10 @@ __all__ = [
     "StreamDecoder",
     "Timeouts",
     "Timings",
+    "TokenLogprob",
     "Usage",
     "image",
+    "log_probs",
 ]
 
 

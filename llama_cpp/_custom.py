@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+from array import array
 from collections.abc import Iterator
 from operator import index
 from typing import TYPE_CHECKING, Any, Protocol
@@ -132,8 +133,8 @@ class Candidates:
         view = memoryview(self._records).cast("B")
         self.ids: memoryview[int] = view.cast("i")[0::_FIELDS]
         self.logits: memoryview[float] = view.cast("f")[1::_FIELDS]
-        for token in range(n):
-            self.ids[token] = token
+        self.p: memoryview[float] = view.cast("f")[2::_FIELDS]
+        self.ids[:] = memoryview(array("i", range(n)))
         self._fresh = bytes(view)
         self._array = _raw.llama_token_data_array()
         self._array.data = self._records

@@ -11,9 +11,11 @@ from . import _raw
 from ._arguments import unknown_keyword
 from ._stops import StopStrings
 from .errors import LlamaCancelled
+from .logprobs import TokenLogprob, check_top, log_probs
 from .sampler import LlamaSampler
 
 if TYPE_CHECKING:
+    from .context import LlamaContext
     from .model import LlamaModel
 
 TokenSource = Generator[int, None, None]
@@ -36,6 +38,16 @@ class SamplingOptions(TypedDict, total=False):
     """Of the random numbers; by default another one each time."""
     grammar: str | None
     """A GBNF grammar that the text has to follow."""
+    repeat_penalty: float
+    """Divides the logits of tokens that were there already; by default 1.0, which is off."""
+    frequency_penalty: float
+    """Subtracted from their logits for each time that they were there; by default 0.0."""
+    presence_penalty: float
+    """Subtracted from their logits once; by default 0.0."""
+    penalty_last_n: int
+    """How many of the last tokens the penalties count, the prompt's among them; by default 64."""
+    logit_bias: Mapping[int | str, float]
+    """Added to the logits of tokens, by number or by text; minus infinity forbids one."""
 
 
 class GenerationOptions(SamplingOptions, total=False):
@@ -47,6 +59,9 @@ class GenerationOptions(SamplingOptions, total=False):
     """Strings that end the text before them."""
     sampler: LlamaSampler | Callable[[], LlamaSampler] | None
     """Chooses the tokens, in place of the options above; or a function that makes it."""
+    logprobs: int | None
+    """Give the log probability of each token, and of so many of the likeliest in its place, by
+    `llama_cpp.logprobs.log_probs`: the model's own, before any sampler. By default none."""
     cache_prompt: bool
     """Whether to reuse what the KV cache has of the prompt, True by default."""
 
@@ -61,11 +76,29 @@ def check_options(options: Mapping[str, Any], owner: str) -> None:
             raise unknown_keyword(name, _KNOWN, owner)
 
 
+_PENALTIES = {"repeat_penalty": 1.0, "frequency_penalty": 0.0, "presence_penalty": 0.0}
+
+
+def _one_token(model: LlamaModel, token: int | str) -> int:
+    if not isinstance(token, str):
+        return token
+    tokens = model.tokenize(token, add_special=False, parse_special=True)
+    if len(tokens) != 1:
+        raise ValueError(f"logit_bias: {token!r} is not one token but {len(tokens)}: {tokens}")
+    return tokens[0]
+
+
 def make_sampler(model: LlamaModel, options: Mapping[str, Any]) -> LlamaSampler:
     """The sampler that ``options`` ask for, when they do not bring one."""
     chain = LlamaSampler.chain(model.library)
     if options.get("grammar") is not None:
         chain.grammar(model, options["grammar"])
+    if options.get("logit_bias"):
+        biases = options["logit_bias"].items()
+        chain.logit_bias(model, {_one_token(model, token): bias for token, bias in biases})
+    penalties = tuple(options.get(name, default) for name, default in _PENALTIES.items())
+    if penalties != tuple(_PENALTIES.values()):
+        chain.penalties(model, options.get("penalty_last_n", 64), *penalties)
     temperature = options.get("temperature", 0.8)
     if temperature <= 0:
         return chain.greedy()
@@ -105,18 +138,31 @@ class Request:
         self._made = sampler is None
         if sampler is None:
             sampler = make_sampler(model, options)
+            if "penalties" in sampler.names:
+                for token in self.prompt[-options.get("penalty_last_n", 64) :]:
+                    sampler.accept(token, grammar=False)
         elif not isinstance(sampler, LlamaSampler):
             sampler = sampler() if callable(sampler) else sampler
             if not isinstance(sampler, LlamaSampler):
                 raise TypeError(f"sampler must be a LlamaSampler or make one, not {sampler!r}")
         self.sampler = sampler
         self.cache_prompt = bool(options.get("cache_prompt", True))
+        self._top = options.get("logprobs")
+        if self._top is not None:
+            check_top(self._top, model.vocab.n_tokens)
+        self.logprobs: list[TokenLogprob] = []
+        """Those of the tokens so far, if they were asked for."""
         self.decoder = model.decoder()
         self.is_eog = model.vocab.is_eog
         self.started = 0.0
         """When its computation began, by time.perf_counter."""
         self.cached_tokens = 0
         """How many tokens of the prompt were in the KV cache already."""
+
+    def score(self, ctx: LlamaContext, token: int, i: int = -1) -> None:
+        """Note the log probability of ``token``, sampled at index ``i``, if that was asked for."""
+        if self._top is not None and not self.is_eog(token):
+            self.logprobs.append(log_probs(ctx, i, token=token, top=self._top))
 
     def close(self) -> None:
         """Free what was made for it: a sampler has room for the whole vocabulary."""
@@ -164,6 +210,8 @@ class Completion:
     """The time that it took."""
     stopped_by: str | None
     """The stop string that ended it, if one did."""
+    logprobs: list[TokenLogprob] = field(default_factory=list, repr=False)
+    """Those of the tokens, if they were asked for."""
 
 
 class GenerationState:
@@ -181,6 +229,11 @@ class GenerationState:
         """The stop string that ended it, if one did."""
         self._first = 0.0
         self._last = 0.0
+
+    @property
+    def logprobs(self) -> list[TokenLogprob]:
+        """The log probabilities of the tokens, if they were asked for."""
+        return self._request.logprobs
 
     @property
     def prompt_tokens(self) -> list[int]:
@@ -284,4 +337,5 @@ def completion(generation: Generation) -> Completion:
         usage=generation.usage,
         timings=generation.timings,
         stopped_by=generation.stopped_by,
+        logprobs=generation.logprobs,
     )

@@ -192,6 +192,7 @@ class Llama:
         while True:
             self._check_cancelled()
             token = sampler.sample(ctx)
+            request.score(ctx, token)
             yield token
             if self._turn != turn:
                 raise LlamaContextError("another generation was begun on this Llama")

@@ -230,6 +230,11 @@ class LlamaSampler(SamplerMethods, Closable):
     def _name(self) -> str:
         return "the sampler"
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The samplers in it, by their methods; a custom one by its class."""
+        return tuple(self._names)
+
     def __len__(self) -> int:
         return len(self._names)
 

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import gc
 import inspect
+import json
 import re
+import subprocess
+import sys
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
 from llama_cpp import (
+    Llama,
     LlamaClosedError,
     LlamaContext,
     LlamaModel,
@@ -218,6 +224,51 @@ def test_a_grammar_cannot_come_behind_what_removes_candidates(
 def test_a_sampler_that_keeps_all_may_come_before_a_grammar(model: LlamaModel) -> None:
     chain = LlamaSampler.chain().top_k(0).temp(0.8).penalties(model).grammar(model, 'root ::= "a"')
     assert text(model, chain.greedy()) == "a"
+
+
+def test_the_example_follows_its_grammar(model_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples" / "constrained_output.py", "-m", model_path],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert list(json.loads(done.stdout)) == ["name", "age", "city"]
+    assert re.fullmatch(r"least sure of '.+': \d+%\n", done.stderr)
+
+
+# -- seeds
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda m, seed: LlamaSampler.chain().temp(0.8).dist(seed),
+        lambda m, seed: LlamaSampler.chain().mirostat(m, seed),
+        lambda m, seed: LlamaSampler.chain().mirostat_v2(seed),
+        lambda m, seed: LlamaSampler.chain().adaptive_p(0.3, seed=seed),
+        lambda m, seed: LlamaSampler.chain().xtc(0.5, 0.05, 1, seed).dist(seed),
+        lambda m, seed: LlamaSampler.chain().greedy(),
+    ],
+    ids=["dist", "mirostat", "mirostat_v2", "adaptive_p", "xtc", "greedy"],
+)
+def test_a_seed_gives_the_same_text_again(
+    model: LlamaModel, end: Callable[[LlamaModel, int], LlamaSampler]
+) -> None:
+    llm = Llama(model, n_ctx=128)
+
+    def run(seed: int) -> list[int]:
+        llm.complete("Something else in between", max_tokens=2, temperature=0)
+        done = llm.complete(PROMPT, max_tokens=12, sampler=end(model, seed), cache_prompt=False)
+        return done.tokens
+
+    first = run(7)
+    assert run(7) == first
+    if "greedy" not in repr(end(model, 1)):
+        assert any(run(seed) != first for seed in (8, 9))
 
 
 # -- clones, tokens from elsewhere, cost, seed

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .batch import LlamaBatch
     from .client import LlamaClient, image
     from .context import LlamaContext
+    from .device import LlamaDevice, devices
     from .errors import (
         LlamaABIError,
         LlamaAnswerError,
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from .sampler import LlamaSampler, SamplerPerf
     from .server import LlamaServer
     from .text import StreamDecoder
+    from .vocab import LlamaVocab
 
 __version__ = "0.1.0"
 
@@ -72,6 +74,7 @@ _MODULES = {
     "client": ("LlamaClient", "image"),
     "_http": ("Timeouts",),
     "context": ("LlamaContext",),
+    "device": ("LlamaDevice", "devices"),
     "errors": (
         "LlamaABIError",
         "LlamaAnswerError",
@@ -117,9 +120,11 @@ _MODULES = {
     "llama": ("Llama",),
     "logprobs": ("TokenLogprob", "log_probs"),
     "model": ("LlamaModel", "LlamaVocab"),
+    "model": ("LlamaModel",),
     "sampler": ("LlamaSampler", "SamplerPerf"),
     "server": ("LlamaServer",),
     "text": ("StreamDecoder",),
+    "vocab": ("LlamaVocab",),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 
@@ -144,6 +149,7 @@ __all__ = [
     "LlamaContextError",
     "LlamaContextOverflowError",
     "LlamaDecodeError",
+    "LlamaDevice",
     "LlamaDownloadError",
     "LlamaEngineError",
     "LlamaError",
@@ -176,6 +182,7 @@ __all__ = [
     "Timings",
     "TokenLogprob",
     "Usage",
+    "devices",
     "image",
     "log_probs",
 ]

@@ -11,7 +11,8 @@ from enum import IntEnum, IntFlag
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .model import LlamaModel, LlamaVocab
+    from .model import LlamaModel
+    from .vocab import LlamaVocab
 
 _FLOATS = (ctypes.c_float, ctypes.c_double)
 _FLOAT_MAX = 3.4028234663852886e38

@@ -3,33 +3,39 @@
 from __future__ import annotations
 
 import ctypes
-import math
 import os
-import sys
-from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import _log, _raw
-from ._arguments import c_number, c_string, set_params, unknown_keyword
+from . import _log, _overrides, _raw
+from ._arguments import c_string, set_params, unknown_keyword
+from ._gguf import GGUFFile, check_file, file_name
+from ._metadata import Metadata
 from ._params import KEYWORDS, POINTERS
 from ._resource import Closable, Resource
-from .errors import (
-    LlamaCancelled,
-    LlamaClosedError,
-    LlamaModelError,
-    LlamaTokenizeError,
-)
+from .device import LlamaDevice, device_array
+from .errors import LlamaCancelled, LlamaModelError, LlamaTokenizeError
 from .library import LlamaLibrary
 from .text import StreamDecoder
+from .vocab import LlamaVocab
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from ._params import LlamaModelParams
 
-_MAGIC = b"GGUF"
+# Keywords of from_file that are no plain fields of the params struct.
+_KEYWORDS = (
+    "library",
+    "progress",
+    "devices",
+    "tensor_split",
+    "kv_overrides",
+    "tensor_buft_overrides",
+)
+_SPLIT = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
 # Text shorter than this is tokenized without letting go of the GIL.
 _SHORT_TEXT = 4096
 
@@ -48,33 +54,48 @@ class LlamaModel(Closable):
         self._resource: Resource | None = resource
         self._library = library
         self._path = path
+        self._files = [path]
         self._vocab_only = False
         self.vocab = LlamaVocab(self)
 
     @classmethod
     def from_file(
         cls,
-        path: str | os.PathLike[str],
+        path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
         *,
         library: LlamaLibrary | None = None,
         progress: Callable[[float], object] | None = None,
+        devices: Sequence[LlamaDevice | str] | None = None,
         tensor_split: Sequence[float] | None = None,
+        kv_overrides: Mapping[str, bool | int | float | str] | None = None,
+        tensor_buft_overrides: Mapping[str, str] | None = None,
         **params: Unpack[LlamaModelParams],
     ) -> Self:
-        """Load a GGUF file.
+        """Load a GGUF file, or the files that a model is split into.
+
+        Of a split model give the first file, if they are named ``name-00001-of-00003.gguf`` and
+        so on, or all of them in order.
 
         ``progress`` is called with the part that is done, 0.0 to 1.0; returning False stops the
-        load. ``tensor_split`` says how much of the model each device gets, as proportions. The
-        other keywords are the fields of ``llama_model_params`` under their C names; what is not
-        given keeps the library's default.
+        load. ``devices`` are what to compute on besides the CPU, see `llama_cpp.devices`; an empty
+        list is the CPU alone. ``tensor_split`` says how much of the model each gets, as
+        proportions. ``kv_overrides`` is metadata to use in place of the file's. The library
+        ignores, with a warning in its log, a value of another type than the key's.
+        ``tensor_buft_overrides`` puts tensors where you say: a regular expression to find in their
+        names -> a `LlamaDevice.buffer_type`; the first that is found counts. The other keywords
+        are the fields of ``llama_model_params`` under their C names; what is not given keeps the
+        library's default.
 
         Raises FileNotFoundError, LlamaModelError for what is not a whole GGUF model that the
         library knows, LlamaCancelled when ``progress`` stopped it (what ``progress`` raises comes
         out as it is), TypeError and ValueError for wrong keywords.
 
-        C: ``llama_model_load_from_file``, llama.h.
+        C: ``llama_model_load_from_file``, ``llama_model_load_from_splits``, llama.h.
         """
-        file = Path(path)
+        split = not isinstance(path, str | os.PathLike) and isinstance(path, Sequence)
+        files = [Path(one) for one in path] if split else [Path(path)]  # type: ignore
+        if not files:
+            raise ValueError("the list of the files of a split model is empty")
         if not isinstance(library, LlamaLibrary | None):
             raise TypeError(f"library must be a LlamaLibrary, not {library!r}")
         if progress is not None and not callable(progress):
@@ -86,23 +107,44 @@ class LlamaModel(Closable):
             if name in POINTERS["llama_model_params"]:
                 raise TypeError(f"LlamaModel.from_file: {name!r} is a C pointer, not a plain value")
             if name not in keywords:
-                known = [*keywords, "library", "progress", "tensor_split"]
+                known = [*keywords, *_KEYWORDS]
                 raise unknown_keyword(name, known, "LlamaModel.from_file")
         set_params(raw, keywords, params, "LlamaModel.from_file")
-        keep = []
+        # The model keeps the pointers: what they point to has to live as long.
+        keep: list[object] = []
+        if devices is not None:
+            raw.devices = device_array(library, devices)
+            keep.append(raw.devices)
         if tensor_split is not None:
-            split = _tensor_split(library, tensor_split)
-            raw.tensor_split = split
-            keep.append(split)
+            raw.tensor_split = _overrides.tensor_split(library, tensor_split)
+            keep.append(raw.tensor_split)
+        if kv_overrides is not None:
+            raw.kv_overrides = _overrides.kv_overrides(kv_overrides)
+            keep.append(raw.kv_overrides)
+        if tensor_buft_overrides is not None:
+            found = _overrides.tensor_buft_overrides(library, tensor_buft_overrides)
+            raw.tensor_buft_overrides = found
+            keep.append(found)
         if raw.no_alloc and not raw.vocab_only:
             raise ValueError("no_alloc is for a model without tensors: it needs vocab_only too")
-        _check_file(file)
+        file = files[0]
+        if not split:
+            check_file(file)
+            files = _parts(library, file)
+        _check_parts(library, files)
+        names = [file_name(one) for one in files]
         with _log.heard() as said, _log.interruptible() as interrupted:
             reporter = _Progress(progress, interrupted)
             raw.progress_callback = reporter.callback
-            handle = library.llama_model_load_from_file(_file_name(file), raw)
+            if split:
+                paths = (ctypes.c_char_p * len(names))(*names)
+                handle = library.llama_model_load_from_splits(paths, len(names), raw)
+            else:
+                handle = library.llama_model_load_from_file(names[0], raw)
             # At once: what is raised at the end of the block must not leave it behind.
-            resource = None if handle is None else Resource(handle, library.llama_model_free)
+            resource = None
+            if handle is not None:
+                resource = Resource(handle, library.llama_model_free, *keep)
         reporter.raise_error()
         if resource is None:
             if reporter.stopped:
@@ -111,6 +153,7 @@ class LlamaModel(Closable):
                 f"{file} could not be loaded: {_log.reason(said, 'the library does not say why')}"
             )
         model = cls(resource, library, file)
+        model._files = files
         model._vocab_only = bool(raw.vocab_only)
         return model
 
@@ -129,7 +172,7 @@ class LlamaModel(Closable):
 
     @property
     def path(self) -> Path:
-        """The file that it was loaded from."""
+        """The file that it was loaded from, the first of a split model."""
         return self._path
 
     def close(self) -> None:
@@ -148,8 +191,8 @@ class LlamaModel(Closable):
 
     # -- facts
 
-    def _ask(self, name: str) -> Any:
-        return getattr(self._library.short, name)(self.handle)
+    def _ask(self, name: str, *arguments: object) -> Any:
+        return getattr(self._library.short, name)(self.handle, *arguments)
 
     @property
     def description(self) -> str:
@@ -175,8 +218,9 @@ class LlamaModel(Closable):
 
     @property
     def n_head(self) -> int:
-        """The number of its attention heads."""
-        return int(self._ask("llama_model_n_head"))
+        """The number of its attention heads, in the first layer."""
+        # Without a layer, as with vocab_only, the library would abort.
+        return int(self._ask("llama_model_n_head")) if self.n_layer else 0
 
     @property
     def n_params(self) -> int:
@@ -205,12 +249,111 @@ class LlamaModel(Closable):
         return None if token == _raw.LLAMA_TOKEN_NULL else token
 
     @property
+    def n_embd_inp(self) -> int:
+        """The width of what goes in, where embeddings take the place of tokens."""
+        return int(self._ask("llama_model_n_embd_inp"))
+
+    @property
+    def n_embd_out(self) -> int:
+        """The width of the embeddings that come out, which may differ from `n_embd`."""
+        return int(self._ask("llama_model_n_embd_out"))
+
+    @property
+    def n_head_kv(self) -> int:
+        """The number of its heads for keys and values, in the first layer."""
+        return int(self._ask("llama_model_n_head_kv")) if self.n_layer else 0
+
+    @property
+    def n_swa(self) -> int:
+        """The size of its sliding window, in tokens; 0 where it has none."""
+        return int(self._ask("llama_model_n_swa"))
+
+    @property
+    def n_layer_nextn(self) -> int:
+        """The layers, on top of `n_layer`, that predict tokens after the next."""
+        if not self._library.has("llama_model_n_layer_nextn"):
+            return 0  # older llama.cpp does not say
+        return int(self._ask("llama_model_n_layer_nextn"))
+
+    @property
+    def rope_type(self) -> _raw.llama_rope_type:
+        """How positions are rotated into keys and queries."""
+        return _raw.llama_rope_type(self._ask("llama_model_rope_type"))
+
+    @property
+    def rope_freq_scale_train(self) -> float:
+        """The factor of the rotation's frequency that it was trained with."""
+        return float(self._ask("llama_model_rope_freq_scale_train"))
+
+    @property
+    def ftype(self) -> str:
+        """How its weights are quantized, mostly: ``Q4_K - Medium``. It begins with "(guessed)"
+        where the file does not say. C: ``llama_ftype_name``.
+        """
+        if not self._library.has("llama_model_ftype"):
+            return self.description.split(maxsplit=2)[-1]  # the same words, at its end
+        name = self._library.short.llama_ftype_name(self._ask("llama_model_ftype"))
+        return (name or b"").decode()
+
+    @property
+    def is_recurrent(self) -> bool:
+        """Whether it has a state in place of a KV cache, as Mamba and RWKV do."""
+        return bool(self._ask("llama_model_is_recurrent"))
+
+    @property
+    def is_hybrid(self) -> bool:
+        """Whether some of its layers are recurrent and others have attention, as in Jamba."""
+        return bool(self._ask("llama_model_is_hybrid"))
+
+    @property
+    def is_diffusion(self) -> bool:
+        """Whether it generates by diffusion, as LLaDA does, and not token by token."""
+        return bool(self._ask("llama_model_is_diffusion"))
+
+    @property
+    def n_cls_out(self) -> int:
+        """The numbers that a classifier or reranker gives for a text; 0 for any other model."""
+        if not self._is_classifier():
+            return 0  # the library says 1 of every model
+        return int(self._ask("llama_model_n_cls_out"))
+
+    def _is_classifier(self) -> bool:
+        if self._ask("llama_model_cls_label", 0) is not None:
+            return True
+        key = f"{self.metadata.get('general.architecture')}.pooling_type"
+        return self.metadata.get(key) == str(int(_raw.LLAMA_POOLING_TYPE_RANK))
+
+    @property
+    def cls_labels(self) -> list[str]:
+        """What a classifier calls its outputs; empty where they have no names.
+
+        C: ``llama_model_cls_label``.
+        """
+        count = int(self._ask("llama_model_n_cls_out"))
+        found = (self._ask("llama_model_cls_label", i) for i in range(count))
+        return [label.decode("utf-8", "replace") for label in found if label is not None]
+
+    @property
+    def chat_template(self) -> str | None:
+        """Its chat template, in Jinja's language; None where it has none.
+
+        C: ``llama_model_chat_template``; `named_chat_template` gives the others.
+        """
+        template = self._ask("llama_model_chat_template", None)
+        return None if template is None else str(template.decode("utf-8", "replace"))
+
+    def named_chat_template(self, name: str) -> str | None:
+        """The chat template ``name``, such as ``tool_use``; None where it has no such."""
+        template = self._ask("llama_model_chat_template", c_string(name))
+        return None if template is None else str(template.decode("utf-8", "replace"))
+
+    @property
     def metadata(self) -> Mapping[str, str]:
         """The GGUF metadata that has a single value, as strings: key -> value.
 
         Arrays, such as the vocabulary, are not in it. C: ``llama_model_meta_val_str_by_index``.
         """
-        return _Metadata(self)
+        return Metadata(self, "llama_model_meta")
 
     # -- text
 
@@ -301,193 +444,6 @@ class LlamaModel(Closable):
         return StreamDecoder(self, special=special)
 
 
-class LlamaVocab:
-    """The tokens of a model. An attribute of the model: `LlamaModel.vocab`."""
-
-    def __init__(self, model: LlamaModel) -> None:
-        # Not the model itself: each would keep the other until the garbage collector comes.
-        self._resource: Resource | None = model._open()
-        self._library = model.library
-        self._path = model.path
-        self._handle = model.library.short.llama_model_get_vocab(model.handle)
-        calls = model.library.short
-        self._type = calls.llama_vocab_type(self._handle)
-        self._n_tokens = int(calls.llama_vocab_n_tokens(self._handle))
-        # Filled on first use: asking the library takes a hundred times as long as a list.
-        self._pieces: list[bytes | None] = []
-        self._special_pieces: list[bytes | None] = []
-        self._ends: dict[int, bool] = {}
-
-    @property
-    def handle(self) -> _raw.llama_vocab:
-        """The C object. LlamaClosedError once the model is closed."""
-        self._open()
-        assert self._handle is not None
-        return self._handle
-
-    @property
-    def n_tokens(self) -> int:
-        """The number of tokens. C: ``llama_vocab_n_tokens``."""
-        self._open()
-        return self._n_tokens
-
-    @property
-    def type(self) -> _raw.llama_vocab_type_enum:
-        """The kind of tokenizer."""
-        self._open()
-        return _raw.llama_vocab_type_enum(self._type)
-
-    def _open(self) -> None:
-        if self._resource is None:
-            raise LlamaClosedError(f"the model {self._path} is closed")
-
-    def _close(self) -> None:
-        self._resource = None
-
-    def __len__(self) -> int:
-        return self.n_tokens
-
-    def __repr__(self) -> str:
-        kind = "closed" if self._resource is None else f"{self._n_tokens} tokens, {self.type.name}"
-        return f"<LlamaVocab, {kind}>"
-
-    def _token(self, name: str) -> int | None:
-        token = getattr(self._library.short, name)(self.handle)
-        return None if token == _raw.LLAMA_TOKEN_NULL else int(token)
-
-    @property
-    def bos(self) -> int | None:
-        """The token that begins a text; None where the model has none."""
-        return self._token("llama_vocab_bos")
-
-    @property
-    def eos(self) -> int | None:
-        """The token that ends a text; None where the model has none."""
-        return self._token("llama_vocab_eos")
-
-    @property
-    def eot(self) -> int | None:
-        """The token that ends a turn of a chat; None where the model has none."""
-        return self._token("llama_vocab_eot")
-
-    @property
-    def nl(self) -> int | None:
-        """The token of a line end; None where the model has none."""
-        return self._token("llama_vocab_nl")
-
-    @property
-    def pad(self) -> int | None:
-        """The token that fills up; None where the model has none."""
-        return self._token("llama_vocab_pad")
-
-    def is_eog(self, token: int) -> bool:
-        """Whether ``token`` ends a generation. C: ``llama_vocab_is_eog``."""
-        if type(token) is not int or token not in self._ends:
-            token = self.check_token(token)
-            ends = self._library.short.llama_vocab_is_eog(self.handle, token)
-            self._ends[token] = bool(ends)
-        self._open()
-        return self._ends[token]
-
-    def is_control(self, token: int) -> bool:
-        """Whether ``token`` is a control token. C: ``llama_vocab_is_control``."""
-        calls = self._library.short
-        return bool(calls.llama_vocab_is_control(self.handle, self.check_token(token)))
-
-    def check_token(self, token: int) -> int:
-        """``token`` if it is one of this vocabulary, otherwise ValueError or TypeError."""
-        number = c_number(_raw.llama_token, token, "token")
-        if not 0 <= number < self._n_tokens:
-            raise ValueError(f"token {number} is not in the vocabulary: 0 to {self._n_tokens - 1}")
-        return int(number)
-
-    def check_tokens(self, tokens: Iterable[int]) -> array[int]:
-        """``tokens`` as a C array of int32, each checked as by `check_token`."""
-        try:
-            ids = array("i", tokens)
-        except (TypeError, OverflowError):
-            # Find the one to name. What can be gone through only once is gone.
-            for token in tokens:
-                self.check_token(token)
-            raise TypeError(f"tokens must be integers, not {tokens!r}") from None
-        if ids and (min(ids) < 0 or max(ids) >= self._n_tokens):
-            for token in ids:
-                self.check_token(token)
-        return ids
-
-    def piece(self, token: int, special: bool) -> bytes:
-        """The bytes of ``token``; see `LlamaModel.token_to_bytes`."""
-        pieces = self._special_pieces if special else self._pieces
-        if not pieces:
-            self._with_tokens()
-            pieces.extend([None] * self._n_tokens)
-        if type(token) is not int or not 0 <= token < self._n_tokens:
-            token = self.check_token(token)
-        found = pieces[token]
-        if found is None:
-            found = pieces[token] = self.read_piece(self.handle, token, special)
-        return found
-
-    def read_piece(self, handle: _raw.llama_vocab, token: int, special: bool) -> bytes:
-        """The bytes of ``token``, asked of the library. For who has ``handle`` and keeps the model
-        in memory: the model may be closed, and the token is not checked."""
-        calls = self._library.short
-        room = 64
-        while True:
-            buffer = ctypes.create_string_buffer(room)
-            size = calls.llama_token_to_piece(handle, token, buffer, room, 0, special)
-            if size >= 0:
-                return buffer.raw[:size]
-            if -size <= room:
-                raise LlamaTokenizeError(f"token {token} has no text")
-            room = -size
-
-    def _with_tokens(self) -> _raw.llama_vocab:
-        """The handle, for what cannot be done without tokens: the library aborts then."""
-        handle = self.handle
-        if self._type == _raw.LLAMA_VOCAB_TYPE_NONE:
-            raise LlamaTokenizeError(f"{self._path} has no vocabulary")
-        return handle
-
-
-class _Metadata(Mapping[str, str]):
-    """The metadata of a model, read when asked for."""
-
-    def __init__(self, model: LlamaModel) -> None:
-        self._model = model
-
-    def __getitem__(self, key: str) -> str:
-        calls = self._model.library.short
-        name = c_string(key)
-        room = 256
-        while True:
-            buffer = ctypes.create_string_buffer(room)
-            size = calls.llama_model_meta_val_str(self._model.handle, name, buffer, room)
-            if size < 0:
-                raise KeyError(key)
-            if size < room:
-                return buffer.raw[:size].decode("utf-8", "replace")
-            room = size + 1
-
-    def __len__(self) -> int:
-        return int(self._model.library.short.llama_model_meta_count(self._model.handle))
-
-    def __iter__(self) -> Iterator[str]:
-        calls = self._model.library.short
-        for i in range(len(self)):
-            room = 256
-            while True:
-                buffer = ctypes.create_string_buffer(room)
-                size = calls.llama_model_meta_key_by_index(self._model.handle, i, buffer, room)
-                if size < room:
-                    break
-                room = size + 1
-            yield buffer.raw[: max(size, 0)].decode("utf-8", "replace")
-
-    def __repr__(self) -> str:
-        return repr(dict(self))
-
-
 class _Progress:
     """The C callback for a Python function that reports progress."""
 
@@ -518,30 +474,21 @@ class _Progress:
             raise error
 
 
-def _tensor_split(library: LlamaLibrary, values: Sequence[float]) -> ctypes.Array[ctypes.c_float]:
-    """As C reads it: one number for each device that there could be."""
-    most = int(library.short.llama_max_devices())
-    if len(values) > most:
-        raise ValueError(f"tensor_split has {len(values)} values for at most {most} devices")
-    numbers = [c_number(ctypes.c_float, v, "tensor_split") for v in values]
-    if any(not 0 <= n < math.inf for n in numbers):
-        raise ValueError(f"tensor_split must be proportions, 0 or more: {list(values)!r}")
-    return (ctypes.c_float * most)(*numbers)
+def _parts(library: LlamaLibrary, path: Path) -> list[Path]:
+    """The files of the model that begins with ``path``: those that the library will look for."""
+    match = _SPLIT.search(path.name)
+    if match is None:
+        return [path]
+    count = GGUFFile(library, path).uint16("split.count")
+    if count is None or count < 2 or int(match[1]) != 1 or int(match[2]) != count:
+        return [path]  # not split, or the library says what is wrong
+    stem = path.name[: match.start()]
+    return [path.with_name(f"{stem}-{i + 1:05}-of-{count:05}.gguf") for i in range(count)]
 
 
-def _check_file(path: Path) -> None:
-    """Refuse what is no GGUF file, with a better message than the library's."""
-    if path.is_dir():
-        raise LlamaModelError(f"{path} is a folder, not a GGUF file")
-    with path.open("rb") as file:  # FileNotFoundError, PermissionError
-        start = file.read(len(_MAGIC))
-    if start != _MAGIC:
-        what = "empty" if not start else f"it starts with {start!r} instead of {_MAGIC!r}"
-        raise LlamaModelError(
-            f"{path} is not a GGUF file: {what}. Models for llama.cpp come as .gguf files"
-        )
-
-
-def _file_name(path: Path) -> bytes:
-    """A path as the library wants it: UTF-8 on Windows, the file system's bytes elsewhere."""
-    return str(path).encode() if sys.platform == "win32" else os.fsencode(path)
+def _check_parts(library: LlamaLibrary, parts: list[Path]) -> None:
+    """Refuse what is no GGUF file, and a part whose number the library would abort over."""
+    for i, part in enumerate(parts):
+        check_file(part)
+        if i > 0 and GGUFFile(library, part).uint16("split.no") is None:
+            raise LlamaModelError(f"{part} is no part of a split model: it has no split.no")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import tiny
 from conftest import run_python
 
 from llama_cpp import LlamaCancelled, LlamaClosedError, LlamaModel, LlamaModelError, _raw
@@ -25,6 +27,72 @@ def test_a_model_says_what_it_is(model: LlamaModel) -> None:
     assert model.decoder_start_token is None
     assert model.path.name in repr(model)
     assert model.description in repr(model)
+
+
+def test_a_model_says_more(model: LlamaModel) -> None:
+    assert model.n_head_kv == int(model.metadata["llama.attention.head_count_kv"])
+    assert model.n_embd_inp == model.n_embd_out == model.n_embd
+    assert (model.n_swa, model.n_layer_nextn) == (0, 0)
+    assert model.rope_type is _raw.llama_rope_type.LLAMA_ROPE_TYPE_NORM
+    assert model.rope_freq_scale_train == 1.0
+    assert model.ftype == model.description.split(maxsplit=2)[-1]
+    assert (model.is_recurrent, model.is_hybrid, model.is_diffusion) == (False, False, False)
+    assert (model.n_cls_out, model.cls_labels) == (0, [])
+    assert model.chat_template == model.metadata["tokenizer.chat_template"]
+    assert model.named_chat_template("tool_use") is None
+
+
+FACTS = {
+    "llama": {"is_recurrent": False, "is_hybrid": False, "n_swa": 0, "n_cls_out": 0},
+    "swa": {"n_swa": tiny.WINDOW, "rope_type": _raw.llama_rope_type.LLAMA_ROPE_TYPE_NEOX},
+    "mamba": {"is_recurrent": True, "is_hybrid": False, "n_head": 0},
+    "hybrid": {"is_recurrent": False, "is_hybrid": True, "n_head_kv": 0},
+    "bert": {"n_cls_out": 0, "cls_labels": [], "chat_template": None},
+    "rerank": {"n_cls_out": 1, "cls_labels": []},
+    "classify": {"n_cls_out": 3, "cls_labels": list(tiny.LABELS)},
+    "t5": {"has_encoder": True, "decoder_start_token": 0},
+}
+
+
+@pytest.mark.parametrize("kind", tiny.KINDS)
+def test_each_kind_of_model_says_what_it_is(
+    kind: str, tiny_model: Callable[..., LlamaModel]
+) -> None:
+    model = tiny_model(kind)
+    facts = {"n_layer": 2, "n_embd": tiny.N_EMBD, "ftype": "(guessed) all F32", **FACTS[kind]}
+    assert {name: getattr(model, name) for name in facts} == facts
+
+
+def test_a_vocabulary_without_a_model_has_no_heads(model_path: Path) -> None:
+    # The library would abort.
+    with LlamaModel.from_file(model_path, vocab_only=True) as model:
+        assert (model.n_layer, model.n_head, model.n_head_kv) == (0, 0, 0)
+
+
+def test_a_vocabulary_says_what_its_tokens_are(tiny_model: Callable[..., LlamaModel]) -> None:
+    vocab, ATTR = tiny_model("llama").vocab, _raw.llama_token_attr
+    assert (vocab.add_bos, vocab.add_eos, vocab.add_sep) == (True, False, False)
+    texts = {name: vocab.text(getattr(vocab, f"fim_{name}")) for name in ("pre", "suf", "mid")}
+    assert texts == {name: f"<fim_{name}>" for name in texts}
+    assert (vocab.fim_pad, vocab.fim_rep, vocab.fim_sep, vocab.mask) == (None, None, None, None)
+    (the,) = tiny_model("llama").tokenize(" the", add_special=False)[-1:]
+    assert vocab.text(the) == "\u2581the"
+    assert vocab.score(the) < 0
+    assert vocab.attr(the) is ATTR.LLAMA_TOKEN_ATTR_NORMAL
+    assert vocab.attr(vocab.bos or 0) is ATTR.LLAMA_TOKEN_ATTR_CONTROL
+    assert vocab.attr(5) is ATTR.LLAMA_TOKEN_ATTR_BYTE
+    assert vocab.suppress_tokens == []
+    bert = tiny_model("bert").vocab
+    assert [bert.text(t or 0) for t in (bert.mask, bert.sep)] == ["[MASK]", "[SEP]"]
+    assert bert.add_sep
+    for ask in (vocab.text, vocab.score, vocab.attr):
+        with pytest.raises(ValueError, match="not in the vocabulary"):
+            ask(vocab.n_tokens)
+
+
+def test_a_vocabulary_says_what_to_suppress(tmp_path: Path) -> None:
+    path = tiny.make("llama", tmp_path, facts={".tokenizer.ggml.suppress_tokens": [7, 9]})
+    assert LlamaModel.from_file(path).vocab.suppress_tokens == [7, 9]
 
 
 def test_metadata_is_a_mapping(model: LlamaModel) -> None:

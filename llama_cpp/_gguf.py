@@ -1,0 +1,119 @@
+"""What is in a GGUF file besides the weights, read by the library's own functions.
+
+They refuse a damaged file. What they do not do is check the type that they are asked for: they
+abort, so everything here looks first.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from . import _log, _raw
+from ._resource import Resource
+from .errors import LlamaModelError
+from .library import LlamaLibrary
+
+_MAGIC = b"GGUF"
+
+
+class Tensor(NamedTuple):
+    """A tensor's place in the file."""
+
+    type: int
+    shape: tuple[int, int, int, int]
+    """As ggml has it: the fastest dimension first."""
+    offset: int
+    """From the start of the file, in bytes."""
+    size: int
+
+
+class GGUFFile:
+    """The metadata and the list of tensors of a GGUF file.
+
+    Raises FileNotFoundError and the like, and LlamaModelError for what is no whole header.
+    """
+
+    def __init__(self, library: LlamaLibrary, path: Path) -> None:
+        check_file(path)
+        self.path = path
+        self._calls = library.short
+        params = _raw.gguf_init_params(no_alloc=True)
+        with _log.heard() as said:
+            handle = library.gguf_init_from_file(file_name(path), params)
+            if handle is not None:
+                self._resource = Resource(handle, library.gguf_free)
+        if handle is None:
+            raise LlamaModelError(f"{path} cannot be read as GGUF: {_log.reason(said, 'damaged')}")
+        self._handle = handle
+
+    def _find(self, key: str, kind: _raw.gguf_type) -> int | None:
+        """Where ``key`` is; None where it is not, or is of another type."""
+        found = self._calls.gguf_find_key(self._handle, key.encode())
+        if found < 0 or self._calls.gguf_get_kv_type(self._handle, found) != kind:
+            return None
+        return int(found)
+
+    def has(self, key: str) -> bool:
+        """Whether ``key`` is there, of whatever type."""
+        return bool(self._calls.gguf_find_key(self._handle, key.encode()) >= 0)
+
+    def string(self, key: str) -> str | None:
+        """A string; None where there is none."""
+        at = self._find(key, _raw.gguf_type.GGUF_TYPE_STRING)
+        if at is None:
+            return None
+        return (self._calls.gguf_get_val_str(self._handle, at) or b"").decode("utf-8", "replace")
+
+    def float32(self, key: str) -> float | None:
+        """A float; None where there is none."""
+        at = self._find(key, _raw.gguf_type.GGUF_TYPE_FLOAT32)
+        return None if at is None else float(self._calls.gguf_get_val_f32(self._handle, at))
+
+    def uint16(self, key: str) -> int | None:
+        """A number of 16 bits; None where there is none."""
+        at = self._find(key, _raw.gguf_type.GGUF_TYPE_UINT16)
+        return None if at is None else int(self._calls.gguf_get_val_u16(self._handle, at))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Its tensors by name, in the order of the file."""
+        calls, handle = self._calls, self._handle
+        start = int(calls.gguf_get_data_offset(handle))
+        found = {}
+        for i in range(calls.gguf_get_n_tensors(handle)):
+            name = (calls.gguf_get_tensor_name(handle, i) or b"").decode("utf-8", "replace")
+            ne = calls.gguf_get_tensor_ne(handle, i)
+            found[name] = Tensor(
+                int(calls.gguf_get_tensor_type(handle, i)),
+                (int(ne[0]), int(ne[1]), int(ne[2]), int(ne[3])),
+                start + int(calls.gguf_get_tensor_offset(handle, i)),
+                int(calls.gguf_get_tensor_size(handle, i)),
+            )
+        return found
+
+    def check_whole(self) -> None:
+        """LlamaModelError for a file that ends before its last tensor does."""
+        end = max((t.offset + t.size for t in self.tensors().values()), default=0)
+        size = self.path.stat().st_size
+        if size < end:
+            raise LlamaModelError(f"{self.path} is cut off: {size} bytes of at least {end}")
+
+
+def check_file(path: Path) -> None:
+    """Refuse what is no GGUF file, with a better message than the library's."""
+    if path.is_dir():
+        raise LlamaModelError(f"{path} is a folder, not a GGUF file")
+    with path.open("rb") as file:  # FileNotFoundError, PermissionError
+        start = file.read(len(_MAGIC))
+    if start != _MAGIC:
+        what = "empty" if not start else f"it starts with {start!r} instead of {_MAGIC!r}"
+        raise LlamaModelError(
+            f"{path} is not a GGUF file: {what}. Models for llama.cpp come as .gguf files"
+        )
+
+
+def file_name(path: Path) -> bytes:
+    """A path as the library wants it: UTF-8 on Windows, the file system's bytes elsewhere."""
+    return str(path).encode() if sys.platform == "win32" else os.fsencode(path)

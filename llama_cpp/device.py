@@ -1,0 +1,125 @@
+"""The devices that a library computes on: processors and graphics cards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ctypes import Array, c_size_t
+from typing import Any
+
+from . import _raw
+from .library import LlamaLibrary
+
+
+class LlamaDevice:
+    """A device that a library knows. From `devices`; for ``LlamaModel.from_file(devices=...)``."""
+
+    def __init__(self, library: LlamaLibrary, handle: _raw.ggml_backend_device) -> None:
+        """Programs call `devices`."""
+        self._library = library
+        self._handle = handle
+        calls = library.short
+        self._name = _text(calls.ggml_backend_dev_name(handle))
+        self._description = _text(calls.ggml_backend_dev_description(handle))
+        self._type = _raw.ggml_backend_dev_type_enum(calls.ggml_backend_dev_type(handle))
+
+    @property
+    def name(self) -> str:
+        """Its name in the library: ``CPU``, ``CUDA0``. C: ``ggml_backend_dev_name``."""
+        return self._name
+
+    @property
+    def description(self) -> str:
+        """What it is, as its maker calls it. C: ``ggml_backend_dev_description``."""
+        return self._description
+
+    @property
+    def type(self) -> _raw.ggml_backend_dev_type_enum:
+        """CPU, GPU, a GPU with the CPU's memory, an accelerator. C: ``ggml_backend_dev_type``."""
+        return self._type
+
+    @property
+    def memory_free(self) -> int:
+        """Bytes that are free now, if the backend knows. C: ``ggml_backend_dev_memory``."""
+        return self._memory()[0]
+
+    @property
+    def memory_total(self) -> int:
+        """Bytes that it has. C: ``ggml_backend_dev_memory``."""
+        return self._memory()[1]
+
+    def _memory(self) -> tuple[int, int]:
+        free, total = c_size_t(), c_size_t()
+        self._library.short.ggml_backend_dev_memory(self._handle, free, total)
+        return free.value, total.value
+
+    @property
+    def buffer_type(self) -> str:
+        """The memory that weights lie in on it, for ``LlamaModel.from_file`` with
+        ``tensor_buft_overrides``. C: ``ggml_backend_dev_buffer_type``."""
+        return _text(self._library.short.ggml_backend_buft_name(self._buffer_type()))
+
+    def _buffer_type(self) -> _raw.ggml_backend_buffer_type | None:
+        return self._library.short.ggml_backend_dev_buffer_type(self._handle)
+
+    @property
+    def library(self) -> LlamaLibrary:
+        """The library that it belongs to."""
+        return self._library
+
+    def __repr__(self) -> str:
+        kind = self._type.name.removeprefix("GGML_BACKEND_DEVICE_TYPE_")
+        return f"<LlamaDevice {self._name!r}, {kind}, {self._description}>"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, LlamaDevice):
+            return NotImplemented
+        return (self._library.path, self._name) == (other._library.path, other._name)
+
+    def __hash__(self) -> int:
+        return hash((self._library.path, self._name))
+
+
+def devices(library: LlamaLibrary | None = None) -> list[LlamaDevice]:
+    """The devices that ``library`` (or the default one) can compute on, its CPU among them.
+
+    Backends that are files of their own have been loaded by then. C: ``ggml_backend_dev_get``.
+    """
+    if not isinstance(library, LlamaLibrary | None):
+        raise TypeError(f"library must be a LlamaLibrary, not {library!r}")
+    library = library or LlamaLibrary.default()
+    calls = library.short
+    found = (calls.ggml_backend_dev_get(i) for i in range(calls.ggml_backend_dev_count()))
+    return [LlamaDevice(library, handle) for handle in found if handle is not None]
+
+
+def device_array(library: LlamaLibrary, given: Sequence[LlamaDevice | str]) -> Array[Any]:
+    """``given`` as C reads it: handles, and NULL at the end. The CPU is always there and is left
+    out: the library takes others only, and nothing where there are none."""
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        raise TypeError(f"devices must be a list of devices or names, not {given!r}")
+    known = {device.name: device for device in devices(library)}
+    chosen: list[LlamaDevice] = []
+    for one in given:
+        if isinstance(one, LlamaDevice):
+            if one.library.path != library.path:
+                raise ValueError(f"{one!r} is of another library: {one.library.path}")
+            device = one
+        elif isinstance(one, str):
+            if one not in known:
+                raise ValueError(f"there is no device {one!r}; there are {', '.join(known)}")
+            device = known[one]
+        else:
+            raise TypeError(f"devices must be LlamaDevice or names, not {one!r}")
+        if device in chosen:
+            raise ValueError(f"devices has {device.name!r} twice")
+        chosen.append(device)
+    cpu = _raw.ggml_backend_dev_type_enum.GGML_BACKEND_DEVICE_TYPE_CPU
+    handles = [device._handle for device in chosen if device.type != cpu]
+    most = int(library.short.llama_max_devices())
+    if len(handles) > most:
+        raise ValueError(f"{len(handles)} devices: the library takes {most} at most")
+    return (_raw.ggml_backend_device * (len(handles) + 1))(*handles)
+
+
+def _text(value: bytes | None) -> str:
+    return (value or b"").decode("utf-8", "replace")

@@ -41,6 +41,8 @@ def kv_overrides(values: Mapping[str, bool | int | float | str]) -> ctypes.Array
         elif isinstance(value, float):
             if not math.isfinite(value):
                 raise ValueError(f"{what} must be finite, not {value}")
+            if value < 0 and key.endswith("epsilon"):
+                raise ValueError(f"{what} must not be negative: {value}")  # a decode would abort
             entry.tag = _raw.LLAMA_KV_OVERRIDE_TYPE_FLOAT
             entry.val_f64 = c_number(ctypes.c_float, value, what)
         elif isinstance(value, str):
@@ -81,7 +83,7 @@ def c_pattern(pattern: str) -> bytes:
         raise ValueError(f"a regular expression of {len(text)} bytes: {_PATTERN} at most")
     try:
         re.compile(pattern)
-    except re.error as error:
+    except (re.error, RecursionError) as error:
         raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
     return text
 

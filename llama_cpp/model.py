@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from . import _log, _overrides, _raw
 from ._arguments import c_string, set_params, unknown_keyword
 from ._gguf import GGUFFile, check_file, file_name
+from ._guard import guarded
 from ._metadata import Metadata
 from ._params import KEYWORDS, POINTERS
 from ._resource import Closable, Resource
@@ -133,18 +134,26 @@ class LlamaModel(Closable):
             files = _parts(library, file)
         _check_parts(library, files)
         names = [file_name(one) for one in files]
-        with _log.heard() as said, _log.interruptible() as interrupted:
+        with _log.interruptible() as interrupted:
             reporter = _Progress(progress, interrupted)
             raw.progress_callback = reporter.callback
-            if split:
-                paths = (ctypes.c_char_p * len(names))(*names)
-                handle = library.llama_model_load_from_splits(paths, len(names), raw)
-            else:
-                handle = library.llama_model_load_from_file(names[0], raw)
-            # At once: what is raised at the end of the block must not leave it behind.
-            resource = None
-            if handle is not None:
-                resource = Resource(handle, library.llama_model_free, *keep)
+            said: list[str] = []
+
+            def load() -> Resource | None:
+                with _log.heard() as heard:
+                    if split:
+                        paths = (ctypes.c_char_p * len(names))(*names)
+                        handle = library.llama_model_load_from_splits(paths, len(names), raw)
+                    else:
+                        handle = library.llama_model_load_from_file(names[0], raw)
+                    said.extend(heard)
+                    # At once: what is raised at the end of the block must not leave it behind.
+                    if handle is None:
+                        return None
+                    return Resource(handle, library.llama_model_free, *keep)
+
+            # Overrides that do not fit the weights run into assertions.
+            resource = guarded(library, load, f"{file}") if kv_overrides else load()
         reporter.raise_error()
         if resource is None:
             if reporter.stopped:

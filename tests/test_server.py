@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny
+from conftest import ROOT, run_python
 
 from llama_cpp import LlamaClosedError, LlamaEngineError, LlamaServer, LlamaServerStartError
 from llama_cpp.server import _arguments
-from tests import tiny
-from tests.conftest import ROOT, run_python
 
 OPTIONS: dict[str, Any] = {"ctx_size": 256, "threads": 1, "parallel": 1}
 

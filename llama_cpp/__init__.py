@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from .library import LlamaLibrary
     from .llama import Llama
     from .logprobs import TokenLogprob, log_probs
-    from .model import LlamaModel, LlamaVocab
+    from .model import LlamaModel
     from .sampler import LlamaSampler, SamplerPerf
     from .server import LlamaServer
     from .text import StreamDecoder
@@ -119,7 +119,6 @@ _MODULES = {
     "library": ("LlamaLibrary",),
     "llama": ("Llama",),
     "logprobs": ("TokenLogprob", "log_probs"),
-    "model": ("LlamaModel", "LlamaVocab"),
     "model": ("LlamaModel",),
     "sampler": ("LlamaSampler", "SamplerPerf"),
     "server": ("LlamaServer",),

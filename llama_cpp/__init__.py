@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from .llama import Llama
     from .logprobs import TokenLogprob, log_probs
     from .model import LlamaModel
+    from .parallel import Generations, ParallelGeneration
     from .sampler import LlamaSampler, SamplerPerf
     from .server import LlamaServer
     from .text import StreamDecoder
@@ -120,6 +121,7 @@ _MODULES = {
     "llama": ("Llama",),
     "logprobs": ("TokenLogprob", "log_probs"),
     "model": ("LlamaModel",),
+    "parallel": ("Generations", "ParallelGeneration"),
     "sampler": ("LlamaSampler", "SamplerPerf"),
     "server": ("LlamaServer",),
     "text": ("StreamDecoder",),
@@ -133,6 +135,7 @@ __all__ = [
     "Generation",
     "GenerationOptions",
     "GenerationState",
+    "Generations",
     "Llama",
     "LlamaABIError",
     "LlamaAnswerError",
@@ -175,6 +178,7 @@ __all__ = [
     "LlamaTokenizeError",
     "LlamaToolError",
     "LlamaVocab",
+    "ParallelGeneration",
     "SamplerPerf",
     "StreamDecoder",
     "Timeouts",

@@ -212,6 +212,8 @@ class Completion:
     """The stop string that ended it, if one did."""
     logprobs: list[TokenLogprob] = field(default_factory=list, repr=False)
     """Those of the tokens, if they were asked for."""
+    error: Exception | None = None
+    """What was raised, if that ended it: see ``return_errors`` of `Llama.complete_many`."""
 
 
 class GenerationState:
@@ -276,6 +278,19 @@ class GenerationState:
             text += self._rest()
         return text
 
+    def _completion(self, text: str, error: Exception | None = None) -> Completion:
+        assert self.finish_reason is not None
+        return Completion(
+            text=text,
+            tokens=self.tokens,
+            finish_reason=self.finish_reason,
+            usage=self.usage,
+            timings=self.timings,
+            stopped_by=self.stopped_by,
+            logprobs=self.logprobs,
+            error=error,
+        )
+
     def _fail(self, error: BaseException) -> None:
         """End with what was raised."""
         if self.finish_reason is None:
@@ -328,14 +343,4 @@ class Generation(GenerationState, Iterator[str]):
 
 def completion(generation: Generation) -> Completion:
     """What ``generation`` gives, all of it."""
-    text = "".join(generation)
-    assert generation.finish_reason is not None
-    return Completion(
-        text=text,
-        tokens=generation.tokens,
-        finish_reason=generation.finish_reason,
-        usage=generation.usage,
-        timings=generation.timings,
-        stopped_by=generation.stopped_by,
-        logprobs=generation.logprobs,
-    )
+    return generation._completion("".join(generation))

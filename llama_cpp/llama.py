@@ -26,6 +26,7 @@ from .generation import (
 )
 from .library import LlamaLibrary
 from .model import LlamaModel
+from .parallel import Generations, completions
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -44,6 +45,11 @@ class Llama:
     ``model`` is a GGUF file or a `LlamaModel`. Keywords are those of `LlamaModel.from_file` (only
     with a file) and of `LlamaContext`. ``n_ctx`` is by default the model's own context length, but
     at most 4,096 tokens.
+
+    With ``n_seq_max=8``, `generate_many` runs up to eight prompts at a time. They share the
+    ``n_ctx`` tokens as they need them, and what they have in common is there once; one alone may
+    take all. ``kv_unified=False`` gives each an eighth instead, which is faster where they are long
+    and have little in common.
 
     The tokens of the last generation stay in the KV cache: what the next prompt has in common with
     them is not computed again.
@@ -73,8 +79,12 @@ class Llama:
         else:
             self._model = LlamaModel.from_file(model, library=library, progress=progress, **loading)
         given.setdefault("n_ctx", min(self._model.n_ctx_train, _N_CTX))
+        if given.get("n_seq_max", 1) != 1:
+            given.setdefault("kv_unified", True)
         self._ctx = LlamaContext(self._model, **given)
-        self._cached: list[int] = []  # what the KV cache holds
+        self._held: list[list[int]] = [[] for _ in range(self._ctx.n_seq_max)]
+        self._cached = self._held[0]  # what the KV cache holds, by sequence; generate has the first
+        self._n_ctx_seq = self._ctx.n_ctx // (1 if self._ctx._kv_unified else self._ctx.n_seq_max)
         self._turn = 0  # counts the generations: the latest has the context
         self._cancelled = False
 
@@ -140,7 +150,7 @@ class Llama:
         that is longer than the context, and LlamaCancelled after `cancel`.
         """
         check_options(options, "generate")
-        request = Request(self._model, prompt, self._ctx.n_ctx, options)
+        request = Request(self._model, prompt, self._n_ctx_seq, options)
         return Generation(request, self._tokens(request))
 
     def complete(
@@ -171,22 +181,67 @@ class Llama:
         **options: Unpack[GenerationOptions],
     ) -> Generation:
         """As `chat`, piece by piece."""
-        return self.generate(self._chat_tokens(messages, template), **options)
+        return self.generate(self.chat_tokens(messages, template=template), **options)
 
-    def _chat_tokens(
-        self, messages: Sequence[Mapping[str, str]], template: str | None
+    def chat_tokens(
+        self, messages: Sequence[Mapping[str, str]], *, template: str | None = None
     ) -> list[int]:
+        """The prompt that `chat` makes of ``messages``, as for `generate_many`."""
         text = apply_chat_template(self._model, messages, template=template)
         bos = self._model.vocab.bos
         written = bos is not None and text.startswith(self._model.token_to_piece(bos))
         return self._model.tokenize(text, add_special=not written, parse_special=True)
 
+    def generate_many(
+        self,
+        prompts: Iterable[str | Sequence[int]],
+        options: Iterable[GenerationOptions] | None = None,
+        *,
+        return_errors: bool = False,
+        **shared: Unpack[GenerationOptions],
+    ) -> Generations:
+        """Go on with many prompts side by side: an iterator of ``(index, piece)``, as they come.
+
+        >>> for index, piece in llm.generate_many(prompts, max_tokens=100):
+        ...     texts[index] += piece
+
+        As many run at a time as the context has sequences (``n_seq_max``); the next prompt is taken
+        when one ends, so ``prompts`` can be any iterable, however long. ``shared`` options are for
+        all of them, ``options`` has those of each prompt, which come before the shared ones. A
+        sampler works for one prompt only: a shared one is cloned, or give a function that makes it.
+        What a prompt has in common with what was computed already, or with another one, is
+        computed once. ``generations[i]`` of what this returns has what became of prompt ``i``.
+
+        When the KV cache is full, the youngest waits until another ends, and is computed again; one
+        that has the whole cache alone ends with ``length``. What goes wrong with one (a prompt
+        that is too long, a sampler that raises) ends that one alone, with ``error``; when all are
+        through, the first such error is raised, unless ``return_errors``. `cancel` ends all, and
+        ``generations[i].cancel()`` one.
+
+        Raises as `generate` does.
+        """
+        return Generations(self, prompts, options, shared, return_errors)
+
+    def complete_many(
+        self,
+        prompts: Iterable[str | Sequence[int]],
+        options: Iterable[GenerationOptions] | None = None,
+        *,
+        return_errors: bool = False,
+        **shared: Unpack[GenerationOptions],
+    ) -> list[Completion]:
+        """As `generate_many`, all at once. With ``return_errors``, what failed has an ``error``."""
+        return completions(Generations(self, prompts, options, shared, return_errors))
+
     def _tokens(self, request: Request) -> TokenSource:
         """Compute ``request``."""
         ctx, sampler = self._ctx, request.sampler
         request.started = time.perf_counter()
-        self._turn = turn = self._turn + 1
-        self._cancelled = False
+        turn = self._begin()
+        for seq_id, held in enumerate(self._held):
+            if seq_id and held:  # of generate_many: this one may take all the room
+                ctx.remove(seq_id=seq_id)
+                held.clear()
         request.cached_tokens = self._prefill(request.prompt, request.cache_prompt)
         cached = self._cached
         while True:
@@ -200,6 +255,18 @@ class Llama:
             # What the cache has is only known again when this is through.
             ctx.decode((token,))
             cached.append(token)
+
+    def _begin(self) -> int:
+        """Begin with the context: who used it before may not go on. Returns the number of the
+        turn, which is over when `_turn` is another."""
+        self._turn += 1
+        self._cancelled = False
+        for seq_id, held in enumerate(self._held):
+            # Ctrl-C can come between the cache's change and ours; others may use the context too.
+            if self._ctx.pos_max(seq_id) + 1 != len(held):
+                self._ctx.remove(seq_id=seq_id)
+                held.clear()
+        return self._turn
 
     def _prefill(self, prompt: list[int], reuse: bool) -> int:
         """Bring the KV cache to hold ``prompt``; returns how much of it was there already."""

@@ -14,7 +14,7 @@ from ._arguments import unknown_keyword
 from ._params import KEYWORDS, LlamaContextParams, LlamaModelParams
 from .chat import apply_chat_template
 from .context import LlamaContext
-from .errors import LlamaCancelled, LlamaContextError
+from .errors import LlamaCancelled, LlamaContextError, LlamaModelError
 from .generation import (
     Completion,
     Generation,
@@ -191,6 +191,29 @@ class Llama:
         bos = self._model.vocab.bos
         written = bos is not None and text.startswith(self._model.token_to_piece(bos))
         return self._model.tokenize(text, add_special=not written, parse_special=True)
+
+    def infill(
+        self, prefix: str, suffix: str = "", **options: Unpack[GenerationOptions]
+    ) -> Completion:
+        """What may stand between ``prefix`` and ``suffix``, as in the middle of code.
+
+        Raises LlamaModelError for a model that was not trained to fill gaps. The other keywords are
+        those of `generate`.
+        """
+        return completion(self.generate(self.infill_tokens(prefix, suffix), **options))
+
+    def infill_tokens(self, prefix: str, suffix: str = "") -> list[int]:
+        """The prompt that `infill` makes, as for `generate` and `generate_many`."""
+        vocab = self._model.vocab
+        pre, suf, mid = vocab.fim_pre, vocab.fim_suf, vocab.fim_mid
+        if pre is None or suf is None or mid is None:
+            raise LlamaModelError(
+                f"{self._model.path.name} has no tokens for filling in the middle (fim_pre, "
+                "fim_suf, fim_mid): take a model for code that was trained to fill gaps"
+            )
+        begin = [vocab.bos] if vocab.add_bos and vocab.bos is not None else []
+        before, after = (self._model.tokenize(text, add_special=False) for text in (prefix, suffix))
+        return [*begin, pre, *before, suf, *after, mid]
 
     def generate_many(
         self,

@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from .parallel import Generations, ParallelGeneration
     from .sampler import LlamaSampler, SamplerPerf
     from .server import LlamaServer
+    from .speculative import Draft, DraftModel, PromptLookup
     from .text import StreamDecoder
     from .vocab import LlamaVocab
 
@@ -124,6 +125,7 @@ _MODULES = {
     "parallel": ("Generations", "ParallelGeneration"),
     "sampler": ("LlamaSampler", "SamplerPerf"),
     "server": ("LlamaServer",),
+    "speculative": ("Draft", "DraftModel", "PromptLookup"),
     "text": ("StreamDecoder",),
     "vocab": ("LlamaVocab",),
 }
@@ -132,6 +134,8 @@ _HOME = {name: module for module, names in _MODULES.items() for name in names}
 __all__ = [
     "Completion",
     "CustomSampler",
+    "Draft",
+    "DraftModel",
     "Generation",
     "GenerationOptions",
     "GenerationState",
@@ -179,6 +183,7 @@ __all__ = [
     "LlamaToolError",
     "LlamaVocab",
     "ParallelGeneration",
+    "PromptLookup",
     "SamplerPerf",
     "StreamDecoder",
     "Timeouts",

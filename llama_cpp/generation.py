@@ -17,6 +17,7 @@ from .sampler import LlamaSampler
 if TYPE_CHECKING:
     from .context import LlamaContext
     from .model import LlamaModel
+    from .speculative import Draft
 
 TokenSource = Generator[int, None, None]
 """Computes a generation: the token that comes next, each time."""
@@ -64,6 +65,9 @@ class GenerationOptions(SamplingOptions, total=False):
     `llama_cpp.logprobs.log_probs`: the model's own, before any sampler. By default none."""
     cache_prompt: bool
     """Whether to reuse what the KV cache has of the prompt, True by default."""
+    draft: Draft | None
+    """Guesses tokens, for several to be computed at once; see `llama_cpp.speculative`. Not for
+    `Llama.generate_many`."""
 
 
 _KNOWN = tuple(GenerationOptions.__annotations__)
@@ -74,6 +78,8 @@ def check_options(options: Mapping[str, Any], owner: str) -> None:
     for name in options:
         if name not in _KNOWN:
             raise unknown_keyword(name, _KNOWN, owner)
+    if owner != "generate" and options.get("draft") is not None:
+        raise TypeError(f"{owner} takes no draft: it computes several tokens at once already")
 
 
 _PENALTIES = {"repeat_penalty": 1.0, "frequency_penalty": 0.0, "presence_penalty": 0.0}
@@ -158,6 +164,11 @@ class Request:
         """When its computation began, by time.perf_counter."""
         self.cached_tokens = 0
         """How many tokens of the prompt were in the KV cache already."""
+        self.draft: Draft | None = options.get("draft")
+        self.drafted = 0
+        """How many tokens were drafted."""
+        self.accepted = 0
+        """How many of them were right."""
 
     def score(self, ctx: LlamaContext, token: int, i: int = -1) -> None:
         """Note the log probability of ``token``, sampled at index ``i``, if that was asked for."""
@@ -180,6 +191,10 @@ class Usage:
     """Those of them that were in the KV cache already."""
     completion_tokens: int
     """Tokens generated."""
+    drafted_tokens: int = 0
+    """Tokens that a ``draft`` guessed."""
+    accepted_tokens: int = 0
+    """Those of them that were right."""
 
 
 @dataclass(frozen=True)
@@ -248,9 +263,25 @@ class GenerationState:
         return self._request.cached_tokens
 
     @property
+    def drafted(self) -> int:
+        """How many tokens were drafted so far; see ``draft`` in `GenerationOptions`."""
+        return self._request.drafted
+
+    @property
+    def accepted(self) -> int:
+        """How many of them the sampler chose as well."""
+        return self._request.accepted
+
+    @property
     def usage(self) -> Usage:
         """The tokens that it took so far."""
-        return Usage(len(self.prompt_tokens), self.cached_tokens, len(self.tokens))
+        return Usage(
+            len(self.prompt_tokens),
+            self.cached_tokens,
+            len(self.tokens),
+            self.drafted,
+            self.accepted,
+        )
 
     @property
     def timings(self) -> Timings:

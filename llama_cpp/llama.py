@@ -31,6 +31,8 @@ from .parallel import Generations, completions
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
+    from .speculative import Speculation
+
 # Enough for a talk, and small enough for any machine that holds the model.
 _N_CTX = 4096
 
@@ -85,6 +87,7 @@ class Llama:
         self._held: list[list[int]] = [[] for _ in range(self._ctx.n_seq_max)]
         self._cached = self._held[0]  # what the KV cache holds, by sequence; generate has the first
         self._n_ctx_seq = self._ctx.n_ctx // (1 if self._ctx._kv_unified else self._ctx.n_seq_max)
+        self._speculation: Speculation | None = None
         self._turn = 0  # counts the generations: the latest has the context
         self._cancelled = False
 
@@ -267,14 +270,19 @@ class Llama:
                 held.clear()
         request.cached_tokens = self._prefill(request.prompt, request.cache_prompt)
         cached = self._cached
+        speculation = self._speculation = self._speculate(request)
+        output = -1
         while True:
             self._check_cancelled()
-            token = sampler.sample(ctx)
-            request.score(ctx, token)
+            token = sampler.sample(ctx, output)
+            request.score(ctx, token, output)
             yield token
             if self._turn != turn:
                 raise LlamaContextError("another generation was begun on this Llama")
             self._check_cancelled()
+            if speculation is not None:
+                output = speculation.step(token)
+                continue
             # What the cache has is only known again when this is through.
             ctx.decode((token,))
             cached.append(token)
@@ -290,6 +298,13 @@ class Llama:
                 self._ctx.remove(seq_id=seq_id)
                 held.clear()
         return self._turn
+
+    def _speculate(self, request: Request) -> Speculation | None:
+        if request.draft is None:
+            return None
+        from .speculative import Speculation
+
+        return Speculation(self._ctx, request, self._cached)
 
     def _prefill(self, prompt: list[int], reuse: bool) -> int:
         """Bring the KV cache to hold ``prompt``; returns how much of it was there already."""
@@ -319,6 +334,9 @@ class Llama:
         milliseconds. The context stays usable. Does nothing when none runs."""
         self._cancelled = True
         self._ctx.cancel()
+        speculation = self._speculation
+        if speculation is not None:
+            speculation.cancel()
 
     @contextmanager
     def cancel_after(self, seconds: float) -> Iterator[None]:

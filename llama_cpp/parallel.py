@@ -381,6 +381,8 @@ class Generations(Iterator[tuple[int, str]]):
 
     def _sees(self, slot: _Slot, n: int) -> bool:
         """Whether token ``n`` would find what it can see: a sliding window leaves tokens behind."""
+        if not self._n_swa:
+            return True
         return 0 <= self._ctx.pos_min(slot.id) <= max(0, n + 1 - self._n_swa)
 
     def _copy(self, source: _Slot, slot: _Slot, n: int) -> int:

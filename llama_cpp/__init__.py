@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from .batch import LlamaBatch
     from .client import LlamaClient, image
     from .context import LlamaContext
+    from .control_vector import LlamaControlVector
     from .device import LlamaDevice, devices
     from .errors import (
         LlamaABIError,
+        LlamaAdapterError,
         LlamaAnswerError,
         LlamaAuthenticationError,
         LlamaBadRequestError,
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
     from .library import LlamaLibrary
     from .llama import Llama
     from .logprobs import TokenLogprob, log_probs
+    from .lora import LlamaLora
     from .model import LlamaModel
     from .parallel import Generations, ParallelGeneration
     from .sampler import LlamaSampler, SamplerPerf
@@ -76,9 +79,11 @@ _MODULES = {
     "client": ("LlamaClient", "image"),
     "_http": ("Timeouts",),
     "context": ("LlamaContext",),
+    "control_vector": ("LlamaControlVector",),
     "device": ("LlamaDevice", "devices"),
     "errors": (
         "LlamaABIError",
+        "LlamaAdapterError",
         "LlamaAnswerError",
         "LlamaAuthenticationError",
         "LlamaBadRequestError",
@@ -121,6 +126,7 @@ _MODULES = {
     "library": ("LlamaLibrary",),
     "llama": ("Llama",),
     "logprobs": ("TokenLogprob", "log_probs"),
+    "lora": ("LlamaLora",),
     "model": ("LlamaModel",),
     "parallel": ("Generations", "ParallelGeneration"),
     "sampler": ("LlamaSampler", "SamplerPerf"),
@@ -142,6 +148,7 @@ __all__ = [
     "Generations",
     "Llama",
     "LlamaABIError",
+    "LlamaAdapterError",
     "LlamaAnswerError",
     "LlamaAuthenticationError",
     "LlamaBadRequestError",
@@ -154,6 +161,7 @@ __all__ = [
     "LlamaContext",
     "LlamaContextError",
     "LlamaContextOverflowError",
+    "LlamaControlVector",
     "LlamaDecodeError",
     "LlamaDevice",
     "LlamaDownloadError",
@@ -162,6 +170,7 @@ __all__ = [
     "LlamaHashError",
     "LlamaLibrary",
     "LlamaLibraryError",
+    "LlamaLora",
     "LlamaMissingFunctionError",
     "LlamaModel",
     "LlamaModelError",

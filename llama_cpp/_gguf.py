@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from . import _log, _raw
 from ._resource import Resource
-from .errors import LlamaModelError
+from .errors import LlamaError, LlamaModelError
 from .library import LlamaLibrary
 
 _MAGIC = b"GGUF"
@@ -33,11 +33,14 @@ class Tensor(NamedTuple):
 class GGUFFile:
     """The metadata and the list of tensors of a GGUF file.
 
-    Raises FileNotFoundError and the like, and LlamaModelError for what is no whole header.
+    Raises FileNotFoundError and the like, and ``error`` for what is no whole header.
     """
 
-    def __init__(self, library: LlamaLibrary, path: Path) -> None:
-        check_file(path)
+    def __init__(
+        self, library: LlamaLibrary, path: Path, error: type[LlamaError] = LlamaModelError
+    ) -> None:
+        check_file(path, error)
+        self._error = error
         self.path = path
         self._calls = library.short
         params = _raw.gguf_init_params(no_alloc=True)
@@ -46,7 +49,7 @@ class GGUFFile:
             if handle is not None:
                 self._resource = Resource(handle, library.gguf_free)
         if handle is None:
-            raise LlamaModelError(f"{path} cannot be read as GGUF: {_log.reason(said, 'damaged')}")
+            raise error(f"{path} cannot be read as GGUF: {_log.reason(said, 'damaged')}")
         self._handle = handle
 
     def _find(self, key: str, kind: _raw.gguf_type) -> int | None:
@@ -98,20 +101,18 @@ class GGUFFile:
         end = max((t.offset + t.size for t in self.tensors().values()), default=0)
         size = self.path.stat().st_size
         if size < end:
-            raise LlamaModelError(f"{self.path} is cut off: {size} bytes of at least {end}")
+            raise self._error(f"{self.path} is cut off: {size} bytes of at least {end}")
 
 
-def check_file(path: Path) -> None:
+def check_file(path: Path, error: type[LlamaError] = LlamaModelError) -> None:
     """Refuse what is no GGUF file, with a better message than the library's."""
     if path.is_dir():
-        raise LlamaModelError(f"{path} is a folder, not a GGUF file")
+        raise error(f"{path} is a folder, not a GGUF file")
     with path.open("rb") as file:  # FileNotFoundError, PermissionError
         start = file.read(len(_MAGIC))
     if start != _MAGIC:
         what = "empty" if not start else f"it starts with {start!r} instead of {_MAGIC!r}"
-        raise LlamaModelError(
-            f"{path} is not a GGUF file: {what}. Models for llama.cpp come as .gguf files"
-        )
+        raise error(f"{path} is not a GGUF file: {what}. Models for llama.cpp come as .gguf files")
 
 
 def file_name(path: Path) -> bytes:

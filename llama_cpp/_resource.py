@@ -10,12 +10,20 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .errors import LlamaClosedError
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+
+class Lock(Protocol):
+    """What says whether an object is in use."""
+
+    def acquire(self, blocking: bool = True) -> bool:
+        """False when it is."""
+        ...
 
 
 class Resource:
@@ -33,7 +41,7 @@ class Resource:
         handle: Any,
         free: Callable[[Any], object],
         *keep: object,
-        lock: threading.Lock | None = None,
+        lock: Lock | None = None,
     ) -> None:
         """``lock`` is held while the object is in use. It is never freed then: a daemon thread
         may be in it when the process ends."""
@@ -87,7 +95,7 @@ def _release(
     free: Callable[[Any], object],
     handle: Any,
     keep: tuple[object, ...],
-    lock: threading.Lock | None,
+    lock: Lock | None,
 ) -> None:
     # `keep` is let go of after this returns, so that what it holds is freed later than this.
     if lock is None or lock.acquire(blocking=False):

@@ -12,6 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from . import _log, _raw
+from ._adapters import ContextAdapters
 from ._arguments import set_params, unknown_keyword
 from ._cpu import usable_cores
 from ._interrupt import stops_on_ctrl_c
@@ -65,7 +66,7 @@ _CACHE_TYPES = (
 _LONG = 32
 
 
-class LlamaContext(ContextMemory):
+class LlamaContext(ContextMemory, ContextAdapters):
     """Generates with a model: it has the KV cache, and the outputs of the last decode.
 
     Keywords are the fields of ``llama_context_params`` under their C names; what is not given
@@ -102,12 +103,14 @@ class LlamaContext(ContextMemory):
         raw.abort_callback = _strlen()
         raw.abort_callback_data = ctypes.addressof(self._stop)
         parent = model._open()
-        with _log.heard() as said, _log.interruptible():
+        self._kept = []
+        with _log.heard() as said, _log.interruptible(), model._adapters:
             handle = library.llama_init_from_model(model.handle, raw)
             # At once: what is raised at the end of the block must not leave it behind.
             resource = None
             if handle is not None:
-                resource = Resource(handle, library.llama_free, parent, self._stop, lock=self._lock)
+                keep = (parent, self._stop, self._kept)
+                resource = Resource(handle, library.llama_free, *keep, lock=self._lock)
         if resource is None:
             raise LlamaContextError(
                 f"no context for {model.path.name}: "

@@ -61,6 +61,10 @@ class LlamaModelError(LlamaError):
     """A model could not be loaded, or it cannot do what was asked of it."""
 
 
+class LlamaAdapterError(LlamaModelError):
+    """A LoRA adapter or control vector could not be loaded, or is for another model."""
+
+
 class LlamaTokenizeError(LlamaError):
     """Text could not be turned into tokens, or tokens into text."""
 

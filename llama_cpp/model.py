@@ -5,13 +5,14 @@ from __future__ import annotations
 import ctypes
 import os
 import re
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import _log, _overrides, _raw
 from ._arguments import c_string, set_params, unknown_keyword
-from ._gguf import GGUFFile, check_file, file_name
+from ._gguf import GGUFFile, Tensor, check_file, file_name
 from ._guard import guarded
 from ._metadata import Metadata
 from ._params import KEYWORDS, POINTERS
@@ -19,6 +20,7 @@ from ._resource import Closable, Resource
 from .device import LlamaDevice, device_array
 from .errors import LlamaCancelled, LlamaModelError, LlamaTokenizeError
 from .library import LlamaLibrary
+from .lora import LlamaLora
 from .text import StreamDecoder
 from .vocab import LlamaVocab
 
@@ -56,6 +58,7 @@ class LlamaModel(Closable):
         self._library = library
         self._path = path
         self._files = [path]
+        self._adapters = threading.RLock()  # the library's list of them is read by decodes, too
         self._vocab_only = False
         self.vocab = LlamaVocab(self)
 
@@ -363,6 +366,23 @@ class LlamaModel(Closable):
         Arrays, such as the vocabulary, are not in it. C: ``llama_model_meta_val_str_by_index``.
         """
         return Metadata(self, "llama_model_meta")
+
+    # -- adapters
+
+    def load_lora(self, path: str | os.PathLike[str]) -> LlamaLora:
+        """A LoRA adapter for this model, to be used with `LlamaContext.set_loras`.
+
+        Raises FileNotFoundError, and LlamaAdapterError for what is no whole adapter or belongs to
+        another model. C: ``llama_adapter_lora_init``.
+        """
+        return LlamaLora(self, path)
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """The tensors in its files."""
+        found: dict[str, Tensor] = {}
+        for file in self._files:
+            found |= GGUFFile(self._library, file).tensors()
+        return found
 
     # -- text
 

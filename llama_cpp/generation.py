@@ -116,6 +116,16 @@ def make_sampler(model: LlamaModel, options: Mapping[str, Any]) -> LlamaSampler:
 class Request:
     """A prompt and what to do with it, checked. Whoever computes it adds what it reports."""
 
+    started = 0.0
+    """When its computation began, by time.perf_counter."""
+    cached_tokens = 0
+    """How many tokens of the prompt were in the KV cache already."""
+    drafted = 0
+    """How many tokens were drafted."""
+    accepted = 0
+    """How many of them were right."""
+    _made = False
+
     def __init__(
         self, model: LlamaModel, prompt: str | Sequence[int], n_ctx: int, options: Mapping[str, Any]
     ) -> None:
@@ -160,15 +170,7 @@ class Request:
         """Those of the tokens so far, if they were asked for."""
         self.decoder = model.decoder()
         self.is_eog = model.vocab.is_eog
-        self.started = 0.0
-        """When its computation began, by time.perf_counter."""
-        self.cached_tokens = 0
-        """How many tokens of the prompt were in the KV cache already."""
         self.draft: Draft | None = options.get("draft")
-        self.drafted = 0
-        """How many tokens were drafted."""
-        self.accepted = 0
-        """How many of them were right."""
 
     def score(self, ctx: LlamaContext, token: int, i: int = -1) -> None:
         """Note the log probability of ``token``, sampled at index ``i``, if that was asked for."""

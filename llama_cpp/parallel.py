@@ -49,10 +49,7 @@ class _Refused(Request):
 
     def __init__(self) -> None:
         self.prompt = []
-        self.started = 0.0
-        self.cached_tokens = 0
         self.logprobs = []
-        self._made = False
 
 
 class _Job:
@@ -117,7 +114,7 @@ class Generations(Iterator[tuple[int, str]]):
         self._options = None if options is None else iter(options)
         self._shared = shared
         self._return_errors = return_errors
-        self._given: list[object] = []  # samplers of the caller
+        self._given: dict[int, LlamaSampler] = {}  # those of the caller, by their id()
         self._errors: list[Exception] = []
         self._ready: deque[tuple[int, str]] = deque()
         self._slots: list[_Slot] = []
@@ -320,11 +317,11 @@ class Generations(Iterator[tuple[int, str]]):
             check_options(own, "generate_many")
         sampler = own.get("sampler")
         if isinstance(sampler, LlamaSampler):
-            if any(sampler is given for given in self._given):
+            if id(sampler) in self._given:
                 raise ValueError(
                     f"the sampler of prompt {index} is another prompt's too: each needs its own"
                 )
-            self._given.append(sampler)
+            self._given[id(sampler)] = sampler
         elif isinstance(self._shared.get("sampler"), LlamaSampler):
             own = {"sampler": self._shared["sampler"].clone, **own}
         return {**self._shared, **own}

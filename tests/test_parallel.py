@@ -8,11 +8,13 @@ import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tiny
+from conftest import run_python
 
 from llama_cpp import (
     Generations,
@@ -428,6 +430,28 @@ def test_cancelling_from_a_thread_and_after_a_time(tiny_model: TinyModel) -> Non
         with llm.cancel_after(0.3), pytest.raises(LlamaCancelled):
             llm.complete_many(itertools.cycle(PROMPTS))
         assert len(llm.complete_many(PROMPTS[:2], max_tokens=2)) == 2
+
+
+def test_ctrl_c_at_any_time_leaves_all_right(tiny_path: Callable[..., Path]) -> None:
+    code = """if True:
+        import itertools, os, signal, sys, threading
+        from llama_cpp import Llama
+        llm = Llama(sys.argv[1], n_ctx=1024, n_seq_max=4, n_threads=1)
+        alone = llm.complete("hello", max_tokens=8, temperature=0).text
+        for i in range(8):
+            timer = threading.Timer(0.05 + 0.011 * i, os.kill, (os.getpid(), signal.SIGINT))
+            timer.start()
+            try:
+                for _ in llm.generate_many(itertools.cycle(["hello", "the cat"]), max_tokens=20):
+                    pass
+            except KeyboardInterrupt:
+                print("interrupted", end=" ")
+            done = llm.complete_many(["hello"] * 5, max_tokens=8, temperature=0)
+            assert [one.text for one in done] == [alone] * 5, done
+        print("usable")
+    """
+    result = run_python(code, tiny_path("llama"))
+    assert result == (0, "interrupted " * 8 + "usable\n", result.stderr)
 
 
 def test_two_threads_do_not_share_an_iterator(tiny_model: TinyModel) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ._custom import CustomSampler, LlamaCandidates
     from ._http import Timeouts
+    from .aio import AsyncGeneration, AsyncGenerations, AsyncLlama, AsyncStream
     from .batch import LlamaBatch
     from .client import LlamaClient, image
     from .context import LlamaContext
@@ -75,6 +76,7 @@ __version__ = "0.1.0"
 
 _MODULES = {
     "_custom": ("CustomSampler", "LlamaCandidates"),
+    "aio": ("AsyncGeneration", "AsyncGenerations", "AsyncLlama", "AsyncStream"),
     "batch": ("LlamaBatch",),
     "client": ("LlamaClient", "image"),
     "_http": ("Timeouts",),
@@ -138,6 +140,10 @@ _MODULES = {
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
+    "AsyncGeneration",
+    "AsyncGenerations",
+    "AsyncLlama",
+    "AsyncStream",
     "Completion",
     "CustomSampler",
     "Draft",

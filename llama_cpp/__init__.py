@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         LlamaServerTemplateError,
         LlamaServerTimeoutError,
         LlamaServerUnavailableError,
+        LlamaStateError,
         LlamaStreamError,
         LlamaTemplateError,
         LlamaTokenizeError,
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
     from .model import LlamaModel
     from .parallel import Generations, ParallelGeneration
     from .sampler import LlamaSampler, SamplerPerf
+    from .sequence import LlamaSequence
     from .server import LlamaServer
     from .speculative import Draft, DraftModel, PromptLookup
     from .text import StreamDecoder
@@ -113,6 +115,7 @@ _MODULES = {
         "LlamaServerUnavailableError",
         "LlamaStreamError",
         "LlamaServerStartError",
+        "LlamaStateError",
         "LlamaTemplateError",
         "LlamaTokenizeError",
         "LlamaToolError",
@@ -134,6 +137,7 @@ _MODULES = {
     "sampler": ("LlamaSampler", "SamplerPerf"),
     "server": ("LlamaServer",),
     "speculative": ("Draft", "DraftModel", "PromptLookup"),
+    "sequence": ("LlamaSequence",),
     "text": ("StreamDecoder",),
     "vocab": ("LlamaVocab",),
 }
@@ -184,6 +188,7 @@ __all__ = [
     "LlamaOutputError",
     "LlamaSampler",
     "LlamaSamplerError",
+    "LlamaSequence",
     "LlamaServer",
     "LlamaServerConnectionError",
     "LlamaServerError",
@@ -192,6 +197,7 @@ __all__ = [
     "LlamaServerTemplateError",
     "LlamaServerTimeoutError",
     "LlamaServerUnavailableError",
+    "LlamaStateError",
     "LlamaStreamError",
     "LlamaTemplateError",
     "LlamaTokenizeError",

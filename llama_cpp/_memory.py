@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import threading
-from collections.abc import Iterator, Sequence
+import weakref
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from . import _log, _raw
+from . import _log, _raw, _state
 from ._arguments import c_number
 from ._resource import Closable
 from .batch import LlamaBatch
 from .errors import LlamaBusyError, LlamaContextError
 
 if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
     from .library import LlamaLibrary
     from .model import LlamaModel
+    from .sequence import LlamaSequence, Sequences
 
 _MAX = (1 << 31) - 1
 
@@ -33,13 +38,18 @@ class ContextMemory(Closable):
     _library: LlamaLibrary
     _lock: threading.Lock
     _has_memory: bool
+    _all_outputs: bool
+    _n_ctx: int
     _kv_unified: bool
     _n_seq_max: int
-    _get_memory: Any
+    _kv: Any
+    _params: _raw.llama_context_params
     _seq_rm: Any
     _pos_max: Any
     _decode: Any
     _outputs: Sequence[int] | None
+    _sequences: dict[int, weakref.ref[LlamaSequence]]
+    _orphans: list[int]  # ids of sequences that are gone, with their cells still in the cache
     _unapplied = False  # `shift` only notes positions down; a decode turns the keys, see `_apply`
 
     # -- facts
@@ -81,7 +91,10 @@ class ContextMemory(Closable):
         """
         _check_range(p0, p1)
         with self._memory(seq_id) as (short, memory):
-            return bool(short.llama_memory_seq_rm(memory, seq_id, p0, p1))
+            done = bool(short.llama_memory_seq_rm(memory, seq_id, p0, p1))
+            if done:
+                self._changed(seq_id, tail=p1 < 0)
+            return done
 
     def copy(self, src: int, dst: int, p0: int = 0, p1: int = -1) -> None:
         """Give sequence ``dst`` a range of sequence ``src``, in place of what it had there; a
@@ -94,25 +107,9 @@ class ContextMemory(Closable):
         C: ``llama_memory_seq_cp``, llama.h.
         """
         _check_range(p0, p1)
-        with self._memory(src, dst) as (short, memory):
-            if src == dst:
-                return
-            last = short.llama_memory_seq_pos_max(memory, src)
-            if p0 <= 0 and (p1 < 0 or p1 > last):
-                p0 = p1 = -1  # the whole
-            elif not self._copies_parts:
-                raise LlamaContextError(
-                    f"positions {p0} to {p1} of sequence {src} cannot be copied alone: copy the "
-                    "whole and remove the rest, or make the context with kv_unified=True (but "
-                    "recurrent and hybrid models only copy whole sequences)"
-                )
-            short.llama_memory_seq_rm(memory, dst, p0, p1)
-            if last < 0:
-                return
-            if self._shares_cells:
-                short.llama_memory_seq_cp(memory, src, dst, p0, p1)
-            else:
-                self._clone(src, dst)
+        with self._memory(src, dst):
+            self._copy(src, dst, p0, p1)
+            self._changed(dst)
 
     def keep(self, seq_id: int) -> None:
         """Remove every other sequence. C: ``llama_memory_seq_keep``, llama.h."""
@@ -122,6 +119,7 @@ class ContextMemory(Closable):
             for other in range(self._n_seq_max):
                 if other != seq_id:
                     short.llama_memory_seq_rm(memory, other, -1, -1)
+                    self._changed(other, tail=True)
 
     def shift(self, p0: int, p1: int, delta: int, *, seq_id: int = 0) -> None:
         """Add ``delta`` to the positions of a range; the next decode turns the keys to match.
@@ -139,7 +137,7 @@ class ContextMemory(Closable):
             if last + delta >= _MAX:
                 raise ValueError(f"delta={delta} would move position {last} beyond {_MAX - 1}")
             short.llama_memory_seq_add(memory, seq_id, p0, p1, delta)
-            self._unapplied = not self._is_recurrent
+            self._moved(seq_id)
 
     def divide(self, p0: int, p1: int, divisor: int, *, seq_id: int = 0) -> None:
         """Divide the positions of a range by ``divisor``, rounding down, as grouped attention
@@ -156,7 +154,7 @@ class ContextMemory(Closable):
             end = short.llama_memory_seq_pos_max(memory, seq_id) + 1
             for pos in range(max(p0, self._first(memory, seq_id)), end if p1 < 0 else min(p1, end)):
                 short.llama_memory_seq_add(memory, seq_id, pos, pos + 1, pos // divisor - pos)
-            self._unapplied = not self._is_recurrent
+            self._moved(seq_id)
 
     def clear(self, *, data: bool = True) -> None:
         """Remove every sequence; with ``data`` the bytes of the cache become 0 too.
@@ -165,19 +163,154 @@ class ContextMemory(Closable):
         """
         with self._memory() as (short, memory):
             short.llama_memory_clear(memory, data)
+            for seq_id in self._sequences:
+                self._changed(seq_id, tail=True)
+
+    # -- state
+
+    def save_state(self, tokens: Iterable[int] = ()) -> bytes:
+        """All sequences of the cache as bytes for `load_state`, with ``tokens``, which are for you:
+        a context does not know its tokens, a `LlamaSequence` does.
+
+        C: ``llama_state_get_data``, llama.h, in a container that says what it belongs to.
+        """
+        return bytes(self._saved(tokens))
+
+    def load_state(self, data: Buffer) -> list[int]:
+        """Replace all that the cache holds by what `save_state` gave; returns its tokens.
+
+        Raises LlamaStateError for data that is damaged, or belongs to another model or a context of
+        another shape: nothing has changed then. The same error says so when the library refuses it
+        after that, as for want of cells, and the cache is empty. There are no outputs until the
+        next decode, and a `LlamaSequence` must be given its tokens anew.
+        C: ``llama_state_set_data``, llama.h.
+        """
+        with self._memory():
+            state = _state.check(self, data)
+            self._outputs = None
+            try:
+                _state.restore(self, state)
+            finally:
+                for seq_id in self._sequences:
+                    self._changed(seq_id)
+            return state.tokens
+
+    def save_state_file(self, path: str | os.PathLike[str], tokens: Iterable[int] = ()) -> None:
+        """Write `save_state` to a file. Until all is written, what was there stays. Raises OSError
+        when it cannot be written."""
+        _state.write_file(path, self._saved(tokens))
+
+    def load_state_file(self, path: str | os.PathLike[str]) -> list[int]:
+        """`load_state` of a file. Raises OSError when it cannot be read."""
+        return self.load_state(_state.read_file(path))
+
+    def _saved(self, tokens: Iterable[int]) -> bytearray:
+        with self._memory():
+            return _state.save(self, tokens)
+
+    # -- sequences
+
+    @property
+    def sequence(self) -> Sequences:
+        """Makes sequences: ``ctx.sequence()`` an empty one, ``ctx.sequence.load(path)`` and
+        ``ctx.sequence.from_bytes(data)`` one that was saved. See `LlamaSequence`."""
+        from .sequence import Sequences
+
+        return Sequences(self)  # type: ignore[arg-type]
+
+    def _take_id(self, sequence: LlamaSequence) -> int:
+        """An id for it. The lock must be held, as for all that follows."""
+        self._reclaim()
+        for seq_id in range(self._n_seq_max):
+            if seq_id not in self._sequences and self._pos_max(self._kv, seq_id) < 0:
+                self._sequences[seq_id] = weakref.ref(sequence)
+                return seq_id
+        raise LlamaContextError(
+            f"no sequence is left: {len(self._sequences)} are in use, and what was decoded without "
+            f"a LlamaSequence may be in others; close or remove one, or make the context with a "
+            f"larger n_seq_max than {self._n_seq_max}"
+        )
+
+    def _reclaim(self) -> None:
+        """Free the cells and ids of sequences that are gone."""
+        while self._orphans:
+            seq_id = self._orphans.pop()
+            self._seq_rm(self._kv, seq_id, -1, -1)
+            del self._sequences[seq_id]
+
+    def _live(self, seq_id: int) -> LlamaSequence | None:
+        ref = self._sequences.get(seq_id)
+        return None if ref is None else ref()
+
+    def _changed(self, seq_id: int, *, tail: bool = False) -> None:
+        sequence = self._live(seq_id)
+        if sequence is not None:
+            sequence._changed(tail=tail)
+
+    def _moved(self, seq_id: int) -> None:
+        self._unapplied = not self._is_recurrent
+        for other in self._sequences if self._kv_unified else (seq_id,):
+            self._changed(other)
+
+    def _record(self, batch: LlamaBatch) -> None:
+        """Tell the sequences what was decoded."""
+        live = {}
+        for seq_id, ref in self._sequences.items():
+            sequence = ref()
+            if sequence is not None:
+                live[seq_id] = sequence
+                sequence._output = None
+        ids, pos = batch.seq_ids, batch.pos
+        for i, token in enumerate(batch.tokens):
+            sequence = live.get(0 if ids is None else ids[i])
+            if sequence is not None:
+                sequence._decoded(token, None if pos is None else pos[i])
+        for i in range(len(batch)) if self._all_outputs else batch.outputs:
+            sequence = live.get(0 if ids is None else ids[i])
+            if sequence is not None:
+                sequence._output = i
 
     # -- inside
+
+    def _copy(self, src: int, dst: int, p0: int, p1: int) -> None:
+        if src == dst:
+            return
+        last = self._pos_max(self._kv, src)
+        if p0 <= 0 and (p1 < 0 or p1 > last):
+            p0 = p1 = -1  # the whole
+        elif not self._copies_parts:
+            raise LlamaContextError(
+                f"positions {p0} to {p1} of sequence {src} cannot be copied alone: copy the "
+                "whole and remove the rest, or make the context with kv_unified=True (but "
+                "recurrent and hybrid models only copy whole sequences)"
+            )
+        self._seq_rm(self._kv, dst, p0, p1)
+        if last < 0:
+            return
+        if self._shares_cells:
+            self._library.short.llama_memory_seq_cp(self._kv, src, dst, p0, p1)
+        else:
+            self._clone(src, dst)
+
+    def _goes_on(self, seq_id: int, n: int) -> bool:
+        """Whether the cache has all that the token at position ``n`` looks at."""
+        if self._pos_max(self._kv, seq_id) != n - 1:
+            return False
+        if not self._n_swa or self._is_stateful:
+            return True
+        first = self._library.short.llama_memory_seq_pos_min(self._kv, seq_id)
+        return bool(first <= max(0, n - self._n_swa + 1))
 
     @contextmanager
     def _memory(self, *seq_ids: int) -> Iterator[tuple[Any, Any]]:
         """The short calls of the library and the C memory, while no other thread is in it."""
-        resource = self._open()
+        self._open()
         for seq_id in seq_ids:
             self._check_seq_id(seq_id)
         if not self._has_memory:
             raise LlamaContextError("this context has no KV cache")
         with self._held():
-            yield self._library.short, self._library.short.llama_get_memory(resource.handle)
+            yield self._library.short, self._kv
 
     @contextmanager
     def _held(self) -> Iterator[None]:
@@ -220,6 +353,25 @@ class ContextMemory(Closable):
         return self._model_is("recurrent") or self._model_is("hybrid")
 
     @cached_property
+    def _n_swa(self) -> int:
+        """The sliding window in tokens, 0 without one."""
+        short = self._library.short
+        return int(short.llama_model_n_swa(short.llama_get_model(self._open().handle)))
+
+    @cached_property
+    def _forgets(self) -> bool:
+        """Whether the memory cannot go back by removing cells."""
+        window = self._n_swa and not self._library.short.llama_memory_can_shift(self._kv)
+        return bool(window) or self._is_stateful
+
+    @cached_property
+    def _n_ctx_of_seq(self) -> int:
+        """The cells that one sequence can have."""
+        if self._library.has("llama_n_ctx_seq"):
+            return int(self._library.short.llama_n_ctx_seq(self._open().handle))
+        return self._n_ctx if self._kv_unified else self._n_ctx // self._n_seq_max
+
+    @cached_property
     def _copies_parts(self) -> bool:
         """Whether a part of a sequence can be copied alone."""
         whole = self._model.metadata.get("general.architecture") == "deepseek4"
@@ -257,7 +409,7 @@ class ContextMemory(Closable):
         with _log.heard() as said:
             done = self._library.llama_state_seq_set_data(handle, data, size, dst)
         if not done:
-            self._seq_rm(self._get_memory(handle), dst, -1, -1)
+            self._seq_rm(self._kv, dst, -1, -1)
             reason = _log.reason(said, "the library does not say why")
             raise LlamaContextError(f"sequence {src} was not copied: {reason}")
 
@@ -271,8 +423,7 @@ class ContextMemory(Closable):
         if not self._unapplied:
             return
         handle = self._open().handle
-        memory = self._get_memory(handle)
-        ends = [self._pos_max(memory, seq_id) for seq_id in range(self._n_seq_max)]
+        ends = [self._pos_max(self._kv, seq_id) for seq_id in range(self._n_seq_max)]
         self._unapplied = False
         if max(ends) < 0:
             return
@@ -289,7 +440,7 @@ class ContextMemory(Closable):
         self._decode(handle, batch.struct)
         if state is not None:
             self._library.llama_state_seq_set_data_ext(handle, state, len(state), seq_id, partial)
-        self._seq_rm(memory, seq_id, start if start else -1, -1)
+        self._seq_rm(self._kv, seq_id, start if start else -1, -1)
 
 
 def _check_range(p0: int, p1: int) -> None:

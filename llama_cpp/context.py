@@ -126,12 +126,14 @@ class LlamaContext(ContextMemory, ContextAdapters):
         self._decode = library.llama_decode
         self._encode = library.llama_encode
         self._get_logits = short.llama_get_logits_ith
-        self._get_memory = short.llama_get_memory
         self._pos_max = short.llama_memory_seq_pos_max
         self._seq_rm = short.llama_memory_seq_rm
         self._stopping = threading.Lock()
         self._running = False
+        self._params = raw
         self._kv_unified = bool(raw.kv_unified)
+        self._sequences = {}
+        self._orphans = []
         self._n_vocab = model.vocab.n_tokens
         # Read, not assumed: the library may round or limit them.
         self._n_batch = int(short.llama_n_batch(handle))
@@ -309,7 +311,10 @@ class LlamaContext(ContextMemory, ContextAdapters):
                 self._make_room(n_outputs)
             self._outputs = None  # whatever happens, the old ones are gone
             if self._has_memory:
-                self._apply()
+                if self._unapplied:
+                    self._apply()
+                if self._orphans:
+                    self._reclaim()
                 for seq_id in (0,) if batch.seq_ids is None else set(batch.seq_ids):
                     starts[seq_id] = self._pos_max(self._kv, seq_id) + 1
             self._running = True
@@ -319,6 +324,8 @@ class LlamaContext(ContextMemory, ContextAdapters):
                         code = function(resource.handle, batch.struct)
                 else:
                     code = function(resource.handle, batch.struct)
+            if code == 0 and self._sequences and function is self._decode:
+                self._record(batch)
         except BaseException:
             code = None  # whatever it was: the caller will not know of it
             raise
@@ -330,7 +337,7 @@ class LlamaContext(ContextMemory, ContextAdapters):
             if code not in (0, 1, -1):
                 # Stopped or failed half way, or Ctrl-C: what it has stored is of no use. After the
                 # other codes the library itself has left all as it was.
-                self._forget(resource, starts)
+                self._forget(starts)
             self._lock.release()
         if code:
             if _exiting and threading.current_thread().daemon:
@@ -338,13 +345,16 @@ class LlamaContext(ContextMemory, ContextAdapters):
             raise _decode_error(code, what, n, said, self._n_ctx)
         self._outputs = range(n) if self._all_outputs else batch.outputs
 
-    def _forget(self, resource: Resource, starts: dict[int, int]) -> None:
+    def _forget(self, starts: dict[int, int]) -> None:
         """Remove what a batch put into the KV cache, or all of a sequence where no part can go
-        (recurrent models). ``starts`` is empty when nothing had been begun."""
+        (recurrent models), or what it needs is gone (sliding windows). ``starts`` is empty when
+        nothing had been begun."""
         for seq_id, start in starts.items():
-            memory = self._get_memory(resource.handle)
-            if not self._seq_rm(memory, seq_id, start, -1):
-                self._seq_rm(memory, seq_id, -1, -1)
+            sequence = self._live(seq_id)
+            if sequence is not None:
+                sequence._rewind(start)
+            elif not self._seq_rm(self._kv, seq_id, start, -1) or not self._goes_on(seq_id, start):
+                self._seq_rm(self._kv, seq_id, -1, -1)
 
     def cancel(self) -> None:
         """Stop the decode or encode that another thread runs in this context.

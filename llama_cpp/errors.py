@@ -93,6 +93,10 @@ class LlamaDecodeError(LlamaContextError):
         self.code = code
 
 
+class LlamaStateError(LlamaContextError):
+    """A saved state is damaged, or belongs to another model or to a context of another shape."""
+
+
 class LlamaSamplerError(LlamaError):
     """A sampler could not be made, or the chain cannot select a token."""
 

@@ -30,6 +30,14 @@ def after(ctx: LlamaContext, token: int) -> np.ndarray:
     return np.array(ctx.logits())
 
 
+def same(a: np.ndarray, b: np.ndarray, model: LlamaModel) -> bool:
+    """To the last bit; but the cells of a window that has gone round come back in their order, and
+    that is the order of sums."""
+    if model.metadata["general.architecture"] == "gemma3":
+        return bool(np.abs(a - b).max() < 0.01)
+    return np.array_equal(a, b)
+
+
 @pytest.fixture(params=KINDS)
 def model(tiny_model: Load, request: pytest.FixtureRequest) -> LlamaModel:
     return tiny_model(request.param)
@@ -52,10 +60,10 @@ def test_a_whole_context_comes_back(model: LlamaModel, unified: bool, tmp_path: 
         ctx.decode([302, 303])
         assert ctx.load_state(state) == TOKENS
         assert ctx.pos_max() == len(TOKENS) - 1
-        assert np.array_equal(after(ctx, 301), expected)
+        assert same(after(ctx, 301), expected, model)
     with context(model, kv_unified=unified) as other:
         assert other.load_state_file(tmp_path / "state") == TOKENS
-        assert np.array_equal(after(other, 301), expected)
+        assert same(after(other, 301), expected, model)
         assert other.load_state(bytearray(state)) == TOKENS
         assert other.load_state(memoryview(state)) == TOKENS
 
@@ -131,9 +139,11 @@ def test_the_state_of_another_is_refused(
 def test_the_state_of_another_model_of_the_same_shape_is_refused(
     tiny_model: Load, saved: bytes
 ) -> None:
-    with context(tiny_model("llama", seed=1)) as ctx:
-        with pytest.raises(LlamaStateError, match="another model: weights"):
-            ctx.sequence.from_bytes(saved)
+    with (
+        context(tiny_model("llama", seed=1)) as ctx,
+        pytest.raises(LlamaStateError, match="another model: weights"),
+    ):
+        ctx.sequence.from_bytes(saved)
 
 
 def test_a_copy_of_the_model_is_the_same_model(

@@ -6,12 +6,14 @@ is room for of the prompts that join. A sequence that ends makes place for the n
 
 from __future__ import annotations
 
+import ctypes
 import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from . import _log
 from .batch import LlamaBatch
 from .errors import LlamaBusyError, LlamaContextError, LlamaDecodeError, LlamaError
 from .generation import Completion, GenerationState, Request, check_options
@@ -119,6 +121,8 @@ class Generations(Iterator[tuple[int, str]]):
         self._ready: deque[tuple[int, str]] = deque()
         self._slots: list[_Slot] = []
         self._waiting: deque[_Job] = deque()  # for the room that was taken from them
+        self._kept: list[int] = []  # the tokens of a state, and the state
+        self._state: ctypes.Array[ctypes.c_uint8] = (ctypes.c_uint8 * 0)()
         self._exhausted = False
         self._crowded = False
         self._ended = False
@@ -162,6 +166,7 @@ class Generations(Iterator[tuple[int, str]]):
                     job.generation._fail(error)
         self._slots = []
         self._waiting.clear()
+        self._state = (ctypes.c_uint8 * 0)()
 
     # -- a step
 
@@ -352,17 +357,21 @@ class Generations(Iterator[tuple[int, str]]):
         job.leader = None
         job.begun = True
         slot.used = self._clock
-        source = max(self._slots, key=lambda s: (self._reusable(s, job), s is slot))
-        n = self._reusable(source, job)
-        ctx = self._ctx
-        if source is slot:
-            if n < len(slot.held) and not ctx.remove(n, seq_id=slot.id):
-                n = 0  # a memory that cannot forget a part forgets it all
-                ctx.remove(seq_id=slot.id)
-            del slot.held[n:]
-        else:
+        n, _, source = max(
+            ((self._reusable(s, job), s is slot, s) for s in self._slots), key=lambda it: it[:2]
+        )
+        if self._ctx._is_stateful and n and n == job.common:
+            self._keep(source)
+        if n < len(self._kept) == _common(self._kept, job.tokens) and job.request.cache_prompt:
+            n = self._restore(slot)
+        elif source is not slot:
             self._clear(slot)
             n = self._copy(source, slot, n)
+        elif n < len(slot.held):
+            if not self._ctx.remove(n, seq_id=slot.id):
+                n = 0  # a memory that cannot forget a part forgets it all
+                self._ctx.remove(seq_id=slot.id)
+            del slot.held[n:]
         if not job.generation.tokens:
             job.request.cached_tokens = n
         return True
@@ -389,13 +398,37 @@ class Generations(Iterator[tuple[int, str]]):
             ctx.copy(source.id, slot.id, 0, n if part else -1)
         except LlamaContextError:
             return 0  # no room for a copy: it is computed again
-        if n < len(source.held) and not part:
-            ctx.remove(n, seq_id=slot.id)
-            if not self._sees(slot, n):  # of a sliding window, only what it shows is copied
-                ctx.remove(seq_id=slot.id)
-                return 0
+        # Of a sliding window, only what it shows is copied.
+        whole = n == len(source.held) or part
+        if not whole and not (ctx.remove(n, seq_id=slot.id) and self._sees(slot, n)):
+            ctx.remove(seq_id=slot.id)
+            return 0
         slot.held += source.held[:n]
         return n
+
+    def _keep(self, slot: _Slot) -> None:
+        """Keep a copy of a recurrent state that several go on from: when the next one comes, the
+        sequences themselves will have left it behind."""
+        if self._exhausted or self._kept == slot.held:
+            return
+        library, handle = self._llm.model.library, self._ctx.handle
+        with self._ctx._memory(slot.id):
+            size = library.llama_state_seq_get_size(handle, slot.id)
+            state = (ctypes.c_uint8 * size)()
+            if library.llama_state_seq_get_data(handle, state, size, slot.id) == size:
+                self._kept, self._state = slot.held.copy(), state
+
+    def _restore(self, slot: _Slot) -> int:
+        """Bring the sequence to what `_keep` has kept: how many tokens it has then."""
+        library, handle = self._llm.model.library, self._ctx.handle
+        size = len(self._state)
+        with self._ctx._memory(slot.id), _log.heard():  # it may find no room: then all is computed
+            read = library.llama_state_seq_set_data(handle, self._state, size, slot.id)
+        if read != size:
+            self._clear(slot)
+            return 0
+        slot.held[:] = self._kept
+        return len(slot.held)
 
     # -- who leaves
 

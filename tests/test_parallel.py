@@ -208,6 +208,19 @@ def test_what_they_have_in_common_is_computed_once(
         assert sum(sum(one.values()) for one in seen) == computed + 4  # and a token of each
 
 
+@pytest.mark.parametrize("kv_unified", [True, False])
+@pytest.mark.parametrize("kind", tiny.GENERATES)
+def test_what_all_begin_with_stays_until_the_last_comes(
+    tiny_model: TinyModel, kind: str, kv_unified: bool
+) -> None:
+    with llama(tiny_model(kind), n_seq_max=2, kv_unified=kv_unified) as llm:
+        common = len(llm.tokenize(SYSTEM)) - 1
+        done = llm.complete_many(iter(PROMPTS[: len(ENDS)]), max_tokens=9, temperature=0)
+        assert all(one.usage.cached_tokens >= common for one in done[1:])
+        without = llm.complete_many(PROMPTS[:5], max_tokens=9, temperature=0, cache_prompt=False)
+        assert [one.usage.cached_tokens for one in without] == [0] * 5
+
+
 def test_who_comes_later_uses_what_is_there(tiny_model: TinyModel) -> None:
     with llama(tiny_model("llama"), n_seq_max=2) as llm:
         common = len(llm.tokenize(SYSTEM)) - 1

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ._custom import CustomSampler, LlamaCandidates
     from ._http import Timeouts
+    from ._quantize import quantize
     from .aio import AsyncGeneration, AsyncGenerations, AsyncLlama, AsyncStream
     from .batch import LlamaBatch
     from .client import LlamaClient, image
@@ -77,6 +78,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _MODULES = {
+    "_quantize": ("quantize",),
     "_custom": ("CustomSampler", "LlamaCandidates"),
     "aio": ("AsyncGeneration", "AsyncGenerations", "AsyncLlama", "AsyncStream"),
     "batch": ("LlamaBatch",),
@@ -214,6 +216,7 @@ __all__ = [
     "devices",
     "image",
     "log_probs",
+    "quantize",
 ]
 
 

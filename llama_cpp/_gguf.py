@@ -7,7 +7,11 @@ abort, so everything here looks first.
 from __future__ import annotations
 
 import os
+import re
 import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +21,7 @@ from .errors import LlamaError, LlamaModelError
 from .library import LlamaLibrary
 
 _MAGIC = b"GGUF"
+_SPLIT = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
 
 
 class Tensor(NamedTuple):
@@ -118,3 +123,42 @@ def check_file(path: Path, error: type[LlamaError] = LlamaModelError) -> None:
 def file_name(path: Path) -> bytes:
     """A path as the library wants it: UTF-8 on Windows, the file system's bytes elsewhere."""
     return str(path).encode() if sys.platform == "win32" else os.fsencode(path)
+
+
+def parts(library: LlamaLibrary, path: Path) -> list[Path]:
+    """The files of the model that begins with ``path``: those that the library will look for."""
+    check_file(path)
+    match = _SPLIT.search(path.name)
+    if match is None:
+        return [path]
+    count = GGUFFile(library, path).uint16("split.count")
+    if count is None or count < 2 or int(match[1]) != 1 or int(match[2]) != count:
+        return [path]  # not split, or the library says what is wrong
+    stem = path.name[: match.start()]
+    return [path.with_name(f"{stem}-{i + 1:05}-of-{count:05}.gguf") for i in range(count)]
+
+
+def check_parts(library: LlamaLibrary, paths: Sequence[Path]) -> None:
+    """Refuse what is no GGUF file, and a part whose number the library would abort over."""
+    for i, path in enumerate(paths):
+        check_file(path)
+        if i > 0 and GGUFFile(library, path).uint16("split.no") is None:
+            raise LlamaModelError(f"{path} is no part of a split model: it has no split.no")
+
+
+@contextmanager
+def written(target: Path, sources: Sequence[Path]) -> Iterator[Path]:
+    """A path to write to. At the end of the block what is there takes the place of ``target``, and
+    what was written beside it goes beside that; after an exception it is gone.
+
+    ValueError where ``target`` is one of ``sources``, or a folder.
+    """
+    if target.is_dir():
+        raise ValueError(f"{target} is a folder: give the name of a file")
+    if target.exists() and any(s.exists() and target.samefile(s) for s in sources):
+        raise ValueError(f"{target} is what is read: give another name")
+    # In the same folder: a file can be moved into place only on the same disk.
+    with tempfile.TemporaryDirectory(prefix=".llama-", dir=target.parent) as folder:
+        yield Path(folder) / target.name
+        for file in Path(folder).iterdir():
+            file.replace(target.with_name(file.name))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _log, _overrides, _raw
 from ._arguments import c_string, set_params, unknown_keyword
-from ._gguf import GGUFFile, Tensor, check_file, file_name
+from ._gguf import GGUFFile, Tensor, check_parts, file_name, parts, written
 from ._guard import guarded
 from ._metadata import Metadata
 from ._params import KEYWORDS, POINTERS
@@ -38,7 +37,6 @@ _KEYWORDS = (
     "kv_overrides",
     "tensor_buft_overrides",
 )
-_SPLIT = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
 # Text shorter than this is tokenized without letting go of the GIL.
 _SHORT_TEXT = 4096
 
@@ -133,9 +131,8 @@ class LlamaModel(Closable):
             raise ValueError("no_alloc is for a model without tensors: it needs vocab_only too")
         file = files[0]
         if not split:
-            check_file(file)
-            files = _parts(library, file)
-        _check_parts(library, files)
+            files = parts(library, file)
+        check_parts(library, files)
         names = [file_name(one) for one in files]
         with _log.interruptible() as interrupted:
             reporter = _Progress(progress, interrupted)
@@ -367,6 +364,51 @@ class LlamaModel(Closable):
         """
         return Metadata(self, "llama_model_meta")
 
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write it to a GGUF file, with its weights as they are in memory now.
+
+        The file is written beside ``path`` and takes its place when it is whole. The library does
+        not keep all of the metadata (not the chat template, nor who made it), and it cannot save
+        every architecture: LlamaModelError then, and when writing fails. As a failed assertion is
+        how the library says so, a thread and some memory stay behind until the process ends.
+        Raises ValueError for the file that the model was loaded from.
+        C: ``llama_model_save_to_file``.
+        """
+        resource = self._open()
+        if self._vocab_only:
+            raise LlamaModelError(
+                f"{self._path.name} was loaded with vocab_only: it has no weights"
+            )
+        target = Path(path)
+        library = self._library
+        with written(target, self._files) as temporary:
+
+            def write() -> list[str]:
+                with _log.heard() as said:
+                    library.llama_model_save_to_file(resource.handle, file_name(temporary))
+                    return list(said)
+
+            what = f"{self._path.name} cannot be saved"
+            said = guarded(library, write, what)
+            try:
+                GGUFFile(library, temporary).check_whole()
+            except (LlamaModelError, OSError) as error:
+                raise LlamaModelError(
+                    f"{target} could not be written: {_log.reason(said, str(error))}"
+                ) from None
+            try:
+                guarded(library, lambda: self._check_saved(temporary), what)
+            except LlamaModelError as error:
+                raise LlamaModelError(f"{what}, something would be missing: {error}") from None
+
+    def _check_saved(self, path: Path) -> None:
+        """The library leaves out, without a word, what it does not know of."""
+        with LlamaModel.from_file(
+            path, library=self._library, devices=[], use_extra_bufts=False
+        ) as saved:
+            if saved.n_params != self.n_params:
+                raise LlamaModelError(f"{saved.n_params} parameters of {self.n_params}")
+
     # -- adapters
 
     def load_lora(self, path: str | os.PathLike[str]) -> LlamaLora:
@@ -501,23 +543,3 @@ class _Progress:
         error, self.error = self.error, None
         if error is not None:
             raise error
-
-
-def _parts(library: LlamaLibrary, path: Path) -> list[Path]:
-    """The files of the model that begins with ``path``: those that the library will look for."""
-    match = _SPLIT.search(path.name)
-    if match is None:
-        return [path]
-    count = GGUFFile(library, path).uint16("split.count")
-    if count is None or count < 2 or int(match[1]) != 1 or int(match[2]) != count:
-        return [path]  # not split, or the library says what is wrong
-    stem = path.name[: match.start()]
-    return [path.with_name(f"{stem}-{i + 1:05}-of-{count:05}.gguf") for i in range(count)]
-
-
-def _check_parts(library: LlamaLibrary, parts: list[Path]) -> None:
-    """Refuse what is no GGUF file, and a part whose number the library would abort over."""
-    for i, part in enumerate(parts):
-        check_file(part)
-        if i > 0 and GGUFFile(library, part).uint16("split.no") is None:
-            raise LlamaModelError(f"{part} is no part of a split model: it has no split.no")

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from ._custom import CustomSampler, LlamaCandidates
     from ._http import Timeouts
     from ._quantize import quantize
+    from .agent import LlamaAgent
     from .aio import AsyncGeneration, AsyncGenerations, AsyncLlama, AsyncStream
+    from .async_agent import AsyncLlamaAgent
     from .batch import LlamaBatch
     from .client import LlamaClient, image
     from .context import LlamaContext
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
         LlamaTokenizeError,
         LlamaToolError,
     )
+    from .events import RunResult
     from .generation import (
         Completion,
         Generation,
@@ -73,6 +76,7 @@ if TYPE_CHECKING:
     from .server import LlamaServer
     from .speculative import Draft, DraftModel, PromptLookup
     from .text import StreamDecoder
+    from .tools import Deny, Replace, Tool, ToolCall, tool
     from .vocab import LlamaVocab
 
 __version__ = "0.1.0"
@@ -84,6 +88,10 @@ _MODULES = {
     "batch": ("LlamaBatch",),
     "client": ("LlamaClient", "image"),
     "_http": ("Timeouts",),
+    "agent": ("LlamaAgent",),
+    "async_agent": ("AsyncLlamaAgent",),
+    "events": ("RunResult",),
+    "tools": ("Deny", "Replace", "Tool", "ToolCall", "tool"),
     "context": ("LlamaContext",),
     "control_vector": ("LlamaControlVector",),
     "device": ("LlamaDevice", "devices"),
@@ -149,9 +157,11 @@ __all__ = [
     "AsyncGeneration",
     "AsyncGenerations",
     "AsyncLlama",
+    "AsyncLlamaAgent",
     "AsyncStream",
     "Completion",
     "CustomSampler",
+    "Deny",
     "Draft",
     "DraftModel",
     "Generation",
@@ -161,6 +171,7 @@ __all__ = [
     "Llama",
     "LlamaABIError",
     "LlamaAdapterError",
+    "LlamaAgent",
     "LlamaAnswerError",
     "LlamaAuthenticationError",
     "LlamaBadRequestError",
@@ -207,16 +218,21 @@ __all__ = [
     "LlamaVocab",
     "ParallelGeneration",
     "PromptLookup",
+    "Replace",
+    "RunResult",
     "SamplerPerf",
     "StreamDecoder",
     "Timeouts",
     "Timings",
     "TokenLogprob",
+    "Tool",
+    "ToolCall",
     "Usage",
     "devices",
     "image",
     "log_probs",
     "quantize",
+    "tool",
 ]
 
 

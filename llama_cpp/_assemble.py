@@ -41,7 +41,12 @@ class ChatAssembler:
     def _add_choice(self, choice: Json) -> None:
         index = choice.get("index", 0)
         whole = self._choices.setdefault(
-            index, {"index": index, "finish_reason": None, "message": {"content": ""}}
+            index,
+            {
+                "index": index,
+                "finish_reason": None,
+                "message": {"role": "assistant", "content": ""},
+            },
         )
         message = whole["message"]
         delta = choice.get("delta") or {}
@@ -94,8 +99,6 @@ class ChatAssembler:
 
     def response(self) -> Json:
         """What came so far, in the form of an answer that was not streamed."""
-        for choice in self._choices.values():
-            choice["message"].setdefault("role", "assistant")
         choices = [self._choices[index] for index in sorted(self._choices)]
         return {"choices": choices, "object": "chat.completion", **self._facts}
 

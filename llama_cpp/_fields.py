@@ -78,7 +78,6 @@ class SamplingParams(TypedDict, total=False):
     response_fields: Sequence[str] | None
     sse_ping_interval: int | None
     verbose: bool | None
-    model: str | None
 
 
 class ChatParams(SamplingParams, total=False):

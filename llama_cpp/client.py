@@ -332,6 +332,10 @@ class LlamaClient:
         )
         return cast("Json", answer)
 
+    def check_fields(self, params: Mapping[str, Any]) -> None:
+        """TypeError for a field that a chat does not have, with the nearest that it has."""
+        self._body(CHAT_FIELDS, dict(params))
+
     def _body(self, known: Any, params: Json, **fields: Any) -> Json:
         for name in params:
             if name not in known:

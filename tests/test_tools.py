@@ -1,0 +1,432 @@
+"""Tools: what the model is told of a function, how it is called, and what goes wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import datetime
+import enum
+import functools
+import threading
+import time
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import pydantic
+import pytest
+from typing_extensions import NotRequired, TypedDict
+
+from llama_cpp import Deny, LlamaToolError, Replace, Tool, ToolCall, tool
+from llama_cpp._docstring import read_docstring
+from llama_cpp._execute import Executor
+from llama_cpp.tools import as_tool, as_tools, result_text
+
+
+class Unit(enum.Enum):
+    celsius = "C"
+    fahrenheit = "F"
+
+
+@dataclass
+class Place:
+    """Where something is."""
+
+    city: str
+    country: str = "Turkey"
+
+
+class Options(TypedDict):
+    days: int
+    hourly: NotRequired[bool]
+
+
+class Report(pydantic.BaseModel):
+    text: str = pydantic.Field(description="what to report", max_length=20)
+    places: list[Place] = []
+
+
+def run(function: Any, _name: str = "f", **arguments: Any) -> ToolCall:
+    made = as_tool(function)
+    call = ToolCall(made.name, arguments)
+    Executor().run([call], {made.name: made})
+    return call
+
+
+# -- schemas
+
+
+def test_a_function_becomes_a_definition() -> None:
+    def get_weather(
+        location: str, unit: Literal["celsius", "fahrenheit"] = "celsius", days: int | None = None
+    ) -> str:
+        """Get the weather.
+
+        Of any place.
+
+        Args:
+            location: city and country,
+                in English
+            days (int): how many
+
+        Returns:
+            The weather.
+        """
+        return ""
+
+    assert as_tool(get_weather).definition == {
+        "type": "function",
+        "function": {
+            "name": "get_weather",
+            "description": "Get the weather.\n\nOf any place.",
+            "parameters": {
+                "type": "object",
+                "properties": {
+                    "location": {
+                        "type": "string",
+                        "description": "city and country, in English",
+                    },
+                    "unit": {
+                        "type": "string",
+                        "enum": ["celsius", "fahrenheit"],
+                        "default": "celsius",
+                    },
+                    "days": {
+                        "anyOf": [{"type": "integer"}, {"type": "null"}],
+                        "description": "how many",
+                    },
+                },
+                "required": ["location"],
+                "additionalProperties": False,
+            },
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Do it.\n\nArgs:\n    a: the first\n    b (int, optional): the\n        second\n\n"
+        "Raises:\n    X: no",
+        "Do it.\n\nParameters\n----------\na : str\n    the first\nb : int, optional\n    the\n"
+        "    second\n\nReturns\n-------\nint\n    it",
+        "Do it.\n\n:param a: the first\n:param int b: the\n    second\n:returns: it\n:rtype: int",
+    ],
+    ids=["google", "numpy", "sphinx"],
+)
+def test_docstrings_of_each_style_are_read(text: str) -> None:
+    assert read_docstring(text) == ("Do it.", {"a": "the first", "b": "the second"})
+
+
+def test_docstrings_that_only_look_like_sections_stay() -> None:
+    assert read_docstring("Note: this is text.\n\nSee Args for more.") == (
+        "Note: this is text.\n\nSee Args for more.",
+        {},
+    )
+    assert read_docstring(None) == ("", {})
+
+
+def test_values_are_converted_to_the_hints() -> None:
+    seen: list[Any] = []
+
+    def f(
+        place: Place,
+        unit: Unit,
+        options: Options,
+        report: Report,
+        day: datetime.date,
+        pair: tuple[int, str],
+        either: int | list[str],
+        ratio: float = 0.5,
+        *,
+        tags: set[str] = frozenset(),  # type: ignore[assignment]
+    ) -> None:
+        seen.extend([place, unit, options, report, day, pair, either, ratio, tags])
+
+    call = run(
+        f,
+        place={"city": "Izmir"},
+        unit="F",
+        options={"days": "3"},
+        report={"text": "x", "places": [{"city": "A", "country": "B"}]},
+        day="2026-11-22",
+        pair=[1, "x"],
+        either=["y"],
+        tags=["a", "a"],
+    )
+    assert call.error is None
+    assert seen == [
+        Place("Izmir"),
+        Unit.fahrenheit,
+        {"days": 3},
+        Report(text="x", places=[Place("A", "B")]),
+        datetime.date(2026, 11, 22),
+        (1, "x"),
+        ["y"],
+        0.5,
+        {"a"},
+    ]
+
+
+def test_arguments_that_do_not_fit_are_named() -> None:
+    def f(n: int, unit: Literal["a", "b"] = "a") -> int:
+        return n
+
+    assert run(f).error == "wrong arguments: n: Field required"
+    call = run(f, n="many", unit="c", extra=1)
+    assert call.error is not None
+    for part in ("n:", "'many'", "unit: Input should be 'a' or 'b'", "extra:"):
+        assert part in call.error
+
+
+def test_parameters_may_have_any_name() -> None:
+    def f(json: str, model_config: int, schema: int, copy: bool, self: int, _x: int = 1) -> Any:
+        return [json, model_config, schema, copy, self, _x]
+
+    properties = as_tool(f).parameters["properties"]
+    assert list(properties) == ["json", "model_config", "schema", "copy", "self", "_x"]
+    call = run(f, json="a", model_config=1, schema=2, copy=True, self=3)
+    assert call.result == ["a", 1, 2, True, 3, 1]
+
+
+def test_other_callables_are_tools() -> None:
+    class Adder:
+        """Add."""
+
+        def __call__(self, a: int, b: int = 2) -> int:
+            return a + b
+
+        def method(self, a: int, /, b: int = 2, **rest: int) -> int:
+            """Add in a method."""
+            return a + b
+
+    assert run(Adder(), a="1").result == 3
+    assert run(Adder().method, a=1, b=4).result == 5
+    assert run(functools.partial(Adder().method, b=5), a=1).result == 6
+    assert as_tool(Adder().method).description == "Add in a method."
+    assert as_tool(Adder()).name == "Adder"
+    assert run(Adder().method).error == "wrong arguments: a: Field required"
+
+
+def test_annotated_describes_and_restricts() -> None:
+    def f(city: Annotated[str, "the city"], n: Annotated[int, pydantic.Field(ge=1, le=5)]) -> None:
+        pass
+
+    assert as_tool(f).parameters["properties"] == {
+        "city": {"type": "string", "description": "the city"},
+        "n": {"type": "integer", "minimum": 1, "maximum": 5},
+    }
+    assert "greater than or equal to 1" in (run(f, city="x", n=0).error or "")
+
+
+def test_types_of_a_function_are_found() -> None:
+    @dataclass
+    class Local:
+        x: int
+
+    def f(a: Local) -> int:
+        return a.x
+
+    assert run(f, a={"x": 2}).result == 2
+
+
+def test_a_tool_that_cannot_be_is_refused() -> None:
+    def many(*cities: str) -> None:
+        pass
+
+    def strange(lock: threading.Lock) -> None:
+        pass
+
+    def unknown(a: "Nowhere") -> None:  # type: ignore[name-defined]  # noqa: F821, UP037
+        pass
+
+    for function in (many, strange, unknown, lambda x: x):
+        with pytest.raises(LlamaToolError):
+            tool(function)
+    with pytest.raises(TypeError):
+        as_tool(3)
+    with pytest.raises(TypeError):
+        as_tool({"type": "function"})
+    with pytest.raises(ValueError, match="two tools"):
+        as_tools([many_named("a"), many_named("a")])
+
+
+def many_named(name: str) -> Tool:
+    return tool(lambda: None, name=name)
+
+
+def test_a_decorator_with_and_without_arguments() -> None:
+    @tool
+    def a() -> int:
+        """A."""
+        return 1
+
+    @tool(name="other", description="B.", timeout=3, parallel=False)
+    def b() -> int:
+        return 2
+
+    assert (a(), b()) == (1, 2)
+    assert (a.name, a.description) == ("a", "A.")
+    assert (b.name, b.description, b.timeout, b.parallel) == ("other", "B.", 3, False)
+
+
+def test_a_raw_schema_with_and_without_a_function() -> None:
+    schema = {
+        "type": "object",
+        "properties": {"a": {"type": "integer"}},
+        "required": ["a"],
+    }
+    made = as_tool({"type": "function", "function": {"name": "f", "parameters": schema}})
+    assert made.definition["function"]["parameters"] == schema
+    assert made.function is None
+    with pytest.raises(LlamaToolError):
+        made(a=1)
+
+    def double(a: Any) -> Any:
+        return 2 * a
+
+    raw = tool(double, schema={**schema, "additionalProperties": False})
+    assert run(raw, a="1").result == "11"
+    assert run(raw).error == "wrong arguments: a: missing"
+    assert run(raw, a=1, b=2).error == "wrong arguments: b: unknown"
+
+
+# -- results
+
+
+@pytest.mark.parametrize(
+    ("result", "text"),
+    [
+        ("as it is", "as it is"),
+        (None, "null"),
+        (Place("Muğla"), '{"city": "Muğla", "country": "Turkey"}'),
+        ([1, {"a": Unit.celsius}], '[1, {"a": "C"}]'),
+        (datetime.date(2026, 1, 2), '"2026-01-02"'),
+        (Report(text="x"), '{"text": "x", "places": []}'),
+        (3 + 4j, '"3+4j"'),
+    ],
+)
+def test_results_become_text(result: Any, text: str) -> None:
+    assert result_text(result) == text
+
+
+# -- running
+
+
+def test_exceptions_are_told() -> None:
+    def f() -> None:
+        raise KeyError("x")
+
+    def g() -> None:
+        raise LlamaToolError("in its own words")
+
+    assert run(f).error == "KeyError: 'x'"
+    assert run(f).text == "Error: KeyError: 'x'"
+    assert run(g).error == "in its own words"
+
+
+def test_an_unknown_tool_is_told_with_those_there_are() -> None:
+    call = ToolCall("g", {})
+    Executor().run([call], as_tools([many_named("a"), many_named("b")]))
+    assert call.error == "there is no tool 'g', only a, b"
+
+
+def test_independent_calls_run_at_the_same_time() -> None:
+    both = threading.Barrier(2, timeout=10)
+    name: contextvars.ContextVar[str] = contextvars.ContextVar("name", default="none")
+    name.set("mine")
+
+    def f() -> str:
+        both.wait()
+        return name.get()
+
+    calls = [ToolCall("f", {}), ToolCall("f", {})]
+    Executor().run(calls, as_tools([f]))
+    assert [call.result for call in calls] == ["mine", "mine"]
+
+
+def test_calls_that_are_not_independent_run_alone_and_in_order() -> None:
+    inside, order = 0, []
+
+    def f(n: int) -> None:
+        nonlocal inside
+        inside += 1
+        time.sleep(0.01)
+        order.append((n, inside))
+        inside -= 1
+
+    calls = [ToolCall("f", {"n": n}) for n in range(4)]
+    Executor().run(calls, as_tools([tool(f, parallel=False)]))
+    assert order == [(n, 1) for n in range(4)]
+
+
+def test_async_tools_are_awaited() -> None:
+    async def f(n: int) -> int:
+        await asyncio.sleep(0)
+        return n + 1
+
+    assert run(f, n=1).result == 2
+
+
+def test_a_tool_that_takes_too_long_is_left() -> None:
+    free = threading.Event()
+
+    def stuck() -> None:
+        free.wait(20)
+
+    async def also() -> None:
+        await asyncio.sleep(20)
+
+    for function in (stuck, also):
+        start = time.monotonic()
+        call = run(tool(function, timeout=0.1))
+        assert "longer than 0.1 s" in (call.error or "")
+        assert 0.1 <= call.duration < 5
+        assert time.monotonic() - start < 5
+    free.set()
+
+
+def test_hooks_deny_replace_change_and_see() -> None:
+    seen: list[tuple[str, Any, str | None]] = []
+
+    def before(call: ToolCall) -> Deny | Replace | None:
+        if call.arguments.get("n") == 0:
+            return Deny("not zero")
+        if call.arguments.get("n") == 1:
+            return Replace("from a cache")
+        call.arguments["n"] += 1
+        return None
+
+    def after(call: ToolCall) -> Replace | None:
+        seen.append((call.name, call.result, call.error))
+        return Replace("seven") if call.result == 7 else None
+
+    def f(n: int) -> int:
+        return n
+
+    calls = [ToolCall("f", {"n": n}) for n in (0, 1, 5, 6)]
+    Executor(before, after).run(calls, as_tools([tool(f, parallel=False)]))
+    assert [call.text for call in calls] == ["Error: not zero", "from a cache", "6", "seven"]
+    assert seen == [
+        ("f", None, "not zero"),
+        ("f", "from a cache", None),
+        ("f", 6, None),
+        ("f", 7, None),
+    ]
+
+
+def test_what_a_hook_raises_comes_out() -> None:
+    def before(call: ToolCall) -> None:
+        raise PermissionError("stop everything")
+
+    calls = [ToolCall("a", {}), ToolCall("a", {})]
+    with pytest.raises(PermissionError):
+        Executor(before).run(calls, as_tools([many_named("a")]))
+
+
+def test_async_hooks_are_awaited() -> None:
+    async def before(call: ToolCall) -> Deny:
+        return Deny("later")
+
+    call = ToolCall("a", {})
+    Executor(before).run([call], as_tools([many_named("a")]))
+    assert call.error == "later"

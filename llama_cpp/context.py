@@ -7,25 +7,25 @@ import ctypes
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from . import _log, _raw
 from ._adapters import ContextAdapters
-from ._arguments import set_params, unknown_keyword
-from ._cpu import usable_cores
+from ._context_params import check_memory, context_params, fitting
 from ._interrupt import stops_on_ctrl_c
 from ._memory import ContextMemory
-from ._params import KEYWORDS, POINTERS
+from ._outputs import Outputs
 from ._resource import Resource
+from ._settings import ContextSettings
 from .batch import LlamaBatch
 from .errors import (
     LlamaBusyError,
     LlamaCancelled,
     LlamaContextError,
     LlamaDecodeError,
-    LlamaOutputError,
 )
 from .model import LlamaModel
 
@@ -34,44 +34,31 @@ if TYPE_CHECKING:
 
     from ._params import LlamaContextParams
 
-
-# What the library aborts for, fills the memory with or hangs over, or computes NaN from: keyword
-# -> least and greatest value. NaN logits are not harmless, sorting them reads out of bounds.
-_RANGES: dict[str, tuple[float, float]] = {
-    "n_batch": (1, 1 << 20),
-    "n_ubatch": (1, 1 << 20),
-    "n_seq_max": (1, 1 << 20),
-    "rope_freq_base": (0, 1e15),
-    "rope_freq_scale": (0, 1e6),
-    "yarn_ext_factor": (-1e6, 1e6),
-    "yarn_attn_factor": (-1e6, 1e6),
-    "yarn_beta_fast": (-1e6, 1e6),
-    "yarn_beta_slow": (-1e6, 1e6),
-    "yarn_orig_ctx": (0, (1 << 31) - 1),
-}
-# The rest of ggml's types the CPU cannot write to, or the library makes views of the wrong size.
-_CACHE_TYPES = (
-    _raw.ggml_type.GGML_TYPE_F32,
-    _raw.ggml_type.GGML_TYPE_F16,
-    _raw.ggml_type.GGML_TYPE_BF16,
-    _raw.ggml_type.GGML_TYPE_Q8_0,
-    _raw.ggml_type.GGML_TYPE_Q5_0,
-    _raw.ggml_type.GGML_TYPE_Q5_1,
-    _raw.ggml_type.GGML_TYPE_Q4_0,
-    _raw.ggml_type.GGML_TYPE_Q4_1,
-    _raw.ggml_type.GGML_TYPE_IQ4_NL,
-)
-
 # A decode of more tokens than this is worth stopping at once; a shorter one is over soon.
 _LONG = 32
+# The library rounds n_ctx up to a multiple of this.
+_CTX_STEP = 256
+# The rest takes the last token of a sequence.
+_POOLED_AT_ONCE = (
+    _raw.LLAMA_POOLING_TYPE_MEAN,
+    _raw.LLAMA_POOLING_TYPE_CLS,
+    _raw.LLAMA_POOLING_TYPE_RANK,
+)
 
 
-class LlamaContext(ContextMemory, ContextAdapters):
+# Architectures with a table of positions, as long as the context that they were trained with: the
+# library aborts for a position after its end.
+_POSITION_TABLES = ("bert", "gpt2", "starcoder", "mpt")
+
+
+class LlamaContext(Outputs, ContextMemory, ContextSettings, ContextAdapters):
     """Generates with a model: it has the KV cache, and the outputs of the last decode.
 
     Keywords are the fields of ``llama_context_params`` under their C names; what is not given
     keeps the library's default, but for ``n_threads`` and ``n_threads_batch``, which are the cores
-    that the process may use. ``n_ctx=0`` takes the model's own context length.
+    that the process may use, and ``no_perf``, which is False. ``n_ctx=0`` takes the model's own
+    context length. With ``fit``, that or the given ``n_ctx`` is made smaller until the context can
+    be allocated; see `n_ctx` for what it came to.
 
     One thread at a time may use a context; several contexts run side by side.
 
@@ -79,7 +66,9 @@ class LlamaContext(ContextMemory, ContextAdapters):
     cannot make the context, as for want of memory. C: ``llama_init_from_model``, llama.h.
     """
 
-    def __init__(self, model: LlamaModel, **params: Unpack[LlamaContextParams]) -> None:
+    def __init__(
+        self, model: LlamaModel, *, fit: bool = False, **params: Unpack[LlamaContextParams]
+    ) -> None:
         self._resource: Resource | None = None
         self._lock = threading.Lock()
         if not isinstance(model, LlamaModel):
@@ -87,21 +76,53 @@ class LlamaContext(ContextMemory, ContextAdapters):
         library = model.library
         self._model = model
         self._library = library
-        raw = library.short.llama_context_default_params()
-        raw.n_threads = raw.n_threads_batch = usable_cores()
-        keywords = KEYWORDS["llama_context_params"]
-        for name in params:
-            if name in POINTERS["llama_context_params"]:
-                raise TypeError(f"LlamaContext: {name!r} is a C pointer, not a plain value")
-            if name not in keywords:
-                raise unknown_keyword(name, keywords, "LlamaContext")
-        set_params(raw, keywords, params, "LlamaContext")
-        self._check(raw)
+        raw = context_params(model, params)
         # The library asks many times a decode whether to stop. A Python function would be slow and
         # need the GIL; strlen of this buffer says 0, go on, until its first byte is set.
         self._stop = ctypes.create_string_buffer(2)
         raw.abort_callback = _strlen()
         raw.abort_callback_data = ctypes.addressof(self._stop)
+        if fit:
+            resource = self._make_fitting(raw)
+        else:
+            check_memory(model, raw)
+            resource = self._make(raw)
+        self._resource = resource
+        handle = resource.handle
+        # Older llama.cpp cannot be asked whether attention is causal; this is how it decides.
+        self._was_causal = raw.attention_type == _raw.LLAMA_ATTENTION_TYPE_CAUSAL
+        arch = model.metadata.get("general.architecture")
+        if raw.attention_type == _raw.LLAMA_ATTENTION_TYPE_UNSPECIFIED:
+            self._was_causal = model.metadata.get(f"{arch}.attention.causal") != "false"
+        short = library.short
+        self._decode = library.llama_decode
+        self._encode = library.llama_encode
+        self._pos_max = short.llama_memory_seq_pos_max
+        self._seq_rm = short.llama_memory_seq_rm
+        self._stopping = threading.Lock()
+        self._running = False
+        # Read, not assumed: the library may round or limit them.
+        self._n_batch = int(short.llama_n_batch(handle))
+        self._n_outputs_max = self._n_batch
+        if not model.has_encoder:
+            self._n_outputs_max = getattr(raw, "n_outputs_max", 0) or self._n_batch
+        self._n_ubatch = int(short.llama_n_ubatch(handle))
+        self._n_ctx = int(short.llama_n_ctx(handle))
+        self._no_perf = bool(raw.no_perf)
+        self._n_positions = model.n_ctx_train if arch in _POSITION_TABLES else None
+        self._params = raw
+        self._sequences = {}
+        self._orphans = []
+        self._ready_to_decode = not model.has_encoder
+        self._kv_unified = bool(raw.kv_unified)
+        self._kv = short.llama_get_memory(handle)  # as long as the context lives
+        self._spare: list[LlamaBatch] = []  # of one token, to be used again
+        self._set_up_outputs(model, handle)
+        self._embed(bool(raw.embeddings))
+        _contexts.add(self)
+
+    def _make(self, raw: _raw.llama_context_params) -> Resource:
+        model, library = self._model, self._library
         parent = model._open()
         self._kept = []
         with _log.heard() as said, _log.interruptible(), model._adapters:
@@ -116,89 +137,33 @@ class LlamaContext(ContextMemory, ContextAdapters):
                 f"no context for {model.path.name}: "
                 + _log.reason(said, "the library does not say why")
             )
-        self._resource = resource
-        # Older llama.cpp cannot be asked whether attention is causal; this is how it decides.
-        self._was_causal = raw.attention_type == _raw.LLAMA_ATTENTION_TYPE_CAUSAL
-        if raw.attention_type == _raw.LLAMA_ATTENTION_TYPE_UNSPECIFIED:
-            key = f"{model.metadata.get('general.architecture')}.attention.causal"
-            self._was_causal = model.metadata.get(key) != "false"
-        short = library.short
-        self._decode = library.llama_decode
-        self._encode = library.llama_encode
-        self._get_logits = short.llama_get_logits_ith
-        self._pos_max = short.llama_memory_seq_pos_max
-        self._seq_rm = short.llama_memory_seq_rm
-        self._stopping = threading.Lock()
-        self._running = False
-        self._params = raw
-        self._kv_unified = bool(raw.kv_unified)
-        self._sequences = {}
-        self._orphans = []
-        self._n_vocab = model.vocab.n_tokens
-        # Read, not assumed: the library may round or limit them.
-        self._n_batch = int(short.llama_n_batch(handle))
-        self._n_outputs_max = self._n_batch
-        if not model.has_encoder:
-            self._n_outputs_max = getattr(raw, "n_outputs_max", 0) or self._n_batch
-        self._n_ubatch = int(short.llama_n_ubatch(handle))
-        self._n_ctx = int(short.llama_n_ctx(handle))
-        self._n_seq_max = int(short.llama_n_seq_max(handle))
-        self._kv = short.llama_get_memory(handle)  # as long as the context lives
-        self._has_memory = bool(self._kv)
-        self._all_outputs = bool(raw.embeddings)
-        self._encoded = False
-        self._has_encoder: bool | None = None  # asked for when needed
-        self._spare: list[LlamaBatch] = []  # of one token, to be used again
-        self._outputs: Sequence[int] | None = None
-        # The library has room for this many outputs and moves them when it needs more.
-        self._room = self._n_seq_max
-        self._lease: Callable[[], _Lease | None] = lambda: None  # alive while there are views
-        self._view_type = ctypes.c_float * self._n_vocab
-        _contexts.add(self)
+        return resource
 
-    def _check(self, raw: _raw.llama_context_params) -> None:
-        """What the library would abort for, or read out of bounds."""
-        if self._model._vocab_only:
-            raise LlamaContextError(
-                f"{self._model.path.name} was loaded with vocab_only: it has no weights to run"
-            )
-        for name, (low, high) in _RANGES.items():
-            value = getattr(raw, name, low)
-            if not low <= value <= high:
-                raise ValueError(f"{name}={value} is outside {low} to {high}")
-        for name in ("type_k", "type_v"):
-            if getattr(raw, name) not in _CACHE_TYPES:
-                given = _raw.ggml_type(getattr(raw, name)).name
-                known = ", ".join(t.name for t in _CACHE_TYPES)
-                raise ValueError(f"{name}={given} is no type for a KV cache, which are {known}")
-        for name in ("n_threads", "n_threads_batch"):
-            if not 1 <= getattr(raw, name) <= _raw.GGML_MAX_N_THREADS:
-                raise ValueError(f"{name} must be 1 to {_raw.GGML_MAX_N_THREADS}")
-        # An engine that was linked without it refuses too many sequences itself.
-        if self._library.has("llama_max_parallel_sequences"):
-            most = int(self._library.short.llama_max_parallel_sequences())
-            if raw.n_seq_max > most:
-                raise ValueError(f"n_seq_max={raw.n_seq_max} is more than the library's {most}")
-        # The library makes n_batch no larger than n_ctx, which it rounds up only later.
-        if raw.n_seq_max > min(raw.n_batch, raw.n_ctx or self._model.n_ctx_train):
-            raise ValueError(
-                f"n_seq_max={raw.n_seq_max} is more than the smaller of n_batch={raw.n_batch} and "
-                f"n_ctx={raw.n_ctx}: each sequence needs room in a batch"
-            )
-        limit = getattr(raw, "n_outputs_max", 0)  # older llama.cpp has no such field
-        if 0 < limit < raw.n_seq_max:
-            raise ValueError(
-                f"n_seq_max={raw.n_seq_max} is more than n_outputs_max={limit}: "
-                "each sequence needs room for an output"
-            )
+    def _make_fitting(self, raw: _raw.llama_context_params) -> Resource:
+        """With the largest n_ctx that can be allocated, to about a sixteenth."""
+        n_ctx = fitting(self._model, raw)
+        fits, refused = 0, n_ctx + 1
+        while True:
+            resource = None  # the one before is freed first
+            raw.n_ctx = n_ctx
+            try:
+                resource = self._make(raw)
+            except LlamaContextError:
+                if n_ctx <= max(_CTX_STEP, raw.n_seq_max):
+                    raise
+                # What fitted before may not fit any more.
+                fits, refused = (0 if n_ctx == fits else fits), n_ctx
+            else:
+                fits = n_ctx
+            close = refused - fits <= max(_CTX_STEP, fits // 16)
+            if close and resource is not None:
+                return resource
+            if fits:
+                n_ctx = fits if close else (fits + refused) // 2
+            else:
+                n_ctx = max(n_ctx // 2, raw.n_seq_max)
 
     # -- lifetime
-
-    @property
-    def handle(self) -> _raw.llama_context:
-        """The C object, for `llama_cpp._raw` and the functions of the library."""
-        handle: _raw.llama_context = self._open().handle
-        return handle
 
     @property
     def model(self) -> LlamaModel:
@@ -227,10 +192,22 @@ class LlamaContext(ContextMemory, ContextAdapters):
         return self._n_ctx
 
     @property
+    def n_ctx_seq(self) -> int:
+        """The most tokens of one sequence. C: ``llama_n_ctx_seq``."""
+        return int(self._library.short.llama_n_ctx_seq(self.handle))
+
+    @property
     def n_batch(self) -> int:
-        """The most tokens that one decode takes."""
+        """The most tokens that the library takes at a time; `decode` takes more in parts."""
         self._open()
         return self._n_batch
+
+    @property
+    def n_ubatch(self) -> int:
+        """The most tokens that are computed at a time, and so the longest text for a model without
+        causal attention."""
+        self._open()
+        return self._n_ubatch
 
     @property
     def n_seq_max(self) -> int:
@@ -239,24 +216,32 @@ class LlamaContext(ContextMemory, ContextAdapters):
         return self._n_seq_max
 
     @property
-    def n_threads(self) -> int:
-        """The threads that generate. C: ``llama_n_threads``."""
-        return int(self._library.short.llama_n_threads(self.handle))
+    def pooling_type(self) -> _raw.llama_pooling_type_enum:
+        """How the embeddings of a sequence's tokens become one. C: ``llama_pooling_type``."""
+        self._open()
+        return _raw.llama_pooling_type_enum(self._pooling)
 
     # -- computation
 
     def decode(self, batch: LlamaBatch | Iterable[int]) -> None:
         """Run ``batch`` (or plain tokens, for the first sequence) through the model.
 
-        Afterwards `logits` has the outputs that the batch asked for. Other Python threads run
-        meanwhile. Raises LlamaDecodeError, with the library's code, when the KV cache is full (1)
-        or the batch does not fit its sequence (-1); ValueError for tokens and sequences that do
-        not exist and for more than ``n_batch`` tokens; LlamaBusyError when another thread is in
-        this context; LlamaCancelled after `cancel`. Whatever it raises, the KV cache is as it was
-        before. C: ``llama_decode``, llama.h.
+        More than ``n_batch`` tokens are computed in parts of that many. Afterwards `logits` has the
+        outputs that the batch asked for; they must be in the last part. Other Python threads run
+        meanwhile.
+
+        Raises LlamaDecodeError, with the library's code, when the KV cache is full (1) or the batch
+        does not fit its sequence (-1); ValueError for tokens and sequences that do not exist and
+        for what cannot be computed in parts; LlamaBusyError when another thread is in this
+        context; LlamaCancelled after `cancel`. Whatever it raises, the KV cache is as it was
+        before; only where the model's memory cannot forget a part of a sequence (recurrent models,
+        and sliding windows that have moved on), the sequence is empty. C: ``llama_decode``,
+        llama.h.
         """
         resource = self._open()
-        if not self._encoded and self._model_has_encoder():
+        if not self._ready_to_decode:
+            if not self._model_has_decoder():
+                raise LlamaContextError("this model has no decoder: use encode")
             raise LlamaContextError("this model has an encoder: call encode before decode")
         if isinstance(batch, LlamaBatch):
             self._run(self._decode, resource, batch, "decode")
@@ -273,26 +258,26 @@ class LlamaContext(ContextMemory, ContextAdapters):
     def encode(self, batch: LlamaBatch | Iterable[int]) -> None:
         """Run ``batch`` through the model's encoder, for `decode` to look at.
 
-        Raises LlamaContextError for a model without an encoder, and otherwise as `decode` does.
+        It takes all tokens at once, ``n_ubatch`` at most. `embeddings` has the result. Raises
+        LlamaContextError for a model without an encoder, and otherwise as `decode` does.
         C: ``llama_encode``, llama.h.
         """
         resource = self._open()
         if not isinstance(batch, LlamaBatch):
             batch = LlamaBatch(batch)
-        if self._has_memory and not self._model_has_encoder():
+        if self._has_memory and not self._has_encoder:
             raise LlamaContextError(f"{self._model.path.name} has no encoder: use decode")
         if len(batch) > self._n_ubatch:
             raise ValueError(
                 f"{len(batch)} tokens: an encoder takes them at once, n_ubatch={self._n_ubatch}"
             )
         self._run(self._encode, resource, batch, "encode")
-        self._encoded = True
+        self._encoded = self._has_encoder
+        self._ready_to_decode = self._model_has_decoder()
 
-    def _model_has_encoder(self) -> bool:
-        if self._has_encoder is None:
-            raw_model = self._library.short.llama_get_model(self.handle)
-            self._has_encoder = bool(self._library.short.llama_model_has_encoder(raw_model))
-        return self._has_encoder
+    def _model_has_decoder(self) -> bool:
+        raw_model = self._library.short.llama_get_model(self.handle)
+        return bool(self._library.short.llama_model_has_decoder(raw_model))
 
     def _run(self, function: Any, resource: Resource, batch: LlamaBatch, what: str) -> None:
         n = len(batch)
@@ -301,15 +286,22 @@ class LlamaContext(ContextMemory, ContextAdapters):
             raise LlamaBusyError("another thread is using this context")
         starts: dict[int, int] = {}  # sequence -> where the batch begins in it
         code: int | None = None
+        done = False  # a part of it
         try:
-            n_outputs = n if self._all_outputs else len(batch.outputs)
+            every = self._all_outputs or function is self._encode
+            outputs = range(n) if every else batch.outputs
+            parts = (batch,) if n <= self._n_batch else self._parts(batch, outputs)
+            n_outputs = len(outputs)
             if n_outputs > self._n_outputs_max:
                 raise ValueError(
                     f"{n_outputs} outputs are more than n_outputs_max={self._n_outputs_max}"
                 )
+            if self._n_positions is not None:
+                self._check_positions(batch)
             if n_outputs > self._room:
                 self._make_room(n_outputs)
             self._outputs = None  # whatever happens, the old ones are gone
+            self._encoded = False
             if self._has_memory:
                 if self._unapplied:
                     self._apply()
@@ -319,11 +311,15 @@ class LlamaContext(ContextMemory, ContextAdapters):
                     starts[seq_id] = self._pos_max(self._kv, seq_id) + 1
             self._running = True
             with _log.heard() as said:
-                if n > _LONG:
-                    with _log.interruptible(), stops_on_ctrl_c(self._stop):
-                        code = function(resource.handle, batch.struct)
-                else:
+                if n <= _LONG and n <= self._n_batch:
                     code = function(resource.handle, batch.struct)
+                else:
+                    with _log.interruptible(), stops_on_ctrl_c(self._stop):
+                        for part in parts:
+                            code = function(resource.handle, part.struct)
+                            if code:
+                                break
+                            done = True
             if code == 0 and self._sequences and function is self._decode:
                 self._record(batch)
         except BaseException:
@@ -334,7 +330,7 @@ class LlamaContext(ContextMemory, ContextAdapters):
                 self._running = False
                 if not _exiting:
                     self._stop[0] = b"\0"
-            if code not in (0, 1, -1):
+            if code not in (0, 1, -1) or (code and done):
                 # Stopped or failed half way, or Ctrl-C: what it has stored is of no use. After the
                 # other codes the library itself has left all as it was.
                 self._forget(starts)
@@ -343,7 +339,28 @@ class LlamaContext(ContextMemory, ContextAdapters):
             if _exiting and threading.current_thread().daemon:
                 threading.Event().wait()  # for the end of the process, and of this thread with it
             raise _decode_error(code, what, n, said, self._n_ctx)
-        self._outputs = range(n) if self._all_outputs else batch.outputs
+        self._offset = 0 if n <= self._n_batch else (n - 1) // self._n_batch * self._n_batch
+        self._outputs = outputs
+
+    def _parts(self, batch: LlamaBatch, outputs: Sequence[int]) -> list[LlamaBatch]:
+        """A batch of more than n_batch tokens in parts of so many."""
+        n, step = len(batch), self._n_batch
+        last = (n - 1) // step * step
+        if outputs and outputs[0] < last:
+            raise ValueError(
+                f"an output for index {outputs[0]}: {n} tokens are computed in parts of "
+                f"n_batch={step}, only the last part, from index {last}, can have outputs"
+            )
+        wanted = set(outputs)
+        return [
+            LlamaBatch(
+                batch.tokens[a : a + step],
+                pos=None if batch.pos is None else batch.pos[a : a + step],
+                seq_id=0 if batch.seq_ids is None else batch.seq_ids[a : a + step],
+                logits=[i in wanted for i in range(a, min(a + step, n))],
+            )
+            for a in range(0, n, step)
+        ]
 
     def _forget(self, starts: dict[int, int]) -> None:
         """Remove what a batch put into the KV cache, or all of a sequence where no part can go
@@ -374,11 +391,6 @@ class LlamaContext(ContextMemory, ContextAdapters):
             return  # one token more, as in generation, needs none of the rest
         if n == 0:
             raise ValueError(f"there are no tokens to {what}")
-        if n > self._n_batch:
-            raise ValueError(
-                f"{n} tokens are more than n_batch={self._n_batch}: {what} them in parts, or make "
-                "the context with a larger n_batch"
-            )
         tokens = batch.tokens
         if min(tokens) < 0 or max(tokens) >= self._n_vocab:
             wrong = next(t for t in tokens if not 0 <= t < self._n_vocab)
@@ -389,62 +401,30 @@ class LlamaContext(ContextMemory, ContextAdapters):
         if ids is not None and (min(ids) < 0 or max(ids) >= self._n_seq_max):
             wrong = next(i for i in ids if not 0 <= i < self._n_seq_max)
             raise ValueError(f"seq_id {wrong} is not 0 to {self._n_seq_max - 1} (see n_seq_max)")
-        if n > self._n_ubatch and not self._causal():
+        if n > self._n_ubatch:
+            if not self._causal():
+                raise ValueError(
+                    f"{n} tokens: this model attends to all at once, n_ubatch={self._n_ubatch}"
+                )
+            if self._embedding and self._pooling in _POOLED_AT_ONCE:
+                raise ValueError(
+                    f"{n} tokens: embeddings are pooled ({self._pooling_name()}) over those that "
+                    f"are computed at once, n_ubatch={self._n_ubatch}"
+                )
+
+    def _check_positions(self, batch: LlamaBatch) -> None:
+        assert self._n_positions is not None
+        if batch.pos is not None:
+            last = max(batch.pos)
+        else:
+            counts = Counter(batch.seq_ids if batch.seq_ids is not None else {0: len(batch)})
+            last = max(counts.values()) - 1
+            if self._has_memory:
+                last = max(self._pos_max(self._kv, i) + count for i, count in counts.items())
+        if last >= self._n_positions:
             raise ValueError(
-                f"{n} tokens: this model attends to all at once, n_ubatch={self._n_ubatch}"
+                f"position {last}: this model has a table of {self._n_positions} positions"
             )
-
-    def _causal(self) -> bool:
-        if self._library.has("llama_get_causal_attn"):
-            return bool(self._library.short.llama_get_causal_attn(self.handle))
-        return self._was_causal
-
-    def _make_room(self, n_outputs: int) -> None:
-        """The library moves its outputs when it needs room for more: not under a view."""
-        if self._lease() is not None:
-            raise BufferError(
-                f"{n_outputs} outputs need more room than {self._room} did, and views of the old "
-                "ones exist; delete them, or copy what is still needed"
-            )
-        self._room = n_outputs
-
-    # -- outputs
-
-    def logits(self, i: int = -1) -> memoryview[float]:
-        """The logits of the token at index ``i`` of the last batch, one float for each token of
-        the vocabulary. Negative counts from the end of the outputs: -1 is the last.
-
-        It is a view (shape ``(n_vocab,)``, format ``f``), not a copy: the next decode overwrites
-        it. ``np.asarray`` takes it as it is. Raises LlamaOutputError when the last decode did not
-        compute that output. C: ``llama_get_logits_ith``, llama.h.
-        """
-        resource = self._open()
-        pointer = self._get_logits(resource.handle, self._check_output(i))
-        if not pointer:
-            raise LlamaOutputError(f"the library has no logits at index {i}")
-        floats = self._view_type.from_address(ctypes.addressof(pointer.contents))
-        lease = self._lease()
-        if lease is None:
-            lease = _Lease(resource)
-            self._lease = weakref.ref(lease)
-        floats.lease = lease  # type: ignore[attr-defined]
-        # ctypes calls its format "<f", which memoryview itself cannot read.
-        return memoryview(floats).cast("B").cast("f")
-
-    def _check_output(self, i: int) -> int:
-        """``i`` if the last decode has computed it; LlamaOutputError otherwise."""
-        outputs = self._outputs
-        if self._lock.locked():
-            raise LlamaBusyError("another thread is using this context")
-        if outputs is None:
-            raise LlamaOutputError("there are no outputs: nothing was decoded, or it failed")
-        if not isinstance(i, int):
-            raise TypeError(f"an index must be an integer, not {i!r}")
-        if i not in outputs and not -len(outputs) <= i < 0:
-            raise LlamaOutputError(
-                f"index {i} has no output: the last batch has them for {list(outputs)[:20]}"
-            )
-        return i
 
 
 @cache
@@ -469,16 +449,6 @@ def _stop_at_exit() -> None:
     for ctx in contexts:
         if ctx._lock.acquire(timeout=2):
             ctx._lock.release()
-
-
-class _Lease:
-    """Held by the views of a context's outputs: keeps the context's memory, and says that they
-    exist."""
-
-    __slots__ = ("__weakref__", "resource")
-
-    def __init__(self, resource: Resource) -> None:
-        self.resource = resource
 
 
 def _decode_error(code: int, what: str, n: int, said: list[str], n_ctx: int) -> Exception:

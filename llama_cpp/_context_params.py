@@ -41,6 +41,7 @@ _CACHE_TYPES: dict[int, int] = {
     _raw.ggml_type.GGML_TYPE_Q4_1: 20,
     _raw.ggml_type.GGML_TYPE_IQ4_NL: 18,
 }
+_CELL = 128
 _CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -125,7 +126,10 @@ def fitting(model: LlamaModel, raw: _raw.llama_context_params) -> int:
     each, available = bytes_per_token(model, raw), memory_limit(available=True)
     if not each or available is None:
         return n_ctx
-    return max(1, min(n_ctx, available // each))
+    # Beside the cache: what the library notes of each cell, and the attention mask. A fifth is left
+    # for all else, because Linux kills a process for the last of its memory.
+    each += _CELL + 6 * raw.n_ubatch
+    return max(1, min(n_ctx, available * 4 // 5 // each))
 
 
 def bytes_per_token(model: LlamaModel, raw: _raw.llama_context_params) -> int:

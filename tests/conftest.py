@@ -64,7 +64,8 @@ def tiny_path(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def tiny_model(library: LlamaLibrary, tiny_path: Callable[..., Path]) -> Callable[..., LlamaModel]:
-    """``tiny_model(kind)``, ``tiny_model(kind, seed=1)``: such a model, loaded once."""
+    """``tiny_model(kind)``, ``tiny_model(kind, seed=1)``: such a model, loaded once; never to
+    be closed, as `Llama.close` does."""
 
     @cache
     def load(kind: str, *, seed: int = 0) -> LlamaModel:

@@ -34,12 +34,13 @@ def test_it_reads_text(tiny_model: Callable[..., LlamaModel], kind: str) -> None
 @pytest.mark.parametrize("kind", tiny.GENERATES)
 def test_it_writes_text(tiny_model: Callable[..., LlamaModel], kind: str) -> None:
     said = []
-    with Llama(tiny_model(kind), n_ctx=128, n_threads=1) as llm:
-        for prompt in ("hello", "the cat"):
-            done = llm.complete(prompt, max_tokens=48, temperature=0, cache_prompt=False)
-            assert done.finish_reason == "length"
-            assert len(set(done.tokens)) > 10
-            said.append(done.text)
+    llm = Llama(tiny_model(kind), n_ctx=128, n_threads=1)
+    for prompt in ("hello", "the cat"):
+        done = llm.complete(prompt, max_tokens=48, temperature=0, cache_prompt=False)
+        assert done.finish_reason == "length"
+        assert len(set(done.tokens)) > 10
+        said.append(done.text)
+    llm.ctx.close()  # the model belongs to the session
     assert said[0] != said[1]
 
 

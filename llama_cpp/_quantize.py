@@ -43,7 +43,7 @@ _CHILD = (
 _LAYERS = 4096
 
 
-def quantize(  # type: ignore[misc]  # ftype is among the fields, too
+def quantize(  # type: ignore[misc]  # ftype is a field of the struct, too
     source: str | os.PathLike[str],
     target: str | os.PathLike[str],
     ftype: _raw.llama_ftype | str = "Q4_K_M",
@@ -54,7 +54,7 @@ def quantize(  # type: ignore[misc]  # ftype is among the fields, too
     kv_overrides: Mapping[str, bool | int | float | str] | None = None,
     tensor_types: Mapping[str, _raw.ggml_type | str] | None = None,
     prune_layers: Sequence[int] | None = None,
-    **params: Unpack[LlamaModelQuantizeParams],
+    **params: Unpack[LlamaModelQuantizeParams],  # pyright: ignore[reportGeneralTypeIssues]
 ) -> list[Path]:
     """Write the model in the GGUF file ``source``, in a smaller type, to ``target``.
 

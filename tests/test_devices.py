@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from conftest import run_python
+from conftest import ROOT, run_python
 
 from llama_cpp import LlamaDevice, LlamaLibrary, LlamaModel, _raw, devices
 
@@ -72,3 +75,18 @@ def test_a_device_keeps_its_library() -> None:
 
 def test_the_class_is_exported() -> None:
     assert isinstance(devices()[0], LlamaDevice)
+
+
+def test_the_example_lists_them(model_path: Path) -> None:
+    example = [sys.executable, ROOT / "examples" / "devices.py", "-m", model_path]
+    done = subprocess.run(
+        [*example, "--device", "CPU"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.search(r"^CPU +CPU +\d+ of \d+ MiB free, ", done.stdout, re.MULTILINE)
+    assert re.search(r"^CPU +-?\d+ MiB taken$", done.stdout, re.MULTILINE)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import gguf
 import numpy as np
 import pytest
 import tiny
-from conftest import run_python
+from conftest import ROOT, run_python
 
 from llama_cpp import (
     LlamaAdapterError,
@@ -271,7 +273,6 @@ def test_an_adapter_of_a_daemon_thread_is_not_freed_under_it(
     assert done == (0, "", "")
 
 
-MOE = {"general.architecture": "llama"}
 EMBD = "token_embd.weight"
 BAD: dict[str, tuple[Callable[[Path, int], Path], str]] = {
     "a missing component": (lambda p, v: write_lora(p, {f"{Q}.lora_a": (4, 64)}), "missing"),
@@ -476,3 +477,28 @@ def test_a_control_vector_is_read_from_a_file(tmp_path: Path, lora: LlamaLora) -
     path.write_bytes(path.read_bytes()[:-300])
     with pytest.raises(LlamaAdapterError, match="cut off"):
         LlamaControlVector.from_file(path)
+
+
+def test_the_example_shows_the_difference(model_path: Path, tmp_path: Path) -> None:
+    with LlamaModel.from_file(model_path, vocab_only=True) as model:
+        width = int(model.metadata["llama.embedding_length"])
+    shapes = {}
+    for layer in range(30):
+        at = f"blk.{layer}.attn_output.weight"
+        shapes |= {f"{at}.lora_a": (2, width), f"{at}.lora_b": (width, 2)}
+    path = write_lora(tmp_path / "a.gguf", shapes, facts={"general.name": "noise"})
+    example = [sys.executable, ROOT / "examples" / "lora.py", "-m", model_path, "-n", "8"]
+    done = subprocess.run(
+        [*example, "--lora", f"{path}=0.02"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    about, without, within, again = done.stdout.splitlines()
+    assert about == f"{path}: noise, scale 0.02"
+    texts = [line.partition(": ")[2] for line in (without, within, again)]
+    assert texts[0] == texts[2] != texts[1]
+    assert all(len(text) > len("Hello my name is") for text in texts)

@@ -491,7 +491,7 @@ class LlamaModel(Closable):
                 vocab, given, count, buffer, room, bool(remove_special), bool(special)
             )
             if size >= 0:
-                return buffer.raw[:size]
+                return ctypes.string_at(buffer, size)
             if -size <= room:
                 raise LlamaTokenizeError(f"{count} tokens could not be turned into text")
             room = -size

@@ -31,6 +31,8 @@ class LlamaVocab:
         # Filled on first use: asking the library takes a hundred times as long as a list.
         self._pieces: list[bytes | None] = []
         self._special_pieces: list[bytes | None] = []
+        self._texts: dict[int, str] = {}
+        self._special_texts: dict[int, str] = {}
         self._ends: dict[int, bool] = {}
 
     @property
@@ -212,15 +214,17 @@ class LlamaVocab:
         return int(number)
 
     def check_tokens(self, tokens: Iterable[int]) -> array[int]:
-        """``tokens`` as a C array of int32, each checked as by `check_token`."""
+        """``tokens`` as a C array of 32 bits, each checked as by `check_token`."""
         try:
-            ids = array("i", tokens)
+            # Unsigned: it refuses what is negative, and "i" takes three times as long.
+            ids = array("I", tokens)
         except (TypeError, OverflowError):
             # Find the one to name. What can be gone through only once is gone.
             for token in tokens:
                 self.check_token(token)
             raise TypeError(f"tokens must be integers, not {tokens!r}") from None
-        if ids and (min(ids) < 0 or max(ids) >= self._n_tokens):
+        objects = tokens if isinstance(tokens, list | tuple) else ids  # of an array, max makes them
+        if ids and max(objects) >= self._n_tokens:
             for token in ids:
                 self.check_token(token)
         return ids
@@ -237,6 +241,11 @@ class LlamaVocab:
         if found is None:
             found = pieces[token] = self.read_piece(self.handle, token, special)
         return found
+
+    def texts(self, special: bool) -> dict[int, str]:
+        """The text of tokens that are whole characters, as far as it was asked for. For
+        `StreamDecoder`, which fills it."""
+        return self._special_texts if special else self._texts
 
     def read_piece(self, handle: _raw.llama_vocab, token: int, special: bool) -> bytes:
         """The bytes of ``token``, asked of the library. For who has ``handle`` and keeps the model

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from . import _log, _raw
 from ._adapters import ContextAdapters
 from ._context_params import check_memory, context_params, fitting
+from ._greedy import Likeliest
 from ._interrupt import stops_on_ctrl_c
 from ._memory import ContextMemory
 from ._outputs import Outputs
@@ -117,6 +118,7 @@ class LlamaContext(Outputs, ContextMemory, ContextSettings, ContextAdapters):
         self._kv_unified = bool(raw.kv_unified)
         self._kv = short.llama_get_memory(handle)  # as long as the context lives
         self._spare: list[LlamaBatch] = []  # of one token, to be used again
+        self._likeliest = Likeliest(library, model.vocab.n_tokens)
         self._set_up_outputs(model, handle)
         self._embed(bool(raw.embeddings))
         _contexts.add(self)

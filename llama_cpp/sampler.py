@@ -94,7 +94,10 @@ class LlamaSampler(SamplerMethods, Closable):
         self._removes = ""  # the last sampler that removes candidates
         self._n_tokens: int | None = None
         self._few = 1 << 31  # the most candidates that a top_k has left
+        self._greedy = False
         self._sample = short.llama_sampler_sample
+        self._accept = short.llama_sampler_accept
+        self._length = short.llama_sampler_chain_n
 
     @classmethod
     def chain(
@@ -148,6 +151,9 @@ class LlamaSampler(SamplerMethods, Closable):
         self._names.append(method)
         self._steps.append(grammar)
         self._selects = method in SELECTORS
+        # With nothing else in the chain, and no time of the library's to measure.
+        alone = len(self._names) == 1 and self._params.get("no_perf", True)
+        self._greedy = method == "greedy" and alone
 
     def custom(self, sampler: CustomSampler) -> Self:
         """A sampler written in Python: an object with ``apply(candidates)``, which changes the
@@ -274,7 +280,14 @@ class LlamaSampler(SamplerMethods, Closable):
         if not ctx._lock.acquire(blocking=False):
             raise LlamaBusyError("another thread is using this context")
         try:
-            token = int(self._sample(chain.handle, resource.handle, i))
+            chosen = None
+            if self._greedy and self._length(chain.handle) == 1:
+                chosen = ctx._likeliest.choose(resource.handle, i)
+            if chosen is None:
+                token = int(self._sample(chain.handle, resource.handle, i))
+            else:
+                token = chosen
+                self._accept(chain.handle, token)  # which counts it
         finally:
             ctx._lock.release()
         if self._grammars:

@@ -1,0 +1,72 @@
+"""``python -m tests.bench [--rounds N] [topic ...]``: all topics, or those that are named.
+
+The result is what was measured, whatever it is; it fails only where something cannot be measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from llama_cpp import _raw
+from llama_cpp._cpu import usable_cores
+
+from . import generation, share, start, text
+from .build import CannotMeasure
+from .place import Place, Topic
+
+TOPICS: dict[str, Topic] = {
+    "share": share.share,
+    "generation": generation.generation,
+    "tiny": generation.tiny,
+    "prompt": generation.prompt,
+    "parallel-1": generation.parallel(1),
+    "parallel-4": generation.parallel(4),
+    "parallel-16": generation.parallel(16),
+    "tokenize": text.tokenize,
+    "detokenize": text.detokenize,
+    "pieces": text.pieces,
+    "embeddings": text.embeddings,
+    "import": start.imports,
+    "memory": start.memory,
+    "generator": start.generator,
+}
+LEAST_ROUNDS = 7
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("topics", nargs="*", metavar="topic", help=f"of {', '.join(TOPICS)}")
+    parser.add_argument("--rounds", type=int, default=LEAST_ROUNDS)
+    parser.add_argument("--threads", type=int, default=usable_cores())
+    parser.add_argument("--model", type=Path, help="a GGUF file in place of SmolLM2")
+    given = parser.parse_args(arguments)
+    unknown = sorted(set(given.topics) - set(TOPICS))
+    if unknown:
+        parser.error(f"no topic {', '.join(unknown)}: there are {', '.join(TOPICS)}")
+    failed = []
+    with tempfile.TemporaryDirectory() as folder:
+        place = Place(Path(folder), given.rounds, given.threads, given.model)
+        print(
+            f"llama.cpp {_raw.TAG}, {place.threads} threads, Python {platform.python_version()}: "
+            f"the median of {given.rounds} interleaved rounds [and its quartiles]"
+        )
+        for name in given.topics or TOPICS:
+            begun = time.perf_counter()
+            try:
+                print(f"\n{name}: {TOPICS[name](place)}", flush=True)
+            except CannotMeasure as error:
+                failed.append(name)
+                print(f"\n{name}: {error}", flush=True)
+            print(f"  ({time.perf_counter() - begun:.0f} s)", flush=True)
+    if failed:
+        print(f"\ncould not be measured: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""Tables of what was measured, each number with what is to be reached."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .measure import Spread, ratios
+
+C = "C loop"
+"""What most are compared with."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a number has to be, at least or at most."""
+
+    value: float
+    least: bool
+
+    def reached(self, number: float) -> bool:
+        return number >= self.value if self.least else number <= self.value
+
+    def __str__(self) -> str:
+        return f"{'>=' if self.least else '<='} {self.value:g}"
+
+
+def at_least(value: float) -> Target:
+    return Target(value, least=True)
+
+
+def at_most(value: float) -> Target:
+    return Target(value, least=False)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A number: a ratio, or in ``unit``; what it was measured as; what it should be."""
+
+    name: str
+    number: Spread
+    unit: str = "x"
+    note: str = ""
+    target: Target | None = None
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        verdict = ""
+        if self.target:
+            verdict = "reached" if self.target.reached(self.number.median) else "MISSED"
+        spread = f"[{_short(self.number.low)} {_short(self.number.high)}]"
+        number = f"{_short(self.number.median)} {self.unit}"
+        return self.name, number, spread, str(self.target or ""), verdict, self.note
+
+
+@dataclass
+class Table:
+    """What a topic found out."""
+
+    title: str
+    rows: list[Row] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        rows = [row.cells for row in self.rows]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [self.title]
+        for row in rows:
+            cells = [
+                cell.rjust(width) if 0 < i < 4 else cell.ljust(width)
+                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ]
+            lines.append(("  " + "  ".join(cells)).rstrip())
+        return "\n".join([*lines, *(f"  ({remark})" for remark in self.remarks)])
+
+
+def against_c(
+    table: Table, found: dict[str, list[float]], targets: dict[str, Target], *, time: bool = False
+) -> Table:
+    """Rows for all but the C loop: speed over C's, or with ``time`` time over C's."""
+    note = " ".join(f"{_seconds(Spread.of(found[C]).median)} {C}".split())
+    table.remarks.insert(0, f"{'time' if time else 'speed'} over that of the {C}: {note}")
+    for name, values in found.items():
+        if name != C:
+            ratio = ratios(values, found[C]) if time else ratios(found[C], values)
+            shown = _seconds(Spread.of(values).median)
+            table.rows.append(Row(name, ratio, note=shown, target=targets.get(name)))
+    return table
+
+
+def _seconds(value: float) -> str:
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
+        if value >= size:
+            return f"{value / size:.2f} {unit}"
+    return f"{value * 1e9:.0f} ns"
+
+
+def _short(number: float) -> str:
+    """Three digits that matter."""
+    if abs(number) >= 100:
+        return f"{number:,.0f}"
+    return f"{number:.3f}" if abs(number) < 3 else f"{number:.1f}"

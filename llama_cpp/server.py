@@ -21,10 +21,17 @@ from typing import IO, TYPE_CHECKING, Any
 
 from . import _raw
 from ._cache import Progress
-from .errors import LlamaClosedError, LlamaEngineError, LlamaServerStartError
+from .errors import (
+    LlamaClosedError,
+    LlamaEngineError,
+    LlamaServerConnectionError,
+    LlamaServerStartError,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from .agent import LlamaAgent
 
 _NAME = "llama-server.exe" if sys.platform == "win32" else "llama-server"
 _LISTENING = re.compile(rb"listening on http://\S+:(\d+)\s")
@@ -45,7 +52,7 @@ class LlamaServer:
     Python ends, however it ends.
 
     >>> with LlamaServer("model.gguf", ctx_size=4096) as server:
-    ...     requests.get(server.base_url + "/props", headers=server.headers).json()
+    ...     server.agent().run("Hello").text
 
     ``model`` is a GGUF file, or several by name, each a file or a mapping of options with a
     ``model`` among them: they are loaded when a request names them (router mode). Keywords are
@@ -133,6 +140,23 @@ class LlamaServer:
     def log_tail(self, lines: int = 20) -> str:
         """The last lines of its log."""
         return "\n".join(self._log.read_text("utf-8", "replace").splitlines()[-lines:])
+
+    def agent(self, **options: Any) -> LlamaAgent:
+        """An agent that talks to this server; keywords are those of `LlamaAgent`."""
+        from .agent import LlamaAgent
+
+        if self._process is None:
+            raise LlamaClosedError("the server is closed")
+        options.setdefault("alive", self._check_alive)
+        return LlamaAgent(self.base_url, api_key=self._key, **options)
+
+    def _check_alive(self) -> None:
+        """Before a request is tried again."""
+        if not self.running:
+            raise LlamaServerConnectionError(
+                f"llama-server has ended (code {self.returncode}). The end of its log:\n"
+                + self.log_tail()
+            )
 
     # -- life
 

@@ -18,7 +18,13 @@ import pytest
 import tiny
 from conftest import ROOT, run_python
 
-from llama_cpp import LlamaClosedError, LlamaEngineError, LlamaServer, LlamaServerStartError
+from llama_cpp import (
+    LlamaClosedError,
+    LlamaEngineError,
+    LlamaServer,
+    LlamaServerConnectionError,
+    LlamaServerStartError,
+)
 from llama_cpp.server import _arguments
 
 OPTIONS: dict[str, Any] = {"ctx_size": 256, "threads": 1, "parallel": 1}
@@ -142,6 +148,13 @@ def test_several_models_are_loaded_when_they_are_named(small: Path, tmp_path: Pa
     assert soon(lambda: servers(other) == [])
 
 
+def test_it_hands_over_an_agent(server: LlamaServer) -> None:
+    agent = server.agent(system="Be brief.", temperature=0, max_tokens=4)
+    assert agent.base_url == server.base_url
+    assert agent.system == "Be brief."
+    assert agent.chat("hello")["usage"]["completion_tokens"] <= 4
+
+
 # -- what goes wrong
 
 
@@ -191,9 +204,13 @@ def test_one_that_was_killed_can_be_restarted(small: Path) -> None:
         assert soon(lambda: not server.running)
         assert server.returncode == 128 + signal.SIGKILL
         assert "not running" in repr(server)
+        agent = server.agent()
+        with pytest.raises(LlamaServerConnectionError, match=r"has ended \(code 137\)"):
+            agent.chat("Hello")
         server.restart()
         assert (server.base_url, server.api_key) == (address, key)
         assert ask(server, "/props")[0] == 200
+        assert agent.props()["total_slots"] == 1
         server.restart()
         assert ask(server, "/props")[0] == 200
 
@@ -214,6 +231,8 @@ def test_nothing_is_left_after_close(small: Path) -> None:
             ask(server, "/health")
     with pytest.raises(LlamaClosedError):
         server.restart()
+    with pytest.raises(LlamaClosedError):
+        server.agent()
 
 
 def test_it_ends_when_it_is_forgotten(small: Path) -> None:

@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from .logprobs import TokenLogprob, log_probs
     from .lora import LlamaLora
     from .model import LlamaModel
+    from .multimodal import Chunk, LlamaChunks, LlamaMedia, LlamaMultimodal
     from .parallel import Generations, ParallelGeneration
     from .sampler import LlamaSampler, SamplerPerf
     from .sequence import LlamaSequence
@@ -143,6 +144,7 @@ _MODULES = {
     "logprobs": ("TokenLogprob", "log_probs"),
     "lora": ("LlamaLora",),
     "model": ("LlamaModel",),
+    "multimodal": ("Chunk", "LlamaChunks", "LlamaMedia", "LlamaMultimodal"),
     "parallel": ("Generations", "ParallelGeneration"),
     "sampler": ("LlamaSampler", "SamplerPerf"),
     "server": ("LlamaServer",),
@@ -159,6 +161,7 @@ __all__ = [
     "AsyncLlama",
     "AsyncLlamaAgent",
     "AsyncStream",
+    "Chunk",
     "Completion",
     "CustomSampler",
     "Deny",
@@ -179,6 +182,7 @@ __all__ = [
     "LlamaBusyError",
     "LlamaCancelled",
     "LlamaCandidates",
+    "LlamaChunks",
     "LlamaClient",
     "LlamaClosedError",
     "LlamaContext",
@@ -194,9 +198,11 @@ __all__ = [
     "LlamaLibrary",
     "LlamaLibraryError",
     "LlamaLora",
+    "LlamaMedia",
     "LlamaMissingFunctionError",
     "LlamaModel",
     "LlamaModelError",
+    "LlamaMultimodal",
     "LlamaNotSupportedError",
     "LlamaOutputError",
     "LlamaSampler",

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from . import _log, _raw, _raw_mtmd
+from . import _log, _raw, _raw_mtmd, context
 from ._cpu import usable_cores
 from ._gguf import check_file, file_name
 from ._interrupt import stops_on_ctrl_c
@@ -312,7 +312,7 @@ class LlamaMultimodal(Closable):
         if not len(chunks):
             raise ValueError("there is nothing to evaluate")
         ctx._check_seq_id(seq_id)
-        if not ctx._has_memory or ctx._model_has_encoder():
+        if not ctx._has_memory or ctx._has_encoder:
             raise LlamaContextError(f"{self._model.path.name} cannot go on with a prompt")
         if ctx._live(seq_id) is not None:
             raise LlamaContextError(f"sequence {seq_id} belongs to a LlamaSequence")
@@ -342,6 +342,7 @@ class LlamaMultimodal(Closable):
         seq_id: int,
     ) -> int:
         ctx._outputs = None
+        ctx._encoded, ctx._offset = False, 0
         ctx._apply()
         ctx._reclaim()
         start = ctx._pos_max(ctx._kv, seq_id) + 1
@@ -375,7 +376,8 @@ class LlamaMultimodal(Closable):
         finally:
             with ctx._stopping:
                 ctx._running = False
-                ctx._stop[0] = b"\0"
+                if not context._exiting:
+                    ctx._stop[0] = b"\0"
             if not done:
                 ctx._forget({seq_id: start})
         last_chunk = chunks[-1]

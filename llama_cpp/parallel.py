@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 # A prompt waits for another one that is being computed when they have so many tokens more in
 # common than can be had already.
 _WORTH_WAITING = 16
+_END: Any = object()  # what an iterator gives when it has no more
 
 
 class ParallelGeneration(GenerationState):
@@ -290,18 +291,21 @@ class Generations(Iterator[tuple[int, str]]):
         while not self._exhausted:
             index = len(self.generations)
             try:
-                prompt = next(self._prompts)
-                options = self._options_of(index)
-            except StopIteration:
-                self._exhausted = True
-                return None
+                prompt = next(self._prompts, _END)
+                own = {} if self._options is None else next(self._options, _END)
+                if own is _END and prompt is not _END:
+                    raise ValueError(f"there are no options for prompt {index}")
             except Exception as error:  # of the caller's: the others go on to their end
                 self._exhausted = True
                 self._errors.append(error)
                 return None
+            if prompt is _END:
+                self._exhausted = True
+                return None
             try:
+                options = self._merged(index, own)
                 request = Request(self._llm.model, prompt, self._llm._n_ctx_seq, options)
-            except (TypeError, ValueError, LlamaError) as error:
+            except Exception as error:
                 generation = ParallelGeneration(index, _Refused())
                 self.generations.append(generation)
                 self._failed(generation, error)
@@ -312,14 +316,9 @@ class Generations(Iterator[tuple[int, str]]):
             return _Job(generation, request)
         return None
 
-    def _options_of(self, index: int) -> dict[str, Any]:
-        own: Mapping[str, Any] = {}
-        if self._options is not None:
-            try:
-                own = next(self._options)
-            except StopIteration:
-                raise ValueError(f"there are no options for prompt {index}") from None
-            check_options(own, "generate_many")
+    def _merged(self, index: int, own: Mapping[str, Any]) -> dict[str, Any]:
+        """The options of a prompt and the shared ones."""
+        check_options(own, "generate_many")
         sampler = own.get("sampler")
         if isinstance(sampler, LlamaSampler):
             if id(sampler) in self._given:

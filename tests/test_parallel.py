@@ -367,6 +367,17 @@ def test_too_few_options_are_an_error(tiny_model: TinyModel) -> None:
             llm.complete_many(iter(["a", "b"]), iter([{"max_tokens": 2}]), max_tokens=2)
 
 
+def test_wrong_options_of_one_end_that_one(tiny_model: TinyModel) -> None:
+    def broken() -> LlamaSampler:
+        raise KeyError("no sampler today")
+
+    options: list[Any] = [{"max_tokens": 2}, {"sed": 1}, {"sampler": broken}, {"max_tokens": 3}]
+    with llama(tiny_model("llama")) as llm:
+        done = llm.complete_many(["hello"] * 4, iter(options), return_errors=True)
+        assert [len(one.tokens) for one in done] == [2, 0, 0, 3]
+        assert [type(one.error) for one in done] == [type(None), TypeError, KeyError, type(None)]
+
+
 def test_an_encoder_takes_one_prompt_at_a_time(tiny_model: TinyModel) -> None:
     with (
         llama(tiny_model("t5"), n_ctx=256) as llm,

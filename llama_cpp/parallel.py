@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _log
 from .batch import LlamaBatch
-from .errors import LlamaBusyError, LlamaContextError, LlamaDecodeError, LlamaError
+from .errors import LlamaBusyError, LlamaContextError, LlamaDecodeError
 from .generation import Completion, GenerationState, Request, check_options
 from .sampler import LlamaSampler
 

@@ -38,6 +38,10 @@ class ContextAdapters(Closable):
     """The adapters in use, for as long as the library has this context."""
     _loras: Mapping[LlamaLora, float] = {}
 
+    def _reweigh(self) -> None:
+        """What was decoded before is out of date. (`ContextMemory` knows what that was.)"""
+        raise NotImplementedError
+
     @property
     def loras(self) -> dict[LlamaLora, float]:
         """The adapters that are in use here, and their scales."""
@@ -144,6 +148,7 @@ class ContextAdapters(Closable):
             if self.closed:
                 raise LlamaClosedError("the context is closed")
             yield
+            self._reweigh()
             adapters, decode, encode = self._model._adapters, self._decode, self._encode
             if not isinstance(decode, _Rebuilding):
                 restore = {"_decode": decode, "_encode": encode}

@@ -50,6 +50,7 @@ class ContextMemory(Closable):
     _outputs: Sequence[int] | None
     _sequences: dict[int, weakref.ref[LlamaSequence]]
     _orphans: list[int]  # ids of sequences that are gone, with their cells still in the cache
+    _weighed = 0  # how often adapters were set
     _unapplied = False  # `shift` only notes positions down; a decode turns the keys, see `_apply`
 
     # -- facts
@@ -218,9 +219,17 @@ class ContextMemory(Closable):
 
         return Sequences(self)  # type: ignore[arg-type]
 
-    def _take_id(self, sequence: LlamaSequence) -> int:
-        """An id for it. The lock must be held, as for all that follows."""
+    def _take_id(self, sequence: LlamaSequence, seq_id: int | None) -> int:
+        """An id for it, or that very one. The lock must be held, as for all that follows."""
         self._reclaim()
+        if seq_id is not None:
+            if seq_id in self._sequences:
+                raise LlamaContextError(
+                    f"sequence {seq_id}, which this works with, is a LlamaSequence's: close it, or "
+                    "use another context"
+                )
+            self._sequences[seq_id] = weakref.ref(sequence)
+            return seq_id
         for seq_id in range(self._n_seq_max):
             if seq_id not in self._sequences and self._pos_max(self._kv, seq_id) < 0:
                 self._sequences[seq_id] = weakref.ref(sequence)
@@ -241,6 +250,14 @@ class ContextMemory(Closable):
     def _live(self, seq_id: int) -> LlamaSequence | None:
         ref = self._sequences.get(seq_id)
         return None if ref is None else ref()
+
+    def _reweigh(self) -> None:
+        """The model computes otherwise from now on: what the cache holds is not to be reused."""
+        self._weighed += 1
+        for seq_id in self._sequences:
+            sequence = self._live(seq_id)
+            if sequence is not None:
+                sequence._drop_after(0)
 
     def _changed(self, seq_id: int, *, tail: bool = False) -> None:
         sequence = self._live(seq_id)

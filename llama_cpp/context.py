@@ -322,7 +322,7 @@ class LlamaContext(Outputs, ContextMemory, ContextSettings, ContextAdapters):
                             if code:
                                 break
                             done = True
-            if code == 0 and self._sequences and function is self._decode:
+            if code == 0 and self._sequences and what == "decode":
                 self._record(batch)
         except BaseException:
             code = None  # whatever it was: the caller will not know of it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -65,6 +66,12 @@ class GenerationOptions(SamplingOptions, total=False):
     `llama_cpp.logprobs.log_probs`: the model's own, before any sampler. By default none."""
     cache_prompt: bool
     """Whether to reuse what the KV cache has of the prompt, True by default."""
+    context_shift: bool
+    """Whether to go on when the context is full, without `max_tokens` for ever: the first
+    ``n_keep`` tokens stay, and of the others the older half is forgotten. The text may lose its
+    thread then. False by default. For `Llama.generate`, and not with a ``draft``."""
+    n_keep: int | None
+    """See ``context_shift``; by default the prompt, but at most a quarter of the context."""
     draft: Draft | None
     """Guesses tokens, for several to be computed at once; see `llama_cpp.speculative`. Not for
     `Llama.generate_many`."""
@@ -78,6 +85,8 @@ def check_options(options: Mapping[str, Any], owner: str) -> None:
     for name in options:
         if name not in _KNOWN:
             raise unknown_keyword(name, _KNOWN, owner)
+    if owner != "generate" and options.get("context_shift"):
+        raise TypeError(f"{owner} does not shift the context")
     if owner != "generate" and options.get("draft") is not None:
         raise TypeError(f"{owner} takes no draft: it computes several tokens at once already")
 
@@ -113,6 +122,15 @@ def make_sampler(model: LlamaModel, options: Mapping[str, Any]) -> LlamaSampler:
     return chain.dist(options.get("seed", _raw.LLAMA_DEFAULT_SEED))
 
 
+def _n_keep(n_keep: int | None, n_prompt: int, n_ctx: int) -> int:
+    if n_keep is None:
+        return min(n_prompt, n_ctx // 4)
+    most = n_ctx - 4  # of two tokens one goes and one stays, whatever is decoded
+    if not 0 <= n_keep <= most:
+        raise ValueError(f"n_keep={n_keep} is not 0 to {most}")
+    return n_keep
+
+
 class Request:
     """A prompt and what to do with it, checked. Whoever computes it adds what it reports."""
 
@@ -144,6 +162,14 @@ class Request:
                 "with a larger n_ctx"
             )
         self.limit = n_ctx - len(self.prompt)
+        self.draft: Draft | None = options.get("draft")
+        self.n_keep: int | None = None
+        """How many tokens stay when the context is full; None to end there."""
+        if options.get("context_shift"):
+            if self.draft is not None:
+                raise ValueError("context_shift and draft do not go together")
+            self.limit = sys.maxsize
+            self.n_keep = _n_keep(options.get("n_keep"), len(self.prompt), n_ctx)
         max_tokens = options.get("max_tokens")
         if max_tokens is not None:
             if max_tokens < 1:
@@ -170,7 +196,6 @@ class Request:
         """Those of the tokens so far, if they were asked for."""
         self.decoder = model.decoder()
         self.is_eog = model.vocab.is_eog
-        self.draft: Draft | None = options.get("draft")
 
     def score(self, ctx: LlamaContext, token: int, i: int = -1) -> None:
         """Note the log probability of ``token``, sampled at index ``i``, if that was asked for."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -27,10 +28,12 @@ from .generation import (
 from .library import LlamaLibrary
 from .model import LlamaModel
 from .parallel import Generations, completions
+from .sequence import LlamaSequence, n_common
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
+    from .sequence import _Checkpoint
     from .speculative import Speculation
 
 # Enough for a talk, and small enough for any machine that holds the model.
@@ -87,6 +90,10 @@ class Llama:
         self._held: list[list[int]] = [[] for _ in range(self._ctx.n_seq_max)]
         self._cached = self._held[0]  # what the KV cache holds, by sequence; generate has the first
         self._n_ctx_seq = self._ctx.n_ctx // (1 if self._ctx._kv_unified else self._ctx.n_seq_max)
+        self._checkpoints: list[_Checkpoint] = []  # of `_checked`, what `_cached` was then
+        self._checked: list[int] = []
+        self._moved = sys.maxsize  # from here on, `_cached` was shifted
+        self._weighed = 0  # the adapters that `_held` was computed with
         self._speculation: Speculation | None = None
         self._turn = 0  # counts the generations: the latest has the context
         self._cancelled = False
@@ -268,6 +275,14 @@ class Llama:
             if seq_id and held:  # of generate_many: this one may take all the room
                 ctx.remove(seq_id=seq_id)
                 held.clear()
+        n_keep = request.n_keep
+        if n_keep is not None and not ctx.can_shift:
+            raise LlamaContextError(
+                "context_shift: positions cannot be moved in this context; a model with a sliding "
+                "window needs swa_full=True for it"
+            )
+        if ctx._is_recurrent:
+            n_keep = None  # is never full
         request.cached_tokens = self._prefill(request.prompt, request.cache_prompt)
         cached = self._cached
         speculation = self._speculation = self._speculate(request)
@@ -283,6 +298,8 @@ class Llama:
             if speculation is not None:
                 output = speculation.step(token)
                 continue
+            if n_keep is not None and len(cached) >= self._n_ctx_seq:
+                self._shift(n_keep)
             # What the cache has is only known again when this is through.
             ctx.decode((token,))
             cached.append(token)
@@ -292,10 +309,20 @@ class Llama:
         turn, which is over when `_turn` is another."""
         self._turn += 1
         self._cancelled = False
+        ctx = self._ctx
+        if self._moved < len(self._cached):
+            # What a shift has moved is not what its tokens alone would give.
+            if not ctx.remove(self._moved):
+                ctx.remove()
+            del self._cached[ctx.pos_max() + 1 :]
+        self._moved = sys.maxsize
+        if self._weighed != ctx._weighed:
+            ctx.clear()
+            self._weighed = ctx._weighed
         for seq_id, held in enumerate(self._held):
             # Ctrl-C can come between the cache's change and ours; others may use the context too.
-            if self._ctx.pos_max(seq_id) + 1 != len(held):
-                self._ctx.remove(seq_id=seq_id)
+            if ctx.pos_max(seq_id) + 1 != len(held):
+                ctx.remove(seq_id=seq_id)
                 held.clear()
         return self._turn
 
@@ -308,24 +335,28 @@ class Llama:
 
     def _prefill(self, prompt: list[int], reuse: bool) -> int:
         """Bring the KV cache to hold ``prompt``; returns how much of it was there already."""
-        ctx = self._ctx
-        common = 0
-        if not reuse:
-            self._cached.clear()
-        for a, b in zip(self._cached, prompt[:-1], strict=False):  # the last one makes the logits
-            if a != b:
-                break
-            common += 1
-        if not ctx.remove(common):
-            common = 0  # a memory that cannot forget a part forgets it all
-            ctx.remove()
-        del self._cached[common:]
-        for start in range(common, len(prompt), ctx.n_batch):
-            self._check_cancelled()
-            part = prompt[start : start + ctx.n_batch]
-            ctx.decode(part)
-            self._cached += part
-        return common
+        with self._first() as sequence:
+            if not reuse:
+                sequence.truncate(0)
+            return sequence._set(prompt, self._check_cancelled)
+
+    @contextmanager
+    def _first(self) -> Iterator[LlamaSequence]:
+        """The sequence that `generate` has, for the block; it keeps `_cached` right."""
+        cached, known = self._cached, self._checkpoints
+        n = n_common(self._checked, cached)
+        known[:] = [point for point in known if point.n <= n]
+        try:
+            with LlamaSequence._over(self._ctx, 0, cached, known) as sequence:
+                yield sequence
+        finally:
+            self._checked = cached.copy()
+
+    def _shift(self, keep: int) -> None:
+        """The context is full: forget the older half of what is behind the first ``keep``."""
+        with self._first() as sequence:
+            sequence.shift(keep, (len(sequence) - keep) // 2)
+        self._moved = keep
 
     # -- stopping
 

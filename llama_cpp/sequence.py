@@ -5,7 +5,8 @@ from __future__ import annotations
 import ctypes
 import os
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -47,7 +48,13 @@ class LlamaSequence:
     Closes by `close`, by ``with``, or when it is forgotten: its cells are free then, and its id.
     """
 
-    def __init__(self, ctx: LlamaContext, *, checkpoints: int = _N_CHECKPOINTS) -> None:
+    def __init__(
+        self,
+        ctx: LlamaContext,
+        *,
+        checkpoints: int = _N_CHECKPOINTS,
+        _seq_id: int | None = None,
+    ) -> None:
         if not isinstance(checkpoints, int):
             raise TypeError(f"checkpoints must be an integer, not {checkpoints!r}")
         self._ctx = ctx
@@ -59,7 +66,7 @@ class LlamaSequence:
         self._shared = False  # cells with another sequence
         self._unknown = False
         with ctx._memory():
-            self._id = ctx._take_id(self)
+            self._id = ctx._take_id(self, _seq_id)
         self._finalizer = weakref.finalize(self, _give_back, ctx, self._id)
         self._finalizer.atexit = False
         self._one = LlamaBatch((0,), seq_id=self._id)  # used for every single token
@@ -76,6 +83,21 @@ class LlamaSequence:
         self._finalizer()
         self._tokens = []
         self._checkpoints = []
+
+    @classmethod
+    @contextmanager
+    def _over(
+        cls, ctx: LlamaContext, seq_id: int, tokens: list[int], known: list[_Checkpoint]
+    ) -> Iterator[LlamaSequence]:
+        """A sequence for the block, over what is in the cache already: ``tokens``, a list that is
+        kept right, and of which ``known`` are checkpoints."""
+        self = cls(ctx, _seq_id=seq_id)
+        self._tokens, self._exact, self._checkpoints = tokens, len(tokens), known
+        try:
+            yield self
+        finally:
+            self._finalizer.detach()
+            ctx._sequences.pop(seq_id, None)
 
     def __enter__(self) -> Self:
         self._open()
@@ -127,7 +149,8 @@ class LlamaSequence:
 
         The longest common beginning is kept, the rest removed, and what is missing decoded: always
         the last one, for its output. What a `shift` has moved is not kept, it is not what
-        ``tokens`` alone would give. No tokens empty it.
+        ``tokens`` alone would give; nor what was computed with other adapters
+        (`LlamaContext.set_loras`). No tokens empty it.
         """
         self._open()
         ids = self._ctx.model.vocab.check_tokens(tokens).tolist()
@@ -282,11 +305,8 @@ class LlamaSequence:
     def _set(self, ids: Sequence[int], between: Callable[[], None] | None = None) -> int:
         common = 0
         if not self._unknown:
-            most = min(self._exact, len(ids) - 1)  # the last one is decoded for its output
-            for a, b in zip(self._tokens[: max(0, most)], ids, strict=False):
-                if a != b:
-                    break
-                common += 1
+            # The last one is decoded for its output.
+            common = min(n_common(self._tokens, ids[:-1]), self._exact)
         with self._ctx._held():
             self._rewind(common)
             self._unknown = False
@@ -312,7 +332,7 @@ class LlamaSequence:
 
     def _drop_after(self, n: int) -> None:
         """What is known of the tokens behind the first ``n`` is out of date."""
-        self._checkpoints = [point for point in self._checkpoints if point.n <= n]
+        self._checkpoints[:] = [point for point in self._checkpoints if point.n <= n]
         self._exact = min(self._exact, n)
         self._output = None
 
@@ -363,7 +383,7 @@ class LlamaSequence:
         try:
             ctx._clone(self._id, self._id)
         except LlamaContextError:
-            self._tokens = []
+            self._tokens.clear()
             self._drop_after(0)
             raise
         self._shared = False
@@ -435,6 +455,16 @@ class Sequences:
             sequence.close()
             raise
         return sequence
+
+
+def n_common(a: Sequence[int], b: Sequence[int]) -> int:
+    """How many tokens both begin with."""
+    n = 0
+    for x, y in zip(a, b, strict=False):
+        if x != y:
+            break
+        n += 1
+    return n
 
 
 def _give_back(ctx: LlamaContext, seq_id: int) -> None:

@@ -13,6 +13,7 @@ import pytest
 from conftest import run_python
 
 from llama_cpp import (
+    Llama,
     LlamaBatch,
     LlamaCancelled,
     LlamaClosedError,
@@ -23,6 +24,7 @@ from llama_cpp import (
     LlamaOutputError,
     LlamaSampler,
     LlamaSequence,
+    PromptLookup,
 )
 
 KINDS = ("llama", "swa", "mamba", "hybrid")
@@ -422,3 +424,72 @@ def test_its_text_in_an_error(tiny_model: Load) -> None:
         assert repr(seq) == "<LlamaSequence, closed>"
         with pytest.raises(LlamaClosedError), seq:
             pass
+
+
+# -- what Llama does with them
+
+
+def test_a_prompt_that_is_there_is_not_computed_again(model: LlamaModel) -> None:
+    """On models that forget too, from a checkpoint; and the text is that of a fresh run."""
+    options = {"max_tokens": 12, "temperature": 0}
+    keywords = {"n_ctx": 1024, "n_batch": 64, "n_ubatch": 32, "swa_full": False, "n_threads": 1}
+    tokens = prompt(300)
+    other = [*tokens[:298], *prompt(20, 1)]
+    exact = {"type_k": 0, "type_v": 0, "flash_attn_type": 0}
+    with Llama(model.path, **keywords, **exact) as llm:
+        first = llm.complete(tokens, **options)
+        again = llm.complete(tokens, **options)
+        assert first.usage.cached_tokens == 0
+        assert again.usage.cached_tokens >= 296
+        assert again.text == first.text
+        changed = llm.complete(other, **options)
+        assert 296 <= changed.usage.cached_tokens <= 298
+        assert changed.text == llm.complete(other, cache_prompt=False, **options).text
+        # Then many at a time, and again one.
+        llm.complete_many([tokens, other], **options)
+        assert llm.complete(tokens, **options).text == first.text
+
+
+def test_a_llama_and_a_sequence_do_not_share_an_id(tiny_model: Load) -> None:
+    with Llama(tiny_model("llama").path, n_ctx=256, n_threads=1) as llm:
+        with llm.ctx.sequence() as seq:
+            seq.extend(prompt(5))
+            with pytest.raises(LlamaContextError, match="sequence 0"):
+                llm.complete("the cat", max_tokens=2)
+            seq.extend([301])
+        assert llm.complete("the cat", max_tokens=2, temperature=0).usage.completion_tokens
+
+
+@pytest.mark.parametrize("kind", ["llama", "mamba", "hybrid"])
+def test_a_shifted_context_goes_on(model: LlamaModel, kind: str) -> None:
+    tokens = prompt(100)
+    bias = {token: float("-inf") for token in range(260) if model.is_eog(token)}
+    options = {"temperature": 0, "max_tokens": 600, "logit_bias": bias}
+    with Llama(model.path, n_ctx=256, n_threads=1) as llm:
+        done = llm.complete(tokens, context_shift=True, n_keep=10, **options)
+        assert done.finish_reason == "length"
+        assert done.usage.completion_tokens == 600
+        if kind != "mamba":
+            assert llm._cached[:10] == tokens[:10]
+            assert llm.ctx.pos_max() < 256
+            assert llm.complete(tokens, **options).usage.completion_tokens == 256 - 100
+        # What has moved is not reused.
+        again = llm.complete([*tokens, *prompt(20, 1)], max_tokens=5, temperature=0)
+        with Llama(model.path, n_ctx=256, n_threads=1) as other:
+            fresh = other.complete([*tokens, *prompt(20, 1)], max_tokens=5, temperature=0)
+        assert again.text == fresh.text
+
+
+def test_what_cannot_be_shifted(tiny_model: Load) -> None:
+    with (
+        Llama(tiny_model("swa").path, n_ctx=1024, n_ubatch=32, swa_full=False) as llm,
+        pytest.raises(LlamaContextError, match="swa_full=True"),
+    ):
+        llm.complete("the cat", context_shift=True, max_tokens=2)
+    with Llama(tiny_model("llama").path, n_ctx=256) as llm:
+        with pytest.raises(ValueError, match="n_keep=253 is not 0 to 252"):
+            llm.generate("the cat", context_shift=True, n_keep=253)
+        with pytest.raises(ValueError, match="do not go together"):
+            llm.generate("the cat", context_shift=True, draft=PromptLookup())
+        with pytest.raises(TypeError, match="does not shift"):
+            llm.complete_many(["the cat"], context_shift=True)

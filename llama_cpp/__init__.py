@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ._custom import CustomSampler, LlamaCandidates
     from ._http import Timeouts
     from ._quantize import quantize
+    from ._settings import ContextPerf
     from .agent import LlamaAgent
     from .aio import AsyncGeneration, AsyncGenerations, AsyncLlama, AsyncStream
     from .async_agent import AsyncLlamaAgent
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from .context import LlamaContext
     from .control_vector import LlamaControlVector
     from .device import LlamaDevice, devices
+    from .embedding import Ranked
     from .errors import (
         LlamaABIError,
         LlamaAdapterError,
@@ -86,6 +88,7 @@ _MODULES = {
     "_quantize": ("quantize",),
     "_custom": ("CustomSampler", "LlamaCandidates"),
     "aio": ("AsyncGeneration", "AsyncGenerations", "AsyncLlama", "AsyncStream"),
+    "_settings": ("ContextPerf",),
     "batch": ("LlamaBatch",),
     "client": ("LlamaClient", "image"),
     "_http": ("Timeouts",),
@@ -94,6 +97,7 @@ _MODULES = {
     "events": ("RunResult",),
     "tools": ("Deny", "Replace", "Tool", "ToolCall", "tool"),
     "context": ("LlamaContext",),
+    "embedding": ("Ranked",),
     "control_vector": ("LlamaControlVector",),
     "device": ("LlamaDevice", "devices"),
     "errors": (
@@ -163,6 +167,7 @@ __all__ = [
     "AsyncStream",
     "Chunk",
     "Completion",
+    "ContextPerf",
     "CustomSampler",
     "Deny",
     "Draft",
@@ -224,6 +229,7 @@ __all__ = [
     "LlamaVocab",
     "ParallelGeneration",
     "PromptLookup",
+    "Ranked",
     "Replace",
     "RunResult",
     "SamplerPerf",

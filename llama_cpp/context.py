@@ -403,6 +403,8 @@ class LlamaContext(Outputs, ContextMemory, ContextSettings, ContextAdapters):
         if ids is not None and (min(ids) < 0 or max(ids) >= self._n_seq_max):
             wrong = next(i for i in ids if not 0 <= i < self._n_seq_max)
             raise ValueError(f"seq_id {wrong} is not 0 to {self._n_seq_max - 1} (see n_seq_max)")
+        if self._embedding and ids is not None and self._pooling in _POOLED_AT_ONCE:
+            self._check_pooled(ids)
         if n > self._n_ubatch:
             if not self._causal():
                 raise ValueError(
@@ -413,6 +415,16 @@ class LlamaContext(Outputs, ContextMemory, ContextSettings, ContextAdapters):
                     f"{n} tokens: embeddings are pooled ({self._pooling_name()}) over those that "
                     f"are computed at once, n_ubatch={self._n_ubatch}"
                 )
+
+    def _check_pooled(self, ids: Sequence[int]) -> None:
+        counts = Counter(ids)
+        if self._kv_unified or not self._has_memory or self._is_stateful:
+            return  # a sequence is computed at once
+        if len(set(counts.values())) > 1:
+            raise ValueError(
+                "sequences of different lengths are not computed at once, as pooling "
+                f"({self._pooling_name()}) needs it: make the context with kv_unified=True"
+            )
 
     def _check_positions(self, batch: LlamaBatch) -> None:
         assert self._n_positions is not None

@@ -15,6 +15,7 @@ from ._arguments import unknown_keyword
 from ._params import KEYWORDS, LlamaContextParams, LlamaModelParams
 from .chat import apply_chat_template
 from .context import LlamaContext
+from .embedding import Embedder, Ranked
 from .errors import LlamaCancelled, LlamaContextError, LlamaModelError
 from .generation import (
     Completion,
@@ -87,6 +88,7 @@ class Llama:
         if given.get("n_seq_max", 1) != 1:
             given.setdefault("kv_unified", True)
         self._ctx = LlamaContext(self._model, **given)
+        self._embedder = Embedder(self._model, given)
         self._held: list[list[int]] = [[] for _ in range(self._ctx.n_seq_max)]
         self._cached = self._held[0]  # what the KV cache holds, by sequence; generate has the first
         self._n_ctx_seq = self._ctx.n_ctx // (1 if self._ctx._kv_unified else self._ctx.n_seq_max)
@@ -111,6 +113,7 @@ class Llama:
     def close(self) -> None:
         """Free the context, and the model as soon as nothing else uses it."""
         self._ctx.close()
+        self._embedder.close()
         self._model.close()
 
     def __enter__(self) -> Self:
@@ -358,6 +361,37 @@ class Llama:
             sequence.shift(keep, (len(sequence) - keep) // 2)
         self._moved = keep
 
+    # -- embeddings
+
+    def embed(self, texts: str | Iterable[str], *, normalize: bool = True) -> memoryview[float]:
+        """``texts`` (or one text) as vectors: floats of shape ``(n, n_embd_out)``, which
+        ``np.asarray`` takes without a copy. With ``normalize`` each has length 1, so that the
+        product of two is the cosine of their angle.
+
+        Texts are computed several at a time, in a context of its own that is made when it is first
+        needed and has the settings of this one. The tokens of a text are pooled as the model was
+        made for, or as ``pooling_type`` says; the mean is taken where neither does.
+
+        Raises ValueError for no texts, for one without tokens, and for one that is longer than the
+        model's context; LlamaModelError for a reranker. C: ``llama_get_embeddings_seq``, llama.h.
+        """
+        return self._embedder.embed(texts, normalize)
+
+    def rerank(self, query: str, documents: Iterable[str]) -> list[Ranked]:
+        """How well each of ``documents`` answers ``query``, by a model made for it; best first.
+
+        Raises LlamaModelError for any other model, and ValueError for what is too long.
+        """
+        return self._embedder.rerank(query, documents)
+
+    def classify(self, text: str) -> dict[str, float]:
+        """The classes of a classifier with their probabilities for ``text``, likeliest first.
+
+        Raises LlamaModelError for a model that has none, and ValueError for a text that is too
+        long. C: ``llama_model_cls_label``, llama.h.
+        """
+        return self._embedder.classify(text)
+
     # -- stopping
 
     def cancel(self) -> None:
@@ -365,6 +399,7 @@ class Llama:
         milliseconds. The context stays usable. Does nothing when none runs."""
         self._cancelled = True
         self._ctx.cancel()
+        self._embedder.cancel()
         speculation = self._speculation
         if speculation is not None:
             speculation.cancel()

@@ -209,9 +209,10 @@ def for_server(schema: Any) -> Json:
         value = node.get(name)
         if value is not None and not (isinstance(value, int | float) and abs(value) < _INT64):
             del node[name]
-    pattern = node.get("pattern")
-    if pattern is not None and not _is_easy(pattern):
-        del node["pattern"]
+    if "pattern" in node:
+        pattern = _pattern_for_server(str(node.pop("pattern")))
+        if pattern is not None:
+            node["pattern"] = pattern
     if "format" in node and not _FORMATS.fullmatch(str(node["format"])):
         del node["format"]
     if "prefixItems" in node:
@@ -230,10 +231,22 @@ def for_server(schema: Any) -> Json:
     return node
 
 
-def _is_easy(pattern: str) -> bool:
-    if not (pattern.startswith("^") and pattern.endswith("$")) or pattern.endswith("\\$"):
-        return False
-    return not _HARD_PATTERN.search(pattern[1:-1])
+def _pattern_for_server(pattern: str) -> str | None:
+    """``pattern`` in the server's words, or None for one that it would refuse or take wrongly."""
+    inner = pattern[1:-1]
+    anchored = len(pattern) > 1 and pattern[0] == "^" and pattern[-1] == "$" and inner[-1:] != "\\"
+    if not anchored or _HARD_PATTERN.search(inner):
+        return None
+    try:
+        re.compile(pattern)
+    except re.error:
+        return None
+
+    def spelled(found: re.Match[str]) -> str:
+        text = found[0].replace(r"\d", "0-9").replace(r"\w", "A-Za-z0-9_")
+        return text if found[0].startswith("[") or text == found[0] else f"[{text}]"
+
+    return "^" + re.sub(r"\[(?:\\.|[^\]\\])*\]|\\.", spelled, inner) + "$"
 
 
 def merge_definitions(schema: Json, prefix: str, into: Json) -> Json:

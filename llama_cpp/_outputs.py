@@ -6,10 +6,11 @@ import ctypes
 import threading
 import weakref
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from . import _raw
+from ._backend import is_sampled
 from ._resource import Closable, Resource
 from .errors import LlamaBusyError, LlamaOutputError
 from .model import LlamaModel
@@ -22,6 +23,7 @@ class Outputs(Closable):
     """The outputs of a context's last decode; a part of `LlamaContext`."""
 
     _lock: threading.Lock
+    _samplers: Mapping[int, Any]
 
     def _set_up_outputs(self, model: LlamaModel, handle: _raw.llama_context) -> None:
         calls, library = model.library.short, model.library
@@ -85,10 +87,17 @@ class Outputs(Closable):
 
         It is a view (shape ``(n_vocab,)``, format ``f``), not a copy: the next decode overwrites
         it. ``np.asarray`` takes it as it is. Raises LlamaOutputError when the last decode did not
-        compute that output. C: ``llama_get_logits_ith``, llama.h.
+        compute that output, and when it went through a sampler in the graph.
+        C: ``llama_get_logits_ith``, llama.h.
         """
         resource = self._open()
-        pointer = self._get_logits(resource.handle, self._check_output(i))
+        i = self._check_output(i)
+        if self._samplers and is_sampled(self._calls, resource.handle, i):
+            raise LlamaOutputError(
+                f"the output at index {i} went through a sampler in the graph: there are no logits "
+                "of the model"
+            )
+        pointer = self._get_logits(resource.handle, i)
         if not pointer:
             raise LlamaOutputError(f"the library has no logits at index {i}")
         return self._view(resource, pointer, self._view_type)

@@ -8,12 +8,13 @@ import sys
 import threading
 import weakref
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from . import _log, _raw
 from ._adapters import ContextAdapters
+from ._backend import give_samplers, note_samplers
 from ._context_params import check_memory, context_params, fitting
 from ._greedy import Likeliest
 from ._interrupt import stops_on_ctrl_c
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from ._params import LlamaContextParams
+    from .sampler import LlamaSampler
 
 # A decode of more tokens than this is worth stopping at once; a shorter one is over soon.
 _LONG = 32
@@ -61,6 +63,11 @@ class LlamaContext(Outputs, ContextMemory, ContextSettings, ContextAdapters):
     context length. With ``fit``, that or the given ``n_ctx`` is made smaller until the context can
     be allocated; see `n_ctx` for what it came to.
 
+    ``samplers`` are chains by sequence, which it runs in its graph: on the device that computes the
+    logits, so that these need not be copied. `LlamaSampler.sample` then takes what came of it. Such
+    a chain belongs to the context (make another with `LlamaSampler.clone`), and the outputs of its
+    sequence have no logits; see `llama_cpp._backend`.
+
     One thread at a time may use a context; several contexts run side by side.
 
     Raises TypeError and ValueError for wrong keywords, and LlamaContextError when the library
@@ -68,7 +75,12 @@ class LlamaContext(Outputs, ContextMemory, ContextSettings, ContextAdapters):
     """
 
     def __init__(
-        self, model: LlamaModel, *, fit: bool = False, **params: Unpack[LlamaContextParams]
+        self,
+        model: LlamaModel,
+        *,
+        fit: bool = False,
+        samplers: Mapping[int, LlamaSampler] | None = None,
+        **params: Unpack[LlamaContextParams],
     ) -> None:
         self._resource: Resource | None = None
         self._lock = threading.Lock()
@@ -83,6 +95,10 @@ class LlamaContext(Outputs, ContextMemory, ContextSettings, ContextAdapters):
         self._stop = ctypes.create_string_buffer(2)
         raw.abort_callback = _strlen()
         raw.abort_callback_data = ctypes.addressof(self._stop)
+        if fit and samplers:
+            raise ValueError("fit tries several contexts, and samplers can be given to one only")
+        self._chains = give_samplers(model, raw, samplers)
+        self._samplers = dict(samplers or {})
         if fit:
             resource = self._make_fitting(raw)
         else:
@@ -121,6 +137,7 @@ class LlamaContext(Outputs, ContextMemory, ContextSettings, ContextAdapters):
         self._likeliest = Likeliest(library, model.vocab.n_tokens)
         self._set_up_outputs(model, handle)
         self._embed(bool(raw.embeddings))
+        note_samplers(self, self._samplers)
         _contexts.add(self)
 
     def _make(self, raw: _raw.llama_context_params) -> Resource:
@@ -132,7 +149,7 @@ class LlamaContext(Outputs, ContextMemory, ContextSettings, ContextAdapters):
             # At once: what is raised at the end of the block must not leave it behind.
             resource = None
             if handle is not None:
-                keep = (parent, self._stop, self._kept)
+                keep = (parent, self._stop, self._kept, *self._chains)
                 resource = Resource(handle, library.llama_free, *keep, lock=self._lock)
         if resource is None:
             raise LlamaContextError(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _log, _raw
 from ._arguments import c_number, set_params
+from ._backend import InGraph, check_sample
 from ._custom import Candidates, CustomSampler
 from ._grammar import Grammar, Trigger
 from ._params import KEYWORDS
@@ -84,6 +85,7 @@ class LlamaSampler(SamplerMethods, Closable):
         self._keep: list[object] = []
         self._resource: Resource | None = Resource(chain, short.llama_sampler_free, self._keep)
         self._names: list[str] = []
+        self._numbers: list[Mapping[str, Any]] = []  # the arguments of each
         self._grammars: list[Grammar] = []
         # One for each of the names; None stands for the library's own samplers.
         self._steps: list[Grammar | CustomSampler | None] = []
@@ -91,6 +93,7 @@ class LlamaSampler(SamplerMethods, Closable):
         self._candidates: Candidates | None = None
         self._seconds = 0.0  # what was not measured by the library
         self._selects = False
+        self._in_graph: InGraph | None = None
         self._removes = ""  # the last sampler that removes candidates
         self._n_tokens: int | None = None
         self._few = 1 << 31  # the most candidates that a top_k has left
@@ -134,7 +137,8 @@ class LlamaSampler(SamplerMethods, Closable):
                 )
         if model is not None:
             self._keep.append(model._open())
-        self._add(method, sampler, grammar)
+        numbers = {k: v for k, v in arguments.items() if isinstance(v, int | float)}
+        self._add(method, sampler, numbers, grammar)
         if method == "top_k":
             if arguments["k"] <= 0:
                 return self
@@ -143,12 +147,15 @@ class LlamaSampler(SamplerMethods, Closable):
             self._removes = method
         return self
 
-    def _add(self, method: str, sampler: Any, grammar: Grammar | None) -> None:
+    def _add(
+        self, method: str, sampler: Any, numbers: Mapping[str, Any], grammar: Grammar | None
+    ) -> None:
         self._library.short.llama_sampler_chain_add(self._open().handle, sampler)
         if grammar is not None:
             self._keep.append(grammar)
             self._grammars.append(grammar)
         self._names.append(method)
+        self._numbers.append(numbers)
         self._steps.append(grammar)
         self._selects = method in SELECTORS
         # With nothing else in the chain, and no time of the library's to measure.
@@ -173,6 +180,7 @@ class LlamaSampler(SamplerMethods, Closable):
             )
         self._check_end(name)
         self._names.append(name)
+        self._numbers.append({})
         self._steps.append(sampler)
         self._customs.append(sampler)
         self._selects = bool(getattr(sampler, "selects", False))
@@ -237,6 +245,12 @@ class LlamaSampler(SamplerMethods, Closable):
         return "the sampler"
 
     @property
+    def in_graph(self) -> tuple[str, ...]:
+        """Those of `names` that a context runs in its graph, when it was given this chain as one of
+        its ``samplers``; what stands behind them runs on the CPU, as ever."""
+        return self._in_graph.names if self._in_graph else ()
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The samplers in it, by their methods; a custom one by its class."""
         return tuple(self._names)
@@ -280,6 +294,8 @@ class LlamaSampler(SamplerMethods, Closable):
         if not ctx._lock.acquire(blocking=False):
             raise LlamaBusyError("another thread is using this context")
         try:
+            if self._in_graph is not None or ctx._samplers:
+                check_sample(self, ctx, resource.handle, i)
             chosen = None
             if self._greedy and self._length(chain.handle) == 1:
                 chosen = ctx._likeliest.choose(resource.handle, i)
@@ -335,7 +351,7 @@ class LlamaSampler(SamplerMethods, Closable):
         # As a list of its own: what it refers to has to live as long as the first sampler in it.
         copy._keep += [kept for kept in self._keep if not isinstance(kept, Grammar)]
         place = 0
-        for name, step in zip(self._names, self._steps, strict=True):
+        for name, numbers, step in zip(self._names, self._numbers, self._steps, strict=True):
             if step is not None and not isinstance(step, Grammar):
                 copy.custom(getattr(step, "clone", lambda step=step: step)())
                 continue
@@ -343,9 +359,9 @@ class LlamaSampler(SamplerMethods, Closable):
             place += 1
             if isinstance(step, Grammar):
                 step = step.clone()
-                copy._add(name, step.stand_in(), step)
+                copy._add(name, step.stand_in(), numbers, step)
             elif original.contents.iface.contents.clone:
-                copy._add(name, short.llama_sampler_clone(original), None)
+                copy._add(name, short.llama_sampler_clone(original), numbers, None)
             else:
                 raise LlamaSamplerError(f"the library cannot clone {name}")
         return copy

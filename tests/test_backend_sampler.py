@@ -328,13 +328,24 @@ def test_other_memories_do_it_too(tiny_model: Callable[..., LlamaModel], kind: s
     assert generate(model, chain, graph=True) == generate(model, same, graph=False)
 
 
-def test_state_that_comes_back_has_no_token(tiny: LlamaModel) -> None:
+def test_a_state_that_is_loaded_has_no_token(tiny: LlamaModel) -> None:
+    chain = LlamaSampler.chain().top_k(3).dist(1)
+    with LlamaContext(tiny, n_ctx=64, samplers={0: chain}) as ctx:
+        ctx.decode(tiny.tokenize(PROMPT))
+        state = ctx.save_state()
+        for change in (lambda: ctx.load_state(state), lambda: ctx.clear()):
+            change()
+            with pytest.raises((LlamaOutputError, LlamaSamplerError)):
+                chain.sample(ctx)
+        ctx.decode([1])
+        assert chain.sample(ctx) >= 0
+
+
+def test_after_a_refused_batch_there_is_no_token(tiny: LlamaModel) -> None:
     chain = LlamaSampler.chain().top_k(3).dist(1)
     with LlamaContext(tiny, n_ctx=64, samplers={0: chain}) as ctx:
         ctx.decode(tiny.tokenize(PROMPT))
         with pytest.raises(LlamaDecodeError):
             ctx.decode(LlamaBatch([1], pos=[60]))
-        with pytest.raises((LlamaOutputError, LlamaSamplerError)):
+        with pytest.raises(LlamaOutputError):
             chain.sample(ctx)
-        ctx.decode([1])
-        assert chain.sample(ctx) >= 0

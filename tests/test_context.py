@@ -199,7 +199,7 @@ from llama_cpp import LlamaContext, LlamaModel, LlamaSampler
 for order in itertools.permutations(range(4)):
     model = LlamaModel.from_file(sys.argv[1])
     ctx = LlamaContext(model, n_ctx=32)
-    sampler = LlamaSampler.chain().top_k(40).grammar(model, 'root ::= .*')
+    sampler = LlamaSampler.chain().grammar(model, 'root ::= .*').top_k(40)
     sampler.greedy()
     ctx.decode([1, 2, 3])
     sampler.sample(ctx)
@@ -234,7 +234,7 @@ made = {}
 sampler = LlamaSampler.chain()
 model = LlamaModel.from_file(sys.argv[1], progress=lambda done: True)
 ctx = LlamaContext(model, n_ctx=32)
-sampler.top_k(40).grammar(model, 'root ::= .*').greedy()
+sampler.grammar(model, 'root ::= .*').top_k(40).greedy()
 ctx.decode([1, 2, 3])
 sampler.sample(ctx)
 made.update(model=model, ctx=ctx, sampler=sampler, view=ctx.logits())

@@ -240,13 +240,14 @@ ROWS = [
         "LlamaSamplerError",
         "10000 rules",
     ),
+    Row("chain().top_k(1).grammar(load(), 'root ::= .*')", "LlamaSamplerError", "put the grammar"),
     Row(
-        """sample(lambda m: chain().top_k(1).grammar(m, 'root ::= "zq"').greedy())""",
+        """sample(lambda m: chain().temp(0).grammar(m, 'root ::= "zq"').greedy())""",
         "LlamaSamplerError",
         "the grammar does not allow token",
     ),
     Row(
-        """sample(lambda m: chain().top_k(1).grammar(m, 'root ::= "zq"').mirostat_v2())""",
+        """sample(lambda m: chain().temp(0).grammar(m, 'root ::= "zq"').mirostat_v2())""",
         "LlamaSamplerError",
         "the grammar does not allow token",
     ),

@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 from . import _raw
@@ -19,8 +20,10 @@ from .library import LlamaLibrary
 
 T = TypeVar("T")
 
-_lock = threading.Lock()  # the function is one for the whole library
-_parked: list[object] = []  # what the threads that sleep are in
+_lock = threading.Lock()
+_threads: dict[threading.Thread, Callable[[str], None]] = {}  # those whose calls are guarded
+_running: dict[Path, int] = {}  # library -> its guarded calls
+_previous: dict[Path, _raw.ggml_abort_callback_t] = {}
 
 
 def guarded(library: LlamaLibrary, call: Callable[[], T], what: str) -> T:
@@ -41,29 +44,42 @@ def guarded(library: LlamaLibrary, call: Callable[[], T], what: str) -> T:
             errors.append(error)
         done.set()
 
-    def aborting(message: bytes | None) -> None:
-        text = (message or b"").decode("utf-8", "replace").strip()
-        if threading.current_thread() is not thread:
-            print(text, file=sys.stderr, flush=True)  # as it would have without us
-            return
-        # Of "file:line: reason" the first is a path of another machine.
-        errors.append(LlamaModelError(f"{what}: {text.rpartition('/')[2]}"))
-        _parked.append(callback)
+    def stop(reason: str) -> None:
+        errors.append(LlamaModelError(f"{what}: {reason}"))
         done.set()
-        threading.Event().wait()
 
     thread = threading.Thread(target=run, name="llama_cpp guarded call", daemon=True)
-    callback = _raw.ggml_abort_callback_t(aborting)
+    _threads[thread] = stop
     with _lock:
-        previous = library.ggml_set_abort_callback(callback)
-        try:
-            thread.start()
-            _wait(done, errors)
-        finally:
-            library.ggml_set_abort_callback(previous)
+        if not _running.get(library.path):
+            _previous[library.path] = library.ggml_set_abort_callback(_callback)
+        _running[library.path] = _running.get(library.path, 0) + 1
+    try:
+        thread.start()
+        _wait(done, errors)
+    finally:
+        with _lock:
+            _running[library.path] -= 1
+            if not _running[library.path]:
+                library.ggml_set_abort_callback(_previous.pop(library.path))
+        del _threads[thread]
     if errors:
         raise errors[0]
     return results[0]
+
+
+def _aborting(message: bytes | None) -> None:
+    text = (message or b"").decode("utf-8", "replace").strip()
+    stop = _threads.get(threading.current_thread())
+    if stop is None:
+        print(text, file=sys.stderr, flush=True)  # as it would have without us
+        return
+    # Of "file:line: reason" the first is a path of the machine that it was built on.
+    stop(text.rpartition("/")[2])
+    threading.Event().wait()
+
+
+_callback = _raw.ggml_abort_callback_t(_aborting)
 
 
 def _wait(done: threading.Event, errors: list[BaseException]) -> None:

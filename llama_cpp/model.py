@@ -152,8 +152,8 @@ class LlamaModel(Closable):
                         return None
                     return Resource(handle, library.llama_model_free, *keep)
 
-            # Overrides that do not fit the weights run into assertions.
-            resource = guarded(library, load, f"{file}") if kv_overrides else load()
+            # A file, or an override, whose numbers do not fit each other runs into assertions.
+            resource = guarded(library, load, f"{file} could not be loaded")
         reporter.raise_error()
         if resource is None:
             if reporter.stopped:

@@ -167,11 +167,19 @@ def test_an_adapter_says_what_it_is(tiny_llama: LlamaModel, tmp_path: Path) -> N
     assert "a.gguf" in repr(lora)
 
 
-def test_a_closed_adapter_is_used_until_it_is_taken_off(ctx: LlamaContext, lora: LlamaLora) -> None:
+def test_a_closed_adapter_is_used_until_it_is_taken_off(
+    ctx: LlamaContext, lora: LlamaLora, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    freed: list[object] = []
+    free = lora.library.llama_adapter_lora_free
+    monkeypatch.setattr(
+        lora.library, "llama_adapter_lora_free", lambda h: (freed.append(h), free(h))
+    )
     ctx.set_loras([lora])
     changed = logits(ctx)
     lora.close()
     assert logits(ctx) == changed
+    assert freed == []
     for use in (lambda: lora.metadata, lambda: lora.invocation_tokens, lambda: lora.handle):
         with pytest.raises(LlamaClosedError, match="adapter"):
             use()
@@ -180,6 +188,7 @@ def test_a_closed_adapter_is_used_until_it_is_taken_off(ctx: LlamaContext, lora:
     assert logits(ctx) == changed
     ctx.set_loras()
     assert logits(ctx) != changed
+    assert len(freed) == 1
 
 
 ORDER = """
@@ -259,6 +268,7 @@ def test_an_adapter_of_a_daemon_thread_is_not_freed_under_it(
         import sys, threading, time
         from llama_cpp import LlamaContext, LlamaModel
         model = LlamaModel.from_file(sys.argv[1])
+        model.library.llama_adapter_lora_free = lambda handle: print("freed", flush=True)
         ctx = LlamaContext(model, n_ctx=512, n_threads=1, n_threads_batch=1)
         lora = model.load_lora(sys.argv[2])
         ctx.set_loras([lora])

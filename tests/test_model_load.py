@@ -8,6 +8,8 @@ from typing import Any
 
 import gguf
 import pytest
+import tiny
+from conftest import run_python
 
 from llama_cpp import LlamaContext, LlamaModel, LlamaModelError, devices
 
@@ -130,6 +132,38 @@ def test_metadata_can_be_overridden(whole: Path) -> None:
 def test_an_override_of_another_type_is_ignored_as_the_library_does(whole: Path) -> None:
     model = LlamaModel.from_file(whole, kv_overrides={"llama.context_length": "1234"})
     assert model.n_ctx_train == 512
+
+
+DAMAGED = """
+import sys, threading
+from llama_cpp import LlamaModel, LlamaModelError
+def load(path):
+    try:
+        LlamaModel.from_file(path)
+        print("loaded")
+    except LlamaModelError as error:
+        print(error)
+for path in sys.argv[1:]:
+    load(path)
+threads = [threading.Thread(target=load, args=(path,)) for path in sys.argv[1:]]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
+
+
+def test_a_file_that_the_library_aborts_over_is_refused(tmp_path: Path) -> None:
+    facts: list[dict[str, Any]] = [{"block_count": 1000}, {"expert_count": 3}, {}]
+    paths = [tiny.make("llama", tmp_path, seed=i, facts=fact) for i, fact in enumerate(facts)]
+    done = run_python(DAMAGED, *paths)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert "llama-0.gguf could not be loaded: llama-model.cpp" in lines[0]
+    assert "n_layer_all" in lines[0]
+    assert "n_expert_used" in lines[1]
+    assert lines[2] == "loaded"
+    assert sorted(lines[3:]) == sorted(lines[:3])
 
 
 # -- tensor_buft_overrides

@@ -49,6 +49,7 @@ class ContextMemory(Closable):
     _decode: Any
     _outputs: Sequence[int] | None
     _sequences: dict[int, weakref.ref[LlamaSequence]]
+    _reserved: frozenset[int] = frozenset()  # ids that no LlamaSequence gets
     _orphans: list[int]  # ids of sequences that are gone, with their cells still in the cache
     _weighed = 0  # how often adapters were set
     _unapplied = False  # `shift` only notes positions down; a decode turns the keys, see `_apply`
@@ -231,7 +232,8 @@ class ContextMemory(Closable):
             self._sequences[seq_id] = weakref.ref(sequence)
             return seq_id
         for seq_id in range(self._n_seq_max):
-            if seq_id not in self._sequences and self._pos_max(self._kv, seq_id) < 0:
+            taken = seq_id in self._sequences or seq_id in self._reserved
+            if not taken and self._pos_max(self._kv, seq_id) < 0:
                 self._sequences[seq_id] = weakref.ref(sequence)
                 return seq_id
         raise LlamaContextError(

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 # Enough for a talk, and small enough for any machine that holds the model.
 _N_CTX = 4096
+# The sequence of `generate`: `LlamaContext.sequence` does not give it away.
+_OURS = frozenset((0,))
 
 
 class LlamaParams(LlamaModelParams, LlamaContextParams, total=False):
@@ -88,6 +90,7 @@ class Llama:
         if given.get("n_seq_max", 1) != 1:
             given.setdefault("kv_unified", True)
         self._ctx = LlamaContext(self._model, **given)
+        self._ctx._reserved = _OURS
         self._embedder = Embedder(self._model, given)
         self._held: list[list[int]] = [[] for _ in range(self._ctx.n_seq_max)]
         self._cached = self._held[0]  # what the KV cache holds, by sequence; generate has the first
@@ -322,9 +325,10 @@ class Llama:
         if self._weighed != ctx._weighed:
             ctx.clear()
             self._weighed = ctx._weighed
+        ctx._reserved = _OURS
         for seq_id, held in enumerate(self._held):
             # Ctrl-C can come between the cache's change and ours; others may use the context too.
-            if ctx.pos_max(seq_id) + 1 != len(held):
+            if seq_id not in ctx._sequences and ctx.pos_max(seq_id) + 1 != len(held):
                 ctx.remove(seq_id=seq_id)
                 held.clear()
         return self._turn

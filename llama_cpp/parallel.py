@@ -176,7 +176,9 @@ class Generations(Iterator[tuple[int, str]]):
         llm = self._llm
         if not self._turn:
             self._turn = llm._begin()
-            self._slots = [_Slot(i, held) for i, held in enumerate(llm._held)]
+            free = [i for i in range(len(llm._held)) if i not in self._ctx._sequences]
+            self._slots = [_Slot(i, llm._held[i]) for i in free]
+            self._ctx._reserved = frozenset(free)
         elif llm._turn != self._turn:
             raise LlamaContextError("another generation was begun on this Llama")
         llm._check_cancelled()

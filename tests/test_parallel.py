@@ -24,6 +24,7 @@ from llama_cpp import (
     LlamaCancelled,
     LlamaContext,
     LlamaContextError,
+    LlamaDecodeError,
     LlamaModel,
     LlamaSampler,
 )
@@ -280,6 +281,29 @@ def test_the_room_of_each_and_of_all(tiny_model: TinyModel) -> None:
         assert [len(one.tokens) for one in llm.complete_many(["hello"] * 2, temperature=0)] == [
             256 - len(model.tokenize("hello"))
         ] * 2
+
+
+def test_sequences_of_the_caller_are_left_alone(tiny_model: TinyModel) -> None:
+    with llama(tiny_model("llama"), n_ctx=256) as llm:
+        mine = llm.ctx.sequence()
+        mine.extend(range(300, 380))
+        done = llm.complete_many(PROMPTS[-2:] * 2, max_tokens=5, temperature=0)
+        assert [len(one.tokens) for one in done] == [5] * 4
+        many = llm.generate_many(PROMPTS[-2:])
+        next(many)
+        with pytest.raises(LlamaContextError, match="no sequence is left"):
+            llm.ctx.sequence()
+        many.close()
+        assert mine.tokens == list(range(300, 380))
+        # What it holds is no room for the others: even one that runs alone has only the rest.
+        done = llm.complete_many(PROMPTS[-2:] * 2, temperature=0)
+        for one in done:
+            assert one.finish_reason == "length"
+            assert one.usage.prompt_tokens + len(one.tokens) == 256 - 80 + 1
+        failed = llm.complete_many(["cat " * 200], return_errors=True)[0]
+        assert isinstance(failed.error, LlamaDecodeError)
+        mine.extend([300])
+        assert len(mine) == 81
 
 
 # -- what goes wrong

@@ -451,13 +451,18 @@ def test_a_prompt_that_is_there_is_not_computed_again(model: LlamaModel) -> None
 
 
 def test_a_llama_and_a_sequence_do_not_share_an_id(tiny_model: Load) -> None:
-    with Llama(tiny_model("llama").path, n_ctx=256, n_threads=1) as llm:
-        with llm.ctx.sequence() as seq:
-            seq.extend(prompt(5))
-            with pytest.raises(LlamaContextError, match="sequence 0"):
-                llm.complete("the cat", max_tokens=2)
-            seq.extend([301])
+    path = tiny_model("llama").path
+    with (
+        Llama(path, n_ctx=256, n_threads=1) as llm,
+        pytest.raises(LlamaContextError, match="no sequence is left"),
+    ):
+        llm.ctx.sequence()
+    with Llama(path, n_ctx=256, n_threads=1, n_seq_max=2) as llm:
+        seq = llm.ctx.sequence()
+        seq.extend(prompt(5))
         assert llm.complete("the cat", max_tokens=2, temperature=0).usage.completion_tokens
+        seq.extend([301])
+        assert seq.tokens == [*prompt(5), 301]
 
 
 @pytest.mark.parametrize("kind", ["llama", "mamba", "hybrid"])

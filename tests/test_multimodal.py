@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import struct
 import subprocess
 import sys
 import threading
+import wave
 import zlib
 from array import array
 from collections.abc import Callable, Iterator
@@ -17,7 +19,7 @@ import numpy as np
 import pytest
 import tiny_mmproj
 from conftest import run_python
-from tiny_mmproj import N_TOKENS
+from tiny_mmproj import N_TOKENS, N_TOKENS_AUDIO, SAMPLE_RATE
 
 from llama_cpp import (
     LlamaBusyError,
@@ -46,6 +48,12 @@ def text_model(tiny_path: Callable[..., Path]) -> LlamaModel:
 @pytest.fixture(scope="module")
 def eyes(text_model: LlamaModel, mmproj: Path) -> LlamaMultimodal:
     return LlamaMultimodal(text_model, mmproj, n_threads=1)
+
+
+@pytest.fixture(scope="module")
+def ears(text_model: LlamaModel, tmp_path_factory: pytest.TempPathFactory) -> LlamaMultimodal:
+    path = tiny_mmproj.make(tmp_path_factory.mktemp("mmproj"), "audio")
+    return LlamaMultimodal(text_model, path, n_threads=1)
 
 
 @pytest.fixture
@@ -78,7 +86,7 @@ def png(pixels: Any) -> bytes:
 def test_it_says_what_it_takes(eyes: LlamaMultimodal, text_model: LlamaModel) -> None:
     assert (eyes.has_vision, eyes.has_audio, eyes.sample_rate) == (True, False, None)
     assert eyes.marker == "<__media__>"
-    assert repr(eyes) == "<LlamaMultimodal 'mmproj-64.gguf', images>"
+    assert repr(eyes) == "<LlamaMultimodal 'mmproj-vision-64.gguf', images>"
     assert eyes.model is text_model
 
 
@@ -243,20 +251,77 @@ def test_a_model_without_ears_hears_nothing(eyes: LlamaMultimodal) -> None:
             eyes.audio(sound)
 
 
-def test_samples_are_checked(eyes: LlamaMultimodal, monkeypatch: pytest.MonkeyPatch) -> None:
-    # No projector for audio here: what comes after the first question.
-    monkeypatch.setattr(LlamaMultimodal, "has_audio", True)
-    for sound in ([0.0, 0.5, -0.5], array("f", [0, 0.5, -0.5]), np.float32([0, 0.5, -0.5])):
-        with eyes.audio(sound) as media:
+def test_a_model_without_eyes_sees_nothing(
+    ears: LlamaMultimodal, eyes: LlamaMultimodal, ctx: LlamaContext
+) -> None:
+    with pytest.raises(LlamaModelError, match="takes no image"):
+        ears.tokenize(f"{ears.marker} cat", [eyes.image(picture())])
+    with pytest.raises(LlamaModelError, match="takes no audio"):
+        eyes.tokenize(f"{eyes.marker} cat", [ears.audio([0.0] * 9)])
+
+
+def wav(samples: Any, rate: int = SAMPLE_RATE) -> bytes:
+    """A WAV file, of 16 bits."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
+        out.setparams((1, 2, rate, 0, "NONE", ""))
+        out.writeframes((np.asarray(samples) * 32767).astype("<i2").tobytes())
+    return file.getvalue()
+
+
+def test_sounds_come_from_files_and_samples(ears: LlamaMultimodal, tmp_path: Path) -> None:
+    samples = array("f", [0, 0.5, -0.5])
+    for sound in (list(samples), samples, memoryview(samples), np.array(samples)):
+        with ears.audio(sound) as media:
             assert (media.kind, media.n_samples) == ("audio", 3)
-            assert media.data == array("f", [0, 0.5, -0.5]).tobytes()
+            assert media.data == samples.tobytes()
             with pytest.raises(ValueError, match="no width"):
                 _ = media.size
-    for wrong in ([], [0.0], np.zeros((2, 2), np.float32), np.zeros(9)):
-        with pytest.raises(ValueError, match="sampl"):
-            eyes.audio(wrong)
-    with pytest.raises(ValueError, match="WAV, MP3 and FLAC"):
-        eyes.audio(b"not a sound at all")
+    tone = np.sin(np.arange(8000) / 9).astype(np.float32)
+    file = tmp_path / "a.wav"
+    file.write_bytes(wav(tone))
+    for source in (file, file.read_bytes()):
+        heard = np.frombuffer(ears.audio(source).data, np.float32)
+        assert np.abs(heard - tone).max() < 1e-3
+    slower = ears.audio(wav(tone, SAMPLE_RATE // 2))
+    assert abs(slower.n_samples - 2 * len(tone)) < 9, "in the rate that the model takes"
+
+
+def test_what_is_heard_matters(ears: LlamaMultimodal, ctx: LlamaContext) -> None:
+    assert (ears.has_audio, ears.has_vision, ears.sample_rate) == (True, False, SAMPLE_RATE)
+    found = []
+    for pitch, seconds in ((9, 1), (5, 1), (9, 31)):
+        ctx.remove()
+        sound = ears.audio(np.sin(np.arange(SAMPLE_RATE * seconds) / pitch).astype(np.float32))
+        chunks = ears.tokenize(f"the cat {ears.marker} sat on", [sound])
+        n_parts = 2 if seconds > 30 else 1
+        assert [c.n_tokens for c in chunks if c.kind == "audio"] == [N_TOKENS_AUDIO] * n_parts
+        assert ears.eval(ctx, chunks) == chunks.n_tokens == ctx.pos_max() + 1
+        found.append(np.array(ctx.logits(-1)))
+    assert np.abs(found[0] - found[1]).max() > 1e-3
+    assert np.abs(found[0] - found[2]).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "message"),
+    [
+        ([], ValueError, "a sound of 0 samples is none"),
+        ([0.0], ValueError, "a sound of 1 samples is none"),
+        (np.zeros((2, 2), np.float32), ValueError, "must be float32 in one dimension"),
+        (np.zeros(9), ValueError, "must be float32 in one dimension"),
+        (b"not a sound at all", ValueError, "WAV, MP3 and FLAC"),
+        (wav([]), ValueError, "a sound of 0 samples|could not be read"),
+        (wav([0.5]), ValueError, "a sound of 1 samples"),
+        (wav([0.5] * 99)[:30], ValueError, "could not be read"),
+        (b"fLaC" + b"x" * 99, ValueError, "could not be read"),
+        ("no such file.wav", FileNotFoundError, "no such file"),
+    ],
+)
+def test_what_is_no_sound_is_an_error(
+    ears: LlamaMultimodal, source: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        ears.audio(source)
 
 
 def test_a_file_that_is_no_projector_is_an_error(

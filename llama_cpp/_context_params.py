@@ -10,6 +10,7 @@ from . import _raw
 from ._arguments import set_params, unknown_keyword
 from ._cpu import usable_cores
 from ._params import KEYWORDS, POINTERS
+from .device import devices
 from .errors import LlamaContextError
 from .model import LlamaModel
 
@@ -41,6 +42,8 @@ _CACHE_TYPES: dict[int, int] = {
     _raw.ggml_type.GGML_TYPE_Q4_1: 20,
     _raw.ggml_type.GGML_TYPE_IQ4_NL: 18,
 }
+_GPUS = (_raw.GGML_BACKEND_DEVICE_TYPE_GPU, _raw.GGML_BACKEND_DEVICE_TYPE_IGPU)
+# What the library notes of each token in the KV cache, in bytes.
 _CELL = 128
 _CGROUP = Path("/sys/fs/cgroup")
 
@@ -96,6 +99,40 @@ def _check(model: LlamaModel, raw: _raw.llama_context_params) -> None:
             "each sequence needs room for an output"
         )
 
+    if raw.embeddings:
+        facts, arch = model.metadata, model.metadata.get("general.architecture")
+        pooling = raw.pooling_type
+        if pooling == _raw.LLAMA_POOLING_TYPE_UNSPECIFIED:
+            pooling = int(facts.get(f"{arch}.pooling_type", pooling))
+        n_ctx = raw.n_ctx or model.n_ctx_train
+        n_batch = min(n_ctx, raw.n_batch) if is_causal(model, raw) else raw.n_batch
+        n_ubatch = min(n_batch, raw.n_ubatch, (n_ctx + 255) // 256 * 256)
+        check_pooling(pooling, n_ubatch, raw.n_seq_max, limit or n_ubatch)
+
+
+def is_causal(model: LlamaModel, raw: _raw.llama_context_params) -> bool:
+    """Whether a context begins with causal attention, as the library decides it."""
+    if raw.attention_type != _raw.LLAMA_ATTENTION_TYPE_UNSPECIFIED:
+        return bool(raw.attention_type == _raw.LLAMA_ATTENTION_TYPE_CAUSAL)
+    arch = model.metadata.get("general.architecture")
+    return model.metadata.get(f"{arch}.attention.causal") != "false"
+
+
+def check_pooling(pooling: int, n_ubatch: int, n_seq_max: int, n_outputs_max: int) -> None:
+    """ValueError where the library would abort when it sets up the mean of embeddings: it rounds
+    the tokens up to a multiple of the sequences there, and forgets the outputs."""
+    if pooling not in (_raw.LLAMA_POOLING_TYPE_MEAN, _raw.LLAMA_POOLING_TYPE_RANK):
+        return
+    if n_ubatch % n_seq_max:
+        raise ValueError(
+            f"n_ubatch={n_ubatch} must be a multiple of n_seq_max={n_seq_max} for pooled embeddings"
+        )
+    if n_outputs_max < n_ubatch:
+        raise ValueError(
+            f"n_outputs_max={n_outputs_max} is less than n_ubatch={n_ubatch}: pooled embeddings "
+            "need an output for each token"
+        )
+
 
 def check_threads(name: str, value: int) -> int:
     """``value`` if it is a number of threads that ggml takes. ValueError otherwise."""
@@ -139,7 +176,7 @@ def bytes_per_token(model: LlamaModel, raw: _raw.llama_context_params) -> int:
     sliding window, and for those with recurrent layers, this takes it to be one in eight.
     """
     calls = model.library.short
-    if raw.offload_kqv and calls.llama_supports_gpu_offload():
+    if raw.offload_kqv and any(device.type in _GPUS for device in devices(model.library)):
         return 0  # it may be in a GPU's memory, which is not promised without being there
     facts = model.metadata
     arch = facts.get("general.architecture", "")
@@ -178,4 +215,18 @@ def memory_limit(*, available: bool) -> int | None:
             limits.append(most - int((_CGROUP / usage).read_text()) if available else most)
         except (OSError, ValueError):  # no such file, or "max"
             continue
+    limits += _address_space(available)
     return max(0, min(limits))
+
+
+def _address_space(available: bool) -> list[int]:
+    """What ``ulimit -v`` leaves to this process."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return []
+    most = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if most == resource.RLIM_INFINITY:
+        return []
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    return [most - pages * resource.getpagesize() if available else most]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from . import _raw
 from ._arguments import c_number
-from ._context_params import check_threads
+from ._context_params import check_pooling, check_threads
 from ._resource import Closable
 
 if TYPE_CHECKING:
@@ -41,6 +41,11 @@ class ContextSettings(Closable):
     _library: LlamaLibrary
     _embedding: bool
     _no_perf: bool
+    _n_ctx: int
+    _n_outputs_max: int
+    _n_seq_max: int
+    _n_ubatch: int
+    _pooling: int
     _was_causal: bool  # older llama.cpp cannot be asked
     _held: Callable[[], AbstractContextManager[None]]
     _embed: Callable[[bool], None]
@@ -99,6 +104,9 @@ class ContextSettings(Closable):
     @embeddings_enabled.setter
     def embeddings_enabled(self, value: bool) -> None:
         enabled = c_number(ctypes.c_bool, value, "embeddings_enabled")
+        if enabled:
+            n_ubatch = min(self._n_ubatch, self._n_ctx)
+            check_pooling(self._pooling, n_ubatch, self._n_seq_max, self._n_outputs_max)
         with self._held():
             self._library.short.llama_set_embeddings(self.handle, enabled)
             self._embed(enabled)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from . import _log, _raw
 from ._adapters import ContextAdapters
 from ._backend import give_samplers, note_samplers
-from ._context_params import check_memory, context_params, fitting
+from ._context_params import check_memory, context_params, fitting, is_causal
 from ._greedy import Likeliest
 from ._interrupt import stops_on_ctrl_c
 from ._memory import ContextMemory
@@ -107,10 +107,8 @@ class LlamaContext(Outputs, ContextMemory, ContextSettings, ContextAdapters):
         self._resource = resource
         handle = resource.handle
         # Older llama.cpp cannot be asked whether attention is causal; this is how it decides.
-        self._was_causal = raw.attention_type == _raw.LLAMA_ATTENTION_TYPE_CAUSAL
+        self._was_causal = is_causal(model, raw)
         arch = model.metadata.get("general.architecture")
-        if raw.attention_type == _raw.LLAMA_ATTENTION_TYPE_UNSPECIFIED:
-            self._was_causal = model.metadata.get(f"{arch}.attention.causal") != "false"
         short = library.short
         self._decode = library.llama_decode
         self._encode = library.llama_encode
@@ -391,6 +389,38 @@ class LlamaContext(Outputs, ContextMemory, ContextSettings, ContextAdapters):
                 sequence._rewind(start)
             elif not self._seq_rm(self._kv, seq_id, start, -1) or not self._goes_on(seq_id, start):
                 self._seq_rm(self._kv, seq_id, -1, -1)
+
+    def warm_up(self) -> None:
+        """Compute one token and forget it: so the weights are in memory and the buffers are there
+        before the first decode that is measured.
+
+        It needs a sequence that is empty, and lets go of the last outputs; `perf` begins anew.
+        LlamaContextError when no sequence is empty, or for a model with an encoder when it is
+        already in use.
+        """
+        self._open()
+        vocab = self._model.vocab
+        token = vocab.bos if vocab.bos is not None else 0
+        if self._has_encoder:
+            if self._ready_to_decode:
+                raise LlamaContextError("encode was called: warm_up comes before it")
+            self.encode([token])
+            start = self._model.decoder_start_token
+            token = token if start is None else start
+        free = 0
+        if self._has_memory:
+            ids = range(self._n_seq_max)
+            found = next((i for i in ids if self._pos_max(self._kv, i) < 0), None)
+            if found is None:
+                raise LlamaContextError("every sequence has tokens: warm_up needs an empty one")
+            free = found
+        if self._ready_to_decode:
+            self.decode(LlamaBatch([token], seq_id=free))
+            if self._has_memory:
+                self.remove(seq_id=free)
+        self._ready_to_decode = not self._has_encoder
+        self._outputs = None
+        self.reset_perf()
 
     def cancel(self) -> None:
         """Stop the decode or encode that another thread runs in this context.

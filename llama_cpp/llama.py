@@ -342,6 +342,9 @@ class Llama:
 
     def _prefill(self, prompt: list[int], reuse: bool) -> int:
         """Bring the KV cache to hold ``prompt``; returns how much of it was there already."""
+        if self._model.has_encoder:
+            self._encode(prompt)
+            return 0
         with self._first() as sequence:
             if not reuse:
                 sequence.truncate(0)
@@ -364,6 +367,19 @@ class Llama:
         with self._first() as sequence:
             sequence.shift(keep, (len(sequence) - keep) // 2)
         self._moved = keep
+
+    def _encode(self, prompt: list[int]) -> None:
+        """Give the encoder ``prompt``, and the decoder its first token."""
+        start = self._model.decoder_start_token
+        if start is None:
+            start = self._model.vocab.bos
+        if start is None:
+            raise LlamaModelError(f"{self._model!r} does not say what its decoder starts with")
+        self._ctx.remove()
+        self._cached.clear()
+        self._ctx.encode(prompt)
+        self._ctx.decode((start,))
+        self._cached.append(start)
 
     # -- embeddings
 

@@ -94,7 +94,7 @@ class Llama:
         self._embedder = Embedder(self._model, given)
         self._held: list[list[int]] = [[] for _ in range(self._ctx.n_seq_max)]
         self._cached = self._held[0]  # what the KV cache holds, by sequence; generate has the first
-        self._n_ctx_seq = self._ctx.n_ctx // (1 if self._ctx._kv_unified else self._ctx.n_seq_max)
+        self._n_ctx_seq = self._ctx._n_ctx_of_seq
         self._checkpoints: list[_Checkpoint] = []  # of `_checked`, what `_cached` was then
         self._checked: list[int] = []
         self._moved = sys.maxsize  # from here on, `_cached` was shifted

@@ -18,6 +18,7 @@ from .batch import LlamaBatch
 from .errors import LlamaBusyError, LlamaContextError, LlamaDecodeError
 from .generation import Completion, GenerationState, Request, check_options
 from .sampler import LlamaSampler
+from .sequence import n_common
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,7 +113,6 @@ class Generations(Iterator[tuple[int, str]]):
         self._llm = llm
         self._ctx: LlamaContext = llm.ctx
         self._n_batch = self._ctx.n_batch
-        self._n_swa = int(llm.model.library.short.llama_model_n_swa(llm.model.handle))
         self._prompts = iter(prompts)
         self._options = None if options is None else iter(options)
         self._shared = shared
@@ -388,9 +388,8 @@ class Generations(Iterator[tuple[int, str]]):
 
     def _sees(self, slot: _Slot, n: int) -> bool:
         """Whether token ``n`` would find what it can see: a sliding window leaves tokens behind."""
-        if not self._n_swa:
-            return True
-        return 0 <= self._ctx.pos_min(slot.id) <= max(0, n + 1 - self._n_swa)
+        window = self._ctx._n_swa
+        return not window or 0 <= self._ctx.pos_min(slot.id) <= max(0, n + 1 - window)
 
     def _copy(self, source: _Slot, slot: _Slot, n: int) -> int:
         ctx = self._ctx
@@ -495,11 +494,7 @@ def _mixed(
 
 def _common(held: list[int], tokens: list[int]) -> int:
     """How many tokens both begin with; not the last one, which makes the logits."""
-    n = min(len(held), len(tokens) - 1)
-    for i in range(n):
-        if held[i] != tokens[i]:
-            return i
-    return n
+    return min(n_common(held, tokens), len(tokens) - 1)
 
 
 def completions(generations: Generations) -> list[Completion]:

@@ -27,6 +27,7 @@ from llama_cpp import (
     LlamaDecodeError,
     LlamaModel,
     LlamaSampler,
+    PromptLookup,
 )
 
 TinyModel = Callable[..., LlamaModel]
@@ -173,6 +174,16 @@ def test_each_prompt_has_its_own_options(tiny_model: TinyModel) -> None:
         assert (done[1].finish_reason, done[1].stopped_by) == ("stop", stop)
         assert texts[2] != texts[3]
         assert texts[4] == texts[5] == alone.text
+
+
+def test_each_has_the_probabilities_of_its_own_tokens(tiny_model: TinyModel) -> None:
+    with llama(tiny_model("llama")) as llm:
+        alone = [llm.complete(p, max_tokens=6, temperature=0, logprobs=2) for p in PROMPTS[-2:]]
+        many = llm.complete_many(PROMPTS[-2:], max_tokens=6, temperature=0, logprobs=2)
+        for one, other in zip(alone, many, strict=True):
+            assert [p.token for p in other.logprobs] == other.tokens == one.tokens
+            for a, b in zip(one.logprobs, other.logprobs, strict=True):
+                assert a.logprob == pytest.approx(b.logprob, abs=CLOSE)
 
 
 def test_no_sampler_serves_two(tiny_model: TinyModel) -> None:
@@ -369,6 +380,8 @@ def test_prompts_that_raise_end_after_those_that_run(tiny_model: TinyModel) -> N
     [
         (["hello"], {}, TypeError, "takes several prompts"),
         ([["a"]], {"max_token": 2}, TypeError, "did you mean 'max_tokens'"),
+        ([["a"]], {"draft": PromptLookup()}, TypeError, "takes no draft"),
+        ([["a"]], {"context_shift": True}, TypeError, "does not shift the context"),
         ([["a"], [{"sed": 2}]], {}, TypeError, "did you mean 'seed'"),
         ([["a", "b"], [{}]], {}, ValueError, "1 options for 2 prompts"),
     ],

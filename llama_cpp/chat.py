@@ -14,17 +14,6 @@ if TYPE_CHECKING:
     from .model import LlamaModel
 
 
-def chat_template(model: LlamaModel, name: str | None = None) -> str | None:
-    """The chat template that ``model`` carries, None where it has none.
-
-    C: ``llama_model_chat_template``.
-    """
-    text = model.library.short.llama_model_chat_template(
-        model.handle, None if name is None else c_string(name)
-    )
-    return None if text is None else text.decode("utf-8", "replace")
-
-
 def apply_chat_template(
     model: LlamaModel,
     messages: Sequence[Mapping[str, str]],
@@ -41,7 +30,7 @@ def apply_chat_template(
     text with the beginning of an answer. C: ``llama_chat_apply_template``.
     """
     if template is None:
-        template = chat_template(model)
+        template = model.chat_template
         if template is None:
             raise LlamaTemplateError(
                 f"{model.path.name} has no chat template: give one, for example template='chatml'"

@@ -348,12 +348,14 @@ class LlamaModel(Closable):
 
         C: ``llama_model_chat_template``; `named_chat_template` gives the others.
         """
-        template = self._ask("llama_model_chat_template", None)
-        return None if template is None else str(template.decode("utf-8", "replace"))
+        return self._chat_template(None)
 
     def named_chat_template(self, name: str) -> str | None:
         """The chat template ``name``, such as ``tool_use``; None where it has no such."""
-        template = self._ask("llama_model_chat_template", c_string(name))
+        return self._chat_template(c_string(name))
+
+    def _chat_template(self, name: bytes | None) -> str | None:
+        template = self._ask("llama_model_chat_template", name)
         return None if template is None else str(template.decode("utf-8", "replace"))
 
     @property

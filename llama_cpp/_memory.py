@@ -379,9 +379,10 @@ class ContextMemory(Closable):
 
     @cached_property
     def _forgets(self) -> bool:
-        """Whether the memory cannot go back by removing cells."""
+        """Whether the memory cannot go back by removing cells, but to a copy of a part of it."""
         window = self._n_swa and not self._library.short.llama_memory_can_shift(self._kv)
-        return bool(window) or self._is_stateful
+        forgets = bool(window) or self._is_stateful
+        return forgets and self._library.has("llama_state_seq_get_data_ext")
 
     @cached_property
     def _n_ctx_of_seq(self) -> int:

@@ -323,8 +323,10 @@ class Llama:
             del self._cached[ctx.pos_max() + 1 :]
         self._moved = sys.maxsize
         if self._weighed != ctx._weighed:
-            ctx.clear()
+            # What adapters that were set since would have computed otherwise.
             self._weighed = ctx._weighed
+            for held in self._held:
+                held.clear()
         ctx._reserved = _OURS
         for seq_id, held in enumerate(self._held):
             # Ctrl-C can come between the cache's change and ours; others may use the context too.

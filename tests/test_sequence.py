@@ -426,6 +426,21 @@ def test_its_text_in_an_error(tiny_model: Load) -> None:
             pass
 
 
+def test_what_other_adapters_computed_is_not_reused(tiny_model: Load) -> None:
+    model = tiny_model("llama")
+    with context(model) as ctx, ctx.sequence() as seq:
+        seq.set(prompt(50))
+        ctx.set_loras()
+        assert seq.tokens == prompt(50)
+        assert seq.set(prompt(50)) == 0
+        check(seq, model, [301])
+    with Llama(model.path, n_ctx=256, n_threads=1) as llm:
+        llm.complete(prompt(50), max_tokens=2)
+        assert llm.complete(prompt(50), max_tokens=2).usage.cached_tokens == 49
+        llm.ctx.set_loras()
+        assert llm.complete(prompt(50), max_tokens=2).usage.cached_tokens == 0
+
+
 # -- what Llama does with them
 
 
@@ -478,11 +493,12 @@ def test_a_shifted_context_goes_on(model: LlamaModel, kind: str) -> None:
             assert llm._cached[:10] == tokens[:10]
             assert llm.ctx.pos_max() < 256
             assert llm.complete(tokens, **options).usage.completion_tokens == 256 - 100
-        # What has moved is not reused.
-        again = llm.complete([*tokens, *prompt(20, 1)], max_tokens=5, temperature=0)
-        with Llama(model.path, n_ctx=256, n_threads=1) as other:
-            fresh = other.complete([*tokens, *prompt(20, 1)], max_tokens=5, temperature=0)
-        assert again.text == fresh.text
+            # What has moved is not reused: it is not what its tokens alone would give.
+            llm.complete(tokens, context_shift=True, n_keep=10, **options)
+            moved = llm._cached[:120]
+            again = llm.complete(moved, max_tokens=5, temperature=0)
+            assert again.usage.cached_tokens <= 10
+            assert again.text == llm.complete(moved, max_tokens=5, temperature=0).text
 
 
 def test_what_cannot_be_shifted(tiny_model: Load) -> None:

@@ -78,14 +78,14 @@ class LlamaModel(Closable):
         Of a split model give the first file, if they are named ``name-00001-of-00003.gguf`` and
         so on, or all of them in order.
 
-        ``progress`` is called with the part that is done, 0.0 to 1.0; returning False stops the
-        load. ``devices`` are what to compute on besides the CPU, see `llama_cpp.devices`; an empty
-        list is the CPU alone. ``tensor_split`` says how much of the model each gets, as
-        proportions. ``kv_overrides`` is metadata to use in place of the file's. The library
-        ignores, with a warning in its log, a value of another type than the key's.
+        ``progress`` is called, in a thread of its own, with the part that is done, 0.0 to 1.0;
+        returning False stops the load. ``devices`` are what to compute on besides the CPU, see
+        `llama_cpp.devices`; an empty list is the CPU alone. ``tensor_split`` says how much of the
+        model each gets, as proportions. ``kv_overrides`` is metadata to use in place of the file's.
+        The library ignores, with a warning in its log, a value of another type than the key's.
         ``tensor_buft_overrides`` puts tensors where you say: a regular expression to find in their
-        names -> a `LlamaDevice.buffer_type`; the first that is found counts. The other keywords
-        are the fields of ``llama_model_params`` under their C names; what is not given keeps the
+        names -> a `LlamaDevice.buffer_type`; the first that is found counts. The other keywords are
+        the fields of ``llama_model_params`` under their C names; what is not given keeps the
         library's default.
 
         Raises FileNotFoundError, LlamaModelError for what is not a whole GGUF model that the

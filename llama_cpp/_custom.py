@@ -138,7 +138,7 @@ class Candidates:
         self._fresh = bytes(view)
         self._array = _raw.llama_token_data_array()
         self._array.data = self._records
-        self._shown = LlamaCandidates(n)
+        self._shown, self._left = LlamaCandidates(n), LlamaCandidates(n)
 
     def fill(self, logits: memoryview[float]) -> None:
         """Begin anew, with these logits of all tokens."""
@@ -155,8 +155,9 @@ class Candidates:
     def apply_custom(self, sampler: CustomSampler, name: str) -> None:
         """Run one in Python. LlamaSamplerError if what it leaves is of no use, or would make the
         library read where it must not."""
-        # It works on a copy: whatever is done to that later, and by whatever thread, is harmless.
-        array, shown = self._array, self._shown
+        # It works on a copy, and what it leaves is copied before it is looked at: whatever is done
+        # to the candidates later, and by whatever thread, is harmless.
+        array, shown, left = self._array, self._shown, self._left
         used = array.size * ctypes.sizeof(_raw.llama_token_data)
         ctypes.memmove(shown._records, self._records, used)
         shown._size, shown._selected, shown._sorted = array.size, -1, array.sorted
@@ -164,20 +165,17 @@ class Candidates:
         size = shown._size
         if not size:
             raise LlamaSamplerError(f"{name} left no candidate")
-        before = self.ids[:size]
-        after = bytes(shown._ids[:size])
-        array.size, array.selected, array.sorted = size, -1, False
-        if after != bytes(before):
-            ids = memoryview(after).cast("i")
-            if min(ids) < 0 or max(ids) >= self.n:
-                raise LlamaSamplerError(f"{name} left an id that is no token: 0 to {self.n - 1}")
-            before[:] = ids
-        self.logits[:size] = shown._logits[:size]
-        total = sum(self.logits[:size])
+        ctypes.memmove(left._records, shown._records, used)
+        ids, logits = left._ids[:size], left._logits[:size]
+        if ids != self.ids[:size] and (min(ids) < 0 or max(ids) >= self.n):
+            raise LlamaSamplerError(f"{name} left an id that is no token: 0 to {self.n - 1}")
+        total = sum(logits)
         if math.isnan(total) or total == math.inf:
             raise LlamaSamplerError(f"{name} left a logit that is not a number, or is infinite")
-        if total == -math.inf and max(self.logits[:size]) == -math.inf:
+        if total == -math.inf and max(logits) == -math.inf:
             raise LlamaSamplerError(f"no candidate is left after {name}: all are forbidden")
+        ctypes.memmove(self._records, left._records, used)
+        array.size, array.selected, array.sorted = size, -1, False
         if getattr(sampler, "selects", False):
             selected = shown._selected
             if not 0 <= selected < size:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import _raw
 from ._arguments import c_number
 from ._context_params import check_pooling, check_threads
 from ._resource import Closable
+from .errors import LlamaContextError
 
 if TYPE_CHECKING:
     from .library import LlamaLibrary
@@ -46,6 +47,7 @@ class ContextSettings(Closable):
     _n_seq_max: int
     _n_ubatch: int
     _pooling: int
+    _samplers: Mapping[int, Any]
     _was_causal: bool  # older llama.cpp cannot be asked
     _held: Callable[[], AbstractContextManager[None]]
     _embed: Callable[[bool], None]
@@ -105,6 +107,10 @@ class ContextSettings(Closable):
     def embeddings_enabled(self, value: bool) -> None:
         enabled = c_number(ctypes.c_bool, value, "embeddings_enabled")
         if enabled:
+            if self._samplers:
+                raise LlamaContextError(
+                    "this context runs samplers in its graph: make another one for embeddings"
+                )
             n_ubatch = min(self._n_ubatch, self._n_ctx)
             check_pooling(self._pooling, n_ubatch, self._n_seq_max, self._n_outputs_max)
         with self._held():

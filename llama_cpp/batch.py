@@ -10,6 +10,7 @@ from . import _raw
 
 _TYPE = array("i").itemsize
 assert _TYPE == 4, "array('i') must be int32_t"
+_ADDRESS = "Q" if ctypes.sizeof(ctypes.c_void_p) == 8 else "I"
 
 
 class LlamaBatch:
@@ -94,7 +95,10 @@ def _same_length(values: Sequence[object], n: int, name: str) -> None:
 def _set_seq_ids(struct: _raw.llama_batch, ids: array[int]) -> None:
     n = len(ids)
     own = (_raw.llama_seq_id * n).from_buffer(ids)
-    address = ctypes.addressof(own)
-    pointer = ctypes.POINTER(_raw.llama_seq_id)
-    struct.n_seq_id = (ctypes.c_int32 * n)(*[1] * n)
-    struct.seq_id = (pointer * n)(*[ctypes.cast(address + i * _TYPE, pointer) for i in range(n)])
+    start = ctypes.addressof(own)
+    # A pointer to each, as an array of addresses: making the pointers one by one takes long.
+    addresses = array(_ADDRESS, range(start, start + n * _TYPE, _TYPE))
+    table = (ctypes.POINTER(_raw.llama_seq_id) * n).from_buffer(addresses)
+    table.own = own  # type: ignore[attr-defined]  # so that the array cannot move
+    struct.seq_id = table
+    struct.n_seq_id = (ctypes.c_int32 * n).from_buffer(array("i", [1]) * n)

@@ -78,7 +78,7 @@ class LlamaBusyError(LlamaContextError):
 
 
 class LlamaOutputError(LlamaContextError):
-    """Logits were read that the last decode did not compute."""
+    """Logits or embeddings were read that the last decode did not compute."""
 
 
 class LlamaDecodeError(LlamaContextError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,13 @@ from conftest import run_python
 from llama_cpp import (
     ContextPerf,
     LlamaBatch,
+    LlamaCancelled,
     LlamaContext,
     LlamaContextError,
     LlamaDecodeError,
     LlamaModel,
     LlamaOutputError,
+    LlamaSampler,
 )
 
 MEAN, CLS, LAST, RANK = 1, 2, 3, 4
@@ -115,6 +118,18 @@ def test_a_part_that_fails_takes_the_others_back(
     assert near(ctx.logits(), same.logits())
 
 
+def test_cancel_takes_all_parts_back(model: LlamaModel) -> None:
+    with LlamaContext(model, n_ctx=4096, n_batch=64) as ctx:
+        ctx.decode([5, 6, 7])
+        timer = threading.Timer(0.5, ctx.cancel)
+        timer.start()
+        with pytest.raises(LlamaCancelled):
+            ctx.decode([5] * 4000)
+        timer.join()
+        assert ctx.pos_max() == 2
+        ctx.decode([5])
+
+
 def test_what_attends_to_all_is_not_computed_in_parts(make: Callable[..., LlamaContext]) -> None:
     bert = make("bert", embeddings=True, n_batch=64, n_ubatch=32)
     with pytest.raises(ValueError, match="33 tokens: this model attends to all at once"):
@@ -208,6 +223,14 @@ def test_what_the_library_aborts_for_when_it_sets_up_pooling(
         ctx.embeddings_enabled = True
     make("bert", embeddings=True, n_seq_max=3, n_ubatch=510).decode([5])
     make("llama", embeddings=True, pooling_type=LAST, n_seq_max=3).decode([5])
+
+
+def test_embeddings_and_samplers_in_the_graph_exclude_each_other(
+    make: Callable[..., LlamaContext],
+) -> None:
+    ctx = make("llama", samplers={0: LlamaSampler.chain().temp(0).dist(1)})
+    with pytest.raises(LlamaContextError, match="make another one for embeddings"):
+        ctx.embeddings_enabled = True
 
 
 def test_embeddings_can_be_turned_on_and_off(make: Callable[..., LlamaContext]) -> None:

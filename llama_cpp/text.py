@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,27 +21,30 @@ class StreamDecoder:
         self._piece = model.vocab.piece
         self._special = special
         # What most tokens are: whole characters. Filled on first use, for all decoders.
-        self._texts = model.vocab.texts(special)
+        self._known = model.vocab.texts(special)
+        # Empty while it waits for the rest of a character.
+        self._texts: Sequence[str | None] = self._known
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._waiting = False  # for the rest of a character
 
     def feed(self, token: int) -> str:
         """The text that ``token`` completes; empty while a character is unfinished."""
-        if not self._waiting:
-            text = self._texts.get(token)
-            if text is not None:
+        try:
+            if token >= 0 and (text := self._texts[token]) is not None:
                 return text
+        except (IndexError, TypeError):
+            pass  # it is no token, which is said below, or the table is empty
         return self._feed(token)
 
     def _feed(self, token: int) -> str:
-        waited = self._waiting
+        waited = self._texts is not self._known
         text = self._decoder.decode(self._piece(token, self._special))
-        self._waiting = self._decoder.getstate()[0] != b""
-        if not waited and not self._waiting:
-            self._texts[token] = text
+        waiting = self._decoder.getstate()[0] != b""
+        if not waited and not waiting:
+            self._known[token] = text
+        self._texts = () if waiting else self._known
         return text
 
     def finish(self) -> str:
         """What is left at the end: empty, or U+FFFD for an unfinished character."""
-        self._waiting = False
+        self._texts = self._known
         return self._decoder.decode(b"", True)

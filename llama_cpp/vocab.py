@@ -31,8 +31,8 @@ class LlamaVocab:
         # Filled on first use: asking the library takes a hundred times as long as a list.
         self._pieces: list[bytes | None] = []
         self._special_pieces: list[bytes | None] = []
-        self._texts: dict[int, str] = {}
-        self._special_texts: dict[int, str] = {}
+        self._texts: list[str | None] = []
+        self._special_texts: list[str | None] = []
         self._ends: dict[int, bool] = {}
 
     @property
@@ -217,7 +217,11 @@ class LlamaVocab:
         """``tokens`` as a C array of 32 bits, each checked as by `check_token`."""
         try:
             # Unsigned: it refuses what is negative, and "i" takes three times as long.
-            ids = array("I", tokens)
+            if isinstance(tokens, list):
+                ids = array("I")
+                ids.fromlist(tokens)  # which makes no iterator
+            else:
+                ids = array("I", tokens)
         except (TypeError, OverflowError):
             # Find the one to name. What can be gone through only once is gone.
             for token in tokens:
@@ -242,10 +246,13 @@ class LlamaVocab:
             found = pieces[token] = self.read_piece(self.handle, token, special)
         return found
 
-    def texts(self, special: bool) -> dict[int, str]:
-        """The text of tokens that are whole characters, as far as it was asked for. For
+    def texts(self, special: bool) -> list[str | None]:
+        """The text of each token that is whole characters, None where nobody asked for it yet. For
         `StreamDecoder`, which fills it."""
-        return self._special_texts if special else self._texts
+        texts = self._special_texts if special else self._texts
+        if not texts:
+            texts.extend([None] * self._n_tokens)
+        return texts
 
     def read_piece(self, handle: _raw.llama_vocab, token: int, special: bool) -> bytes:
         """The bytes of ``token``, asked of the library. For who has ``handle`` and keeps the model

@@ -12,6 +12,7 @@ from pathlib import Path
 from codegen import source
 from codegen.api import VOID, Api, Function, Pointer, c_declaration, load
 from codegen.verify import c_literal
+from llama_cpp._cache import cache_root
 from llama_cpp.library import _file_name as library_file
 
 HERE = Path(__file__).parent
@@ -106,18 +107,23 @@ def loop_program(folder: Path, library: Path) -> Path:
 _TOOLS = {"llama-bench": "llama-bench", "llama-batched-bench": "batched-bench"}
 
 
-def tool(name: str, folder: Path, library: Path) -> Path:
+def tool(name: str, library: Path) -> Path:
     """The engine's own ``llama-bench`` or ``llama-batched-bench``, which `make engine` leaves out.
 
     Raises CannotMeasure where the engine lacks what they are made with: a build from source has it.
+    They take a minute to compile, and are kept in the cache until the engine is another.
     """
+    kept = cache_root() / "bench" / name
+    if kept.is_file() and kept.stat().st_mtime > library.stat().st_mtime:
+        return kept
+    kept.parent.mkdir(parents=True, exist_ok=True)
     at = source.resolve().root
     common = library.with_name(library_file("llama-common"))
     if not common.is_file():
         raise CannotMeasure(f"{name} needs {common.name} beside {library.name}: `make engine` has")
     files = sorted((at / "tools" / _TOOLS[name]).glob("*.cpp"))
     include = [f"-I{at / folder}" for folder in ("common", "vendor")]
-    return _program(folder / name, "c++", library, *files, "-std=c++17", *include, common)
+    return _program(kept, "c++", library, *files, "-std=c++17", *include, common)
 
 
 def _program(target: Path, language: str, library: Path, *arguments: object) -> Path:

@@ -5,59 +5,58 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable
-from pathlib import Path
+from typing import Any
 
 from . import build
 from .measure import Contender, Once, Worker, interleaved, ratios
 from .place import PROMPT, Place, Topic
-from .report import C, Row, Table, Target, against_c, at_least
+from .report import C, Row, Table, against_c, at_least
+
+_LOOP = "ours, LlamaContext"
+_STREAM = "ours, Llama.generate"
 
 
 def generation(place: Place) -> Table:
     """64 tokens of SmolLM2, greedy, one after the other."""
-    target = at_least(0.97)
     table = Table(f"generation, 64 tokens of {place.model.stem}, {place.threads} threads")
-    return _generation(
-        place,
-        table,
-        place.model,
-        {"ours, loop": target, "ours, Llama.generate": target},
-        tools=True,
-    )
+    given = (place.model, 64, place.file("prompt.txt", PROMPT))
+    contenders = _generating(place, *given)
+    _check_alike(contenders)
+    place.with_theirs(contenders, table.remarks, ("loop", "stream"), *given)
+    _add_tool(
+        place, table, contenders, "llama-bench",
+        ["-m", place.model, "-t", place.threads, "-p", 0, "-n", 64, "-r", 1, "-o", "json"],
+        lambda text: float(json.loads(text)[0]["avg_ts"]),
+    )  # fmt: skip
+    found = interleaved(contenders, place.rounds)
+    return against_c(table, found, dict.fromkeys((_LOOP, _STREAM), at_least(0.97)))
 
 
 def tiny(place: Place) -> Table:
     """As `generation`, with a model that takes a millisecond a token or less."""
-    table = Table(f"generation, 64 tokens of a tiny random model, {place.threads} threads")
-    targets = {"ours, loop": at_least(0.95), "ours, Llama.generate": at_least(0.95)}
-    return _generation(place, table, place.tiny_model, targets)
-
-
-def _generation(
-    place: Place, table: Table, model: Path, targets: dict[str, Target], tools: bool = False
-) -> Table:
-    given = (model, 64, place.file("prompt.txt", PROMPT))
-    contenders: dict[str, Contender] = {
-        C: place.c("generate", *given),
-        "ours, loop": place.ours("loop", *given),
-        "ours, Llama.generate": place.ours("stream", *given),
-    }
+    n = 512  # what a stream costs must not grow with the text
+    table = Table(f"generation, {n} tokens of a tiny random model, {place.threads} threads")
+    given = (place.tiny_model, n, place.file("prompt.txt", PROMPT))
+    contenders = _generating(place, *given)
+    contenders[f"{_STREAM}, numpy"] = place.ours("stream", *given, "--numpy")
     _check_alike(contenders)
     place.with_theirs(contenders, table.remarks, ("loop", "stream"), *given)
-    if tools:
-        _add_tool(
-            place, table, contenders, "llama-bench",
-            ["-m", model, "-t", place.threads, "-p", 0, "-n", 64, "-r", 1, "-o", "json"],
-            lambda text: float(json.loads(text)[0]["avg_ts"]),
-        )  # fmt: skip
     found = interleaved(contenders, place.rounds)
-    against_c(table, found, targets)
+    against_c(table, found, dict.fromkeys((_STREAM, f"{_STREAM}, numpy"), at_least(0.95)))
     theirs = found.get("llama-cpp-python stream")
-    if theirs and not tools:
-        name = "ours over llama-cpp-python stream"
-        ratio = ratios(theirs, found["ours, Llama.generate"])
-        table.rows.append(Row(name, ratio, target=at_least(3)))
+    if theirs:
+        ratio = ratios(theirs, found[_STREAM])
+        table.rows.append(Row(f"{_STREAM}, over llama-cpp-python's", ratio, target=at_least(3)))
     return table
+
+
+def _generating(place: Place, *given: Any) -> dict[str, Contender]:
+    """The C loop and ours."""
+    return {
+        C: place.c("generate", *given),
+        _LOOP: place.ours("loop", *given),
+        _STREAM: place.ours("stream", *given),
+    }
 
 
 def _check_alike(contenders: dict[str, Contender]) -> None:
@@ -82,7 +81,7 @@ def _add_tool(
 ) -> None:
     """The engine's own tool among the contenders; ``speed`` reads tokens a second from it."""
     try:
-        program = build.tool(name, place.folder, place.library)
+        program = build.tool(name, place.library)
     except build.CannotMeasure as error:
         table.remarks.append(f"without {name}: {error}")
         return
@@ -125,9 +124,11 @@ def parallel(n: int) -> Topic:
     def measure(place: Place) -> Table:
         table = Table(f"parallel, {n} x 32 tokens of {place.model.stem}, {place.threads} threads")
         given = (place.model, n, place.file("prompt.txt", PROMPT))
+        many = "ours, Llama.generate_many"
         contenders: dict[str, Contender] = {
             C: place.c("parallel", *given),
             "ours, LlamaBatch": place.ours("parallel", *given),
+            many: place.ours("many", *given),
         }
         _check_alike(contenders)
         _add_tool(
@@ -137,7 +138,7 @@ def parallel(n: int) -> Topic:
             lambda text: float(json.loads(text.strip().splitlines()[-1])["speed_tg"]),
         )  # fmt: skip
         found = interleaved(contenders, place.rounds)
-        return against_c(table, found, {"ours, LlamaBatch": at_least(0.97)})
+        return against_c(table, found, {"ours, LlamaBatch": at_least(0.97), many: at_least(0.97)})
 
     measure.__doc__ = parallel.__doc__
     return measure

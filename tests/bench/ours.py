@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterable
 
-from llama_cpp import Llama, LlamaBatch, LlamaContext, LlamaModel, LlamaSampler
+from llama_cpp import Llama, LlamaBatch, LlamaContext, LlamaModel, LlamaSampler, _raw
 
 from .work import STOPS, Apart, Work, arguments, now, resident, serve
 
@@ -135,6 +136,42 @@ class Ours:
 
         return work
 
+    def many(self) -> Work:
+        """As `parallel`, by Llama.generate_many."""
+        n = self.units
+        llm = Llama(
+            self.model, n_ctx=N_CTX, n_threads=self.threads, n_threads_batch=self.threads,
+            n_seq_max=n,
+        )  # fmt: skip
+
+        def work() -> tuple[float, Iterable[int]]:
+            begun = now()
+            generations = llm.generate_many(
+                [self.text] * n, max_tokens=STEPS + 1, temperature=0, cache_prompt=False
+            )
+            for _ in generations:
+                pass
+            seconds = now() - begun
+            of_each = [generations.generations[i].tokens[1:] for i in range(n)]
+            return seconds / (STEPS * n), [t for step in zip(*of_each, strict=True) for t in step]
+
+        return work
+
+    def embed(self) -> Work:
+        llm = Llama(
+            self.model, n_threads=self.threads, n_threads_batch=self.threads, embeddings=True,
+            pooling_type=_raw.LLAMA_POOLING_TYPE_MEAN, n_ctx=N_CTX, n_batch=512, n_seq_max=64,
+            kv_unified=True,
+        )  # fmt: skip
+        texts = self.text.splitlines()[: self.units]
+
+        def work() -> tuple[float, Iterable[int]]:
+            begun = now()
+            found = llm.embed(texts)
+            return (now() - begun) / len(texts), [len(found)]
+
+        return work
+
     def tokenize(self) -> Work:
         def work() -> tuple[float, Iterable[int]]:
             begun = now()
@@ -177,6 +214,8 @@ class Ours:
 
 def main() -> None:
     given = arguments()
+    if given.numpy:
+        importlib.import_module("numpy")
     ours = Ours(given.model, given.threads, given.units, given.text)
     make = getattr(ours, given.task)
     serve(make(apart=True) if given.apart else make(), given.busy)

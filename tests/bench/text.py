@@ -25,8 +25,11 @@ def pieces(place: Place) -> Table:
 def _text(place: Place, task: str, most: float) -> Table:
     table = Table(f"1 MB of text, vocabulary of {place.model.stem}")
     given = (place.model, 1, place.text)
-    contenders: dict[str, Contender] = {C: place.c(task, *given), "ours": place.ours(task, *given)}
-    place.with_theirs(contenders, table.remarks, (task,), *given)
+    contenders: dict[str, Contender] = {
+        C: place.c(task, *given),
+        "ours": place.ours(task, *given, "--cpu"),
+    }
+    place.with_theirs(contenders, table.remarks, (task,), *given, "--cpu")
     found = interleaved(contenders, place.rounds)
     return against_c(table, found, {"ours": at_most(most)}, time=True)
 

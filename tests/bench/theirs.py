@@ -16,7 +16,9 @@ from llama_cpp import Llama
 class Theirs:
     """The model and the tasks."""
 
-    def __init__(self, path: str, threads: int, units: int, text: str, apart: bool) -> None:
+    def __init__(
+        self, path: str, threads: int, units: int, text: str, apart: bool, embed: bool
+    ) -> None:
         self.units = units
         self.text = text
         self.apart = Apart(low.llama_decode) if apart else None
@@ -25,7 +27,8 @@ class Theirs:
         # Flash attention is what libllama itself takes where it is not told.
         self.llm = Llama(
             path, n_ctx=max(4096, units + 512), n_batch=2048, n_threads=threads,
-            n_threads_batch=threads, flash_attn=True, verbose=False,
+            n_threads_batch=threads, flash_attn=True, verbose=False, embedding=embed,
+            pooling_type=low.LLAMA_POOLING_TYPE_MEAN if embed else -1,
         )  # fmt: skip
 
     def loop(self) -> Work:
@@ -73,6 +76,16 @@ class Theirs:
 
         return work
 
+    def embed(self) -> Work:
+        texts = self.text.splitlines()[: self.units]
+
+        def work() -> tuple[float, Iterable[int]]:
+            begun = now()
+            found = self.llm.embed(texts, normalize=True)
+            return (now() - begun) / len(texts), [len(found)]
+
+        return work
+
     def tokenize(self) -> Work:
         text = self.text.encode()
 
@@ -115,7 +128,9 @@ class Theirs:
 
 def main() -> None:
     given = arguments()
-    theirs = Theirs(given.model, given.threads, given.units, given.text, given.apart)
+    theirs = Theirs(
+        given.model, given.threads, given.units, given.text, given.apart, given.task == "embed"
+    )
     serve(getattr(theirs, given.task)(), given.busy)
 
 

@@ -1,0 +1,148 @@
+"""`make bench` measures: each worker comes to the same result, and the tables say what was found.
+
+Never how fast: that is for a quiet machine.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import tiny
+from bench import build, generation, report, share, start, text
+from bench.measure import Spread, Worker, interleaved
+from bench.place import Place
+
+from llama_cpp import Llama, LlamaLibrary, LlamaModel
+
+PROJECT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    folder = tmp_path_factory.mktemp("bench")
+    model = tiny.make("llama", folder, facts={"context_length": 8192})
+    return Place(folder, rounds=1, threads=1, model=model)
+
+
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without what has to be downloaded, or compiled for a minute."""
+
+    def absent(*_: object) -> None:
+        raise build.CannotMeasure("left out by the test")
+
+    monkeypatch.setattr(build, "tool", absent)
+    monkeypatch.setattr("bench.peer.environment", absent)
+
+
+def fingerprints(*workers: Worker) -> Iterator[str]:
+    for worker in workers:
+        try:
+            worker.start()
+            assert worker.measure() > 0
+        finally:
+            worker.stop()
+        yield worker.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("task", "ours", "units"),
+    [
+        ("generate", "loop", 20),
+        ("generate", "stream", 20),
+        ("parallel", "parallel", 3),
+        ("parallel", "many", 3),
+        ("prompt", "prompt", 30),
+        ("tokenize", "tokenize", 1),
+        ("detokenize", "detokenize", 1),
+        ("pieces", "pieces", 1),
+    ],
+)
+def test_the_same_work_as_in_c(place: Place, task: str, ours: str, units: int) -> None:
+    words = place.file("words.txt", "the cat sat on the mat and was once in time\n" * 4)
+    given = (place.model, units, words)
+    in_c, in_python = fingerprints(place.c(task, *given), place.ours(ours, *given))
+    assert in_c == in_python
+    assert in_c.isdecimal()
+
+
+def test_null_engine(place: Place) -> None:
+    library = LlamaLibrary(place.null_library)
+    model = LlamaModel.from_file(place.null_model, library=library)
+    with Llama(model, n_ctx=512) as llm:
+        done = llm.complete("hello", max_tokens=40, temperature=0, stop="###")
+    assert len(done.tokens) == 40
+    assert "é" in done.text  # it comes in two pieces
+    assert " word word" in done.text
+
+
+def test_share_of_python(place: Place, alone: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(share, "_LONG", 64)
+    monkeypatch.setattr(share, "_SHORT", 32)
+    table = share.share(place)
+    rows = {row.name: row for row in table.rows}
+    assert 0 < rows["ours, decode and sample"].number.median < 1e6
+    assert "ours, loop, decode apart, busy over idle" in rows
+    assert "left out by the test" in str(table)
+
+
+@pytest.mark.parametrize("topic", [generation.prompt, text.tokenize, start.memory])
+def test_topics(place: Place, alone: None, topic: generation.Topic) -> None:
+    table = topic(place)
+    assert any(row.name.startswith("ours") and row.number.median > 0 for row in table.rows)
+    assert re.search(r"reached|MISSED", str(table))
+
+
+def test_what_fails_is_said(place: Place) -> None:
+    with pytest.raises(build.CannotMeasure, match="finding the task"):
+        interleaved({"wrong": place.c("wrong", place.model, 1, place.model)}, 1)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.bench", "--model", "absent.gguf", "--rounds", "1", "memory"],
+        cwd=PROJECT, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "could not be measured: memory" in done.stderr
+    assert "absent.gguf" in done.stdout
+
+
+def test_rounds_are_interleaved() -> None:
+    asked: list[str] = []
+
+    class Counter:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def start(self) -> None:
+            asked.append(f"start {self.name}")
+
+        def measure(self) -> float:
+            asked.append(self.name)
+            return 1.0  # more than 3 seconds would be asked for once
+
+        def stop(self) -> None:
+            asked.append(f"stop {self.name}")
+
+    found = interleaved({"a": Counter("a"), "b": Counter("b")}, 4)
+    assert [len(values) for values in found.values()] == [4, 4]
+    first = "start a, start b, a, b, b, a, a, b, stop b, stop a"
+    assert ", ".join(asked) == f"{first}, start a, start b, b, a, stop b, stop a"
+
+
+def test_tables() -> None:
+    table = report.Table("a title")
+    report.against_c(
+        table,
+        {report.C: [2.0, 2.0, 2.0], "ours": [2.5, 2.0, 1.6]},
+        {"ours": report.at_least(0.97)},
+    )
+    (row,) = table.rows
+    assert row.number == pytest.approx(Spread(1.0, 0.9, 1.125))
+    assert row.cells[3:5] == (">= 0.97", "reached")
+    assert not report.at_most(5).reached(5.1)
+    assert json.dumps(str(table)).startswith('"a title\\n  ours  1.000 x  [0.900 1.125]')

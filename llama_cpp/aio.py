@@ -230,6 +230,9 @@ class AsyncLlama:
     chat = _awaited(Llama.chat)
     infill = _awaited(Llama.infill)
     complete_many = _awaited(Llama.complete_many)
+    embed = _awaited(Llama.embed)
+    rerank = _awaited(Llama.rerank)
+    classify = _awaited(Llama.classify)
 
     def cancel(self) -> None:
         """Stop what is computed now: it raises LlamaCancelled. What waits for its turn goes on."""

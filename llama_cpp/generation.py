@@ -69,7 +69,7 @@ class GenerationOptions(SamplingOptions, total=False):
     context_shift: bool
     """Whether to go on when the context is full, without `max_tokens` for ever: the first
     ``n_keep`` tokens stay, and of the others the older half is forgotten. The text may lose its
-    thread then. False by default. For `Llama.generate`, and not with a ``draft``."""
+    thread then. False by default. For `Llama.generate` alone."""
     n_keep: int | None
     """See ``context_shift``; by default the prompt, but at most a quarter of the context."""
     draft: Draft | None
@@ -166,8 +166,6 @@ class Request:
         self.n_keep: int | None = None
         """How many tokens stay when the context is full; None to end there."""
         if options.get("context_shift"):
-            if self.draft is not None:
-                raise ValueError("context_shift and draft do not go together")
             self.limit = sys.maxsize
             self.n_keep = _n_keep(options.get("n_keep"), len(self.prompt), n_ctx)
         max_tokens = options.get("max_tokens")

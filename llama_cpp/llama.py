@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -291,7 +292,7 @@ class Llama:
             n_keep = None  # is never full
         request.cached_tokens = self._prefill(request.prompt, request.cache_prompt)
         cached = self._cached
-        speculation = self._speculation = self._speculate(request)
+        speculation = self._speculation = self._speculate(request, n_keep)
         output = -1
         while True:
             self._check_cancelled()
@@ -335,12 +336,13 @@ class Llama:
                 held.clear()
         return self._turn
 
-    def _speculate(self, request: Request) -> Speculation | None:
+    def _speculate(self, request: Request, n_keep: int | None) -> Speculation | None:
         if request.draft is None:
             return None
         from .speculative import Speculation
 
-        return Speculation(self._ctx, request, self._cached)
+        shift = None if n_keep is None else partial(self._shift, n_keep)
+        return Speculation(self._ctx, request, self._cached, shift)
 
     def _prefill(self, prompt: list[int], reuse: bool) -> int:
         """Bring the KV cache to hold ``prompt``; returns how much of it was there already."""

@@ -18,7 +18,7 @@ from __future__ import annotations
 import ctypes
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -62,7 +62,8 @@ class Draft(Protocol):
 
     def draft(self, tokens: Sequence[int], n: int, /) -> Sequence[int]:
         """Up to ``n`` tokens that may follow ``tokens``, which are the prompt and all that was
-        generated so far. None at all is fine: then there is one token the usual way."""
+        generated so far (after a ``context_shift`` what the context still has of them). None at
+        all is fine: then there is one token the usual way."""
         ...
 
 
@@ -120,7 +121,7 @@ class DraftModel:
     length, but at most 4,096 tokens, and longer texts go on without drafts.
 
     It keeps a KV cache of its own, so it serves one generation at a time. A recurrent or hybrid
-    model drafts slowly: it has to read the text anew after every draft that was not right.
+    model drafts slowly: it has to read a part of the text anew after a draft that was not right.
     """
 
     def __init__(
@@ -139,7 +140,7 @@ class DraftModel:
         self._model = model if isinstance(model, LlamaModel) else LlamaModel.from_file(model)
         params.setdefault("n_ctx", min(self._model.n_ctx_train, _N_CTX))
         self._ctx = LlamaContext(self._model, **params)
-        self._cached: list[int] = []  # what the KV cache holds
+        self._sequence = self._ctx.sequence()
         self._n_vocab = self._model.vocab.n_tokens
         self._checked: LlamaModel | None = None
         self._cancelled = False
@@ -197,7 +198,7 @@ class DraftModel:
         drafted: list[int] = []
         if n < 1 or max(tokens) >= self._n_vocab:
             return drafted
-        self._read(tokens)
+        self._sequence._set(list(tokens), self._check_cancelled)
         is_eog = self._model.vocab.is_eog
         while True:
             token, p = self._likeliest()
@@ -206,7 +207,8 @@ class DraftModel:
             drafted.append(token)
             if len(drafted) == n:
                 return drafted
-            self._decode([token])
+            self._check_cancelled()
+            self._sequence.extend((token,))
 
     def _likeliest(self) -> tuple[int, float]:
         if not self.p_min:
@@ -214,32 +216,23 @@ class DraftModel:
         best = log_probs(self._ctx, top=0)
         return best.token, math.exp(best.logprob)
 
-    def _read(self, tokens: Sequence[int]) -> None:
-        """Bring the KV cache to hold ``tokens``."""
-        common = 0
-        for a, b in zip(self._cached, tokens[:-1], strict=False):  # the last one makes the logits
-            if a != b:
-                break
-            common += 1
-        if not self._ctx.remove(common):
-            common = 0
-            self._ctx.remove()
-        del self._cached[common:]
-        for start in range(common, len(tokens), self._ctx.n_batch):
-            self._decode(tokens[start : start + self._ctx.n_batch])
-
-    def _decode(self, tokens: Sequence[int]) -> None:
+    def _check_cancelled(self) -> None:
         if self._cancelled:
             raise LlamaCancelled("drafting was cancelled")
-        _decode(self._ctx, LlamaBatch(tokens), self._cached)
 
 
 class Speculation:
     """The drafts of one generation: what they are checked with, and what becomes of them."""
 
-    def __init__(self, ctx: LlamaContext, request: Request, cached: list[int]) -> None:
+    def __init__(
+        self,
+        ctx: LlamaContext,
+        request: Request,
+        cached: list[int],
+        shift: Callable[[], None] | None,
+    ) -> None:
         """``cached`` is what the KV cache of ``ctx`` holds, kept right here: drafts that were not
-        checked yet are in it as well."""
+        checked yet are in it as well. ``shift`` makes room in it when it is full."""
         draft = request.draft
         if not callable(getattr(draft, "draft", None)):
             raise TypeError(
@@ -248,7 +241,8 @@ class Speculation:
         self._ctx = ctx
         self._draft = draft
         self._request = request
-        self._last = len(request.prompt) + request.limit  # where the text ends at the latest
+        self._shift = shift
+        self._left = request.limit  # so many tokens may come
         self._call("begin", ctx.model)
         self._cached = cached
         self._end = len(cached)  # of what is in the text for sure
@@ -273,6 +267,7 @@ class Speculation:
     def step(self, token: int) -> int:
         """Decode ``token``, which was just sampled, unless that was done already, with a new draft
         behind it. Returns the index of the output to sample the next one from."""
+        self._left -= 1
         if len(self._ahead) > self._accepted and self._ahead[self._accepted] == token:
             self._accepted += 1
             self._request.accepted += 1
@@ -280,6 +275,8 @@ class Speculation:
             self._i += 1
             return self._i
         again = self._finish()
+        if self._shift is not None and len(self._cached) + len(again) >= self._ctx.n_ctx_seq:
+            self._shift()
         drafted = [] if again else self._guess(token)
         if drafted and self._checkpoint is not None:
             self._checkpoint.save()
@@ -302,8 +299,8 @@ class Speculation:
 
     def _guess(self, token: int) -> list[int]:
         ctx = self._ctx
-        end = min(self._last - 1, ctx.n_ctx)  # no draft is needed of the last token
-        most = min(self._most, self._reach, end - len(self._cached) - 1)
+        # No draft is needed of the last token.
+        most = min(self._most, self._reach, self._left - 1, ctx.n_ctx_seq - len(self._cached) - 1)
         if self._draft is None or most < 1:
             return []
         drafted = list(self._draft.draft([*self._cached, token], most))[:most]

@@ -21,6 +21,7 @@ from llama_cpp import (
     LlamaClosedError,
     LlamaContextError,
     LlamaModel,
+    LlamaModelError,
 )
 
 PROMPT = "once upon a time the cat sat on"
@@ -68,6 +69,11 @@ def test_it_gives_what_llama_gives(tiny: Llama) -> None:
         assert texts == many
         assert both.state.generations[1].finish_reason == "length"
         assert [c.text for c in await llm.complete_many([PROMPT, "the mat"], **options)] == many
+        assert (await llm.embed(["the cat", "a mat"])).shape == (2, tiny.model.n_embd)
+        with pytest.raises(LlamaModelError):
+            await llm.rerank("the cat", ["a mat"])
+        with pytest.raises(LlamaModelError):
+            await llm.classify("the cat")
         with pytest.raises(TypeError, match="maxtokens"):
             await llm.complete(PROMPT, maxtokens=3)  # type: ignore[call-arg]
         with pytest.raises(ValueError, match="the prompt is empty"):

@@ -24,7 +24,6 @@ from llama_cpp import (
     LlamaOutputError,
     LlamaSampler,
     LlamaSequence,
-    PromptLookup,
 )
 
 KINDS = ("llama", "swa", "mamba", "hybrid")
@@ -510,7 +509,5 @@ def test_what_cannot_be_shifted(tiny_model: Load) -> None:
     with Llama(tiny_model("llama").path, n_ctx=256) as llm:
         with pytest.raises(ValueError, match="n_keep=253 is not 0 to 252"):
             llm.generate("the cat", context_shift=True, n_keep=253)
-        with pytest.raises(ValueError, match="do not go together"):
-            llm.generate("the cat", context_shift=True, draft=PromptLookup())
         with pytest.raises(TypeError, match="does not shift"):
             llm.complete_many(["the cat"], context_shift=True)

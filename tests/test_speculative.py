@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -185,6 +186,19 @@ def test_the_context_may_run_full(tiny_path: Callable[..., Path]) -> None:
         llm.ctx.decode(LlamaBatch([5] * 100, seq_id=1))
         done = llm.complete(prompt[:140], max_tokens=12, temperature=0, draft=Random(100))
         assert len(done.tokens) == 12
+
+
+def test_the_context_is_shifted_as_without(tiny_path: Callable[..., Path]) -> None:
+    with Llama(tiny_path("llama"), n_ctx=256, n_threads=1) as llm:
+        prompt = llm.tokenize("the cat sat on the mat and " * 9)
+        options: Any = {"max_tokens": 400, "temperature": 0, "context_shift": True}
+        options["grammar"] = "root ::= [a-z ]+"  # it never ends by itself
+        without = llm.complete(prompt, **options).tokens
+        assert len(without) == 400
+        for draft in (PromptLookup(ngram=2, ngram_min=1), Random(llm.model.vocab.n_tokens)):
+            done = llm.complete(prompt, draft=draft, **options)
+            assert done.tokens == without
+            assert done.usage.drafted_tokens > 100
 
 
 def test_the_next_generation_reuses_what_was_right(plain: Llama) -> None:

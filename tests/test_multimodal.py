@@ -151,6 +151,7 @@ def test_text_alone_is_what_decode_does(eyes: LlamaMultimodal, ctx: LlamaContext
     assert chunks[0].tokens == tokens
     eyes.eval(ctx, chunks)
     assert np.array_equal(ctx.logits(-1), expected)
+    assert np.array_equal(ctx.logits((len(tokens) - 1) % 64), expected)
 
 
 def test_it_generates_and_chats(eyes: LlamaMultimodal, ctx: LlamaContext) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -158,6 +157,8 @@ def written(target: Path, sources: Sequence[Path]) -> Iterator[Path]:
     if target.exists() and any(s.exists() and target.samefile(s) for s in sources):
         raise ValueError(f"{target} is what is read: give another name")
     # In the same folder: a file can be moved into place only on the same disk.
+    import tempfile  # here: few programs need it, and it imports much
+
     with tempfile.TemporaryDirectory(prefix=".llama-", dir=target.parent) as folder:
         yield Path(folder) / target.name
         for file in Path(folder).iterdir():

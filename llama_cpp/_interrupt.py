@@ -11,10 +11,13 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import socket
 
 _lock = threading.Lock()
 _writer: socket.socket | None = None
@@ -44,6 +47,8 @@ def _watched() -> socket.socket:
     global _writer
     with _lock:
         if _writer is None:
+            import socket  # here: a program that decodes nothing long does without
+
             reader, writer = socket.socketpair()
             writer.setblocking(False)
             threading.Thread(

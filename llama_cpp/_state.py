@@ -13,10 +13,8 @@ All of it is checked before the library sees any. The checksum finds damage, not
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import json
 import os
-import secrets
 import struct
 import sys
 import weakref
@@ -29,6 +27,8 @@ from . import _log, _raw
 from .errors import LlamaStateError
 
 if TYPE_CHECKING:
+    import hashlib
+
     from typing_extensions import Buffer
 
     from ._memory import ContextMemory
@@ -144,7 +144,7 @@ def restore(ctx: ContextMemory, state: State, seq_id: int | None = None) -> None
 def write_file(path: str | os.PathLike[str], data: bytearray) -> None:
     """Write a state to ``path``; until it is there as a whole, what was there stays."""
     target = Path(os.path.realpath(path))
-    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    part = target.with_name(f".{target.name}.{os.urandom(4).hex()}.part")
     try:
         with part.open("xb") as stream:
             stream.write(data)
@@ -168,7 +168,15 @@ def _kind(seq_id: int | None) -> str:
 
 
 def _digest(data: memoryview) -> bytes:
-    return hashlib.blake2b(data, digest_size=_N_DIGEST).digest()
+    digest = _new_digest()
+    digest.update(data)
+    return digest.digest()
+
+
+def _new_digest() -> hashlib.blake2b:
+    import hashlib  # here: it loads OpenSSL, of which a program that saves nothing needs none
+
+    return hashlib.blake2b(digest_size=_N_DIGEST)
 
 
 def _unpack(data: Buffer) -> State:
@@ -216,7 +224,8 @@ def _check(ctx: ContextMemory, state: State, seq_id: int | None) -> None:
 def _model_facts(model: LlamaModel) -> dict[str, Any]:
     facts = _known.get(model)
     if facts is None:
-        metadata = json.dumps(sorted(model.metadata.items())).encode()
+        metadata = _new_digest()
+        metadata.update(json.dumps(sorted(model.metadata.items())).encode())
         facts = {
             "architecture": model.metadata.get("general.architecture"),
             "n_layer": model.n_layer,
@@ -224,7 +233,7 @@ def _model_facts(model: LlamaModel) -> dict[str, Any]:
             "n_tokens": model.vocab.n_tokens,
             "n_params": model.n_params,
             "size": model.size,
-            "metadata": hashlib.blake2b(metadata, digest_size=_N_DIGEST).hexdigest(),
+            "metadata": metadata.hexdigest(),
             "weights": _weights(model.path),
         }
         _known[model] = facts
@@ -236,7 +245,7 @@ _known: weakref.WeakKeyDictionary[LlamaModel, dict[str, Any]] = weakref.WeakKeyD
 
 def _weights(path: Path) -> str | None:
     """Tells models of one shape apart. None when the file is not there any more."""
-    digest = hashlib.blake2b(digest_size=_N_DIGEST)
+    digest = _new_digest()
     try:
         with path.open("rb", buffering=0) as stream:
             size = os.fstat(stream.fileno()).st_size

@@ -7,7 +7,6 @@ import ctypes.util
 import importlib
 import os
 import pkgutil
-import platform
 import shlex
 import struct
 import sys
@@ -382,6 +381,8 @@ def _struct_differences(dll: ctypes.CDLL, module: ModuleType, name: str) -> list
         return []  # returned in registers, not in memory
     label = kind.__name__
     room = size + 512
+    import platform  # here: it imports subprocess
+
     if platform.machine().lower() in ("x86_64", "amd64"):
         data, written = _written(dll, name, room)
         end = max(written, default=-1) + 1

@@ -154,7 +154,7 @@ ROWS = [
     Row("ctx().decode([-1])", "ValueError", "token -1 is not in the vocabulary"),
     Row("ctx().decode([1, 10**6])", "ValueError", "token 1000000"),
     Row("ctx().decode([2**40])", "ValueError", "32 bits"),
-    Row("ctx(n_batch=8).decode(batch([1] * 9, logits=True))", "ValueError", "n_batch=8"),
+    Row("ctx(n_batch=8).decode(LlamaBatch([1] * 9, logits=True))", "ValueError", "n_batch=8"),
     Row("ctx().decode([1] * 300)", "LlamaDecodeError", "no room"),
     Row("ctx(attention_type=1, n_ubatch=2).decode([1, 2, 3])", "ValueError", "n_ubatch=2"),
     Row("ctx().decode(LlamaBatch([1], seq_id=1))", "ValueError", "seq_id 1 is not 0 to 0"),

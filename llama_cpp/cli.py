@@ -1,0 +1,228 @@
+"""The command ``llama-py``. It needs the extra ``cli``."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import sys
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, closing, suppress
+from pathlib import Path
+from typing import Any, NoReturn, cast
+
+try:
+    import click
+except ModuleNotFoundError:  # pragma: no cover (the tests have it)
+    sys.exit("llama-py needs the extra 'cli': pip install 'llama-py[cli]'")
+
+from .agent import LlamaAgent
+from .errors import LlamaError
+from .events import (
+    Event,
+    ReasoningDelta,
+    Retry,
+    TextDelta,
+    ToolCallFinished,
+    ToolCallStarted,
+)
+from .server import LlamaServer
+from .tools import Tool
+
+# More of a tool's result than this is not shown.
+_SHOWN = 500
+_HELP = """\
+/tools       the tools that the model can call
+/clear       forget the conversation
+/save FILE   write the conversation to a file
+/load FILE   go on with one that was saved
+/quit        leave; so does Ctrl-D. Ctrl-C stops an answer"""
+
+
+@click.group()
+def main() -> None:
+    """llama.cpp in Python.
+
+    Exit codes: 0 done, 1 an error, 2 wrong usage, 130 stopped by Ctrl-C.
+    """
+
+
+@main.command()
+@click.option("--model", "-m", type=click.Path(dir_okay=False), help="GGUF file; starts a server.")
+@click.option("--url", help="A llama-server that runs already, in place of --model.")
+@click.option("--api-key", envvar="LLAMA_API_KEY", help="Its key [environment: LLAMA_API_KEY].")
+@click.option(
+    "--tools", "-t", multiple=True, type=click.Path(exists=True, dir_okay=False),
+    help="Python file whose public functions are tools; can be repeated.",
+)  # fmt: skip
+@click.option("--system", "-s", help="System message.")
+@click.option(
+    "--mode", type=click.Choice(["auto", "native", "constrained"]), default="auto",
+    show_default=True, help="How tools are offered.",
+)  # fmt: skip
+@click.option("--ctx-size", "-c", type=int, default=8192, show_default=True, help="With --model.")
+@click.option("--temperature", type=float, help="0 takes the most likely token.")
+@click.option("--max-steps", type=int, default=10, show_default=True, help="Replies to a message.")
+@click.option("--ask/--no-ask", default=False, help="Ask before each call of a tool.")
+@click.argument("message", required=False)
+def agent(
+    model: str | None,
+    url: str | None,
+    api_key: str | None,
+    tools: tuple[str, ...],
+    system: str | None,
+    mode: str,
+    ctx_size: int,
+    temperature: float | None,
+    max_steps: int,
+    ask: bool,
+    message: str | None,
+) -> None:
+    """Chat with a model that can call tools.
+
+    With a MESSAGE, answer it and end; otherwise talk, line by line.
+    """
+    if (model is None) == (url is None):
+        raise click.UsageError("give either --model or --url")
+    options: dict[str, Any] = {
+        "tools": [tool for file in tools for tool in _tools_of(Path(file))],
+        "system": system,
+        "mode": mode,
+        "max_steps": max_steps,
+        "before_call": _asked if ask else None,
+    }
+    if temperature is not None:
+        options["temperature"] = temperature
+    with ExitStack() as stack:
+        try:
+            if url is not None:
+                talker = LlamaAgent(url, api_key=api_key, **options)
+            else:
+                assert model is not None
+                server = stack.enter_context(LlamaServer(model, ctx_size=ctx_size))
+                talker = server.agent(**options)
+            _talk(talker, [message] if message is not None else _lines())
+        except (LlamaError, OSError, ValueError) as error:
+            _fail(error)
+
+
+def _talk(agent: LlamaAgent, messages: Iterator[str] | list[str]) -> None:
+    for message in messages:
+        if message in ("/quit", "/exit"):
+            return
+        if message.startswith("/"):
+            _command(agent, message)
+        elif message.strip():
+            _answer(agent, message, once=isinstance(messages, list))
+
+
+def _answer(agent: LlamaAgent, message: str, *, once: bool) -> None:
+    with closing(cast("Generator[Event]", agent.stream(message))) as events:
+        try:
+            for event in events:
+                _show(event)
+        except KeyboardInterrupt:
+            if once:
+                raise
+            click.secho(" [stopped]", dim=True, err=True)
+        except LlamaError as error:
+            if once:
+                raise
+            click.secho(f"\n{error}", fg="red", err=True)
+        else:
+            click.echo()
+
+
+def _show(event: Event) -> None:
+    if isinstance(event, TextDelta):
+        click.echo(event.text, nl=False)
+        sys.stdout.flush()
+    elif isinstance(event, ReasoningDelta):
+        click.secho(event.text, nl=False, dim=True, err=True)
+    elif isinstance(event, ToolCallStarted):
+        call = event.call
+        arguments = ", ".join(f"{name}={value!r}" for name, value in call.arguments.items())
+        click.secho(f"-> {call.name}({arguments})", fg="cyan", err=True)
+    elif isinstance(event, ToolCallFinished):
+        text = event.call.text
+        shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}... ({len(text)} characters)"
+        click.secho(f"<- {shown}", fg="red" if event.call.error else "green", err=True)
+    elif isinstance(event, Retry):
+        click.secho(f"\n[again: {event.reason}]", dim=True, err=True)
+
+
+def _command(agent: LlamaAgent, line: str) -> None:
+    name, _, argument = line.partition(" ")
+    argument = argument.strip()
+    try:
+        if name == "/clear":
+            agent.reset()
+        elif name == "/tools":
+            for tool in agent.tools.values():
+                first = tool.description.partition("\n")[0]
+                click.echo(f"{tool.name}: {first}")
+        elif name == "/save" and argument:
+            agent.save(argument)
+        elif name == "/load" and argument:
+            agent.load(argument)
+        else:
+            click.echo(_HELP)
+    except (OSError, ValueError) as error:
+        click.secho(str(error), fg="red", err=True)
+
+
+def _lines() -> Iterator[str]:
+    """What the user types, or what comes through a pipe."""
+    typed = sys.stdin.isatty()
+    if typed:
+        click.secho("/help says what else can be typed.", dim=True, err=True)
+        with suppress(ImportError):  # Windows has its own
+            import readline  # noqa: F401 (input() uses it, to edit lines and for their history)
+    while True:
+        try:
+            yield input("> " if typed else "")
+        except (EOFError, KeyboardInterrupt):
+            if typed:
+                click.echo(err=True)
+            return
+
+
+def _asked(call: Any) -> Any:
+    from .tools import Deny
+
+    return None if click.confirm(f"Call {call.name}({call.arguments})?", err=True) else Deny()
+
+
+def _tools_of(file: Path) -> list[Any]:
+    """The tools in a Python file: its ``TOOLS``, or else its public functions."""
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    if spec is None or spec.loader is None:
+        raise click.BadParameter(f"{file} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[file.stem] = module  # hints are looked up there
+    sys.path.insert(0, str(file.resolve().parent))  # as for a script
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise click.BadParameter(f"{file} raised {type(error).__name__}: {error}") from error
+    if hasattr(module, "TOOLS"):
+        return list(module.TOOLS)
+    found = [value for name, value in vars(module).items() if _is_tool(name, value, module)]
+    if not found:
+        raise click.BadParameter(f"{file} has no public function")
+    return found
+
+
+def _is_tool(name: str, value: Any, module: Any) -> bool:
+    if isinstance(value, Tool):
+        return True
+    own = inspect.isfunction(value) and value.__module__ == module.__name__
+    return own and not name.startswith("_")
+
+
+def _fail(error: Exception) -> NoReturn:
+    click.secho(f"llama-py: {error}", fg="red", err=True)
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
 from ._fields import Json
 from ._http import Stream, error_of
+from ._resource import ClosedByWith
 from .errors import LlamaServerError, LlamaStreamError
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    pass
 
 _PATH = "/v1/chat/completions"
 
@@ -103,7 +103,7 @@ class ChatAssembler:
         return {"choices": choices, "object": "chat.completion", **self._facts}
 
 
-class ChatStream:
+class ChatStream(ClosedByWith):
     """The chunks of an answer, as they are generated; `response` is what they add up to.
 
     It ends after the last one. LlamaStreamError, with what came as ``partial``, when the stream
@@ -126,17 +126,6 @@ class ChatStream:
     def close(self) -> None:
         """Stop, from any thread: the server gives up what it was generating."""
         self._stream.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _read(self) -> Iterator[Json]:
         try:

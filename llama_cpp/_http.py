@@ -10,11 +10,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from ._needs import needs
+from ._resource import ClosedByWith
 from ._sse import Event, EventParser
 from .errors import (
     LlamaAuthenticationError,
@@ -33,7 +33,6 @@ from .errors import (
 
 if TYPE_CHECKING:
     import requests
-    from typing_extensions import Self
 
 _FIRST_DELAY = 0.25
 _LONGEST_DELAY = 4.0
@@ -67,7 +66,7 @@ class Timeouts:
     """For a model that is loading."""
 
 
-class Stream:
+class Stream(ClosedByWith):
     """The events of one streamed answer. Closing it stops the generation in the server."""
 
     def __init__(
@@ -168,19 +167,8 @@ class Stream:
                     "DELETE", "/v1/stream", params={"conv_id": self._conversation}
                 )
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
-class Transport:
+class Transport(ClosedByWith):
     """Requests to one server. Threads may share it."""
 
     def __init__(
@@ -222,17 +210,6 @@ class Transport:
             timeouts=replace(self.timeouts, first_byte=self.timeouts.connect, loading=0.0),
             retries=0,
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def clean(self, text: object) -> str:
         """``text`` without the API key, for errors."""

@@ -54,7 +54,26 @@ class Resource:
         return self.handle
 
 
-class Closable:
+class ClosedByWith:
+    """What has a `close`, to be called at the end of a ``with`` block."""
+
+    def close(self) -> None:
+        """Free what it holds."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class Closable(ClosedByWith):
     """An object with a `Resource`: it closes by `close`, by ``with``, or when it is forgotten, and
     raises LlamaClosedError when it is used afterwards."""
 
@@ -76,14 +95,6 @@ class Closable:
     def __enter__(self) -> Self:
         self._open()
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _open(self) -> Resource:
         if self._resource is None:

@@ -7,22 +7,22 @@ import mimetypes
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
 from ._arguments import unknown_keyword
 from ._assemble import ChatStream, read_event
 from ._fields import CHAT_FIELDS, SAMPLING_FIELDS, ChatParams, Json, LoraScale, SamplingParams
 from ._http import Timeouts, Transport
+from ._resource import ClosedByWith
 from .errors import LlamaServerError, LlamaServerLoadingError
 
 if TYPE_CHECKING:
-    from typing_extensions import Self, Unpack
+    from typing_extensions import Unpack
 
 Prompt = str | Sequence[int] | Sequence[str | int]
 
 
-class LlamaClient:
+class LlamaClient(ClosedByWith):
     """A connection to a running llama-server.
 
     Methods answer with the server's own JSON. They raise the errors under `LlamaServerError`; what
@@ -67,17 +67,6 @@ class LlamaClient:
     def close(self) -> None:
         """Close the connections."""
         self._transport.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     # -- text
 

@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ._arguments import unknown_keyword
 from ._params import KEYWORDS, LlamaContextParams, LlamaModelParams
+from ._resource import ClosedByWith
 from .chat import apply_chat_template
 from .context import LlamaContext
 from .embedding import Embedder, Ranked
@@ -33,7 +33,7 @@ from .parallel import Generations, completions
 from .sequence import LlamaSequence, n_common
 
 if TYPE_CHECKING:
-    from typing_extensions import Self, Unpack
+    from typing_extensions import Unpack
 
     from .sequence import _Checkpoint
     from .speculative import Speculation
@@ -48,7 +48,7 @@ class LlamaParams(LlamaModelParams, LlamaContextParams, total=False):
     """Keywords of `Llama`: those of models and those of contexts."""
 
 
-class Llama:
+class Llama(ClosedByWith):
     """A model and a context, for text.
 
     ``model`` is a GGUF file or a `LlamaModel`. Keywords are those of `LlamaModel.from_file` (only
@@ -119,17 +119,6 @@ class Llama:
         self._ctx.close()
         self._embedder.close()
         self._model.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<Llama {self._model!r}>"

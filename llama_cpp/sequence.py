@@ -7,10 +7,10 @@ import os
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
 
 from . import _log, _raw, _state
+from ._resource import ClosedByWith
 from .batch import LlamaBatch
 from .errors import LlamaClosedError, LlamaContextError, LlamaOutputError, LlamaStateError
 
@@ -32,7 +32,7 @@ class _Checkpoint(NamedTuple):
     data: ctypes.Array[ctypes.c_uint8]
 
 
-class LlamaSequence:
+class LlamaSequence(ClosedByWith):
     """One sequence in the KV cache of a context: it has an id of its own, and knows its tokens.
 
     `LlamaContext.sequence` makes it. Its tokens and the cache agree whatever happens, a decode that
@@ -102,14 +102,6 @@ class LlamaSequence:
     def __enter__(self) -> Self:
         self._open()
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         if self.closed:

@@ -16,11 +16,11 @@ import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
 
 from . import _raw
 from ._cache import Progress
+from ._resource import ClosedByWith
 from .errors import (
     LlamaClosedError,
     LlamaEngineError,
@@ -29,8 +29,6 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
-
     from .agent import LlamaAgent
 
 _NAME = "llama-server.exe" if sys.platform == "win32" else "llama-server"
@@ -43,7 +41,7 @@ _OURS = ("model", "host", "port", "api_key", "api_key_file", "models_preset", "l
 Option = str | int | float | bool | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 
-class LlamaServer:
+class LlamaServer(ClosedByWith):
     """A llama-server process on a model, for this program alone.
 
     It listens on the loopback interface, on a free port, and takes a random key: nobody else's
@@ -176,17 +174,6 @@ class LlamaServer:
         self._end()
         self._process = None
         self._folder.cleanup()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _start(self) -> None:
         if self._port:

@@ -19,10 +19,10 @@ import ctypes
 import math
 import os
 from collections.abc import Callable, Sequence
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from . import _raw
+from ._resource import ClosedByWith
 from .batch import LlamaBatch
 from .context import LlamaContext
 from .errors import (
@@ -36,7 +36,7 @@ from .model import LlamaModel
 from .sampler import LlamaSampler
 
 if TYPE_CHECKING:
-    from typing_extensions import Self, Unpack
+    from typing_extensions import Unpack
 
     from ._params import LlamaContextParams
     from .generation import Request
@@ -112,7 +112,7 @@ class PromptLookup:
         return []
 
 
-class DraftModel:
+class DraftModel(ClosedByWith):
     """Drafts with a smaller model that has the same vocabulary.
 
     ``model`` is a GGUF file or a `LlamaModel`; ``n_draft`` the most tokens to draft at once;
@@ -161,17 +161,6 @@ class DraftModel:
         self._ctx.close()
         if self._owned:
             self._model.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<DraftModel {self._model!r}, n_draft={self.n_draft}>"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 import importlib
 import os
 import pkgutil
@@ -227,7 +226,9 @@ def _system_library(name: str) -> Path | None:
         if (Path(prefix) / name).is_file():
             return Path(prefix) / name
     # On Linux this gives a bare file name, which the loader searches in the system's folders only.
-    found = ctypes.util.find_library("llama")
+    from ctypes.util import find_library  # here: it imports subprocess and much else
+
+    found = find_library("llama")
     if not found:
         return None
     return Path(found)

@@ -62,3 +62,10 @@ def apply_chat_template(
         if size <= room:
             return buffer.raw[:size].decode("utf-8", "replace")
         room = size
+
+
+def lacks_bos(model: LlamaModel, text: str) -> bool:
+    """Whether `LlamaModel.tokenize` has to add the token that begins a text: some templates write
+    it themselves."""
+    bos = model.vocab.bos
+    return bos is None or not text.startswith(model.token_to_piece(bos))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ._arguments import unknown_keyword
 from ._params import KEYWORDS, LlamaContextParams, LlamaModelParams
 from ._resource import ClosedByWith
-from .chat import apply_chat_template
+from .chat import apply_chat_template, lacks_bos
 from .context import LlamaContext
 from .embedding import Embedder, Ranked
 from .errors import LlamaCancelled, LlamaContextError, LlamaModelError
@@ -194,9 +194,8 @@ class Llama(ClosedByWith):
     ) -> list[int]:
         """The prompt that `chat` makes of ``messages``, as for `generate_many`."""
         text = apply_chat_template(self._model, messages, template=template)
-        bos = self._model.vocab.bos
-        written = bos is not None and text.startswith(self._model.token_to_piece(bos))
-        return self._model.tokenize(text, add_special=not written, parse_special=True)
+        begin = lacks_bos(self._model, text)
+        return self._model.tokenize(text, add_special=begin, parse_special=True)
 
     def infill(
         self, prefix: str, suffix: str = "", **options: Unpack[GenerationOptions]

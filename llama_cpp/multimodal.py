@@ -21,7 +21,7 @@ from ._gguf import check_file, file_name
 from ._interrupt import stops_on_ctrl_c
 from ._resource import Closable, Resource
 from .batch import LlamaBatch
-from .chat import apply_chat_template
+from .chat import apply_chat_template, lacks_bos
 from .context import LlamaContext, _decode_error
 from .errors import LlamaBusyError, LlamaContextError, LlamaError, LlamaModelError
 from .generation import Completion, Generation, Request, check_options, completion
@@ -422,9 +422,7 @@ class LlamaMultimodal(Closable):
     ) -> Completion:
         """The answer to ``messages``, as `Llama.chat`; their contents have the markers."""
         text = apply_chat_template(self._model, messages, template=template)
-        bos = self._model.vocab.bos
-        written = bos is not None and text.startswith(self._model.token_to_piece(bos))
-        chunks = self.tokenize(text, media, add_special=not written)
+        chunks = self.tokenize(text, media, add_special=lacks_bos(self._model, text))
         return completion(self.generate(ctx, chunks, **options))
 
     def _tokens(
@@ -494,6 +492,7 @@ class Chunk:
     """A part of a prompt that is of one kind."""
 
     kind: Kind
+    """What it is: ``text``, ``image`` or ``audio``."""
     n_tokens: int
     """How many tokens it takes in the KV cache."""
     n_pos: int

@@ -8,7 +8,7 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ._constrained import AnswerReader, Protocol, as_text, read_reply
+from ._constrained import ANSWER, AnswerReader, Protocol, as_text, read_reply
 from ._fields import Json
 from ._schema import type_text
 from .errors import LlamaStreamError
@@ -66,15 +66,17 @@ class Question:
     """The schema of a typed answer."""
     answer_only: bool = False
     """Whether the model must not call now."""
-    reader: AnswerReader | None = field(default=None, init=False)
+    text_given: bool = field(default=False, init=False)
+    """Whether any of the answer's text was given as events."""
 
     def __post_init__(self) -> None:
         if self.choice.name is not None:
             self.tools = {self.choice.name: self.tools[self.choice.name]}
+        self._reader = AnswerReader()
         self.parallel = self.params.pop("parallel_tool_calls", None)
         if self.mode == "constrained":
             required = self.choice.kind == "required"
-            answer = None if required else self.answer or {"type": "string"}
+            answer = None if required else self.answer or ANSWER
             self.protocol = Protocol(self.tools, answer, bool(self.parallel), self.answer_only)
 
     def request(self) -> tuple[list[Json], list[Json] | None, Json]:
@@ -114,9 +116,9 @@ class Question:
 
     def _text(self, part: str) -> Generator[Event, None, None]:
         if self.mode == "constrained":
-            self.reader = self.reader or AnswerReader()
-            part = self.reader.feed(part)
+            part = self._reader.feed(part)
         if part:
+            self.text_given = True
             yield TextDelta(part)
 
     def reply(self, response: Json) -> Json:

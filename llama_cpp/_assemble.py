@@ -110,8 +110,10 @@ class ChatStream(ClosedByWith):
     breaks off. Closing it, also by ``with``, stops the generation.
     """
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: Stream, *, completion: bool = False) -> None:
+        """``completion``: the stream is one of ``/completion``, whose parts become chunks."""
         self._stream = stream
+        self._completion = completion
         self._assembler = ChatAssembler()
         self._chunks = self._read()
 
@@ -134,11 +136,18 @@ class ChatStream(ClosedByWith):
                 if chunk is None:
                     self._stream.done()
                     return
+                last = self._completion and chunk.get("stop") is True
+                if self._completion:
+                    chunk = _chunk_of(chunk)
+                if last:
+                    self._stream.done()
                 if chunk.get("choices") is None and "prompt_progress" in chunk:
                     yield chunk
                     continue
                 self._assembler.add(chunk)
                 yield chunk
+                if last:
+                    return
         except LlamaStreamError as error:
             error.partial = self._partial()
             raise
@@ -170,6 +179,26 @@ def read_event(kind: str, data: str, path: str) -> Json | None:
             raise LlamaStreamError(str(error), status=error.status, kind=error.kind)
         raise error
     return cast("Json", read)
+
+
+def _chunk_of(part: Json) -> Json:
+    """A part of a completion as a chunk of a chat."""
+    if "content" not in part:
+        return part
+    choice: Json = {"index": 0, "delta": {"content": part["content"]}, "finish_reason": None}
+    chunk: Json = {"choices": [choice]}
+    if part.get("stop") is True:
+        choice["finish_reason"] = "length" if part.get("stop_type") == "limit" else "stop"
+        timings = part.get("timings") or {}
+        prompt, written = part.get("tokens_evaluated", 0), part.get("tokens_predicted", 0)
+        chunk["timings"] = timings
+        chunk["usage"] = {
+            "prompt_tokens": prompt,
+            "completion_tokens": written,
+            "total_tokens": prompt + written,
+            "prompt_tokens_details": {"cached_tokens": timings.get("cache_n", 0)},
+        }
+    return chunk
 
 
 def _short(value: object) -> str:

@@ -17,6 +17,9 @@ from ._fields import Json
 from ._schema import for_server, members_text, merge_definitions
 from .tools import Tool
 
+ANSWER: Json = {"anyOf": [{"type": "string", "minLength": 1}, {"type": "number"}]}
+"""The schema of an answer that is any text. Small models do not put quotes around a number."""
+
 _MOST_CALLS = 16
 # Small models repeat an example in place of what the user said.
 _EXAMPLE = re.compile(
@@ -34,7 +37,7 @@ class Protocol:
 
     tools: Mapping[str, Tool]
     """Those it is told of."""
-    answer: Json | None = field(default_factory=lambda: {"type": "string"})
+    answer: Json | None = field(default_factory=lambda: ANSWER)
     """The schema of an answer; None where it has to call."""
     parallel: bool = False
     """Whether one reply may hold several calls."""
@@ -45,7 +48,7 @@ class Protocol:
         """The system message, after what stood there ``before``."""
         call = f"{_CALLS_FORM} to call tools" if self.parallel else f"{_CALL_FORM} to call a tool"
         answer = "" if self.answer is None else f", or {_ANSWER_FORM} to answer the user"
-        if self.answer is not None and self.answer.get("type") != "string":
+        if self.answer is not None and self.answer is not ANSWER:
             members = members_text({"properties": {"answer": self.answer}, "required": ["answer"]})
             answer += f", where {members[0]}"
         lines = [f"Reply with JSON only: {call}{answer}.", "", "Tools:"]

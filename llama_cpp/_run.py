@@ -14,7 +14,12 @@ from ._ask import Choice, Question, arguments_of, choice_of
 from ._assemble import ChatStream
 from ._fields import ChatParams, Json
 from ._schema import adapter_of, for_server, what_is_wrong
-from .errors import LlamaAnswerError, LlamaCancelled, LlamaServerTemplateError
+from .errors import (
+    LlamaAnswerError,
+    LlamaBadRequestError,
+    LlamaCancelled,
+    LlamaServerTemplateError,
+)
 from .events import (
     Event,
     Mode,
@@ -22,6 +27,7 @@ from .events import (
     Retry,
     RunResult,
     Step,
+    TextDelta,
     ToolCallDelta,
     ToolCallFinished,
     ToolCallStarted,
@@ -32,7 +38,8 @@ from .tools import Tool, ToolCall
 if TYPE_CHECKING:
     from .agent import LlamaAgent
 
-_NOT_ENOUGH = "a tool has to be called, and the model called none"
+
+_NO_SAMPLERS = "Failed to initialize samplers"
 
 
 class Handle:
@@ -129,6 +136,7 @@ class Run:
             self.adapter, schema = adapter_of(output_type)
             self.schema = for_server(schema)
         self.mode = self._first_mode()
+        self.as_completion = False  # past the server's reading of replies, where that fails
         self.steps: list[Step] = []
         self.replies: list[Json] = []
         self.calls: list[ToolCall] = []
@@ -153,17 +161,30 @@ class Run:
             question = self._question(answer_only)
             try:
                 response = yield from self._send(question, stream)
-            except LlamaServerTemplateError as error:
-                if not (question.mode == "native" and self.agent.mode == "auto"):
+            except (LlamaServerTemplateError, LlamaBadRequestError) as error:
+                # The second: a grammar that does not take the beginning of the answer that the
+                # template wrote, as some tokenizers cut it.
+                known = isinstance(error, LlamaServerTemplateError) or _NO_SAMPLERS in str(error)
+                if not known or self.agent.mode == "native" or self.as_completion:
                     raise
-                self.mode = "constrained"
+                if question.mode != "native" and _has_media(self.talk.messages):
+                    raise
+                if question.mode == "native":
+                    self.mode = "constrained"
+                else:
+                    self.as_completion = True
                 yield Retry(str(error))
                 continue
             reply = question.reply(response)
             self.replies.append(reply)
+            if self.as_completion and (question.mode == "constrained" or self.schema):
+                self.agent.schemas_as_completion = True  # no need to find out again
             if self.choice.kind == "required":
-                self._check_called(reply)
+                _check_called(reply, response, question.mode)
             if stream and question.mode == "constrained":
+                text = reply["choices"][0]["message"]["content"]
+                if text and not question.text_given:  # a number, or JSON of a type
+                    yield TextDelta(text)
                 calls = reply["choices"][0]["message"].get("tool_calls") or ()
                 for i, call in enumerate(calls):
                     function = call["function"]
@@ -189,20 +210,18 @@ class Run:
         messages, tools, params = question.request()
         fields = cast("ChatParams", params)
         self.handle.check()
-        if not stream:
-            return self.agent.chat_completion(messages, tools=tools, **fields)
-        with (
-            self.agent.chat_stream(messages, tools=tools, **fields) as chunks,
-            self.handle.reading(chunks),
+        if question.mode != "native" and (
+            self.as_completion or (self.agent.schemas_as_completion and "response_format" in params)
         ):
+            chunks = self.agent._text_stream(messages, params)
+        elif stream:
+            chunks = self.agent.chat_stream(messages, tools=tools, **fields)
+        else:
+            return self.agent.chat_completion(messages, tools=tools, **fields)
+        with chunks, self.handle.reading(chunks):
             for chunk in chunks:
                 yield from question.events(chunk)
         return chunks.response
-
-    def _check_called(self, reply: Json) -> None:
-        choice = reply["choices"][0]
-        if choice["finish_reason"] != "length" and not choice["message"].get("tool_calls"):
-            raise LlamaAnswerError(_NOT_ENOUGH, text=str(choice["message"].get("content") or ""))
 
     # -- the context
 
@@ -236,7 +255,7 @@ class Run:
             message = stored(reply)
             made = message.get("tool_calls") or []
             calls = [_call_of(call) for call in made]
-            if calls and self._repeats(calls):
+            if self._repeats(calls):
                 # A small model that goes round in circles has all that it asked for.
                 repeated = True
                 yield Retry("the model repeated its last calls")
@@ -279,10 +298,18 @@ class Run:
                 self.mode = self._first_mode()
 
     def _repeats(self, calls: list[ToolCall]) -> bool:
-        if self.mode != "constrained" or self.choice.kind == "required" or not self.steps:
+        """Whether the model asks for nothing but what it has just been told."""
+        if self.mode != "constrained" or self.choice.kind == "required":
             return False
-        before = [(call.name, call.arguments, call.error) for call in self.steps[-1].calls]
-        return all((call.name, call.arguments, None) in before for call in calls)
+        messages = self.talk.messages
+        told: dict[Any, str] = {}
+        while messages and messages[-1]["role"] == "tool":
+            message = messages.pop()
+            told[message.get("tool_call_id")] = str(message.get("content"))
+        made = messages[-1].get("tool_calls") if messages else None
+        before = [_call_of(dict(call)) for call in made or () if call.get("id") in told]
+        known = [(c.name, c.arguments) for c in before if not told[c.id].startswith("Error: ")]
+        return bool(calls) and all((call.name, call.arguments) in known for call in calls)
 
     def _is_callers(self, call: ToolCall) -> bool:
         tool = self.tools.get(call.name)
@@ -325,6 +352,24 @@ class Run:
             timings=_timings(self.replies),
             reasoning=str(last.get("reasoning_content") or ""),
         )
+
+
+def _check_called(reply: Json, response: Json, mode: Mode) -> None:
+    """LlamaAnswerError when the model wrote something else in place of a call."""
+    message = response["choices"][0]["message"]
+    cut_off = reply["choices"][0]["finish_reason"] == "length"
+    if reply["choices"][0]["message"].get("tool_calls"):
+        return
+    if mode == "native" and not message.get("tool_calls"):
+        cut_off = False  # prose, and no end of it
+    if not cut_off:
+        raise LlamaAnswerError(
+            "a tool has to be called, and the model called none", text=message.get("content") or ""
+        )
+
+
+def _has_media(messages: list[Json]) -> bool:
+    return any(isinstance(message.get("content"), list) for message in messages)
 
 
 def drain(events: Generator[Event, None, Json]) -> Json:

@@ -106,6 +106,9 @@ class LlamaAgent(LlamaClient):
         self.messages: list[Json] = []
         self.check_fields(self.sampling)
         self.executor = Executor(before_call, after_call, tool_timeout)
+        self.schemas_as_completion = False
+        """Whether a schema has to go past the server's chat endpoint, which cannot apply it with
+        this template or tokenizer. The agent finds out."""
         self._props: Json | None = None
         self._handles: set[Handle] = set()
         self._turn = threading.Lock()

@@ -139,6 +139,17 @@ class LlamaClient(ClosedByWith):
         stream = self._transport.stream("/v1/chat/completions", body, conversation=conversation)
         return ChatStream(stream)
 
+    def _text_stream(self, messages: Sequence[Mapping[str, Any]], params: Json) -> ChatStream:
+        """As `chat_stream`, past the server's reading of what the model writes: that refuses what
+        does not have the form that belongs to the chat template."""
+        prompt = self.apply_template(messages)
+        fields = {name: value for name, value in params.items() if name in SAMPLING_FIELDS}
+        wanted = params.get("response_format")
+        if wanted is not None:
+            fields["json_schema"] = wanted["json_schema"]["schema"]
+        body = self._body(SAMPLING_FIELDS, fields, prompt=prompt, stream=True)
+        return ChatStream(self._transport.stream("/completion", body), completion=True)
+
     def count_tokens(
         self,
         messages: Sequence[Mapping[str, Any]],

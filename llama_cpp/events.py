@@ -42,7 +42,8 @@ class RunResult(Generic[T]):
     text: str
     """The final answer; for an ``output_type`` its JSON."""
     output: T
-    """The answer as the ``output_type`` that was asked for; None where none was."""
+    """The answer as the ``output_type`` that was asked for. None where none was, and where the
+    run ended for another reason than ``answer``."""
     reason: Reason
     """Why the run ended."""
     mode: Mode

@@ -93,14 +93,15 @@ def ask_first(call: ToolCall) -> Deny | None:
     return Deny()
 
 
-QUESTIONS = {
+Tool = Callable[..., Any]
+QUESTIONS: dict[str, list[Tool]] = {
     "What is the weather in Istanbul?": [get_current_weather],
     "What is 12 * 7?": [calculate],
     "say hello world with python": [python],
 }
 
 
-def answer(agent: LlamaAgent, question: str, tools: list[Callable[..., Any]]) -> str:
+def answer(agent: LlamaAgent, question: str, tools: list[Tool]) -> str:
     """Ask, show what happens, and return the answer."""
     print(f"> {question}")
     for event in agent.stream(question, tools):
@@ -126,8 +127,8 @@ def main() -> None:
     parser.add_argument("--yes", action="store_true", help="run code without asking")
     parser.add_argument("question", nargs="*", help="by default three, each with its tool")
     args = parser.parse_args()
-    every = [get_current_weather, calculate, python]
-    questions = {question: every for question in args.question} or QUESTIONS
+    every: list[Tool] = [get_current_weather, calculate, python]
+    questions = dict.fromkeys(args.question, every) or QUESTIONS
     with LlamaAgent(
         args.url,
         api_key=args.api_key,

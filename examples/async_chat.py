@@ -14,7 +14,7 @@ QUESTIONS = ("Name a colour.", "Name an animal.", "Name a city.")
 
 
 async def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("model", help="a GGUF file")
     parser.add_argument("--max-tokens", type=int, default=16)
     arguments = parser.parse_args()

@@ -11,7 +11,7 @@ from llama_cpp import LlamaContext, LlamaModel, LlamaMultimodal
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("model", help="a GGUF file")
     parser.add_argument("mmproj", help="the GGUF file of its projector")
     parser.add_argument("images", nargs="+", help="PNG, JPEG, BMP or GIF files")

@@ -16,7 +16,7 @@ from llama_cpp import Llama, LlamaError
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("-m", "--model", required=True, help="a GGUF file")
     parser.add_argument("query")
     parser.add_argument("texts", nargs="+")

@@ -64,7 +64,7 @@ def main() -> int:
     if options.n_predict < 1 or options.n_parallel < 1:
         parser.error("-n and -np must be at least 1")
     try:
-        questions = list(QUESTIONS)
+        questions: list[str] = [*QUESTIONS]
         if options.file is not None:
             text = options.file.read_text(encoding="utf-8")
             questions = [line.strip() for line in text.splitlines() if line.strip()]

@@ -23,7 +23,7 @@ def add_all(numbers):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("model", help="a GGUF file")
     parser.add_argument("--draft", help="a GGUF file of a smaller model with the same vocabulary")
     parser.add_argument("--prompt", default=PROMPT)

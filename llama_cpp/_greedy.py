@@ -51,10 +51,11 @@ class Likeliest:
         if not logits:
             return None
         address = ctypes.addressof(logits.contents)
-        if self._row is None or address != self._address:
+        row = self._row
+        if row is None or address != self._address:
             # Of memory that the library may move or free: only for the row that it just gave.
-            self._row = numpy.frombuffer(self._row_type.from_address(address), numpy.float32)
+            row = self._row = numpy.frombuffer(self._row_type.from_address(address), numpy.float32)
             self._address = address
-        token = int(self._row.argmax())  # NaN, if there is one
-        likeliest = self._row[token]
+        token = int(row.argmax())  # NaN, if there is one
+        likeliest = row[token]
         return token if likeliest == likeliest else None

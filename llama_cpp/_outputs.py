@@ -6,7 +6,7 @@ import ctypes
 import threading
 import weakref
 from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from . import _raw
@@ -23,7 +23,7 @@ class Outputs(Closable):
     """The outputs of a context's last decode; a part of `LlamaContext`."""
 
     _lock: threading.Lock
-    _samplers: Mapping[int, Any]
+    _samplers: dict[int, Any]
 
     def _set_up_outputs(self, model: LlamaModel, handle: _raw.llama_context) -> None:
         calls, library = model.library.short, model.library

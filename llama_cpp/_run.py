@@ -135,7 +135,7 @@ class Run:
         if output_type is not None:
             self.adapter, schema = adapter_of(output_type)
             self.schema = for_server(schema)
-        self.mode = self._first_mode()
+        self.mode: Mode = self._first_mode()
         self.as_completion = False  # past the server's reading of replies, where that fails
         self.steps: list[Step] = []
         self.replies: list[Json] = []
@@ -339,7 +339,7 @@ class Run:
     def _result(self, reason: Reason, output: Any = None) -> RunResult[Any]:
         last = self.steps[-1].response["choices"][0]["message"]
         final = reason in ("answer", "length")
-        modes = [step.mode for step in self.steps if step.mode != "plain"]
+        modes: list[Mode] = [step.mode for step in self.steps if step.mode != "plain"]
         return RunResult(
             text=str(last.get("content") or "") if final else "",
             output=output,

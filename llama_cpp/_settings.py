@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -47,7 +47,7 @@ class ContextSettings(Closable):
     _n_seq_max: int
     _n_ubatch: int
     _pooling: int
-    _samplers: Mapping[int, Any]
+    _samplers: dict[int, Any]
     _was_causal: bool  # older llama.cpp cannot be asked
     _held: Callable[[], AbstractContextManager[None]]
     _embed: Callable[[bool], None]

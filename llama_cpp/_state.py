@@ -258,9 +258,9 @@ def _weights(path: Path) -> str | None:
 
 
 def _context_facts(ctx: ContextMemory, seq_id: int | None) -> dict[str, Any]:
-    facts = {name: getattr(ctx._params, name) for name in _PARAMS if hasattr(ctx._params, name)}
-    facts = {
-        name: value if isinstance(value, float) else int(value) for name, value in facts.items()
+    given = {name: getattr(ctx._params, name) for name in _PARAMS if hasattr(ctx._params, name)}
+    facts: dict[str, Any] = {
+        name: value if isinstance(value, float) else int(value) for name, value in given.items()
     }
     if not ctx._is_recurrent:
         facts["streams (see kv_unified and n_seq_max)"] = 1 if ctx._kv_unified else ctx._n_seq_max

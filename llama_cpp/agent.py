@@ -97,7 +97,7 @@ class LlamaAgent(LlamaClient):
             raise ValueError(f"max_steps must be at least 1, not {max_steps}")
         self.tools = as_tools(tools)
         self.system = system
-        self.mode = mode
+        self.mode: ToolMode = mode
         self.max_steps = max_steps
         self.max_tool_errors = max_tool_errors
         self.output_retries = output_retries

@@ -203,7 +203,7 @@ def _pooling(model: LlamaModel, given: int | None) -> int:
     arch = model.metadata.get("general.architecture")
     own = int(model.metadata.get(f"{arch}.pooling_type", _raw.LLAMA_POOLING_TYPE_UNSPECIFIED))
     for pooling in (given, own):
-        if pooling in (*_POOLED, _raw.LLAMA_POOLING_TYPE_RANK):
+        if pooling is not None and pooling in (*_POOLED, _raw.LLAMA_POOLING_TYPE_RANK):
             return int(pooling)
     return int(_raw.LLAMA_POOLING_TYPE_MEAN)
 

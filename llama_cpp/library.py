@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from . import _log, _raw
+from ._installed import cache_root, engine_dir
 from .errors import LlamaABIError, LlamaError, LlamaLibraryError, LlamaMissingFunctionError
 
 
@@ -190,10 +191,6 @@ def _find(path: str | os.PathLike[str] | None) -> Path:
     inside = Path(__file__).parent / "lib" / name
     if inside.is_file():
         return inside
-    # Imported here: they know how to get an engine, and most programs only load one.
-    from ._cache import cache_root
-    from .engine import engine_dir
-
     cached = engine_dir(_raw.TAG)  # None also for one that was built for another CPU
     if cached is not None:
         return (cached / name).resolve()

@@ -20,6 +20,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from . import _raw
 from ._cache import Progress
+from ._installed import engine_dir
 from ._resource import ClosedByWith
 from .errors import (
     LlamaClosedError,
@@ -304,8 +305,6 @@ def _check_port(host: str, port: int) -> None:
 
 def _find() -> Path:
     """The llama-server that belongs to the library that would be loaded, or the system's."""
-    from .engine import engine_dir
-
     folders = [Path(__file__).parent / "lib", engine_dir(_raw.TAG)]
     named = os.environ.get("LLAMA_CPP_LIB")
     if named:

@@ -20,8 +20,8 @@ from packaging.utils import parse_wheel_filename
 
 from codegen import generate, package_index, source
 from codegen.errors import CodegenError
-from llama_cpp import _cache
-from llama_cpp.engine import engine_dir
+from llama_cpp import _cache, _installed
+from llama_cpp._installed import engine_dir
 from llama_cpp.errors import LlamaError
 
 PROJECT = "xllamacpp"
@@ -60,7 +60,7 @@ def engine(tag: str) -> Path:
         if own is None:
             raise CodegenError(f"no engine {tag} in the cache: run make engine")
         return own
-    final = _cache.cache_root() / "engines-for-tests" / tag
+    final = _installed.cache_root() / "engines-for-tests" / tag
     try:
         with _cache.publish(final, label=f"engine {tag}") as work:
             if work is not None:

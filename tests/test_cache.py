@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from httpserver import Served, serve
 
-from llama_cpp import _cache
+from llama_cpp import _cache, _installed
 from llama_cpp.errors import LlamaDownloadError, LlamaError, LlamaHashError
 
 CONTENT = bytes(range(256)) * 2000
@@ -47,7 +47,7 @@ def names(folder: Path) -> list[str]:
 @pytest.mark.skipif(os.name != "posix", reason="POSIX permissions")
 def test_the_root_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "made" / "here"))
-    root = _cache.cache_root()
+    root = _installed.cache_root()
     assert root == tmp_path / "made" / "here" / "llama-py"
     assert root.stat().st_mode & 0o777 == 0o700
 
@@ -56,7 +56,7 @@ def test_a_relative_cache_home_is_ignored(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
-    assert _cache.cache_root() == tmp_path / ".cache" / "llama-py"
+    assert _installed.cache_root() == tmp_path / ".cache" / "llama-py"
 
 
 def test_a_root_that_cannot_be_made_is_named(
@@ -65,7 +65,7 @@ def test_a_root_that_cannot_be_made_is_named(
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     with pytest.raises(LlamaError, match="llama-py"):
-        _cache.cache_root()
+        _installed.cache_root()
 
 
 def test_importing_is_cheap_and_alone() -> None:
@@ -77,7 +77,7 @@ def test_importing_is_cheap_and_alone() -> None:
         "*(n for n in ('ssl', 'tarfile', 'zipfile', 'urllib.request') if n in sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["llama_cpp._cache", "llama_cpp.errors"]
+    assert done.stdout.split() == ["llama_cpp._cache", "llama_cpp._installed", "llama_cpp.errors"]
 
 
 # --- download ---------------------------------------------------------------------------------

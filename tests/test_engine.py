@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from httpserver import Served, serve
 
-from llama_cpp import _raw, engine
+from llama_cpp import _installed, _raw, engine
 from llama_cpp.errors import LlamaDownloadError, LlamaEngineError, LlamaHashError
 
 TAG = "b11434"
@@ -259,8 +259,8 @@ def test_a_manifest_that_cannot_be_read_means_not_installed(upstream: Upstream, 
 def test_cpu_features_of_a_mac() -> None:
     intel = "machdep.cpu.features: FPU SSE4.2 AVX1.0\nmachdep.cpu.leaf7_features: AVX2 SMEP\n"
     arm = "hw.optional.arm.FEAT_I8MM: 1\nhw.optional.arm.FEAT_SME: 0\nhw.ncpu: 8\n"
-    assert engine._darwin_features(intel) == {"sse4.2", "avx1.0", "avx2"}
-    assert engine._darwin_features(arm) == {"FEAT_I8MM"}
+    assert _installed._darwin_features(intel) == {"sse4.2", "avx1.0", "avx2"}
+    assert _installed._darwin_features(arm) == {"FEAT_I8MM"}
 
 
 # --- building ---------------------------------------------------------------------------------

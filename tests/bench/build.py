@@ -12,7 +12,7 @@ from pathlib import Path
 from codegen import source
 from codegen.api import VOID, Api, Function, Pointer, c_declaration, load
 from codegen.verify import c_literal
-from llama_cpp._cache import cache_root
+from llama_cpp._installed import cache_root
 from llama_cpp.library import _file_name as library_file
 
 HERE = Path(__file__).parent

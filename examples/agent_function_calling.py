@@ -1,10 +1,12 @@
 """An agent on a local model, after upstream's test_tool_call.py: weather, calculation, Python code.
 
+    python examples/agent_function_calling.py
+    python examples/agent_function_calling.py --model FILE.gguf "What is the weather in Paris?"
     python examples/agent_function_calling.py --url http://localhost:8080
-    python examples/agent_function_calling.py --url http://localhost:8080 "What is 12 * 7?"
 
-It works with any model that llama-server runs: `LlamaAgent` asks the server what the model's chat
-template can do, and forces the calls by a schema where that knows no tools.
+Without ``--url`` it starts a llama-server of its own, by default with a small model that
+fetch_model.py downloads. That model's chat template knows no tools, and the agent calls them all
+the same: it asks the server what the template can do, and forces the calls by a schema.
 """
 
 from __future__ import annotations
@@ -17,9 +19,10 @@ import math
 import operator
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from llama_cpp import Deny, LlamaAgent, ToolCall
+from llama_cpp import Deny, LlamaAgent, LlamaServer, ToolCall
 from llama_cpp.events import Done, Retry, TextDelta, ToolCallFinished, ToolCallStarted
 
 _OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
@@ -96,7 +99,7 @@ def ask_first(call: ToolCall) -> Deny | None:
 Tool = Callable[..., Any]
 QUESTIONS: dict[str, list[Tool]] = {
     "What is the weather in Istanbul?": [get_current_weather],
-    "What is 12 * 7?": [calculate],
+    "Calculate 12 * 7.": [calculate],
     "say hello world with python": [python],
 }
 
@@ -119,23 +122,34 @@ def answer(agent: LlamaAgent, question: str, tools: list[Tool]) -> str:
     raise AssertionError("a run ends with Done")
 
 
+def small_model() -> Path:
+    """The model of fetch_model.py."""
+    from fetch_model import fetch_model  # beside this file
+
+    return fetch_model()
+
+
 def main() -> None:
     """Parse the arguments and ask."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--url", default="http://localhost:8080", help="a running llama-server")
-    parser.add_argument("--api-key", default=os.environ.get("LLAMA_API_KEY"))
+    parser.add_argument("--model", help="a GGUF file, by default a small one that is fetched")
+    parser.add_argument("--url", help="a llama-server that runs already, in place of one of ours")
+    parser.add_argument("--api-key", default=os.environ.get("LLAMA_API_KEY"), help="with --url")
     parser.add_argument("--yes", action="store_true", help="run code without asking")
     parser.add_argument("question", nargs="*", help="by default three, each with its tool")
     args = parser.parse_args()
     every: list[Tool] = [get_current_weather, calculate, python]
     questions = dict.fromkeys(args.question, every) or QUESTIONS
-    with LlamaAgent(
-        args.url,
-        api_key=args.api_key,
-        before_call=None if args.yes else ask_first,
-        temperature=0,
-        max_tokens=256,
-    ) as agent:
+    hook = None if args.yes else ask_first
+    with contextlib.ExitStack() as stack:
+        if args.url is None:
+            server = stack.enter_context(LlamaServer(args.model or small_model(), ctx_size=4096))
+            agent = server.agent(before_call=hook, temperature=0, max_tokens=256)
+        else:
+            agent = LlamaAgent(
+                args.url, api_key=args.api_key, before_call=hook, temperature=0, max_tokens=256
+            )
+        stack.enter_context(agent)
         for question, tools in questions.items():
             agent.reset()
             answer(agent, question, tools)

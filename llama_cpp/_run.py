@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import json
+import uuid
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
@@ -215,7 +216,10 @@ class Run:
         ):
             chunks = self.agent._text_stream(messages, params)
         elif stream:
-            chunks = self.agent.chat_stream(messages, tools=tools, **fields)
+            conversation = uuid.uuid4().hex if self.agent.resume else None
+            chunks = self.agent.chat_stream(
+                messages, tools=tools, conversation=conversation, **fields
+            )
         else:
             return self.agent.chat_completion(messages, tools=tools, **fields)
         with chunks, self.handle.reading(chunks):

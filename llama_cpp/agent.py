@@ -68,6 +68,7 @@ class LlamaAgent(LlamaClient):
         before_call: BeforeCall | None = None,
         after_call: AfterCall | None = None,
         trim: bool = False,
+        resume: bool = False,
         timeouts: Timeouts | None = None,
         retries: int = 3,
         on_wait: Callable[[str, float], None] | None = None,
@@ -80,7 +81,9 @@ class LlamaAgent(LlamaClient):
         calls all fail. ``tool_timeout``, in seconds, is for tools that have none of their own.
         ``before_call(call)`` may return `Deny` or `Replace` and may change ``call.arguments``;
         ``after_call(call)`` may return `Replace`. ``trim`` drops the oldest turns of a conversation
-        that has grown longer than the context. The other arguments are those of `LlamaClient`.
+        that has grown longer than the context. ``resume`` has the server keep each answer, so that
+        it is taken up again when the connection breaks; the server then goes on generating when
+        this program dies. The other arguments are those of `LlamaClient`.
         """
         super().__init__(
             base_url,
@@ -102,6 +105,7 @@ class LlamaAgent(LlamaClient):
         self.max_tool_errors = max_tool_errors
         self.output_retries = output_retries
         self.trim = trim
+        self.resume = resume
         self.sampling = dict(sampling)
         self.messages: list[Json] = []
         self.check_fields(self.sampling)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +26,7 @@ from llamaserver import KEY, Running, running
 from typing_extensions import TypedDict
 
 from codegen import source
+from examples.agent_function_calling import calculate
 from llama_cpp import (
     AsyncLlamaAgent,
     Deny,
@@ -478,6 +482,22 @@ def test_cancelling_stops_the_run_and_the_server(agent: LlamaAgent) -> None:
     assert agent.run("Hello", max_tokens=2).reason == "length"
 
 
+def test_a_connection_that_breaks_is_taken_up_again(agent: LlamaAgent) -> None:
+    question = [{"role": "user", "content": "Count to ten."}]
+    whole = agent.run(question, max_tokens=40, cache_prompt=False)
+    agent.resume = True
+    events = agent.stream(question, max_tokens=40, cache_prompt=False)
+    text = ""
+    for i, event in enumerate(events):
+        if isinstance(event, TextDelta):
+            text += event.text
+        if i == 3:  # cut the wire
+            (handle,) = agent._handles
+            assert handle._stream is not None
+            handle._stream._stream._response.raw.connection.sock.shutdown(2)
+    assert text == whole.text
+
+
 def test_an_agent_is_used_by_one_run_at_a_time(quick: LlamaAgent) -> None:
     events = quick.stream("Hello", max_tokens=8)
     next(events)
@@ -662,6 +682,31 @@ def test_cancelling_a_task_stops_the_server(server: Running) -> None:
         while any(slot["is_processing"] for slot in client.slots()):
             assert time.monotonic() < deadline
             time.sleep(0.02)
+
+
+# -- the example
+
+
+def test_the_example_runs(server: Running) -> None:
+    example = Path(__file__).parents[1] / "examples" / "agent_function_calling.py"
+    done = subprocess.run(
+        [sys.executable, example, "--url", server.url, "What is the weather in Istanbul?"],
+        env={**os.environ, "LLAMA_API_KEY": KEY},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "-> 22 degrees and sunny in Istanbul" in done.stdout
+    assert "[constrained, answer]" in done.stdout
+
+
+def test_the_calculator_of_the_example_is_no_way_in() -> None:
+    assert calculate("sin(30 * pi / 180) + -2 * 3") == pytest.approx(-5.5)
+    for expression in ("__import__('os')", "().__class__", "[1]", "1 if 1 else 2", "9**9**9**9"):
+        with pytest.raises(ValueError, match="only arithmetic"):
+            calculate(expression)
 
 
 # -- by hand

@@ -450,9 +450,9 @@ def error_of(
 def _base_url(url: str) -> str:
     """``url`` as the beginning of every address. ValueError for what is none."""
     parts = urlsplit(url if "://" in url else f"http://{url}")
+    if "@" in parts.netloc:
+        raise ValueError("base_url cannot hold a password: give the key as api_key")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"base_url must look like 'http://localhost:8080', not {url!r}")
-    if parts.username or parts.password:
-        raise ValueError("base_url cannot hold a password: give the key as api_key")
     path = parts.path.rstrip("/").removesuffix("/v1")
     return urlunsplit((parts.scheme, parts.netloc, path, "", ""))

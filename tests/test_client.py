@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from llamaserver import KEY, Running, running
 
-from llama_cpp import LlamaLibrary
+from llama_cpp import LlamaLibrary, LlamaServer
 from llama_cpp._assemble import ChatAssembler
 from llama_cpp._sse import Event, EventParser
 from llama_cpp.client import LlamaClient, Timeouts, image
@@ -161,6 +161,47 @@ def test_vectors_and_scores(library: LlamaLibrary, model_path: Path, tmp_path: P
         one, two = client.embed(["a cat", "a dog"])
         assert len(one) == len(two) > 100
         assert client.embed("a cat")[0] == pytest.approx(one, abs=1e-3)
+
+
+def test_models_are_loaded_and_unloaded_by_name(model_path: Path) -> None:
+    with (
+        LlamaServer({"a": model_path, "b": model_path}, ctx_size=512) as up,
+        LlamaClient(up.base_url, api_key=up.api_key, model="a") as client,
+    ):
+
+        def status() -> dict[str, str]:
+            return {model["id"]: model["status"]["value"] for model in client.models()}
+
+        assert status() == {"a": "unloaded", "b": "unloaded"}
+        client.load_model("a", timeout=60)
+        assert status() == {"a": "loaded", "b": "unloaded"}
+        assert client.chat_completion(HELLO, max_tokens=2)["model"] == "a"
+        assert client.props()["default_generation_settings"]["n_ctx"] == 512
+        client.unload_model("a")
+        deadline = time.monotonic() + 10
+        while status()["a"] != "unloaded":
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("url", "base"),
+    [
+        ("localhost:8080", "http://localhost:8080"),
+        ("https://host/llama/v1/", "https://host/llama"),
+        ("http://127.0.0.1:1/?x=1#y", "http://127.0.0.1:1"),
+    ],
+)
+def test_addresses_are_taken_as_people_write_them(url: str, base: str) -> None:
+    with LlamaClient(url) as client:
+        assert client.base_url == base
+
+
+@pytest.mark.parametrize("url", ["", "ftp://host", "http://", "http://me:secret@host"])
+def test_an_address_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="base_url") as caught:
+        LlamaClient(url)
+    assert "secret" not in str(caught.value)
 
 
 def test_an_unknown_field_is_refused_with_the_nearest(client: LlamaClient) -> None:

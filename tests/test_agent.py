@@ -41,7 +41,7 @@ from llama_cpp import (
     ToolCall,
     tool,
 )
-from llama_cpp._ask import arguments_of
+from llama_cpp._ask import Choice, Question, arguments_of
 from llama_cpp._constrained import AnswerReader, Protocol, as_text
 from llama_cpp.events import Done, Retry, TextDelta, ToolCallDelta, ToolCallFinished
 
@@ -749,6 +749,32 @@ def test_arguments_that_are_no_json_are_mended(given_text: Any, arguments: Any, 
     assert (problem is None) == (arguments is not None)
     assert read == (arguments or {})
     assert call["function"]["arguments"] == kept  # type: ignore[index]
+
+
+def native_reply(reason: str, **params: Any) -> Any:
+    """What becomes of a native reply with two calls."""
+    calls = [
+        {"id": "", "type": "function", "function": {"name": name, "arguments": "{}"}}
+        for name in ("a", "b")
+    ]
+    message = {"role": "assistant", "content": "", "tool_calls": calls}
+    question = Question([], {}, Choice(), params, "native", native_history=True)
+    response = {"choices": [{"index": 0, "message": message, "finish_reason": reason}]}
+    return question.reply(response)["choices"][0]
+
+
+def test_calls_that_may_be_cut_off_are_left_out() -> None:
+    choice = native_reply("length")
+    assert choice["finish_reason"] == "length"
+    assert "tool_calls" not in choice["message"]
+
+
+def test_one_call_alone_means_one_call() -> None:
+    both = native_reply("tool_calls")["message"]["tool_calls"]
+    assert [call["function"]["name"] for call in both] == ["a", "b"]
+    assert len({call["id"] for call in both} - {""}) == 2
+    (one,) = native_reply("tool_calls", parallel_tool_calls=False)["message"]["tool_calls"]
+    assert one["function"]["name"] == "a"
 
 
 def test_a_conversation_as_text() -> None:

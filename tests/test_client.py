@@ -386,6 +386,26 @@ def test_an_idle_stream_times_out() -> None:
     assert caught.value.phase == "idle"
 
 
+def test_closing_wakes_a_thread_that_waits_for_a_silent_server() -> None:
+    free = threading.Event()
+
+    def silent(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        handler.wfile.flush()
+        free.wait(20)
+        handler.close_connection = True
+
+    with scripted(silent) as (url, _), LlamaClient(url) as client:
+        stream = client.chat_stream(HELLO)
+        threading.Timer(0.2, stream.close).start()
+        start = time.monotonic()
+        with pytest.raises(LlamaCancelled):
+            list(stream)
+        assert time.monotonic() - start < 5
+        free.set()
+
+
 # -- what streams may not do
 
 

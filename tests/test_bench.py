@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import tiny
-from bench import build, generation, report, share, start, text
+from bench import build, cancel, generation, report, share, start, text
 from bench.measure import Spread, Worker, interleaved
 from bench.place import Place
 
@@ -97,6 +97,13 @@ def test_topics(place: Place, alone: None, topic: generation.Topic) -> None:
     table = topic(place)
     assert any(row.name.startswith("ours") and row.number.median > 0 for row in table.rows)
     assert re.search(r"reached|MISSED", str(table))
+
+
+def test_cancelling(model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cancel, "TRIES", 2)
+    table = cancel.cancel(Place(tmp_path, 1, 2, model_path))
+    assert [row.name for row in table.rows] == ["signal (Ctrl-C)", "another thread", "time limit"]
+    assert all("usable afterwards" in row.note for row in table.rows)
 
 
 def test_what_fails_is_said(place: Place) -> None:

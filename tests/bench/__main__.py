@@ -15,7 +15,7 @@ from pathlib import Path
 from llama_cpp import _raw
 from llama_cpp._cpu import usable_cores
 
-from . import generation, share, start, text
+from . import cancel, generation, share, start, text
 from .build import CannotMeasure
 from .place import Place, Topic
 
@@ -31,6 +31,7 @@ TOPICS: dict[str, Topic] = {
     "detokenize": text.detokenize,
     "pieces": text.pieces,
     "embeddings": text.embeddings,
+    "cancel": cancel.cancel,
     "import": start.imports,
     "memory": start.memory,
     "generator": start.generator,

@@ -91,6 +91,13 @@ class Outputs(Closable):
         C: ``llama_get_logits_ith``, llama.h.
         """
         resource = self._open()
+        self._enter()
+        try:
+            return self._logits(resource, i)
+        finally:
+            self._lock.release()
+
+    def _logits(self, resource: Resource, i: int) -> memoryview[float]:
         i = self._check_output(i)
         if self._samplers and is_sampled(self._calls, resource.handle, i):
             raise LlamaOutputError(
@@ -122,10 +129,14 @@ class Outputs(Closable):
                 "no embeddings were computed: make the context with embeddings=True, or set "
                 "embeddings_enabled"
             )
-        pointer = self._calls.llama_get_embeddings_ith(resource.handle, self._index(i))
-        if not pointer:
-            raise LlamaOutputError(f"the library has no embedding at index {i}")
-        return self._view(resource, pointer, self._embedding_type)
+        self._enter()
+        try:
+            pointer = self._calls.llama_get_embeddings_ith(resource.handle, self._index(i))
+            if not pointer:
+                raise LlamaOutputError(f"the library has no embedding at index {i}")
+            return self._view(resource, pointer, self._embedding_type)
+        finally:
+            self._lock.release()
 
     def embeddings_seq(self, seq_id: int = 0) -> memoryview[float]:
         """The embedding of a sequence of the last batch, of shape ``(n_embd_out,)``. With
@@ -143,8 +154,14 @@ class Outputs(Closable):
     def _copy_pooled(self, seq_id: int, address: int) -> None:
         """Copy the embedding of a sequence, ``_n_pooled`` floats, to ``address``."""
         resource = self._open()
-        if self._lock.locked():
-            raise LlamaBusyError("another thread is using this context")
+        self._enter()
+        try:
+            pointer = self._pooled(resource, seq_id)
+            ctypes.memmove(address, pointer, 4 * self._n_pooled)
+        finally:
+            self._lock.release()
+
+    def _pooled(self, resource: Resource, seq_id: int) -> Any:
         if self._outputs is None:
             raise LlamaOutputError("there are no outputs: nothing was decoded, or it failed")
         if not isinstance(seq_id, int):
@@ -160,7 +177,12 @@ class Outputs(Closable):
             else:
                 why = "it was not in the last batch"
             raise LlamaOutputError(f"sequence {seq_id} has no embedding: {why}")
-        ctypes.memmove(address, pointer, 4 * self._n_pooled)
+        return pointer
+
+    def _enter(self) -> None:
+        """Take the lock. LlamaBusyError when another thread has it."""
+        if not self._lock.acquire(blocking=False):
+            raise LlamaBusyError("another thread is using this context")
 
     def _pooling_name(self) -> str:
         return _raw.llama_pooling_type_enum(self._pooling).name
@@ -186,8 +208,6 @@ class Outputs(Closable):
 
     def _index(self, i: int) -> int:
         outputs = self._outputs
-        if self._lock.locked():
-            raise LlamaBusyError("another thread is using this context")
         if outputs is None:
             raise LlamaOutputError("there are no outputs: nothing was decoded, or it failed")
         if not isinstance(i, int):

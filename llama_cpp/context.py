@@ -24,7 +24,6 @@ from ._resource import Resource
 from ._settings import ContextSettings
 from .batch import LlamaBatch
 from .errors import (
-    LlamaBusyError,
     LlamaCancelled,
     LlamaContextError,
     LlamaDecodeError,
@@ -299,8 +298,7 @@ class LlamaContext(Outputs, ContextMemory, ContextSettings, ContextAdapters):
     def _run(self, function: Any, resource: Resource, batch: LlamaBatch, what: str) -> None:
         n = len(batch)
         self._check_batch(batch, n, what)
-        if not self._lock.acquire(blocking=False):
-            raise LlamaBusyError("another thread is using this context")
+        self._enter()
         starts: dict[int, int] = {}  # sequence -> where the batch begins in it
         code: int | None = None
         done = False  # a part of it

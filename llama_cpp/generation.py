@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 from . import _raw
 from ._arguments import unknown_keyword
 from ._stops import StopStrings
-from .errors import LlamaCancelled
+from .errors import LlamaBusyError, LlamaCancelled
 from .logprobs import TokenLogprob, check_top, log_probs
 from .sampler import LlamaSampler
 
@@ -376,9 +377,12 @@ class Generation(GenerationState, Iterator[str]):
         # It knows the request and not this object: without a cycle, forgetting this object frees
         # what it holds at once.
         self._source = tokens
+        self._lock = threading.Lock()
 
     def __next__(self) -> str:
         if self.finish_reason is None:
+            if not self._lock.acquire(blocking=False):
+                raise LlamaBusyError("another thread is in this iterator")
             try:
                 for token in self._source:
                     text = self._take(token)
@@ -389,6 +393,8 @@ class Generation(GenerationState, Iterator[str]):
             except BaseException as error:
                 self._fail(error)
                 raise
+            finally:
+                self._lock.release()
         raise StopIteration
 
     def close(self) -> None:

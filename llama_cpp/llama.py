@@ -17,7 +17,7 @@ from ._resource import ClosedByWith
 from .chat import apply_chat_template, lacks_bos
 from .context import LlamaContext
 from .embedding import Embedder, Ranked
-from .errors import LlamaCancelled, LlamaContextError, LlamaModelError
+from .errors import LlamaBusyError, LlamaCancelled, LlamaContextError, LlamaModelError
 from .generation import (
     Completion,
     Generation,
@@ -103,6 +103,7 @@ class Llama(ClosedByWith):
         self._speculation: Speculation | None = None
         self._turn = 0  # counts the generations: the latest has the context
         self._cancelled = False
+        self._using = threading.Lock()  # by a step of a generation
 
     @property
     def model(self) -> LlamaModel:
@@ -265,7 +266,38 @@ class Llama(ClosedByWith):
         """Compute ``request``."""
         ctx, sampler = self._ctx, request.sampler
         request.started = time.perf_counter()
-        turn = self._begin()
+        turn, token, output, n_keep = 0, 0, -1, request.n_keep
+        while True:
+            # What the cache holds, and what this object knows of it, change together.
+            self._enter()
+            try:
+                if not turn:
+                    turn = self._begin()
+                    n_keep = self._start(request)
+                elif self._turn != turn:
+                    raise LlamaContextError("another generation was begun on this Llama")
+                else:
+                    self._check_cancelled()
+                    output = self._advance(token, n_keep)
+                self._check_cancelled()
+                token = sampler.sample(ctx, output)
+                request.score(ctx, token, output)
+            finally:
+                self._using.release()
+            yield token
+
+    def _enter(self) -> None:
+        """Take it for a step of a generation. LlamaBusyError in the middle of another."""
+        if not self._using.acquire(blocking=False):
+            raise LlamaBusyError(
+                "this Llama is in the middle of a step, of another thread or of what called this: "
+                "give each its own Llama, on the same model"
+            )
+
+    def _start(self, request: Request) -> int | None:
+        """Compute the prompt. Returns how many tokens stay when the context is full, None to end
+        there."""
+        ctx = self._ctx
         for seq_id, held in enumerate(self._held):
             if seq_id and held:  # of generate_many: this one may take all the room
                 ctx.remove(seq_id=seq_id)
@@ -279,25 +311,20 @@ class Llama(ClosedByWith):
         if ctx._is_recurrent:
             n_keep = None  # is never full
         request.cached_tokens = self._prefill(request.prompt, request.cache_prompt)
+        self._speculation = self._speculate(request, n_keep)
+        return n_keep
+
+    def _advance(self, token: int, n_keep: int | None) -> int:
+        """Compute ``token``. Returns where its output is."""
+        if self._speculation is not None:
+            return self._speculation.step(token)
         cached = self._cached
-        speculation = self._speculation = self._speculate(request, n_keep)
-        output = -1
-        while True:
-            self._check_cancelled()
-            token = sampler.sample(ctx, output)
-            request.score(ctx, token, output)
-            yield token
-            if self._turn != turn:
-                raise LlamaContextError("another generation was begun on this Llama")
-            self._check_cancelled()
-            if speculation is not None:
-                output = speculation.step(token)
-                continue
-            if n_keep is not None and len(cached) >= self._n_ctx_seq:
-                self._shift(n_keep)
-            # What the cache has is only known again when this is through.
-            ctx.decode((token,))
-            cached.append(token)
+        if n_keep is not None and len(cached) >= self._n_ctx_seq:
+            self._shift(n_keep)
+        # What the cache has is only known again when this is through.
+        self._ctx.decode((token,))
+        cached.append(token)
+        return -1
 
     def _begin(self) -> int:
         """Begin with the context: who used it before may not go on. Returns the number of the

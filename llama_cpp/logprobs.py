@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 from ._custom import Candidates
 from ._resource import Resource
 from .context import LlamaContext
-from .errors import LlamaBusyError, LlamaOutputError
+from .errors import LlamaOutputError
 
 if TYPE_CHECKING:
     from .library import LlamaLibrary
@@ -56,20 +56,21 @@ def log_probs(
     check_top(top, n)
     if token is not None:
         vocab.check_token(token)
-    logits = ctx.logits(i)
-    scorer = _scorers.get(ctx)
-    if scorer is None:
-        scorer = _scorers[ctx] = _Scorer(ctx._library, n)
-    if not ctx._lock.acquire(blocking=False):
-        raise LlamaBusyError("another thread is using this context")
+    resource = ctx._open()
+    ctx._enter()
     try:
+        logits = ctx._logits(resource, i)
+        scorer = _scorers.get(ctx)
+        if scorer is None:
+            scorer = _scorers[ctx] = _Scorer(ctx._library, n)
         total, best = scorer.score(logits, max(index(top), 1))
+        if token is None:
+            token = best[0][0]
+        logit = logits[token]
     finally:
         ctx._lock.release()
-    if token is None:
-        token = best[0][0]
     found = [TokenLogprob(t, vocab.piece(t, True), x - total) for t, x in best[:top]]
-    return TokenLogprob(token, vocab.piece(token, True), logits[token] - total, found)
+    return TokenLogprob(token, vocab.piece(token, True), logit - total, found)
 
 
 def check_top(top: int, n_vocab: int) -> None:

@@ -7,7 +7,6 @@ is room for of the prompts that join. A sequence that ends makes place for the n
 from __future__ import annotations
 
 import ctypes
-import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _log
 from .batch import LlamaBatch
-from .errors import LlamaBusyError, LlamaContextError, LlamaDecodeError
+from .errors import LlamaContextError, LlamaDecodeError
 from .generation import Completion, GenerationState, Request, check_options
 from .sampler import LlamaSampler
 from .sequence import n_common
@@ -131,21 +130,19 @@ class Generations(Iterator[tuple[int, str]]):
         self._clock = 0
         self._batch_ids: list[int] = []
         self._batch: LlamaBatch | None = None
-        self._stepping = threading.Lock()
 
     def __next__(self) -> tuple[int, str]:
         while not self._ready:
             if self._ended:
                 raise StopIteration
-            if not self._stepping.acquire(blocking=False):
-                raise LlamaBusyError("another thread is in this iterator")
+            self._llm._enter()
             try:
                 going_on = self._step()
             except BaseException as error:
                 self._end(error)
                 raise
             finally:
-                self._stepping.release()
+                self._llm._using.release()
             if not going_on:
                 self._end(None)
                 if self._errors and not self._return_errors:

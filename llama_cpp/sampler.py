@@ -19,7 +19,7 @@ from ._params import KEYWORDS
 from ._resource import Closable, Resource
 from ._samplers import SELECTORS, TRUNCATING, SamplerMethods
 from .context import LlamaContext
-from .errors import LlamaBusyError, LlamaSamplerError
+from .errors import LlamaSamplerError
 from .library import LlamaLibrary
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from ._params import LlamaSamplerChainParams
     from .model import LlamaModel
+    from .sequence import LlamaSequence
 
 _PREFIX = "llama_sampler_init_"
 # What would fill the memory (the library allocates room for so many tokens at once), be taken for
@@ -272,6 +273,11 @@ class LlamaSampler(SamplerMethods, Closable):
         the tokens that were left; LlamaOutputError when that output was not computed;
         LlamaBusyError when another thread is in the context. C: ``llama_sampler_sample``, llama.h.
         """
+        return self._choose(ctx, i)
+
+    def _choose(self, ctx: LlamaContext, i: int, sequence: LlamaSequence | None = None) -> int:
+        """As `sample`; with a sequence from its output, which another thread may be about to move:
+        so it is looked up when the context is ours."""
         chain = self._open()
         if not self._selects:
             raise LlamaSamplerError(
@@ -288,12 +294,11 @@ class LlamaSampler(SamplerMethods, Closable):
                 f"has {ctx._n_vocab}"
             )
         if self._customs:
-            return self._sample_in_steps(chain, ctx, i)
+            return self._sample_in_steps(chain, ctx, i, sequence)
         resource = ctx._open()
-        i = ctx._check_output(i)
-        if not ctx._lock.acquire(blocking=False):
-            raise LlamaBusyError("another thread is using this context")
+        ctx._enter()
         try:
+            i = ctx._check_output(i if sequence is None else sequence._last_output())
             if self._in_graph is not None or ctx._samplers:
                 check_sample(self, ctx, resource.handle, i)
             chosen = None
@@ -386,12 +391,20 @@ class LlamaSampler(SamplerMethods, Closable):
 
     # -- in steps
 
-    def _sample_in_steps(self, chain: Resource, ctx: LlamaContext, i: int) -> int:
+    def _sample_in_steps(
+        self, chain: Resource, ctx: LlamaContext, i: int, sequence: LlamaSequence | None
+    ) -> int:
         """As the library does it, and with the custom samplers."""
         candidates = self._candidates
         if candidates is None or candidates.n != ctx._n_vocab:
             candidates = self._candidates = Candidates(self._library, ctx._n_vocab)
-        candidates.fill(ctx.logits(i))
+        resource = ctx._open()
+        ctx._enter()
+        try:
+            i = i if sequence is None else sequence._last_output()
+            candidates.fill(ctx._logits(resource, i))
+        finally:
+            ctx._lock.release()
         started = perf_counter()
         # What they do may change this object, or close it.
         names, steps, grammars = list(self._names), list(self._steps), list(self._grammars)

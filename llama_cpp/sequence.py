@@ -155,11 +155,7 @@ class LlamaSequence(ClosedByWith):
         context was not for this sequence, and what `LlamaSampler.sample` does.
         """
         self._check()
-        if self._output is None:
-            raise LlamaOutputError(
-                "the context's last decode had no output for this sequence: extend it first"
-            )
-        return sampler.sample(self._ctx, self._output)
+        return sampler._choose(self._ctx, -1, self)
 
     def truncate(self, n: int) -> None:
         """Keep its first ``n`` tokens. There is no output until something is decoded.
@@ -249,6 +245,14 @@ class LlamaSequence(ClosedByWith):
         self._check()
         with self._ctx._held():
             return _state.save(self._ctx, self._tokens, self._id, exact=self._exact)
+
+    def _last_output(self) -> int:
+        """Where the last decode has its output. The context's lock must be held."""
+        if self._output is None:
+            raise LlamaOutputError(
+                "the context's last decode had no output for this sequence: extend it first"
+            )
+        return self._output
 
     # -- inside
 

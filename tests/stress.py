@@ -251,11 +251,10 @@ def _refused_decode(bench: Bench, i: int) -> None:
 
 def _cancelled(bench: Bench, i: int) -> None:
     with bench.context(n_ctx=2048, n_batch=2048) as ctx:
-        with _cancelling(ctx.cancel):
-            with _raises(LlamaCancelled):
-                while True:
-                    ctx.decode([1] * 500)
-                    ctx.remove()
+        with _cancelling(ctx.cancel), _raises(LlamaCancelled):
+            while True:
+                ctx.decode([1] * 500)
+                ctx.remove()
         ctx.remove()
         ctx.decode([1])
 
@@ -462,7 +461,8 @@ def _cycles(case: Callable[[Bench, int], None], bench: Bench, cycles: int) -> di
             gc.collect()
             used.append(_used())
     # The least of some: what was in use for a moment is not what stays.
-    halves = [[min(column) for column in zip(*part)] for part in (used[:few], used[-few:])]
+    parts = (used[:few], used[-few:])
+    halves = [[min(column) for column in zip(*part, strict=True)] for part in parts]
     return {"half": halves[0], "end": halves[1]}
 
 
@@ -470,7 +470,11 @@ def _used() -> tuple[float, int, int]:
     """Megabytes in memory, open descriptors, threads."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     megabytes = pages * resource.getpagesize() / 1e6
-    return megabytes, len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))
+    return megabytes, _count("/proc/self/fd"), _count("/proc/self/task")
+
+
+def _count(folder: str) -> int:
+    return sum(1 for _ in Path(folder).iterdir())
 
 
 def leaks(names: list[str], cycles: int) -> bool:
@@ -652,7 +656,9 @@ def _cancels(bench: Bench, count: float) -> dict[str, Any]:
             for i in range(int(count) // 2):
                 ended: list[str] = []
 
-                def work(cached: bool = i % 3 > 0, many: bool = bool(params)) -> None:
+                def work(
+                    ended: list[str] = ended, cached: bool = i % 3 > 0, many: bool = bool(params)
+                ) -> None:
                     options: dict[str, Any] = {"max_tokens": 60, "temperature": 0}
                     try:
                         if many:

@@ -4,7 +4,6 @@ and C reads past the end of what is too short."""
 from __future__ import annotations
 
 import ctypes
-import difflib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum, IntFlag
@@ -129,6 +128,8 @@ def set_params(
 
 def unknown_keyword(name: str, known: Iterable[str], owner: str) -> TypeError:
     """The error for a keyword that ``owner`` does not have."""
+    import difflib  # which only an error needs
+
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return TypeError(f"{owner} has no keyword argument {name!r}{hint}")

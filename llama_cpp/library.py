@@ -6,7 +6,6 @@ import ctypes
 import importlib
 import os
 import pkgutil
-import shlex
 import struct
 import sys
 import threading
@@ -346,6 +345,8 @@ def _check_abi(path: Path, dll: ctypes.CDLL) -> None:
             problems.append("no function " + ", ".join(missing[:40]) + more)
         shown = "; ".join(problems)
         tree = _tree_of(path)
+        import shlex
+
         source = shlex.quote(str(tree)) if tree else "its source folder"
         hint = f"`make regen LLAMA_CPP={source}`" + ("" if tree else " (or TAG=its tag)")
         if not wrong:

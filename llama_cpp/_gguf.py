@@ -20,7 +20,7 @@ from .errors import LlamaError, LlamaModelError
 from .library import LlamaLibrary
 
 _MAGIC = b"GGUF"
-_SPLIT = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
+SPLIT = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
 
 
 class Tensor(NamedTuple):
@@ -127,7 +127,7 @@ def file_name(path: Path) -> bytes:
 def parts(library: LlamaLibrary, path: Path) -> list[Path]:
     """The files of the model that begins with ``path``: those that the library will look for."""
     check_file(path)
-    match = _SPLIT.search(path.name)
+    match = SPLIT.search(path.name)
     if match is None:
         return [path]
     count = GGUFFile(library, path).uint16("split.count")

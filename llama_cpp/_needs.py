@@ -6,11 +6,11 @@ import importlib
 from typing import Any
 
 
-def needs(package: str, what: str) -> Any:
+def needs(package: str, what: str, *, extra: str = "agent") -> Any:
     """The module ``package``, or an ImportError that says how to get it for ``what``."""
     try:
         return importlib.import_module(package)
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f"{what} needs {package}: pip install 'llama-py[agent]'", name=package
+            f"{what} needs {package}: pip install 'llama-py[{extra}]'", name=package
         ) from error

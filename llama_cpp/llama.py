@@ -33,8 +33,9 @@ from .parallel import Generations, completions
 from .sequence import LlamaSequence, n_common
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
+    from typing_extensions import Self, Unpack
 
+    from .hub import DownloadProgress
     from .sequence import _Checkpoint
     from .speculative import Speculation
 
@@ -104,6 +105,35 @@ class Llama(ClosedByWith):
         self._turn = 0  # counts the generations: the latest has the context
         self._cancelled = False
         self._using = threading.Lock()  # by a step of a generation
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        repo: str,
+        file: str = "*.gguf",
+        *,
+        revision: str | None = None,
+        token: str | bool | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        local_files_only: bool = False,
+        progress: Callable[[float], object] | None = None,
+        download_progress: DownloadProgress | None = None,
+        library: LlamaLibrary | None = None,
+        **params: Unpack[LlamaParams],
+    ) -> Self:
+        """As `LlamaModel.from_pretrained`, with the keywords of `Llama`."""
+        from .hub import fetch
+
+        path = fetch(
+            repo,
+            file,
+            revision=revision,
+            token=token,
+            cache_dir=cache_dir,
+            local_files_only=local_files_only,
+            progress=download_progress,
+        )
+        return cls(path, library=library, progress=progress, **params)
 
     @property
     def model(self) -> LlamaModel:

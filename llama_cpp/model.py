@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from ._params import LlamaModelParams
+    from .hub import DownloadProgress
 
 # Keywords of from_file that are no plain fields of the params struct.
 _KEYWORDS = (
@@ -165,6 +166,46 @@ class LlamaModel(Closable):
         model._files = files
         model._vocab_only = bool(raw.vocab_only)
         return model
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        repo: str,
+        file: str = "*.gguf",
+        *,
+        revision: str | None = None,
+        token: str | bool | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        local_files_only: bool = False,
+        progress: Callable[[float], object] | None = None,
+        download_progress: DownloadProgress | None = None,
+        library: LlamaLibrary | None = None,
+        **params: Any,
+    ) -> Self:
+        """Load a model from the Hugging Face Hub, through the cache of ``huggingface_hub``.
+
+        >>> LlamaModel.from_pretrained("ggml-org/gemma-3-1b-it-GGUF", "*Q4_K_M.gguf")
+
+        ``file`` is a name, or a pattern that one model matches; all parts of a split model are
+        fetched. `llama_cpp.hub.fetch` says what ``revision``, ``token``, ``cache_dir`` and
+        ``local_files_only`` are, and calls ``download_progress`` with a file's name, the bytes
+        that are here and the bytes in all. ``progress`` and the rest are those of `from_file`.
+
+        Raises LlamaDownloadError for what cannot be had, ModuleNotFoundError without the extra
+        ``hub``, and as `from_file`.
+        """
+        from .hub import fetch
+
+        path = fetch(
+            repo,
+            file,
+            revision=revision,
+            token=token,
+            cache_dir=cache_dir,
+            local_files_only=local_files_only,
+            progress=download_progress,
+        )
+        return cls.from_file(path, library=library, progress=progress, **params)
 
     # -- lifetime
 

@@ -21,6 +21,8 @@ class Served:
     drop_after: dict[str, list[int]] = field(default_factory=dict)
     """Bytes to send of a path before the connection is cut, one entry for each request."""
     ranges: bool = True
+    headers: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Headers for a path, on top of the usual ones; with a status too."""
     requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
 
 
@@ -43,6 +45,13 @@ def serve() -> Iterator[Served]:
             else:
                 self.send_file(served.files[self.path])
 
+        do_HEAD = do_GET
+
+        def end_headers(self) -> None:
+            for name, value in served.headers.get(self.path, {}).items():
+                self.send_header(name, value)
+            super().end_headers()
+
         def send_file(self, content: bytes) -> None:
             start = 0
             wanted = self.headers.get("Range", "")
@@ -57,6 +66,8 @@ def serve() -> Iterator[Served]:
             body = content[start:]
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
+            if self.command == "HEAD":
+                return
             drops = served.drop_after.get(self.path)
             self.wfile.write(body[: drops.pop(0)] if drops else body)
 

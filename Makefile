@@ -16,7 +16,7 @@ LIBLLAMA := $(if $(filter Darwin,$(shell uname -s)),libllama.dylib,libllama.so)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test regen check verify diff history matrix pin latest upstream engine model \
-	bench lint format clean
+	bench fuzz lint format clean
 
 help: ## show the targets
 	@echo "Targets (settings in capitals: TAG=b11434, LLAMA_CPP=folder, FROM=old, TO=new, PYTHON=python3.12):"
@@ -91,6 +91,10 @@ model: $(VENV)/.ready ## put SmolLM2-135M-Instruct into the cache
 bench: engine model ## measure, side by side
 	@echo "== measuring"
 	$(PY) -m tests.bench
+
+fuzz: engine ## load damaged files, N=10000 of them: each loads or raises
+	@echo "== damaged files"
+	$(PY) tests/fuzz.py -n $(or $(N),10000)
 
 lint: $(VENV)/.ready ## formatting, lint and types
 	@echo "== format, lint, types"

@@ -26,13 +26,13 @@ def vocab_of(model: LlamaModel) -> LlamaVocab:
     return model.vocab
 
 
-def c_string(value: str) -> bytes:
+def c_string(value: str, errors: str = "strict") -> bytes:
     """``const char *``: UTF-8. TypeError for anything but a string, ValueError for a NUL inside."""
     if not isinstance(value, str):
         raise TypeError(f"expected a string, not {type(value).__name__}: {value!r}")
     if "\0" in value:
         raise ValueError(f"a string for C cannot contain a NUL character: {value!r}")
-    return value.encode()
+    return value.encode("utf-8", errors)
 
 
 def c_strings(values: Sequence[str]) -> Any:

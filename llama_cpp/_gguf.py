@@ -84,6 +84,14 @@ class GGUFFile:
         at = self._find(key, _raw.gguf_type.GGUF_TYPE_UINT16)
         return None if at is None else int(self._calls.gguf_get_val_u16(self._handle, at))
 
+    def floats(self) -> Iterator[tuple[str, float]]:
+        """Its keys whose values are floats."""
+        calls, handle = self._calls, self._handle
+        for i in range(calls.gguf_get_n_kv(handle)):
+            if calls.gguf_get_kv_type(handle, i) == _raw.gguf_type.GGUF_TYPE_FLOAT32:
+                key = (calls.gguf_get_key(handle, i) or b"").decode("utf-8", "replace")
+                yield key, float(calls.gguf_get_val_f32(handle, i))
+
     def tensors(self) -> dict[str, Tensor]:
         """Its tensors by name, in the order of the file."""
         calls, handle = self._calls, self._handle

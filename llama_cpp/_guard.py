@@ -26,15 +26,25 @@ _running: dict[Path, int] = {}  # library -> its guarded calls
 _previous: dict[Path, _raw.ggml_abort_callback_t] = {}
 
 
-def guarded(library: LlamaLibrary, call: Callable[[], T], what: str) -> T:
+def guarded(
+    library: LlamaLibrary,
+    call: Callable[[], T],
+    what: str,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> T:
     """The result of ``call``, or what it raises; LlamaModelError where the library aborts.
 
-    The error's message is ``what`` and the library's. Meanwhile Ctrl-C and the like wait.
+    The error's message is ``what`` and the library's. Meanwhile Ctrl-C and the like wait, and this
+    thread does ``meanwhile``; what that raises comes out where nothing else does.
     """
     if not library.has("ggml_set_abort_callback"):
-        return call()  # older llama.cpp
+        result = call()  # older llama.cpp
+        if result is not None:
+            meanwhile()
+        return result
     results: list[T] = []
     errors: list[BaseException] = []
+    late: list[Exception] = []
     done = threading.Event()
 
     def run() -> None:
@@ -56,6 +66,12 @@ def guarded(library: LlamaLibrary, call: Callable[[], T], what: str) -> T:
         _running[library.path] = _running.get(library.path, 0) + 1
     try:
         thread.start()
+        try:
+            meanwhile()
+        except Exception as error:
+            late.append(error)
+        except BaseException as error:
+            errors.append(error)
         _wait(done, errors)
     finally:
         with _lock:
@@ -65,6 +81,8 @@ def guarded(library: LlamaLibrary, call: Callable[[], T], what: str) -> T:
         del _threads[thread]
     if errors:
         raise errors[0]
+    if late and results[0] is not None:
+        raise late[0]
     return results[0]
 
 

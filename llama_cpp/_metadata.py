@@ -29,7 +29,8 @@ class Metadata(Mapping[str, str]):
         self._key = getattr(calls, f"{functions}_key_by_index")
 
     def __getitem__(self, key: str) -> str:
-        name = c_string(key)
+        # A damaged file may have keys that are no UTF-8: what is iterated over can be looked up.
+        name = c_string(key, "surrogateescape")
         room = 256
         while True:
             buffer = ctypes.create_string_buffer(room)
@@ -52,7 +53,7 @@ class Metadata(Mapping[str, str]):
                 if size < room:
                     break
                 room = size + 1
-            yield buffer.raw[: max(size, 0)].decode("utf-8", "replace")
+            yield buffer.raw[: max(size, 0)].decode("utf-8", "surrogateescape")
 
     def __repr__(self) -> str:
         return repr(dict(self))

@@ -194,9 +194,21 @@ def _unpack(data: Buffer) -> State:
         )
     if view[start + size :] != _digest(view[: start + size]):
         raise LlamaStateError("the state is damaged: its checksum is wrong")
-    facts = json.loads(bytes(view[_START.size : at_tokens]))
+    facts = _facts(bytes(view[_START.size : at_tokens]))
     tokens = array("i", bytes(view[at_tokens:start])).tolist()
     return State(tokens, facts, view[start : start + size])
+
+
+def _facts(text: bytes) -> dict[str, Any]:
+    """What a state says of itself. The checksum being right does not mean that we wrote it."""
+    try:
+        facts = json.loads(text)
+        whole = facts["kind"] == "context" or isinstance(facts["exact"], int)
+        if whole and isinstance(facts["model"], dict) and isinstance(facts["context"], dict):
+            return dict(facts)
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        pass
+    raise LlamaStateError("the state is damaged: what it says of itself cannot be read")
 
 
 def _check(ctx: ContextMemory, state: State, seq_id: int | None) -> None:

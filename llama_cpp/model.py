@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _log, _overrides, _raw
 from ._arguments import c_string, set_params, unknown_keyword
+from ._check import check_model
 from ._gguf import GGUFFile, Tensor, check_parts, file_name, parts, written
 from ._guard import guarded
 from ._metadata import Metadata
@@ -154,7 +155,10 @@ class LlamaModel(Closable):
                     return Resource(handle, library.llama_model_free, *keep)
 
             # A file, or an override, whose numbers do not fit each other runs into assertions.
-            resource = guarded(library, load, f"{file} could not be loaded")
+            what = f"{file} could not be loaded"
+            resource = guarded(
+                library, load, what, lambda: None if raw.vocab_only else check_model(library, files)
+            )
         reporter.raise_error()
         if resource is None:
             if reporter.stopped:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from . import _log, _raw, _raw_mtmd, context
 from ._cpu import usable_cores
 from ._gguf import check_file, file_name
+from ._guard import guarded
 from ._interrupt import stops_on_ctrl_c
 from ._resource import Closable, Resource
 from .batch import LlamaBatch
@@ -106,11 +107,19 @@ class LlamaMultimodal(Closable):
         raw.image_min_tokens, raw.image_max_tokens = image_min_tokens, image_max_tokens
         if marker is not None:
             raw.media_marker = marker.encode()
-        with _log.heard() as said, _log.interruptible():
-            handle = self._calls.mtmd_init_from_file(file_name(file), model.handle, raw)
-            resource = None
-            if handle is not None:
-                resource = Resource(handle, self._calls.mtmd_free, parent, lock=self._lock)
+        said: list[str] = []
+
+        def load() -> Resource | None:
+            with _log.heard() as heard:
+                handle = self._calls.mtmd_init_from_file(file_name(file), model.handle, raw)
+                said.extend(heard)
+                if handle is None:
+                    return None
+                return Resource(handle, self._calls.mtmd_free, parent, lock=self._lock)
+
+        # It computes once with it ("warmup"): what does not fit together runs into assertions.
+        with _log.interruptible():
+            resource = guarded(model.library, load, f"{file} could not be loaded")
         if resource is None:
             raise LlamaModelError(
                 f"{file} is no projector for {model.path.name}: "
@@ -360,11 +369,7 @@ class LlamaMultimodal(Closable):
                             ctypes.byref(past),
                         )  # fmt: skip
                     else:
-                        if self._calls.mtmd_encode_chunk(handle, raw):
-                            raise LlamaError(
-                                f"the {chunk.kind} could not be encoded: "
-                                + _log.reason(said, "the library does not say why")
-                            )
+                        self._encode(handle, raw, chunk.kind)
                         embeddings = self._short.mtmd_get_output_embd(handle)
                         code = self._calls.mtmd_helper_decode_image_chunk(
                             handle, resource.handle, raw, embeddings, past.value, seq_id, n_batch,
@@ -384,6 +389,19 @@ class LlamaMultimodal(Closable):
         if last_chunk.kind == "text":
             ctx._outputs = ((last_chunk.n_tokens - 1) % n_batch,)
         return past.value
+
+    def _encode(self, handle: Any, raw: Any, kind: Kind) -> None:
+        said: list[str] = []
+
+        def encode() -> bool:
+            with _log.heard() as heard:
+                failed = bool(self._calls.mtmd_encode_chunk(handle, raw))
+                said.extend(heard)
+            return failed
+
+        what = f"the {kind} could not be encoded"
+        if guarded(self._model.library, encode, what):
+            raise LlamaError(f"{what}: " + _log.reason(said, "the library does not say why"))
 
     # -- generation
 

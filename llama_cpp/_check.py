@@ -43,8 +43,10 @@ def check_model(library: LlamaLibrary, files: Sequence[Path]) -> None:
         one.type != _raw.ggml_backend_dev_type_enum.GGML_BACKEND_DEVICE_TYPE_CPU
         for one in devices(library)
     )
+    found: set[str] = set()
     for path in files:
         file = GGUFFile(library, path)
+        found.update(file.tensors())
         for key, value in file.floats():
             if key.endswith("epsilon") and not value >= 0:
                 raise LlamaModelError(f"{path} is damaged: {key} is {value}")
@@ -63,3 +65,8 @@ def check_model(library: LlamaLibrary, files: Sequence[Path]) -> None:
                     f"{path} is damaged: {name} has the type {type_}, which the library cannot "
                     "compute with there"
                 )
+    # Optional to the loader, and not to the computation.
+    for side in ("enc", "dec"):
+        name = f"{side}.blk.0.attn_rel_b.weight"
+        if f"{side}.blk.0.attn_q.weight" in found and name not in found:
+            raise LlamaModelError(f"{files[0]} is damaged: it lacks the tensor {name}")

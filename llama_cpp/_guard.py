@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from . import _raw
-from .errors import LlamaModelError
+from .errors import LlamaError, LlamaModelError
 from .library import LlamaLibrary
 
 T = TypeVar("T")
@@ -31,8 +31,10 @@ def guarded(
     call: Callable[[], T],
     what: str,
     meanwhile: Callable[[], None] = lambda: None,
+    *,
+    error: type[LlamaError] = LlamaModelError,
 ) -> T:
-    """The result of ``call``, or what it raises; LlamaModelError where the library aborts.
+    """The result of ``call``, or what it raises; ``error`` where the library aborts.
 
     The error's message is ``what`` and the library's. Meanwhile Ctrl-C and the like wait, and this
     thread does ``meanwhile``; what that raises comes out where nothing else does.
@@ -50,12 +52,12 @@ def guarded(
     def run() -> None:
         try:
             results.append(call())
-        except BaseException as error:
-            errors.append(error)
+        except BaseException as raised:
+            errors.append(raised)
         done.set()
 
     def stop(reason: str) -> None:
-        errors.append(LlamaModelError(f"{what}: {reason}"))
+        errors.append(error(f"{what}: {reason}"))
         done.set()
 
     thread = threading.Thread(target=run, name="llama_cpp guarded call", daemon=True)
@@ -68,10 +70,10 @@ def guarded(
         thread.start()
         try:
             meanwhile()
-        except Exception as error:
-            late.append(error)
-        except BaseException as error:
-            errors.append(error)
+        except Exception as raised:
+            late.append(raised)
+        except BaseException as raised:
+            errors.append(raised)
         _wait(done, errors)
     finally:
         with _lock:

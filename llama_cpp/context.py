@@ -17,6 +17,7 @@ from ._adapters import ContextAdapters
 from ._backend import give_samplers, note_samplers
 from ._context_params import check_memory, context_params, fitting, is_causal
 from ._greedy import Likeliest
+from ._guard import guarded
 from ._interrupt import stops_on_ctrl_c
 from ._memory import ContextMemory
 from ._outputs import Outputs
@@ -141,13 +142,22 @@ class LlamaContext(Outputs, ContextMemory, ContextSettings, ContextAdapters):
         model, library = self._model, self._library
         parent = model._open()
         self._kept = []
-        with _log.heard() as said, _log.interruptible(), model._adapters:
-            handle = library.llama_init_from_model(model.handle, raw)
-            # At once: what is raised at the end of the block must not leave it behind.
-            resource = None
-            if handle is not None:
+        said: list[str] = []
+
+        def make() -> Resource | None:
+            with _log.heard() as heard:
+                handle = library.llama_init_from_model(parent.handle, raw)
+                said.extend(heard)
+                # At once: what is raised at the end of the block must not leave it behind.
+                if handle is None:
+                    return None
                 keep = (parent, self._stop, self._kept, *self._chains)
-                resource = Resource(handle, library.llama_free, *keep, lock=self._lock)
+                return Resource(handle, library.llama_free, *keep, lock=self._lock)
+
+        # It plans a decode: metadata that do not fit the tensors run into assertions.
+        what = f"no context for {model.path.name}"
+        with _log.interruptible(), model._adapters:
+            resource = guarded(library, make, what, error=LlamaContextError)
         if resource is None:
             raise LlamaContextError(
                 f"no context for {model.path.name}: "

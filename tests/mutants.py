@@ -212,7 +212,7 @@ class _Draft:
         """A letter of a name, or of a text."""
         entries, i = self.pick()
         entry = entries[i] = entries[i].copy()
-        size = int.from_bytes(entry.data[:8], "little")
+        size = min(int.from_bytes(entry.data[:8], "little"), len(entry.data) - 8)
         if size:
             at = 8 + self.chance.randrange(size)
             entry.data[at] = self.chance.choice([0, 0x2E, 0x30, 0x39, 0x61, 0xC3, 0xFF])
@@ -222,7 +222,7 @@ class _Draft:
         i = self.chance.randrange(len(self.keys)) if self.keys else None
         if i is not None:
             entry = self.keys[i] = self.keys[i].copy()
-            start = 12 + int.from_bytes(entry.data[:8], "little")
+            start = 12 + min(int.from_bytes(entry.data[:8], "little"), len(entry.data))
             for _ in range(self.chance.choice([1, 1, 2, 8])):
                 at = self.chance.randrange(min(start, len(entry.data) - 1), len(entry.data))
                 entry.data[at] = self.chance.randrange(256)

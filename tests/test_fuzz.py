@@ -86,3 +86,19 @@ def test_an_epsilon_below_0_is_refused(tmp_path: Path) -> None:
     facts = {"attention.layer_norm_rms_epsilon": -1e-5}
     with pytest.raises(LlamaModelError, match=r"layer_norm_rms_epsilon is -"):
         LlamaModel.from_file(tiny.make("llama", tmp_path, facts=facts))
+
+
+def test_numbers_that_do_not_fit_the_tensors_are_an_error_of_the_context(tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    # Both ended the process.
+    found = list(fuzz.run([("rerank", 11001530), ("bert", 11008829)], folder, tmp_path / "kept"))
+    assert [outcome.what for outcome in found] == ["raised", "raised"]
+    assert all("LlamaContextError: no context for" in outcome.said for outcome in found)
+
+
+def test_a_missing_table_of_positions_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (outcome,) = fuzz.run([("t5", 11003290)], folder, tmp_path / "kept")
+    assert "lacks the tensor enc.blk.0.attn_rel_b.weight" in outcome.said

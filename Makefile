@@ -16,7 +16,7 @@ LIBLLAMA := $(if $(filter Darwin,$(shell uname -s)),libllama.dylib,libllama.so)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test regen check verify diff history matrix pin latest upstream engine model \
-	bench fuzz lint format clean
+	bench fuzz leaks threads sanitize lint format clean
 
 help: ## show the targets
 	@echo "Targets (settings in capitals: TAG=b11434, LLAMA_CPP=folder, FROM=old, TO=new, PYTHON=python3.12):"
@@ -87,6 +87,18 @@ engine: $(VENV)/.ready ## build libllama and llama-server from the pinned source
 model: $(VENV)/.ready ## put SmolLM2-135M-Instruct into the cache
 	@echo "== model: SmolLM2-135M-Instruct"
 	$(PY) examples/fetch_model.py
+
+leaks: engine ## do the same 1,000 times, and fail when memory, files or threads grow
+	@echo "== leaks"
+	$(PY) tests/stress.py leaks
+
+threads: engine ## many threads for a minute, and 1,000 cancels: the same tokens as one
+	@echo "== threads"
+	$(PY) tests/stress.py threads
+
+sanitize: $(VENV)/.ready model ## the engine tests with AddressSanitizer and UBSan (builds for long)
+	@echo "== sanitizers"
+	$(PY) tests/sanitize.py
 
 bench: engine model ## measure, side by side
 	@echo "== measuring"

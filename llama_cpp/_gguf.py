@@ -120,6 +120,8 @@ def check_file(path: Path, error: type[LlamaError] = LlamaModelError) -> None:
     """Refuse what is no GGUF file, with a better message than the library's."""
     if path.is_dir():
         raise error(f"{path} is a folder, not a GGUF file")
+    if path.is_fifo():  # to open it would be to wait for who writes
+        raise error(f"{path} is a pipe, not a GGUF file")
     with path.open("rb") as file:  # FileNotFoundError, PermissionError
         start = file.read(len(_MAGIC))
     if start != _MAGIC:
@@ -153,15 +155,23 @@ def check_parts(library: LlamaLibrary, paths: Sequence[Path]) -> None:
             raise LlamaModelError(f"{path} is no part of a split model: it has no split.no")
 
 
+def check_target(target: Path) -> None:
+    """ValueError for a device or a pipe: what is moved into its place would put an end to it, to
+    /dev/null for all programs."""
+    if target.exists() and not target.is_file():
+        raise ValueError(f"{target} is there and is no file: give another name")
+
+
 @contextmanager
 def written(target: Path, sources: Sequence[Path]) -> Iterator[Path]:
     """A path to write to. At the end of the block what is there takes the place of ``target``, and
     what was written beside it goes beside that; after an exception it is gone.
 
-    ValueError where ``target`` is one of ``sources``, or a folder.
+    ValueError where ``target`` is one of ``sources``, a folder, or no file otherwise.
     """
     if target.is_dir():
         raise ValueError(f"{target} is a folder: give the name of a file")
+    check_target(target)
     if target.exists() and any(s.exists() and target.samefile(s) for s in sources):
         raise ValueError(f"{target} is what is read: give another name")
     # In the same folder: a file can be moved into place only on the same disk.

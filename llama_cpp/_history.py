@@ -40,6 +40,9 @@ def without_first_turn(before: list[Json], now: list[Json]) -> list[Json] | None
 
 def save(path: Path, system: str | None, messages: Sequence[Json]) -> None:
     """Write a conversation: all of it or nothing."""
+    from ._gguf import check_target  # here: an agent needs the library for nothing else
+
+    check_target(path)
     text = json.dumps(
         {"version": 1, "system": system, "messages": list(messages)}, ensure_ascii=False, indent=1
     )

@@ -157,7 +157,7 @@ def _run(job: Mapping[str, Any], progress: Callable[[float], object] | None) -> 
         raise LlamaModelError("quantizing needs a Python interpreter to start: there is none")
     root = str(Path(__file__).resolve().parents[1])
     process = subprocess.Popen(
-        [sys.executable, "-I", "-c", _CHILD, root],
+        [sys.executable, "-IB", "-c", _CHILD, root],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

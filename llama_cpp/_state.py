@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _log, _raw
+from ._gguf import check_target
 from .errors import LlamaStateError
 
 if TYPE_CHECKING:
@@ -144,6 +145,7 @@ def restore(ctx: ContextMemory, state: State, seq_id: int | None = None) -> None
 def write_file(path: str | os.PathLike[str], data: bytearray) -> None:
     """Write a state to ``path``; until it is there as a whole, what was there stays."""
     target = Path(os.path.realpath(path))
+    check_target(target)
     part = target.with_name(f".{target.name}.{os.urandom(4).hex()}.part")
     try:
         with part.open("xb") as stream:
@@ -157,6 +159,8 @@ def write_file(path: str | os.PathLike[str], data: bytearray) -> None:
 
 def read_file(path: str | os.PathLike[str]) -> bytearray:
     """The bytes of a file. A bytearray: the library can read it where it is."""
+    if Path(path).is_fifo():  # to open it would be to wait for who writes
+        raise LlamaStateError(f"{path} is a pipe: a state has to be a file")
     with Path(path).open("rb") as stream:
         data = bytearray(os.fstat(stream.fileno()).st_size)
         del data[stream.readinto(data) :]

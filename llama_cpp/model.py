@@ -90,6 +90,12 @@ class LlamaModel(Closable):
         the fields of ``llama_model_params`` under their C names; what is not given keeps the
         library's default.
 
+        The weights stay in the file, which is mapped into memory, by default. It may be removed or
+        replaced by another then, but not written to or cut off: what is computed changes with it,
+        and the system ends a process (SIGBUS) that reads where nothing is left. With
+        ``load_mode=LLAMA_LOAD_MODE_NONE`` or ``LLAMA_LOAD_MODE_DIRECT_IO`` (`llama_cpp._raw`) it
+        has a copy, and the file is not needed any more.
+
         Raises FileNotFoundError, LlamaModelError for what is not a whole GGUF model that the
         library knows, LlamaCancelled when ``progress`` stopped it (what ``progress`` raises comes
         out as it is), TypeError and ValueError for wrong keywords.

@@ -90,6 +90,9 @@ def main() -> int:
     except (CodegenError, OSError, subprocess.CalledProcessError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    if not _works(folder, preload):
+        print("error: a wrong call was not reported: is all of it built so?", file=sys.stderr)
+        return 2
     tests = options.tests or [HERE / name for name in TESTS if (HERE / name).is_file()]
     print(_ROW.format("tests", "passed", "failed", "reports", "seconds"), flush=True)
     failed = 0
@@ -133,6 +136,24 @@ def _runtime(name: str) -> str:
     return str(path.resolve())
 
 
+_WRONG = """if True:
+    from llama_cpp import LlamaLibrary
+    LlamaLibrary.default().short.ggml_op_name(100_000)
+"""
+
+
+def _works(folder: Path, preload: list[str]) -> bool:
+    """Whether both sanitizers see what is wrong: a place far behind the end of an array."""
+    with tempfile.TemporaryDirectory(prefix="llama-py-") as name:
+        subprocess.run(
+            [sys.executable, "-c", _WRONG],
+            cwd=HERE.parent, env=_env(folder, preload, Path(name)), capture_output=True,
+            timeout=300, check=False,
+        )  # fmt: skip
+        text = "".join(log.read_text("utf-8", "replace") for log in Path(name).iterdir())
+    return _UB.search(text) is not None and _ASAN.search(text) is not None
+
+
 def one(test: Path, folder: Path, preload: list[str]) -> tuple[int, Counter[str]]:
     """Run a file of tests. The number of tests that failed, and what was reported."""
     started = time.monotonic()
@@ -166,11 +187,9 @@ def one(test: Path, folder: Path, preload: list[str]) -> tuple[int, Counter[str]
     return bad + (code not in (0, 1) and not crashed), found
 
 
-def _pytest(
-    test: Path, folder: Path, preload: list[str], logs: Path, without: list[str]
-) -> tuple[int, str]:
+def _env(folder: Path, preload: list[str], logs: Path) -> dict[str, str]:
     shared = f"log_path={logs / 'report'}:print_stacktrace=1"
-    env = {
+    return {
         **os.environ,
         "LD_PRELOAD": " ".join(preload),
         "LLAMA_CPP_LIB": str(folder / "bin"),
@@ -180,6 +199,11 @@ def _pytest(
         "PYTHONMALLOC": "malloc",  # what it reads beyond Python's own objects is found too
         "OMP_WAIT_POLICY": "passive",
     }
+
+
+def _pytest(
+    test: Path, folder: Path, preload: list[str], logs: Path, without: list[str]
+) -> tuple[int, str]:
     try:
         done = subprocess.run(
             [
@@ -187,8 +211,8 @@ def _pytest(
                 "no:faulthandler", "--tb=short", "-k", _WITHOUT, test.relative_to(HERE.parent),
                 *(f"--deselect={name}" for name in without),
             ],
-            cwd=HERE.parent, env=env, capture_output=True, text=True, timeout=_SECONDS,
-            check=False,
+            cwd=HERE.parent, env=_env(folder, preload, logs), capture_output=True, text=True,
+            timeout=_SECONDS, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
         return 124, (error.stdout or b"").decode("utf-8", "replace")

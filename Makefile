@@ -16,7 +16,7 @@ LIBLLAMA := $(if $(filter Darwin,$(shell uname -s)),libllama.dylib,libllama.so)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test regen check verify diff history matrix pin latest upstream engine model \
-	bench fuzz leaks threads sanitize lint format clean
+	bench fuzz leaks misuse threads sanitize lint format clean
 
 help: ## show the targets
 	@echo "Targets (settings in capitals: TAG=b11434, LLAMA_CPP=folder, FROM=old, TO=new, PYTHON=python3.12):"
@@ -103,6 +103,10 @@ sanitize: $(VENV)/.ready model ## the engine tests with AddressSanitizer and UBS
 bench: engine model ## measure, side by side
 	@echo "== measuring"
 	$(PY) -m tests.bench
+
+misuse: engine model ## the table of wrong uses: cases, passed, failed (PEER=1: llama-cpp-python's too)
+	@echo "== wrong use"
+	$(PY) tests/misuse.py $(if $(PEER),--peer)
 
 fuzz: engine ## load damaged files, N=10000 of them: each loads or raises
 	@echo "== damaged files"

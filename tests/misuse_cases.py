@@ -343,6 +343,78 @@ ROWS = [
         "LlamaClosedError",
         "the context",
     ),
+    Row("c = small(); s = c.sequence(); c.close(); s.extend([1])", "LlamaClosedError", "context"),
+    Row("c = small(); s = c.sequence(); s.close(); s.extend([1])", "LlamaClosedError", "sequence"),
+    # sequences and states
+    Row("small().sequence().truncate(1)", "ValueError", "n=1 is not 0 to 0"),
+    Row("small().sequence().extend(['a'])", "TypeError", "token must be an integer"),
+    Row("c = small(); a = c.sequence(); c.sequence()", "LlamaContextError", "no sequence is left"),
+    Row("small().sequence.from_bytes(b'x')", "LlamaStateError", "not a state"),
+    Row("small().load_state(b'')", "LlamaStateError", "not a state"),
+    Row("small().load_state(small(n_seq_max=2).save_state())", "LlamaStateError", "n_seq_max"),
+    Row("ctx().load_state(small().save_state())", "LlamaStateError", "another model"),
+    # adapters, quantizing
+    Row("small().set_loras([5])", "TypeError", "expected a LlamaLora"),
+    Row(
+        "small().set_control_vector(LlamaControlVector({1: [1.0] * 5}))",
+        "LlamaAdapterError",
+        "n_embd=5, not 64",
+    ),
+    Row("tiny().load_lora(T)", "LlamaAdapterError", "no LoRA adapter"),
+    Row("LlamaControlVector.from_file(T)", "LlamaAdapterError", "no control vector"),
+    Row("LlamaControlVector({0: [1.0]})", "ValueError", "behind layer 1, not 0"),
+    Row("quantize(T, T)", "ValueError", "is what is read"),
+    Row("quantize(T, FOLDER + '/q.gguf', 'Q9')", "ValueError", "'Q9' is not one of"),
+    Row("quantize(T + 'x', FOLDER + '/q.gguf')", "FileNotFoundError", "No such file"),
+    # custom samplers, samplers in graphs
+    Row(
+        "c = small(); c.decode([1]); chain().custom(Custom(lambda x: 1 / 0)).greedy().sample(c)",
+        "ZeroDivisionError",
+        "division by zero",
+    ),
+    Row(
+        "c = small(); c.decode([1])\n"
+        "chain().custom(Custom(lambda x: c.close())).greedy().sample(c); c.n_ctx",
+        "LlamaClosedError",
+        "the context",
+    ),
+    Row(
+        "s = chain().greedy(); small(samplers={0: s}); small(samplers={0: s})",
+        "LlamaSamplerError",
+        "give a clone() of it",
+    ),
+    Row("small(samplers={5: chain().greedy()})", "ValueError", "seq_id 5 is not 0 to 0"),
+    # text
+    Row("llm().rerank('a', ['b'])", "LlamaModelError", "no classifier"),
+    Row("llm().generate('a', max_tokens=-5)", "ValueError", "at least 1, not -5"),
+    Row("list(llm().generate_many(['a', 5]))", "TypeError", "a prompt must be text or tokens"),
+    Row("x = llm(); x.close(); x.complete('a')", "LlamaClosedError", "the model"),
+    Row("LlamaMultimodal(tiny(), T)", "LlamaModelError", "no projector"),
+    Row("LlamaServer('/no/such.gguf')", "FileNotFoundError", "no model"),
+    # other threads, processes, lifetimes, the end of the interpreter
+    Row("elsewhere(lambda: small().decode([]))", "ValueError", "no tokens"),
+    Row("m = tiny(); c = small(m); m.close(); c.decode([1]); c.close()", "nothing", ""),
+    Row("x = llm(); x.me = x; del x; gc.collect()", "nothing", ""),
+    Row(
+        "c = small(); c.me = c; c.decode([1]); v = c.logits(); del c; gc.collect(); v[0]",
+        "nothing",
+        "",
+    ),
+    Row(
+        "c = small(); c.decode([1])\npid = os.fork()\nif pid == 0: os._exit(0)\n"
+        "assert os.waitpid(pid, 0)[1] == 0; c.decode([2])",
+        "nothing",
+        "",
+        True,
+    ),
+    Row(
+        "sys.kept = [chain().greedy(), small(), tiny(), load()]; sys.kept[1].decode([1])\n"
+        "sys.kept.append(sys.kept[1].logits())",
+        "nothing",
+        "",
+        True,
+    ),
+    Row("sys.kept = llm().generate('the cat'); next(iter(sys.kept))", "nothing", "", True),
 ]
 
 
@@ -390,14 +462,19 @@ def _judge(row: Row, error: str, message: str, noise: str) -> Outcome:
 
 
 def run(
-    python: str | Path, program: str, codes: Sequence[str], *files: Path, **env: str
+    python: str | Path,
+    program: str,
+    codes: Sequence[str],
+    *files: Path,
+    cwd: Path = ROOT,
+    **env: str,
 ) -> subprocess.CompletedProcess[str]:
     """Run cases in a process. A crash must show as one: quickly, and where it was."""
     arguments = [python, "-c", program, *map(str, files), json.dumps(codes)]
     variables = {"GGML_NO_BACKTRACE": "1", "PYTHONFAULTHANDLER": "1", "OMP_WAIT_POLICY": "passive"}
     try:
         return subprocess.run(
-            arguments, cwd=ROOT, env={**os.environ, **variables, **env}, capture_output=True,
+            arguments, cwd=cwd, env={**os.environ, **variables, **env}, capture_output=True,
             text=True, errors="replace", timeout=_SECONDS, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:

@@ -70,3 +70,17 @@ def check_model(library: LlamaLibrary, files: Sequence[Path]) -> None:
         name = f"{side}.blk.0.attn_rel_b.weight"
         if f"{side}.blk.0.attn_q.weight" in found and name not in found:
             raise LlamaModelError(f"{files[0]} is damaged: it lacks the tensor {name}")
+
+
+_HEAD = re.compile(r"^([av]\.blk\.\d+\.attn_)[qkv]\.weight$")
+
+
+def check_projector(library: LlamaLibrary, path: Path) -> None:
+    """LlamaModelError for a layer with a part of its attention, which the library crashes over.
+    It does so over other tensors that are missing, too: which it needs is up to the projector."""
+    found = GGUFFile(library, path).tensors()
+    for match in filter(None, map(_HEAD.match, found)):
+        for part in "qkv":
+            name = f"{match[1]}{part}.weight"
+            if name not in found:
+                raise LlamaModelError(f"{path} is damaged: it lacks the tensor {name}")

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from . import _log, _raw, _raw_mtmd, context
+from ._check import check_projector
 from ._cpu import usable_cores
-from ._gguf import check_file, file_name
+from ._gguf import file_name
 from ._guard import guarded
 from ._interrupt import stops_on_ctrl_c
 from ._resource import Closable, Resource
@@ -93,7 +94,7 @@ class LlamaMultimodal(Closable):
                 raise ValueError(f"image_{name}_tokens={n} must be 1 to {_MOST_TOKENS}, or -1")
         if image_max_tokens != -1 and image_min_tokens > image_max_tokens:
             raise ValueError(f"{image_min_tokens=} is more than {image_max_tokens=}")
-        check_file(file)
+        check_projector(model.library, file)
         self._model = model
         self._path = file
         # Functions of libmtmd, which LlamaLibrary finds when they are called.

@@ -102,3 +102,10 @@ def test_a_missing_table_of_positions_is_named(tmp_path: Path) -> None:
     folder.mkdir()
     (outcome,) = fuzz.run([("t5", 11003290)], folder, tmp_path / "kept")
     assert "lacks the tensor enc.blk.0.attn_rel_b.weight" in outcome.said
+
+
+def test_a_projector_that_lacks_a_part_of_its_attention_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (outcome,) = fuzz.run([("audio", 11006745)], folder, tmp_path / "kept")
+    assert "lacks the tensor a.blk.0.attn_k.weight" in outcome.said

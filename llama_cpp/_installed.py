@@ -155,3 +155,10 @@ def engine_folder(tag: str) -> Path:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", tag):
         raise LlamaEngineError(f"{tag!r} is not a llama.cpp tag such as b11434")
     return cache_root() / tag / "engine"
+
+
+def installed_engines() -> list[tuple[Path, EngineInfo]]:
+    """The complete engines in the cache, by tag."""
+    folders = sorted(file.parent for file in cache_root().glob(f"*/engine/{MANIFEST}"))
+    found = [(folder, engine_info(folder)) for folder in folders]
+    return [(folder, info) for folder, info in found if info is not None]

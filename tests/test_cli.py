@@ -1,4 +1,4 @@
-"""The command ``llama-py``, as a user runs it."""
+"""``llama-py agent``, as a user runs it. The other commands: test_cli_commands.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command ``llama-py``. It needs the extra ``cli``."""
+"""``llama-py agent``: a chat with a model that can call tools."""
 
 from __future__ import annotations
 
@@ -6,18 +6,15 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
-try:
-    import click
-except ModuleNotFoundError:  # pragma: no cover (the tests have it)
-    sys.exit("llama-py needs the extra 'cli': pip install 'llama-py[cli]'")
+import click
 
-from .agent import LlamaAgent
-from .errors import LlamaError
-from .events import (
+from ..agent import LlamaAgent
+from ..errors import LlamaError
+from ..events import (
     Event,
     ReasoningDelta,
     Retry,
@@ -25,8 +22,9 @@ from .events import (
     ToolCallFinished,
     ToolCallStarted,
 )
-from .server import LlamaServer
-from .tools import Tool
+from ..server import LlamaServer
+from ..tools import Tool
+from ._common import find, lines
 
 # More of a tool's result than this is not shown.
 _SHOWN = 500
@@ -38,16 +36,8 @@ _HELP = """\
 /quit        leave; so does Ctrl-D. Ctrl-C stops an answer"""
 
 
-@click.group()
-def main() -> None:
-    """llama.cpp in Python.
-
-    Exit codes: 0 done, 1 an error, 2 wrong usage, 130 stopped by Ctrl-C.
-    """
-
-
-@main.command()
-@click.option("--model", "-m", type=click.Path(dir_okay=False), help="GGUF file; starts a server.")
+@click.command()
+@click.option("--model", "-m", metavar="MODEL", help="GGUF file or hf:...; starts a server.")
 @click.option("--url", help="A llama-server that runs already, in place of --model.")
 @click.option("--api-key", envvar="LLAMA_API_KEY", help="Its key [environment: LLAMA_API_KEY].")
 @click.option(
@@ -93,16 +83,13 @@ def agent(
     if temperature is not None:
         options["temperature"] = temperature
     with ExitStack() as stack:
-        try:
-            if url is not None:
-                talker = LlamaAgent(url, api_key=api_key, **options)
-            else:
-                assert model is not None
-                server = stack.enter_context(LlamaServer(model, ctx_size=ctx_size))
-                talker = server.agent(**options)
-            _talk(talker, [message] if message is not None else _lines())
-        except (LlamaError, OSError, ValueError) as error:
-            _fail(error)
+        if url is not None:
+            talker = LlamaAgent(url, api_key=api_key, **options)
+        else:
+            assert model is not None
+            server = stack.enter_context(LlamaServer(find(model), ctx_size=ctx_size))
+            talker = server.agent(**options)
+        _talk(talker, [message] if message is not None else lines())
 
 
 def _talk(agent: LlamaAgent, messages: Iterator[str] | list[str]) -> None:
@@ -170,24 +157,8 @@ def _command(agent: LlamaAgent, line: str) -> None:
         click.secho(str(error), fg="red", err=True)
 
 
-def _lines() -> Iterator[str]:
-    """What the user types, or what comes through a pipe."""
-    typed = sys.stdin.isatty()
-    if typed:
-        click.secho("/help says what else can be typed.", dim=True, err=True)
-        with suppress(ImportError):  # Windows has its own
-            import readline  # noqa: F401 (input() uses it, to edit lines and for their history)
-    while True:
-        try:
-            yield input("> " if typed else "")
-        except (EOFError, KeyboardInterrupt):
-            if typed:
-                click.echo(err=True)
-            return
-
-
 def _asked(call: Any) -> Any:
-    from .tools import Deny
+    from ..tools import Deny
 
     return None if click.confirm(f"Call {call.name}({call.arguments})?", err=True) else Deny()
 
@@ -217,12 +188,3 @@ def _is_tool(name: str, value: Any, module: Any) -> bool:
         return True
     own = inspect.isfunction(value) and value.__module__ == module.__name__
     return own and not name.startswith("_")
-
-
-def _fail(error: Exception) -> NoReturn:
-    click.secho(f"llama-py: {error}", fg="red", err=True)
-    sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()

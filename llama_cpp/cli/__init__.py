@@ -1,0 +1,79 @@
+"""The command ``llama-py``. It needs the extra ``cli``."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any, NoReturn
+
+try:
+    import click
+    import rich  # noqa: F401
+except ModuleNotFoundError:  # pragma: no cover (the tests have it)
+    sys.exit("llama-py needs the extra 'cli': pip install 'llama-py[cli]'")
+
+from ..errors import LlamaError
+
+# Command -> the module that has it: each is imported when it is used.
+_COMMANDS = {
+    "run": "_text",
+    "chat": "_text",
+    "agent": "_agent",
+    "embed": "_vectors",
+    "tokenize": "_vectors",
+    "info": "_info",
+    "server": "_server",
+    "quantize": "_quantize",
+    "engine": "_engine",
+    "doctor": "_doctor",
+}
+
+
+class _Program(click.Group):
+    """The commands, and how any of them ends: an error is a line, never a traceback."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        module = _COMMANDS.get(cmd_name)
+        if module is None:
+            return None
+        command = getattr(importlib.import_module(f".{module}", __name__), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def main(self, *args: Any, **extra: Any) -> NoReturn:
+        extra["standalone_mode"] = False
+        try:
+            code = super().main(*args, **extra)
+        except click.ClickException as error:
+            error.show()
+            code = error.exit_code
+        except click.Abort:
+            click.echo(err=True)
+            code = 130
+        except (LlamaError, OSError, ValueError, ImportError) as error:
+            click.secho(f"llama-py: {error}", fg="red", err=True)
+            code = 1
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+@click.group(cls=_Program)
+@click.version_option(package_name="llama-py")
+def main() -> None:
+    """llama.cpp in Python.
+
+    A MODEL is a GGUF file, the first of a split model, or hf:owner/repo/file.gguf, which is
+    downloaded from the Hugging Face Hub (extra 'hub'). The file may be a pattern:
+    'hf:owner/repo/*Q4_K_M.gguf'.
+
+    \b
+    Exit codes: 0 done, 1 an error, 2 wrong usage, 130 stopped by Ctrl-C.
+
+    \b
+    Completion: put the line for your shell into its start file.
+      bash   eval "$(_LLAMA_PY_COMPLETE=bash_source llama-py)"
+      zsh    eval "$(_LLAMA_PY_COMPLETE=zsh_source llama-py)"
+      fish   _LLAMA_PY_COMPLETE=fish_source llama-py | source
+    """

@@ -1,0 +1,170 @@
+"""What several commands share: options, bars, lines from the user."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.table import Table
+
+from .. import hub
+from ..errors import LlamaError
+from ..llama import Llama
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+errors = Console(stderr=True, highlight=False)
+"""For progress, which is not what a command gives."""
+
+
+def with_options(*options: Decorator) -> Decorator:
+    """Several decorators in one, in the order of the help."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+model_option: Decorator = click.option(
+    "--model", "-m", required=True, metavar="MODEL", help="GGUF file, or hf:owner/repo/file.gguf."
+)
+json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="Give JSON.")
+loading_options: Decorator = with_options(
+    click.option(
+        "--ctx-size", "-c", type=click.IntRange(1), metavar="TOKENS",
+        help="Room for prompt and answer; by default the model's own, 4096 at most.",
+    ),
+    click.option("--threads", type=click.IntRange(1), help="By default the cores there are."),
+    click.option("--gpu-layers", "-g", type=int, help="Layers on the GPU; by default all."),
+)  # fmt: skip
+sampling_options: Decorator = with_options(
+    click.option("--max-tokens", "-n", type=click.IntRange(0), help="The most to generate."),
+    click.option("--temperature", type=float, help="0 takes the most likely token."),
+    click.option("--top-k", type=int, help="Only so many of the likeliest."),
+    click.option("--top-p", type=float, help="Only the likeliest that have this probability."),
+    click.option("--min-p", type=float, help="Only those at least this likely."),
+    click.option("--repeat-penalty", type=float, help="Above 1, against repetition."),
+    click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Of the random numbers."),
+    click.option("--stop", multiple=True, help="Text to end before; can be repeated."),
+    click.option(
+        "--grammar", "grammar", type=click.File(encoding="utf-8"), metavar="FILE",
+        help="GBNF grammar that the text has to follow.",
+    ),
+)  # fmt: skip
+
+
+def sampling(given: dict[str, Any]) -> dict[str, Any]:
+    """The values of `sampling_options` as keywords of ``generate``."""
+    names = ("max_tokens", "temperature", "top_k", "top_p", "min_p", "repeat_penalty", "seed")
+    options = {name: given[name] for name in names if given[name] is not None}
+    if given["stop"]:
+        options["stop"] = given["stop"]
+    if given["grammar"] is not None:
+        options["grammar"] = given["grammar"].read()
+    return options
+
+
+def open_llama(model: str, given: dict[str, Any]) -> Llama:
+    """The model with the values of `loading_options`."""
+    names = {
+        "ctx_size": ("n_ctx",),
+        "threads": ("n_threads", "n_threads_batch"),
+        "gpu_layers": ("n_gpu_layers",),
+    }
+    params: dict[str, Any] = {
+        keyword: given[name]
+        for name, keywords in names.items()
+        for keyword in keywords
+        if given[name] is not None
+    }
+    path = find(model)
+    with bar(f"Loading {path.name}") as progress:
+        return Llama(path, progress=progress, **params)
+
+
+def find(model: str) -> Path:
+    """The file of ``model``, which is downloaded where it is one of the hub's."""
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )  # fmt: skip
+    with _progress(*columns) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def show(name: str, done: int, total: int | None) -> None:
+            if name not in tasks:
+                tasks[name] = progress.add_task(name, total=total)
+            progress.update(tasks[name], completed=done)
+
+        path = hub.resolve(model, progress=show)
+    if not path.is_file():
+        raise LlamaError(f"there is no model {path}")
+    return path
+
+
+@contextmanager
+def bar(label: str) -> Iterator[Callable[[float], None]]:
+    """A bar on the terminal for the block; call what this gives with the part that is done."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+    with _progress(*columns, TimeRemainingColumn()) as progress:
+        task = progress.add_task(label, total=1.0)
+        yield lambda done: progress.update(task, completed=done)
+
+
+def _progress(*columns: Any) -> Progress:
+    return Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal)
+
+
+def give(value: object) -> None:
+    """Write ``value`` as a line of JSON."""
+    click.echo(json.dumps(value, ensure_ascii=False))
+
+
+def show(table: Table) -> None:
+    """Write ``table``: as wide as the terminal, or as it needs to be in a file or a pipe."""
+    width = None if sys.stdout.isatty() else 10_000
+    Console(width=width, highlight=False, markup=False).print(table)
+
+
+def text_or_stdin(text: str | None) -> str:
+    """``text``, or all that comes through a pipe where it is not given."""
+    if text is not None and text != "-":
+        return text
+    if sys.stdin.isatty():
+        click.secho("Type the text; Ctrl-D ends it.", dim=True, err=True)
+    return sys.stdin.read()
+
+
+def lines() -> Iterator[str]:
+    """What the user types, or what comes through a pipe."""
+    typed = sys.stdin.isatty()
+    if typed:
+        click.secho("/help says what else can be typed.", dim=True, err=True)
+        with suppress(ImportError):  # Windows has its own
+            import readline  # noqa: F401 (input() uses it, to edit lines and for their history)
+    while True:
+        try:
+            yield input("> " if typed else "")
+        except (EOFError, KeyboardInterrupt):
+            if typed:
+                click.echo(err=True)
+            return

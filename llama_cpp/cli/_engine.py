@@ -1,0 +1,69 @@
+"""``llama-py engine``: what `llama_cpp.engine` does, and a list of what is there."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import click
+from rich.table import Table
+
+from .. import _raw
+from .._installed import installed_engines, missing_features
+from ..engine import main
+from ._common import give, json_option, show
+
+_PASSED_ON: dict[str, Any] = {
+    "context_settings": {"ignore_unknown_options": True},
+    "add_help_option": False,  # theirs is shown
+}
+
+
+@click.group()
+def engine() -> None:
+    """The engine: libllama and llama.cpp's programs, in the cache."""
+
+
+@engine.command(**_PASSED_ON, short_help="Install an engine.")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def install(arguments: tuple[str, ...]) -> int:
+    """Official binaries, or a build; --help has the options."""
+    return main(["install", *arguments])
+
+
+@engine.command(**_PASSED_ON, short_help="Build an engine: --source DIR is a llama.cpp tree.")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def build(arguments: tuple[str, ...]) -> int:
+    """From the source of llama.cpp; --help has the options."""
+    return main(["install", "--from", "source", *arguments])
+
+
+@engine.command(**_PASSED_ON, short_help="Print the folder of an engine.")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def where(arguments: tuple[str, ...]) -> int:
+    """Where the engine is; --help has the options."""
+    return main(["where", *arguments])
+
+
+@engine.command("list")
+@json_option
+def list_engines(as_json: bool) -> None:
+    """The engines in the cache; the bindings take the one that is marked."""
+    found = installed_engines()
+    if as_json:
+        give([{"folder": str(folder), **asdict(info)} for folder, info in found])
+        return
+    if not found:
+        click.echo("There is none: llama-py engine install", err=True)
+        return
+    table = Table("", "tag", "from", "backend", "runs here", "folder", box=None)
+    for folder, info in found:
+        table.add_row(
+            "*" if info.tag == _raw.TAG else "",
+            info.tag,
+            info.origin,
+            info.backend or "CPU",
+            "no, another CPU" if missing_features(info) else "yes",
+            str(folder),
+        )
+    show(table)

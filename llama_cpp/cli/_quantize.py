@@ -1,0 +1,44 @@
+"""``llama-py quantize``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .._cpu import usable_cores
+from .._quantize import quantize as quantize_file
+from ._common import bar, find
+
+
+@click.command()
+@click.option(
+    "--imatrix", type=click.Path(exists=True, dir_okay=False), help="Importance matrix, as GGUF."
+)
+@click.option("--allow-requantize", is_flag=True, help="Also what is quantized already.")
+@click.option("--threads", type=click.IntRange(1), help="By default the cores there are.")
+@click.argument("source", metavar="MODEL")
+@click.argument("target", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("ftype", metavar="[TYPE]", default="Q4_K_M")
+def quantize(
+    imatrix: str | None,
+    allow_requantize: bool,
+    threads: int | None,
+    source: str,
+    target: Path,
+    ftype: str,
+) -> None:
+    """Write a MODEL to TARGET in a smaller TYPE, by default Q4_K_M.
+
+    TARGET is there only when all of it is; Ctrl-C leaves nothing behind.
+    """
+    path = find(source)
+    with bar(f"Quantizing {path.name} to {ftype}") as progress:
+        files = quantize_file(
+            path, target, ftype, progress=progress, imatrix=imatrix,
+            nthread=threads or usable_cores(), allow_requantize=allow_requantize,
+        )  # fmt: skip
+    before = path.stat().st_size
+    for file in files:
+        size = file.stat().st_size
+        click.echo(f"{file}: {size / 1e6:.1f} MB ({before / 1e6:.1f} MB before)")

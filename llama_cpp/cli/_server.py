@@ -1,0 +1,75 @@
+"""``llama-py server``: the engine's llama-server in the foreground."""
+
+from __future__ import annotations
+
+import signal
+import time
+from typing import Any
+
+import click
+
+from ..errors import LlamaServerError
+from ..server import _OURS, LlamaServer
+from ._common import find, give, json_option, model_option
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@model_option
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="By default a free one.")
+@click.option(
+    "--api-key", envvar="LLAMA_API_KEY",
+    help="By default a random one [environment: LLAMA_API_KEY].",
+)  # fmt: skip
+@click.option("--log", type=click.Path(dir_okay=False), help="File for what the server prints.")
+@json_option
+@click.argument("options", nargs=-1, type=click.UNPROCESSED)
+def server(
+    model: str,
+    host: str,
+    port: int,
+    api_key: str | None,
+    log: str | None,
+    as_json: bool,
+    options: tuple[str, ...],
+) -> None:
+    """Run llama-server on a MODEL until Ctrl-C, and print its address and key.
+
+    Other OPTIONS, in their long form, are llama-server's own: --ctx-size 4096 --jinja. With --json,
+    the address and the key are a line of JSON when the server is ready.
+    """
+    given = _options(options)
+    # Who manages services ends them like this: clean up then as for Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with LlamaServer(
+        find(model), host=host, port=port, api_key=api_key, log=log, **given
+    ) as running:
+        if as_json:
+            give({"url": running.base_url, "api_key": running.api_key})
+        else:
+            click.echo(f"url  {running.base_url}\nkey  {running.api_key}")
+            click.secho("Ctrl-C stops it.", dim=True, err=True)
+        while running.running:
+            time.sleep(0.2)
+        raise LlamaServerError(
+            f"llama-server has ended (code {running.returncode}). The end of its log:\n"
+            + running.log_tail()
+        )
+
+
+def _options(words: tuple[str, ...]) -> dict[str, Any]:
+    """``--ctx-size 4096 --jinja`` as keywords of `LlamaServer`."""
+    options: dict[str, Any] = {}
+    name = ""
+    for word in words:
+        if word.startswith("--"):
+            name, equals, value = word[2:].partition("=")
+            name = name.replace("-", "_")
+            if name in (*_OURS, "program", "timeout"):
+                raise click.UsageError(f"{word} cannot be given to this server")
+            options[name] = value if equals else True
+        elif options.get(name) is True:
+            options[name] = word
+        else:
+            raise click.UsageError(f"{word!r} is no option of llama-server in its long form")
+    return options

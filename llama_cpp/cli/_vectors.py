@@ -1,0 +1,76 @@
+"""``llama-py embed`` and ``llama-py tokenize``: text as numbers."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import click
+
+from ..model import LlamaModel
+from ._common import (
+    find,
+    give,
+    json_option,
+    loading_options,
+    model_option,
+    open_llama,
+    text_or_stdin,
+)
+
+# Texts that are computed before any is written.
+_AT_ONCE = 64
+
+
+@click.command()
+@model_option
+@loading_options
+@click.option("--normalize/--no-normalize", default=True, help="Whether each has length 1.")
+@json_option
+@click.argument("texts", nargs=-1)
+def embed(model: str, normalize: bool, as_json: bool, texts: tuple[str, ...], **given: Any) -> None:
+    """Texts as vectors, a line for each.
+
+    Without TEXTS, each line of stdin is one. A vector is numbers with spaces between them; with
+    --json, an object with the text and its embedding.
+    """
+    source = iter(texts) if texts else _lines()
+    with open_llama(model, given) as llm:
+        while some := list(islice(source, _AT_ONCE)):
+            rows: Any = llm.embed(some, normalize=normalize).tolist()
+            for text, row in zip(some, rows, strict=True):
+                if as_json:
+                    give({"text": text, "embedding": row})
+                else:
+                    click.echo(" ".join(f"{number:.7g}" for number in row))
+
+
+def _lines() -> Iterator[str]:
+    return (line.rstrip("\n") for line in sys.stdin if line.strip())
+
+
+@click.command()
+@model_option
+@click.option("--special/--no-special", default=True, help="Add the tokens that begin and end it.")
+@click.option("--parse-special", is_flag=True, help="Read tokens such as <|im_start|> in the text.")
+@json_option
+@click.argument("text", required=False)
+def tokenize(
+    model: str, special: bool, parse_special: bool, as_json: bool, text: str | None
+) -> None:
+    """A text as tokens: number and piece, a line for each.
+
+    Without a TEXT, or with -, it is read from stdin. A piece that is a part of a character has
+    U+FFFD in it.
+    """
+    text = text_or_stdin(text)
+    with LlamaModel.from_file(find(model), vocab_only=True) as loaded:
+        tokens = loaded.tokenize(text, add_special=special, parse_special=parse_special)
+        pieces = [loaded.token_to_piece(token) for token in tokens]
+    if as_json:
+        give([{"id": token, "piece": piece} for token, piece in zip(tokens, pieces, strict=True)])
+        return
+    for token, piece in zip(tokens, pieces, strict=True):
+        click.echo(f"{token}\t{piece!r}")

@@ -470,13 +470,13 @@ def _cycles(case: Callable[[Bench, int], None], bench: Bench, cycles: int) -> di
     done = 0
     while len(halves) < 2 or (_grew(*halves[-2:]) and len(halves) < _MOST_HALVES):
         used: list[tuple[float, int, int]] = []
-        for done in range(done, done + half):
-            case(bench, done)
-            if (done + 1) % half > half - few or (done + 1) % half == 0:
+        for cycle in range(done, done + half):
+            case(bench, cycle)
+            if (cycle + 1) % half > half - few or (cycle + 1) % half == 0:
                 gc.collect()
                 libc.malloc_trim(0)  # what was freed, and is kept for later, is not in use
                 used.append(_used())
-        done += 1
+        done += half
         # The least of some: what was in use for a moment is not what stays.
         memory, files, threads_ = (min(column) for column in zip(*used, strict=True))
         halves.append((memory, files, threads_))

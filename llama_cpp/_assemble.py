@@ -132,7 +132,7 @@ class ChatStream(ClosedByWith):
     def _read(self) -> Iterator[Json]:
         try:
             for event in self._stream.events():
-                chunk = read_event(event.kind, event.data, _PATH)
+                chunk = read_event(event.kind, self._stream.clean(event.data), _PATH)
                 if chunk is None:
                     self._stream.done()
                     return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import random
 import socket
@@ -48,7 +49,7 @@ _TEMPLATE_WORDS = (
     "tool call arguments",
 )
 # What other requests did to this one: it can succeed later. (server-context.cpp, decode)
-_TRANSIENT_WORDS = ("context size has been exceeded", "input does not fit into the kv cache")
+_TRANSIENT_WORDS = ("context size has been exceeded", "not fit into the kv cache")
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,58 @@ class Timeouts:
     """For the next part of a streamed answer. The server sends a sign of life every 30 seconds."""
     loading: float | None = 600.0
     """For a model that is loading."""
+
+
+class Stop:
+    """Ends requests from outside, also those that wait for a free slot or for another try."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._lock = threading.Lock()
+        self._waiting: set[socket.socket] = set()
+
+    def set(self) -> None:
+        """Stop, from any thread."""
+        with self._lock:
+            self._event.set()
+            for sock in self._waiting:
+                with contextlib.suppress(OSError):
+                    sock.shutdown(socket.SHUT_RDWR)
+
+    def check(self) -> None:
+        """LlamaCancelled when it was stopped."""
+        if self._event.is_set():
+            raise LlamaCancelled("the request was cancelled")
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, unless it is stopped."""
+        self._event.wait(seconds)
+        self.check()
+
+    @contextlib.contextmanager
+    def waiting(self, sock: socket.socket) -> Iterator[None]:
+        """While ``sock`` is what an answer is awaited from."""
+        with self._lock:
+            self.check()
+            self._waiting.add(sock)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._waiting.discard(sock)
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """While the requests of this thread are those that it ends."""
+        before = getattr(_thread, "stop", None)
+        _thread.stop = self
+        try:
+            yield
+        finally:
+            _thread.stop = before
+
+
+_thread = threading.local()
 
 
 class Stream(ClosedByWith):
@@ -107,6 +160,10 @@ class Stream(ClosedByWith):
     def done(self) -> None:
         """The last event came: there is nothing left to stop."""
         self._finished = True
+
+    def clean(self, text: str) -> str:
+        """``text`` without the API key."""
+        return self._transport.clean(text)
 
     def _portions(self) -> Iterator[bytes]:
         import urllib3
@@ -162,10 +219,11 @@ class Stream(ClosedByWith):
         with contextlib.suppress(OSError, ValueError, AttributeError):
             self._response.close()
         if not self._finished and self._conversation is not None:
-            with contextlib.suppress(LlamaServerError):
-                self._transport.request(
-                    "DELETE", "/v1/stream", params={"conv_id": self._conversation}
-                )
+            with (
+                contextlib.suppress(LlamaServerError),
+                self._transport.without_patience() as transport,
+            ):
+                transport.request("DELETE", "/v1/stream", params={"conv_id": self._conversation})
 
 
 class Transport(ClosedByWith):
@@ -190,6 +248,7 @@ class Transport(ClosedByWith):
         http = needs("requests", "LlamaClient")
         self._session: requests.Session = http.Session()
         adapter = http.adapters.HTTPAdapter(pool_maxsize=64)
+        adapter.poolmanager.pool_classes_by_scheme = _pools()
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
         # A proxy of the environment is not the way to a server on this machine.
@@ -226,9 +285,9 @@ class Transport(ClosedByWith):
     ) -> Any:
         """The JSON of an answer; text where it is none; None where it is empty."""
         response = self._send(method, path, body, params=params, stream=False)
-        if not response.content:
-            return None
         text = response.content.decode("utf-8", "replace")
+        if not text:
+            return None
         try:
             return json.loads(text)
         except ValueError:
@@ -239,6 +298,16 @@ class Transport(ClosedByWith):
                     status=response.status_code,
                 ) from None
             return text
+
+    def request_object(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        """As `request`, of an answer that has to be a JSON object."""
+        answer = self.request(method, path, body)
+        if not isinstance(answer, dict):
+            raise LlamaServerError(
+                f"{self.base_url}{path} answered with what is no JSON object: "
+                f"{self.clean(answer)[:200]!r}. Is it a llama-server?"
+            )
+        return answer
 
     def stream(self, path: str, body: Any, *, conversation: str | None = None) -> Stream:
         """Begin a streamed answer. With ``conversation``, an id, it is taken up again when the
@@ -279,16 +348,21 @@ class Transport(ClosedByWith):
         sent = {"Accept": "text/event-stream" if stream else "application/json", **(headers or {})}
         if data is not None:
             sent["Content-Type"] = "application/json"
+        stop: Stop = getattr(_thread, "stop", None) or Stop()
         loading_since: float | None = None
         delay = _FIRST_DELAY
         failures = 0
         while True:
             try:
-                response = self._once(method, path, data, params, sent, stream)
-                if response.status_code < 300:
+                response = self._once(method, path, data, params, sent)
+                if response.status_code >= 300:
+                    error = self._error(response, path)
+                else:
+                    if not stream:
+                        self._read(response, stop)
                     return response
-                error = self._error(response, path)
             except LlamaServerConnectionError as failed:
+                stop.check()  # it may have broken because of that
                 error = failed
             if isinstance(error, LlamaServerLoadingError):
                 now = time.monotonic()
@@ -301,13 +375,13 @@ class Transport(ClosedByWith):
                     self._on_wait("loading", waited)
             else:
                 failures += 1
+                if failures == 1 and _broke(error):
+                    continue  # a connection that was kept open too long: a new one will do
                 if failures > self._allowed(error):
                     raise error
-                if failures == 1 and isinstance(error, LlamaServerConnectionError):
-                    continue  # a connection that was kept open too long: a new one will do
             if self._alive is not None:
                 self._alive()
-            time.sleep(delay * random.uniform(0.75, 1.0))
+            stop.sleep(delay * random.uniform(0.75, 1.0))
             delay = min(delay * 2, _LONGEST_DELAY)
 
     def _allowed(self, error: LlamaServerError) -> int:
@@ -318,6 +392,31 @@ class Transport(ClosedByWith):
             return min(self.retries, 1)
         return 0
 
+    def _read(self, response: requests.Response, stop: Stop) -> None:
+        """Read all of an answer that has begun."""
+        import requests
+
+        sock = _socket(response)
+        if sock is None:  # nothing is left to be read
+            return
+        limit = self.timeouts.idle
+        sock.settimeout(limit)
+        try:
+            with stop.waiting(sock):
+                _ = response.content
+        except requests.exceptions.RequestException as error:
+            response.close()
+            stop.check()
+            if "timed out" in str(error):
+                raise LlamaServerTimeoutError(
+                    f"the server sent nothing for {limit} s in the middle of an answer",
+                    phase="idle",
+                    seconds=limit,
+                ) from None
+            raise LlamaServerConnectionError(
+                f"the connection broke in the middle of an answer: {self.clean(error)}"
+            ) from None
+
     def _once(
         self,
         method: str,
@@ -325,7 +424,6 @@ class Transport(ClosedByWith):
         data: bytes | None,
         params: Mapping[str, str] | None,
         headers: Mapping[str, str],
-        stream: bool,
     ) -> requests.Response:
         import requests
 
@@ -339,7 +437,7 @@ class Transport(ClosedByWith):
                 data=data,
                 headers=headers,
                 auth=self._authorize,  # a callable, so that no netrc file is asked
-                stream=stream,
+                stream=True,
                 timeout=(limits.connect, limits.first_byte),
                 allow_redirects=False,
             )
@@ -373,7 +471,7 @@ class Transport(ClosedByWith):
         try:
             text = response.content.decode("utf-8", "replace")
         except requests.exceptions.RequestException:
-            text = ""
+            text = ""  # the status says enough
         finally:
             response.close()
         try:
@@ -382,8 +480,8 @@ class Transport(ClosedByWith):
             body = None
         if 300 <= status < 400:
             return LlamaServerError(
-                f"{self.base_url}{path} redirects to {response.headers.get('Location')!r}: give "
-                "that address as base_url",
+                f"{self.base_url}{path} redirects to "
+                f"{self.clean(response.headers.get('Location'))!r}: give that address as base_url",
                 status=status,
             )
         return error_of(body, status, path, self.clean(text[:500]), self.clean)
@@ -397,6 +495,49 @@ def _socket(response: requests.Response) -> socket.socket | None:
         reader = getattr(getattr(response.raw, "_fp", None), "fp", None)
         sock = getattr(getattr(reader, "raw", None), "_sock", None)
     return sock
+
+
+def _broke(error: LlamaServerError) -> bool:
+    """Whether a connection that was there broke before an answer began."""
+    import requests
+    import urllib3
+
+    cause = error.__context__
+    return (
+        isinstance(cause, requests.exceptions.ConnectionError)
+        and bool(cause.args)
+        and isinstance(cause.args[0], urllib3.exceptions.ProtocolError)
+    )
+
+
+@functools.cache
+def _pools() -> dict[str, Any]:
+    """Pools of connections that can be ended while they wait for an answer to begin."""
+    import urllib3
+
+    class Watched:
+        sock: socket.socket | None
+
+        def getresponse(self) -> urllib3.HTTPResponse:
+            stop = getattr(_thread, "stop", None)
+            with contextlib.ExitStack() as waiting:
+                if stop is not None and self.sock is not None:
+                    waiting.enter_context(stop.waiting(self.sock))
+                return super().getresponse()  # type: ignore[misc, no-any-return]
+
+    class Http(Watched, urllib3.connection.HTTPConnection):  # type: ignore[misc]
+        pass
+
+    class Https(Watched, urllib3.connection.HTTPSConnection):  # type: ignore[misc]
+        pass
+
+    class HttpPool(urllib3.HTTPConnectionPool):
+        ConnectionCls = Http
+
+    class HttpsPool(urllib3.HTTPSConnectionPool):
+        ConnectionCls = Https
+
+    return {"http": HttpPool, "https": HttpsPool}
 
 
 def error_of(
@@ -419,7 +560,8 @@ def error_of(
     lower = message.lower()
     where = f"llama-server, {path}"
     if kind == "exceed_context_size_error" or "n_prompt_tokens" in said:
-        needed, room = int(said.get("n_prompt_tokens") or 0), int(said.get("n_ctx") or 0)
+        numbers = [said.get("n_prompt_tokens"), said.get("n_ctx")]
+        needed, room = (n if isinstance(n, int) else 0 for n in numbers)
         return LlamaContextOverflowError(
             f"{where}: the prompt has {needed} tokens and the context only {room}: shorten it, "
             "trim the history, or start the server with a larger --ctx-size",

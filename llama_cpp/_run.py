@@ -14,6 +14,7 @@ from . import _history
 from ._ask import Choice, Question, arguments_of, choice_of
 from ._assemble import ChatStream
 from ._fields import ChatParams, Json
+from ._http import Stop
 from ._schema import adapter_of, for_server, what_is_wrong
 from .errors import (
     LlamaAnswerError,
@@ -54,11 +55,13 @@ class Handle:
         self.run_async = None if submit is None else self._wait
         self._submit = submit
         self._stream: ChatStream | None = None
+        self._stop = Stop()
         self._futures: set[concurrent.futures.Future[Any]] = set()
 
     def cancel(self) -> None:
         """Stop, from any thread."""
         self.cancelled = True
+        self._stop.set()
         stream = self._stream
         if stream is not None:
             stream.close()
@@ -69,6 +72,10 @@ class Handle:
         """LlamaCancelled when it was stopped."""
         if self.cancelled:
             raise LlamaCancelled("the run was cancelled")
+
+    def sending(self) -> contextlib.AbstractContextManager[None]:
+        """While requests of this thread are what has to be stopped."""
+        return self._stop.watching()
 
     @contextlib.contextmanager
     def reading(self, stream: ChatStream) -> Generator[None, None, None]:
@@ -157,7 +164,8 @@ class Run:
         self, *, stream: bool = True, answer_only: bool = False
     ) -> Generator[Event, None, Json]:
         """The model's reply, in one form whatever the mode."""
-        self._fit()
+        with self.handle.sending():
+            self._fit()
         while True:
             question = self._question(answer_only)
             try:
@@ -211,17 +219,19 @@ class Run:
         messages, tools, params = question.request()
         fields = cast("ChatParams", params)
         self.handle.check()
-        if question.mode != "native" and (
+        past_templates = question.mode != "native" and (
             self.as_completion or (self.agent.schemas_as_completion and "response_format" in params)
-        ):
-            chunks = self.agent._text_stream(messages, params)
-        elif stream:
-            conversation = uuid.uuid4().hex if self.agent.resume else None
-            chunks = self.agent.chat_stream(
-                messages, tools=tools, conversation=conversation, **fields
-            )
-        else:
-            return self.agent.chat_completion(messages, tools=tools, **fields)
+        )
+        with self.handle.sending():
+            if past_templates:
+                chunks = self.agent._text_stream(messages, params)
+            elif stream:
+                conversation = uuid.uuid4().hex if self.agent.resume else None
+                chunks = self.agent.chat_stream(
+                    messages, tools=tools, conversation=conversation, **fields
+                )
+            else:
+                return self.agent.chat_completion(messages, tools=tools, **fields)
         with chunks, self.handle.reading(chunks):
             for chunk in chunks:
                 yield from question.events(chunk)

@@ -118,7 +118,7 @@ class LlamaClient(ClosedByWith):
         word. `LlamaAgent` sees to that.
         """
         body = self._chat_body(messages, tools, params)
-        return cast("Json", self._transport.request("POST", "/v1/chat/completions", body))
+        return self._transport.request_object("POST", "/v1/chat/completions", body)
 
     def chat_stream(
         self,
@@ -359,7 +359,7 @@ class LlamaClient(ClosedByWith):
     def _parts(self, path: str, body: Json) -> Iterator[Json]:
         with self._transport.stream(path, body) as stream:
             for event in stream.events():
-                part = read_event(event.kind, event.data, path)
+                part = read_event(event.kind, stream.clean(event.data), path)
                 if part is None:
                     break
                 yield part

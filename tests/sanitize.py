@@ -145,12 +145,15 @@ _WRONG = """if True:
 def _works(folder: Path, preload: list[str]) -> bool:
     """Whether both sanitizers see what is wrong: a place far behind the end of an array."""
     with tempfile.TemporaryDirectory(prefix="llama-py-") as name:
-        subprocess.run(
+        done = subprocess.run(
             [sys.executable, "-c", _WRONG],
             cwd=HERE.parent, env=_env(folder, preload, Path(name)), capture_output=True,
-            timeout=300, check=False,
+            text=True, timeout=300, check=False,
         )  # fmt: skip
-        text = "".join(log.read_text("utf-8", "replace") for log in Path(name).iterdir())
+        # One writes to its log; the other, beside it, to stderr whatever it is told.
+        text = done.stderr + "".join(
+            log.read_text("utf-8", "replace") for log in Path(name).iterdir()
+        )
     return _UB.search(text) is not None and _ASAN.search(text) is not None
 
 
@@ -165,6 +168,7 @@ def one(test: Path, folder: Path, preload: list[str]) -> tuple[int, Counter[str]
         logs = Path(name)
         while True:
             code, out = _pytest(test, folder, preload, logs, crashed)
+            found += _reports(out)
             outcomes = re.findall(r"^(\S+::.+?) (PASSED|FAILED|ERROR)\b", out, re.M)
             if code in (0, 1):
                 break
@@ -208,7 +212,8 @@ def _pytest(
         done = subprocess.run(
             [
                 sys.executable, "-m", "pytest", "-vv", "-p", "no:cacheprovider", "-p",
-                "no:faulthandler", "--tb=short", "-k", _WITHOUT, test.relative_to(HERE.parent),
+                "no:faulthandler", "--tb=short", "--capture=no", "-k", _WITHOUT,
+                test.relative_to(HERE.parent),
                 *(f"--deselect={name}" for name in without),
             ],
             cwd=HERE.parent, env=_env(folder, preload, logs), capture_output=True, text=True,

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         LlamaModelError,
         LlamaNotSupportedError,
         LlamaOutputError,
+        LlamaRpcError,
         LlamaSamplerError,
         LlamaServerConnectionError,
         LlamaServerError,
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
     from .model import LlamaModel
     from .multimodal import Chunk, LlamaChunks, LlamaMedia, LlamaMultimodal
     from .parallel import Generations, ParallelGeneration
+    from .rpc import RpcServer
     from .sampler import LlamaSampler, SamplerPerf
     from .sequence import LlamaSequence
     from .server import LlamaServer
@@ -121,6 +123,7 @@ _MODULES = {
         "LlamaModelError",
         "LlamaNotSupportedError",
         "LlamaOutputError",
+        "LlamaRpcError",
         "LlamaSamplerError",
         "LlamaServerConnectionError",
         "LlamaServerError",
@@ -150,6 +153,7 @@ _MODULES = {
     "model": ("LlamaModel",),
     "multimodal": ("Chunk", "LlamaChunks", "LlamaMedia", "LlamaMultimodal"),
     "parallel": ("Generations", "ParallelGeneration"),
+    "rpc": ("RpcServer",),
     "sampler": ("LlamaSampler", "SamplerPerf"),
     "server": ("LlamaServer",),
     "speculative": ("Draft", "DraftModel", "PromptLookup"),
@@ -210,6 +214,7 @@ __all__ = [
     "LlamaMultimodal",
     "LlamaNotSupportedError",
     "LlamaOutputError",
+    "LlamaRpcError",
     "LlamaSampler",
     "LlamaSamplerError",
     "LlamaSequence",
@@ -231,6 +236,7 @@ __all__ = [
     "PromptLookup",
     "Ranked",
     "Replace",
+    "RpcServer",
     "RunResult",
     "SamplerPerf",
     "StreamDecoder",

@@ -20,8 +20,12 @@ from .library import LlamaLibrary
 
 T = TypeVar("T")
 
+_RPC = "ggml-rpc.cpp:"  # in what a lost server is called
+
 _lock = threading.Lock()
 _threads: dict[threading.Thread, Callable[[str], None]] = {}  # those whose calls are guarded
+# Those that use RPC servers: it may be another thread, of the library's own, that finds one gone.
+_remote: set[threading.Thread] = set()
 _running: dict[Path, int] = {}  # library -> its guarded calls
 _previous: dict[Path, _raw.ggml_abort_callback_t] = {}
 
@@ -33,11 +37,13 @@ def guarded(
     meanwhile: Callable[[], None] = lambda: None,
     *,
     error: type[LlamaError] = LlamaModelError,
+    lost: Callable[[str], LlamaError] | None = None,
 ) -> T:
     """The result of ``call``, or what it raises; ``error`` where the library aborts.
 
-    The error's message is ``what`` and the library's. Meanwhile Ctrl-C and the like wait, and this
-    thread does ``meanwhile``; what that raises comes out where nothing else does.
+    The error's message is ``what`` and the library's. With ``lost`` the call may use RPC servers,
+    and that makes the error when one is gone. Meanwhile Ctrl-C and the like wait, and this thread
+    does ``meanwhile``; what that raises comes out where nothing else does.
     """
     if not library.has("ggml_set_abort_callback"):
         result = call()  # older llama.cpp
@@ -56,12 +62,19 @@ def guarded(
             errors.append(raised)
         done.set()
 
+    gone: list[str] = []
+
     def stop(reason: str) -> None:
-        errors.append(error(f"{what}: {reason}"))
+        if lost is not None and _RPC in reason:
+            gone.append(reason.rpartition(": ")[2])
+        else:
+            errors.append(error(f"{what}: {reason}"))
         done.set()
 
     thread = threading.Thread(target=run, name="llama_cpp guarded call", daemon=True)
     _threads[thread] = stop
+    if lost is not None:
+        _remote.add(thread)
     with _lock:
         if not _running.get(library.path):
             _previous[library.path] = library.ggml_set_abort_callback(_callback)
@@ -81,6 +94,9 @@ def guarded(
             if not _running[library.path]:
                 library.ggml_set_abort_callback(_previous.pop(library.path))
         del _threads[thread]
+        _remote.discard(thread)
+    if gone and lost is not None:
+        raise lost(gone[0])
     if errors:
         raise errors[0]
     if late and results[0] is not None:
@@ -88,14 +104,23 @@ def guarded(
     return results[0]
 
 
+def is_guarded() -> bool:
+    """Whether this thread is in a guarded call."""
+    return threading.current_thread() in _threads
+
+
 def _aborting(message: bytes | None) -> None:
     text = (message or b"").decode("utf-8", "replace").strip()
     stop = _threads.get(threading.current_thread())
-    if stop is None:
+    stops = [] if stop is None else [stop]
+    if _RPC in text:
+        stops += [_threads[thread] for thread in list(_remote) if thread in _threads]
+    if not stops:
         print(text, file=sys.stderr, flush=True)  # as it would have without us
         return
     # Of "file:line: reason" the first is a path of the machine that it was built on.
-    stop(text.rpartition("/")[2])
+    for stop in stops:
+        stop(text.rpartition("/")[2])
     threading.Event().wait()
 
 

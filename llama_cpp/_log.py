@@ -98,6 +98,12 @@ class heard:
             raise error
 
 
+def pass_on(lines: list[str]) -> None:
+    """What was heard in another thread that worked for this one."""
+    if _thread.listeners:
+        _thread.listeners[-1].extend(lines)
+
+
 @contextmanager
 def interruptible() -> Iterator[Callable[[], bool]]:
     """Ctrl-C while the library works for long: the result says whether it came, and the block ends

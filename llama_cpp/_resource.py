@@ -34,7 +34,7 @@ class Resource:
     high-level object drops its reference; views of its memory may hold on to theirs.
     """
 
-    __slots__ = ("__weakref__", "_finalizer", "handle")
+    __slots__ = ("__weakref__", "_finalizer", "abandoned", "handle")
 
     def __init__(
         self,
@@ -46,12 +46,19 @@ class Resource:
         """``lock`` is held while the object is in use. It is never freed then: a daemon thread
         may be in it when the process ends."""
         self.handle = handle
+        self.abandoned = False
+        """Whether it is stuck in the library: neither it nor what needs it is freed."""
         self._finalizer = weakref.finalize(self, _release, free, handle, keep, lock)
 
     def detach(self) -> Any:
         """Give the object away: it is not freed here any more."""
         self._finalizer.detach()
         return self.handle
+
+    def abandon(self) -> object:
+        """Never free it, nor what needs it. To be kept: what it was made of, for the library."""
+        self.abandoned = True
+        return self._finalizer.detach()
 
 
 class ClosedByWith:
@@ -108,6 +115,8 @@ def _release(
     keep: tuple[object, ...],
     lock: Lock | None,
 ) -> None:
+    if any(isinstance(needed, Resource) and needed.abandoned for needed in keep):
+        return
     # `keep` is let go of after this returns, so that what it holds is freed later than this.
     if lock is None or lock.acquire(blocking=False):
         with _ctrl_c_later():

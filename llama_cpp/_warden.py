@@ -1,10 +1,10 @@
 """Runs a program, and ends it when whoever wanted it is gone.
 
-`llama_cpp.server` starts this file as a script: ``_warden.py GRACE PROGRAM ARGUMENT...``. Its
+`llama_cpp._process` starts this file as a script: ``_warden.py GRACE PROGRAM ARGUMENT...``. Its
 standard input is a pipe that nobody writes to but to say ``!``, that there is no time to be polite.
-When the pipe closes, by `LlamaServer.close` or because the Python process died however it died, the
-program is asked to end and, after GRACE seconds, made to. What it started is made to end with it.
-The exit code is the program's.
+When the pipe closes, by `ManagedProcess.close` or because the Python process died however it died,
+the program is asked to end and, after GRACE seconds, made to. What it started is made to end with
+it. The exit code is the program's.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ def main(grace: str, *command: str) -> int:
         stdin=subprocess.DEVNULL,
         start_new_session=sys.platform != "win32",
         preexec_fn=_dies_with_us(),
+        restore_signals=False,  # SIGPIPE stays ignored: a client that goes away must not end it
     )
     threading.Thread(target=_end_with_the_pipe, args=(process, float(grace)), daemon=True).start()
     code = process.wait()

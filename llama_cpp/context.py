@@ -17,11 +17,11 @@ from ._adapters import ContextAdapters
 from ._backend import give_samplers, note_samplers
 from ._context_params import check_memory, context_params, fitting, is_causal
 from ._greedy import Likeliest
-from ._guard import guarded
 from ._interrupt import stops_on_ctrl_c
 from ._memory import ContextMemory
 from ._outputs import Outputs
 from ._resource import Resource
+from ._rpc import calls_for, free_for, guarded_for, note_user
 from ._settings import ContextSettings
 from .batch import LlamaBatch
 from .errors import (
@@ -88,7 +88,8 @@ class LlamaContext(Outputs, ContextMemory, ContextSettings, ContextAdapters):
             raise TypeError(f"expected a LlamaModel, not {type(model).__name__}: {model!r}")
         library = model.library
         self._model = model
-        self._library = library
+        # The library, but for a model over RPC: there it notices when a server is lost.
+        self._library = library = calls_for(library, model._open())
         raw = context_params(model, params)
         # The library asks many times a decode whether to stop. A Python function would be slow and
         # need the GIL; strlen of this buffer says 0, go on, until its first byte is set.
@@ -139,8 +140,9 @@ class LlamaContext(Outputs, ContextMemory, ContextSettings, ContextAdapters):
         _contexts.add(self)
 
     def _make(self, raw: _raw.llama_context_params) -> Resource:
-        model, library = self._model, self._library
+        model, library = self._model, self._model.library
         parent = model._open()
+        note_user(self, parent)
         self._kept = []
         said: list[str] = []
 
@@ -152,12 +154,13 @@ class LlamaContext(Outputs, ContextMemory, ContextSettings, ContextAdapters):
                 if handle is None:
                     return None
                 keep = (parent, self._stop, self._kept, *self._chains)
-                return Resource(handle, library.llama_free, *keep, lock=self._lock)
+                free = free_for(library, "llama_free", parent)
+                return Resource(handle, free, *keep, lock=self._lock)
 
         # It plans a decode: metadata that do not fit the tensors run into assertions.
         what = f"no context for {model.path.name}"
         with _log.interruptible(), model._adapters:
-            resource = guarded(library, make, what, error=LlamaContextError)
+            resource = guarded_for(library, parent, make, what, LlamaContextError)
         if resource is None:
             raise LlamaContextError(
                 f"no context for {model.path.name}: "
@@ -391,6 +394,8 @@ class LlamaContext(Outputs, ContextMemory, ContextSettings, ContextAdapters):
         """Remove what a batch put into the KV cache, or all of a sequence where no part can go
         (recurrent models), or what it needs is gone (sliding windows). ``starts`` is empty when
         nothing had been begun."""
+        if self._resource is None:
+            return  # an RPC server was lost, and the context with it
         for seq_id, start in starts.items():
             sequence = self._live(seq_id)
             if sequence is not None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from ctypes import Array, c_size_t
-from typing import Any
+from typing import Any, TypeVar
 
-from . import _raw
+from . import _raw, _rpc
 from .library import LlamaLibrary
+
+T = TypeVar("T")
+
+_KIND = _raw.ggml_backend_dev_type_enum
 
 
 class LlamaDevice:
@@ -38,6 +42,11 @@ class LlamaDevice:
         return self._type
 
     @property
+    def endpoint(self) -> str | None:
+        """The RPC server that it is on, as ``192.0.2.7:50052``; None for one of this machine."""
+        return _rpc.endpoint_of(self._handle)
+
+    @property
     def memory_free(self) -> int:
         """Bytes that are free now, if the backend knows. C: ``ggml_backend_dev_memory``."""
         return self._memory()[0]
@@ -49,8 +58,16 @@ class LlamaDevice:
 
     def _memory(self) -> tuple[int, int]:
         free, total = c_size_t(), c_size_t()
-        self._library.short.ggml_backend_dev_memory(self._handle, free, total)
+        ask = self._library.ggml_backend_dev_memory
+        self._reach(lambda: ask(self._handle, free, total))
         return free.value, total.value
+
+    def _reach(self, call: Callable[[], T]) -> T:
+        """The result of ``call``; LlamaRpcError where the device's server is not there."""
+        endpoint = self.endpoint
+        if endpoint is None:
+            return call()
+        return _rpc.reach(self._library, call, endpoints=[endpoint])
 
     @property
     def buffer_type(self) -> str:
@@ -59,7 +76,8 @@ class LlamaDevice:
         return _text(self._library.short.ggml_backend_buft_name(self._buffer_type()))
 
     def _buffer_type(self) -> _raw.ggml_backend_buffer_type | None:
-        return self._library.short.ggml_backend_dev_buffer_type(self._handle)
+        ask = self._library.ggml_backend_dev_buffer_type
+        return self._reach(lambda: ask(self._handle))
 
     @property
     def library(self) -> LlamaLibrary:
@@ -82,19 +100,55 @@ class LlamaDevice:
 def devices(library: LlamaLibrary | None = None) -> list[LlamaDevice]:
     """The devices that ``library`` (or the default one) can compute on, its CPU among them.
 
-    Backends that are files of their own have been loaded by then. C: ``ggml_backend_dev_get``.
+    Backends that are files of their own have been loaded by then. Those of RPC servers come last,
+    while a model is loaded on them (``LlamaModel.from_file(rpc_servers=...)``).
+    C: ``ggml_backend_dev_get``.
     """
     if not isinstance(library, LlamaLibrary | None):
         raise TypeError(f"library must be a LlamaLibrary, not {library!r}")
     library = library or LlamaLibrary.default()
     calls = library.short
     found = (calls.ggml_backend_dev_get(i) for i in range(calls.ggml_backend_dev_count()))
-    return [LlamaDevice(library, handle) for handle in found if handle is not None]
+    handles = [handle for handle in found if handle is not None]
+    return [LlamaDevice(library, handle) for handle in handles + _rpc.known_handles(library)]
 
 
-def device_array(library: LlamaLibrary, given: Sequence[LlamaDevice | str]) -> Array[Any]:
-    """``given`` as C reads it: handles, and NULL at the end. The CPU is always there and is left
-    out: the library takes others only, and nothing where there are none."""
+def chosen_devices(
+    library: LlamaLibrary,
+    given: Sequence[LlamaDevice | str] | None,
+    servers: Sequence[str] | None,
+) -> list[LlamaDevice] | None:
+    """What a model is to be loaded on: the devices of the RPC ``servers``, and behind these those
+    that are ``given``. None is what the library chooses by itself. The CPU is always there and is
+    left out: the library takes others only, and nothing where there are none."""
+    if servers is None:
+        return None if given is None else _chosen(library, given)
+    found = [LlamaDevice(library, handle) for handle in _rpc.rpc_handles(library, servers)]
+    chosen = _own(library) if given is None else _chosen(library, given)
+    return found + [device for device in chosen if device not in found]
+
+
+def _own(library: LlamaLibrary) -> list[LlamaDevice]:
+    """What the library would choose here: graphics cards, of several backends for one card the
+    first, or else those with the CPU's memory, of one backend."""
+    cards: dict[object, LlamaDevice] = {}
+    shared: list[LlamaDevice] = []
+    for device in devices(library):
+        if device.endpoint is not None:
+            continue
+        if device.type == _KIND.GGML_BACKEND_DEVICE_TYPE_GPU:
+            props = _raw.ggml_backend_dev_props()
+            library.short.ggml_backend_dev_get_props(device._handle, props)
+            cards.setdefault(props.device_id or device.name, device)
+        elif device.type == _KIND.GGML_BACKEND_DEVICE_TYPE_IGPU:
+            shared.append(device)
+    backend = library.short.ggml_backend_dev_backend_reg
+    regs = [getattr(backend(device._handle), "value", None) for device in shared]
+    one = [device for device, reg in zip(shared, regs, strict=True) if reg == regs[0]]
+    return list(cards.values()) or one
+
+
+def _chosen(library: LlamaLibrary, given: Sequence[LlamaDevice | str]) -> list[LlamaDevice]:
     if isinstance(given, str) or not isinstance(given, Sequence):
         raise TypeError(f"devices must be a list of devices or names, not {given!r}")
     known = {device.name: device for device in devices(library)}
@@ -113,8 +167,12 @@ def device_array(library: LlamaLibrary, given: Sequence[LlamaDevice | str]) -> A
         if device in chosen:
             raise ValueError(f"devices has {device.name!r} twice")
         chosen.append(device)
-    cpu = _raw.ggml_backend_dev_type_enum.GGML_BACKEND_DEVICE_TYPE_CPU
-    handles = [device._handle for device in chosen if device.type != cpu]
+    return [device for device in chosen if device.type != _KIND.GGML_BACKEND_DEVICE_TYPE_CPU]
+
+
+def device_array(library: LlamaLibrary, chosen: Sequence[LlamaDevice]) -> Array[Any]:
+    """``chosen`` as C reads it: handles, and NULL at the end."""
+    handles = [device._handle for device in chosen]
     most = int(library.short.llama_max_devices())
     if len(handles) > most:
         raise ValueError(f"{len(handles)} devices: the library takes {most} at most")

@@ -65,6 +65,17 @@ class LlamaAdapterError(LlamaModelError):
     """A LoRA adapter or control vector could not be loaded, or is for another model."""
 
 
+class LlamaRpcError(LlamaError):
+    """An RPC server cannot be reached, speaks another version, or was lost while it was used.
+
+    ``endpoint`` is its address, or None where it is not known which one it was.
+    """
+
+    def __init__(self, message: str, *, endpoint: str | None = None) -> None:
+        super().__init__(message)
+        self.endpoint = endpoint
+
+
 class LlamaTokenizeError(LlamaError):
     """Text could not be turned into tokens, or tokens into text."""
 
@@ -217,7 +228,7 @@ class LlamaAnswerError(LlamaError):
 
 
 class LlamaServerStartError(LlamaEngineError):
-    """llama-server did not start, or ended before it was ready.
+    """llama-server, or ggml-rpc-server, did not start, or ended before it was ready.
 
     `log` is the end of what it printed; `returncode` how it ended, None if it was stopped because
     it took too long.

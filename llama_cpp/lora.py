@@ -13,6 +13,7 @@ from . import _log, _raw
 from ._gguf import GGUFFile, Tensor, file_name
 from ._metadata import Metadata
 from ._resource import Closable, Resource
+from ._rpc import calls_for, free_for
 from .errors import LlamaAdapterError
 
 if TYPE_CHECKING:
@@ -45,13 +46,15 @@ class LlamaLora(Closable):
         _check(model, self._path)
         lock = model._adapters
 
+        calls = calls_for(library, parent)
+
         def free(handle: _raw.llama_adapter_lora) -> None:
             with lock:
-                library.llama_adapter_lora_free(handle)
+                free_for(library, "llama_adapter_lora_free", parent)(handle)
 
         with _log.heard() as said, _log.interruptible():
             with lock:
-                handle = library.llama_adapter_lora_init(parent.handle, file_name(self._path))
+                handle = calls.llama_adapter_lora_init(parent.handle, file_name(self._path))
             self._users = _Users()
             self._resource = None
             if handle is not None:

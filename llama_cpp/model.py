@@ -6,10 +6,11 @@ import ctypes
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import _log, _overrides, _raw
+from . import _log, _overrides, _raw, _rpc
 from ._arguments import c_string, set_params, unknown_keyword
 from ._check import check_model
 from ._gguf import GGUFFile, Tensor, check_parts, file_name, parts, written
@@ -17,7 +18,7 @@ from ._guard import guarded
 from ._metadata import Metadata
 from ._params import KEYWORDS, POINTERS
 from ._resource import Closable, Resource
-from .device import LlamaDevice, device_array
+from .device import LlamaDevice, chosen_devices, device_array
 from .errors import LlamaCancelled, LlamaModelError, LlamaTokenizeError
 from .library import LlamaLibrary
 from .lora import LlamaLora
@@ -35,6 +36,7 @@ _KEYWORDS = (
     "library",
     "progress",
     "devices",
+    "rpc_servers",
     "tensor_split",
     "kv_overrides",
     "tensor_buft_overrides",
@@ -70,6 +72,7 @@ class LlamaModel(Closable):
         library: LlamaLibrary | None = None,
         progress: Callable[[float], object] | None = None,
         devices: Sequence[LlamaDevice | str] | None = None,
+        rpc_servers: Sequence[str] | None = None,
         tensor_split: Sequence[float] | None = None,
         kv_overrides: Mapping[str, bool | int | float | str] | None = None,
         tensor_buft_overrides: Mapping[str, str] | None = None,
@@ -82,7 +85,10 @@ class LlamaModel(Closable):
 
         ``progress`` is called, in a thread of its own, with the part that is done, 0.0 to 1.0;
         returning False stops the load. ``devices`` are what to compute on besides the CPU, see
-        `llama_cpp.devices`; an empty list is the CPU alone. ``tensor_split`` says how much of the
+        `llama_cpp.devices`; an empty list is the CPU alone.
+        ``rpc_servers`` are addresses of ggml-rpc-servers (``host:port``; see `RpcServer`), whose
+        devices come before ``devices``: the model is spread over them all. RPC has no passwords
+        and no encryption: use it on networks that you trust. ``tensor_split`` says how much of the
         model each gets, as proportions. ``kv_overrides`` is metadata to use in place of the file's.
         The library ignores, with a warning in its log, a value of another type than the key's.
         ``tensor_buft_overrides`` puts tensors where you say: a regular expression to find in their
@@ -98,7 +104,12 @@ class LlamaModel(Closable):
 
         Raises FileNotFoundError, LlamaModelError for what is not a whole GGUF model that the
         library knows, LlamaCancelled when ``progress`` stopped it (what ``progress`` raises comes
-        out as it is), TypeError and ValueError for wrong keywords.
+        out as it is), LlamaRpcError for a server that is not there, busy, or of another version,
+        TypeError and ValueError for wrong keywords.
+
+        A server that is lost later is LlamaRpcError too, where it is noticed (`LlamaContext.decode`
+        mostly). Then all that is over RPC in this process is closed, and only a new process can
+        use RPC again.
 
         C: ``llama_model_load_from_file``, ``llama_model_load_from_splits``, llama.h.
         """
@@ -122,9 +133,11 @@ class LlamaModel(Closable):
         set_params(raw, keywords, params, "LlamaModel.from_file")
         # The model keeps the pointers: what they point to has to live as long.
         keep: list[object] = []
-        if devices is not None:
-            raw.devices = device_array(library, devices)
+        chosen = chosen_devices(library, devices, rpc_servers)
+        if chosen is not None:
+            raw.devices = device_array(library, chosen)
             keep.append(raw.devices)
+        remote = frozenset(one.endpoint for one in chosen or () if one.endpoint is not None)
         if tensor_split is not None:
             raw.tensor_split = _overrides.tensor_split(library, tensor_split)
             keep.append(raw.tensor_split)
@@ -137,6 +150,9 @@ class LlamaModel(Closable):
             keep.append(found)
         if raw.no_alloc and not raw.vocab_only:
             raise ValueError("no_alloc is for a model without tensors: it needs vocab_only too")
+        free: Callable[[Any], object] = library.llama_model_free
+        if remote:
+            free = _rpc.guarded_free(library, "llama_model_free")
         file = files[0]
         if not split:
             files = parts(library, file)
@@ -158,11 +174,14 @@ class LlamaModel(Closable):
                     # At once: what is raised at the end of the block must not leave it behind.
                     if handle is None:
                         return None
-                    return Resource(handle, library.llama_model_free, *keep)
+                    return Resource(handle, free, *keep)
 
             # A file, or an override, whose numbers do not fit each other runs into assertions.
             what = f"{file} could not be loaded"
-            resource = guarded(
+            guard: Callable[..., Resource | None] = guarded
+            if remote:
+                guard = partial(_rpc.reach, endpoints=remote)
+            resource = guard(
                 library, load, what, lambda: None if raw.vocab_only else check_model(library, files)
             )
         reporter.raise_error()
@@ -173,6 +192,8 @@ class LlamaModel(Closable):
                 f"{file} could not be loaded: {_log.reason(said, 'the library does not say why')}"
             )
         model = cls(resource, library, file)
+        if remote:
+            _rpc.note_model(model, resource, remote)
         model._files = files
         model._vocab_only = bool(raw.vocab_only)
         return model

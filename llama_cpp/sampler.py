@@ -286,7 +286,7 @@ class LlamaSampler(SamplerMethods, Closable):
             )
         if not isinstance(ctx, LlamaContext):
             raise TypeError(f"expected a LlamaContext, not {type(ctx).__name__}: {ctx!r}")
-        if ctx._library is not self._library:
+        if ctx._model._library is not self._library:
             raise LlamaSamplerError("the chain and the context belong to different libraries")
         if self._n_tokens is not None and self._n_tokens != ctx._n_vocab:
             raise LlamaSamplerError(

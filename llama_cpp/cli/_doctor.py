@@ -18,7 +18,7 @@ from typing import Literal
 
 import click
 
-from .. import _raw, library, server
+from .. import _process, _raw, library
 from .._installed import (
     cache_root,
     cpu_features,
@@ -268,7 +268,7 @@ def _in_process(code: str, *arguments: object) -> dict[str, str]:
 
 def _server() -> _Finding:
     try:
-        program = server._find()
+        program = _process.find_program("llama-server")
         done = subprocess.run(
             [program, "--version"], capture_output=True, text=True, errors="replace",
             stdin=subprocess.DEVNULL, timeout=60, check=False,

@@ -130,6 +130,8 @@ class FaultServer:
     """All but those for ``/props``, which have no part in the script."""
     left: threading.Event = field(default_factory=threading.Event)
     """Set when a client went away from an answer that hangs."""
+    sent: dict[bytes, float] = field(default_factory=dict)
+    """When the last of each portion was sent."""
     _stopped: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _connections: list[socket.socket] = field(default_factory=list)
@@ -180,6 +182,7 @@ class FaultServer:
         """Whether the connection stays."""
         for step in answer:
             if isinstance(step, bytes):
+                self.sent[step] = time.perf_counter()
                 connection.sendall(step)
             elif isinstance(step, Do):
                 if step is RESET:

@@ -15,7 +15,7 @@ from pathlib import Path
 from llama_cpp import _raw
 from llama_cpp._cpu import usable_cores
 
-from . import cancel, generation, share, start, text
+from . import agent, cancel, generation, share, start, text
 from .build import CannotMeasure
 from .place import Place, Topic
 
@@ -32,6 +32,7 @@ TOPICS: dict[str, Topic] = {
     "pieces": text.pieces,
     "embeddings": text.embeddings,
     "cancel": cancel.cancel,
+    "agent": agent.agent,
     "import": start.imports,
     "memory": start.memory,
     "generator": start.generator,

@@ -351,7 +351,7 @@ class Transport(ClosedByWith):
         stop: Stop = getattr(_thread, "stop", None) or Stop()
         loading_since: float | None = None
         delay = _FIRST_DELAY
-        failures = 0
+        failures = crowded_out = 0
         while True:
             try:
                 response = self._once(method, path, data, params, sent)
@@ -377,7 +377,8 @@ class Transport(ClosedByWith):
                 failures += 1
                 if failures == 1 and _broke(error):
                     continue  # a connection that was kept open too long: a new one will do
-                if failures > self._allowed(error):
+                crowded_out += _is_crowded_out(error)
+                if failures > self._allowed(error) or crowded_out > 1:
                     raise error
             if self._alive is not None:
                 self._alive()
@@ -386,11 +387,8 @@ class Transport(ClosedByWith):
 
     def _allowed(self, error: LlamaServerError) -> int:
         """How many times a request is sent again after ``error``."""
-        if isinstance(error, LlamaServerConnectionError | LlamaServerUnavailableError):
-            return self.retries
-        if error.status == 500 and any(word in str(error).lower() for word in _TRANSIENT_WORDS):
-            return min(self.retries, 1)
-        return 0
+        outside = isinstance(error, LlamaServerConnectionError | LlamaServerUnavailableError)
+        return self.retries if outside or _is_crowded_out(error) else 0
 
     def _read(self, response: requests.Response, stop: Stop) -> None:
         """Read all of an answer that has begun."""
@@ -495,6 +493,11 @@ def _socket(response: requests.Response) -> socket.socket | None:
         reader = getattr(getattr(response.raw, "_fp", None), "fp", None)
         sock = getattr(getattr(reader, "raw", None), "_sock", None)
     return sock
+
+
+def _is_crowded_out(error: LlamaServerError) -> bool:
+    """Whether other requests took the room of this one: that is tried once more."""
+    return error.status == 500 and any(word in str(error).lower() for word in _TRANSIENT_WORDS)
 
 
 def _broke(error: LlamaServerError) -> bool:

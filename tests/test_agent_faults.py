@@ -138,6 +138,8 @@ BEFORE: dict[str, Case] = {
     "cache full": Case([FULL, "ok"], None, 2),
     "cache full again": Case([FULL], LlamaServerError, 2, "exceeded"),
     "cache full, no retries": Case([FULL], LlamaServerError, 1, options={"retries": 0}),
+    "no slot, then the cache full": Case([NO_SLOT, FULL, "ok"], None, 3),
+    "cache full, no slot, cache full": Case([FULL, NO_SLOT, FULL], LlamaServerError, 3),
     "no room in the cache": Case([NO_FIT, "ok"], None, 2),
     "no slot": Case([NO_SLOT, "ok"], None, 2),
     "no slot for ever": Case([NO_SLOT], UNAVAILABLE, 4, "no slot available"),

@@ -244,7 +244,7 @@ def _load(path: Path) -> list[ctypes.CDLL]:
         # Built without a relative search path: load what it needs first, and in that order.
         for dependency in reversed(rest):
             if dependency.is_file():
-                _open_quietly(dependency)
+                _open_quietly(dependency, ctypes.RTLD_GLOBAL)
         try:
             library = ctypes.CDLL(str(path))
         except OSError:
@@ -312,9 +312,11 @@ def _check_whole(path: Path) -> None:
         )
 
 
-def _open_quietly(path: Path) -> ctypes.CDLL | None:
+def _open_quietly(path: Path, mode: int = ctypes.DEFAULT_MODE) -> ctypes.CDLL | None:
+    # Global only for what could not be found otherwise: everything that is loaded later, as another
+    # engine's libmtmd, would use such a library's functions in place of its own.
     try:
-        return ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
+        return ctypes.CDLL(str(path), mode=mode)
     except OSError:
         return None  # the main library's own error says more
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import tiny
+import tiny_mmproj
 from bench import build, cancel, generation, report, share, start, text
 from bench.measure import Spread, Worker, interleaved
 from bench.place import Place
@@ -85,9 +86,28 @@ print("done")
 
 
 def test_null_engine(place: Place) -> None:
-    # Not in this process: what is loaded after it, as libmtmd, would find it in place of libllama.
     done = run_python(NULL, place.null_library, place.null_model)
     assert done.stdout == "done\n", done.stderr
+
+
+BOTH = """
+import sys
+import numpy as np
+from llama_cpp import LlamaLibrary, LlamaModel, LlamaMultimodal
+null, null_model, model, mmproj = sys.argv[1:]
+LlamaModel.from_file(null_model, library=LlamaLibrary(null))
+eyes = LlamaMultimodal(LlamaModel.from_file(model), mmproj, n_threads=1)
+image = eyes.image(np.zeros((20, 30, 3), np.uint8))
+chunks = eyes.tokenize("the cat " + eyes.marker, [image])
+print(eyes.model.detokenize(chunks[0].tokens))
+"""
+
+
+def test_one_library_does_not_get_into_another(place: Place, tmp_path: Path) -> None:
+    # The null engine has every function of llama.cpp; the real libmtmd must not find them.
+    model, mmproj = tiny.make("llama", tmp_path), tiny_mmproj.make(tmp_path)
+    done = run_python(BOTH, place.null_library, place.null_model, model, mmproj)
+    assert "the cat" in done.stdout, done.stderr
 
 
 def test_share_of_python(place: Place, alone: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -143,4 +143,11 @@ def _ctrl_c_later() -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         if came and not sys.is_finalizing():
             # From elsewhere, and when we are out of here.
-            threading.Timer(0.001, _thread.interrupt_main).start()
+            threading.Timer(0.001, _interrupt_main).start()
+
+
+def _interrupt_main() -> None:
+    if sys.platform == "win32":
+        _thread.interrupt_main()
+    else:  # a real signal, as only that ends a sleep or another wait that has begun since
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)

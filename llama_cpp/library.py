@@ -313,8 +313,8 @@ def _check_whole(path: Path) -> None:
 
 
 def _open_quietly(path: Path, mode: int = ctypes.DEFAULT_MODE) -> ctypes.CDLL | None:
-    # Global only for what could not be found otherwise: everything that is loaded later, as another
-    # engine's libmtmd, would use such a library's functions in place of its own.
+    # Global only for what could not be found otherwise: everything that is loaded later, as the
+    # libraries of another engine, would use such a library's functions in place of its own.
     try:
         return ctypes.CDLL(str(path), mode=mode)
     except OSError:

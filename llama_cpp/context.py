@@ -84,6 +84,8 @@ class LlamaContext(Outputs, ContextMemory, ContextSettings, ContextAdapters):
     ) -> None:
         self._resource: Resource | None = None
         self._lock = threading.Lock()
+        self._stepping = threading.Lock()  # by a step of a generation with images
+        self._turn: object = None  # of the latest of them
         if not isinstance(model, LlamaModel):
             raise TypeError(f"expected a LlamaModel, not {type(model).__name__}: {model!r}")
         library = model.library

@@ -415,9 +415,11 @@ class LlamaMultimodal(Closable):
     ) -> Generation:
         """Go on with ``prompt``, which has a marker for each of ``media``: pieces of text.
 
-        ``ctx`` is a context of its own for this: its first sequence is cleared before. The options
-        are those of `Llama.generate`, without ``cache_prompt``, ``context_shift`` and ``draft``.
-        In ``prompt_tokens`` of the generation, -1 stands for what is an image or a sound.
+        ``ctx`` is a context of its own for this: its first sequence is cleared before. It is for
+        one generation at a time: the next one ends the one before with LlamaContextError, and a
+        step in the middle of another raises LlamaBusyError. The options are those of
+        `Llama.generate`, without ``cache_prompt``, ``context_shift`` and ``draft``. In
+        ``prompt_tokens`` of the generation, -1 stands for what is an image or a sound.
         """
         check_options(options, "LlamaMultimodal.generate")
         chunks = prompt if isinstance(prompt, LlamaChunks) else self.tokenize(prompt, media)
@@ -448,14 +450,28 @@ class LlamaMultimodal(Closable):
         self, ctx: LlamaContext, chunks: LlamaChunks, request: Request
     ) -> Generator[int, None, None]:
         request.started = time.perf_counter()
-        ctx.remove()
-        position = self.eval(ctx, chunks)
+        turn, token, position = object(), -1, 0
         while True:
-            token = request.sampler.sample(ctx)
-            request.score(ctx, token)
+            if not ctx._stepping.acquire(blocking=False):
+                raise LlamaBusyError(
+                    "this context is in the middle of a step, of another thread or of what called "
+                    "this: give each generation its own context"
+                )
+            try:
+                if token < 0:
+                    ctx._turn = turn
+                    ctx.remove()
+                    position = self.eval(ctx, chunks)
+                elif ctx._turn is not turn:
+                    raise LlamaContextError("another generation was begun on this context")
+                else:
+                    ctx.decode(LlamaBatch([token], pos=position))
+                    position += 1
+                token = request.sampler.sample(ctx)
+                request.score(ctx, token)
+            finally:
+                ctx._stepping.release()
             yield token
-            ctx.decode(LlamaBatch([token], pos=position))
-            position += 1
 
 
 class LlamaMedia(Closable):

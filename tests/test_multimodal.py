@@ -32,6 +32,7 @@ from llama_cpp import (
     LlamaModelError,
     LlamaMultimodal,
     LlamaOutputError,
+    LlamaSampler,
 )
 
 
@@ -411,6 +412,40 @@ def test_cancelling_and_a_second_thread(eyes: LlamaMultimodal, text_model: Llama
         assert [type(error) for error in errors] == [LlamaCancelled]
         assert ctx.pos_max() == 9
         ctx.decode([5])
+
+
+def test_a_context_has_one_generation_at_a_time(eyes: LlamaMultimodal, ctx: LlamaContext) -> None:
+    options: dict[str, Any] = {"max_tokens": 8, "temperature": 0}
+    prompt, image = f"the {eyes.marker} sat", eyes.image(picture())
+    alone = [eyes.generate(ctx, *p, **options) for p in ((prompt, [image]), ("a cat",))]
+    texts = ["".join(generation) for generation in alone]
+    first = eyes.generate(ctx, prompt, [image], **options)
+    next(first)
+    second = eyes.generate(ctx, "a cat", **options)
+    assert next(second)
+    with pytest.raises(LlamaContextError, match="another generation was begun"):
+        next(first)
+    assert first.finish_reason == "error"
+    list(second)
+    assert second.tokens == alone[1].tokens
+
+    class Nested:
+        """A sampler that has another generation begin in the middle of a step."""
+
+        selects = True
+        raised: BaseException | None = None
+
+        def apply(self, candidates: Any) -> None:
+            candidates.selected = 0
+            with pytest.raises(LlamaBusyError, match="in the middle of a step") as caught:
+                next(eyes.generate(ctx, "a cat", **options))
+            self.raised = caught.value
+
+    nested = Nested()
+    chain = LlamaSampler.chain(ctx.model.library).custom(nested)
+    list(eyes.generate(ctx, prompt, [image], sampler=chain, max_tokens=3))
+    assert nested.raised is not None
+    assert "".join(eyes.generate(ctx, prompt, [image], **options)) == texts[0]
 
 
 def test_its_log_goes_to_python(

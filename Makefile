@@ -26,7 +26,7 @@ help: ## show the targets
 $(VENV)/.ready: pyproject.toml
 	@echo "== environment: $(VENV) with everything that the project needs"
 	$(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --disable-pip-version-check --editable '.[agent,cli,codegen,engine,hub,test]'
+	$(PY) -m pip install --disable-pip-version-check --editable '.[agent,cli,codegen,engine,hub,langchain,test]'
 	@touch $@
 
 demo: engine model ## set everything up and generate text with a real model

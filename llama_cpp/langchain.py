@@ -1,0 +1,472 @@
+"""LangChain's chat model and embeddings. They need the extra ``langchain``.
+
+    from llama_cpp.langchain import ChatLlama
+
+    chat = ChatLlama(base_url="http://localhost:8080", temperature=0)
+    chat.bind_tools([get_current_weather]).invoke("What is the weather in Istanbul?").tool_calls
+    chat.with_structured_output(City).invoke("Where is the Eiffel tower?")
+
+Of a `LlamaServer`: ``ChatLlama(base_url=server.base_url, api_key=server.api_key)``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from operator import itemgetter
+from typing import Annotated, Any, Literal, cast
+
+try:
+    from langchain_core.callbacks import (
+        AsyncCallbackManagerForLLMRun,
+        CallbackManagerForLLMRun,
+    )
+    from langchain_core.embeddings import Embeddings
+    from langchain_core.language_models import BaseChatModel, LanguageModelInput
+    from langchain_core.messages import (
+        AIMessage,
+        AIMessageChunk,
+        BaseMessage,
+        ToolMessage,
+        convert_to_openai_messages,
+        message_chunk_to_message,
+    )
+    from langchain_core.messages.ai import UsageMetadata
+    from langchain_core.messages.tool import tool_call_chunk
+    from langchain_core.output_parsers import JsonOutputParser, PydanticOutputParser
+    from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+    from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
+    from langchain_core.tools import BaseTool
+    from langchain_core.utils import secret_from_env
+    from langchain_core.utils.function_calling import (
+        convert_to_json_schema,
+        convert_to_openai_tool,
+    )
+    from langchain_core.utils.json_schema import dereference_refs
+    from langchain_core.utils.pydantic import is_basemodel_subclass
+    from pydantic import Field, PrivateAttr, SecretStr, WithJsonSchema
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        f"llama_cpp.langchain needs {error.name}: pip install 'llama-py[langchain]'",
+        name=error.name,
+    ) from error
+
+from ._http import Timeouts
+from .async_agent import AsyncLlamaAgent
+from .errors import LlamaStreamError
+from .events import Done, Event, ReasoningDelta, Retry, RunResult, TextDelta
+from .llama import Llama
+
+Json = dict[str, Any]
+
+_SAMPLING = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty", "seed", "max_tokens")
+# What a message to the server may consist of; LangChain's other blocks repeat what is said
+# elsewhere (calls), or are for the reader alone (reasoning).
+_BLOCKS = ("text", "image_url", "input_audio", "file")
+_PROVIDER = "llama.cpp"
+_ERROR = "Error: "  # as `LlamaAgent` begins the result of a call that failed
+
+
+class ChatLlama(BaseChatModel):
+    """The model of a llama-server as a chat model of LangChain.
+
+    Tools work with every model, as with `LlamaAgent`: a chat template that knows tools gets them,
+    and for others the reply is forced into a call or an answer. ``tool_choice`` and
+    `with_structured_output` hold for every model, too, since a grammar enforces them.
+
+    Other fields of a request go into ``sampling``, or with the call:
+    ``chat.invoke("Hello", logprobs=True)``. LangChain runs the tools: this class never does.
+    Errors are those of `LlamaAgent.run`.
+    """
+
+    base_url: str = Field(
+        default_factory=lambda: os.environ.get("LLAMA_BASE_URL", "http://localhost:8080")
+    )
+    """The server's address; by default that in ``LLAMA_BASE_URL``."""
+    api_key: SecretStr | None = Field(
+        default_factory=secret_from_env("LLAMA_API_KEY", default=None)
+    )
+    """Its key; by default that in ``LLAMA_API_KEY``."""
+    model: str | None = None
+    """Which model, of a server that has several."""
+    temperature: float | None = None
+    """0 takes the most likely token. What is None is as the server was started."""
+    max_tokens: int | None = None
+    """The most to generate."""
+    stop: list[str] | None = None
+    """Texts to end before."""
+    seed: int | None = None
+    """Of the random numbers."""
+    top_k: int | None = None
+    """Only so many of the likeliest tokens."""
+    top_p: float | None = None
+    """Only the likeliest tokens that have this probability together."""
+    min_p: float | None = None
+    """Only tokens that are so likely, measured by the likeliest."""
+    repeat_penalty: float | None = None
+    """Above 1, against repetition."""
+    sampling: dict[str, Any] = Field(default_factory=dict)
+    """Other fields for every request (`ChatParams`), such as ``{"reasoning_effort": "low"}``."""
+    mode: Literal["auto", "native", "constrained"] = "auto"
+    """How tools are offered, see `LlamaAgent`."""
+    timeout: float | None = None
+    """Seconds to wait for an answer, and for each next part of it; None is what `Timeouts` has."""
+    max_retries: int = 3
+    """How often a request is sent again that could not be answered."""
+    streaming: bool = False
+    """Whether ``invoke`` tells callbacks of each part."""
+
+    _agents: dict[str | None, AsyncLlamaAgent] = PrivateAttr(default_factory=dict)
+
+    # -- what LangChain asks for
+
+    @property
+    def _llm_type(self) -> str:
+        return "llama-py"
+
+    @property
+    def _identifying_params(self) -> Mapping[str, Any]:
+        given = {name: getattr(self, name) for name in (*_SAMPLING, "stop", "model", "base_url")}
+        return {**given, **self.sampling}
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> Any:
+        params = super()._get_ls_params(stop=stop or self.stop, **kwargs)
+        params["ls_provider"] = _PROVIDER
+        params.setdefault("ls_model_name", self.model or _PROVIDER)
+        return params
+
+    def get_token_ids(self, text: str) -> list[int]:
+        """``text`` as the model's tokens."""
+        return self._agent(self.model).sync.tokenize(text)
+
+    def get_num_tokens_from_messages(
+        self,
+        messages: list[BaseMessage],
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool] | None = None,
+        **kwargs: Any,
+    ) -> int:
+        """How many tokens the prompt for ``messages`` has."""
+        agent = self._agent(kwargs.get("model", self.model)).sync
+        return agent.count(_messages(messages), _tools(tools or ()))
+
+    def close(self) -> None:
+        """Close the connections. They open again when the model is used again."""
+        while self._agents:
+            _, agent = self._agents.popitem()
+            agent.sync.cancel()
+            agent.sync.close()
+
+    # -- answers
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        agent, message, params = self._question(messages, stop, kwargs)
+        return _result(agent.sync.run(message, **params))
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        agent, message, params = self._question(messages, stop, kwargs)
+        return _result(await agent.run(message, **params))
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        agent, message, params = self._question(messages, stop, kwargs)
+        reader = _Reader(held=_has_two_parts(params))
+        events = cast("Any", agent.sync.stream(message, **params))
+        with contextlib.closing(events):
+            for event in events:
+                chunk = reader.take(event)
+                if chunk is not None:
+                    if run_manager is not None:
+                        run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                    yield chunk
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        agent, message, params = self._question(messages, stop, kwargs)
+        reader = _Reader(held=_has_two_parts(params))
+        events = cast("Any", agent.stream(message, **params))
+        async with contextlib.aclosing(events):
+            async for event in events:
+                chunk = reader.take(event)
+                if chunk is not None:
+                    if run_manager is not None:
+                        await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                    yield chunk
+
+    def _question(
+        self, messages: list[BaseMessage], stop: list[str] | None, kwargs: Json
+    ) -> tuple[AsyncLlamaAgent, list[Json], Json]:
+        """The agent to ask, the conversation, and the other arguments of its ``run``."""
+        if not messages:
+            raise ValueError("there are no messages")
+        given = {name: getattr(self, name) for name in _SAMPLING}
+        params = {name: value for name, value in given.items() if value is not None}
+        params.update(self.sampling)
+        params.update(kwargs)
+        params.pop("stream", None)  # LangChain's own
+        model = params.pop("model", self.model)
+        wanted = stop if stop is not None else self.stop
+        if wanted:
+            params["stop"] = wanted
+        schema = _schema(params.get("response_format"))
+        if schema is not None:
+            # As the agent's own: it tells the model, and knows what to do beside tools.
+            del params["response_format"]
+            params["output_type"] = Annotated[Any, WithJsonSchema(schema)]
+        # LangChain runs the tools, so there is one reply, and what the model calls is handed over.
+        params = {"tools": [], **params, "max_steps": 1}
+        return self._agent(model), _messages(messages), params
+
+    def _agent(self, model: str | None) -> AsyncLlamaAgent:
+        agent = self._agents.get(model)
+        if agent is None:
+            timeouts = None
+            if self.timeout is not None:
+                timeouts = Timeouts(first_byte=self.timeout, idle=self.timeout)
+            key = None if self.api_key is None else self.api_key.get_secret_value()
+            made = AsyncLlamaAgent(
+                self.base_url,
+                api_key=key,
+                model=model,
+                mode=self.mode,
+                timeouts=timeouts,
+                retries=self.max_retries,
+            )
+            agent = self._agents.setdefault(model, made)  # of several threads one is first
+        return agent
+
+    # -- tools and typed answers
+
+    def bind_tools(
+        self,
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        *,
+        tool_choice: str | bool | dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """A model that may call ``tools``.
+
+        ``tool_choice``: ``any``, ``required`` or True for a call of one of them, a tool's name for
+        a call of that one, ``none``, ``auto``, or what OpenAI writes. It is always kept to.
+        """
+        kwargs.pop("strict", None)  # arguments always follow their schema
+        if tool_choice == "any" or tool_choice is True:
+            tool_choice = "required"
+        if tool_choice:
+            kwargs["tool_choice"] = tool_choice
+        return self.bind(tools=_tools(tools), **kwargs)
+
+    def with_structured_output(
+        self,
+        schema: dict[str, Any] | type,
+        *,
+        include_raw: bool = False,
+        method: Literal["json_schema", "function_calling", "json_mode"] = "json_schema",
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, Any]:
+        """A model that answers with ``schema``: a Pydantic class, a TypedDict or a JSON schema.
+
+        ``json_schema`` constrains the answer to the schema, ``json_mode`` to any JSON, and
+        ``function_calling`` asks for the call of a tool. ``strict`` changes nothing.
+        """
+        if method == "function_calling":
+            return super().with_structured_output(schema, include_raw=include_raw, **kwargs)
+        if method not in ("json_schema", "json_mode"):
+            raise ValueError(
+                f"method must be json_schema, json_mode or function_calling, not {method!r}"
+            )
+        if kwargs:
+            raise ValueError(f"with_structured_output does not take {', '.join(kwargs)}")
+        wanted: Json = {"type": "json_object"}
+        if method == "json_schema":
+            made = convert_to_json_schema(schema)
+            name = made.get("title", "answer")
+            wanted = {"type": "json_schema", "json_schema": {"name": name, "schema": made}}
+        asked = self.bind(
+            response_format=wanted,
+            ls_structured_output_format={"kwargs": {"method": method}, "schema": schema},
+        )
+        parser: Runnable[Any, Any] = JsonOutputParser()
+        if isinstance(schema, type) and is_basemodel_subclass(schema):
+            parser = PydanticOutputParser(pydantic_object=schema)
+        if not include_raw:
+            return asked | parser
+        parsed = RunnablePassthrough.assign(
+            parsed=itemgetter("raw") | parser, parsing_error=lambda _: None
+        )
+        failed = RunnablePassthrough.assign(parsed=lambda _: None)
+        return RunnableMap(raw=asked) | parsed.with_fallbacks(
+            [failed], exception_key="parsing_error"
+        )
+
+
+class LlamaEmbeddings(Embeddings):
+    """A model's vectors for LangChain, computed in this process.
+
+        LlamaEmbeddings(Llama("model.gguf")).embed_query("a cat")
+
+    The vectors have length 1, see `Llama.embed`, whose errors it raises. Threads may share it.
+    """
+
+    def __init__(self, llm: Llama, *, document_prefix: str = "", query_prefix: str = "") -> None:
+        """The prefixes are for models that were trained with them (``search_query: ``)."""
+        self.llm = llm
+        self.document_prefix = document_prefix
+        self.query_prefix = query_prefix
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        """A vector for each of ``texts``."""
+        if not texts:
+            return []
+        return self._vectors([self.document_prefix + text for text in texts])
+
+    def embed_query(self, text: str) -> list[float]:
+        """The vector of a question."""
+        return self._vectors([self.query_prefix + text])[0]
+
+    def _vectors(self, texts: list[str]) -> list[list[float]]:
+        return cast("list[list[float]]", self.llm.embed(texts).tolist())
+
+
+class _Reader:
+    """Takes the events of a run, and gives chunks of its message."""
+
+    def __init__(self, *, held: bool) -> None:
+        self._held = held
+        self._given = False
+
+    def take(self, event: Event) -> ChatGenerationChunk | None:
+        if isinstance(event, TextDelta) and not self._held:
+            self._given = True
+            return ChatGenerationChunk(message=AIMessageChunk(content=event.text))
+        if isinstance(event, ReasoningDelta):
+            thought = {"reasoning_content": event.text}
+            return ChatGenerationChunk(
+                message=AIMessageChunk(content="", additional_kwargs=thought)
+            )
+        if isinstance(event, Retry) and self._given:
+            # What was given cannot be taken back.
+            raise LlamaStreamError(
+                f"the reply is void after a part of it was given ({event.reason}): "
+                'use invoke(), or ChatLlama(mode="constrained")'
+            )
+        if isinstance(event, Done):
+            text = _text(event.result) if self._held or not self._given else ""
+            return ChatGenerationChunk(message=_message(event.result, text))
+        return None
+
+
+def _has_two_parts(params: Json) -> bool:
+    """Whether a first reply, with calls or prose, may be followed by the typed answer."""
+    return bool(params["tools"]) and "output_type" in params
+
+
+def _result(result: RunResult[Any]) -> ChatResult:
+    chunk = _message(result, _text(result))
+    if result.reasoning:
+        chunk.additional_kwargs["reasoning_content"] = result.reasoning
+    return ChatResult(generations=[ChatGeneration(message=message_chunk_to_message(chunk))])
+
+
+def _text(result: RunResult[Any]) -> str:
+    return str(result.steps[-1].response["choices"][0]["message"].get("content") or "")
+
+
+def _message(result: RunResult[Any], text: str) -> AIMessageChunk:
+    """The last chunk: ``text``, calls, and what is known of the reply as a whole."""
+    response = result.steps[-1].response
+    choice = response["choices"][0]
+    calls = [
+        tool_call_chunk(
+            name=call["function"]["name"],
+            args=call["function"]["arguments"],
+            id=call["id"],
+            index=i,
+        )
+        for i, call in enumerate(choice["message"].get("tool_calls") or ())
+    ]
+    about: Json = {
+        "model_provider": _PROVIDER,
+        "model_name": response.get("model", ""),
+        "finish_reason": choice["finish_reason"],
+    }
+    for name in ("system_fingerprint", "timings"):
+        if response.get(name) is not None:
+            about[name] = response[name]
+    if choice.get("logprobs"):
+        about["logprobs"] = choice["logprobs"]
+    usage = result.usage
+    return AIMessageChunk(
+        content=text,
+        tool_call_chunks=calls,
+        response_metadata=about,
+        usage_metadata=UsageMetadata(
+            input_tokens=usage.prompt_tokens,
+            output_tokens=usage.completion_tokens,
+            total_tokens=usage.prompt_tokens + usage.completion_tokens,
+            input_token_details={"cache_read": usage.cached_tokens},
+        ),
+        chunk_position="last",
+    )
+
+
+def _tools(
+    tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+) -> list[Json]:
+    return [convert_to_openai_tool(tool) for tool in tools]
+
+
+def _schema(response_format: Any) -> Json | None:
+    """The schema in a ``response_format``, if one is."""
+    if not isinstance(response_format, Mapping) or response_format.get("type") != "json_schema":
+        return None
+    schema = dict(response_format["json_schema"]["schema"])
+    return dereference_refs(schema) if "$defs" in schema else schema
+
+
+def _messages(messages: Sequence[BaseMessage]) -> list[Json]:
+    """``messages`` as the server takes them."""
+    converted = []
+    for message in messages:
+        failed = isinstance(message, ToolMessage) and message.status == "error"
+        made = convert_to_openai_messages([message])
+        for one in made if isinstance(made, list) else [made]:
+            if isinstance(one.get("content"), list):
+                one["content"] = _content(one["content"])
+            if failed and isinstance(one["content"], str) and not one["content"].startswith(_ERROR):
+                one["content"] = _ERROR + one["content"]
+            converted.append(one)
+    return converted
+
+
+def _content(blocks: list[Json]) -> str | list[Json]:
+    kept = [block for block in blocks if block.get("type") in _BLOCKS]
+    if all(block["type"] == "text" for block in kept):
+        return "\n".join(block["text"] for block in kept)
+    for block in kept:
+        if isinstance(block.get("image_url"), str):
+            block["image_url"] = {"url": block["image_url"]}
+    return kept

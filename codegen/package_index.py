@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
+import requests
 from pypi_simple import (
     PYPI_SIMPLE_ENDPOINT,
     DistributionPackage,
@@ -17,6 +19,8 @@ from pypi_simple import (
     UnsupportedContentTypeError,
     UnsupportedRepoVersionError,
 )
+
+from llama_cpp import _cache
 
 from .errors import CodegenError
 
@@ -31,6 +35,16 @@ class IndexFile:
     url: str
     sha256: str
     """In hexadecimal, as the index states it."""
+
+
+class _Refused(requests.adapters.BaseAdapter):
+    """Sends nothing."""
+
+    def send(self, *_: Any, **__: Any) -> NoReturn:
+        raise requests.exceptions.InvalidSchema("a redirect from https to http")
+
+    def close(self) -> None:
+        pass
 
 
 def find_file(project: str, filename: str) -> IndexFile:
@@ -61,8 +75,15 @@ def _ask(project: str) -> tuple[str, list[DistributionPackage]]:
     """The host of the index, and what it has of ``project``."""
     endpoint = os.environ.get("PIP_INDEX_URL") or PYPI_SIMPLE_ENDPOINT
     index = urlsplit(endpoint).hostname or "an address without a host"
+    if not _cache.is_safe(endpoint):
+        raise CodegenError(
+            f"the package index at {index} is not asked: what it says of hashes can be changed on "
+            "the way. PIP_INDEX_URL must be an https address"
+        )
     try:
         with PyPISimple(endpoint) as client:
+            if endpoint.startswith("https:"):
+                client.s.mount("http://", _Refused())  # where it may redirect to
             return index, client.get_project_page(project, timeout=_TIMEOUT).packages
     except NoSuchProjectError as error:
         raise CodegenError(f"the package index at {index} has no project {project!r}") from error

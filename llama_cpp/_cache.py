@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import ipaddress
 import os
 import shutil
 import stat
@@ -17,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING, NamedTuple, TextIO
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, TextIO
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from ._installed import make_folder
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from urllib.request import Request
 
 _CHUNK = 1 << 20
+_LARGEST_READ = 16 << 20
 _USER_AGENT = "llama-py"
 _RETRY_DELAY = 0.5  # seconds; doubles with each attempt
 
@@ -94,12 +96,14 @@ def download(
     label: str | None = None,
     timeout: float = 30.0,
     attempts: int = 4,
+    max_bytes: int = 4 << 30,
 ) -> Path:
-    """Fetch `url` (http or https) into the file `dest` and return `dest`.
+    """Fetch `url` (https; http from this machine alone) into the file `dest` and return `dest`.
 
     `sha256` is the promised digest in hexadecimal. A `dest` that already has it is returned at
     once. The file appears complete or not at all. A dropped connection is resumed where it broke,
-    up to `attempts` times; `timeout` is in seconds, for connecting and for each read.
+    up to `attempts` times; `timeout` is in seconds, for connecting and for each read. More than
+    `max_bytes` are refused: they are on the disk before their digest is known.
 
     Raises `LlamaHashError` when the content is not the promised one, and `LlamaDownloadError`
     for everything else that goes wrong on the network or on the disk.
@@ -121,7 +125,7 @@ def download(
     part = Path(name)
     try:
         with os.fdopen(handle, "r+b") as stream:
-            _fetch(url, stream, timeout=timeout, attempts=attempts, progress=progress)
+            _fetch(url, stream, max_bytes, timeout=timeout, attempts=attempts, progress=progress)
             stream.flush()
             os.fsync(stream.fileno())
         got = sha256_of(part)
@@ -188,12 +192,36 @@ def shown_url(url: str) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
+def is_safe(url: str) -> bool:
+    """Whether nobody on the way can change what comes from there: https, or this machine."""
+    parts = urlsplit(url)
+    return bool(parts.hostname) and (
+        parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether the name or address ``host`` is this machine's own, by itself and for itself."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def _fetch(
-    url: str, stream: IO[bytes], *, timeout: float, attempts: int, progress: Progress
+    url: str,
+    stream: IO[bytes],
+    max_bytes: int,
+    *,
+    timeout: float,
+    attempts: int,
+    progress: Progress,
 ) -> None:
     for attempt in range(1, attempts + 1):
         try:
-            _receive(url, stream, timeout=timeout, progress=progress)
+            _receive(url, stream, max_bytes, timeout=timeout, progress=progress)
             return
         except _Dropped as error:
             if attempt == attempts:
@@ -204,7 +232,9 @@ def _fetch(
             time.sleep(_RETRY_DELAY * 2 ** (attempt - 1))
 
 
-def _receive(url: str, stream: IO[bytes], *, timeout: float, progress: Progress) -> None:
+def _receive(
+    url: str, stream: IO[bytes], max_bytes: int, *, timeout: float, progress: Progress
+) -> None:
     """One attempt: append what is missing in `stream`, from its current end."""
     import http.client
 
@@ -225,8 +255,12 @@ def _receive(url: str, stream: IO[bytes], *, timeout: float, progress: Progress)
                 raise _Dropped(f"connection lost after {done} bytes: {_reason(error)}") from error
             if not chunk:
                 break
-            stream.write(chunk)
             done += len(chunk)
+            if done > max_bytes:
+                raise LlamaDownloadError(
+                    f"{shown_url(url)}: refused, more than {max_bytes} bytes", url=shown_url(url)
+                )
+            stream.write(chunk)
             progress.show(_amount(done, total))
         # http.client reports a body that ends too early as a plain end.
         if total is not None and done < total:
@@ -255,9 +289,10 @@ def _open(url: str, *, timeout: float, start: int = 0) -> http.client.HTTPRespon
             headers: http.client.HTTPMessage,
             newurl: str,
         ) -> Request | None:
-            if urlsplit(req.full_url).scheme == "https" and urlsplit(newurl).scheme != "https":
+            before = urlsplit(req.full_url).scheme
+            if urlsplit(newurl).scheme != "https" and (before == "https" or not is_safe(newurl)):
                 raise LlamaDownloadError(
-                    f"{shown_url(url)}: refused a redirect from https to {shown_url(newurl)}",
+                    f"{shown_url(url)}: refused a redirect from {before} to {shown_url(newurl)}",
                     url=shown_url(url),
                 )
             return super().redirect_request(req, fp, code, msg, headers, newurl)
@@ -280,9 +315,10 @@ def _request(url: str, start: int) -> Request:
     from urllib.request import Request
 
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if not is_safe(url):
         raise LlamaDownloadError(
-            f"{shown_url(url)!r} is not an http or https address", url=shown_url(url)
+            f"{shown_url(url)!r} is not an https address (http is only for this machine's own)",
+            url=shown_url(url),
         )
     user, at, host = parts.netloc.rpartition("@")
     # Identity: a compressed transfer would have another length and could not be resumed.
@@ -338,12 +374,14 @@ def unpack(
     With `member`, a folder inside the archive such as "name-1.0/src", only what lies under it is
     unpacked, without that prefix; with `only`, of that what it says yes to (it gets the path
     without the prefix). Nothing may leave `dest`: absolute names, "..", links that point outside
-    and device nodes are refused; permissions are reduced to plain and executable. More than
-    `max_members` entries or `max_bytes` of content (a decompression bomb) are refused.
+    and device nodes are refused, and so is a name that is there twice; permissions are reduced to
+    plain and executable. More than `max_members` entries or `max_bytes` of content (a
+    decompression bomb) are refused.
 
     Raises `LlamaDownloadError`; what was unpacked until then stays, so unpack into a fresh folder
     (see `publish`).
     """
+    import gzip
     import lzma
     import tarfile
     import zipfile
@@ -357,12 +395,18 @@ def unpack(
                 members = _zip_members(zipped)
                 found = _extract(archive, members, dest, prefix, only, max_bytes, max_members)
         else:
-            with tarfile.open(archive) as tar:
-                members = _tar_members(tar)
-                found = _extract(archive, members, dest, prefix, only, max_bytes, max_members)
+            # Beside the content there is a header for each member, and padding.
+            limit = max_bytes + 4096 * max_members + _CHUNK
+            compression = lzma if archive.name.endswith(".xz") else gzip
+            with compression.open(archive) as stream:
+                plain: Any = _Limited(stream, limit)
+                with tarfile.open(fileobj=plain, mode="r:") as tar:
+                    members = _tar_members(tar)
+                    found = _extract(archive, members, dest, prefix, only, max_bytes, max_members)
     except (
         tarfile.TarError,
         zipfile.BadZipFile,
+        gzip.BadGzipFile,
         EOFError,
         lzma.LZMAError,
         zlib.error,
@@ -379,6 +423,32 @@ def unpack(
     return dest
 
 
+class _Limited:
+    """What a compressed tar holds, as far as ``limit`` bytes of it: headers can be bombs too."""
+
+    def __init__(self, stream: IO[bytes], limit: int) -> None:
+        self._stream = stream
+        self._limit = limit
+
+    def read(self, size: int) -> bytes:
+        if size > _LARGEST_READ:  # only a header is read as a whole
+            raise ValueError(f"a header of {size} bytes")
+        data = self._stream.read(size)
+        self._check(self.tell())
+        return data
+
+    def seek(self, position: int) -> int:
+        self._check(position)
+        return self._stream.seek(position)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def _check(self, position: int) -> None:
+        if position > self._limit:
+            raise ValueError(f"refused, more than {self._limit} bytes")
+
+
 def _tar_members(tar: tarfile.TarFile) -> Iterator[_Member]:
     for info in tar:
         kinds = (
@@ -391,7 +461,7 @@ def _tar_members(tar: tarfile.TarFile) -> Iterator[_Member]:
         yield _Member(
             info.name,
             kind,
-            info.size if kind == "file" else 0,
+            info.size,
             bool(info.mode & 0o100),
             info.linkname,
             lambda info=info: tar.extractfile(info),  # type: ignore[misc]
@@ -429,6 +499,7 @@ def _extract(
     """Write the members under `prefix` that `only` wants into `dest`; how many there were."""
     root = Path(os.path.realpath(dest))
     links: list[Path] = []
+    written: set[Path] = set()
     total = found = 0
     for count, item in enumerate(members, 1):
         total += item.size
@@ -449,9 +520,12 @@ def _extract(
         if item.kind == "folder":
             target.mkdir(parents=True, exist_ok=True)
             continue
+        # Which of two is meant depends on who reads it.
+        if target in written:
+            raise LlamaDownloadError(f"{archive}: refused, {item.name!r} is in it twice")
+        written.add(target)
         target.parent.mkdir(parents=True, exist_ok=True)
-        # A later member of the same name wins, and does not write through a link.
-        target.unlink(missing_ok=True)
+        target.unlink(missing_ok=True)  # of an earlier time
         if item.kind == "file":
             _write(archive, item, target)
         elif item.kind == "symlink":

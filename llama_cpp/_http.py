@@ -242,7 +242,7 @@ class Transport(ClosedByWith):
         self.base_url = _base_url(base_url)
         self.timeouts = timeouts
         self.retries = retries
-        self._key = api_key
+        self._key = check_api_key(api_key)
         self._on_wait = on_wait
         self._alive = alive
         http = needs("requests", "LlamaClient")
@@ -590,6 +590,17 @@ def error_of(
     if status is not None and 400 <= status < 500:
         return LlamaBadRequestError(full, status=status, kind=kind)
     return LlamaServerError(full, status=status, kind=kind)
+
+
+def check_api_key(key: str | None) -> str | None:
+    """``key`` if it can stand in a header. The errors do not show it."""
+    if key is None:
+        return None
+    if not isinstance(key, str):
+        raise TypeError(f"api_key must be a string, not {type(key).__name__}")
+    if key != key.strip() or not all(" " <= c <= "~" for c in key):
+        raise ValueError("api_key may have ASCII characters only, no line end, no space around it")
+    return key
 
 
 def _base_url(url: str) -> str:

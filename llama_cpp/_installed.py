@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +31,8 @@ def cache_root() -> Path:
     Without that variable (or with a relative one, which the XDG specification says to ignore) it
     is `~/.cache/llama-py`. Created when absent, private to the user.
 
-    Raises `LlamaError` when there is no home folder or the folder cannot be created.
+    Raises `LlamaError` when there is no home folder, when the folder cannot be created, and when
+    other users could write to it: what is in it is loaded and run.
     """
     base = os.environ.get("XDG_CACHE_HOME", "")
     try:
@@ -39,7 +41,43 @@ def cache_root() -> Path:
         raise LlamaError(f"no home folder for the cache ({error}); set XDG_CACHE_HOME") from error
     root = parent / "llama-py"
     make_folder(root)
+    _check_private(root)
     return root
+
+
+def _check_private(root: Path) -> None:
+    """LlamaError for a folder that others than the user and root own or may write to."""
+    if sys.platform == "win32":
+        return  # a user's profile is private there
+    try:
+        found = root.stat()
+    except OSError as error:
+        raise LlamaError(f"cannot look at the folder {root}: {error}") from error
+    if found.st_uid not in (os.geteuid(), 0):
+        raise LlamaError(
+            f"the cache {root} belongs to user {found.st_uid}, who could have put anything there: "
+            "set XDG_CACHE_HOME to a folder of your own"
+        )
+    if found.st_mode & 0o022:
+        raise LlamaError(
+            f"other users may write to the cache {root}, and what is in it is run: if you trust "
+            f"what is there, `chmod go-w {shlex.quote(str(root))}`, else remove it"
+        )
+
+
+def program(name: str, path: str | None = None) -> str | None:
+    """Where the program ``name`` is on ``path`` (default: `$PATH`), or None. The current folder
+    does not count, whatever the path says and also where the system looks there first."""
+    import shutil
+
+    if path is None:
+        path = os.environ.get("PATH", os.defpath)
+    for folder in path.split(os.pathsep):
+        if Path(folder).is_absolute():
+            found = shutil.which(str(Path(folder, name)))
+            if found is not None:
+                return found
+    return None
 
 
 def make_folder(path: Path) -> None:

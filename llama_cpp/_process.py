@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from typing import IO, Any
 
 from . import _raw
 from ._cache import Progress
-from ._installed import engine_dir
+from ._installed import engine_dir, program
 from ._resource import ClosedByWith
 from .errors import LlamaClosedError, LlamaEngineError, LlamaServerStartError
 
@@ -107,17 +106,45 @@ class ManagedProcess(ClosedByWith):
         ready: Callable[[], bool],
     ) -> None:
         """Start the program, and return when it is ``ready``."""
+        self._check_folder()
         warden = [sys.executable, "-I", "-S", str(Path(__file__).with_name("_warden.py"))]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [*warden, str(_GRACE), str(self._program), *arguments],
                 stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT,
-                env={**os.environ, **env},
+                env={**os.environ, **self._library_path(), **env},
             )  # fmt: skip
         assert self._process.stdin is not None
         _pipes.add(self._process.stdin)
         self._stop = weakref.finalize(self, _stop, self._process)
         self._wait(self._process, ready)
+
+    def _check_folder(self) -> None:
+        """LlamaServerStartError for a current folder with what llama.cpp's programs take for a
+        backend and load: they look there, as well as in their own folder."""
+        try:
+            here = Path.cwd()
+            files = list(here.iterdir())
+        except OSError:
+            return  # it was removed, or cannot be read: not by them either
+        if here == self._program.resolve().parent:
+            return
+        start, end = ("ggml-", ".dll") if sys.platform == "win32" else ("libggml-", ".so")
+        found = [p.name for p in files if p.name.startswith(start) and p.suffix == end]
+        if found:
+            raise LlamaServerStartError(
+                f"{self._kind} would load {found[0]} from the current folder, {here}: start from "
+                "another one"
+            )
+
+    def _library_path(self) -> dict[str, str]:
+        """`LD_LIBRARY_PATH` without the current folder, which an empty entry means; and before the
+        user's the program's own folder, so that it gets the libraries that it was built with."""
+        if sys.platform != "linux":
+            return {}
+        named = os.environ.get("LD_LIBRARY_PATH", "").replace(";", ":").split(":")
+        folders = [folder for folder in named if Path(folder).is_absolute()]
+        return {"LD_LIBRARY_PATH": ":".join([str(self._program.resolve().parent), *folders])}
 
     def _wait(self, process: subprocess.Popen[bytes], ready: Callable[[], bool]) -> None:
         begun = time.monotonic()
@@ -208,7 +235,7 @@ def find_program(kind: str) -> Path:
     for folder in folders:
         if folder is not None and (folder / name).is_file():
             return folder / name
-    found = shutil.which(name)
+    found = program(name)
     if found is None:
         raise LlamaEngineError(
             f"no {name} was found: run `make engine` (or `python -m llama_cpp.engine install`), "

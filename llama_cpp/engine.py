@@ -37,6 +37,7 @@ from ._installed import (
     engine_folder,
     engine_info,
     missing_features,
+    program,
 )
 from .errors import LlamaDownloadError, LlamaEngineError, LlamaError
 
@@ -281,8 +282,7 @@ def _injected_cmake() -> Path:
 
 def _tool(name: str) -> str:
     """cmake or ninja: of the Python environment we run in, else from PATH."""
-    beside = shutil.which(name, path=str(Path(sys.executable).parent))
-    found = beside or shutil.which(name)
+    found = program(name, str(Path(sys.executable).parent)) or program(name)
     if found is None:
         raise LlamaEngineError(
             f"{name} is needed to build the engine: pip install 'llama-py[engine]'"
@@ -300,8 +300,8 @@ def _compiler() -> str:
         wanted = os.environ.get(variable)
         candidates = [shlex.split(wanted)[0]] if wanted and wanted.strip() else list(names)
         for name in candidates:
-            found = shutil.which(name)
-            if found is not None:
+            found = name if Path(name).is_absolute() else program(name)
+            if found is not None and Path(found).is_file():
                 # macOS has a stub of that name that only offers to install the real one.
                 done = subprocess.run(
                     [found] if Path(found).stem.lower() == "cl" else [found, "--version"],
@@ -466,7 +466,7 @@ def _collect(source: Path, dest: Path, *, programs: set[str] | None) -> None:
 
 def _strip(folder: Path) -> None:
     """Leave out the symbols that only a debugger wants, where a `strip` is at hand."""
-    strip = shutil.which("strip")
+    strip = program("strip")
     if sys.platform != "linux" or strip is None:
         return  # on macOS it would break the code signature
     files = [str(p) for p in sorted(folder.iterdir()) if p.is_file() and not p.is_symlink()]
@@ -492,6 +492,7 @@ def _try_out(folder: Path) -> str:
             errors="replace",
             timeout=60,
             check=False,
+            cwd=folder,  # it looks for backends in the current folder
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise LlamaEngineError(f"llama-server does not start on this machine: {error}") from error

@@ -170,10 +170,16 @@ def _set_up(library: LlamaLibrary) -> None:
             return
         _log.attach(library.llama_log_set, library.llama_max_devices)
         with _log.heard():
-            library.llama_backend_init()
             if library.has("ggml_backend_reg_count") and library.ggml_backend_reg_count() == 0:
                 # An engine with its backends in files of their own, as the official releases are.
+                # Before the library looks for them itself: it does so in the current folder, too.
                 library.ggml_backend_load_all_from_path(os.fsencode(library.path.parent))
+                if library.ggml_backend_reg_count() == 0:
+                    raise LlamaLibraryError(
+                        f"{library.path.parent} has no backend (ggml-cpu) that runs on this "
+                        "machine; run `make engine` (or `python -m llama_cpp.engine install`)"
+                    )
+            library.llama_backend_init()
         _prepared.add(library.path)
 
 
@@ -227,6 +233,13 @@ def _system_library(name: str) -> Path | None:
     found = find_library("llama")
     if not found:
         return None
+    named = os.environ.get("LD_LIBRARY_PATH")
+    for folder in named.replace(";", ":").split(":") if named else ():
+        if not Path(folder).is_absolute() and Path(folder, found).exists():
+            raise LlamaLibraryError(
+                f"LD_LIBRARY_PATH has {folder!r} in it, so {found} of the current folder would be "
+                "loaded: take that out, or set LLAMA_CPP_LIB to the library that you mean"
+            )
     return Path(found)
 
 
@@ -238,6 +251,9 @@ def _load(path: Path) -> list[ctypes.CDLL]:
     for file in (path, *rest):
         if file.is_file():
             _check_whole(file)
+    # First, so that it gets these, whatever LD_LIBRARY_PATH leads to.
+    for dependency in _needed(path):
+        _open_quietly(dependency)
     try:
         library = ctypes.CDLL(str(path))
     except OSError as error:
@@ -251,6 +267,21 @@ def _load(path: Path) -> list[ctypes.CDLL]:
             raise LlamaLibraryError(f"{path} cannot be loaded as a library: {error}") from error
     others = [_open_quietly(file) for file in rest if path.is_absolute() and file.is_file()]
     return [library, *(dll for dll in others if dll is not None)]
+
+
+def _needed(path: Path) -> list[Path]:
+    """What libllama at ``path`` needs of the libraries beside it, each before those that need it.
+    On Linux alone: elsewhere these are found by their place."""
+    ggml = path.with_name(_NAMES["ggml"])
+    if sys.platform != "linux" or not path.is_absolute() or not ggml.is_file():
+        return []
+    names = ggml.read_bytes()  # among much else; it is small
+    backends = [
+        file
+        for file in sorted(path.parent.glob("libggml-*.so"))
+        if file.name.encode() in names and file.name != _NAMES["ggml-base"]
+    ]
+    return [path.with_name(_NAMES["ggml-base"]), *backends, ggml]
 
 
 def _beside(path: Path, stem: str) -> Path:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ._http import check_api_key
 from ._process import ManagedProcess, reserve
 from .errors import LlamaClosedError, LlamaServerConnectionError
 
@@ -63,7 +64,9 @@ class LlamaServer(ManagedProcess):
         for name in options:
             if name in _OURS:
                 raise TypeError(f"LlamaServer: {name!r} cannot be given as an option")
-        self._key = api_key or secrets.token_urlsafe(32)
+        self._key = check_api_key(api_key) or secrets.token_urlsafe(32)
+        if any(c in ',"' for c in self._key):
+            raise ValueError("api_key cannot have a comma or a quote: llama-server takes a list")
         self._models = _models(model)
         self._options = _arguments(options)
         self._set_up(program, host, port, log, timeout)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import os
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import tarfile
 import time
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -189,9 +191,28 @@ def test_a_redirect_from_https_to_http_is_refused(
     assert names(tmp_path) == ["level"]
 
 
-@pytest.mark.parametrize("url", ["file:///etc/hostname", "ftp://127.0.0.1/x", "nonsense"])
+def test_a_redirect_leads_to_https_or_stays_on_this_machine(server: Served, tmp_path: Path) -> None:
+    server.redirects["/away"] = "http://example.com/file.bin"
+    with pytest.raises(LlamaDownloadError, match="refused a redirect from http to http://example"):
+        _cache.download(f"{server.url}/away", tmp_path / "x", sha256=DIGEST)
+    assert names(tmp_path) == []
+
+
+def test_more_bytes_than_allowed_are_not_kept(server: Served, tmp_path: Path) -> None:
+    with pytest.raises(LlamaDownloadError, match="refused, more than 1000 bytes"):
+        _cache.download(f"{server.url}/file.bin", tmp_path / "x", sha256=DIGEST, max_bytes=1000)
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("file:///etc/hostname", "ftp://127.0.0.1/x", "nonsense", "https:///x"),
+        *("http://example.com/x", "http://127.0.0.1.example.com/x", "http://10.0.0.1/x"),
+    ],
+)
 def test_other_schemes_are_refused(tmp_path: Path, url: str) -> None:
-    with pytest.raises(LlamaDownloadError, match="not an http or https address"):
+    with pytest.raises(LlamaDownloadError, match="not an https address"):
         _cache.download(url, tmp_path / "x", sha256=DIGEST)
 
 
@@ -223,7 +244,7 @@ def test_a_small_page_is_read_within_its_deadline(
     monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: time.sleep(1))
     begun = time.monotonic()
     with pytest.raises(LlamaDownloadError, match="no answer within"):
-        _cache.read_url("http://slow-names.invalid/page", deadline=0.2)
+        _cache.read_url("https://slow-names.invalid/page", deadline=0.2)
     assert time.monotonic() - begun < 0.8
 
 
@@ -394,10 +415,38 @@ def test_a_zip_link_may_not_point_outside(tmp_path: Path, target: str) -> None:
         _cache.unpack(tmp_path / "a.zip", tmp_path / "out")
 
 
-def test_a_file_replaces_a_link_and_does_not_write_through_it(tmp_path: Path) -> None:
-    archive = tar_of(tmp_path / "a.tar.gz", ("x", b"1"), link("y", "x"), ("y", b"2"))
-    dest = _cache.unpack(archive, tmp_path / "out")
-    assert ((dest / "x").read_bytes(), (dest / "y").read_bytes()) == (b"1", b"2")
+@pytest.mark.parametrize("kind", ["tar", "zip", "link"])
+def test_a_name_that_is_there_twice_is_refused(tmp_path: Path, kind: str) -> None:
+    archive = tmp_path / ("a.zip" if kind == "zip" else "a.tar.gz")
+    if kind == "zip":
+        with warnings.catch_warnings(), zipfile.ZipFile(archive, "w") as zipped:
+            warnings.simplefilter("ignore")
+            zipped.writestr("x", "1")
+            zipped.writestr("x", "2")
+    else:
+        tar_of(archive, ("y", b"0"), link("x", "y") if kind == "link" else ("x", b"1"), ("x", b"2"))
+    with pytest.raises(LlamaDownloadError, match="'x' is in it twice"):
+        _cache.unpack(archive, tmp_path / "out")
+
+
+def test_headers_cannot_be_bombs(tmp_path: Path) -> None:
+    """A header of 64 MB of zeros, and members that are only passed over."""
+    large = tarfile.TarInfo("././@PaxHeader")
+    large.type, large.size = tarfile.XHDTYPE, 64 << 20
+    passed = tarfile.TarInfo("other/a")
+    passed.type, passed.size = b"7", 64 << 20  # of a kind that tarfile does not know
+    for i, (info, reason) in enumerate(
+        [(large, "a header of 67108864 bytes"), (passed, "refused, more than")]
+    ):
+        with gzip.open(tmp_path / f"{i}.tar.gz", "wb") as stream:
+            stream.write(info.tobuf())
+            stream.write(bytes(64 << 20))
+        with pytest.raises(LlamaDownloadError, match=reason):
+            _cache.unpack(tmp_path / f"{i}.tar.gz", tmp_path / "out", max_bytes=1000, member="x")
+    with gzip.open(tmp_path / "behind.tar.gz", "wb") as stream:
+        stream.write(bytes(600 << 20))  # the end, and then much more
+    with pytest.raises(LlamaDownloadError, match="refused, more than"):
+        _cache.unpack(tmp_path / "behind.tar.gz", tmp_path / "out", max_bytes=1000)
 
 
 def test_bombs_are_refused(tmp_path: Path) -> None:

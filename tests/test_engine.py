@@ -485,3 +485,78 @@ def test_an_installed_engine_is_reported_at_once(upstream: Upstream) -> None:
         stdout=subprocess.DEVNULL,
     )
     assert time.monotonic() - begun < 1.0  # 0.1 s on a quiet machine
+
+
+# --- who else may write there -----------------------------------------------------------------
+
+AS_ANOTHER = """
+import os, sys
+from pathlib import Path
+from llama_cpp._installed import cache_root
+os.chown(sys.argv[1], int(sys.argv[2]), -1)
+os.chmod(sys.argv[1], int(sys.argv[3], 8))
+os.seteuid(int(sys.argv[4]))
+try:
+    print(cache_root())
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a folder another user's")
+@pytest.mark.parametrize(
+    ("owner", "mode", "user", "said"),
+    [
+        (0, "700", 0, ""),
+        (0, "755", 12345, ""),
+        (12345, "700", 12345, ""),
+        (12345, "755", 12346, "belongs to user 12345"),
+        (12345, "755", 0, "belongs to user 12345"),
+        (12345, "722", 12345, "chmod go-w"),
+        (12345, "1777", 12345, "chmod go-w"),
+        (12345, "770", 12345, "chmod go-w"),
+    ],
+)
+def test_a_cache_that_others_may_write_to_is_refused(
+    tmp_path: Path, owner: int, mode: str, user: int, said: str
+) -> None:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as name:  # which another user may enter
+        Path(name).chmod(0o755)
+        root = Path(name, "llama-py")
+        root.mkdir()
+        done = subprocess.run(
+            [sys.executable, "-c", AS_ANOTHER, root, str(owner), mode, str(user)],
+            env={**os.environ, "XDG_CACHE_HOME": name}, capture_output=True, text=True,
+            timeout=60, check=True,
+        )  # fmt: skip
+    assert (said in done.stdout and "LlamaError" in done.stdout) if said else name in done.stdout
+
+
+def test_the_cache_is_made_private(cache: Path) -> None:
+    assert _installed.cache_root() == cache
+    assert cache.stat().st_mode & 0o777 == 0o700
+
+
+def test_programs_of_the_current_folder_are_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in (".", "bin", "far"):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / "ninja").write_text("#!/bin/sh\n")
+        (tmp_path / folder / "ninja").chmod(0o755)
+    monkeypatch.setenv("PATH", f":.:bin:{tmp_path}/far")
+    assert _installed.program("ninja") == f"{tmp_path}/far/ninja"
+    assert _installed.program("nothing") is None
+
+
+@pytest.mark.parametrize("index", ["http://10.0.0.1/simple", "file:///simple", "ftp://x/simple"])
+def test_an_index_is_asked_over_https_only(monkeypatch: pytest.MonkeyPatch, index: str) -> None:
+    from codegen import package_index
+    from codegen.errors import CodegenError
+
+    monkeypatch.setenv("PIP_INDEX_URL", index)
+    with pytest.raises(CodegenError, match="must be an https address"):
+        package_index.find_file("pip", "pip.whl")

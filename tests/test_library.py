@@ -258,8 +258,10 @@ def build_fake(
     old: str = "",
     new: str = "",
     without: tuple[str, ...] = (),
+    more: str = "",
 ) -> Path:
-    """A libllama with nothing in it but its default parameters, ``old`` in llama.h replaced."""
+    """A libllama with nothing in it but its default parameters and ``more``, ``old`` in llama.h
+    replaced."""
     header = (root / "include" / "llama.h").read_text()
     assert old in header
     (folder / "llama.h").write_text(header.replace(old, new, 1))
@@ -275,7 +277,7 @@ def build_fake(
             )
         elif function not in without:
             text += f'__asm__(".globl {function}\\n.set {function}, nothing");\n'
-    (folder / "fake.c").write_text(text)
+    (folder / "fake.c").write_text(text + more)
     command = [
         "cc",
         "-shared",
@@ -341,6 +343,80 @@ def test_a_libllama_without_a_function_is_refused(headers: Path, tmp_path: Path)
     name, text = refusal(build_fake(headers, tmp_path, without=("llama_decode", "llama_free")))
     assert name == "LlamaABIError"
     assert "no function llama_free, llama_decode" in text
+
+
+BACKENDS = """
+#include <stdio.h>
+static int count = 0;
+size_t ggml_backend_reg_count(void) { return count; }
+void ggml_backend_load_all_from_path(const char * path) {
+    printf("from %s\\n", path); fflush(stdout); count = NUMBER;
+}
+void llama_backend_init(void) {
+    if (!count) { printf("from the current folder\\n"); fflush(stdout); }
+}
+size_t llama_max_devices(void) { return 1; }
+void llama_log_set(void * f, void * d) {}
+"""
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_backends_are_never_looked_for_in_the_current_folder(
+    headers: Path, tmp_path: Path, number: int
+) -> None:
+    """libllama does so where none is registered: as in the official releases."""
+    ours = ("llama_backend_init", "llama_max_devices", "llama_log_set")
+    more = BACKENDS.replace("NUMBER", str(number))
+    for name in ours:
+        more = more.replace(f" {name}(", f" {name}_(") + f'\n__asm__(".set {name}, {name}_");'
+    more = "".join(f'__asm__(".globl {name}");\n' for name in ours) + more
+    path = build_fake(headers, tmp_path, without=ours, more=more)
+    done = run_python("import llama_cpp; llama_cpp.LlamaLibrary(r'%s')" % path)  # noqa: UP031
+    assert done.stdout == f"from {tmp_path}\n"
+    assert (done.returncode == 0) == bool(number)
+    assert number or "has no backend (ggml-cpu) that runs on this machine" in done.stderr
+
+
+MAPPED = """
+import llama_cpp, pathlib
+llama_cpp.LlamaLibrary.default()
+maps = pathlib.Path("/proc/self/maps").read_text().splitlines()
+print(*sorted({line.split()[-1] for line in maps if "libggml" in line}), sep="\\n")
+"""
+
+
+@pytest.mark.parametrize("entries", ["{place}", ":", "."])
+def test_an_engine_gets_its_own_libraries_whatever_the_search_path_says(
+    library: LlamaLibrary, tmp_path: Path, entries: str
+) -> None:
+    engine = library.path.parent
+    theirs = sorted(engine.glob("libggml*.so.0"))
+    assert len(theirs) >= 3
+    for file in theirs:
+        shutil.copy(file, tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", MAPPED], cwd=tmp_path, capture_output=True, text=True,
+        timeout=120, check=True,
+        env={
+            **os.environ, "LD_LIBRARY_PATH": entries.format(place=tmp_path),
+            "PYTHONPATH": str(ROOT), "LLAMA_CPP_LIB": str(library.path),
+        },
+    )  # fmt: skip
+    assert {Path(line).parent for line in done.stdout.splitlines()} == {engine}
+
+
+def test_a_search_path_with_the_current_folder_does_not_choose_the_library(place: Path) -> None:
+    """Where the system has a libllama, which the linker finds here for us."""
+    (place / "libllama.so").touch()
+    (place / "stub.py").write_text(
+        "import ctypes.util; ctypes.util.find_library = lambda name: f'lib{name}.so'\n" + FIND
+    )
+    for path, expected in ((":", "error: LD_LIBRARY_PATH has ''"), ("", "libllama.so")):
+        done = subprocess.run(
+            [sys.executable, "stub.py"], cwd=place, capture_output=True, text=True, timeout=60,
+            env={**os.environ, "LD_LIBRARY_PATH": path}, check=True,
+        )  # fmt: skip
+        assert done.stdout.startswith(expected)
 
 
 def test_the_error_of_another_abi_is_a_library_error() -> None:

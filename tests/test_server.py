@@ -19,6 +19,7 @@ import tiny
 from conftest import ROOT, run_python
 
 from llama_cpp import (
+    LlamaClient,
     LlamaClosedError,
     LlamaEngineError,
     LlamaServer,
@@ -39,6 +40,37 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(small: Path) -> Iterator[LlamaServer]:
     with LlamaServer(small, **OPTIONS) as server:
         yield server
+
+
+def test_nothing_is_loaded_from_the_current_folder(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "evil.c").write_text(
+        "#include <stdio.h>\n__attribute__((constructor)) static void run(void)"
+        ' { fclose(fopen("loaded", "w")); }\n'
+    )
+    evil = ("libggml-blas.so", "libggml-base.so.0", "libllama.so.0")
+    for name in evil:
+        command = ["cc", "-shared", "-fPIC", "-o", name, f"-Wl,-soname,{name}", "evil.c"]
+        subprocess.run(command, cwd=tmp_path, check=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LD_LIBRARY_PATH", ":.")
+    with pytest.raises(LlamaServerStartError, match=r"would load libggml-blas\.so from the curren"):
+        LlamaServer(small, **OPTIONS)
+    (tmp_path / "libggml-blas.so").unlink()
+    with LlamaServer(small, **OPTIONS):
+        assert not (tmp_path / "loaded").exists()
+
+
+@pytest.mark.parametrize("key", [" secret", "secret\r\nX: y", "s\u00e9cret", 5, b"secret", "a,b"])
+def test_a_key_that_cannot_be_sent_is_refused_and_not_shown(small: Path, key: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match="api_key") as caught:
+        LlamaServer(small, api_key=key, **OPTIONS)
+    assert "cret" not in str(caught.value)
+    if key != "a,b":
+        with pytest.raises((TypeError, ValueError), match="api_key") as caught:
+            LlamaClient("http://127.0.0.1:9", api_key=key)
+        assert "cret" not in str(caught.value)
 
 
 def ask(server: LlamaServer, path: str, body: object = None, key: str | None = None) -> Any:

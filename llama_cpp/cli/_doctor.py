@@ -271,7 +271,7 @@ def _server() -> _Finding:
         program = _process.find_program("llama-server")
         done = subprocess.run(
             [program, "--version"], capture_output=True, text=True, errors="replace",
-            stdin=subprocess.DEVNULL, timeout=60, check=False,
+            stdin=subprocess.DEVNULL, timeout=60, check=False, cwd=program.parent,
         )  # fmt: skip
     except (LlamaError, OSError, subprocess.TimeoutExpired) as error:
         return _Finding("llama-server", "note", str(error), "agents and 'server' need it")

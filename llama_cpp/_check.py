@@ -16,8 +16,13 @@ from .errors import LlamaModelError
 from .library import LlamaLibrary
 
 _Type = _raw.ggml_type
-# Added and multiplied with what is computed, in its own type.
-_PLAIN = re.compile(r"\.bias$|norm.*\.weight$|\.ssm_(a|d|conv1d\.weight)$|shortconv\.conv\.weight$")
+# Added and multiplied with what is computed, number by number and in its own type.
+_PLAIN = re.compile(
+    r"\.bias$|\.scales?$|norm.*\.weight$|\.ssm_(a|d|conv1d\.weight)$|shortconv\.conv\.weight$"
+    r"|rope_(freqs|factors_long|factors_short)\.weight$|\.attn_sinks(\.weight)?$"
+    r"|(time|channel)_mix_(lerp_\w+|first|decay|ln|w0|a0|v0|k_k|k_a|r_k)\.weight$"
+    r"|\.(layer_output_scale|altup_correct_scale|gamma)\.weight$|^token_types\.weight$"
+)
 _HALF = (_Type.GGML_TYPE_F16, _Type.GGML_TYPE_BF16)
 # Types of what is computed on the way: weights of them cannot be multiplied with.
 _NO_WEIGHTS = (
@@ -28,11 +33,8 @@ _NO_WEIGHTS = (
     _Type.GGML_TYPE_I16,
 )
 _NUMBERS = (_Type.GGML_TYPE_I32, _Type.GGML_TYPE_I64)
-# Other tensors may hold numbers of tokens or experts.
-_WEIGHTS = re.compile(
-    r"(attn_\w+|ffn_(up|down|gate)(_exps|_shexp|_inp)?|ssm_(in|out|x|dt)|output|token_embd"
-    r"|token_types|position_embd|cls(\.output)?)\.weight$"
-)
+# What may be such numbers: of tokens, experts and rows.
+_INDEXES = re.compile(r"tid2eid|d2t|masked_embd|selector")
 
 
 def check_model(library: LlamaLibrary, files: Sequence[Path]) -> None:
@@ -55,16 +57,12 @@ def check_model(library: LlamaLibrary, files: Sequence[Path]) -> None:
                 continue
             if _PLAIN.search(name):
                 good = halves and tensor.type in _HALF
-            elif _WEIGHTS.search(name):
-                good = tensor.type not in _NO_WEIGHTS and tensor.type not in _NUMBERS
-            else:
+            elif _INDEXES.search(name):
                 good = tensor.type not in _NO_WEIGHTS
+            else:
+                good = tensor.type not in (*_NO_WEIGHTS, *_NUMBERS)
             if not good:
-                type_ = _Type(tensor.type).name.removeprefix("GGML_TYPE_")
-                raise LlamaModelError(
-                    f"{path} is damaged: {name} has the type {type_}, which the library cannot "
-                    "compute with there"
-                )
+                raise _wrong_type(path, name, tensor.type)
     # Optional to the loader, and not to the computation.
     for side in ("enc", "dec"):
         name = f"{side}.blk.0.attn_rel_b.weight"
@@ -72,13 +70,25 @@ def check_model(library: LlamaLibrary, files: Sequence[Path]) -> None:
             raise LlamaModelError(f"{files[0]} is damaged: it lacks the tensor {name}")
 
 
+def _wrong_type(path: Path, name: str, number: int) -> LlamaModelError:
+    type_ = _Type(number).name.removeprefix("GGML_TYPE_")
+    return LlamaModelError(
+        f"{path} is damaged: {name} has the type {type_}, which the library cannot compute with "
+        "there"
+    )
+
+
 _HEAD = re.compile(r"^([av]\.blk\.\d+\.attn_)[qkv]\.weight$")
 
 
 def check_projector(library: LlamaLibrary, path: Path) -> None:
-    """LlamaModelError for a layer with a part of its attention, which the library crashes over.
-    It does so over other tensors that are missing, too: which it needs is up to the projector."""
+    """LlamaModelError for weights of types that nothing can be multiplied with, and for a layer
+    with a part of its attention. The library crashes over both, and over other tensors that are
+    missing, too: which it needs is up to the projector, and is tried, see _probe.py."""
     found = GGUFFile(library, path).tensors()
+    for name, tensor in found.items():
+        if name.endswith((".weight", ".bias")) and tensor.type in (*_NO_WEIGHTS, *_NUMBERS):
+            raise _wrong_type(path, name, tensor.type)
     for match in filter(None, map(_HEAD.match, found)):
         for part in "qkv":
             name = f"{match[1]}{part}.weight"

@@ -13,15 +13,12 @@ import logging
 import math
 import os
 import re
-import subprocess
-import sys
-import threading
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import _log, _overrides, _raw
+from . import _child, _log, _overrides, _raw
 from ._arguments import c_number, set_params, unknown_keyword
 from ._cpu import usable_cores
 from ._gguf import GGUFFile, check_parts, file_name, parts, written
@@ -37,9 +34,6 @@ if TYPE_CHECKING:
 _STRUCT = "llama_model_quantize_params"
 _EXTRA = ("library", "progress", "imatrix", "kv_overrides", "tensor_types", "prune_layers")
 _TENSOR = re.compile(r"\[ *(\d+)/ *(\d+)\] ")
-_CHILD = (
-    "import sys; sys.path.insert(0, sys.argv[1]); from llama_cpp import _quantize; _quantize.main()"
-)
 _LAYERS = 4096
 
 
@@ -153,22 +147,13 @@ def _tensor_types(values: Mapping[str, _raw.ggml_type | str]) -> list[tuple[str,
 
 def _run(job: Mapping[str, Any], progress: Callable[[float], object] | None) -> None:
     """Have it done, and watch."""
-    if not sys.executable or getattr(sys, "frozen", False):
+    python = _child.interpreter()
+    if python is None:
         raise LlamaModelError("quantizing needs a Python interpreter to start: there is none")
-    root = str(Path(__file__).resolve().parents[1])
-    process = subprocess.Popen(
-        [sys.executable, "-IB", "-c", _CHILD, root],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        encoding="utf-8",
-    )
     error: str | None = ""
-    with process:
-        assert process.stdin is not None
+    with _child.start(python, __name__, job) as process:
         assert process.stdout is not None
         try:
-            print(json.dumps(job), file=process.stdin, flush=True)
             for line in process.stdout:
                 kind, value = json.loads(line)
                 if kind == "log":
@@ -177,8 +162,6 @@ def _run(job: Mapping[str, Any], progress: Callable[[float], object] | None) -> 
                     error = value
                 elif progress is not None and progress(value) is False:
                     raise LlamaCancelled(f"quantizing {job['source']} was stopped by progress")
-        except BrokenPipeError:
-            pass  # it has ended, see below
         except BaseException:
             process.kill()
             raise
@@ -192,8 +175,7 @@ def _run(job: Mapping[str, Any], progress: Callable[[float], object] | None) -> 
 
 def main() -> None:
     """Do what the first line of stdin says, and tell stdout about it."""
-    job = json.loads(sys.stdin.readline())
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    job = _child.receive()
     library = LlamaLibrary(job["library"])
     said: list[str] = []
     line = ""
@@ -203,7 +185,7 @@ def main() -> None:
         chunk = (text or b"").decode("utf-8", "replace")
         match = _TENSOR.match(chunk)
         if match:
-            _tell("done", (int(match[1]) - 1) / int(match[2]))
+            _child.tell("done", (int(match[1]) - 1) / int(match[2]))
         line += chunk
         if line.endswith("\n"):
             whole, line = line.strip(), ""
@@ -211,11 +193,11 @@ def main() -> None:
             if whole and at >= logging.ERROR:
                 said.append(whole)
             if whole:
-                _tell("log", [at, whole])
+                _child.tell("log", [at, whole])
 
     def aborting(message: bytes | None) -> None:
         text = (message or b"").decode("utf-8", "replace").strip().rpartition("/")[2]
-        _tell("end", f"the library cannot do this: {text}")
+        _child.tell("end", f"the library cannot do this: {text}")
         os._exit(1)
 
     callback, on_abort = _raw.ggml_log_callback(log), _raw.ggml_abort_callback_t(aborting)
@@ -225,7 +207,7 @@ def main() -> None:
     try:
         code = _call(library, job)
     except Exception as error:
-        _tell("end", str(error))
+        _child.tell("end", str(error))
         os._exit(1)
     if code:
         reason = _log.reason(said[-1:], "the library does not say why").rpartition(": failed to ")[
@@ -233,20 +215,11 @@ def main() -> None:
         ]
         if "iostream" in reason:
             reason = "writing failed; the disk may be full"
-        _tell("end", reason)
+        _child.tell("end", reason)
     else:
-        _tell("done", 1.0)
-        _tell("end", None)
+        _child.tell("done", 1.0)
+        _child.tell("end", None)
     os._exit(0)
-
-
-def _end_with_parent() -> None:
-    sys.stdin.read()
-    os._exit(1)
-
-
-def _tell(kind: str, value: object) -> None:
-    print(json.dumps([kind, value]), flush=True)
 
 
 def _call(library: LlamaLibrary, job: Mapping[str, Any]) -> int:

@@ -21,6 +21,7 @@ from ._cpu import usable_cores
 from ._gguf import file_name
 from ._guard import guarded
 from ._interrupt import stops_on_ctrl_c
+from ._probe import probe as _probe
 from ._resource import Closable, Resource
 from .batch import LlamaBatch
 from .chat import apply_chat_template, lacks_bos
@@ -62,6 +63,14 @@ class LlamaMultimodal(Closable):
     not slower) are for the projector; ``image_min_tokens`` and ``image_max_tokens`` are for models
     that take images of any size, -1 is what the model says.
 
+    libmtmd crashes over many projectors that are damaged. So another Python process loads the file
+    first and encodes with it on the CPU, for two seconds at most: a file that ends that process
+    raises LlamaModelError. It is done once for a file, as long as it does not change, and takes
+    what starting Python and reading the file take. ``probe=False`` leaves it out, for files that
+    you trust. By default it is also left out, with a warning in the log, where no Python can be
+    started, as in a program that has it inside (``sys.executable`` is empty or no Python);
+    ``probe=True`` raises LlamaModelError there.
+
     Raises LlamaModelError when the file is no projector, or not one for this model, and
     LlamaMissingFunctionError when there is no libmtmd beside the library. C:
     ``mtmd_init_from_file``, mtmd.h.
@@ -78,6 +87,7 @@ class LlamaMultimodal(Closable):
         image_min_tokens: int = -1,
         image_max_tokens: int = -1,
         marker: str | None = None,
+        probe: bool | None = None,
     ) -> None:
         if not isinstance(model, LlamaModel):
             raise TypeError(f"expected a LlamaModel, not {type(model).__name__}: {model!r}")
@@ -94,6 +104,8 @@ class LlamaMultimodal(Closable):
                 raise ValueError(f"image_{name}_tokens={n} must be 1 to {_MOST_TOKENS}, or -1")
         if image_max_tokens != -1 and image_min_tokens > image_max_tokens:
             raise ValueError(f"{image_min_tokens=} is more than {image_max_tokens=}")
+        if probe not in (True, False, None):
+            raise TypeError(f"probe must be True, False or None, not {probe!r}")
         check_projector(model.library, file)
         self._model = model
         self._path = file
@@ -108,6 +120,17 @@ class LlamaMultimodal(Closable):
         raw.image_min_tokens, raw.image_max_tokens = image_min_tokens, image_max_tokens
         if marker is not None:
             raw.media_marker = marker.encode()
+        if probe is not False:
+            options = {
+                "n_threads": threads,
+                "image_min_tokens": image_min_tokens,
+                "image_max_tokens": image_max_tokens,
+            }
+            why = _probe(file, model._files, model.library.path, options)
+            if why is not None:
+                if probe:
+                    raise LlamaModelError(f"{file} cannot be tried before it is loaded: {why}")
+                _log.logger.warning("%s is loaded without a trial: %s", file, why)
         said: list[str] = []
 
         def load() -> Resource | None:
@@ -118,7 +141,7 @@ class LlamaMultimodal(Closable):
                     return None
                 return Resource(handle, self._calls.mtmd_free, parent, lock=self._lock)
 
-        # It computes once with it ("warmup"): what does not fit together runs into assertions.
+        # It builds the graph ("warmup"): what does not fit together runs into assertions.
         with _log.interruptible():
             resource = guarded(model.library, load, f"{file} could not be loaded")
         if resource is None:
@@ -291,10 +314,19 @@ class LlamaMultimodal(Closable):
         )
         bitmaps = (_raw_mtmd.mtmd_bitmap * len(media))(*[m._open().handle for m in media])
         chunks = LlamaChunks(self)
-        with _log.heard() as said:
-            code = self._calls.mtmd_tokenize(
-                handle, chunks._open().handle, prompt, bitmaps, len(media)
-            )
+        target = chunks._open().handle
+        said: list[str] = []
+
+        def prepare() -> int:
+            with _log.heard() as heard:
+                code = self._calls.mtmd_tokenize(handle, target, prompt, bitmaps, len(media))
+                said.extend(heard)
+            return int(code)
+
+        if media:  # what the preparation divides by and asserts comes from the projector's file
+            code = guarded(self._model.library, prepare, "the prompt could not be prepared")
+        else:
+            code = prepare()
         if code:
             raise LlamaModelError(
                 "the prompt could not be prepared: " + _log.reason(said, f"code {code}")
@@ -403,6 +435,12 @@ class LlamaMultimodal(Closable):
         what = f"the {kind} could not be encoded"
         if guarded(self._model.library, encode, what):
             raise LlamaError(f"{what}: " + _log.reason(said, "the library does not say why"))
+
+    def _try(self, chunks: LlamaChunks) -> None:
+        """Encode what is not text, for nothing."""
+        for chunk, raw in chunks._raw():
+            if chunk.kind != "text":
+                self._encode(self._open().handle, raw, chunk.kind)
 
     # -- generation
 

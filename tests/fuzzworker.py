@@ -33,9 +33,12 @@ from llama_cpp import (
 )
 
 MODELS = tuple(tiny.KINDS)
-KINDS = (*MODELS, *MODELS, "split", "lora", "vector", "vision", "audio", "state", "sequence",
-         "sealed-state", "sealed-sequence")  # fmt: skip
+PROJECTORS = ("vision", "audio")
+KINDS = (*MODELS, *MODELS, "split", "lora", "vector", *PROJECTORS, "types", "types", "state",
+         "sequence", "sealed-state", "sealed-sequence")  # fmt: skip
 """What is damaged, and how often."""
+TYPED = (*MODELS, *PROJECTORS)
+"""What "types" takes in turn: one of its tensors gets another type."""
 _N_PARTS = 3
 # What a damaged file asks for must not take the machine's memory.
 _MEMORY = 6 << 30
@@ -134,21 +137,29 @@ class Worker:
         """Damage number ``number`` of ``kind``; the valid file for a negative one."""
         chance = random.Random(f"{kind} {number}")
         if kind.endswith(("state", "sequence")):
-            whole = self._bytes(f"{kind.removeprefix('sealed-')}.bin")
+            state = self._bytes(f"{kind.removeprefix('sealed-')}.bin")
             if number < 0:
-                return whole
-            return (mutants.sealed if kind.startswith("sealed-") else mutants.plain)(whole, chance)
-        if kind == "split":
-            name = _part(chance.randrange(_N_PARTS))
-        elif kind in ("vision", "audio"):
-            name = f"mmproj-{kind}-{tiny.N_EMBD}.gguf"
-        else:
-            name = f"{kind}-0.gguf" if kind in MODELS else f"{kind}.gguf"
+                return state
+            return (mutants.sealed if kind.startswith("sealed-") else mutants.plain)(state, chance)
+        retyped = kind == "types"
+        if retyped:
+            kind = TYPED[number % len(TYPED)]
+        name = self._name(kind, chance)
         if number < 0:
             return self._bytes(name)
+        if retyped:
+            whole = self._whole(name)
+            return mutants.retyped(whole, chance.choice(whole.names), chance.choice(mutants.TYPES))
         others = [f"{other}-0.gguf" for other in MODELS]
         others += ["lora.gguf", "mmproj-vision-64.gguf", _part(1)]
         return mutants.gguf(self._whole(name), [self._whole(o) for o in others], chance)
+
+    def _name(self, kind: str, chance: random.Random) -> str:
+        if kind == "split":
+            return _part(chance.randrange(_N_PARTS))
+        if kind in PROJECTORS:
+            return f"mmproj-{kind}-{tiny.N_EMBD}.gguf"
+        return f"{kind}-0.gguf" if kind in MODELS else f"{kind}.gguf"
 
     def run(self, kind: str, number: int) -> None:
         """Load it, and use what loads."""
@@ -159,6 +170,8 @@ class Worker:
             ctypes.string_at(0)
         data = self.make(kind, number)
         self.file.write_bytes(data)
+        if kind == "types":
+            kind = TYPED[number % len(TYPED)]
         use: Callable[[bytes], None] = getattr(self, f"_{kind.replace('-', '_')}", self._model)
         if kind == "split":
             self._split(data, random.Random(f"{kind} {number}").randrange(_N_PARTS))

@@ -12,8 +12,12 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from gguf.constants import GGML_QUANT_SIZES
+from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 
+# Values in a block, and its bytes: ggml's Q8_1 is smaller than gguf-py says.
+_BLOCKS = {**GGML_QUANT_SIZES, GGMLQuantizationType.Q8_1: (32, 36)}
+TYPES = tuple(_BLOCKS)
+"""Of tensors, by number."""
 _SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 """Bytes of a value, by the number of its type."""
 _STRING, _ARRAY = 8, 9
@@ -60,6 +64,11 @@ class Gguf:
         self.keys = [self._key() for _ in range(n_keys)]
         self.tensors = [self._tensor() for _ in range(n_tensors)]
         self.weights = data[-(-self._at // _ALIGNMENT) * _ALIGNMENT :]
+
+    @property
+    def names(self) -> list[str]:
+        """Of the tensors."""
+        return [t.data[8 : 8 + t.data[0]].decode() for t in self.tensors]  # 64 letters at most
 
     def _take(self, entry: Entry, size: int, what: str) -> int:
         entry.fields.append(Field(len(entry.data), size, what))
@@ -144,7 +153,7 @@ class _Draft:
                 if one.what == "dimension":
                     count *= value
                 elif one.what == "type":
-                    block, size = GGML_QUANT_SIZES.get(value, (1, 4))
+                    block, size = _BLOCKS.get(value, (1, 4))
                 elif one.what == "offset":
                     entry.data[one.at :] = struct.pack("<Q", end)
             end += -(-(count // block * size) // _ALIGNMENT) * _ALIGNMENT
@@ -266,6 +275,29 @@ def gguf(whole: Gguf, others: list[Gguf], chance: random.Random) -> bytes:
     elif kind >= 0.8:
         flip(data, chance, within=chance.choice([len(data), marks[-2], marks[-2]]))
     return bytes(data)
+
+
+def retyped(whole: Gguf, name: str, type_: int) -> bytes:
+    """One in which a tensor has another type, and all else fits that."""
+    draft, i = _found(whole, name)
+    entry = draft.tensors[i] = draft.tensors[i].copy()
+    (at,) = (one.at for one in entry.fields if one.what == "type")
+    struct.pack_into("<I", entry.data, at, type_)
+    draft.settle()
+    return bytes(draft.to_bytes()[0])
+
+
+def without(whole: Gguf, name: str) -> bytes:
+    """One that lacks a tensor, and is valid otherwise."""
+    draft, i = _found(whole, name)
+    del draft.tensors[i]
+    draft.count()
+    draft.settle()
+    return bytes(draft.to_bytes()[0])
+
+
+def _found(whole: Gguf, name: str) -> tuple[_Draft, int]:
+    return _Draft(whole, [], random.Random(0)), whole.names.index(name)
 
 
 def flip(data: bytearray, chance: random.Random, within: int | None = None) -> None:

@@ -178,6 +178,26 @@ def test_info_of_the_installation() -> None:
     assert facts["library"] in given("info")
 
 
+def test_bench_measures_prompt_and_generation(tiny_path: Tiny) -> None:
+    said = ("bench", "-m", tiny_path("llama"), "-p", 40, "-n", 8, "-r", 3, "--threads", 1)
+    facts = json.loads(given(*said, "--threads", 2, "--json"))
+    assert facts["bindings"] == _raw.TAG
+    assert [(r["work"], r["tokens"], r["threads"]) for r in facts["results"]] == [
+        ("prompt", 40, 1), ("generation", 8, 1), ("prompt", 40, 2), ("generation", 8, 2),
+    ]  # fmt: skip
+    for result in facts["results"]:
+        slow, middle, fast = sorted(result["rounds"])
+        assert slow <= result["low"] <= result["tokens_per_second"] == middle
+        assert middle <= result["high"] <= fast
+        assert slow > 0
+    lines = given(*said, "-n", 0, "-r", 1).splitlines()
+    assert re.fullmatch(r"prompt of 40 +1 +([\d.]+) +\1 to \1", lines[-1].strip())
+    assert len(lines) == 3
+    assert run(*said, "-p", 0, "-n", 0).returncode == 2
+    embedder = run("bench", "-m", tiny_path("bert"), "-p", 8, "-n", 0)
+    assert (embedder.returncode, "Traceback" in embedder.stderr) == (1, False), embedder.stderr
+
+
 # -- files, engines, servers
 
 
@@ -273,7 +293,7 @@ def test_what_is_wrong_is_said_in_a_line(arguments: list[str], code: int, words:
 
 def test_help_names_every_command_and_the_exit_codes() -> None:
     shown = given("--help")
-    for name in ("run", "chat", "agent", "embed", "tokenize", "info", "server", "quantize"):
+    for name in ("run", "chat", "agent", "embed", "tokenize", "info", "bench", "server"):
         assert re.search(rf"^  {name} ", shown, re.M)
         assert "Usage:" in given(name, "--help")
     assert "130 stopped by Ctrl-C" in shown

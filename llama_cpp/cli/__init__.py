@@ -22,6 +22,7 @@ _COMMANDS = {
     "embed": "_vectors",
     "tokenize": "_vectors",
     "info": "_info",
+    "bench": "_bench",
     "server": "_server",
     "quantize": "_quantize",
     "engine": "_engine",

@@ -1,0 +1,163 @@
+"""``llama-py bench``: how fast a model is here."""
+
+from __future__ import annotations
+
+import random
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import click
+from rich.table import Table
+
+from .. import _raw
+from .._cpu import usable_cores
+from ..context import LlamaContext
+from ..device import devices
+from ..model import LlamaModel
+from ..sampler import LlamaSampler
+from ._common import bar, find, give, json_option, model_option, show
+
+
+@dataclass(frozen=True)
+class _Result:
+    work: str
+    tokens: int
+    threads: int
+    tokens_per_second: float
+    """The median of the rounds."""
+    low: float
+    """The lower quartile."""
+    high: float
+    rounds: list[float]
+
+
+@click.command()
+@model_option
+@click.option(
+    "--prompt-tokens",
+    "-p",
+    type=click.IntRange(0),
+    default=512,
+    metavar="TOKENS",
+    help="How long the prompt is; 0 leaves it out. [512]",
+)
+@click.option(
+    "--max-tokens",
+    "-n",
+    type=click.IntRange(0),
+    default=128,
+    metavar="TOKENS",
+    help="How many to generate; 0 leaves it out. [128]",
+)
+@click.option("--rounds", "-r", type=click.IntRange(1), default=5, help="Of each. [5]")
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    multiple=True,
+    help="By default the cores there are; can be repeated, to compare.",
+)
+@click.option("--gpu-layers", "-g", type=int, help="Layers on the GPU; by default all.")
+@json_option
+def bench(
+    model: str,
+    prompt_tokens: int,
+    max_tokens: int,
+    rounds: int,
+    threads: tuple[int, ...],
+    gpu_layers: int | None,
+    as_json: bool,
+) -> None:
+    """Measure how many tokens a second a model reads and generates.
+
+    The prompt is random, and starts from an empty context each time; generation starts from one
+    token and takes the likeliest. Each number is the median of the rounds, with its quartiles.
+    """
+    if not prompt_tokens and not max_tokens:
+        raise click.UsageError("Nothing to measure: both -p and -n are 0.")
+    path = find(model)
+    layers: dict[str, Any] = {} if gpu_layers is None else {"n_gpu_layers": gpu_layers}
+    with bar(f"Loading {path.name}") as progress:
+        loaded = LlamaModel.from_file(path, progress=progress, **layers)
+    with loaded, bar(f"Measuring {path.name}") as progress:
+        results = _measure(
+            loaded, threads or (usable_cores(),), prompt_tokens, max_tokens, rounds, progress
+        )
+        facts: dict[str, Any] = {
+            "model": loaded.description,
+            "file": path.name,
+            "size": loaded.size,
+            "parameters": loaded.n_params,
+            "bindings": _raw.TAG,
+            "devices": [f"{one.name} ({one.description})" for one in devices(loaded.library)],
+        }
+    if as_json:
+        give({**facts, "results": [asdict(result) for result in results]})
+        return
+    click.echo(
+        f"{facts['model']}, {facts['size'] / 1e6:.0f} MB, llama.cpp {_raw.TAG}, "
+        + ", ".join(facts["devices"])
+    )
+    table = Table(box=None, pad_edge=False)
+    for name in ("work", "threads", "tokens/s", "quartiles"):
+        table.add_column(name, justify="left" if name == "work" else "right")
+    for one in results:
+        table.add_row(
+            f"{one.work} of {one.tokens}", str(one.threads), f"{one.tokens_per_second:.1f}",
+            f"{one.low:.1f} to {one.high:.1f}",
+        )  # fmt: skip
+    show(table)
+
+
+def _measure(
+    model: LlamaModel,
+    threads: tuple[int, ...],
+    prompt_tokens: int,
+    max_tokens: int,
+    rounds: int,
+    progress: Callable[[float], None],
+) -> list[_Result]:
+    chance = random.Random(1)
+    prompt = [chance.randrange(model.vocab.n_tokens) for _ in range(prompt_tokens)]
+    works: list[tuple[str, int, Callable[[LlamaContext], None]]] = []
+    if prompt:
+        works.append(("prompt", prompt_tokens, lambda ctx: ctx.decode(prompt)))
+    if max_tokens:
+        works.append(("generation", max_tokens, lambda ctx: _generate(ctx, max_tokens)))
+    results = []
+    parts, done = len(threads) * len(works) * (rounds + 1), 0
+    for n in threads:
+        size = max(prompt_tokens, max_tokens + 1)
+        with LlamaContext(model, n_ctx=size, n_threads=n, n_threads_batch=n) as ctx:
+            ctx.warm_up()
+            for name, tokens, work in works:
+                speeds = []
+                for i in range(rounds + 1):
+                    ctx.clear()
+                    begun = time.perf_counter()
+                    work(ctx)
+                    ctx.logits(-1)  # the device may still be at work
+                    if i:  # the first finds caches cold and memory untouched
+                        speeds.append(tokens / (time.perf_counter() - begun))
+                    done += 1
+                    progress(done / parts)
+                results.append(_result(name, tokens, n, speeds))
+    return results
+
+
+def _generate(ctx: LlamaContext, n: int) -> None:
+    """``n`` of the likeliest tokens, whether or not the text is at its end."""
+    with LlamaSampler.chain(ctx.model.library).greedy() as sampler:
+        token = 0
+        for _ in range(n):
+            ctx.decode((token,))
+            token = sampler.sample(ctx)
+
+
+def _result(work: str, tokens: int, threads: int, speeds: list[float]) -> _Result:
+    low = median = high = speeds[0]
+    if len(speeds) > 1:
+        low, median, high = statistics.quantiles(speeds, n=4, method="inclusive")
+    return _Result(work, tokens, threads, median, low, high, speeds)

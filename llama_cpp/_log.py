@@ -9,23 +9,21 @@ from __future__ import annotations
 
 import atexit
 import ctypes
-import logging
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from . import _raw
 
-logger = logging.getLogger("llama_cpp")
-# Without any handler Python prints warnings by itself.
-logger.addHandler(logging.NullHandler())
-
-_LEVELS: dict[int, int] = {
-    _raw.GGML_LOG_LEVEL_DEBUG: logging.DEBUG,
-    _raw.GGML_LOG_LEVEL_INFO: logging.INFO,
-    _raw.GGML_LOG_LEVEL_WARN: logging.WARNING,
-    _raw.GGML_LOG_LEVEL_ERROR: logging.ERROR,
+# As `logging` has them, which is not imported here: see `show`.
+DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40
+LEVELS: dict[int, int] = {
+    _raw.GGML_LOG_LEVEL_DEBUG: DEBUG,
+    _raw.GGML_LOG_LEVEL_INFO: INFO,
+    _raw.GGML_LOG_LEVEL_WARN: WARNING,
+    _raw.GGML_LOG_LEVEL_ERROR: ERROR,
 }
 
 
@@ -33,7 +31,7 @@ class _Thread(threading.local):
     """What each thread has said so far on its unfinished line, and who is listening."""
 
     def __init__(self) -> None:
-        self.level = logging.INFO
+        self.level = INFO
         self.line = ""
         self.listeners: list[list[str]] = []
         self.error: BaseException | None = None
@@ -46,7 +44,7 @@ def _receive(level: int, text: bytes | None, _: int | None) -> None:
     # An exception must not reach C. What logging handlers raise, and Ctrl-C, waits for `heard`.
     try:
         if level != _raw.GGML_LOG_LEVEL_CONT:
-            _thread.level = _LEVELS.get(level, logging.INFO)
+            _thread.level = LEVELS.get(level, INFO)
             _thread.line = ""
         _thread.line += (text or b"").decode("utf-8", "replace")
         if not _thread.line.endswith("\n"):
@@ -54,11 +52,26 @@ def _receive(level: int, text: bytes | None, _: int | None) -> None:
         line, _thread.line = _thread.line.strip(), ""
         if not line:
             return
-        if _thread.level >= logging.WARNING and _thread.listeners:
+        if _thread.level >= WARNING and _thread.listeners:
             _thread.listeners[-1].append(line)
-        logger.log(_thread.level, "%s", line)
+        show(_thread.level, line)
     except BaseException as error:
         _thread.error = _thread.error or error
+
+
+def show(level: int, line: str) -> None:
+    """Give a line to the logger ``llama_cpp``.
+
+    A program that has not imported `logging` has not asked to see it, and is spared the import,
+    which is a tenth of the memory that this package takes.
+    """
+    logging = sys.modules.get("logging")
+    if logging is None or not hasattr(logging, "captureWarnings"):  # or half imported
+        return
+    logger = logging.getLogger("llama_cpp")
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())  # without any, Python prints warnings by itself
+    logger.log(level, "%s", line)
 
 
 _callback = _raw.ggml_log_callback(_receive)

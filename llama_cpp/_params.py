@@ -9,8 +9,6 @@ points to (`POINTERS`) has a lifetime and a length that C does not check, so the
 such an argument have one of their own for it.
 """
 
-from __future__ import annotations
-
 from ctypes import (
     c_bool,
     c_byte,
@@ -285,4 +283,4 @@ POINTERS: dict[str, tuple[str, ...]] = {
     "llama_sampler_chain_params": (),
     "llama_opt_params": ("param_filter", "param_filter_ud", "get_opt_pars", "get_opt_pars_ud"),
 }
-# seal: b11434 sha256:796a85f03be849756d1b0514fc6deeca6f0ba1242ae34c40d2f3ca1b1d7ea3c6
+# seal: b11434 sha256:4f7d087a6a52d4f83a73c5981d7076aa6041071d1b89986aeae08962d28704a9

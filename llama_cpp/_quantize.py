@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import json
-import logging
 import math
 import os
 import re
@@ -157,7 +156,7 @@ def _run(job: Mapping[str, Any], progress: Callable[[float], object] | None) -> 
             for line in process.stdout:
                 kind, value = json.loads(line)
                 if kind == "log":
-                    _log.logger.log(value[0], "%s", value[1])
+                    _log.show(value[0], value[1])
                 elif kind == "end":
                     error = value
                 elif progress is not None and progress(value) is False:
@@ -189,8 +188,8 @@ def main() -> None:
         line += chunk
         if line.endswith("\n"):
             whole, line = line.strip(), ""
-            at = _log._LEVELS.get(level, logging.INFO)
-            if whole and at >= logging.ERROR:
+            at = _log.LEVELS.get(level, _log.INFO)
+            if whole and at >= _log.ERROR:
                 said.append(whole)
             if whole:
                 _child.tell("log", [at, whole])

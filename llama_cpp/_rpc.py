@@ -12,14 +12,13 @@ put into its list of devices: every model would be loaded there, also those with
 from __future__ import annotations
 
 import ctypes
-import socket
 import struct
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from weakref import WeakKeyDictionary, WeakSet
 
 from . import _log, _raw
@@ -27,6 +26,9 @@ from ._guard import guarded, is_guarded
 from ._resource import Closable, Resource
 from .errors import LlamaError, LlamaModelError, LlamaRpcError
 from .library import LlamaLibrary
+
+if TYPE_CHECKING:
+    import socket
 
 T = TypeVar("T")
 
@@ -84,6 +86,8 @@ def probe(endpoint: str, timeout: float = 5.0) -> tuple[int, int, int]:
     LlamaRpcError where it cannot be reached, does not answer, or speaks a version that this
     package does not.
     """
+    import socket  # here: few programs use RPC
+
     host, _, port = endpoint.rpartition(":")
 
     def failed(why: str) -> LlamaRpcError:
@@ -148,6 +152,8 @@ def _address(given: str) -> str:
     host, _, port = given.rpartition(":")
     if not host or ":" in host or not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
         raise ValueError(f"rpc_servers: expected 'host:port', not {given!r}; no IPv6")
+    import socket
+
     try:
         return f"{socket.gethostbyname(host)}:{int(port)}"
     except (OSError, UnicodeError) as error:

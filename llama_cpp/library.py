@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import importlib
 import os
-import pkgutil
 import struct
 import sys
 import threading
@@ -144,6 +143,8 @@ def _modules() -> Iterator[ModuleType]:
 
 @cache
 def _other_modules() -> list[ModuleType]:
+    import pkgutil  # here: few programs look for what is not in _raw
+
     names = [info.name for info in pkgutil.iter_modules([str(Path(__file__).parent)])]
     return [importlib.import_module(f".{n}", __package__) for n in names if n.startswith("_raw_")]
 

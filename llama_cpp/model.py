@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -184,6 +185,7 @@ class LlamaModel(Closable):
             resource = guard(
                 library, load, what, lambda: None if raw.vocab_only else check_model(library, files)
             )
+        _give_memory_back()
         reporter.raise_error()
         if resource is None:
             if reporter.stopped:
@@ -587,6 +589,19 @@ class LlamaModel(Closable):
         """
         self.vocab._with_tokens()
         return StreamDecoder(self, special=special)
+
+
+def _give_memory_back() -> None:
+    """Have the C library give to the system what was allocated to read a model's header (some
+    megabytes, the vocabulary's strings mostly) and is freed: glibc keeps it."""
+    if sys.platform == "linux" and (trim := _malloc_trim()):
+        trim(0)
+
+
+@cache
+def _malloc_trim() -> Callable[[int], object] | None:
+    found: Callable[[int], object] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    return found
 
 
 class _Progress:

@@ -28,9 +28,9 @@ class LlamaVocab:
         calls = model.library.short
         self._type = calls.llama_vocab_type(self._handle)
         self._n_tokens = int(calls.llama_vocab_n_tokens(self._handle))
-        # Filled on first use: asking the library takes a hundred times as long as a list.
-        self._pieces: list[bytes | None] = []
-        self._special_pieces: list[bytes | None] = []
+        # Filled on first use: asking the library takes a hundred times as long.
+        self._pieces: dict[int, bytes] = {}
+        self._special_pieces: dict[int, bytes] = {}
         self._texts: list[str | None] = []
         self._special_texts: list[str | None] = []
         self._ends: dict[int, bool] = {}
@@ -236,14 +236,13 @@ class LlamaVocab:
     def piece(self, token: int, special: bool) -> bytes:
         """The bytes of ``token``; see `LlamaModel.token_to_bytes`."""
         pieces = self._special_pieces if special else self._pieces
-        if not pieces:
-            self._with_tokens()
-            pieces.extend([None] * self._n_tokens)
-        if type(token) is not int or not 0 <= token < self._n_tokens:
+        if type(token) is not int:
             token = self.check_token(token)
-        found = pieces[token]
+        found = pieces.get(token)
         if found is None:
-            found = pieces[token] = self.read_piece(self.handle, token, special)
+            handle = self._with_tokens()
+            token = self.check_token(token)
+            found = pieces[token] = self.read_piece(handle, token, special)
         return found
 
     def texts(self, special: bool) -> list[str | None]:

@@ -188,6 +188,51 @@ def test_native_logs_are_silent_by_default(model_path: Path) -> None:
     assert run_python(code, model_path) == (0, "", "")
 
 
+@pytest.mark.parametrize("imported", ["", "import logging\n"])
+def test_native_warnings_are_silent_too(tmp_path: Path, imported: str) -> None:
+    path = tmp_path / "wrong.gguf"
+    path.write_bytes(b"GGUF" + bytes(100))
+    code = f"""{imported}if True:
+        import sys
+        from llama_cpp import LlamaModel, LlamaModelError
+        try:
+            LlamaModel.from_file(sys.argv[1])
+        except LlamaModelError as error:
+            print(error)
+    """
+    done = run_python(code, path)
+    assert done.stderr == ""
+    assert "gguf_init_from" in done.stdout  # which was said as an error
+
+
+def test_what_a_short_program_does_not_import(model_path: Path) -> None:
+    # Each costs memory and time that a program without servers and logs can do without.
+    code = """if True:
+        import sys
+        from llama_cpp import Llama
+        with Llama(sys.argv[1], n_ctx=256, n_threads=1) as llm:
+            llm.complete("Hello", max_tokens=2)
+        spared = {"asyncio", "logging", "pkgutil", "requests", "socket", "subprocess"}
+        print(sorted(spared & set(sys.modules)))
+    """
+    assert run_python(code, model_path).stdout == "[]\n"
+
+
+def test_what_reading_the_header_took_is_given_back(model_path: Path) -> None:
+    code = """if True:
+        import ctypes, sys
+        from llama_cpp import LlamaModel
+        def resident():
+            with open("/proc/self/statm") as file:
+                return int(file.read().split()[1]) * 4096
+        model = LlamaModel.from_file(sys.argv[1], vocab_only=True)
+        before = resident()
+        ctypes.CDLL(None).malloc_trim(0)
+        print(before - resident())
+    """
+    assert int(run_python(code, model_path).stdout) < 500_000
+
+
 def test_native_logs_go_to_logging_when_it_is_configured(model_path: Path) -> None:
     code = """if True:
         import logging, sys

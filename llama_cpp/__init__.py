@@ -7,6 +7,7 @@ first used.
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -85,6 +86,18 @@ if TYPE_CHECKING:
     from .vocab import LlamaVocab
 
 __version__ = "0.1.0"
+
+# The other package of this name brings these files. pip installs both into one folder without a
+# word, and what then lies there is a mixture.
+if os.path.exists(os.path.join(__path__[0], "llama_cpp.py")):  # noqa: PTH110, PTH118 (at each import)
+    raise ImportError(
+        f"llama-py and llama-cpp-python are both installed in {__path__[0]}: they have the same "
+        "import name, and have overwritten files of each other. Keep each in a virtual environment "
+        "of its own. To mend this one: pip uninstall -y llama-cpp-python llama-py, and then "
+        "pip install the one that you want",
+        name=__name__,
+        path=__path__[0],
+    )
 
 _MODULES = {
     "_quantize": ("quantize",),

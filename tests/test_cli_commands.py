@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -375,7 +376,39 @@ def test_the_doctor_finds_another_package_of_the_same_name(tmp_path: Path) -> No
     code, found = findings(env)
     assert code == 1
     assert "llama-cpp-python 0.3.9 is called llama_cpp, too" in found["import name"]["text"]
-    assert "pip uninstall llama-cpp-python" in found["import name"]["advice"]
+    assert "pip uninstall -y llama-cpp-python" in found["import name"]["advice"]
+
+
+@pytest.mark.parametrize("theirs", [True, False])
+def test_the_doctor_sees_files_that_were_replaced_or_taken(tmp_path: Path, theirs: bool) -> None:
+    """llama-cpp-python was installed over this package; then it was uninstalled."""
+    package = tmp_path / "llama_cpp"
+    shutil.copytree(ROOT / "llama_cpp", package, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("__init__.py", "llama.py"):
+        (package / name).unlink()
+    if theirs:
+        (package / "__init__.py").write_text("from .llama_cpp import *\n")
+        (package / "llama_cpp.py").touch()
+
+    # Without the module site, which knows where this package is installed.
+    path = os.pathsep.join([str(tmp_path), sysconfig.get_path("purelib")])
+
+    def told(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-S", *CLI[1:], *arguments],
+            cwd=tmp_path, env={**os.environ, "PYTHONPATH": path},
+            capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+
+    done = told("doctor")
+    words = "files of one have replaced the other's" if theirs else "lacks files"
+    assert re.search(rf"^WRONG  import name: .*{words}", done.stdout, re.M), done.stderr
+    assert "pip uninstall -y llama-cpp-python llama-py" in done.stdout
+    done = told("info")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "llama-py: another package has replaced files of llama-py: llama-py doctor says more\n"
+    )
 
 
 def test_the_doctor_says_which_model_cannot_be_loaded(tiny_path: Tiny, tmp_path: Path) -> None:

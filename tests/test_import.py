@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -60,6 +62,26 @@ def test_import_of_the_package_loads_no_module_of_its_own(tmp_path: Path) -> Non
         "import llama_cpp; print([m for m in sys.modules if m.startswith('llama_cpp.')])", tmp_path
     )
     assert done.stdout == "[]\n"
+
+
+def test_files_of_the_other_package_of_this_name_are_refused(tmp_path: Path) -> None:
+    """This package was installed over llama-cpp-python, into the same folder."""
+    package = tmp_path / "llama_cpp"
+    package.mkdir()
+    shutil.copy(ROOT / "llama_cpp" / "__init__.py", package)
+    command = [sys.executable, "-c", "import llama_cpp"]
+    for mixed in (False, True):
+        if mixed:
+            (package / "llama_cpp.py").touch()
+        done = subprocess.run(
+            command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60,
+            env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        )  # fmt: skip
+        assert bool(done.returncode) is mixed, done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("ImportError: llama-py and llama-cpp-python are both installed in ")
+    assert str(package) in last
+    assert "pip uninstall -y llama-cpp-python llama-py" in last
 
 
 def test_all_is_sorted_and_complete() -> None:

@@ -12,6 +12,8 @@ try:
 except ModuleNotFoundError:  # pragma: no cover (the tests have it)
     sys.exit("llama-py needs the extra 'cli': pip install 'llama-py[cli]'")
 
+import llama_cpp
+
 from ..errors import LlamaError
 
 # Command -> the module that has it: each is imported when it is used.
@@ -40,6 +42,11 @@ class _Program(click.Group):
         module = _COMMANDS.get(cmd_name)
         if module is None:
             return None
+        if cmd_name != "doctor" and not hasattr(llama_cpp, "_HOME"):
+            # Where llama-cpp-python was installed over this package, its __init__ is there.
+            raise LlamaError(
+                "another package has replaced files of llama-py: llama-py doctor says more"
+            )
         command = getattr(importlib.import_module(f".{module}", __name__), cmd_name)
         assert isinstance(command, click.Command)
         return command

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -25,7 +25,9 @@ from rich.table import Table
 
 from .. import hub
 from ..errors import LlamaError
-from ..llama import Llama
+
+if TYPE_CHECKING:
+    from ..llama import Llama
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -85,6 +87,8 @@ def sampling(given: dict[str, Any]) -> dict[str, Any]:
 
 def open_llama(model: str, given: dict[str, Any]) -> Llama:
     """The model with the values of `loading_options`."""
+    from ..llama import Llama  # here: the doctor works where that file is not this package's
+
     names = {
         "ctx_size": ("n_ctx",),
         "threads": ("n_threads", "n_threads_batch"),

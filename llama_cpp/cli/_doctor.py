@@ -18,6 +18,8 @@ from typing import Literal
 
 import click
 
+import llama_cpp
+
 from .. import _process, _raw, library
 from .._installed import (
     cache_root,
@@ -31,9 +33,14 @@ from ._common import find, give, json_option
 
 _PACKAGE = Path(library.__file__).parent
 _INSTALL = "run: llama-py engine install"
+_MEND = (
+    "keep each in a virtual environment of its own. To mend this one: pip uninstall -y "
+    "llama-cpp-python llama-py, and then pip install the one that you want"
+)
 # What each extra brings, by the name that it is imported by.
 _EXTRAS = {
     "agent": ("requests", "urllib3", "pydantic"),
+    "langchain": ("langchain_core",),
     "hub": ("huggingface_hub",),
     "engine": ("cmake", "ninja"),
 }
@@ -140,17 +147,19 @@ def _names() -> Iterator[_Finding]:
         other = importlib.metadata.distribution("llama-cpp-python")
     except importlib.metadata.PackageNotFoundError:
         other = None
-    if other is not None:
-        mixed = "in the same folder, so that files of one have replaced the other's"
-        apart = f"in {other.locate_file('')}: which of them is imported depends on sys.path"
-        same = Path(str(other.locate_file("llama_cpp"))).resolve() == _PACKAGE.resolve()
-        yield _Finding(
-            "import name", "wrong",
-            f"llama-cpp-python {other.version} is called llama_cpp, too, and is "
-            + (mixed if same else apart),
-            "keep each in a virtual environment of its own: pip uninstall llama-cpp-python, and "
-            "then pip install --force-reinstall llama-py",
-        )  # fmt: skip
+    name = "llama-cpp-python" if other is None else f"llama-cpp-python {other.version}"
+    text = None
+    if (_PACKAGE / "llama_cpp.py").is_file():
+        text = f"{name} is in {_PACKAGE}, too: files of one have replaced the other's"
+    elif not hasattr(llama_cpp, "_HOME"):
+        text = f"{_PACKAGE} lacks files: {name}, which has the same import name, took them along"
+    elif other is not None:
+        text = (
+            f"{name} is called llama_cpp, too, in {other.locate_file('')}: which of them is "
+            "imported depends on sys.path"
+        )
+    if text is not None:
+        yield _Finding("import name", "wrong", text, _MEND)
         return
     for entry in sys.path:
         folder = Path(entry or ".", "llama_cpp")

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import tiny
 import tiny_mmproj
-from bench import build, cancel, generation, report, share, start, text
+from bench import build, cancel, generation, report, rpc, share, start, text
 from bench.measure import Spread, Worker, interleaved
 from bench.place import Place
 from conftest import run_python
@@ -132,6 +132,17 @@ def test_cancelling(model_path: Path, tmp_path: Path, monkeypatch: pytest.Monkey
     table = cancel.cancel(Place(tmp_path, 1, 2, model_path))
     assert [row.name for row in table.rows] == ["signal (Ctrl-C)", "another thread", "time limit"]
     assert all("usable afterwards" in row.note for row in table.rows)
+
+
+def test_rpc_gives_the_same_tokens(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rpc, "_PROMPT", "the cat sat on the mat")
+    monkeypatch.setattr(rpc, "_TEXT", 6)
+    rows = rpc.rpc(place).rows
+    assert [row.name for row in rows[:4]] == [
+        "prompt, local", "prompt, 1 server", "prompt, 2 servers", "prompt, 3 servers"
+    ]  # fmt: skip
+    assert all(row.number.median > 0 for row in rows)
+    assert [row.note.endswith(", same tokens") for row in rows] == 2 * [False, True, True, True]
 
 
 def test_what_fails_is_said(place: Place) -> None:

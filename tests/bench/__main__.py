@@ -15,7 +15,7 @@ from pathlib import Path
 from llama_cpp import _raw
 from llama_cpp._cpu import usable_cores
 
-from . import agent, cancel, generation, share, start, text
+from . import agent, cancel, generation, rpc, share, start, text
 from .build import CannotMeasure
 from .place import Place, Topic
 
@@ -33,6 +33,7 @@ TOPICS: dict[str, Topic] = {
     "embeddings": text.embeddings,
     "cancel": cancel.cancel,
     "agent": agent.agent,
+    "rpc": rpc.rpc,
     "import": start.imports,
     "memory": start.memory,
     "generator": start.generator,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import llamaserver
 import pytest
@@ -26,6 +28,33 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 # A shell starts what runs in the background with Ctrl-C ignored, and that is handed down: the tests
 # that send it would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _process() -> dict[str, Any]:
+    """What belongs to the whole process, which a test must leave as it was."""
+    import resource  # not on Windows
+
+    limits = [name for name in dir(resource) if name.startswith("RLIMIT_")]
+    return {
+        "environment": {k: v for k, v in os.environ.items() if k != "PYTEST_CURRENT_TEST"},
+        "folder": str(Path.cwd()),
+        "limits": {name: resource.getrlimit(getattr(resource, name)) for name in limits},
+        "signals": {number: signal.getsignal(number) for number in signal.valid_signals()},
+        "garbage collection": (gc.isenabled(), gc.get_threshold()),
+        "hooks": (sys.excepthook, sys.unraisablehook, threading.excepthook),
+        "interpreter": (sys.getswitchinterval(), sys.getrecursionlimit(), sys.dont_write_bytecode),
+        "path": list(sys.path),
+    }
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _same_process() -> Iterator[None]:
+    """What a file of tests changes for all, it has to undo: else the next ones are not tested as
+    they would be alone."""
+    before = _process()
+    yield
+    after = _process()
+    assert after == before, {name: after[name] for name in after if after[name] != before[name]}
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
-import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -248,29 +246,37 @@ def test_damage_is_noticed_before_anything_changes(
     assert int(result.stdout) == 2 * (2 * 490 + 2)
 
 
-def test_a_full_disk_leaves_the_old_file(tiny_model: Load, tmp_path: Path) -> None:
-    """A limit on the size of files stands for the disk that is full."""
-    target = tmp_path / "state"
-    with context(tiny_model("llama")) as ctx, ctx.sequence() as seq:
-        seq.extend(TOKENS[:5])
+FULL = """if True:
+    import resource, signal, sys
+    from pathlib import Path
+    from llama_cpp import LlamaContext, LlamaModel
+    target = Path(sys.argv[2])
+    model = LlamaModel.from_file(sys.argv[1])
+    with LlamaContext(model, n_ctx=256, n_threads=1) as ctx, ctx.sequence() as seq:
+        seq.extend(range(270, 275))
         seq.save(target)
         old = target.read_bytes()
-        seq.extend(TOKENS)
-        ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        seq.extend(range(270, 300))
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
         resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
-        try:
-            with pytest.raises(OSError, match="too large"):
-                seq.save(target)
-            with pytest.raises(OSError, match="too large"):
-                ctx.save_state_file(target)
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-            signal.signal(signal.SIGXFSZ, ignored)
+        for save in (seq.save, ctx.save_state_file):
+            try:
+                save(target)
+            except OSError as error:
+                print(error.strerror)
         assert target.read_bytes() == old
-        assert list(tmp_path.iterdir()) == [target]
+        assert list(target.parent.iterdir()) == [target]
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
         seq.save(target)
         assert len(target.read_bytes()) > len(old)
+"""
+
+
+def test_a_full_disk_leaves_the_old_file(tiny_path: Callable[..., Path], tmp_path: Path) -> None:
+    """A limit on the size of files stands for the disk that is full."""
+    done = run_python(FULL, tiny_path("llama"), tmp_path / "state")
+    assert done == (0, "File too large\n" * 2, "")
 
 
 def test_a_link_stays_a_link(tiny_model: Load, tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ class LlamaMultimodal(Closable):
             if why is not None:
                 if probe:
                     raise LlamaModelError(f"{file} cannot be tried before it is loaded: {why}")
-                _log.logger.warning("%s is loaded without a trial: %s", file, why)
+                _log.show(_log.WARNING, f"{file} is loaded without a trial: {why}")
         said: list[str] = []
 
         def load() -> Resource | None:

@@ -16,7 +16,7 @@ LIBLLAMA := $(if $(filter Darwin,$(shell uname -s)),libllama.dylib,libllama.so)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test regen check verify diff history matrix pin latest upstream engine model \
-	bench cycles fuzz leaks misuse threads sanitize lint format clean
+	bench cycles fuzz leaks misuse proxy threads sanitize lint format clean
 
 help: ## show the targets
 	@echo "Targets (settings in capitals: TAG=b11434, LLAMA_CPP=folder, FROM=old, TO=new, PYTHON=python3.12):"
@@ -95,6 +95,10 @@ leaks: engine ## do the same 1,000 times, and fail when memory, files or threads
 cycles: engine ## start and stop 200 servers: no process, port or file is left behind
 	@echo "== cycles"
 	$(PY) tests/cycles.py
+
+proxy: engine ## agents on three servers behind HAProxy, of which some are killed (needs haproxy)
+	@echo "== three servers behind a proxy"
+	$(PY) tests/proxy.py
 
 threads: engine ## many threads for a minute, and 1,000 cancels: the same tokens as one
 	@echo "== threads"

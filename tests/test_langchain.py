@@ -214,7 +214,7 @@ def test_log_probabilities_and_other_fields(chat: ChatLlama) -> None:
 
 
 def test_images_are_seen(tmp_path: Path) -> None:
-    model = tiny.make("llama", tmp_path, facts={".context_length": 2048})
+    model = tiny.make("llama", tmp_path)
     picture = png(np.full((32, 32, 3), 128, np.uint8))
     data = base64.b64encode(picture).decode()
     ways: list[Any] = [

@@ -85,8 +85,6 @@ if TYPE_CHECKING:
     from .tools import Deny, Replace, Tool, ToolCall, tool
     from .vocab import LlamaVocab
 
-__version__ = "0.1.0"
-
 # The other package of this name brings these files. pip installs both into one folder without a
 # word, and what then lies there is a mixture.
 if os.path.exists(os.path.join(__path__[0], "llama_cpp.py")):  # noqa: PTH110, PTH118 (at each import)
@@ -268,7 +266,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    module = _HOME.get(name)
+    module = "_version" if name == "__version__" else _HOME.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(f".{module}", __name__), name)

@@ -1,0 +1,1 @@
+"""What makes the packages, and tries them out. Not in a wheel."""

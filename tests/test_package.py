@@ -1,0 +1,105 @@
+"""What is in the packages: the pure wheel, one with an engine, the source."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import zipfile
+from email.message import Message
+from email.parser import Parser
+from pathlib import Path
+
+import pytest
+from packaging.utils import parse_sdist_filename, parse_wheel_filename
+from packaging.version import Version
+
+import llama_cpp
+from llama_cpp import _raw
+
+ROOT = Path(llama_cpp.__file__).parents[1]
+
+
+def build(folder: Path, kind: str, **env: str) -> Path:
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "--target", kind, "--directory", folder],
+        cwd=ROOT, env={**os.environ, **env}, capture_output=True, check=True, timeout=120,
+    )  # fmt: skip
+    (made,) = folder.iterdir()
+    return made
+
+
+@pytest.fixture(scope="module")
+def pure(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("pure"), "wheel")
+
+
+def names(wheel: Path) -> list[str]:
+    with zipfile.ZipFile(wheel) as archive:
+        return archive.namelist()
+
+
+def metadata(wheel: Path, name: str) -> Message:
+    (path,) = (path for path in names(wheel) if path.endswith(f".dist-info/{name}"))
+    with zipfile.ZipFile(wheel) as archive:
+        return Parser().parsestr(archive.read(path).decode())
+
+
+def test_the_version_carries_the_tag_of_llama_cpp() -> None:
+    version = Version(llama_cpp.__version__)
+    assert f"b{version.micro}" == _raw.TAG
+    assert version.local is None, "the index takes no local version"
+
+
+def test_the_pure_wheel(pure: Path) -> None:
+    name, version, _, tags = parse_wheel_filename(pure.name)
+    assert (name, str(version)) == ("llama-py", llama_cpp.__version__)
+    assert [str(tag) for tag in tags] == ["py3-none-any"]
+    assert metadata(pure, "WHEEL")["Root-Is-Purelib"] == "true"
+    assert {path.split("/")[0] for path in names(pure)} == {
+        "llama_cpp",
+        f"llama_py-{version}.dist-info",
+    }
+    assert "llama_cpp/py.typed" in names(pure)
+    inside = {path for path in names(pure) if path.startswith("llama_cpp/")}
+    source = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "llama_cpp").rglob("*")
+        if path.suffix in (".py", ".pyi", ".cmake", ".typed")
+    }
+    assert inside == source
+
+
+def test_a_wheel_needs_no_package(pure: Path) -> None:
+    needed = metadata(pure, "METADATA").get_all("Requires-Dist") or []
+    assert [text for text in needed if "extra ==" not in text] == []
+    assert metadata(pure, "METADATA")["Requires-Python"] == ">=3.10"
+
+
+def test_a_wheel_with_an_engine(tmp_path: Path) -> None:
+    engine = tmp_path / "engine"
+    engine.mkdir()
+    (engine / "libllama.so").write_bytes(b"library")
+    (engine / "llama-server").write_bytes(b"program")
+    (engine / "llama-server").chmod(0o755)
+    wheel = build(
+        tmp_path / "dist", "wheel", LLAMA_PY_ENGINE=str(engine), LLAMA_PY_PLATFORM="linux_mips"
+    )
+    assert [str(tag) for tag in parse_wheel_filename(wheel.name)[3]] == ["py3-none-linux_mips"]
+    assert metadata(wheel, "WHEEL")["Root-Is-Purelib"] == "false"
+    assert {"llama_cpp/lib/libllama.so", "llama_cpp/lib/llama-server"} < set(names(wheel))
+    with zipfile.ZipFile(wheel) as archive:
+        mode = archive.getinfo("llama_cpp/lib/llama-server").external_attr >> 16
+    assert mode & 0o111 == 0o111, "it could not be run"
+
+
+def test_the_source_has_what_makes_and_tests_a_wheel(tmp_path: Path) -> None:
+    made = build(tmp_path, "sdist")
+    assert str(parse_sdist_filename(made.name)[1]) == llama_cpp.__version__
+    with tarfile.open(made) as archive:
+        inside = {name.partition("/")[2] for name in archive.getnames()}
+    for name in ("Makefile", "release/wheel.py", "codegen/upstream.toml", "tests/conftest.py"):
+        assert name in inside
+    assert not [name for name in inside if re.search(r"\.(so|gguf|whl)$", name)]

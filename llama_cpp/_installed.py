@@ -18,6 +18,19 @@ from .errors import LlamaEngineError, LlamaError
 MANIFEST = "engine.json"
 _FORMAT = 1
 
+# The GPU backends, and what CMake calls them.
+BACKENDS = {
+    "blas": "GGML_BLAS",
+    "cann": "GGML_CANN",
+    "cuda": "GGML_CUDA",
+    "hip": "GGML_HIP",
+    "metal": "GGML_METAL",
+    "musa": "GGML_MUSA",
+    "opencl": "GGML_OPENCL",
+    "sycl": "GGML_SYCL",
+    "vulkan": "GGML_VULKAN",
+}
+
 # The CPU flags that a compiler may turn into instructions; the rest (power, security,
 # virtualisation) come and go with the kernel and mean nothing here.
 _X86_FEATURES = re.compile(
@@ -100,7 +113,8 @@ class EngineInfo:
     origin: str
     """"release" or "source"."""
     backend: str | None = None
-    """The GPU backend asked for, such as "vulkan"; None for the CPU (and Metal on macOS)."""
+    """The GPU backend asked for, such as "vulkan" or "cuda-12.8"; None for the CPU (and Metal on
+    macOS)."""
     version: str = ""
     """What `llama-server --version` says."""
     source: str = ""
@@ -127,13 +141,13 @@ def engine_info(folder: Path) -> EngineInfo | None:
         return None
 
 
-def engine_dir(tag: str) -> Path | None:
-    """The folder of the complete engine for `tag` in the cache, or None.
+def engine_dir(tag: str, backend: str | None = None) -> Path | None:
+    """The folder of the complete engine for `tag`, and for a GPU backend, in the cache, or None.
 
     None also for an engine that was built for another CPU and would die here of an illegal
     instruction (see `missing_features`).
     """
-    folder = engine_folder(tag)
+    folder = engine_folder(tag, backend)
     info = engine_info(folder)
     return folder if info and not missing_features(info) else None
 
@@ -188,15 +202,40 @@ def _darwin_features(text: str) -> frozenset[str]:
     return frozenset(features)
 
 
-def engine_folder(tag: str) -> Path:
-    """Where the engine for ``tag`` is, or would be."""
+def engine_folder(tag: str, backend: str | None = None) -> Path:
+    """Where the engine for ``tag`` is, or would be. Those with a GPU backend have their own, one
+    for each kind: "cuda-12.8" is where "cuda" is."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", tag):
         raise LlamaEngineError(f"{tag!r} is not a llama.cpp tag such as b11434")
-    return cache_root() / tag / "engine"
+    return cache_root() / tag / ("engine" if backend is None else f"engine-{family(backend)}")
+
+
+def family(backend: str) -> str:
+    """The kind of a backend, without the version of its toolkit."""
+    kind = backend.partition("-")[0]
+    if kind not in BACKENDS:
+        raise LlamaEngineError(
+            f"unknown backend {backend!r}; there are: {', '.join(sorted(BACKENDS))}"
+        )
+    return kind
+
+
+def preferred_engine(tag: str) -> Path | None:
+    """The folder of the engine that is used where none is named, or None.
+
+    One with a GPU backend in the cache is there because somebody asked for it, and computes on the
+    CPU too: it goes before the one inside the package, and that before the one in the cache.
+    """
+    for backend in sorted(BACKENDS):
+        found = engine_dir(tag, backend)
+        if found is not None:
+            return found
+    inside = Path(__file__).parent / "lib"
+    return inside if inside.is_dir() else engine_dir(tag)
 
 
 def installed_engines() -> list[tuple[Path, EngineInfo]]:
     """The complete engines in the cache, by tag."""
-    folders = sorted(file.parent for file in cache_root().glob(f"*/engine/{MANIFEST}"))
+    folders = sorted(file.parent for file in cache_root().glob(f"*/engine*/{MANIFEST}"))
     found = [(folder, engine_info(folder)) for folder in folders]
     return [(folder, info) for folder, info in found if info is not None]

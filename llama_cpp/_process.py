@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from . import _raw
 from ._cache import Progress
-from ._installed import engine_dir, program
+from ._installed import preferred_engine, program
 from ._resource import ClosedByWith
 from .errors import LlamaClosedError, LlamaEngineError, LlamaServerStartError
 
@@ -228,7 +228,7 @@ def reserve(host: str, port: int) -> int:
 def find_program(kind: str) -> Path:
     """The program that belongs to the library that would be loaded, or the system's."""
     name = f"{kind}.exe" if sys.platform == "win32" else kind
-    folders = [Path(__file__).parent / "lib", engine_dir(_raw.TAG)]
+    folders = [preferred_engine(_raw.TAG)]
     named = os.environ.get("LLAMA_CPP_LIB")
     if named:
         folders.insert(0, Path(named) if Path(named).is_dir() else Path(named).parent)

@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from . import _log, _raw
-from ._installed import cache_root, engine_dir
+from ._installed import cache_root, preferred_engine
 from .errors import LlamaABIError, LlamaError, LlamaLibraryError, LlamaMissingFunctionError
 
 
@@ -78,9 +78,9 @@ class LlamaLibrary(_Calls):
     """A loaded libllama, with every function of the C API as an attribute.
 
     ``path`` is the library's file, or a folder with it. Without ``path`` the first of these that
-    exists is loaded: the file or folder in the environment variable ``LLAMA_CPP_LIB``; the engine
-    inside the installed package; the engine in the cache (``make engine``); the system's own. The
-    current folder is never searched.
+    exists is loaded: the file or folder in the environment variable ``LLAMA_CPP_LIB``; an engine
+    with a GPU backend in the cache; the engine inside the installed package; the engine in the
+    cache (``make engine``); the system's own. The current folder is never searched.
 
     ``library.llama_decode(...)`` lets other Python threads run meanwhile. ``library.short`` has
     the same functions without that, for calls of a few microseconds: letting go of the GIL costs
@@ -194,12 +194,9 @@ def _find(path: str | os.PathLike[str] | None) -> Path:
     if named:
         return _in(Path(named), "LLAMA_CPP_LIB")
     name = _NAMES["llama"]
-    inside = Path(__file__).parent / "lib" / name
-    if inside.is_file():
-        return inside
-    cached = engine_dir(_raw.TAG)  # None also for one that was built for another CPU
-    if cached is not None:
-        return (cached / name).resolve()
+    folder = preferred_engine(_raw.TAG)
+    if folder is not None:
+        return (folder / name).resolve()
     system = _system_library(name)
     if system is not None:
         return system

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from httpserver import Served, serve
 
-from llama_cpp import _installed, _raw, engine
+from llama_cpp import _engine_build, _installed, _raw, engine
 from llama_cpp.errors import LlamaDownloadError, LlamaEngineError, LlamaHashError
 
 TAG = "b11434"
@@ -106,6 +106,15 @@ def leftovers(cache: Path) -> list[str]:
         ("win32", "AMD64", None, "llama-b1-bin-win-cpu-x64.zip"),
         ("win32", "ARM64", None, "llama-b1-bin-win-cpu-arm64.zip"),
         ("win32", "AMD64", "vulkan", "llama-b1-bin-win-vulkan-x64.zip"),
+        ("linux", "x86_64", "cuda", "llama-b1-bin-ubuntu-cuda-*-x64.tar.gz"),
+        ("linux", "aarch64", "cuda-13.4", "llama-b1-bin-ubuntu-cuda-13.4-arm64.tar.gz"),
+        ("linux", "x86_64", "hip", "llama-b1-bin-ubuntu-rocm-*-x64.tar.gz"),
+        ("linux", "x86_64", "sycl", "llama-b1-bin-ubuntu-sycl-fp32-x64.tar.gz"),
+        ("linux", "x86_64", "sycl-fp16", "llama-b1-bin-ubuntu-sycl-fp16-x64.tar.gz"),
+        ("win32", "AMD64", "cuda-12.4", "llama-b1-bin-win-cuda-12.4-x64.zip"),
+        ("win32", "AMD64", "hip", "llama-b1-bin-win-rocm-*-x64.zip"),
+        ("win32", "AMD64", "sycl", "llama-b1-bin-win-sycl-x64.zip"),
+        ("darwin", "arm64", "metal", "llama-b1-bin-macos-arm64.tar.gz"),
     ],
 )
 def test_release_files_are_named_as_upstream_names_them(
@@ -118,7 +127,14 @@ def test_release_files_are_named_as_upstream_names_them(
 
 @pytest.mark.parametrize(
     ("system", "machine", "backend"),
-    [("linux", "riscv64", None), ("freebsd14", "amd64", None), ("linux", "x86_64", "cuda")],
+    [
+        ("linux", "riscv64", None),
+        ("freebsd14", "amd64", None),
+        ("linux", "aarch64", "hip"),
+        ("linux", "x86_64", "metal"),
+        ("darwin", "x86_64", "metal"),
+        ("darwin", "arm64", "vulkan"),
+    ],
 )
 def test_where_upstream_has_no_release_says_so(
     monkeypatch: pytest.MonkeyPatch, system: str, machine: str, backend: str | None
@@ -209,6 +225,65 @@ def test_a_release_that_does_not_run_here_is_not_installed(upstream: Upstream, c
     with pytest.raises(LlamaEngineError, match="does not start"):
         engine.install_release(TAG)
     assert leftovers(cache) == []
+
+
+def archive_of(name: str) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        info = tarfile.TarInfo(f"folder/{name}")
+        tar.addfile(info, io.BytesIO())
+    return buffer.getvalue()
+
+
+def test_cuda_is_the_newest_with_its_libraries_or_the_one_that_is_named(
+    upstream: Upstream, cache: Path
+) -> None:
+    names = [f"llama-{TAG}-bin-ubuntu-cuda-{v}-x64.tar.gz" for v in ("9.9", "13.4", "12.8")]
+    files = {name: release_file() for name in names}
+    files[f"cudart-{names[1]}"] = archive_of("libcudart.so.13")
+    page = [
+        {"name": name, "digest": f"sha256:{hashlib.sha256(content).hexdigest()}"}
+        for name, content in files.items()
+    ]
+    upstream.served.files[f"/api/{TAG}"] = json.dumps({"tag_name": TAG, "assets": page}).encode()
+    upstream.served.files |= {f"/files/{TAG}/{name}": data for name, data in files.items()}
+
+    folder = engine.install_release(TAG, backend="cuda")
+    assert folder == cache / TAG / "engine-cuda" == engine.engine_dir(TAG, "cuda")
+    assert {"libcudart.so.13", "libllama.so", "llama-server"} < {p.name for p in folder.iterdir()}
+    info = engine.engine_info(folder)
+    assert info is not None
+    assert info.source.endswith(names[1])
+    assert _installed.preferred_engine(TAG) == folder
+    assert engine.engine_dir(TAG) is None
+
+    assert engine.install_release(TAG, backend="cuda-12.8") == folder
+    info = engine.engine_info(folder)
+    assert info is not None
+    assert (info.backend, info.source.rpartition("/")[2]) == ("cuda-12.8", names[2])
+    assert not (folder / "libcudart.so.13").exists()
+    seen = len(upstream.served.requests)
+    assert engine.install_release(TAG, backend="cuda") == folder, "any of CUDA was asked for"
+    assert len(upstream.served.requests) == seen
+
+    with pytest.raises(LlamaDownloadError, match=r"cuda-11\.0.*it has .*cuda-12\.8"):
+        engine.install_release(TAG, backend="cuda-11.0")
+
+
+def test_an_engine_with_a_gpu_goes_before_the_one_in_the_package(
+    upstream: Upstream, cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    plain = engine.install_release(TAG)
+    assert _installed.preferred_engine(TAG) == plain
+    monkeypatch.setattr(_installed, "__file__", str(tmp_path / "_installed.py"))
+    (tmp_path / "lib").mkdir()
+    assert _installed.preferred_engine(TAG) == tmp_path / "lib"
+    upstream.asset = f"llama-{TAG}-bin-ubuntu-vulkan-x64.tar.gz"
+    upstream.offer(release_file())
+    assert engine.main(["install", "--tag", TAG, "--backend", "vulkan"]) == 0
+    assert _installed.preferred_engine(TAG) == cache / TAG / "engine-vulkan"
+    assert engine.main(["where", "--tag", TAG, "--backend", "vulkan"]) == 0
+    assert len(_installed.installed_engines()) == 2
 
 
 @pytest.mark.parametrize("tag", ["", "../x", "a/b", ".hidden", "b1 x"])
@@ -364,7 +439,7 @@ def test_a_folder_that_is_no_tree(tmp_path: Path) -> None:
 def test_no_compiler(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "bin").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    monkeypatch.setattr("llama_cpp.engine._tool", lambda name: name)
+    monkeypatch.setattr("llama_cpp._engine_build._tool", lambda name: name)
     with pytest.raises(LlamaEngineError, match=r"no C compiler found .*apt install g"):
         engine.build(source, TAG)
     script = tmp_path / "bin" / "cc"
@@ -386,11 +461,56 @@ def test_no_cmake(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [({"backend": "vulcan"}, "unknown backend 'vulcan'.*vulkan"), ({"jobs": 0}, "at least 1")],
+    [
+        ({"backend": "vulcan"}, "unknown backend 'vulcan'.*vulkan"),
+        ({"backend": "cuda-12.8"}, "only backend='cuda'"),
+        ({"jobs": 0}, "at least 1"),
+    ],
 )
 def test_wrong_arguments(source: Path, arguments: dict[str, object], message: str) -> None:
     with pytest.raises(LlamaEngineError, match=message):
         engine.build(source, TAG, **arguments)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("backend", "message"),
+    [
+        ("cuda", r"needs nvcc, .* CUDA toolkit"),
+        ("vulkan", r"needs glslc, .*libvulkan-dev glslc"),
+        ("hip", r"needs hipconfig, .*ROCm"),
+        ("sycl", r"needs icpx, .*oneAPI"),
+        ("metal", r"macOS alone"),
+    ],
+)
+def test_no_toolkit(
+    source: Path, monkeypatch: pytest.MonkeyPatch, backend: str, message: str
+) -> None:
+    monkeypatch.setattr(_engine_build, "program", lambda name, path=None: None)
+    monkeypatch.setattr(_engine_build, "_tool", lambda name: name)
+    monkeypatch.setattr(_engine_build, "_compiler", lambda: "a compiler")
+    monkeypatch.setattr(Path, "is_file", lambda path: path.is_relative_to(source))
+    monkeypatch.setattr(os, "environ", {**os.environ, "CUDACXX": "", "VULKAN_SDK": ""})
+    with pytest.raises(LlamaEngineError, match=message):
+        engine.build(source, TAG, backend=backend)
+
+
+def test_a_backend_is_an_option_of_cmake_and_a_folder_of_its_own(
+    source: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDACXX", "nvcc")
+    folder = engine.build(source, TAG, backend="cuda")
+    assert folder == cache / TAG / "engine-cuda"
+    info = engine.engine_info(folder)
+    assert info is not None
+    assert info.backend == "cuda"
+    assert "-DGGML_CUDA=ON" in info.options
+    assert "-DCMAKE_CXX_COMPILER=icpx" in _engine_build.cmake_options(source, TAG, "sycl")
+
+
+def test_what_is_for_other_machines_has_code_for_every_cpu(source: Path) -> None:
+    options = _engine_build.cmake_options(source, TAG, portable=True)
+    wanted = ("GGML_NATIVE=OFF", "GGML_BACKEND_DL=ON", "GGML_CPU_ALL_VARIANTS=ON", "GGML_RPC=ON")
+    assert {f"-D{option}" for option in wanted} < set(options)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

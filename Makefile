@@ -104,9 +104,9 @@ threads: engine ## many threads for a minute, and 1,000 cancels: the same tokens
 	@echo "== threads"
 	$(PY) tests/stress.py threads
 
-sanitize: $(VENV)/.ready model ## the engine tests with AddressSanitizer and UBSan (builds for long)
+sanitize: $(VENV)/.ready model ## the engine tests with AddressSanitizer and UBSan (BUILD=folder: one that is there)
 	@echo "== sanitizers"
-	$(PY) tests/sanitize.py
+	$(PY) tests/sanitize.py $(if $(BUILD),--build $(BUILD)) $(TESTS)
 
 bench: engine model ## measure, side by side
 	@echo "== measuring"

@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 from codegen import source
 from codegen.errors import CodegenError
@@ -51,8 +52,19 @@ TESTS = (
     "test_stress.py",
     "test_faults.py",
 )
-# What is upstream's own: it comes of what every caller does, and nothing that we pass changes it.
-UPSTREAM: dict[str, str] = {}
+
+
+class Report(NamedTuple):
+    """What a sanitizer found."""
+
+    place: str
+    """File and line in llama.cpp's source; for AddressSanitizer the function too."""
+    kind: str
+
+
+# What is upstream's own, and why: it comes of what every caller does, and nothing that we pass
+# changes it.
+UPSTREAM: dict[Report, str] = {}
 _CMAKE = (
     "-GNinja",
     "-DCMAKE_BUILD_TYPE=RelWithDebInfo",
@@ -95,20 +107,25 @@ def main() -> int:
         return 2
     tests = options.tests or [HERE / name for name in TESTS if (HERE / name).is_file()]
     print(_ROW.format("tests", "passed", "failed", "reports", "seconds"), flush=True)
-    failed = 0
-    found: Counter[str] = Counter()
+    started = time.monotonic()
+    passed = failed = 0
+    found: Counter[Report] = Counter()
     for test in tests:
-        bad, reports = one(test.resolve(), folder.resolve(), preload)
+        good, bad, reports = one(test.resolve(), folder.resolve(), preload)
+        passed += good
         failed += bad
         found += reports
-    ours = {what: count for what, count in found.items() if _upstream(what) is None}
-    for what, count in found.most_common():
-        why = _upstream(what)
-        print(f"{count:6} x {what}" + (f" (upstream: {why})" if why else ""))
-    print(
-        f"{len(tests)} files of tests, {failed} failed, {sum(found.values())} reports from "
-        f"{len(found)} places, {len(found) - len(ours)} of them upstream's own"
-    )
+    seconds = f"{time.monotonic() - started:.0f}"
+    print(_ROW.format(f"{len(tests)} files", passed, failed, sum(found.values()), seconds))
+    ours = [report for report in found if UPSTREAM.get(report) is None]
+    for report, count in found.most_common():
+        why = UPSTREAM.get(report)
+        print(f"{count:6} x {report.place} {report.kind}" + (f" (upstream: {why})" if why else ""))
+    kinds: Counter[str] = Counter()
+    for report, count in found.items():
+        kinds[report.kind] += count
+    by_kind = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common()) or "none"
+    print(f"reports: {by_kind}; {len(found)} places, {len(found) - len(ours)} upstream's own")
     return 1 if ours or failed else 0
 
 
@@ -157,10 +174,10 @@ def _works(folder: Path, preload: list[str]) -> bool:
     return _UB.search(text) is not None and _ASAN.search(text) is not None
 
 
-def one(test: Path, folder: Path, preload: list[str]) -> tuple[int, Counter[str]]:
-    """Run a file of tests. The number of tests that failed, and what was reported."""
+def one(test: Path, folder: Path, preload: list[str]) -> tuple[int, int, Counter[Report]]:
+    """Run a file of tests. How many tests passed and failed, and what was reported."""
     started = time.monotonic()
-    found: Counter[str] = Counter()
+    found: Counter[Report] = Counter()
     counts: Counter[str] = Counter()
     lines: list[str] = []
     crashed: list[str] = []
@@ -188,7 +205,7 @@ def one(test: Path, folder: Path, preload: list[str]) -> tuple[int, Counter[str]
     seconds = f"{time.monotonic() - started:.0f}"
     row = _ROW.format(test.name, counts["PASSED"], bad, sum(found.values()), seconds)
     print("\n".join([row, *lines]), flush=True)
-    return bad + (code not in (0, 1) and not crashed), found
+    return counts["PASSED"], bad + (code not in (0, 1) and not crashed), found
 
 
 def _env(folder: Path, preload: list[str], logs: Path) -> dict[str, str]:
@@ -224,28 +241,24 @@ def _pytest(
     return done.returncode, done.stdout + done.stderr
 
 
-def _reports(text: str) -> Counter[str]:
-    """What is reported, by its kind and place; addresses and numbers left out."""
-    found: Counter[str] = Counter()
+def _reports(text: str) -> Counter[Report]:
+    """What is reported; addresses and numbers left out."""
+    found: Counter[Report] = Counter()
     for match in _UB.finditer(text):
-        what = re.sub(r"0x[0-9a-f]+|-?\d+", "N", match["what"])
-        found[f"{_inside(match['place'])} {what}"] += 1
+        kind = re.sub(r"0x[0-9a-f]+|-?\d+", "N", match["what"])
+        found[Report(_inside(match["place"]), kind)] += 1
     for match in _ASAN.finditer(text):
         frame = next(
             (f for f in _FRAME.finditer(match[0]) if "/source/" in f["place"]),
             _FRAME.search(match[0]),
         )
         where = f"{_inside(frame['place'])} in {frame['function']}" if frame else "somewhere"
-        found[f"{where} {match['what']}"] += 1
+        found[Report(where, match["what"])] += 1
     return found
 
 
 def _inside(place: str) -> str:
     return place.rpartition("/source/")[2].lstrip("/")
-
-
-def _upstream(what: str) -> str | None:
-    return next((why for place, why in UPSTREAM.items() if place in what), None)
 
 
 if __name__ == "__main__":

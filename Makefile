@@ -8,6 +8,8 @@ TAG ?=
 # Where the engine comes from: source, release (the official binaries), or auto (release if there
 # is one). Only a build from source has llama-simple, which the tests compare with.
 ENGINE ?= source
+# A GPU backend for the engine: cuda, hip, metal, sycl, vulkan
+BACKEND ?=
 LLAMA_CPP ?=
 # The tree that regen and check read: a tag, a folder, or by default the pin.
 TREE := $(if $(TAG),--tag $(TAG))$(if $(LLAMA_CPP),--llama-cpp $(LLAMA_CPP))
@@ -16,11 +18,11 @@ LIBLLAMA := $(if $(filter Darwin,$(shell uname -s)),libllama.dylib,libllama.so)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test regen check verify diff history matrix pin latest upstream engine model \
-	bench cycles fuzz leaks misuse proxy threads sanitize lint format clean
+	wheel check-wheel old-cpus bench cycles fuzz leaks misuse proxy threads sanitize lint format clean
 
 help: ## show the targets
 	@echo "Targets (settings in capitals: TAG=b11434, LLAMA_CPP=folder, FROM=old, TO=new, PYTHON=python3.12):"
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # The stamp is newer than pyproject.toml exactly when the environment has what it asks for.
 $(VENV)/.ready: pyproject.toml
@@ -78,11 +80,25 @@ upstream: $(VENV)/.ready ## regenerate for TAG=… and write what changed, as Ma
 	$(PY) -m codegen diff "$(REPORT).old.json" codegen/api.json --format markdown > "$(REPORT)"
 	@rm "$(REPORT).old.json"
 
-engine: $(VENV)/.ready ## build libllama and llama-server from the pinned source into the cache
+engine: $(VENV)/.ready ## build libllama and llama-server from the pinned source into the cache (BACKEND=cuda, vulkan, ...)
 	@echo "== engine: libllama and llama-server of the pinned llama.cpp"
-	@$(PY) -m llama_cpp.engine where 2>/dev/null || { \
+	@$(PY) -m llama_cpp.engine where $(BACKEND:%=--backend %) 2>/dev/null || { \
 		set -e; tree=$$($(PY) -m codegen fetch); \
-		$(PY) -m llama_cpp.engine install --from $(ENGINE) --source "$$tree"; }
+		$(PY) -m llama_cpp.engine install --from $(ENGINE) --source "$$tree" $(BACKEND:%=--backend %); }
+
+wheel: $(VENV)/.ready ## build the packages into dist/: a wheel with the engine (for long), one without, the source
+	@echo "== packages"
+	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[release]'
+	$(PY) -m release.wheel --pure
+	$(PY) -m release.wheel
+
+check-wheel: model ## install dist/'s wheel with each Python there is, without a compiler, and generate text
+	@echo "== the wheel in clean environments"
+	$(PY) -m release.check_wheel
+
+old-cpus: model ## the text of dist/'s wheel with the code for each kind of CPU, and on emulated ones
+	@echo "== old CPUs"
+	$(PY) -m release.old_cpus
 
 model: $(VENV)/.ready ## put SmolLM2-135M-Instruct into the cache
 	@echo "== model: SmolLM2-135M-Instruct"

@@ -28,10 +28,12 @@ _BY_NAME = _BY_ADDRESS.replace(" 1\n", " 2\n")
 def options(machine: str) -> list[str]:
     """What makes CMake compile with zig for ``machine``, such as x86_64."""
     program = _folder() / "zig"
-    return [
+    compilers = [
         f"-DCMAKE_{language}_COMPILER={program};{name};-target;{machine}-linux-gnu.{GLIBC}"
         for language, name in (("C", "cc"), ("CXX", "c++"))
     ]
+    kinds = ("SHARED", "MODULE", "EXE")
+    return [*compilers, *(f"-DCMAKE_{kind}_LINKER_FLAGS=-s" for kind in kinds)]
 
 
 def environment() -> dict[str, str]:
@@ -47,6 +49,11 @@ def environment() -> dict[str, str]:
             header.unlink()
             header.write_text(text.replace(_BY_ADDRESS, _BY_NAME), "utf-8")
     return {"ZIG_LIB_DIR": str(final)}
+
+
+def version() -> str:
+    """What the compiler is called in engine.json."""
+    return f"zig {importlib.metadata.version('ziglang')}, glibc {GLIBC}"
 
 
 def _folder() -> Path:

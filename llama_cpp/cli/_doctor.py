@@ -27,6 +27,7 @@ from .._installed import (
     engine_folder,
     engine_info,
     missing_features,
+    preferred_engine,
 )
 from ..errors import LlamaError
 from ._common import find, give, json_option
@@ -196,15 +197,16 @@ def _cache() -> Iterator[_Finding]:
 
 
 def _engine() -> _Finding:
-    """The engine in the cache, and whether it is for this CPU."""
+    """The engine that would be used, and whether it is for this CPU."""
     features = ", ".join(f for f in sorted(cpu_features()) if f.startswith(("avx", "amx", "neon")))
     cpu = f"CPU: {features or 'no vector features that are known'}"
     try:
-        info = engine_info(engine_folder(_raw.TAG))
+        folder = preferred_engine(_raw.TAG) or engine_folder(_raw.TAG)
+        info = engine_info(folder)
     except LlamaError as error:
         return _Finding("engine", "wrong", str(error))
     if info is None:
-        return _Finding("engine", "note", f"none of {_raw.TAG} in the cache; {cpu}")
+        return _Finding("engine", "note", f"none of {_raw.TAG} in the package or the cache; {cpu}")
     missing = missing_features(info)
     if missing:
         return _Finding(
@@ -214,7 +216,8 @@ def _engine() -> _Finding:
             _INSTALL + " (it is replaced)",
         )  # fmt: skip
     backend = info.backend or "CPU"
-    return _Finding("engine", "ok", f"{info.tag} from {info.origin}, {backend}; {cpu}")
+    place = "in the package" if folder == _PACKAGE / "lib" else f"from {info.origin}"
+    return _Finding("engine", "ok", f"{info.tag} {place}, {backend}; {cpu}")
 
 
 def _library(model: Path | None) -> Iterator[_Finding]:
@@ -250,7 +253,7 @@ def _why(path: Path) -> str:
         return "named by LLAMA_CPP_LIB"
     if path.parent == _PACKAGE / "lib":
         return "inside the package"
-    if engine_folder(_raw.TAG).resolve() in path.parents:
+    if engine_folder(_raw.TAG).parent.resolve() in path.parents:
         return "the engine in the cache"
     return "the system's"
 

@@ -9,7 +9,7 @@ import click
 from rich.table import Table
 
 from .. import _raw
-from .._installed import installed_engines, missing_features
+from .._installed import installed_engines, missing_features, preferred_engine
 from ..engine import main
 from ._common import give, json_option, show
 
@@ -56,10 +56,11 @@ def list_engines(as_json: bool) -> None:
     if not found:
         click.echo("There is none: llama-py engine install", err=True)
         return
+    used = preferred_engine(_raw.TAG)
     table = Table("", "tag", "from", "backend", "runs here", "folder", box=None)
     for folder, info in found:
         table.add_row(
-            "*" if info.tag == _raw.TAG else "",
+            "*" if folder == used else "",
             info.tag,
             info.origin,
             info.backend or "CPU",

@@ -1,0 +1,164 @@
+"""Build the packages into dist/: a wheel for this platform, with the engine inside, and with --pure
+the wheel without one and the source.
+
+    python -m release.wheel [--jobs N]
+    python -m release.wheel --pure
+
+On Linux zig compiles, so that the wheel runs with old systems too, and auditwheel says with which:
+it is what names the platform. The build goes on where it was interrupted, in
+`<cache>/<tag>/wheel-<machine>`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+
+from codegen import source
+from codegen.errors import CodegenError
+from llama_cpp._engine_build import cmake_options, compile_tree
+from llama_cpp._engine_folder import collect, try_out, write_manifest
+from llama_cpp._installed import EngineInfo, cache_root
+from llama_cpp.errors import LlamaError
+
+from . import zig
+
+PROJECT = Path(__file__).parents[1]
+DIST = PROJECT / "dist"
+
+# What we manage, or a user asks for; llama.cpp has many more.
+_PROGRAMS = frozenset(["llama-server", "ggml-rpc-server"])
+_LICENSES = ("LICENSE", "licenses/LICENSE-*", "vendor/*/LICENSE*")
+
+
+def main() -> int:
+    """0 done, 1 something cannot be had or made."""
+    parser = argparse.ArgumentParser(description="Build the packages into dist/.")
+    parser.add_argument("--pure", action="store_true", help="the wheel without an engine, source")
+    parser.add_argument("--jobs", type=int, help="how many compilers run at once")
+    options = parser.parse_args()
+    try:
+        made = pure() if options.pure else [wheel(build_engine(options.jobs))]
+    except (CodegenError, LlamaError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except subprocess.CalledProcessError as error:
+        print(f"error: {error}\n{error.stdout or ''}", file=sys.stderr)
+        return 1
+    for path in made:
+        print(f"{path.relative_to(PROJECT)}: {path.stat().st_size / 1e6:.1f} MB")
+    return 0
+
+
+def pure() -> list[Path]:
+    """The wheel for every platform and the source."""
+    with tempfile.TemporaryDirectory() as name:
+        _hatchling(Path(name), "wheel", "sdist")
+        return [_into_dist(path) for path in sorted(Path(name).iterdir())]
+
+
+def build_engine(jobs: int | None = None) -> Path:
+    """The engine for the wheel of this platform, built where it is not up to date."""
+    tag = source.pinned_tag()
+    tree = source.fetch(tag)
+    machine = platform.machine()
+    work = cache_root() / tag / f"wheel-{machine}"
+    options = cmake_options(tree, tag, portable=True)
+    environment: dict[str, str] = {}
+    compiler = "the system's compiler"
+    if sys.platform == "linux":
+        options += zig.options(machine)
+        environment = zig.environment()
+        compiler = zig.version()
+    # CMake goes on where it was interrupted, so this is no `_cache.publish`.
+    work.mkdir(parents=True, exist_ok=True)
+    log = work.with_name(f"{work.name}-build.log")
+    print(f"building with {compiler}; log: {log}", file=sys.stderr, flush=True)
+    compile_tree(
+        tree, work, options, log, jobs=jobs, label=f"engine {tag}", environment=environment
+    )
+    engine = work / "engine"
+    shutil.rmtree(engine, ignore_errors=True)
+    engine.mkdir()
+    collect(work / "bin", engine, programs=_PROGRAMS)
+    for name in (name for pattern in _LICENSES for name in tree.glob(pattern)):
+        target = engine / "licenses" / name.relative_to(tree)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(name, target)
+    if sys.platform == "win32":
+        _add_runtime(engine)
+    info = EngineInfo(
+        tag, "source", version=try_out(engine), compiler=compiler, options=_shown(options)
+    )
+    write_manifest(engine, info)
+    return engine
+
+
+def _shown(options: list[str]) -> list[str]:
+    """Without the folders of the machine that builds."""
+    return [option for option in options if "_COMPILER=" not in option]
+
+
+def _add_runtime(engine: Path) -> None:
+    """Visual C++'s own libraries, which a system need not have, beside ours."""
+    redist = os.environ.get("VCTOOLSREDISTDIR")  # names have no case there
+    arch = {"AMD64": "x64", "ARM64": "arm64"}[platform.machine()]
+    found = sorted(Path(redist, arch).glob("Microsoft.VC*.CRT/*.dll")) if redist else []
+    if not found:
+        raise LlamaError('no libraries of Visual C++: run this from its "Native Tools Prompt"')
+    for path in found:
+        shutil.copyfile(path, engine / path.name)
+
+
+def wheel(engine: Path) -> Path:
+    """The wheel with ``engine``, in dist/, named after the oldest systems that it runs with."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        _hatchling(folder / "built", "wheel", engine=engine)
+        (built,) = (folder / "built").iterdir()
+        if sys.platform != "linux":
+            return _into_dist(built)
+        # Named by the symbols that it takes from the system. What is not of the system would be
+        # put into it; there is nothing such.
+        subprocess.run(
+            [sys.executable, "-m", "auditwheel", "repair", "--wheel-dir", folder / "named", built],
+            check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        (named,) = (folder / "named").iterdir()
+        return _into_dist(named)
+
+
+def _platform() -> str:
+    """The platform of a wheel, on Linux before auditwheel has looked at it."""
+    if sys.platform == "darwin":
+        # The engine is for macOS 13.3, and a platform has no second number any more.
+        return f"macosx_14_0_{platform.machine()}"
+    return sysconfig.get_platform().replace("-", "_").replace(".", "_")
+
+
+def _hatchling(folder: Path, *targets: str, engine: Path | None = None) -> None:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("LLAMA_PY_")}
+    if engine is not None:
+        environment |= {"LLAMA_PY_ENGINE": str(engine), "LLAMA_PY_PLATFORM": _platform()}
+    wanted = [option for target in targets for option in ("--target", target)]
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "--directory", folder, *wanted],
+        cwd=PROJECT, env=environment, check=True, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+
+
+def _into_dist(path: Path) -> Path:
+    DIST.mkdir(exist_ok=True)
+    return Path(shutil.move(path, DIST / path.name))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -18,7 +18,7 @@ LIBLLAMA := $(if $(filter Darwin,$(shell uname -s)),libllama.dylib,libllama.so)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test regen check verify diff history matrix pin latest upstream engine model \
-	wheel check-wheel old-cpus bench cycles fuzz leaks misuse proxy threads sanitize lint format clean
+	wheel check-wheel old-cpus bench cycles docs fuzz leaks misuse proxy threads sanitize lint format clean
 
 help: ## show the targets
 	@echo "Targets (settings in capitals: TAG=b11434, LLAMA_CPP=folder, FROM=old, TO=new, PYTHON=python3.12):"
@@ -28,7 +28,7 @@ help: ## show the targets
 $(VENV)/.ready: pyproject.toml
 	@echo "== environment: $(VENV) with everything that the project needs"
 	$(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --disable-pip-version-check --editable '.[agent,cli,codegen,engine,hub,langchain,test]'
+	$(PY) -m pip install --disable-pip-version-check --editable '.[agent,cli,codegen,docs,engine,hub,langchain,test]'
 	@touch $@
 
 demo: engine model ## set everything up and generate text with a real model
@@ -135,6 +135,11 @@ misuse: engine model ## the table of wrong uses: cases, passed, failed (PEER=1: 
 fuzz: engine ## load damaged files, N=10000 of them: each loads or raises
 	@echo "== damaged files"
 	$(PY) tests/fuzz.py -n $(or $(N),10000)
+
+docs: $(VENV)/.ready ## build the documentation into build/site, and check every link in it
+	@echo "== documentation"
+	$(PY) -m mkdocs build --strict -q
+	$(PY) docs/_site/check.py build/site
 
 lint: $(VENV)/.ready ## formatting, lint and types
 	@echo "== format, lint, types"

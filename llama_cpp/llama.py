@@ -261,8 +261,8 @@ class Llama(ClosedByWith):
     ) -> Generations:
         """Go on with many prompts side by side: an iterator of ``(index, piece)``, as they come.
 
-        >>> for index, piece in llm.generate_many(prompts, max_tokens=100):
-        ...     texts[index] += piece
+            for index, piece in llm.generate_many(prompts, max_tokens=100):
+                texts[index] += piece
 
         As many run at a time as the context has sequences (``n_seq_max``); the next prompt is taken
         when one ends, so ``prompts`` can be any iterable, however long. ``shared`` options are for

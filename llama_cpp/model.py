@@ -217,7 +217,7 @@ class LlamaModel(Closable):
     ) -> Self:
         """Load a model from the Hugging Face Hub, through the cache of ``huggingface_hub``.
 
-        >>> LlamaModel.from_pretrained("ggml-org/gemma-3-1b-it-GGUF", "*Q4_K_M.gguf")
+            LlamaModel.from_pretrained("ggml-org/gemma-3-1b-it-GGUF", "*Q4_K_M.gguf")
 
         ``file`` is a name, or a pattern that one model matches; all parts of a split model are
         fetched. `llama_cpp.hub.fetch` says what ``revision``, ``token``, ``cache_dir`` and

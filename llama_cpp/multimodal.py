@@ -54,9 +54,9 @@ _MOST_TOKENS = 1 << 16
 class LlamaMultimodal(Closable):
     """What lets a model see or hear: its projector, a GGUF file of its own ("mmproj").
 
-    >>> eyes = LlamaMultimodal(model, "mmproj.gguf")
-    >>> prompt = f"What is this? {eyes.marker}"
-    >>> eyes.chat(ctx, [{"role": "user", "content": prompt}], [eyes.image("cat.png")]).text
+        eyes = LlamaMultimodal(model, "mmproj.gguf")
+        prompt = f"What is this? {eyes.marker}"
+        eyes.chat(ctx, [{"role": "user", "content": prompt}], [eyes.image("cat.png")]).text
 
     ``marker`` stands for an image or a sound in a text. ``use_gpu``, ``n_threads`` (by default the
     cores that the process may use) and ``warmup`` (a run with nothing, so that the first image is

@@ -17,10 +17,10 @@ class RpcServer(ManagedProcess):
 
     It lends its devices, by default its graphics cards or else its processor, to a model:
 
-    >>> with RpcServer() as one, RpcServer() as two:
-    ...     servers = [one.endpoint, two.endpoint]
-    ...     with LlamaModel.from_file("model.gguf", rpc_servers=servers) as model:
-    ...         ...
+        with RpcServer() as one, RpcServer() as two:
+            servers = [one.endpoint, two.endpoint]
+            with LlamaModel.from_file("model.gguf", rpc_servers=servers) as model:
+                ...
 
     For other machines, start ``ggml-rpc-server --host ADDRESS --port PORT`` there, of the same
     llama.cpp. A server serves one program at a time; others wait.

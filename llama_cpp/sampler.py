@@ -59,7 +59,7 @@ class SamplerPerf:
 class LlamaSampler(SamplerMethods, Closable):
     """A chain of samplers, each working on what the one before it left.
 
-    >>> sampler = LlamaSampler.chain().top_k(40).top_p(0.95).temp(0.8).dist(seed=42)
+        sampler = LlamaSampler.chain().top_k(40).top_p(0.95).temp(0.8).dist(seed=42)
 
     The last one has to select a token: ``greedy``, ``dist``, a ``mirostat`` or ``adaptive_p``.
     Every sampler of llama.h is a method (see `llama_cpp._samplers`), with the C function's

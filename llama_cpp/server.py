@@ -32,8 +32,8 @@ class LlamaServer(ManagedProcess):
     stderr. The process ends with `close`, with ``with``, when the object is forgotten, and when
     Python ends, however it ends.
 
-    >>> with LlamaServer("model.gguf", ctx_size=4096) as server:
-    ...     server.agent().run("Hello").text
+        with LlamaServer("model.gguf", ctx_size=4096) as server:
+            server.agent().run("Hello").text
 
     ``model`` is a GGUF file, or several by name, each a file or a mapping of options with a
     ``model`` among them: they are loaded when a request names them (router mode). Keywords are

@@ -5,30 +5,31 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import codeblocks
 import pytest
-from conftest import run_python
+from conftest import ROOT
 
 from llama_cpp import LlamaLibrary
 
-README = Path(__file__).parents[1] / "README.md"
-PROGRAMS = re.findall(r"^```python\n(.*?)^```", README.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+README = ROOT / "README.md"
+PROGRAMS = codeblocks.programs(README)
 
 
 def test_there_are_programs() -> None:
     assert len(PROGRAMS) >= 4
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: f"line {program.line}")
 def test_a_program_of_the_readme_runs(
-    program: str, model_path: Path, library: LlamaLibrary
+    program: codeblocks.Block, model_path: Path, library: LlamaLibrary, tmp_path: Path
 ) -> None:
-    code = "from llama_cpp import LlamaModel\n" + program
-    code = code.replace("model.gguf", str(model_path))
+    (tmp_path / "model.gguf").symlink_to(model_path)
+    code = "from llama_cpp import LlamaModel\n" + program.code
     code = code.replace("/opt/llama.cpp/lib/libllama.so", str(library.path))
-    done = run_python(code)
+    done = codeblocks.run(README, [program._replace(code=code)], tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("target", re.findall(r"^make ([a-z]+)", README.read_text("utf-8"), re.M))
 def test_a_target_of_the_readme_is_in_the_makefile(target: str) -> None:
-    assert re.search(rf"^{target}:", (README.parent / "Makefile").read_text("utf-8"), re.MULTILINE)
+    assert codeblocks.fault(["make", target]) is None

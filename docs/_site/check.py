@@ -38,7 +38,7 @@ class Page(HTMLParser):
 def faults(site: Path) -> list[str]:
     """What is wrong with the site in the folder ``site``, a line for each."""
     pages = {path: Page(path.read_text("utf-8")) for path in sorted(site.rglob("*.html"))}
-    found = []
+    found = [] if pages else [f"{site}: there is no page"]
     for path, page in pages.items():
         name = path.relative_to(site)
         for link in page.fetched:

@@ -149,6 +149,9 @@ def test_ctrl_c_stops_an_answer_and_not_the_talk(server: LlamaServer) -> None:
     until(r"\[stopped\]")
     until(r"stopped.*> ")
     shown = ""
+    os.write(terminal, b"not mea\x03")
+    until(r"Ctrl-D or /quit ends the talk.*> ")
+    shown = ""
     os.write(terminal, b"/help\n")
     until("Ctrl-D.*> ")  # until the terminal is readline's, the kernel makes something else of it
     os.write(terminal, b"\x04")

@@ -282,7 +282,7 @@ def test_a_model_of_the_hub(tiny_path: Tiny, tmp_path: Path) -> None:
         (["tokenize", "-m", "hf:one", "x"], 1, "hf:owner/repo/file.gguf"),
         (["run", "x"], 2, "Missing option '--model'"),
         (["run", "-m", "x", "--grammar", "/nowhere", "x"], 2, "No such file"),
-        (["rnu"], 2, "No such command 'rnu'"),
+        (["rnu"], 2, "No such command 'rnu'. Did you mean 'run'?"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(arguments: list[str], code: int, words: str) -> None:

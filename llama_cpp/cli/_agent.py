@@ -24,7 +24,7 @@ from ..events import (
 )
 from ..server import LlamaServer
 from ..tools import Tool
-from ._common import find, lines
+from ._common import MODEL, find, lines
 
 # More of a tool's result than this is not shown.
 _SHOWN = 500
@@ -37,7 +37,9 @@ _HELP = """\
 
 
 @click.command()
-@click.option("--model", "-m", metavar="MODEL", help="GGUF file or hf:...; starts a server.")
+@click.option(
+    "--model", "-m", type=MODEL, metavar="MODEL", help="GGUF file or hf:...; starts a server."
+)
 @click.option("--url", help="A llama-server that runs already, in place of --model.")
 @click.option("--api-key", envvar="LLAMA_API_KEY", help="Its key [environment: LLAMA_API_KEY].")
 @click.option(

@@ -46,9 +46,12 @@ def with_options(*options: Decorator) -> Decorator:
     return decorate
 
 
+MODEL = click.Path()
+"""A file for the shell's completion, and anything for `find`."""
 model_option: Decorator = click.option(
-    "--model", "-m", required=True, metavar="MODEL", help="GGUF file, or hf:owner/repo/file.gguf."
-)
+    "--model", "-m", type=MODEL, required=True, metavar="MODEL",
+    help="GGUF file, or hf:owner/repo/file.gguf.",
+)  # fmt: skip
 json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="Give JSON.")
 loading_options: Decorator = with_options(
     click.option(
@@ -167,8 +170,14 @@ def lines() -> Iterator[str]:
             import readline  # noqa: F401 (input() uses it, to edit lines and for their history)
     while True:
         try:
-            yield input("> " if typed else "")
-        except (EOFError, KeyboardInterrupt):
+            line = input("> " if typed else "")
+        except EOFError:
             if typed:
                 click.echo(err=True)
             return
+        except KeyboardInterrupt:  # what was typed is not meant; the talk is not to be lost
+            if not typed:
+                raise
+            click.secho("\nCtrl-D or /quit ends the talk.", dim=True, err=True)
+        else:
+            yield line

@@ -30,7 +30,7 @@ from .._installed import (
     preferred_engine,
 )
 from ..errors import LlamaError
-from ._common import find, give, json_option
+from ._common import MODEL, find, give, json_option
 
 _PACKAGE = Path(library.__file__).parent
 _INSTALL = "run: llama-py engine install"
@@ -45,6 +45,8 @@ _EXTRAS = {
     "hub": ("huggingface_hub",),
     "engine": ("cmake", "ninja"),
 }
+# Of what a CPU can do, what makes it fast.
+_TOLD = {"avx", "avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "neon", "sve"}
 # An engine with its download, or its build, takes about so many bytes.
 _ROOM = 1_000_000_000
 _TIMEOUT = 300
@@ -86,7 +88,9 @@ class _Finding:
 
 
 @click.command()
-@click.option("--model", "-m", metavar="MODEL", help="Load this one too, and generate with it.")
+@click.option(
+    "--model", "-m", type=MODEL, metavar="MODEL", help="Load this one too, and generate with it."
+)
 @json_option
 def doctor(model: str | None, as_json: bool) -> int:
     """Find what is wrong with this installation, and say what to do.
@@ -198,8 +202,8 @@ def _cache() -> Iterator[_Finding]:
 
 def _engine() -> _Finding:
     """The engine that would be used, and whether it is for this CPU."""
-    features = ", ".join(f for f in sorted(cpu_features()) if f.startswith(("avx", "amx", "neon")))
-    cpu = f"CPU: {features or 'no vector features that are known'}"
+    features = ", ".join(sorted(_TOLD & set(cpu_features())))
+    cpu = f"this CPU has {features or 'no vector instructions that are known'}"
     try:
         folder = preferred_engine(_raw.TAG) or engine_folder(_raw.TAG)
         info = engine_info(folder)
@@ -217,7 +221,7 @@ def _engine() -> _Finding:
         )  # fmt: skip
     backend = info.backend or "CPU"
     place = "in the package" if folder == _PACKAGE / "lib" else f"from {info.origin}"
-    return _Finding("engine", "ok", f"{info.tag} {place}, {backend}; {cpu}")
+    return _Finding("engine", "ok", f"{info.tag} {place}, for {backend}; {cpu}")
 
 
 def _library(model: Path | None) -> Iterator[_Finding]:

@@ -16,15 +16,15 @@ from .._installed import engine_info
 from ..device import devices
 from ..library import LlamaLibrary
 from ..model import LlamaModel
-from ._common import find, give, json_option, show
+from ._common import MODEL, find, give, json_option, show
 
 # More of a value than this is not shown, but with --json.
 _SHOWN = 100
 
 
-@click.command()
+@click.command(short_help="What a MODEL is, or what library there is.")
 @json_option
-@click.argument("model", required=False)
+@click.argument("model", type=MODEL, required=False)
 def info(as_json: bool, model: str | None) -> None:
     """What a MODEL is; without one, the library and the devices that it computes on."""
     facts = _library() if model is None else _model(find(model))

@@ -8,7 +8,7 @@ import click
 
 from .._cpu import usable_cores
 from .._quantize import quantize as quantize_file
-from ._common import bar, find
+from ._common import MODEL, bar, find
 
 
 @click.command()
@@ -17,7 +17,7 @@ from ._common import bar, find
 )
 @click.option("--allow-requantize", is_flag=True, help="Also what is quantized already.")
 @click.option("--threads", type=click.IntRange(1), help="By default the cores there are.")
-@click.argument("source", metavar="MODEL")
+@click.argument("source", type=MODEL, metavar="MODEL")
 @click.argument("target", type=click.Path(dir_okay=False, path_type=Path))
 @click.argument("ftype", metavar="[TYPE]", default="Q4_K_M")
 def quantize(

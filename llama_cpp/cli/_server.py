@@ -13,7 +13,10 @@ from ..server import _OURS, LlamaServer
 from ._common import find, give, json_option, model_option
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
+@click.command(
+    context_settings={"ignore_unknown_options": True},
+    short_help="Run llama-server on a MODEL until Ctrl-C.",
+)
 @model_option
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="By default a free one.")

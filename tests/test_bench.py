@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import tiny
 import tiny_mmproj
-from bench import build, cancel, generation, report, rpc, share, start, text
+from bench import build, cancel, generation, guards, report, rpc, share, start, text
 from bench.measure import Spread, Worker, interleaved
 from bench.place import Place
 from conftest import run_python
@@ -62,6 +62,7 @@ def fingerprints(*workers: Worker) -> Iterator[str]:
         ("tokenize", "tokenize", 1),
         ("detokenize", "detokenize", 1),
         ("pieces", "pieces", 1),
+        ("embed", "embed", 4),
     ],
 )
 def test_the_same_work_as_in_c(place: Place, task: str, ours: str, units: int) -> None:
@@ -120,7 +121,25 @@ def test_share_of_python(place: Place, alone: None, monkeypatch: pytest.MonkeyPa
     assert "left out by the test" in str(table)
 
 
-@pytest.mark.parametrize("topic", [generation.prompt, text.tokenize, start.memory])
+def test_share_of_the_checks(place: Place) -> None:
+    rows = {row.name: row for row in guards.guards(place).rows}
+    assert rows["decode of 512 tokens"].number.median > 0
+    assert rows["save the state"].number.median > 0
+    assert all(re.fullmatch(r"[\d,.]+ us, bare [\d,.]+ us", row.note) for row in rows.values())
+
+
+def test_a_tiny_model(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generation, "_TINY", 24)
+    monkeypatch.setattr(generation, "_TINY_LONG", 48)
+    # As if it were llama-cpp-python, which has to be downloaded.
+    monkeypatch.setattr(place, "theirs", place.ours)
+    rows = {row.name: row for row in generation.tiny(place).rows}
+    row = rows["ours, Llama.generate, over llama-cpp-python stream, 48 tokens"]
+    assert 0.1 < row.number.median < 10
+    assert str(row.target) == ">= 3"
+
+
+@pytest.mark.parametrize("topic", [generation.prompt, text.tokenize, text.embeddings, start.memory])
 def test_topics(place: Place, alone: None, topic: generation.Topic) -> None:
     table = topic(place)
     assert any(row.name.startswith("ours") and row.number.median > 0 for row in table.rows)
@@ -178,6 +197,17 @@ def test_rounds_are_interleaved() -> None:
     assert [len(values) for values in found.values()] == [4, 4]
     first = "start a, start b, a, b, b, a, a, b, stop b, stop a"
     assert ", ".join(asked) == f"{first}, start a, start b, b, a, stop b, stop a"
+
+
+def test_the_summary_counts_targets() -> None:
+    least, one = report.at_least(0.97), Spread(0.9, 0.9, 0.9)
+    tables = {
+        "first": report.Table("", [report.Row("a", Spread(1, 1, 1), target=least)]),
+        "second": report.Table("", [report.Row("b", one, target=least), report.Row("c", one)]),
+    }
+    counted, missed = report.summary(tables).splitlines()
+    assert counted == "targets: 1 reached, 1 missed"
+    assert missed == "  MISSED  second: b: 0.900 x [0.900 0.900], not >= 0.97"
 
 
 def test_tables() -> None:

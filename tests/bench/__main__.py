@@ -15,12 +15,14 @@ from pathlib import Path
 from llama_cpp import _raw
 from llama_cpp._cpu import usable_cores
 
-from . import agent, cancel, generation, rpc, share, start, text
+from . import agent, cancel, generation, guards, rpc, share, start, text
 from .build import CannotMeasure
 from .place import Place, Topic
+from .report import Table, summary
 
 TOPICS: dict[str, Topic] = {
     "share": share.share,
+    "guards": guards.guards,
     "generation": generation.generation,
     "tiny": generation.tiny,
     "prompt": generation.prompt,
@@ -51,21 +53,26 @@ def main(arguments: list[str] | None = None) -> int:
     unknown = sorted(set(given.topics) - set(TOPICS))
     if unknown:
         parser.error(f"no topic {', '.join(unknown)}: there are {', '.join(TOPICS)}")
-    failed = []
+    topics = given.topics or list(TOPICS)
+    begun = time.perf_counter()
+    measured: dict[str, Table] = {}
     with tempfile.TemporaryDirectory() as folder:
         place = Place(Path(folder), given.rounds, given.threads, given.model)
         print(
             f"llama.cpp {_raw.TAG}, {place.threads} threads, Python {platform.python_version()}: "
             f"the median of {given.rounds} interleaved rounds [and its quartiles]"
         )
-        for name in given.topics or TOPICS:
-            begun = time.perf_counter()
+        for i, name in enumerate(topics, 1):
+            so_far = time.perf_counter() - begun
+            print(f"{so_far:5.0f} s  {i} of {len(topics)}: {name}", file=sys.stderr, flush=True)
             try:
-                print(f"\n{name}: {TOPICS[name](place)}", flush=True)
+                measured[name] = TOPICS[name](place)
+                print(f"\n{name}: {measured[name]}", flush=True)
             except CannotMeasure as error:
-                failed.append(name)
                 print(f"\n{name}: {error}", flush=True)
-            print(f"  ({time.perf_counter() - begun:.0f} s)", flush=True)
+            print(f"  ({time.perf_counter() - begun - so_far:.0f} s)", flush=True)
+    print(f"\n{summary(measured)}\n({(time.perf_counter() - begun) / 60:.0f} minutes)")
+    failed = [name for name in topics if name not in measured]
     if failed:
         print(f"\ncould not be measured: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0

@@ -207,13 +207,17 @@ static double embed(void) {
                 double sum = 0;
                 for (int i = 0; i < n_embd; i++) sum += (double) row[i] * row[i];
                 float scale = sum > 0 ? (float) (1 / sqrt(sum)) : 0;
-                for (int i = 0; i < n_embd; i++) found[n * n_embd + i] = row[i] * scale;
+                int most = 0;
+                for (int i = 0; i < n_embd; i++) {
+                    found[n * n_embd + i] = row[i] * scale;
+                    if (row[i] > row[most]) most = i;
+                }
+                mark(most);
             }
             batch.n_tokens = n_seq = 0;
         }
     }
     double seconds = now() - begun;
-    mark(n);
     llama_batch_free(batch);
     free(found);
     return seconds / n_units;

@@ -111,6 +111,18 @@ class Worker:
             self._process = None
 
 
+def check_alike(contenders: Mapping[str, Contender]) -> None:
+    """CannotMeasure when the contenders do not come to the same result."""
+    for contender in contenders.values():
+        try:
+            contender.start()
+        finally:
+            contender.stop()
+    found = {name: c.fingerprint for name, c in contenders.items() if isinstance(c, Worker)}
+    if len(set(found.values())) > 1:
+        raise CannotMeasure(f"they come to different results: {found}")
+
+
 def interleaved(contenders: Mapping[str, Contender], rounds: int) -> dict[str, list[float]]:
     """The measures of each, one a round, in which each has its turn.
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from llama_cpp import Llama, LlamaBatch, LlamaContext, LlamaModel, LlamaSampler, _raw
 
-from .work import STOPS, Apart, Work, arguments, now, resident, serve
+from .work import STOPS, Apart, Work, arguments, now, serve
 
 N_CTX = 4096
 STEPS = 32
@@ -168,7 +168,8 @@ class Ours:
         def work() -> tuple[float, Iterable[int]]:
             begun = now()
             found = llm.embed(texts)
-            return (now() - begun) / len(texts), [len(found)]
+            seconds = now() - begun
+            return seconds / len(texts), [row.index(max(row)) for row in found.tolist()]
 
         return work
 
@@ -199,15 +200,6 @@ class Ours:
             feed = self.model.decoder(special=True).feed
             text = "".join([feed(token) for token in tokens])
             return now() - begun, [len(text.encode())]
-
-        return work
-
-    def memory(self) -> Work:
-        loop = self.loop()
-
-        def work() -> tuple[float, Iterable[int]]:
-            _, found = loop()
-            return resident(), found
 
         return work
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from .measure import Spread, ratios
@@ -43,13 +44,17 @@ class Row:
     target: Target | None = None
 
     @property
+    def verdict(self) -> str:
+        """Whether the target is reached; empty without one."""
+        if self.target is None:
+            return ""
+        return "reached" if self.target.reached(self.number.median) else "MISSED"
+
+    @property
     def cells(self) -> tuple[str, ...]:
-        verdict = ""
-        if self.target:
-            verdict = "reached" if self.target.reached(self.number.median) else "MISSED"
         spread = f"[{_short(self.number.low)} {_short(self.number.high)}]"
         number = f"{_short(self.number.median)} {self.unit}"
-        return self.name, number, spread, str(self.target or ""), verdict, self.note
+        return self.name, number, spread, str(self.target or ""), self.verdict, self.note
 
 
 @dataclass
@@ -71,6 +76,17 @@ class Table:
             ]
             lines.append(("  " + "  ".join(cells)).rstrip())
         return "\n".join([*lines, *(f"  ({remark})" for remark in self.remarks)])
+
+
+def summary(tables: Mapping[str, Table]) -> str:
+    """How many of the targets are reached, and which are not."""
+    rows = [(topic, row) for topic, table in tables.items() for row in table.rows if row.target]
+    missed = [(topic, row) for topic, row in rows if row.verdict == "MISSED"]
+    lines = [f"targets: {len(rows) - len(missed)} reached, {len(missed)} missed"]
+    for topic, row in missed:
+        name, number, spread, target, verdict, _ = row.cells
+        lines.append(f"  {verdict}  {topic}: {name.strip()}: {number} {spread}, not {target}")
+    return "\n".join(lines)
 
 
 def against_c(

@@ -24,6 +24,8 @@ def share(place: Place) -> Table:
         ("ours, with end and text", "loop", _LONG),
         (f"ours, Llama.generate, {_SHORT} tokens", "stream", _SHORT),
         (f"ours, Llama.generate, {_LONG} tokens", "stream", _LONG),
+        ("ours, 4 sequences, LlamaBatch", "parallel", 4),
+        ("ours, 4 sequences, Llama.generate_many", "many", 4),
     ]
     for name, task, n in alike:
         contenders[name] = place.ours(task, place.null_model, n, text, "--cpu", null=True)

@@ -51,42 +51,121 @@ def imports(place: Place) -> Table:
     return table
 
 
-def _python(
-    place: Place, code: str, python: Path | str = sys.executable, path: Path = PROJECT
-) -> Contender:
-    """The processor's seconds for ``code``, with the packages in ``path``. Their byte code is
-    kept, as it is where a package is installed."""
+def _interpreter(
+    place: Place, code: str, *given: object, python: Path | str, path: Path
+) -> tuple[list[str], dict[str, str]]:
+    """The command and the environment of ``code``, with the packages in ``path``. Their byte code
+    is kept, as it is where a package is installed."""
     environment = {
         **os.environ,
         "PYTHONPATH": str(path),
         "PYTHONPYCACHEPREFIX": str(place.folder / "bytecode"),
+        "LLAMA_CPP_LIB": str(place.library),
         "LLAMA_CPP_LIB_PATH": str(place.library.parent),
     }
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    return [str(python), "-c", code, *map(str, given)], environment
+
+
+def _python(
+    place: Place, code: str, python: Path | str = sys.executable, path: Path = PROJECT
+) -> Contender:
+    """The processor's seconds for ``code``."""
+    command, environment = _interpreter(place, code, python=python, path=path)
 
     def measure() -> float:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([python, "-c", code], check=True, cwd=place.folder, env=environment)
+        subprocess.run(command, check=True, cwd=place.folder, env=environment)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
     return Once(measure)
 
 
+# The shortest programs that generate some tokens; the C loop does nothing more either.
+_OURS = """
+import sys
+from llama_cpp import Llama
+path, threads, n, prompt = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+llm = Llama(path, n_ctx=4096, n_threads=threads, n_threads_batch=threads)
+llm.complete(prompt, max_tokens=n, temperature=0)
+"""
+_THEIRS = """
+import sys
+from llama_cpp import Llama
+path, threads, n, prompt = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+llm = Llama(
+    path, n_ctx=4096, n_batch=2048, n_threads=threads, n_threads_batch=threads, flash_attn=True,
+    verbose=False,
+)
+llm(prompt, max_tokens=n, temperature=0)
+"""
+_IMPORT = "from llama_cpp import Llama"
+_LIBRARY = "from llama_cpp import LlamaLibrary; LlamaLibrary()"
+_RESIDENT = """
+with open("/proc/self/statm") as file:
+    print(file.read().split()[1])
+"""
+
+
 def memory(place: Place) -> Table:
     """What is in memory after 64 tokens."""
-    table = Table(f"resident memory, {place.model.stem}, after 64 tokens")
-    given = (place.model, 64, place.file("prompt.txt", PROMPT))
+    n, page = 64, os.sysconf("SC_PAGE_SIZE")
+    table = Table(f"resident memory, {place.model.stem}, after {n} tokens")
+    given = (place.model, place.threads, n, PROMPT)
     contenders: dict[str, Contender] = {
-        C: place.c("memory", *given),
-        "ours": place.ours("memory", *given),
+        C: place.c("memory", place.model, n, place.file("prompt.txt", PROMPT))
     }
-    place.with_theirs(contenders, table.remarks, ("memory",), *given)
+
+    def add(
+        name: str, code: str, python: Path | str = sys.executable, path: Path = PROJECT
+    ) -> None:
+        command, environment = _interpreter(
+            place, code + _RESIDENT, *given, python=python, path=path
+        )
+
+        def measure() -> float:
+            done = subprocess.run(
+                command, cwd=place.folder, env=environment, capture_output=True, text=True,
+                check=False,
+            )  # fmt: skip
+            if done.returncode:
+                last = done.stderr.strip()[-500:]
+                raise build.CannotMeasure(f"{name} ended with {done.returncode}: {last}")
+            return float(int(done.stdout.split()[-1]) * page)
+
+        contenders[name] = Once(measure)
+
+    add("ours", _OURS)
+    add(_EMPTY, "")
+    add(_IMPORT, _IMPORT)
+    add("the library loaded", f"{_IMPORT}; {_LIBRARY}")
+    try:
+        python, code = peer.environment()
+    except build.CannotMeasure as error:
+        table.remarks.append(str(error))
+    else:
+        add("llama-cpp-python", _THEIRS, python, code)
+        add("llama-cpp-python, import", _IMPORT, python, code)
     found = interleaved(contenders, place.rounds)
-    for name, values in found.items():
-        table.rows.append(Row(name, Spread.of([value / 1e6 for value in values]), "MB"))
-    over = [(a - b) / 1e6 for a, b in zip(found["ours"], found[C], strict=True)]
-    table.rows.append(Row(f"ours, over the {C}", Spread.of(over), "MB", target=at_most(10)))
+
+    def row(name: str, above: str, below: str | None = None, most: float | None = None) -> None:
+        less = found[below] if below else [0.0] * place.rounds
+        size = [(a - b) / 1e6 for a, b in zip(found[above], less, strict=True)]
+        target = None if most is None else at_most(most)
+        table.rows.append(Row(name, Spread.of(size), "MB", target=target))
+
+    for name in (C, "ours", "llama-cpp-python"):
+        if name in found:
+            row(name, name)
+    row(f"ours, over the {C}", "ours", C, 10)
+    row("  of that: an interpreter that does nothing", _EMPTY)
+    row(f"  of that: {_IMPORT}", _IMPORT, _EMPTY)
+    row("  the library loaded, which C does too", "the library loaded", _IMPORT)
+    if "llama-cpp-python" in found:
+        row(f"llama-cpp-python, over the {C}", "llama-cpp-python", C)
+        row("  of that: its import", "llama-cpp-python, import", _EMPTY)
+    table.remarks.append("the programs are the shortest that do it; their byte code is cached")
     return table
 
 

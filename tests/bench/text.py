@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .measure import Contender, interleaved
+from .measure import Contender, check_alike, interleaved
 from .place import Place
 from .report import C, Table, against_c, at_least, at_most
 
@@ -38,13 +38,14 @@ def embeddings(place: Place) -> Table:
     """200 texts."""
     n = 200
     table = Table(f"embeddings of {n} texts, {place.model.stem}, {place.threads} threads")
-    words = place.text.read_text("utf-8").split()
-    lines = [" ".join(words[20 * i : 20 * i + 4 + i % 9]) for i in range(n)]
+    words = [word for word in place.text.read_text("utf-8").split() if word.isalpha()]
+    lines = [" ".join(words[8 * i : 8 * i + 3 + i % 6]) for i in range(n)]
     given = (place.model, n, place.file("lines.txt", "".join(f"{line}\n" for line in lines)))
     contenders: dict[str, Contender] = {
         C: place.c("embed", *given),
         "ours, Llama.embed": place.ours("embed", *given),
     }
+    check_alike(contenders)
     place.with_theirs(contenders, table.remarks, ("embed",), *given)
     found = interleaved(contenders, place.rounds)
     return against_c(table, found, {"ours, Llama.embed": at_least(0.97)})

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import llama_cpp.llama_cpp as low
-from work import STOPS, Apart, Work, arguments, now, resident, serve
+from work import STOPS, Apart, Work, arguments, now, serve
 
 from llama_cpp import Llama
 
@@ -82,7 +82,8 @@ class Theirs:
         def work() -> tuple[float, Iterable[int]]:
             begun = now()
             found = self.llm.embed(texts, normalize=True)
-            return (now() - begun) / len(texts), [len(found)]
+            seconds = now() - begun
+            return seconds / len(texts), [row.index(max(row)) for row in found]
 
         return work
 
@@ -113,15 +114,6 @@ class Theirs:
             begun = now()
             parts = [self.llm.detokenize([token], special=True) for token in tokens]
             return now() - begun, [len(b"".join(parts))]
-
-        return work
-
-    def memory(self) -> Work:
-        loop = self.loop()
-
-        def work() -> tuple[float, Iterable[int]]:
-            _, found = loop()
-            return resident(), found
 
         return work
 

@@ -6,7 +6,6 @@ No imports but the standard library: llama-cpp-python's environment has nothing 
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import sys
 import threading
@@ -107,9 +106,3 @@ class Apart:
             return self.median(), found
 
         return apart
-
-
-def resident() -> float:
-    """Bytes of this process that are in memory."""
-    pages = Path("/proc/self/statm").read_text().split()[1]
-    return float(int(pages) * os.sysconf("SC_PAGE_SIZE"))

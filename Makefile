@@ -18,7 +18,7 @@ LIBLLAMA := $(if $(filter Darwin,$(shell uname -s)),libllama.dylib,libllama.so)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test regen check verify diff history matrix pin latest upstream engine model \
-	wheel check-wheel old-cpus bench cycles docs fuzz leaks misuse proxy threads sanitize lint format clean
+	wheel check-wheel old-cpus bench cycles docs fuzz fuzz-api leaks misuse proxy threads sanitize lint format clean
 
 help: ## show the targets
 	@echo "Targets (settings in capitals: TAG=b11434, LLAMA_CPP=folder, FROM=old, TO=new, PYTHON=python3.12):"
@@ -135,6 +135,10 @@ misuse: engine model ## the table of wrong uses: cases, passed, failed (PEER=1: 
 fuzz: engine ## load damaged files, N=10000 of them: each loads or raises
 	@echo "== damaged files"
 	$(PY) tests/fuzz.py -n $(or $(N),10000)
+
+fuzz-api: engine ## call anything public with anything, N=1000 scenarios: each call returns or raises
+	@echo "== wrong calls"
+	$(PY) tests/fuzz.py --api -n $(or $(N),1000)
 
 docs: $(VENV)/.ready ## build the documentation into build/site, and check every link in it
 	@echo "== documentation"

@@ -17,12 +17,17 @@ _FLOATS = (ctypes.c_float, ctypes.c_double)
 _FLOAT_MAX = 3.4028234663852886e38
 
 
+def check_type(value: object, kind: type[Any]) -> None:
+    """TypeError for what is no ``kind``."""
+    if not isinstance(value, kind):
+        raise TypeError(f"expected a {kind.__name__}, not {type(value).__name__}: {value!r}")
+
+
 def vocab_of(model: LlamaModel) -> LlamaVocab:
     """The vocabulary of ``model``. TypeError if it is no model."""
     from .model import LlamaModel
 
-    if not isinstance(model, LlamaModel):
-        raise TypeError(f"expected a LlamaModel, not {type(model).__name__}: {model!r}")
+    check_type(model, LlamaModel)
     return model.vocab
 
 

@@ -61,9 +61,10 @@ class LlamaCandidates:
 
     @size.setter
     def size(self, size: int) -> None:
-        if not 0 <= index(size) <= self._size:
-            raise ValueError(f"size={size} is not 0 to {self._size}: candidates cannot be added")
-        self._size = index(size)
+        number = index(size)
+        if not 0 <= number <= self._size:
+            raise ValueError(f"size={number} is not 0 to {self._size}: candidates cannot be added")
+        self._size = number
 
     @property
     def selected(self) -> int:
@@ -73,9 +74,10 @@ class LlamaCandidates:
 
     @selected.setter
     def selected(self, place: int) -> None:
-        if not 0 <= index(place) < self._size:
-            raise ValueError(f"selected={place} is not 0 to {self._size - 1}")
-        self._selected = index(place)
+        number = index(place)
+        if not 0 <= number < self._size:
+            raise ValueError(f"selected={number} is not 0 to {self._size - 1}")
+        self._selected = number
 
     @property
     def sorted(self) -> bool:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from . import _log, _raw
+from ._arguments import check_type
 from ._resource import Resource
 from .errors import LlamaError, LlamaModelError
 from .library import LlamaLibrary
@@ -43,6 +44,7 @@ class GGUFFile:
     def __init__(
         self, library: LlamaLibrary, path: Path, error: type[LlamaError] = LlamaModelError
     ) -> None:
+        check_type(library, LlamaLibrary)
         check_file(path, error)
         self._error = error
         self.path = path

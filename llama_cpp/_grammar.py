@@ -200,7 +200,7 @@ class Grammar:
 
     def _piece(self, token: int, special: bool = True) -> bytes:
         # Not by `piece`, which is for a model that is open.
-        return self._vocab.read_piece(self._vocab_handle, token, special)
+        return self._vocab._read_piece(self._vocab_handle, token, special)
 
 
 def _token(model: LlamaModel, match: re.Match[str]) -> int:

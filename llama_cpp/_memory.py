@@ -62,6 +62,7 @@ class ContextMemory(Closable):
         More than 0 where the model forgets: with a sliding window, and with a recurrent state,
         which stands for its last position alone. C: ``llama_memory_seq_pos_min``, llama.h.
         """
+        seq_id = _seq_id(seq_id)
         with self._memory(seq_id) as (short, memory):
             return int(short.llama_memory_seq_pos_min(memory, seq_id))
 
@@ -70,6 +71,7 @@ class ContextMemory(Closable):
 
         C: ``llama_memory_seq_pos_max``, llama.h.
         """
+        seq_id = _seq_id(seq_id)
         with self._memory(seq_id) as (short, memory):
             return int(short.llama_memory_seq_pos_max(memory, seq_id))
 
@@ -91,7 +93,7 @@ class ContextMemory(Closable):
         False, and nothing is removed, where the model's memory cannot forget a part: a recurrent
         state cannot go back. C: ``llama_memory_seq_rm``, llama.h.
         """
-        _check_range(p0, p1)
+        p0, p1, seq_id = *_range(p0, p1), _seq_id(seq_id)
         with self._memory(seq_id) as (short, memory):
             done = bool(short.llama_memory_seq_rm(memory, seq_id, p0, p1))
             if done:
@@ -108,13 +110,14 @@ class ContextMemory(Closable):
         and on recurrent and hybrid models, only whole sequences can be.
         C: ``llama_memory_seq_cp``, llama.h.
         """
-        _check_range(p0, p1)
+        p0, p1, src, dst = *_range(p0, p1), _seq_id(src), _seq_id(dst)
         with self._memory(src, dst):
             self._copy(src, dst, p0, p1)
             self._changed(dst)
 
     def keep(self, seq_id: int) -> None:
         """Remove every other sequence. C: ``llama_memory_seq_keep``, llama.h."""
+        seq_id = _seq_id(seq_id)
         with self._memory(seq_id) as (short, memory):
             short.llama_memory_seq_keep(memory, seq_id)
             # Without kv_unified the library leaves alone what does not share cells with it.
@@ -130,8 +133,8 @@ class ContextMemory(Closable):
         LlamaContextError where `can_shift` is False, and ValueError when a position would become
         negative. C: ``llama_memory_seq_add``, llama.h.
         """
-        _check_range(p0, p1)
-        c_number(_raw.llama_pos, delta, "delta")
+        p0, p1, seq_id = *_range(p0, p1), _seq_id(seq_id)
+        delta = c_number(_raw.llama_pos, delta, "delta")
         with self._movable(seq_id) as (short, memory):
             if (p0 := max(p0, self._first(memory, seq_id))) + delta < 0:
                 raise ValueError(f"delta={delta} would make position {p0} negative")
@@ -148,8 +151,8 @@ class ContextMemory(Closable):
         C: ``llama_memory_seq_add`` for each position: the keys come out wrong (b11434) after
         ``llama_memory_seq_div``, which turns them the other way.
         """
-        _check_range(p0, p1)
-        c_number(_raw.llama_pos, divisor, "divisor")
+        p0, p1, seq_id = *_range(p0, p1), _seq_id(seq_id)
+        divisor = c_number(_raw.llama_pos, divisor, "divisor")
         if divisor < 1:
             raise ValueError(f"divisor={divisor} must be 1 or more")
         with self._movable(seq_id) as (short, memory):
@@ -224,6 +227,7 @@ class ContextMemory(Closable):
         """An id for it, or that very one. The lock must be held, as for all that follows."""
         self._reclaim()
         if seq_id is not None:
+            seq_id = self._check_seq_id(seq_id)
             if seq_id in self._sequences:
                 raise LlamaContextError(
                     f"sequence {seq_id}, which this works with, is a LlamaSequence's: close it, or "
@@ -356,10 +360,11 @@ class ContextMemory(Closable):
             return 0  # of a hybrid memory, pos_min is that of the recurrent state
         return max(0, int(self._library.short.llama_memory_seq_pos_min(memory, seq_id)))
 
-    def _check_seq_id(self, seq_id: int) -> None:
-        c_number(_raw.llama_seq_id, seq_id, "seq_id")
-        if not 0 <= seq_id < self._n_seq_max:
-            raise ValueError(f"seq_id {seq_id} is not 0 to {self._n_seq_max - 1} (see n_seq_max)")
+    def _check_seq_id(self, seq_id: int) -> int:
+        number = _seq_id(seq_id)
+        if not 0 <= number < self._n_seq_max:
+            raise ValueError(f"seq_id {number} is not 0 to {self._n_seq_max - 1} (see n_seq_max)")
+        return number
 
     @cached_property
     def _is_recurrent(self) -> bool:
@@ -463,6 +468,10 @@ class ContextMemory(Closable):
         self._seq_rm(self._kv, seq_id, start if start else -1, -1)
 
 
-def _check_range(p0: int, p1: int) -> None:
-    for name, value in (("p0", p0), ("p1", p1)):
-        c_number(_raw.llama_pos, value, name)
+def _range(p0: int, p1: int) -> tuple[int, int]:
+    return c_number(_raw.llama_pos, p0, "p0"), c_number(_raw.llama_pos, p1, "p1")
+
+
+def _seq_id(seq_id: int) -> int:
+    """A plain int: what is checked is what the library gets."""
+    return int(c_number(_raw.llama_seq_id, seq_id, "seq_id"))

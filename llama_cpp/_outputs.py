@@ -212,6 +212,7 @@ class Outputs(Closable):
             raise LlamaOutputError("there are no outputs: nothing was decoded, or it failed")
         if not isinstance(i, int):
             raise TypeError(f"an index must be an integer, not {i!r}")
+        i = int(i)  # not a subclass, which may compare as it likes
         if i not in outputs and not -len(outputs) <= i < 0:
             raise LlamaOutputError(
                 f"index {i} has no output: the last batch has them for {list(outputs)[:20]}"

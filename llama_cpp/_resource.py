@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from .errors import LlamaClosedError
 
@@ -26,7 +26,18 @@ class Lock(Protocol):
         ...
 
 
-class Resource:
+class NoCopy:
+    """What cannot be there twice: a copy would close it, or use it, behind its back."""
+
+    __slots__ = ()
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError(
+            f"a {type(self).__name__} cannot be copied, pickled or sent to another process"
+        )
+
+
+class Resource(NoCopy):
     """A native object that is freed once, when nothing refers to it any more.
 
     ``keep`` are the resources it needs: each lives at least as long as this one, in whatever order
@@ -61,7 +72,7 @@ class Resource:
         return self._finalizer.detach()
 
 
-class ClosedByWith:
+class ClosedByWith(NoCopy):
     """What has a `close`, to be called at the end of a ``with`` block."""
 
     def close(self) -> None:

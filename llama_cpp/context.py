@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _log, _raw
 from ._adapters import ContextAdapters
+from ._arguments import check_type
 from ._backend import give_samplers, note_samplers
 from ._context_params import check_memory, context_params, fitting, is_causal
 from ._greedy import Likeliest
@@ -86,8 +87,7 @@ class LlamaContext(Outputs, ContextMemory, ContextSettings, ContextAdapters):
         self._lock = threading.Lock()
         self._stepping = threading.Lock()  # by a step of a generation with images
         self._turn: object = None  # of the latest of them
-        if not isinstance(model, LlamaModel):
-            raise TypeError(f"expected a LlamaModel, not {type(model).__name__}: {model!r}")
+        check_type(model, LlamaModel)
         library = model.library
         self._model = model
         # The library, but for a model over RPC: there it notices when a server is lost.

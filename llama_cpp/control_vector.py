@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from . import _raw
+from ._arguments import check_type
 from ._gguf import GGUFFile
 from .errors import LlamaAdapterError
 from .library import LlamaLibrary
@@ -23,12 +24,13 @@ class LlamaControlVector:
     """
 
     def __init__(self, layers: Mapping[int, Sequence[float]]) -> None:
+        check_type(layers, Mapping)
         self._layers: dict[int, array[float]] = {}
         for layer in sorted(layers):
             if not isinstance(layer, int) or layer < 1:
                 raise ValueError(f"a control vector starts behind layer 1, not {layer!r}")
             try:
-                numbers = array("f", layers[layer])
+                numbers = array("f", iter(layers[layer]))
             except OverflowError:
                 raise ValueError(f"layer {layer} has numbers that are no 32-bit floats") from None
             if not all(map(math.isfinite, numbers)):

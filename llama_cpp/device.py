@@ -7,6 +7,7 @@ from ctypes import Array, c_size_t
 from typing import Any, TypeVar
 
 from . import _raw, _rpc
+from ._arguments import check_type
 from .library import LlamaLibrary
 
 T = TypeVar("T")
@@ -19,6 +20,8 @@ class LlamaDevice:
 
     def __init__(self, library: LlamaLibrary, handle: _raw.ggml_backend_device) -> None:
         """Programs call `devices`."""
+        check_type(library, LlamaLibrary)
+        check_type(handle, _raw.ggml_backend_device)
         self._library = library
         self._handle = handle
         calls = library.short

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from . import _raw
-from ._arguments import unknown_keyword
+from ._arguments import check_type, unknown_keyword
 from ._stops import StopStrings
 from .errors import LlamaBusyError, LlamaCancelled
 from .logprobs import TokenLogprob, check_top, log_probs
@@ -190,7 +190,7 @@ class Request:
         self.cache_prompt = bool(options.get("cache_prompt", True))
         self._top = options.get("logprobs")
         if self._top is not None:
-            check_top(self._top, model.vocab.n_tokens)
+            self._top = check_top(self._top, model.vocab.n_tokens)
         self.logprobs: list[TokenLogprob] = []
         """Those of the tokens so far, if they were asked for."""
         self.decoder = model.decoder()
@@ -261,6 +261,7 @@ class GenerationState:
     """What a generation did so far."""
 
     def __init__(self, request: Request) -> None:
+        check_type(request, Request)
         self._request = request
         self.tokens: list[int] = []
         """The tokens generated so far, without an end token."""
@@ -373,6 +374,7 @@ class Generation(GenerationState, Iterator[str]):
 
     def __init__(self, request: Request, tokens: TokenSource) -> None:
         """``tokens`` computes the request: the token that comes next, each time."""
+        check_type(tokens, Generator)
         super().__init__(request)
         # It knows the request and not this object: without a cycle, forgetting this object frees
         # what it holds at once.

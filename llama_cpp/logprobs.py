@@ -8,6 +8,7 @@ from operator import index
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+from ._arguments import check_type
 from ._custom import Candidates
 from ._resource import Resource
 from .context import LlamaContext
@@ -50,12 +51,11 @@ def log_probs(
     that is not in the vocabulary, and for a ``top`` that is negative or more than the vocabulary
     has. C: ``llama_get_logits_ith``, llama.h.
     """
-    if not isinstance(ctx, LlamaContext):
-        raise TypeError(f"expected a LlamaContext, not {type(ctx).__name__}: {ctx!r}")
+    check_type(ctx, LlamaContext)
     vocab, n = ctx.model.vocab, ctx._n_vocab
-    check_top(top, n)
+    top = check_top(top, n)
     if token is not None:
-        vocab.check_token(token)
+        token = vocab.check_token(token)
     resource = ctx._open()
     ctx._enter()
     try:
@@ -63,7 +63,7 @@ def log_probs(
         scorer = _scorers.get(ctx)
         if scorer is None:
             scorer = _scorers[ctx] = _Scorer(ctx._library, n)
-        total, best = scorer.score(logits, max(index(top), 1))
+        total, best = scorer.score(logits, max(top, 1))
         if token is None:
             token = best[0][0]
         logit = logits[token]
@@ -73,10 +73,12 @@ def log_probs(
     return TokenLogprob(token, vocab.piece(token, True), logit - total, found)
 
 
-def check_top(top: int, n_vocab: int) -> None:
-    """ValueError for a number of tokens that a vocabulary of ``n_vocab`` does not have."""
-    if not 0 <= index(top) <= n_vocab:
-        raise ValueError(f"{top} is no number of tokens: 0 to {n_vocab}")
+def check_top(top: int, n_vocab: int) -> int:
+    """``top`` if a vocabulary of ``n_vocab`` has so many tokens, otherwise ValueError."""
+    number = index(top)
+    if not 0 <= number <= n_vocab:
+        raise ValueError(f"{number} is no number of tokens: 0 to {n_vocab}")
+    return number
 
 
 class _Scorer:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import _log, _raw
+from ._arguments import check_type
 from ._gguf import GGUFFile, Tensor, file_name
 from ._metadata import Metadata
 from ._resource import Closable, Resource
@@ -38,6 +39,9 @@ class LlamaLora(Closable):
 
     def __init__(self, model: LlamaModel, path: str | os.PathLike[str]) -> None:
         """Programs call `LlamaModel.load_lora`."""
+        from .model import LlamaModel
+
+        check_type(model, LlamaModel)
         parent = model._open()
         library = model.library
         self._model = model

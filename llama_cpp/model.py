@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import _log, _overrides, _raw, _rpc
-from ._arguments import c_string, set_params, unknown_keyword
+from ._arguments import c_string, check_type, set_params, unknown_keyword
 from ._check import check_model
 from ._gguf import GGUFFile, Tensor, check_parts, file_name, parts, written
 from ._guard import guarded
@@ -57,6 +57,9 @@ class LlamaModel(Closable):
 
     def __init__(self, resource: Resource, library: LlamaLibrary, path: Path) -> None:
         """Take over a loaded model. Programs call `from_file`."""
+        check_type(resource, Resource)
+        check_type(resource.handle, _raw.llama_model)
+        check_type(library, LlamaLibrary)
         self._resource: Resource | None = resource
         self._library = library
         self._path = path

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from . import _log, _raw, _raw_mtmd, context
+from ._arguments import check_type
 from ._check import check_projector
 from ._cpu import usable_cores
 from ._gguf import file_name
@@ -89,8 +90,7 @@ class LlamaMultimodal(Closable):
         marker: str | None = None,
         probe: bool | None = None,
     ) -> None:
-        if not isinstance(model, LlamaModel):
-            raise TypeError(f"expected a LlamaModel, not {type(model).__name__}: {model!r}")
+        check_type(model, LlamaModel)
         parent = model._open()
         model.vocab._with_tokens()
         file = Path(mmproj)
@@ -291,6 +291,7 @@ class LlamaMultimodal(Closable):
         """
         handle = self._open().handle
         marker = self.marker
+        check_type(text, str)
         media = list(media)
         for each in media:
             if not isinstance(each, LlamaMedia):
@@ -353,7 +354,7 @@ class LlamaMultimodal(Closable):
             raise LlamaContextError("the context, the chunks and this belong to different models")
         if not len(chunks):
             raise ValueError("there is nothing to evaluate")
-        ctx._check_seq_id(seq_id)
+        seq_id = ctx._check_seq_id(seq_id)
         if not ctx._has_memory or ctx._has_encoder:
             raise LlamaContextError(f"{self._model.path.name} cannot go on with a prompt")
         if ctx._live(seq_id) is not None:
@@ -517,6 +518,8 @@ class LlamaMedia(Closable):
 
     def __init__(self, owner: LlamaMultimodal, handle: Any) -> None:
         """Take over a bitmap."""
+        check_type(owner, LlamaMultimodal)
+        check_type(handle, _raw_mtmd.mtmd_bitmap)
         self._library = owner.model.library
         self._short = cast("Any", self._library.short)
         self._resource: Resource | None = Resource(handle, self._short.mtmd_bitmap_free)
@@ -579,6 +582,7 @@ class LlamaChunks(Closable, Sequence[Chunk]):
 
     def __init__(self, owner: LlamaMultimodal) -> None:
         """An empty one, to be filled."""
+        check_type(owner, LlamaMultimodal)
         self._owner = owner
         self._short = owner._short
         self._resource: Resource | None = Resource(

@@ -339,9 +339,10 @@ class LlamaSampler(SamplerMethods, Closable):
         """
         chain = self._open()
         last = (1 << 31) if self._n_tokens is None else self._n_tokens
-        if not 0 <= index(token) < last:
-            raise ValueError(f"token {token} is not in the vocabulary: 0 to {last - 1}")
-        self._tell(chain, index(token), self._grammars if grammar else [])
+        number = index(token)
+        if not 0 <= number < last:
+            raise ValueError(f"token {number} is not in the vocabulary: 0 to {last - 1}")
+        self._tell(chain, number, self._grammars if grammar else [])
 
     def clone(self) -> Self:
         """Another chain of the same samplers, in the same state: both go on independently. Only

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from . import _log, _raw, _state
+from ._arguments import check_type
 from ._resource import ClosedByWith
 from .batch import LlamaBatch
 from .errors import LlamaClosedError, LlamaContextError, LlamaOutputError, LlamaStateError
@@ -55,6 +56,9 @@ class LlamaSequence(ClosedByWith):
         checkpoints: int = _N_CHECKPOINTS,
         _seq_id: int | None = None,
     ) -> None:
+        from .context import LlamaContext
+
+        check_type(ctx, LlamaContext)
         if not isinstance(checkpoints, int):
             raise TypeError(f"checkpoints must be an integer, not {checkpoints!r}")
         self._ctx = ctx
@@ -154,7 +158,10 @@ class LlamaSequence(ClosedByWith):
         It is not decoded: `extend` does that. Raises LlamaOutputError when the last decode of the
         context was not for this sequence, and what `LlamaSampler.sample` does.
         """
+        from .sampler import LlamaSampler
+
         self._check()
+        check_type(sampler, LlamaSampler)
         return sampler._choose(self._ctx, -1, self)
 
     def truncate(self, n: int) -> None:

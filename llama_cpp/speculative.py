@@ -22,6 +22,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from . import _raw
+from ._arguments import check_type
 from ._resource import ClosedByWith
 from .batch import LlamaBatch
 from .context import LlamaContext
@@ -169,6 +170,7 @@ class DraftModel(ClosedByWith):
         """Raise LlamaModelError unless the vocabularies agree, and LlamaClosedError after
         `close`."""
         self._ctx._open()
+        check_type(model, LlamaModel)
         if self._checked is not model:
             _check_vocabularies(model, self._model)
             self._checked = model

@@ -6,6 +6,8 @@ import codecs
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ._arguments import vocab_of
+
 if TYPE_CHECKING:
     from .model import LlamaModel
 
@@ -18,7 +20,7 @@ class StreamDecoder:
     """
 
     def __init__(self, model: LlamaModel, *, special: bool = False) -> None:
-        self._piece = model.vocab.piece
+        self._piece = vocab_of(model).piece
         self._special = special
         # What most tokens are: whole characters. Filled on first use, for all decoders.
         self._known = model.vocab.texts(special)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from . import _raw
-from ._arguments import c_number
+from ._arguments import c_number, check_type
 from ._resource import Resource
 from .errors import LlamaClosedError, LlamaTokenizeError
 
@@ -20,6 +20,9 @@ class LlamaVocab:
     """The tokens of a model. An attribute of the model: `LlamaModel.vocab`."""
 
     def __init__(self, model: LlamaModel) -> None:
+        from .model import LlamaModel
+
+        check_type(model, LlamaModel)
         # Not the model itself: each would keep the other until the garbage collector comes.
         self._resource: Resource | None = model._open()
         self._library = model.library
@@ -242,7 +245,7 @@ class LlamaVocab:
         if found is None:
             handle = self._with_tokens()
             token = self.check_token(token)
-            found = pieces[token] = self.read_piece(handle, token, special)
+            found = pieces[token] = self._read_piece(handle, token, special)
         return found
 
     def texts(self, special: bool) -> list[str | None]:
@@ -253,7 +256,7 @@ class LlamaVocab:
             texts.extend([None] * self._n_tokens)
         return texts
 
-    def read_piece(self, handle: _raw.llama_vocab, token: int, special: bool) -> bytes:
+    def _read_piece(self, handle: _raw.llama_vocab, token: int, special: bool) -> bytes:
         """The bytes of ``token``, asked of the library. For who has ``handle`` and keeps the model
         in memory: the model may be closed, and the token is not checked."""
         calls = self._library.short

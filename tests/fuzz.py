@@ -46,11 +46,11 @@ class Outcome(NamedTuple):
 class _Worker:
     """A process that loads files, until it dies."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, script: str) -> None:
         self._folder = folder
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed in stop
         self._process = subprocess.Popen(
-            [sys.executable, HERE / "fuzzworker.py", folder],
+            [sys.executable, HERE / script, folder],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True, cwd=ROOT,
             env={
                 **os.environ, "GGML_NO_BACKTRACE": "1", "PYTHONFAULTHANDLER": "1",
@@ -124,9 +124,15 @@ def _one(folder: Path) -> Iterator[list[_Worker]]:
 
 
 def run(
-    todo: Iterable[tuple[str, int]], folder: Path, keep: Path, n_workers: int = 1
+    todo: Iterable[tuple[str, int]],
+    folder: Path,
+    keep: Path,
+    n_workers: int = 1,
+    *,
+    script: str = "fuzzworker.py",
 ) -> Iterator[Outcome]:
-    """Load the files that ``todo`` names; those that end badly are copied to ``keep``."""
+    """Load the files that ``todo`` names; those that end badly are copied to ``keep``. With another
+    ``script``, whatever that does, and the file is what it has written."""
     if not (folder / "vector.gguf").exists():
         fuzzworker.prepare(folder)
     waiting: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()
@@ -146,7 +152,7 @@ def run(
                         for old in workers:
                             old.stop()
                             old.file.unlink(missing_ok=True)
-                        workers[:] = [_Worker(folder)]
+                        workers[:] = [_Worker(folder, script)]
                     outcome = workers[0].load(kind, number)
                     if outcome.what not in ("loaded", "raised"):
                         keep.mkdir(parents=True, exist_ok=True)
@@ -176,14 +182,19 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2, help="processes at a time (2)")
     parser.add_argument("--keep", type=Path, default=Path("fuzz-failures"))
     parser.add_argument("--only", nargs=2, metavar=("KIND", "NUMBER"), help="one file")
+    parser.add_argument("--api", action="store_true", help="wrong calls in place of files")
     options = parser.parse_args()
     todo: Iterable[tuple[str, int]] = jobs(options.n, options.seed)
+    script = "fuzzworker.py"
+    if options.api:
+        script = "apiworker.py"
+        todo = [("api", options.seed * 1_000_000 + i) for i in range(options.n)]
     if options.only:
         todo = [(options.only[0], int(options.only[1]))]
     started = time.monotonic()
     counts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory(prefix="llama-fuzz-") as name:
-        for outcome in run(todo, Path(name), options.keep, options.jobs):
+        for outcome in run(todo, Path(name), options.keep, options.jobs, script=script):
             counts[outcome.what] += 1
             if outcome.what not in ("loaded", "raised") or options.only:
                 print(f"{outcome.what}: {outcome.kind} {outcome.number}: {outcome.said}")

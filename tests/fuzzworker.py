@@ -249,12 +249,17 @@ def _use(model: LlamaModel) -> None:
                 ctx.decode([token])
 
 
-def main() -> None:
+def limit() -> None:
+    """What is asked for must not take the machine's memory."""
     if sys.platform != "win32":
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def main() -> None:
+    limit()
     worker = Worker(Path(sys.argv[1]))
     print("ready", flush=True)
     for line in sys.stdin:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import apiworker
 import fuzz
 import fuzzworker
 import gguf
@@ -17,6 +18,7 @@ from llama_cpp import LlamaModel, LlamaModelError
 # So that a failing file can be made again: python tests/fuzz.py --only KIND NUMBER
 SEED = 7
 COUNT = 300
+API_COUNT = 30
 
 
 def test_300_damaged_files_load_or_raise(tmp_path: Path) -> None:
@@ -28,6 +30,27 @@ def test_300_damaged_files_load_or_raise(tmp_path: Path) -> None:
     assert sum(counts.values()) == len(todo)
     assert counts["loaded"] >= 30, "they are damaged so much that nothing of them is looked at"
     assert counts["raised"] >= 100
+
+
+def test_wrong_calls_of_anything_public_return_or_raise(tmp_path: Path) -> None:
+    """python tests/fuzz.py --api --only api NUMBER does one of them again."""
+    todo = [("api", number) for number in range(API_COUNT)]
+    outcomes = list(fuzz.run(todo, tmp_path, tmp_path / "kept", 2, script="apiworker.py"))
+    assert [o for o in outcomes if o.what != "loaded"] == []
+    totals = Counter()
+    for outcome in outcomes:
+        returned, _, raised, *_ = outcome.said.replace(";", "").split()
+        totals.update(returned=int(returned), raised=int(raised))
+    assert totals["returned"] > 3 * API_COUNT, "nothing is used"
+    assert totals["raised"] > API_COUNT, "nothing is wrong"
+
+
+def test_a_wrong_call_that_crashes_or_raises_something_obscure_is_noticed(tmp_path: Path) -> None:
+    todo = [("api", apiworker.CRASH), ("api", apiworker.OBSCURE)]
+    crash, obscure = fuzz.run(todo, tmp_path, tmp_path / "kept", script="apiworker.py")
+    assert (crash.what, obscure.what) == ("crashed", "untyped")
+    assert "AttributeError: 'NoneType' object has no attribute" in obscure.said
+    assert len(list((tmp_path / "kept").iterdir())) == 2
 
 
 def test_the_files_are_valid_before_they_are_damaged(tmp_path: Path) -> None:

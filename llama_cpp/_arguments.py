@@ -31,6 +31,26 @@ def vocab_of(model: LlamaModel) -> LlamaVocab:
     return model.vocab
 
 
+def check_callable(value: object, name: str) -> None:
+    """TypeError for what cannot be called, unless it is None."""
+    if value is not None and not callable(value):
+        raise TypeError(f"{name} must be callable, not {value!r}")
+
+
+def check_text(value: object, name: str) -> None:
+    """TypeError for what is no string, unless it is None."""
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"{name} must be a string, not {value!r}")
+
+
+def check_count(value: object, name: str, least: int = 0) -> None:
+    """TypeError for what is no integer, ValueError for one that is too small."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an integer, not {value!r}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, not {value}")
+
+
 def c_string(value: str, errors: str = "strict") -> bytes:
     """``const char *``: UTF-8. TypeError for anything but a string, ValueError for a NUL inside."""
     if not isinstance(value, str):

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from ._arguments import check_callable
 from .errors import LlamaToolError
-from .tools import AfterCall, BeforeCall, Deny, Replace, Tool, ToolCall
+from .tools import AfterCall, BeforeCall, Deny, Replace, Tool, ToolCall, check_timeout
 
 RunAsync = Callable[[Awaitable[Any]], Any]
 
@@ -28,6 +29,11 @@ class Executor:
     """For tools that have none of their own, in seconds."""
     run_async: RunAsync | None = None
     """Where awaitables run; by default in a loop of their own."""
+
+    def __post_init__(self) -> None:
+        check_callable(self.before_call, "before_call")
+        check_callable(self.after_call, "after_call")
+        check_timeout(self.timeout, "tool_timeout")
 
     def run(self, calls: Iterable[ToolCall], tools: Mapping[str, Tool]) -> None:
         """Run ``calls``, beside each other where their tools allow it, and fill in what came of

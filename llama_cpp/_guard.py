@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from . import _raw
+from . import _log, _raw
 from .errors import LlamaError, LlamaModelError
 from .library import LlamaLibrary
 
@@ -55,7 +55,10 @@ def guarded(
     late: list[Exception] = []
     done = threading.Event()
 
+    handling = _log.handling()
+
     def run() -> None:
+        _log.inherit(handling)
         try:
             results.append(call())
         except BaseException as raised:

@@ -12,8 +12,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
+from ._arguments import check_callable, check_count
 from ._needs import needs
 from ._resource import ClosedByWith
 from ._sse import Event, EventParser
@@ -239,6 +240,11 @@ class Transport(ClosedByWith):
         on_wait: Callable[[str, float], None] | None = None,
         alive: Callable[[], None] | None = None,
     ) -> None:
+        check_callable(on_wait, "on_wait")
+        check_callable(alive, "alive")
+        check_count(retries, "retries")
+        if not isinstance(timeouts, Timeouts):
+            raise TypeError(f"timeouts must be Timeouts, not {timeouts!r}")
         self.base_url = _base_url(base_url)
         self.timeouts = timeouts
         self.retries = retries
@@ -603,12 +609,23 @@ def check_api_key(key: str | None) -> str | None:
     return key
 
 
+def _has_address(parts: SplitResult) -> bool:
+    try:
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, or too large
+        return False
+
+
 def _base_url(url: str) -> str:
     """``url`` as the beginning of every address. ValueError for what is none."""
+    if not isinstance(url, str):
+        raise TypeError(f"base_url must be a string, not {url!r}")
     parts = urlsplit(url if "://" in url else f"http://{url}")
     if "@" in parts.netloc:
         raise ValueError("base_url cannot hold a password: give the key as api_key")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    # urlsplit takes line ends out without a word.
+    is_one = url.isprintable() and " " not in url
+    if not is_one or parts.scheme not in ("http", "https") or not _has_address(parts):
         raise ValueError(f"base_url must look like 'http://localhost:8080', not {url!r}")
     path = parts.path.rstrip("/").removesuffix("/v1")
     return urlunsplit((parts.scheme, parts.netloc, path, "", ""))

@@ -35,6 +35,7 @@ class _Thread(threading.local):
         self.line = ""
         self.listeners: list[list[str]] = []
         self.error: BaseException | None = None
+        self.handling = False  # whether a logging handler runs
 
 
 _thread = _Thread()
@@ -54,7 +55,13 @@ def _receive(level: int, text: bytes | None, _: int | None) -> None:
             return
         if _thread.level >= WARNING and _thread.listeners:
             _thread.listeners[-1].append(line)
-        show(_thread.level, line)
+        # What a handler has the library do is not logged: it would come to that handler.
+        if not _thread.handling:
+            _thread.handling = True
+            try:
+                show(_thread.level, line)
+            finally:
+                _thread.handling = False
     except BaseException as error:
         _thread.error = _thread.error or error
 
@@ -109,6 +116,16 @@ class heard:
         if error is not None:
             _thread.error = None
             raise error
+
+
+def handling() -> bool:
+    """Whether this thread is in a logging handler, called by a log line of the library."""
+    return _thread.handling
+
+
+def inherit(handling: bool) -> None:
+    """In a thread that works for another: what `handling` says there."""
+    _thread.handling = handling
 
 
 def pass_on(lines: list[str]) -> None:

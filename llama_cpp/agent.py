@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
 from . import _history
+from ._arguments import check_count, check_text
 from ._ask import arguments_of
 from ._execute import Executor
 from ._fields import ChatParams, Json
@@ -96,8 +97,10 @@ class LlamaAgent(LlamaClient):
         )
         if mode not in ("auto", "native", "constrained"):
             raise ValueError(f"mode must be auto, native or constrained, not {mode!r}")
-        if max_steps < 1:
-            raise ValueError(f"max_steps must be at least 1, not {max_steps}")
+        check_count(max_steps, "max_steps", 1)
+        check_count(max_tool_errors, "max_tool_errors")
+        check_count(output_retries, "output_retries")
+        check_text(system, "system")
         self.tools = as_tools(tools)
         self.system = system
         self.mode: ToolMode = mode
@@ -225,9 +228,11 @@ class LlamaAgent(LlamaClient):
         params: Json,
     ) -> Iterator[Event]:
         offered = self.tools if tools is None else as_tools(tools)
+        steps = self.max_steps if max_steps is None else max_steps
+        check_count(steps, "max_steps", 1)
         with self._conversation(message) as talk, self._running(handle):
             run = Run(self, handle, talk, offered, params, output_type)
-            result = yield from run.loop(self.max_steps if max_steps is None else max_steps)
+            result = yield from run.loop(steps)
         yield Done(result)
 
     def cancel(self) -> None:
@@ -288,7 +293,9 @@ class LlamaAgent(LlamaClient):
     @contextlib.contextmanager
     def _conversation(self, message: Message, *, commit: bool = True) -> Iterator[Talk]:
         """The messages before this turn, and room for those that it adds."""
-        if not isinstance(message, str | Mapping) and message:
+        if not isinstance(message, str | Mapping) and (
+            message or not isinstance(message, Sequence)
+        ):
             yield self._talk(_history.checked(message))
             return
         if not self._turn.acquire(blocking=False):

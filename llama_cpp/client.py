@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from ._arguments import unknown_keyword
+from ._arguments import check_text, unknown_keyword
 from ._assemble import ChatStream, read_event
 from ._fields import CHAT_FIELDS, SAMPLING_FIELDS, ChatParams, Json, LoraScale, SamplingParams
 from ._http import Timeouts, Transport
@@ -49,11 +49,12 @@ class LlamaClient(ClosedByWith):
         self._transport = Transport(
             base_url,
             api_key=api_key,
-            timeouts=timeouts or Timeouts(),
+            timeouts=Timeouts() if timeouts is None else timeouts,
             retries=retries,
             on_wait=on_wait,
             alive=alive,
         )
+        check_text(model, "model")
         self.model = model
 
     @property

@@ -74,6 +74,8 @@ class Embedder:
             raise LlamaModelError(
                 f"{self._model.path.name} gives scores, not embeddings: see rerank and classify"
             )
+        if not isinstance(texts, str | Iterable):
+            raise TypeError(f"texts must be a text or several, not {texts!r}")
         texts = [texts] if isinstance(texts, str) else list(texts)
         if not texts:
             raise ValueError("there are no texts to embed")

@@ -18,11 +18,12 @@ from __future__ import annotations
 import ctypes
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from operator import index
 from typing import TYPE_CHECKING, Any, Protocol
 
 from . import _raw
-from ._arguments import check_type
+from ._arguments import check_count, check_type
 from ._resource import ClosedByWith
 from .batch import LlamaBatch
 from .context import LlamaContext
@@ -78,6 +79,8 @@ class PromptLookup:
     """
 
     def __init__(self, ngram: int = 3, n_draft: int = 8, *, ngram_min: int = 2) -> None:
+        check_count(ngram, "ngram")
+        check_count(ngram_min, "ngram_min")
         if not 1 <= ngram_min <= ngram:
             raise ValueError(f"ngram_min={ngram_min} must be 1 to ngram={ngram}")
         self.n_draft = _n_draft(n_draft)
@@ -134,6 +137,8 @@ class DraftModel(ClosedByWith):
         **params: Unpack[LlamaContextParams],
     ) -> None:
         self.n_draft = _n_draft(n_draft)
+        if not isinstance(p_min, int | float):
+            raise TypeError(f"p_min must be a number, not {p_min!r}")
         if not 0 <= p_min <= 1:
             raise ValueError(f"p_min={p_min} is no probability: 0 to 1")
         self.p_min = p_min
@@ -185,9 +190,9 @@ class DraftModel(ClosedByWith):
     def draft(self, tokens: Sequence[int], n: int, /) -> list[int]:
         """See `Draft.draft`."""
         ctx = self._ctx
-        n = min(n, self.n_draft, ctx.n_ctx - len(tokens))
+        n = min(index(n), self.n_draft, ctx.n_ctx - len(tokens))
         drafted: list[int] = []
-        if n < 1 or max(tokens) >= self._n_vocab:
+        if n < 1 or not tokens or max(map(index, tokens)) >= self._n_vocab:
             return drafted
         self._sequence._set(list(tokens), self._check_cancelled)
         is_eog = self._model.vocab.is_eog
@@ -294,7 +299,10 @@ class Speculation:
         most = min(self._most, self._reach, self._left - 1, ctx.n_ctx_seq - len(self._cached) - 1)
         if self._draft is None or most < 1:
             return []
-        drafted = list(self._draft.draft([*self._cached, token], most))[:most]
+        answer = self._draft.draft([*self._cached, token], most)
+        if isinstance(answer, str) or not isinstance(answer, Iterable):
+            raise TypeError(f"{self._draft!r} must draft a list of tokens, not {answer!r}")
+        drafted = list(answer)[:most]
         for guess in drafted:
             try:
                 ctx.model.vocab.check_token(guess)
@@ -390,6 +398,7 @@ def _decode(ctx: LlamaContext, batch: LlamaBatch, cached: list[int]) -> None:
 
 
 def _n_draft(n: int) -> int:
+    check_count(n, "n_draft")
     if not 1 <= n <= MOST:
         raise ValueError(f"n_draft={n} must be 1 to {MOST}")
     return n

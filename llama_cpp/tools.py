@@ -85,6 +85,9 @@ class Tool:
     signature: Signature | None = field(default=None, repr=False)
     """The function's parameters; None where the schema was given."""
 
+    def __post_init__(self) -> None:
+        check_timeout(self.timeout)
+
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Call the function itself, unchecked."""
         if self.function is None:
@@ -211,6 +214,8 @@ def as_tool(given: Any) -> Tool:
 
 def as_tools(given: Iterable[Any]) -> dict[str, Tool]:
     """Tools by name. ValueError for two of one name."""
+    if isinstance(given, str | Mapping) or not isinstance(given, Iterable):
+        raise TypeError(f"tools must be a list of functions, tools or definitions, not {given!r}")
     tools: dict[str, Tool] = {}
     for one in given:
         made = as_tool(one)
@@ -218,6 +223,16 @@ def as_tools(given: Iterable[Any]) -> dict[str, Tool]:
             raise ValueError(f"two tools have the name {made.name!r}")
         tools[made.name] = made
     return tools
+
+
+def check_timeout(seconds: object, name: str = "timeout") -> None:
+    """TypeError for what is no number of seconds, ValueError for one that is not above 0."""
+    if seconds is None:
+        return
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool):
+        raise TypeError(f"{name} must be a number of seconds, or None, not {seconds!r}")
+    if not seconds > 0:
+        raise ValueError(f"{name} must be more than 0 seconds, or None, not {seconds}")
 
 
 def result_text(result: Any) -> str:

@@ -11,13 +11,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+from misuse_rows import UPPER, Row
+
 ROOT = Path(__file__).resolve().parent.parent
 _TOGETHER = 20
 _SECONDS = 180.0
 _MARK = "\x1e"
 
 PREPARE = """
-import gc, json, os, sys, threading
+import asyncio, gc, json, logging, os, socket, sys, threading
 from llama_cpp import *
 from llama_cpp import _raw
 M, T, FOLDER = sys.argv[1:4]
@@ -46,6 +48,27 @@ def elsewhere(act):
     thread.start()
     thread.join()
     if caught: raise caught[0]
+def wait(it):
+    async def run(): return await it
+    return asyncio.run(run())
+def alm(**keywords): return AsyncLlama(T, **{"n_ctx": 64, "n_threads": 1, **keywords})
+def agent(*args, **keywords):
+    with socket.socket() as s:  # nobody listens there
+        s.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{s.getsockname()[1]}"
+    return LlamaAgent(*args or (url,), **{"retries": 0, **keywords})
+def draft(**keywords): return DraftModel(tiny(), **{"n_ctx": 64, "n_threads": 1, **keywords})
+class Draft:
+    def __init__(self, act): self.draft = act
+    def __repr__(self): return "<Draft>"
+class Handler(logging.Handler):
+    def __init__(self, act): super().__init__(); self.emit, self.busy = act, False
+def logged(act, do=tiny):
+    log, handler = logging.getLogger("llama_cpp"), Handler(act)
+    log.setLevel(logging.DEBUG)
+    log.addHandler(handler)
+    try: do()
+    finally: log.removeHandler(handler)
 INF = float("inf")
 names = dict(globals())
 for code in json.loads(sys.argv[4]):
@@ -60,16 +83,6 @@ for code in json.loads(sys.argv[4]):
     os.write(2, b"\\x1e")
     print(json.dumps(end), flush=True)
 """
-
-
-class Row(NamedTuple):
-    """What is done, and the exception and a part of the message that have to come of it."""
-
-    code: str
-    error: str
-    message: str
-    alone: bool = False
-    """In a process of its own: how that ends is a part of the case."""
 
 
 ROWS = [
@@ -415,6 +428,7 @@ ROWS = [
         True,
     ),
     Row("sys.kept = llm().generate('the cat'); next(iter(sys.kept))", "nothing", "", True),
+    *UPPER,
 ]
 
 

@@ -59,6 +59,8 @@ def _read_other(tree: Tree, binding: Binding, base: Api) -> Api:
     for header in api.headers:
         if there.get(header.name, header) != header:
             raise CodegenError(f"{binding.header} includes another {header.name} than the base")
+    if not any(header.name not in there for header in api.headers):
+        raise CodegenError(f"{binding.header} is in {base.module} already: no set for itself")
     own: dict[str, Any] = {
         kind: tuple(v for v in getattr(api, kind) if v.place.header not in there)
         for kind in ("macros", "enums", "structs", "typedefs", "functions", "omissions")

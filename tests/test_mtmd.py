@@ -329,6 +329,16 @@ def test_a_tree_without_the_header_lacks_the_module_only(
         generate.read_apis(source.Tree(root, "b1"), whole=True)
 
 
+def test_an_entry_for_a_header_of_the_base_is_refused(
+    tree: source.Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gguf = source.Binding("_raw_gguf", "ggml-base", "ggml/include/gguf.h", ("ggml/include",))
+    sets = (source.bindings()[0], gguf)
+    monkeypatch.setattr(generate, "bindings", lambda: sets)
+    with pytest.raises(CodegenError, match=r"gguf\.h is in _raw already"):
+        generate.read_apis(tree)
+
+
 def test_an_entry_in_the_configuration_makes_another_module(
     tree: source.Tree, tmp_path: Path
 ) -> None:

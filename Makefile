@@ -142,7 +142,7 @@ fuzz-api: engine ## call anything public with anything, N=1000 scenarios: each c
 
 docs: $(VENV)/.ready ## build the documentation into build/site, and check every link in it
 	@echo "== documentation"
-	$(PY) -m mkdocs build --strict -q
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict -q
 	$(PY) docs/_site/check.py build/site
 
 lint: $(VENV)/.ready ## formatting, lint and types

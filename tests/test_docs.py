@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import subprocess
 import sys
@@ -107,6 +108,23 @@ def test_a_command_that_does_not_exist_is_found(line: str, tmp_path: Path) -> No
     assert codeblocks.fault(words)
 
 
+def test_what_the_pages_name_exists() -> None:
+    wrong = []
+    for page in PAGES:
+        text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.M | re.S)
+        for owner, member in re.findall(r"`(\w+)\.(\w+)[^`\n]*`", text):
+            if owner in llama_cpp.__all__:
+                found = getattr(llama_cpp, owner)
+                fields = {
+                    f for c in getattr(found, "__mro__", ()) for f in inspect.get_annotations(c)
+                }
+                if hasattr(found, member) or member in fields:
+                    continue
+                if f"self.{member}: " not in inspect.getsource(found):
+                    wrong.append((name(page), f"{owner}.{member}"))
+    assert wrong == []
+
+
 def test_the_site_has_every_page() -> None:
     text = (ROOT / "mkdocs.yml").read_text("utf-8")
     nav = re.findall(r"^ +- .*: (\S+\.md)$", text.partition("\nnav:")[2], re.MULTILINE)
@@ -185,6 +203,9 @@ def test_code_becomes_a_link_to_what_it_names() -> None:
 def test_the_table_says_which_names_stand_on_a_function() -> None:
     table = links.table()
     assert "| `llama_decode` | `LlamaContext.decode` |" in table
+    assert "| `llama_model_n_ctx_train` | `LlamaModel.n_ctx_train` |" in table
+    assert "| `llama_backend_init` | *inside* |" in table
+    assert "| `llama_backend_free` |  |" in table
     assert "`LlamaSampler.top_k`" in table
     assert "`mtmd_tokenize`" in table
 

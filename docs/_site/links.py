@@ -117,19 +117,52 @@ def anchors(text: str) -> list[str]:
 
 
 def users(package: Path) -> dict[str, list[str]]:
-    """C name -> the public names of the package whose docstrings say "C: ``name``"."""
-    found: dict[str, list[str]] = {}
+    """C name -> the public names of the package that say in their docstrings "C: ``name``", or that
+    call it where none says so; "inside" is what only private ones do."""
+    said: dict[str, list[str]] = {}
+    called: dict[str, list[str]] = {}
+    names = _exported(package)
     for path in sorted(package.glob("*.py")):
         if path.name.startswith("_raw"):
             continue
-        for name, text in _docstrings(ast.parse(path.read_text("utf-8"))):
-            after = text.partition("C: ")[2]
-            for code in re.findall(r"``([^`]+)``", after):
+        tree = ast.parse(path.read_text("utf-8"))
+        for name, node in _public(tree):
+            for code in re.findall(r"``([^`]+)``", _after_c(node)):
                 prototype = _PROTOTYPE.match(code)
-                places = found.setdefault(prototype[1] if prototype else code, [])
-                if name not in places:
-                    places.append(name)
-    return found
+                _add(said, prototype[1] if prototype else code, name)
+            if not isinstance(node, ast.ClassDef):
+                for function in _called(node) if name.partition(".")[0] in names else ():
+                    _add(called, function, name)
+        for function in _called(tree):
+            called.setdefault(function, [])
+    return {name: public or ["inside"] for name, public in (called | said).items()}
+
+
+def _exported(package: Path) -> set[str]:
+    """What the package has in its ``__all__``."""
+    for node in ast.parse((package / "__init__.py").read_text("utf-8")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return set(ast.literal_eval(node.value))
+    raise ValueError(f"{package} has no __all__")
+
+
+def _add(found: dict[str, list[str]], key: str, name: str) -> None:
+    names = found.setdefault(key, [])
+    if name not in names:
+        names.append(name)
+
+
+def _after_c(node: ast.ClassDef | ast.FunctionDef) -> str:
+    return (ast.get_docstring(node) or "").partition("C: ")[2]
+
+
+def _called(tree: ast.AST) -> Iterator[str]:
+    """What is asked of a library: ``short.llama_decode``, ``self._ask("llama_n_ctx")``."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(attr=name) | ast.Constant(value=str(name)):
+                if re.fullmatch(r"(llama|mtmd)_\w+", name):
+                    yield name
 
 
 # Classes in private modules, and what has their methods in public.
@@ -142,16 +175,20 @@ _PUBLIC = {
 }
 
 
-def _docstrings(tree: ast.Module) -> Iterator[tuple[str, str]]:
+def _public(tree: ast.Module) -> Iterator[tuple[str, ast.ClassDef | ast.FunctionDef]]:
     for node in tree.body:
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
-            yield node.name, ast.get_docstring(node) or ""
+            yield node.name, node
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
             owner = _PUBLIC.get(node.name, node.name)
-            yield owner, ast.get_docstring(node) or ""
+            yield owner, node
             for child in node.body:
-                if isinstance(child, ast.FunctionDef) and not child.name.startswith("_"):
-                    yield f"{owner}.{child.name}", ast.get_docstring(child) or ""
+                if not isinstance(child, ast.FunctionDef):
+                    continue
+                if child.name == "__init__":
+                    yield owner, child
+                elif not child.name.startswith("_"):
+                    yield f"{owner}.{child.name}", child
 
 
 def table() -> str:
@@ -166,6 +203,7 @@ def table() -> str:
             lines += [f"## {header.name}", "", "| C | Python |", "|---|---|"]
             for function in functions:
                 names = ", ".join(f"`{name}`" for name in by_name.get(function.name, ()))
+                names = names.replace("`inside`", "*inside*")
                 note = " (deprecated)" if function.deprecated else ""
                 lines.append(f"| `{function.name}`{note} | {names} |")
             lines.append("")

@@ -18,7 +18,7 @@ LIBLLAMA := $(if $(filter Darwin,$(shell uname -s)),libllama.dylib,libllama.so)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test regen check verify diff history matrix pin latest upstream engine model \
-	wheel check-wheel old-cpus bench cycles docs fuzz fuzz-api leaks misuse proxy threads sanitize lint format clean
+	packages wheel check-wheel old-cpus bench cycles docs fuzz fuzz-api leaks misuse proxy threads sanitize lint format clean
 
 help: ## show the targets
 	@echo "Targets (settings in capitals: TAG=b11434, LLAMA_CPP=folder, FROM=old, TO=new, PYTHON=python3.12):"
@@ -29,6 +29,10 @@ $(VENV)/.ready: pyproject.toml
 	@echo "== environment: $(VENV) with everything that the project needs"
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --disable-pip-version-check --editable '.[agent,cli,codegen,docs,engine,hub,langchain,test]'
+	@touch $@
+
+$(VENV)/.release: $(VENV)/.ready
+	$(PY) -m pip install --disable-pip-version-check --quiet --editable '.[release]'
 	@touch $@
 
 demo: engine model ## set everything up and generate text with a real model
@@ -86,11 +90,13 @@ engine: $(VENV)/.ready ## build libllama and llama-server from the pinned source
 		set -e; tree=$$($(PY) -m codegen fetch); \
 		$(PY) -m llama_cpp.engine install --from $(ENGINE) --source "$$tree" $(BACKEND:%=--backend %); }
 
-wheel: $(VENV)/.ready ## build the packages into dist/: a wheel with the engine (for long), one without, the source
+packages: $(VENV)/.release ## the wheel without an engine, for every platform, and the source, into dist/
 	@echo "== packages"
-	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[release]'
 	$(PY) -m release.wheel --pure
-	$(PY) -m release.wheel
+
+wheel: $(VENV)/.release ## a wheel with the engine inside into dist/ (builds for long; ZIG=1: for old systems)
+	@echo "== wheel"
+	$(PY) -m release.wheel $(if $(ZIG),--zig)
 
 check-wheel: model ## install dist/'s wheel with each Python there is, without a compiler, and generate text
 	@echo "== the wheel in clean environments"

@@ -51,7 +51,6 @@ _PORTABLE = {
     "GGML_BACKEND_DL": "ON",
     "GGML_CPU_ALL_VARIANTS": "ON",
     "GGML_CCACHE": "OFF",
-    "GGML_OPENMP": "OFF",  # its runtime would have to come along; ggml has threads of its own
     "LLAMA_BUILD_EXAMPLES": "OFF",
     "CMAKE_PLATFORM_NO_VERSIONED_SONAME": "ON",  # a wheel cannot hold links
 }
@@ -98,7 +97,7 @@ def build(source: Path, tag: str, *, jobs: int | None = None, backend: str | Non
         if not (source / "CMakeLists.txt").is_file() or not (source / "include/llama.h").is_file():
             raise LlamaEngineError(f"{source}: not a llama.cpp source tree (no include/llama.h)")
         _tool("cmake"), _tool("ninja")
-        compiler = _compiler()
+        compiler = system_compiler()
         if backend is not None:
             _check_toolkit(backend)
         jobs = jobs or _default_jobs()
@@ -202,6 +201,8 @@ def cmake_options(
         options["LLAMA_BUILD_COMMIT"] = "unknown"
     if portable:
         options |= _PORTABLE
+        if sys.platform != "linux":
+            options["GGML_OPENMP"] = "OFF"  # its runtime would have to come along
         if sys.platform == "darwin":
             options |= _PORTABLE_MAC
         elif sys.platform == "win32" and platform.machine() == "ARM64":
@@ -236,7 +237,7 @@ def _tool(name: str) -> str:
     return found
 
 
-def _compiler() -> str:
+def system_compiler() -> str:
     """The first line of what the C++ compiler says of itself, having checked C and C++."""
     description = ""
     for language, variable, names in (

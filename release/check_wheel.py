@@ -1,0 +1,134 @@
+"""The wheel in dist/, as a new user meets it: for each Python that there is a clean environment
+without a compiler, pip install, and the first text.
+
+    python -m release.check_wheel [WHEEL] [--no-doctor]
+
+Prints a row for each Python: seconds for the install alone and until the first text, and what
+``llama-py doctor`` says. 0 all generate the same, 1 one does not, 2 there is no wheel.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from .wheel import DIST, PROJECT
+
+_GENERATE = Path(__file__).with_name("_generate.py")
+_ROW = "{:9} {:>9} {:>11}  {:28} {}"
+_SECONDS = 600
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Install the wheel in clean environments.")
+    parser.add_argument("wheel", nargs="?", type=Path, help="default: the one in dist/")
+    parser.add_argument("--no-doctor", action="store_true", help="needs no package index then")
+    options = parser.parse_args()
+    wheel = options.wheel or find_wheel()
+    if wheel is None:
+        print("error: no wheel with an engine in dist/: make wheel", file=sys.stderr)
+        return 2
+    model = find_model()
+    print(f"{wheel.name}: {wheel.stat().st_size / 1e6:.1f} MB")
+    print(_ROW.format("Python", "install s", "first text s", "library", "doctor"), flush=True)
+    texts = set()
+    bad = 0
+    for version, python in pythons().items():
+        try:
+            row, text = one(python, wheel.resolve(), model, doctor=not options.no_doctor)
+        except (subprocess.SubprocessError, OSError, ValueError) as error:
+            print(f"{version:9} FAILED: {error}\n{getattr(error, 'stderr', None) or ''}")
+            bad += 1
+            continue
+        texts.add(text)
+        bad += row[-1].startswith("WRONG")
+        print(_ROW.format(version, *row), flush=True)
+    print(f"{len(texts)} text{'s' * (len(texts) != 1)}: {texts}")
+    return 1 if bad or len(texts) != 1 else 0
+
+
+def find_wheel() -> Path | None:
+    """The newest wheel with an engine in dist/."""
+    found = [path for path in DIST.glob("*.whl") if not path.stem.endswith("-any")]
+    return max(found, key=lambda path: path.stat().st_mtime, default=None)
+
+
+def find_model() -> Path:
+    """The small model that the text is made with."""
+    done = subprocess.run(
+        [sys.executable, PROJECT / "examples" / "fetch_model.py"],
+        stdout=subprocess.PIPE, text=True, check=True,
+    )  # fmt: skip
+    return Path(done.stdout.strip())
+
+
+def pythons() -> dict[str, Path]:
+    """The Pythons that the wheel is for, by version: pyenv's, those on PATH, and this one."""
+    root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv", "versions")
+    folders = [*root.glob("3.*/bin"), *map(Path, os.environ.get("PATH", "").split(os.pathsep))]
+    found = {}
+    for minor in range(10, 20):
+        for folder in folders:
+            python = folder / f"python3.{minor}"
+            if python.is_file() and "shims" not in folder.parts:
+                found[f"3.{minor}"] = python
+                break
+    return found or {f"3.{sys.version_info.minor}": Path(sys.executable)}
+
+
+def one(python: Path, wheel: Path, model: Path, *, doctor: bool) -> tuple[list[str], str]:
+    """A row of the table, and the text."""
+    with tempfile.TemporaryDirectory(prefix="llama-py-") as name:
+        home = Path(name)
+        environment = home / "environment"
+        subprocess.run([python, "-m", "venv", environment], check=True, timeout=_SECONDS)
+        programs = environment / ("Scripts" if sys.platform == "win32" else "bin")
+        # Nothing else is on PATH, so no compiler; the cache is empty.
+        env = {"PATH": str(programs), "HOME": str(home), "LANG": "C.UTF-8"}
+
+        def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
+            return subprocess.run(
+                command, cwd=home, env=env, capture_output=True, text=True, check=True,
+                timeout=_SECONDS,
+            )  # fmt: skip
+
+        pip = (programs / "python", "-m", "pip", "install", "--disable-pip-version-check", "-q")
+        begun = time.monotonic()
+        run(*pip, "--no-index", wheel)
+        installed = time.monotonic() - begun
+        with subprocess.Popen(
+            [programs / "python", "-I", _GENERATE, model, "24"],
+            cwd=home, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        ) as process:  # fmt: skip
+            assert process.stdout is not None
+            head = process.stdout.read(1)
+            first = time.monotonic() - begun
+            out, err = process.communicate(timeout=_SECONDS)
+        if process.returncode:
+            raise ValueError(err.decode(errors="replace")[-2000:])
+        result = json.loads((head + out).decode().splitlines()[-1])
+        library = Path(result["library"])
+        if not library.is_relative_to(environment.resolve()):
+            raise ValueError(f"{library} is not the wheel's")
+        said = "not asked"
+        if doctor:
+            run(*pip, f"{wheel}[cli]")
+            said = _doctor(run(programs / "llama-py", "doctor", "--json", "-m", model).stdout)
+        place = "/".join(library.parts[-3:-1]) + " " + ",".join(result["code"])
+        return [f"{installed:.1f}", f"{first:.1f}", place, said], result["text"]
+
+
+def _doctor(text: str) -> str:
+    report = json.loads(text)
+    wrong = [f["what"] for f in report["findings"] if f["status"] == "wrong"]
+    return f"WRONG: {', '.join(wrong)}" if wrong else "nothing is wrong"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

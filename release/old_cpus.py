@@ -1,0 +1,102 @@
+"""The wheel in dist/ on other CPUs: the code for each kind of CPU alone, and, where qemu-user is
+installed, all of it on emulated CPUs that lack what newer ones have.
+
+    python -m release.old_cpus [WHEEL] [--tokens N]
+
+Prints for each which code ran and whether the greedy text is the same. 0 it is everywhere, 1 not,
+2 there is no wheel.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+from .check_wheel import find_model, find_wheel
+
+_GENERATE = Path(__file__).with_name("_generate.py")
+# Without SSE4.2, without AVX, without F16C, without AVX2, without AVX-512.
+_EMULATED = ("core2duo", "Nehalem", "SandyBridge", "IvyBridge", "Haswell")
+_ROW = "{:24} {:16} {}"
+_SECONDS = 900
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="The wheel's text on other CPUs.")
+    parser.add_argument("wheel", nargs="?", type=Path, help="default: the one in dist/")
+    parser.add_argument("--tokens", type=int, default=8)
+    options = parser.parse_args()
+    wheel = options.wheel or find_wheel()
+    if wheel is None:
+        print("error: no wheel with an engine in dist/: make wheel", file=sys.stderr)
+        return 2
+    texts: set[str] = set()
+    bad = 0
+    model = find_model()
+    with tempfile.TemporaryDirectory(prefix="llama-py-") as name:
+        folder = Path(name)
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(folder)
+        lib = folder / "llama_cpp" / "lib"
+        print(_ROW.format("CPU", "code", "text"), flush=True)
+        for label, before, keep in _cases(lib):
+            code, text = _one(folder, before, keep, model, options.tokens)
+            print(_ROW.format(label, code, text), flush=True)
+            if code:
+                texts.add(text)
+            elif "no backend" not in text:  # the CPU that there is lacks something: as it should be
+                bad += 1
+    print(f"{len(texts)} text{'s' * (len(texts) != 1)}, {bad} failed")
+    return 1 if bad or len(texts) != 1 else 0
+
+
+def _cases(lib: Path) -> list[tuple[str, list[str], str | None]]:
+    """A name, what to run Python with, and the only code that is left, or None for all."""
+    names = sorted(re.findall(r"libggml-cpu-(\S+)\.so", "\n".join(p.name for p in lib.iterdir())))
+    cases: list[tuple[str, list[str], str | None]] = [("this one", [], None)]
+    cases += [(f"this one, only {name}", [], name) for name in names]
+    qemu = shutil.which("qemu-x86_64")
+    if qemu is None:
+        print("without emulation: qemu-x86_64 is not there (Debian: apt install qemu-user)")
+        return cases
+    return [*cases, *((f"qemu {cpu}", [qemu, "-cpu", cpu], None) for cpu in _EMULATED)]
+
+
+def _one(
+    folder: Path, before: list[str], keep: str | None, model: Path, tokens: int
+) -> tuple[str, str]:
+    """The code that ran and the text; without code the text says why."""
+    lib = folder / "llama_cpp" / "lib"
+    away = folder / "away"
+    away.mkdir(exist_ok=True)
+    others = [p for p in lib.glob("libggml-cpu-*.so") if p.stem != f"libggml-cpu-{keep}"]
+    for path in others if keep else ():
+        path.rename(away / path.name)
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("LLAMA_CPP", "GGML_"))}
+    env |= {"PYTHONPATH": str(folder), "XDG_CACHE_HOME": str(away)}
+    try:
+        done = subprocess.run(
+            [*before, sys.executable, _GENERATE, model, str(tokens)],
+            cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=_SECONDS,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return "", f"not through after {_SECONDS} s"
+    finally:
+        for path in away.glob("libggml-cpu-*.so"):
+            path.rename(lib / path.name)
+    if done.returncode:
+        return "", (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1][-160:]
+    result = json.loads(done.stdout.splitlines()[-1])
+    return ",".join(result["code"]), repr(result["text"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -17,7 +17,7 @@ THREADS: dict[str, Any] = {"n_threads": 1, "n_threads_batch": 1}
 
 
 @pytest.mark.parametrize("name", list(stress.CASES))
-def test_nothing_leaks(name: str) -> None:
+def test_cycles_leave_nothing_behind(name: str) -> None:
     assert stress.leaks([name], CYCLES)
 
 

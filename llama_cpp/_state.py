@@ -113,6 +113,9 @@ def check(ctx: ContextMemory, data: Buffer, seq_id: int | None = None) -> State:
     one that is damaged, or does not belong there."""
     state = _unpack(data)
     _check(ctx, state, seq_id)
+    # A name comes first, and the library makes room for it, up to 4 GB, before it looks.
+    if seq_id is None and int.from_bytes(state.payload[:4], sys.byteorder) > len(state.payload):
+        raise LlamaStateError("the state is damaged: what it begins with is longer than all of it")
     return state
 
 

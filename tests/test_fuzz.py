@@ -131,6 +131,13 @@ def test_a_missing_table_of_positions_is_named(tmp_path: Path) -> None:
     assert "lacks the tensor enc.blk.0.attn_rel_b.weight" in outcome.said
 
 
+def test_a_state_does_not_take_memory_for_a_name_that_is_not_there(tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (outcome,) = fuzz.run([("sealed-state", 11000727)], folder, tmp_path / "kept")
+    assert "LlamaStateError: the state is damaged: what it begins with is longer" in outcome.said
+
+
 def test_damaged_projectors_are_refused(tmp_path: Path) -> None:
     folder = tmp_path / "files"
     folder.mkdir()

@@ -15,7 +15,7 @@ import contextlib
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from operator import itemgetter
-from typing import Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 try:
     from langchain_core.callbacks import (
@@ -56,7 +56,9 @@ from ._http import Timeouts
 from .async_agent import AsyncLlamaAgent
 from .errors import LlamaStreamError
 from .events import Done, Event, ReasoningDelta, Retry, RunResult, TextDelta
-from .llama import Llama
+
+if TYPE_CHECKING:
+    from .llama import Llama
 
 Json = dict[str, Any]
 

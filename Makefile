@@ -146,9 +146,10 @@ fuzz-api: engine ## call anything public with anything, N=1000 scenarios: each c
 	@echo "== wrong calls"
 	$(PY) tests/fuzz.py --api -n $(or $(N),1000)
 
+# Not with --quiet: that drops the warnings before --strict can count them.
 docs: $(VENV)/.ready ## build the documentation into build/site, and check every link in it
 	@echo "== documentation"
-	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict -q
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 	$(PY) docs/_site/check.py build/site
 
 lint: $(VENV)/.ready ## formatting, lint and types

@@ -111,6 +111,7 @@ class LlamaAgent(LlamaClient):
         self.resume = resume
         self.sampling = dict(sampling)
         self.messages: list[Json] = []
+        """The conversation so far, without the system message. It may be changed between runs."""
         self.check_fields(self.sampling)
         self.executor = Executor(before_call, after_call, tool_timeout)
         self.schemas_as_completion = False

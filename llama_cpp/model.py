@@ -42,6 +42,8 @@ _KEYWORDS = (
     "kv_overrides",
     "tensor_buft_overrides",
 )
+# A decode makes room for the numbers of as many cells, without looking whether there is any.
+_LARGEST_WINDOW = 1 << 24
 # Text shorter than this is tokenized without letting go of the GIL.
 _SHORT_TEXT = 4096
 
@@ -197,6 +199,11 @@ class LlamaModel(Closable):
                 f"{file} could not be loaded: {_log.reason(said, 'the library does not say why')}"
             )
         model = cls(resource, library, file)
+        if library.has("llama_model_n_swa") and not 0 <= model.n_swa <= _LARGEST_WINDOW:
+            raise LlamaModelError(
+                f"{file} is damaged: its sliding window has {model.n_swa} tokens, at most "
+                f"{_LARGEST_WINDOW} are possible"
+            )
         if remote:
             _rpc.note_model(model, resource, remote)
         model._files = files

@@ -109,6 +109,21 @@ def test_a_type_that_cannot_be_computed_with_is_refused(
     assert f"{name} has the type {type_.name}, which the library cannot" in str(caught.value)
 
 
+@pytest.mark.parametrize("window", [2**24 + 1, 2**31, 2**32 - 1])
+def test_a_window_that_no_memory_has_room_for_is_refused(tmp_path: Path, window: int) -> None:
+    # Decoding with it ended the process.
+    path = tiny.make("swa", tmp_path)
+    key = "gemma3.attention.sliding_window"
+    with pytest.raises(LlamaModelError, match="its sliding window has"):
+        LlamaModel.from_file(path, kv_overrides={key: window})
+    data = bytearray(path.read_bytes())
+    at = data.index(key.encode()) + len(key) + 4
+    data[at : at + 4] = window.to_bytes(4, "little")
+    path.write_bytes(data)
+    with pytest.raises(LlamaModelError, match="its sliding window has"):
+        LlamaModel.from_file(path)
+
+
 def test_an_epsilon_below_0_is_refused(tmp_path: Path) -> None:
     facts = {"attention.layer_norm_rms_epsilon": -1e-5}
     with pytest.raises(LlamaModelError, match=r"layer_norm_rms_epsilon is -"):

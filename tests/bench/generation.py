@@ -15,7 +15,7 @@ from .report import C, Row, Table, against_c, at_least
 _LOOP = "ours, LlamaContext"
 _STREAM = "ours, Llama.generate"
 _NUMPY = f"{_STREAM}, numpy"
-_TINY, _TINY_LONG = 512, 2048  # tokens
+_TINY, _TINY_LONG = 512, (2048, 4096)  # tokens
 
 
 def generation(place: Place) -> Table:
@@ -51,17 +51,23 @@ def tiny(place: Place) -> Table:
         return table
     name = f"{_STREAM}, over {theirs}"
     table.rows.append(Row(f"{name}, {n} tokens", ratios(found[theirs], found[_STREAM])))
-    given = (place.tiny_model, _TINY_LONG, text)
-    longer: dict[str, Contender] = {_STREAM: place.ours("stream", *given)}
-    check_alike(longer)
-    place.with_theirs(longer, table.remarks, ("stream",), *given)
-    if theirs in longer:
+    for n in _TINY_LONG:
+        given = (place.tiny_model, n, text)
+        longer: dict[str, Contender] = {_STREAM: place.ours("stream", *given)}
+        check_alike(longer)
+        place.with_theirs(longer, table.remarks, ("stream",), *given)
+        if theirs not in longer:
+            return table
         found = interleaved(longer, place.rounds)
-        ratio, (ours, other) = ratios(found[theirs], found[_STREAM]), found.values()
+        ours, other = found.values()
         note = " against ".join(f"{1e3 * Spread.of(v).median:.2f} ms" for v in (ours, other))
-        row = Row(f"{name}, {_TINY_LONG} tokens", ratio, note=note, target=at_least(3))
+        target = at_least(3) if n == max(_TINY_LONG) else None
+        row = Row(f"{name}, {n} tokens", ratios(other, ours), note=note, target=target)
         table.rows.append(row)
-        table.remarks.append("llama-cpp-python's time for a token grows with the text before it")
+    table.remarks.append(
+        "llama-cpp-python's own time for a token grows with the text before it, ours does not: "
+        "the target is on the longest"
+    )
     return table
 
 

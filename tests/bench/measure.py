@@ -6,6 +6,7 @@ import contextlib
 import os
 import statistics
 import subprocess
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -15,7 +16,7 @@ from .build import CannotMeasure
 PROJECT = Path(__file__).parents[2]
 _TIMEOUT = 600.0
 _ROUNDS = 3  # until the contenders start anew
-_SLOW = 3.0
+_SLOW = 6.0  # seconds
 
 
 class Spread(NamedTuple):
@@ -137,13 +138,17 @@ def interleaved(contenders: Mapping[str, Contender], rounds: int) -> dict[str, l
             for contender in contenders.values():
                 running.callback(contender.stop)
                 contender.start()
-            for i in range(min(_ROUNDS, rounds - done)):
+            slow: set[str] = set()
+            for _ in range(min(_ROUNDS, rounds - done)):
                 # There and back, so that what changes with time changes for all alike.
                 for name in names if done % 2 == 0 else reversed(names):
-                    if i and found[name][-1] > _SLOW:
+                    if name in slow:
                         found[name].append(found[name][-1])
-                    else:
-                        found[name].append(contenders[name].measure())
+                        continue
+                    begun = time.perf_counter()
+                    found[name].append(contenders[name].measure())
+                    if time.perf_counter() - begun > _SLOW:
+                        slow.add(name)
                 done += 1
     return found
 

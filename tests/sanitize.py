@@ -85,6 +85,9 @@ _CMAKE = (
 _UB = re.compile(r"^(?P<place>[^\s:]+:\d+):\d+: runtime error: (?P<what>.*)$", re.M)
 _ASAN = re.compile(r"ERROR: AddressSanitizer: (?P<what>[\w-]+).*?(?=\n\n|\Z)", re.S)
 _FRAME = re.compile(r"#\d+ \S+ in (?P<function>.+?) (?P<place>/\S*?:\d+)")
+# pytest writes a test's name, then what the test prints, in the same line too, then how it ended.
+_TEST = re.compile(r"^(tests/\S+?::\w+(?:\[.*?\](?= |$))?)", re.M)
+_OUTCOME = re.compile(_TEST.pattern + r" (?:(?!^tests/)[\s\S])*?\b(PASSED|FAILED|ERROR)\b", re.M)
 _ROW = "{:26} {:>7} {:>7} {:>8} {:>8}"
 _SECONDS = 3600
 # A sanitizer keeps what was freed, to see who still uses it.
@@ -186,10 +189,10 @@ def one(test: Path, folder: Path, preload: list[str]) -> tuple[int, int, Counter
         while True:
             code, out = _pytest(test, folder, preload, logs, crashed)
             found += _reports(out)
-            outcomes = re.findall(r"^(\S+::.+?) (PASSED|FAILED|ERROR)\b", out, re.M)
+            outcomes = _OUTCOME.findall(out)
             if code in (0, 1):
                 break
-            running = re.findall(r"^(tests/\S+::.+?) *$", out, re.M)
+            running = _TEST.findall(out)
             culprit = running[-1] if running else ""
             lines += [f"    CRASHED {culprit or test.name} (exit {code})"]
             if not culprit or culprit in crashed:

@@ -21,6 +21,7 @@ from test_multimodal import png
 
 import llama_cpp
 from codegen import source
+from llama_cpp import _raw, _raw_mtmd
 
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
@@ -122,6 +123,11 @@ def test_what_the_pages_name_exists() -> None:
                     continue
                 if f"self.{member}: " not in inspect.getsource(found):
                     wrong.append((name(page), f"{owner}.{member}"))
+        for module in (_raw, _raw_mtmd):
+            short = module.__name__.rpartition(".")[2]
+            for member in re.findall(rf"`[^`\n]*\b{short}\.(\w+)[^`\n]*`", text):
+                if member not in ("py", "pyi") and not hasattr(module, member):
+                    wrong.append((name(page), member))
     assert wrong == []
 
 

@@ -25,7 +25,9 @@ from ._installed import make_folder
 from .errors import LlamaDownloadError, LlamaError, LlamaHashError
 
 if TYPE_CHECKING:
+    import gzip
     import http.client
+    import lzma
     import tarfile
     import zipfile
     from urllib.request import Request
@@ -426,7 +428,7 @@ def unpack(
 class _Limited:
     """What a compressed tar holds, as far as ``limit`` bytes of it: headers can be bombs too."""
 
-    def __init__(self, stream: IO[bytes], limit: int) -> None:
+    def __init__(self, stream: gzip.GzipFile | lzma.LZMAFile, limit: int) -> None:
         self._stream = stream
         self._limit = limit
 

@@ -96,7 +96,8 @@ def build(source: Path, tag: str, *, jobs: int | None = None, backend: str | Non
             return final
         if not (source / "CMakeLists.txt").is_file() or not (source / "include/llama.h").is_file():
             raise LlamaEngineError(f"{source}: not a llama.cpp source tree (no include/llama.h)")
-        _tool("cmake"), _tool("ninja")
+        _tool("cmake")
+        _tool("ninja")
         compiler = system_compiler()
         if backend is not None:
             _check_toolkit(backend)

@@ -70,7 +70,8 @@ class LlamaMultimodal(Closable):
     what starting Python and reading the file take. ``probe=False`` leaves it out, for files that
     you trust. By default it is also left out, with a warning in the log, where no Python can be
     started, as in a program that has it inside (``sys.executable`` is empty or no Python);
-    ``probe=True`` raises LlamaModelError there.
+    ``probe=True`` raises LlamaModelError there. What stays: a file made so that other images or
+    sounds than those it is tried with, or what comes after the two seconds, crash libmtmd.
 
     Raises LlamaModelError when the file is no projector, or not one for this model, and
     LlamaMissingFunctionError when there is no libmtmd beside the library. C:

@@ -88,14 +88,14 @@ def c_number(ctype: Any, value: Any, name: str) -> Any:
     """``value`` as a number for ``ctype`` (or an enumeration): TypeError for anything else, NaN
     too, and ValueError for what does not fit, naming ``name``. Other ctypes pass unchanged."""
     if isinstance(ctype, type) and issubclass(ctype, IntEnum):
-        value = _index(value, name)
+        value = integer(value, name)
         try:
             return ctype(value)
         except ValueError:
             known = ", ".join(f"{m.name} ({m.value})" for m in ctype)
             raise ValueError(f"{name}={value} is not one of {known}") from None
     if isinstance(ctype, type) and issubclass(ctype, IntFlag):
-        return _index(value, name)
+        return integer(value, name)
     if ctype is ctypes.c_bool:
         if not isinstance(value, bool) and value not in (0, 1):
             raise TypeError(f"{name} must be True or False, not {value!r}")
@@ -113,7 +113,7 @@ def c_number(ctype: Any, value: Any, name: str) -> Any:
     limits = integer_limits(ctype)
     if limits is None:
         return value
-    number = _index(value, name)
+    number = integer(value, name)
     low, high = limits
     if not low <= number <= high:
         raise ValueError(f"{name}={number} is outside {low} to {high}")
@@ -129,7 +129,8 @@ def integer_limits(ctype: Any) -> tuple[int, int] | None:
     return (0, 2**bits - 1) if code.isupper() else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
 
 
-def _index(value: Any, name: str) -> int:
+def integer(value: Any, name: str) -> int:
+    """``value`` as a plain int: TypeError for what is none, naming ``name``."""
     try:
         return int(value.__index__())
     except AttributeError:

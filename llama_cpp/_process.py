@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from . import _raw
+from ._arguments import c_number, check_type, integer
 from ._cache import Progress
 from ._installed import preferred_engine, program
 from ._resource import ClosedByWith
@@ -45,6 +47,11 @@ class ManagedProcess(ClosedByWith):
         log: str | os.PathLike[str] | None,
         timeout: float,
     ) -> None:
+        check_type(host, str)
+        port = integer(port, "port")
+        if not 0 <= port < 1 << 16:
+            raise ValueError(f"port={port} is not 0 to 65535")
+        timeout = c_number(ctypes.c_double, timeout, "timeout")
         self._program = Path(program) if program is not None else find_program(self._kind)
         self._host = host
         self._port = port

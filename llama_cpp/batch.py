@@ -21,8 +21,17 @@ class LlamaBatch:
     each. ``logits`` says for which tokens to compute an output: True for all, a list, or None for
     the last one alone.
 
-    C: ``llama_batch``, llama.h. The memory belongs to this object.
+    C: ``llama_batch``, llama.h. The memory belongs to this object. It does not change, but for
+    `set_token`.
     """
+
+    tokens: array[int]
+    pos: array[int] | None
+    seq_ids: array[int] | None
+    outputs: tuple[int, ...]
+    """The indexes of the tokens that get an output, in order."""
+    struct: _raw.llama_batch
+    """The C struct, with nothing in it checked any more."""
 
     def __init__(
         self,
@@ -32,40 +41,42 @@ class LlamaBatch:
         seq_id: int | Sequence[int] = 0,
         logits: bool | Sequence[bool] | None = None,
     ) -> None:
-        self.tokens = _int32(tokens, "tokens")
-        n = len(self.tokens)
-        self.outputs: Sequence[int]
-        """The indexes of the tokens that get an output, in order."""
-        struct = _raw.llama_batch(n_tokens=n)
+        own = vars(self)  # past `__setattr__`
+        own["tokens"] = ids = _int32(tokens, "tokens")
+        n = len(ids)
+        own["struct"] = struct = _raw.llama_batch(n_tokens=n)
         if n:
-            struct.token = (_raw.llama_token * n).from_buffer(self.tokens)
-        if pos is None:
-            self.pos = None
-        else:
+            struct.token = (_raw.llama_token * n).from_buffer(ids)
+        own["pos"] = None
+        if pos is not None:
             values = range(pos, pos + n) if isinstance(pos, int) else pos
-            self.pos = _int32(values, "pos")
-            _same_length(self.pos, n, "pos")
+            own["pos"] = places = _int32(values, "pos")
+            _same_length(places, n, "pos")
             if n:
-                struct.pos = (_raw.llama_pos * n).from_buffer(self.pos)
-        self.seq_ids: array[int] | None = None
+                struct.pos = (_raw.llama_pos * n).from_buffer(places)
+        own["seq_ids"] = None
         if seq_id != 0:
-            ids = [seq_id] * n if isinstance(seq_id, int) else seq_id
-            self.seq_ids = _int32(ids, "seq_id")
-            _same_length(self.seq_ids, n, "seq_id")
+            each = [seq_id] * n if isinstance(seq_id, int) else seq_id
+            own["seq_ids"] = sequences = _int32(each, "seq_id")
+            _same_length(sequences, n, "seq_id")
             if n:
-                _set_seq_ids(struct, self.seq_ids)
+                _set_seq_ids(struct, sequences)
         if logits is None:
-            self.outputs = (n - 1,) if n else ()
+            own["outputs"] = (n - 1,) if n else ()
         else:
             wanted = [logits] * n if isinstance(logits, bool) else [bool(v) for v in logits]
             _same_length(wanted, n, "logits")
-            self.outputs = [i for i, want in enumerate(wanted) if want]
+            own["outputs"] = tuple([i for i, want in enumerate(wanted) if want])
             struct.logits = (ctypes.c_int8 * n)(*wanted)
-        self.struct = struct
-        """The C struct."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        # The struct and the rest are checked as one, and belong together.
+        raise AttributeError(f"a LlamaBatch has no {name} to be set: make another")
 
     def set_token(self, token: int) -> None:
-        """Another token in the place of the first."""
+        """Another token in the place of the first. ValueError for a batch that has none."""
+        if not self.tokens:
+            raise ValueError("a batch without tokens has no first one")
         try:
             self.tokens[0] = token
         except (TypeError, OverflowError):

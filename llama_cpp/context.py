@@ -298,9 +298,10 @@ class LlamaContext(Outputs, ContextMemory, ContextSettings, ContextAdapters):
             batch = LlamaBatch(batch)
         if self._has_memory and not self._has_encoder:
             raise LlamaContextError(f"{self._model.path.name} has no encoder: use decode")
-        if len(batch) > self._n_ubatch:
+        n = len(batch.tokens)
+        if n > self._n_ubatch:
             raise ValueError(
-                f"{len(batch)} tokens: an encoder takes them at once, n_ubatch={self._n_ubatch}"
+                f"{n} tokens: an encoder takes them at once, n_ubatch={self._n_ubatch}"
             )
         self._run(self._encode, resource, batch, "encode")
         self._encoded = self._has_encoder
@@ -311,7 +312,7 @@ class LlamaContext(Outputs, ContextMemory, ContextSettings, ContextAdapters):
         return bool(self._library.short.llama_model_has_decoder(raw_model))
 
     def _run(self, function: Any, resource: Resource, batch: LlamaBatch, what: str) -> None:
-        n = len(batch)
+        n = len(batch.tokens)
         self._check_batch(batch, n, what)
         self._enter()
         starts: dict[int, int] = {}  # sequence -> where the batch begins in it
@@ -374,7 +375,7 @@ class LlamaContext(Outputs, ContextMemory, ContextSettings, ContextAdapters):
 
     def _parts(self, batch: LlamaBatch, outputs: Sequence[int]) -> list[LlamaBatch]:
         """A batch of more than n_batch tokens in parts of so many."""
-        n, step = len(batch), self._n_batch
+        n, step = len(batch.tokens), self._n_batch
         last = (n - 1) // step * step
         if outputs and outputs[0] < last:
             raise ValueError(

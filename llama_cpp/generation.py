@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import sys
 import threading
 import time
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from . import _raw
-from ._arguments import check_type, unknown_keyword
+from ._arguments import c_number, check_type, integer, unknown_keyword
 from ._stops import StopStrings
 from .errors import LlamaBusyError, LlamaCancelled
 from .logprobs import TokenLogprob, check_top, log_probs
@@ -110,12 +111,13 @@ def make_sampler(model: LlamaModel, options: Mapping[str, Any]) -> LlamaSampler:
     if options.get("grammar") is not None:
         chain.grammar(model, options["grammar"])
     if options.get("logit_bias"):
+        check_type(options["logit_bias"], Mapping)
         biases = options["logit_bias"].items()
         chain.logit_bias(model, {_one_token(model, token): bias for token, bias in biases})
     penalties = tuple(options.get(name, default) for name, default in _PENALTIES.items())
     if penalties != tuple(_PENALTIES.values()):
         chain.penalties(model, options.get("penalty_last_n", 64), *penalties)
-    temperature = options.get("temperature", 0.8)
+    temperature = c_number(ctypes.c_float, options.get("temperature", 0.8), "temperature")
     if temperature <= 0:
         return chain.greedy()
     chain.top_k(options.get("top_k", 40)).top_p(options.get("top_p", 0.95))
@@ -126,6 +128,7 @@ def make_sampler(model: LlamaModel, options: Mapping[str, Any]) -> LlamaSampler:
 def _n_keep(n_keep: int | None, n_prompt: int, n_ctx: int) -> int:
     if n_keep is None:
         return min(n_prompt, n_ctx // 4)
+    n_keep = integer(n_keep, "n_keep")
     most = n_ctx - 4  # of two tokens one goes and one stays, whatever is decoded
     if not 0 <= n_keep <= most:
         raise ValueError(f"n_keep={n_keep} is not 0 to {most}")
@@ -171,6 +174,7 @@ class Request:
             self.n_keep = _n_keep(options.get("n_keep"), len(self.prompt), n_ctx)
         max_tokens = options.get("max_tokens")
         if max_tokens is not None:
+            max_tokens = integer(max_tokens, "max_tokens")
             if max_tokens < 1:
                 raise ValueError(f"max_tokens must be at least 1, not {max_tokens}")
             self.limit = min(self.limit, max_tokens)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 import threading
@@ -11,7 +12,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ._arguments import unknown_keyword
+from ._arguments import c_number, unknown_keyword
 from ._params import KEYWORDS, LlamaContextParams, LlamaModelParams
 from ._resource import ClosedByWith
 from .chat import apply_chat_template, lacks_bos
@@ -476,7 +477,8 @@ class Llama(ClosedByWith):
     @contextmanager
     def cancel_after(self, seconds: float) -> Iterator[None]:
         """`cancel` what runs in the block when it has taken ``seconds``."""
-        timer = threading.Timer(seconds, self.cancel)
+        wait = c_number(ctypes.c_double, seconds, "seconds")
+        timer = threading.Timer(min(max(wait, 0.0), threading.TIMEOUT_MAX), self.cancel)
         timer.daemon = True
         timer.start()
         try:

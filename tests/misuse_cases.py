@@ -199,6 +199,59 @@ ROWS = [
     Row("ctx(attention_type=1, n_ubatch=2).decode([1, 2, 3])", "ValueError", "n_ubatch=2"),
     Row("ctx().decode(LlamaBatch([1], seq_id=1))", "ValueError", "seq_id 1 is not 0 to 0"),
     Row("ctx().decode(LlamaBatch([1], seq_id=-1))", "ValueError", "seq_id -1"),
+    Row("LlamaBatch([1]).seq_ids = None", "AttributeError", "no seq_ids to be set: make another"),
+    Row(
+        "class B(LlamaBatch): __len__ = lambda self: 1\n"
+        "c = ctx(n_batch=32); c.decode(B([1] * 64)); c.pos_max()",
+        "nothing",
+        "",
+    ),
+    Row(
+        "class N(int): __lt__ = __le__ = __gt__ = __ge__ = __eq__ = lambda *_: True\n"
+        "c = small(); c.decode([1, 2]); c.logits(N(99999))",
+        "LlamaOutputError",
+        "index 99999 has no output",
+    ),
+    Row(
+        "class I:\n"
+        "    def __init__(self, *values): self.values = list(values)\n"
+        "    def __index__(self): return self.values.pop(0)\n"
+        "chain().grammar(load(), 'root ::= .*').greedy().accept(I(0, 2**30))",
+        "nothing",
+        "",
+    ),
+    Row(
+        "class I:\n"
+        "    def __init__(self, *values): self.values = list(values)\n"
+        "    def __index__(self): return self.values.pop(0)\n"
+        "def act(x): x.size = I(5, 10**6)\n"
+        "c = small(); c.decode([1]); chain().custom(Custom(act)).greedy().sample(c)",
+        "nothing",
+        "",
+    ),
+    Row("import copy; copy.copy(small())", "TypeError", "LlamaContext cannot be copied"),
+    Row("import pickle; pickle.dumps(tiny())", "TypeError", "sent to another process"),
+    Row("LlamaBatch([]).set_token(1)", "ValueError", "without tokens"),
+    Row("llm().complete('the cat', max_tokens='5')", "TypeError", "max_tokens must be an integer"),
+    Row("llm().complete('the cat', max_tokens=float('nan'))", "TypeError", "max_tokens must be"),
+    Row("llm().complete('the cat', temperature=None)", "TypeError", "temperature must be a number"),
+    Row("llm().complete('the cat', logit_bias=[1])", "TypeError", "expected a Mapping, not list"),
+    Row("llm().complete('a cat', context_shift=True, n_keep=1.5)", "TypeError", "n_keep must be"),
+    Row("llm().cancel_after('x').__enter__()", "TypeError", "seconds must be a number, not 'x'"),
+    Row("with llm().cancel_after(1e300): pass", "nothing", ""),
+    Row("LlamaServer(T, port=10**6)", "ValueError", "port=1000000 is not 0 to 65535"),
+    Row("LlamaServer(T, timeout='x')", "TypeError", "timeout must be a number"),
+    Row("RpcServer(port='x')", "TypeError", "port must be an integer"),
+    Row("LlamaAgent('http://127.0.0.1:9', api_key='a\\nb')", "ValueError", "no line end"),
+    Row("LlamaModel(None, None, None)", "TypeError", "expected a Resource, not NoneType"),
+    Row("LlamaModel(small()._resource, None, T)", "TypeError", "expected a llama_model, not"),
+    Row("LlamaDevice(None, None)", "TypeError", "expected a LlamaLibrary, not NoneType"),
+    Row("LlamaVocab(5)", "TypeError", "expected a LlamaModel, not int"),
+    Row("LlamaSequence(5)", "TypeError", "expected a LlamaContext, not int"),
+    Row("LlamaSequence(small(), _seq_id=99)", "ValueError", "seq_id 99 is not 0 to 0"),
+    Row("small().sequence().sample(5)", "TypeError", "expected a LlamaSampler, not int"),
+    Row("LlamaControlVector(5)", "TypeError", "expected a Mapping, not int"),
+    Row("import numpy; small().remove(numpy.int64(0), numpy.int32(1))", "nothing", ""),
     Row("LlamaBatch([1, 2], seq_id=[0])", "ValueError", "seq_id has 1 entries for 2"),
     Row("LlamaBatch([1, 2], pos=[0])", "ValueError", "pos has 1 entries for 2"),
     Row("LlamaBatch([1, 2], logits=[True])", "ValueError", "logits has 1 entries for 2"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -23,10 +24,10 @@ from llama_cpp import _raw
 ROOT = Path(llama_cpp.__file__).parents[1]
 
 
-def build(folder: Path, kind: str, **env: str) -> Path:
+def build(folder: Path, kind: str, root: Path = ROOT, **env: str) -> Path:
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "--target", kind, "--directory", folder],
-        cwd=ROOT, env={**os.environ, **env}, capture_output=True, check=True, timeout=120,
+        cwd=root, env={**os.environ, **env}, capture_output=True, check=True, timeout=120,
     )  # fmt: skip
     (made,) = folder.iterdir()
     return made
@@ -96,14 +97,17 @@ def test_a_wheel_with_an_engine(tmp_path: Path) -> None:
     assert mode & 0o111 == 0o111, "it could not be run"
 
 
-def test_the_source_has_what_makes_and_tests_a_wheel(tmp_path: Path) -> None:
-    made = build(tmp_path, "sdist")
+def test_the_source_has_what_makes_and_tests_a_wheel(pure: Path, tmp_path: Path) -> None:
+    made = build(tmp_path / "source", "sdist")
     assert str(parse_sdist_filename(made.name)[1]) == llama_cpp.__version__
     with tarfile.open(made) as archive:
         inside = {name.partition("/")[2] for name in archive.getnames()}
     for name in ("Makefile", "release/wheel.py", "codegen/upstream.toml", "tests/conftest.py"):
         assert name in inside
     assert not [name for name in inside if re.search(r"\.(so|gguf|whl)$", name)]
+    shutil.unpack_archive(made, tmp_path, filter="data")
+    again = build(tmp_path / "again", "wheel", root=tmp_path / made.name.removesuffix(".tar.gz"))
+    assert sorted(names(again)) == sorted(names(pure))
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / ".github/workflows").glob("*.yml")), ids=str)

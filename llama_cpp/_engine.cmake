@@ -5,6 +5,10 @@
 # same large headers: compile them in groups (a unity build) and with less optimisation. libllama
 # and ggml are left exactly as upstream builds them, for their speed is what people come for.
 #
+# LLAMA_PY_C_LIBRARIES=ON leaves C between the libraries alone: what the programs share in C++ becomes
+# a part of each. For a compiler that gives each library a C++ library of its own, as zig does: then
+# a string or a stream that one of them made is not to be given to another.
+#
 # LLAMA_PY_UNITY=OFF undoes the grouping; engine.py falls back to it when a group does not
 # compile. A target that a tag does not have is passed over.
 
@@ -39,6 +43,17 @@ function(llama_py_shorten_build)
         endif()
     endforeach()
 endfunction()
+
+option(LLAMA_PY_C_LIBRARIES "link what is in C++ into the programs" OFF)
+if(LLAMA_PY_C_LIBRARIES)
+    macro(add_library name)
+        if("${name}" MATCHES "^(llama-common|llama-server-impl)$")
+            _add_library(${name} STATIC ${ARGN})
+        else()
+            _add_library(${name} ${ARGN})
+        endif()
+    endmacro()
+endif()
 
 option(LLAMA_PY_UNITY "compile the sources of the server and its parts in groups" ON)
 

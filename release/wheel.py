@@ -10,7 +10,7 @@ image of that name. zig makes one for all since glibc 2.17, but has no OpenMP: g
 wait for each other by spinning, which is as fast where every thread has a core to itself, and many
 times slower where other programs want them.
 
-The build goes on where it was interrupted, in `<cache>/<tag>/wheel-<machine>`.
+The build goes on where it was interrupted, in the cache, `<cache>/<tag>/wheel-...`.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def build_engine(jobs: int | None = None, *, with_zig: bool = False) -> Path:
     tag = source.pinned_tag()
     tree = source.fetch(tag)
     machine = platform.machine()
-    work = cache_root() / tag / f"wheel-{machine}{'-zig' * with_zig}"
+    work = cache_root() / tag / f"wheel-{machine}{'' if with_zig else '-system'}"
     options = cmake_options(tree, tag, portable=True)
     environment: dict[str, str] = {}
     if with_zig:

@@ -2,9 +2,10 @@
 libraries for a glibc as old as one likes on a system as new as one likes.
 
 Its C++ library is linked into each library, so that the system's, or the older one of a conda
-environment, does not matter. Such a library compares the types of exceptions by their address, and
-so would not catch what another library throws: the server's answer to a bad request would be its
-end. libc++ can compare them by name as well, which is a line in a header that zig compiles it with.
+environment, does not matter. For that only C goes from one to the other (see `_engine.cmake`), and
+exceptions: a library with its own C++ compares their types by address, and so would not catch what
+another throws; the server's answer to a bad request would be its end. libc++ can compare them by
+name as well, which is a line in a header that zig compiles it with.
 """
 
 from __future__ import annotations
@@ -32,9 +33,16 @@ def options(machine: str) -> list[str]:
         f"-DCMAKE_{language}_COMPILER={program};{name};-target;{machine}-linux-gnu.{GLIBC}"
         for language, name in (("C", "cc"), ("CXX", "c++"))
     ]
-    kinds = ("SHARED", "MODULE", "EXE")
-    flags = (f"-DCMAKE_{kind}_LINKER_FLAGS=-s" for kind in kinds)
-    return [*compilers, *flags, "-DGGML_OPENMP=OFF"]
+    # A library's own copy of a C++ function must not be replaced by another's, which works
+    # on other data.
+    flags = (f"-DCMAKE_{kind}_LINKER_FLAGS=-s -Wl,-Bsymbolic" for kind in ("SHARED", "MODULE"))
+    return [
+        *compilers,
+        *flags,
+        "-DCMAKE_EXE_LINKER_FLAGS=-s",
+        "-DGGML_OPENMP=OFF",
+        "-DLLAMA_PY_C_LIBRARIES=ON",
+    ]
 
 
 def environment() -> dict[str, str]:

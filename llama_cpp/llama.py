@@ -53,9 +53,10 @@ class LlamaParams(LlamaModelParams, LlamaContextParams, total=False):
 class Llama(ClosedByWith):
     """A model and a context, for text.
 
-    ``model`` is a GGUF file or a `LlamaModel`. Keywords are those of `LlamaModel.from_file` (only
-    with a file) and of `LlamaContext`. ``n_ctx`` is by default the model's own context length, but
-    at most 4,096 tokens.
+    ``model`` is a GGUF file or a `LlamaModel`, which `close` closes too. Keywords are the fields of
+    ``llama_model_params`` (only with a file) and those of `LlamaContext`; for what else
+    `LlamaModel.from_file` takes, as ``devices``, load the model with it. ``n_ctx`` is by default
+    the model's own context length, but at most 4,096 tokens.
 
     With ``n_seq_max=8``, `generate_many` runs up to eight prompts at a time. They share the
     ``n_ctx`` tokens as they need them, and what they have in common is there once; one alone may

@@ -84,6 +84,7 @@ _KNOWN = tuple(GenerationOptions.__annotations__)
 
 def check_options(options: Mapping[str, Any], owner: str) -> None:
     """TypeError for a keyword that no generation has."""
+    check_type(options, Mapping)
     for name in options:
         if name not in _KNOWN:
             raise unknown_keyword(name, _KNOWN, owner)

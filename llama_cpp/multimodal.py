@@ -461,6 +461,7 @@ class LlamaMultimodal(Closable):
         `Llama.generate`, without ``cache_prompt``, ``context_shift`` and ``draft``. In
         ``prompt_tokens`` of the generation, -1 stands for what is an image or a sound.
         """
+        check_type(ctx, LlamaContext)
         check_options(options, "LlamaMultimodal.generate")
         chunks = prompt if isinstance(prompt, LlamaChunks) else self.tokenize(prompt, media)
         if not len(chunks):

@@ -409,7 +409,7 @@ class Scenario:
         print(f"{'  ' * self.depth}-> {text}", file=self.log, flush=True)
         if ours is None or raised or what.startswith(("half-made", "raw ")):
             return
-        if isinstance(error, _TYPED):
+        if isinstance(error, _TYPED) or (isinstance(error, IndexError) and "__getitem__" in what):
             if last is ours:
                 self.implicit.append(text)
             return

@@ -243,6 +243,7 @@ ROWS = [
     Row("LlamaServer(T, timeout='x')", "TypeError", "timeout must be a number"),
     Row("RpcServer(port='x')", "TypeError", "port must be an integer"),
     Row("LlamaAgent('http://127.0.0.1:9', api_key='a\\nb')", "ValueError", "no line end"),
+    Row("llm().generate_many(['a'], [b''])", "TypeError", "expected a Mapping, not bytes"),
     Row("LlamaModel(None, None, None)", "TypeError", "expected a Resource, not NoneType"),
     Row("LlamaModel(small()._resource, None, T)", "TypeError", "expected a llama_model, not"),
     Row("LlamaDevice(None, None)", "TypeError", "expected a LlamaLibrary, not NoneType"),

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import importlib
 import os
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # as type checkers know it: importing typing takes most of this import's time
 if TYPE_CHECKING:
+    from typing import Any
+
     from ._custom import CustomSampler, LlamaCandidates
     from ._http import Timeouts
     from ._quantize import quantize

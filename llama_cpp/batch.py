@@ -26,8 +26,11 @@ class LlamaBatch:
     """
 
     tokens: array[int]
+    """The tokens, as the C struct has them."""
     pos: array[int] | None
+    """The positions, None where each sequence goes on."""
     seq_ids: array[int] | None
+    """The sequence of each token, None for the first sequence."""
     outputs: tuple[int, ...]
     """The indexes of the tokens that get an output, in order."""
     struct: _raw.llama_batch

@@ -100,6 +100,10 @@ class LlamaLibrary(_Calls):
         self.short = _Calls(found, [ctypes.PyDLL(d._name, handle=d._handle) for d in dlls])
         _check_abi(found, dlls[0])
         _set_up(self)
+        cpu = _cpu_backend(self)
+        if cpu is not None:
+            self._dlls.append(cpu)
+            self.short._dlls.append(ctypes.PyDLL(cpu._name, handle=cpu._handle))
 
     @property
     def path(self) -> Path:
@@ -182,6 +186,36 @@ def _set_up(library: LlamaLibrary) -> None:
                     )
             library.llama_backend_init()
         _prepared.add(library.path)
+
+
+class _Place(ctypes.Structure):
+    """``Dl_info`` of dlfcn.h."""
+
+    _fields_ = (
+        ("file", ctypes.c_char_p),
+        ("base", ctypes.c_void_p),
+        ("name", ctypes.c_char_p),
+        ("address", ctypes.c_void_p),
+    )
+
+
+def _cpu_backend(library: LlamaLibrary) -> ctypes.CDLL | None:
+    """The library with the CPU backend, where that is one of several and so not among those that
+    are known: the one that was chosen for this CPU has the functions of ggml-cpu.h."""
+    if sys.platform == "win32" or library.has("ggml_backend_cpu_init"):
+        return None
+    if not library.has("ggml_backend_reg_by_name"):
+        return None
+    cpu = library.ggml_backend_reg_by_name(b"CPU")
+    if not cpu:
+        return None
+    function = library.ggml_backend_reg_get_proc_address(cpu, b"ggml_backend_set_n_threads")
+    place = _Place()
+    dladdr = ctypes.CDLL(None).dladdr
+    dladdr.argtypes = (ctypes.c_void_p, ctypes.POINTER(_Place))
+    if not function or not dladdr(function, ctypes.byref(place)) or not place.file:
+        return None
+    return _open_quietly(Path(os.fsdecode(place.file)))
 
 
 # -- finding

@@ -19,9 +19,14 @@ try:
         for piece in llm.generate(PROMPT, max_tokens=int(sys.argv[2]), temperature=0):
             text += piece
             print(piece, end="", flush=True)
-        path = str(llm.model.library.path)
+        library = llm.model.library
+        path = str(library.path)
+        # In the code for one kind of CPU, a library of its own.
+        cpu = library.has("ggml_backend_cpu_init") and library.short.ggml_cpu_has_fma() in (0, 1)
 except LlamaError as error:
     sys.exit(f"{type(error).__name__}: {error}")
+if not cpu:
+    sys.exit("the functions of ggml-cpu.h were not found")
 maps = Path("/proc/self/maps")
 code = re.findall(r"libggml-cpu-(\S+)\.so", maps.read_text()) if maps.exists() else []
 print("\n" + json.dumps({"text": text, "library": path, "code": sorted(set(code))}))

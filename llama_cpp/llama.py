@@ -29,13 +29,14 @@ from .generation import (
     completion,
 )
 from .library import LlamaLibrary
-from .model import LlamaModel
+from .model import LOADING, LlamaModel
 from .parallel import Generations, completions
 from .sequence import LlamaSequence, n_common
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
+    from .device import LlamaDevice
     from .hub import DownloadProgress
     from .sequence import _Checkpoint
     from .speculative import Speculation
@@ -47,16 +48,22 @@ _OURS = frozenset((0,))
 
 
 class LlamaParams(LlamaModelParams, LlamaContextParams, total=False):
-    """Keywords of `Llama`: those of models and those of contexts."""
+    """Keywords of `Llama`: those of `LlamaModel.from_file` and those of `LlamaContext`."""
+
+    devices: Sequence[LlamaDevice | str] | None
+    rpc_servers: Sequence[str] | None
+    tensor_split: Sequence[float] | None
+    kv_overrides: Mapping[str, bool | int | float | str] | None
+    tensor_buft_overrides: Mapping[str, str] | None
 
 
 class Llama(ClosedByWith):
     """A model and a context, for text.
 
-    ``model`` is a GGUF file or a `LlamaModel`, which `close` closes too. Keywords are the fields of
-    ``llama_model_params`` (only with a file) and those of `LlamaContext`; for what else
-    `LlamaModel.from_file` takes, as ``devices``, load the model with it. ``n_ctx`` is by default
-    the model's own context length, but at most 4,096 tokens.
+    ``model`` is a GGUF file or a `LlamaModel`, which `close` closes too. Keywords are those of
+    `LlamaModel.from_file` (only with a file), as ``devices`` and the fields of
+    ``llama_model_params``, and those of `LlamaContext`. ``n_ctx`` is by default the model's own
+    context length, but at most 4,096 tokens.
 
     With ``n_seq_max=8``, `generate_many` runs up to eight prompts at a time. They share the
     ``n_ctx`` tokens as they need them, and what they have in common is there once; one alone may
@@ -75,12 +82,12 @@ class Llama(ClosedByWith):
         progress: Callable[[float], object] | None = None,
         **params: Unpack[LlamaParams],
     ) -> None:
-        of_model = KEYWORDS["llama_model_params"]
+        of_model = {*KEYWORDS["llama_model_params"], *LOADING}
         of_context = KEYWORDS["llama_context_params"]
         for name in params:
             if name not in of_model and name not in of_context:
                 raise unknown_keyword(
-                    name, [*of_model, *of_context, "library", "progress"], "Llama"
+                    name, [*sorted(of_model), *of_context, "library", "progress"], "Llama"
                 )
         given: dict[str, Any] = dict(params)
         loading = {name: given.pop(name) for name in list(given) if name in of_model}

@@ -33,15 +33,8 @@ if TYPE_CHECKING:
     from .hub import DownloadProgress
 
 # Keywords of from_file that are no plain fields of the params struct.
-_KEYWORDS = (
-    "library",
-    "progress",
-    "devices",
-    "rpc_servers",
-    "tensor_split",
-    "kv_overrides",
-    "tensor_buft_overrides",
-)
+# What `LlamaModel.from_file` takes besides the fields of the struct.
+LOADING = ("devices", "rpc_servers", "tensor_split", "kv_overrides", "tensor_buft_overrides")
 # A decode makes room for the numbers of as many cells, without looking whether there is any.
 _LARGEST_WINDOW = 1 << 24
 # Text shorter than this is tokenized without letting go of the GIL.
@@ -134,7 +127,7 @@ class LlamaModel(Closable):
             if name in POINTERS["llama_model_params"]:
                 raise TypeError(f"LlamaModel.from_file: {name!r} is a C pointer, not a plain value")
             if name not in keywords:
-                known = [*keywords, *_KEYWORDS]
+                known = [*keywords, *LOADING, "library", "progress"]
                 raise unknown_keyword(name, known, "LlamaModel.from_file")
         set_params(raw, keywords, params, "LlamaModel.from_file")
         # The model keeps the pointers: what they point to has to live as long.

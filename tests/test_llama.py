@@ -210,6 +210,16 @@ def test_an_unknown_keyword_names_the_nearest(model: LlamaModel) -> None:
         Llama(model, n_thread=2)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="loaded already"):
         Llama(model, n_gpu_layers=2)
+    with pytest.raises(TypeError, match="loaded already"):
+        Llama(model, devices=[])
+    with pytest.raises(TypeError, match="did you mean 'tensor_split'"):
+        Llama(model, tensor_splits=[1])  # type: ignore[call-arg]
+
+
+def test_it_loads_with_what_a_model_takes_besides_the_fields(model_path: Path) -> None:
+    overrides = {"llama.context_length": 512}
+    with Llama(model_path, devices=[], kv_overrides=overrides) as llm:
+        assert llm.model.n_ctx_train == llm.ctx.n_ctx_seq == 512
 
 
 def test_it_loads_a_file_and_frees_it(model_path: Path) -> None:

@@ -33,6 +33,18 @@ _MAX_RULES = 10_000
 _REJECTED = float("-inf")
 _QUOTED = re.compile(r'"(?:\\.|[^"\\])*"|\[(?:\\.|[^\]\\])*\]|#[^\n]*', re.S)
 _TOKEN = re.compile(r"<\[(\d{1,10})\]>|<[^<>\s]*>")
+_SYMBOL = re.compile(
+    r"""
+      (?P<comment> \#[^\n]* )
+    | (?P<rule> [a-zA-Z0-9-]+ ) \s* ::=
+    | (?P<name> [a-zA-Z0-9-]+ )
+    | (?P<empty> "" )
+    | (?P<text> "(?:\\.|[^"\\])+" | \[(?:\\.|[^\]\\])*\] | \. | <[^<>]*> )
+    | (?P<group> [()|] )
+    | (?P<often> [*+?] | \{ \s* (?P<least>\d+) \s* (?P<range> , \s* (?P<most>\d*) \s* )? \} )
+    """,
+    re.S | re.X,
+)
 
 
 class Grammar:
@@ -49,6 +61,7 @@ class Grammar:
         """Raises LlamaSamplerError for text that is no grammar or has no rule ``root``."""
         plain = _QUOTED.sub(" ", text.decode())
         _check_text(plain)
+        _check_recursion(text.decode())
         self._calls = calls = library.short
         self._vocab = model.vocab
         self._vocab_handle = vocab = model.vocab.handle
@@ -272,6 +285,119 @@ def _check_text(plain: str) -> None:
             "grammar: '!<...>' (any token but this one) is not supported: behind text, the "
             "library accepts such a token in part and then ends the process"
         )
+
+
+def _check_recursion(text: str) -> None:
+    """LlamaSamplerError for a rule that can begin with itself.
+
+    The library looks for these, but does not see that a rule may be empty which is so only by way
+    of another, or by one that comes later, and then it never comes back.
+    """
+    import graphlib
+
+    rules = _rules(text)
+    empty = _may_be_empty(rules)
+    first: dict[str, list[str]] = {rule: [] for rule in rules}
+    for rule, alternatives in rules.items():
+        for symbols in alternatives:
+            for symbol in symbols:
+                if symbol not in rules:
+                    break
+                first[rule].append(symbol)
+                if symbol not in empty:
+                    break
+    try:
+        graphlib.TopologicalSorter(first).prepare()
+    except graphlib.CycleError as error:
+        named = [rule for rule in reversed(error.args[1]) if not rule.endswith(_MADE)]
+        which = " -> ".join(named) or "what is repeated may be empty"
+        raise LlamaSamplerError(
+            f"grammar: left recursion, which has no end: {which}. Let something come before the "
+            'rule itself, or write a repetition: item ("," item)*'
+        ) from None
+
+
+_MADE = "_"  # no name in a grammar ends so
+_TERMINAL = ""
+
+
+def _rules(text: str) -> dict[str, list[list[str]]]:
+    """The alternatives of each rule, as the library makes them: what is in parentheses and what is
+    repeated becomes a rule of its own. What is no grammar is for the library to refuse."""
+    rules: dict[str, list[list[str]]] = {}
+    reading: list[str] = []
+
+    def make(alternatives: list[list[str]]) -> str:
+        name = f"{len(rules)}{_MADE}"
+        rules[name] = alternatives
+        return name
+
+    for match in _SYMBOL.finditer(text):
+        kind, what = match.lastgroup, match[0]
+        if kind == "rule":
+            reading = [match["rule"]]
+            rules[match["rule"]] = [[]]
+            continue
+        if not reading:
+            continue
+        symbols = rules[reading[-1]][-1]
+        if kind == "name":
+            symbols.append(what)
+        elif kind == "text":
+            symbols.append(_TERMINAL)
+        elif what == "|":
+            rules[reading[-1]].append([])
+        elif what == "(":
+            group = make([[]])
+            symbols.append(group)
+            reading.append(group)
+        elif what == ")":
+            reading = reading[:-1] or reading
+        elif kind == "often" and symbols:
+            _repeat(symbols, match, make)
+    return rules
+
+
+def _repeat(
+    symbols: list[str], match: re.Match[str], make: Callable[[list[list[str]]], str]
+) -> None:
+    least = int(match["least"] or match[0] == "+")
+    endless = match[0] in "*+" or (match["range"] is not None and not match["most"])
+    most = 1 if match[0] == "?" else int(match["most"] or least)
+    item = symbols.pop()
+    if least:
+        symbols.append(item)
+    if endless:
+        again = [item]
+        rest = make([again, []])
+        again.append(rest)
+        symbols.append(rest)
+    elif not least and most:
+        symbols.append(make([[item], []]))
+
+
+def _may_be_empty(rules: dict[str, list[list[str]]]) -> set[str]:
+    needed_by: dict[str, list[tuple[str, list[int]]]] = {}
+    empty: set[str] = set()
+    found: list[str] = []
+    for rule, alternatives in rules.items():
+        for symbols in alternatives:
+            if not symbols:
+                found.append(rule)
+            elif all(symbol in rules for symbol in symbols):
+                left = [len(symbols)]
+                for symbol in symbols:
+                    needed_by.setdefault(symbol, []).append((rule, left))
+    while found:
+        rule = found.pop()
+        if rule in empty:
+            continue
+        empty.add(rule)
+        for user, left in needed_by.get(rule, ()):
+            left[0] -= 1
+            if not left[0]:
+                found.append(user)
+    return empty
 
 
 @contextmanager

@@ -326,6 +326,11 @@ ROWS = [
     Row("chain().grammar(load(), 'x ::= \"a\"')", "LlamaSamplerError", "'root'"),
     Row("chain().grammar(load(), 'root ::= \"a\"', '')", "LlamaSamplerError", "''"),
     Row("chain().grammar(load(), 'root ::= root \"a\"')", "LlamaSamplerError", "left recursion"),
+    Row(
+        'chain().grammar(load(), \'root ::= a root "x" | "y"\\na ::= b\\nb ::= "z" | ""\')',
+        "LlamaSamplerError",
+        "left recursion, which has no end: root -> root",
+    ),
     Row("chain().grammar(load(), None)", "TypeError", "expected a string"),
     Row("chain().grammar(load(), 'a\\0')", "ValueError", "NUL"),
     Row("chain().grammar(load(), 'root ::= ' + '(' * 10**5)", "LlamaSamplerError", "parentheses"),

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
+from codegen import source
 from llama_cpp import (
     Llama,
     LlamaClosedError,
@@ -224,6 +225,42 @@ def test_a_grammar_cannot_come_behind_what_removes_candidates(
 def test_a_sampler_that_keeps_all_may_come_before_a_grammar(model: LlamaModel) -> None:
     chain = LlamaSampler.chain().top_k(0).temp(0.8).penalties(model).grammar(model, 'root ::= "a"')
     assert text(model, chain.greedy()) == "a"
+
+
+@pytest.mark.parametrize(
+    ("grammar", "rules"),
+    [
+        ('root ::= a "x"\na ::= b | "y"\nb ::= root', "root -> a -> b -> root"),
+        ('root ::= a root "x" | "y"\na ::= b\nb ::= "z" | ""', "root -> root"),  # never came back
+        ('root ::= c? b\nb ::= c* root\nc ::= "x"', "root -> b -> root"),
+        ('root ::= "x" a\na ::= b{0,2} a\nb ::= "y"', "a -> a"),
+        ('root ::= ("x"?)*', "what is repeated may be empty"),
+        ('root ::= (a | "x"){2,}\na ::= ("y" "z")?', "what is repeated may be empty"),
+    ],
+)
+def test_a_rule_cannot_begin_with_itself(model: LlamaModel, grammar: str, rules: str) -> None:
+    with pytest.raises(LlamaSamplerError, match=re.escape(f"no end: {rules}.")):
+        LlamaSampler.chain().grammar(model, grammar)
+
+
+@pytest.mark.parametrize(
+    "grammar",
+    [
+        'root ::= "x" root | ""',
+        'root ::= ("x" | "\\"" | [\\]"] # root root\n | "y")* ',
+        'root ::= a{0} "x"\na ::= "y" a{0} | "z"',
+        'root ::= a? b\nb ::= "(" root ")" | [^"]\na ::= "y"',
+    ],
+)
+def test_a_rule_may_come_again_behind_something(model: LlamaModel, grammar: str) -> None:
+    assert LlamaSampler.chain().grammar(model, grammar)
+
+
+def test_upstreams_own_grammars_are_no_left_recursion(model: LlamaModel) -> None:
+    files = sorted((source.resolve().root / "grammars").glob("*.gbnf"))
+    assert len(files) > 5
+    for file in files:
+        assert LlamaSampler.chain().grammar(model, file.read_text("utf-8"))
 
 
 def test_the_example_follows_its_grammar(model_path: Path) -> None:

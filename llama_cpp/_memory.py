@@ -6,7 +6,7 @@ import ctypes
 import os
 import threading
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -47,7 +47,7 @@ class ContextMemory(Closable):
     _seq_rm: Any
     _pos_max: Any
     _decode: Any
-    _outputs: Sequence[int] | None
+    _outputs: Any  # as `Outputs` has it
     _sequences: dict[int, weakref.ref[LlamaSequence]]
     _reserved: frozenset[int] = frozenset()  # ids that no LlamaSequence gets
     _orphans: list[int]  # ids of sequences that are gone, with their cells still in the cache

@@ -24,6 +24,7 @@ class Outputs(Closable):
 
     _lock: threading.Lock
     _samplers: dict[int, Any]
+    _outputs: Sequence[int] | None
 
     def _set_up_outputs(self, model: LlamaModel, handle: _raw.llama_context) -> None:
         calls, library = model.library.short, model.library
@@ -50,7 +51,7 @@ class Outputs(Closable):
         # whatever the batch says.
         self._all_outputs = not self._has_memory
         self._encoded = False  # whether the last thing done was encode
-        self._outputs: Sequence[int] | None = None
+        self._outputs = None
         # The batch was computed in parts: where its last one begins.
         self._offset = 0
         # The library has room for this many outputs and moves them when it needs more. They are

@@ -82,10 +82,16 @@ class Executor:
             return self._finish(tool(*positional, **keywords))
         # A thread cannot be stopped: one that takes too long is left to itself.
         thread = _Thread(lambda: self._finish(tool(*positional, **keywords), limit))
+        start = time.monotonic()
         thread.start()
-        if not thread.wait(limit):
-            raise LlamaToolError(f"{tool.name} took longer than {limit:g} s")
-        return thread.result()
+        try:
+            if thread.wait(limit):
+                return thread.result()
+        except (TimeoutError, asyncio.TimeoutError):
+            # The limit of what is awaited, which may come first, or an error of the tool's own.
+            if time.monotonic() - start < limit:
+                raise
+        raise LlamaToolError(f"{tool.name} took longer than {limit:g} s")
 
     def _finish(self, value: Any, limit: float | None = None) -> Any:
         """``value``, awaited where it has to be."""

@@ -51,10 +51,15 @@ class LlamaParams(LlamaModelParams, LlamaContextParams, total=False):
     """Keywords of `Llama`: those of `LlamaModel.from_file` and those of `LlamaContext`."""
 
     devices: Sequence[LlamaDevice | str] | None
+    """What to compute on besides the CPU."""
     rpc_servers: Sequence[str] | None
+    """Addresses of ggml-rpc-servers, ``host:port``."""
     tensor_split: Sequence[float] | None
+    """How much of the model each device gets, as proportions."""
     kv_overrides: Mapping[str, bool | int | float | str] | None
+    """Metadata to use in place of the file's."""
     tensor_buft_overrides: Mapping[str, str] | None
+    """Where tensors go: a regular expression for their names -> a `LlamaDevice.buffer_type`."""
 
 
 class Llama(ClosedByWith):

@@ -18,7 +18,7 @@ from typing_extensions import NotRequired, TypedDict
 
 from llama_cpp import Deny, LlamaToolError, Replace, Tool, ToolCall, tool
 from llama_cpp._docstring import read_docstring
-from llama_cpp._execute import Executor
+from llama_cpp._execute import Executor, _Thread
 from llama_cpp.tools import as_tool, as_tools, result_text
 
 
@@ -383,6 +383,20 @@ def test_a_tool_that_takes_too_long_is_left() -> None:
         assert 0.1 <= call.duration < 5
         assert time.monotonic() - start < 5
     free.set()
+
+
+def test_the_limit_of_what_is_awaited_may_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    wait = _Thread.wait
+    monkeypatch.setattr(_Thread, "wait", lambda self, seconds: wait(self, seconds + 5))
+
+    async def stuck() -> None:
+        await asyncio.sleep(20)
+
+    async def fails() -> None:
+        raise TimeoutError("the tool's own")
+
+    assert run(tool(stuck, timeout=0.1)).error == "stuck took longer than 0.1 s"
+    assert run(tool(fails, timeout=4)).error == "TimeoutError: the tool's own"
 
 
 def test_hooks_deny_replace_change_and_see() -> None:

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from ._params import LlamaModelParams
     from .hub import DownloadProgress
 
-# Keywords of from_file that are no plain fields of the params struct.
 # What `LlamaModel.from_file` takes besides the fields of the struct.
 LOADING = ("devices", "rpc_servers", "tensor_split", "kv_overrides", "tensor_buft_overrides")
 # A decode makes room for the numbers of as many cells, without looking whether there is any.

@@ -268,8 +268,9 @@ SIGNALS = """if True:
         def handler(*_): raise Alarm
         signal.signal(number, handler)
     def unraisable(what):
-        # Python forgets what a handler raises while an object is freed. Ctrl-C is kept for later
-        # then, but for the moments before and after; a program's own handler cannot be.
+        # Python forgets what a handler raises while an object is freed. A known fault of ours: it
+        # forgets a Ctrl-C that comes as the log callback begins, too, and two of these may pass
+        # here until that is mended.
         lost.append(what)
         if what.exc_type is not expected or kind != "own" and len(lost) > 2:
             raise SystemExit(f"{what.exc_value!r} in {what.object!r}")

@@ -179,7 +179,11 @@ def written(target: Path, sources: Sequence[Path]) -> Iterator[Path]:
     # In the same folder: a file can be moved into place only on the same disk.
     import tempfile  # here: few programs need it, and it imports much
 
-    with tempfile.TemporaryDirectory(prefix=".llama-", dir=target.parent) as folder:
-        yield Path(folder) / target.name
-        for file in Path(folder).iterdir():
+    folder = tempfile.TemporaryDirectory(prefix=".llama-", dir=target.parent)
+    try:
+        yield Path(folder.name) / target.name
+        for file in Path(folder.name).iterdir():
             file.replace(target.with_name(file.name))
+    finally:
+        with _log.interruptible():  # half removed, it would stay
+            folder.cleanup()

@@ -50,14 +50,29 @@ def guarded(
         if result is not None:
             meanwhile()
         return result
+    with _log.interruptible():
+        return _in_thread(library, call, what, meanwhile, error, lost)
+
+
+def _in_thread(
+    library: LlamaLibrary,
+    call: Callable[[], T],
+    what: str,
+    meanwhile: Callable[[], None],
+    error: type[LlamaError],
+    lost: Callable[[str], LlamaError] | None,
+) -> T:
     results: list[T] = []
     errors: list[BaseException] = []
     late: list[Exception] = []
     done = threading.Event()
+    waiting = [True]  # until the thread begins, or is told not to: whoever empties it first
 
     handling = _log.handling()
 
     def run() -> None:
+        if not _take(waiting):
+            return
         _log.inherit(handling)
         try:
             results.append(call())
@@ -83,7 +98,12 @@ def guarded(
             _previous[library.path] = library.ggml_set_abort_callback(_callback)
         _running[library.path] = _running.get(library.path, 0) + 1
     try:
-        thread.start()
+        try:
+            thread.start()
+        except BaseException as raised:
+            if _take(waiting):
+                raise
+            errors.append(raised)  # a signal handler's, and the call has begun
         try:
             meanwhile()
         except Exception as raised:
@@ -105,6 +125,13 @@ def guarded(
     if late and results[0] is not None:
         raise late[0]
     return results[0]
+
+
+def _take(waiting: list[bool]) -> bool:
+    try:
+        return waiting.pop()
+    except IndexError:
+        return False
 
 
 def is_guarded() -> bool:

@@ -36,6 +36,7 @@ class _Thread(threading.local):
         self.listeners: list[list[str]] = []
         self.error: BaseException | None = None
         self.handling = False  # whether a logging handler runs
+        self.signals = threading.current_thread() is threading.main_thread()
 
 
 _thread = _Thread()
@@ -64,6 +65,19 @@ def _receive(level: int, text: bytes | None, _: int | None) -> None:
                 _thread.handling = False
     except BaseException as error:
         _thread.error = _thread.error or error
+
+
+def _unraisable(what: sys.UnraisableHookArgs) -> None:
+    # Python runs signal handlers as a function begins, so before any `try` in it, too. That ctypes
+    # has called it is all that is above then, and ctypes gives what was raised to this hook.
+    trace = what.exc_traceback
+    if trace is not None and trace.tb_frame.f_code is _receive.__code__:
+        _thread.error = _thread.error or what.exc_value
+    else:
+        _hook(what)
+
+
+_hook = sys.unraisablehook  # that `_unraisable` stands in for
 
 
 def show(level: int, line: str) -> None:
@@ -106,12 +120,19 @@ class heard:
     __slots__ = ()
 
     def __enter__(self) -> list[str]:
+        global _hook
         lines: list[str] = []
-        _thread.listeners.append(lines)
+        # Nothing is called here: a signal handler could run then, and what is set stay so.
+        _thread.listeners += [lines]
+        if _thread.signals and sys.unraisablehook is not _unraisable:
+            _hook, sys.unraisablehook = sys.unraisablehook, _unraisable
         return lines
 
     def __exit__(self, *_: object) -> None:
-        _thread.listeners.pop()
+        listeners = _thread.listeners
+        listeners.pop()
+        if not listeners and sys.unraisablehook is _unraisable and _thread.signals:
+            sys.unraisablehook = _hook
         error = _thread.error
         if error is not None:
             _thread.error = None

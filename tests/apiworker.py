@@ -42,7 +42,7 @@ import llama_cpp
 from llama_cpp import _params, generation
 
 _PACKAGE = str(Path(llama_cpp.__file__).parent)
-CRASH, OBSCURE = -1, -2
+CRASH, OBSCURE, STRAY = -1, -2, -3
 _STEPS = 14
 _MOST = 24
 _DEPTH = 2
@@ -543,6 +543,8 @@ class Scenario:
             ctypes.string_at(0)
         if self.number == OBSCURE:
             self.call("obscure", llama_cpp.model.LlamaModel.tokenize, None, "a")
+        if self.number == STRAY:
+            self.call("stray", Path("stray.bin").touch)
         self.pool.clear()
         gc.collect()
         if self.untyped:
@@ -566,8 +568,10 @@ def shown(value: Any) -> str:
 def main() -> None:
     os.environ.update(HF_HUB_OFFLINE="1")
     fuzzworker.limit()
-    valid, folder = Path(sys.argv[1]), Path(sys.argv[1], f"own-{os.getpid()}")
+    valid = Path(sys.argv[1]).resolve()
+    folder = valid / f"own-{os.getpid()}"
     folder.mkdir()
+    os.chdir(folder)  # some of the names that a scenario gives a file are only names
     unraisable: list[str] = []
     sys.unraisablehook = lambda u: unraisable.append(f"unraisable {u.exc_type}: {u.exc_value}")
     print("ready", flush=True)

@@ -19,6 +19,7 @@ from llama_cpp import LlamaModel, LlamaModelError
 SEED = 7
 COUNT = 300
 API_COUNT = 30
+_API = "apiworker.py"
 
 
 def test_300_damaged_files_load_or_raise(tmp_path: Path) -> None:
@@ -35,7 +36,7 @@ def test_300_damaged_files_load_or_raise(tmp_path: Path) -> None:
 def test_wrong_calls_of_anything_public_return_or_raise(tmp_path: Path) -> None:
     """python tests/fuzz.py --api --only api NUMBER does one of them again."""
     todo = [("api", number) for number in range(API_COUNT)]
-    outcomes = list(fuzz.run(todo, tmp_path, tmp_path / "kept", 2, script="apiworker.py"))
+    outcomes = list(fuzz.run(todo, tmp_path, tmp_path / "kept", 2, script=_API))
     assert [o for o in outcomes if o.what != "loaded"] == []
     totals = Counter()
     for outcome in outcomes:
@@ -47,10 +48,17 @@ def test_wrong_calls_of_anything_public_return_or_raise(tmp_path: Path) -> None:
 
 def test_a_wrong_call_that_crashes_or_raises_something_obscure_is_noticed(tmp_path: Path) -> None:
     todo = [("api", apiworker.CRASH), ("api", apiworker.OBSCURE)]
-    crash, obscure = fuzz.run(todo, tmp_path, tmp_path / "kept", script="apiworker.py")
+    crash, obscure = fuzz.run(todo, tmp_path, tmp_path / "kept", script=_API)
     assert (crash.what, obscure.what) == ("crashed", "untyped")
     assert "AttributeError: 'NoneType' object has no attribute" in obscure.said
     assert len(list((tmp_path / "kept").iterdir())) == 2
+
+
+def test_a_wrong_call_writes_no_file_where_it_was_started(tmp_path: Path) -> None:
+    (outcome,) = fuzz.run([("api", apiworker.STRAY)], tmp_path, tmp_path / "kept", script=_API)
+    assert outcome.what == "loaded"
+    assert not (fuzz.ROOT / "stray.bin").exists()
+    assert len(list(tmp_path.rglob("stray.bin"))) == 1
 
 
 def test_the_files_are_valid_before_they_are_damaged(tmp_path: Path) -> None:

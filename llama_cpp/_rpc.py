@@ -15,7 +15,7 @@ import ctypes
 import struct
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -63,6 +63,7 @@ _TALKING = frozenset(
     ]
 )
 
+# For what is below: held for moments, never over a call of the library.
 _lock = threading.RLock()
 # A device remembers the last graph that it sent, whichever context that was of, and lets the server
 # compute "the last one" again: two contexts at the same time would get each other's.
@@ -174,25 +175,30 @@ def rpc_handles(library: LlamaLibrary, servers: Sequence[str]) -> list[_raw.ggml
     found = []
     for endpoint in endpoints:
         with _lock:
-            if (library.path, endpoint) not in _handles:
-                _handles[library.path, endpoint] = _add(library, endpoint)
-            found += _handles[library.path, endpoint]
+            handles = _handles.get((library.path, endpoint))
+        if handles is None:
+            handles = _add(library, endpoint)  # of two threads both get the same
+            with _lock:
+                _handles[library.path, endpoint] = handles
+        found += handles
     return found
 
 
 def known_handles(library: LlamaLibrary) -> list[_raw.ggml_backend_device]:
     """The devices of the servers that models are loaded on now: others may be gone."""
-    used = _used()
-    return [
-        handle
-        for (path, endpoint), some in _handles.items()
-        if path == library.path and endpoint in used
-        for handle in some
-    ]
+    with _lock:
+        used = _used()
+        return [
+            handle
+            for (path, endpoint), some in _handles.items()
+            if path == library.path and endpoint in used
+            for handle in some
+        ]
 
 
 def _used() -> frozenset[str]:
-    return frozenset[str]().union(*list(_users.values()))
+    with _lock:
+        return frozenset[str]().union(*_users.values())
 
 
 def _add(library: LlamaLibrary, endpoint: str) -> list[_raw.ggml_backend_device]:
@@ -230,28 +236,41 @@ def reach(
     endpoints: Iterable[str],
 ) -> T:
     """As `guarded`, for what lets llama.cpp connect to ``endpoints``."""
-    _check(library)
-    # A server that is in use answers nobody else.
-    used = _used()
-    for endpoint in endpoints:
-        if endpoint not in used:
-            probe(endpoint)
-    return _remote(library, call, what, meanwhile)
+    with _alone():
+        _check(library)
+        # A server that is in use answers nobody else.
+        used = _used()
+        for endpoint in endpoints:
+            if endpoint not in used:
+                probe(endpoint)
+        return _remote(library, call, what, meanwhile)
+
+
+def load(
+    library: LlamaLibrary,
+    call: Callable[[], Resource | None],
+    what: str,
+    meanwhile: Callable[[], None],
+    *,
+    endpoints: frozenset[str],
+) -> Resource | None:
+    """As `reach`, for a ``call`` that loads a model: it uses the servers as long as it is there."""
+    with _alone():  # who comes next has to know
+        resource = reach(library, call, what, meanwhile, endpoints=endpoints)
+        if resource is not None:
+            with _lock:
+                _users[resource] = endpoints
+        return resource
 
 
 # -- what uses them
 
 
-def note_model(model: Closable, resource: Resource, endpoints: frozenset[str]) -> None:
-    """Say that ``model`` was loaded on ``endpoints``."""
-    _users[resource] = endpoints
-    _objects.add(model)
-
-
 def note_user(user: Closable, resource: Resource) -> None:
-    """Say that ``user`` is of a model over RPC, if ``resource``, the model's, is one."""
-    if resource in _users:
-        _objects.add(user)
+    """Say that ``user`` is a model over RPC or of one, if ``resource``, the model's, is one."""
+    with _lock:
+        if resource in _users:
+            _objects.add(user)
 
 
 def calls_for(library: LlamaLibrary, resource: Resource) -> LlamaLibrary:
@@ -289,7 +308,6 @@ def guarded_for(
     """As `guarded`, for what uses the model ``resource``."""
     if resource not in _users:
         return guarded(library, call, what, error=error)
-    _check(library)
     return _remote(library, call, what, error=error)
 
 
@@ -328,7 +346,6 @@ def _call(library: LlamaLibrary, name: str, function: Any, *arguments: Any) -> A
                 said.extend(heard)
 
     try:
-        _check(library)
         # What is forgotten is freed in any thread, also one that somebody waits for.
         return _remote(library, work, alone=not name.endswith("_free"))
     finally:
@@ -353,10 +370,15 @@ def _remote(
     error: type[LlamaError] = LlamaModelError,
     alone: bool = True,
 ) -> T:
-    # What is called from within such a call (by a progress callback) must not wait for it.
-    with _one_at_a_time if alone and not is_guarded() else nullcontext():
+    with _alone() if alone else nullcontext():
+        _check(library)  # only now: a server may have been lost by whom this waited for
         lost = partial(_lose, library)
         return guarded(library, call, what, meanwhile, error=error, lost=lost)
+
+
+def _alone() -> AbstractContextManager[object]:
+    # What is called from within such a call (by a progress callback) must not wait for it.
+    return nullcontext() if is_guarded() else _one_at_a_time
 
 
 def _lose(library: LlamaLibrary, reason: str) -> LlamaRpcError:

@@ -178,7 +178,7 @@ class LlamaModel(Closable):
             what = f"{file} could not be loaded"
             guard: Callable[..., Resource | None] = guarded
             if remote:
-                guard = partial(_rpc.reach, endpoints=remote)
+                guard = partial(_rpc.load, endpoints=remote)
             resource = guard(
                 library, load, what, lambda: None if raw.vocab_only else check_model(library, files)
             )
@@ -196,8 +196,7 @@ class LlamaModel(Closable):
                 f"{file} is damaged: its sliding window has {model.n_swa} tokens, at most "
                 f"{_LARGEST_WINDOW} are possible"
             )
-        if remote:
-            _rpc.note_model(model, resource, remote)
+        _rpc.note_user(model, resource)
         model._files = files
         model._vocab_only = bool(raw.vocab_only)
         return model

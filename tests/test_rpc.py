@@ -7,6 +7,7 @@ import re
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -147,6 +148,32 @@ def test_two_models_and_two_threads_share_a_server(small: Path, servers: list[Rp
         for thread in threads:
             thread.join(60)
     assert found == [expected, expected]
+
+
+def test_two_threads_load_on_one_server_at_the_same_time(small: Path) -> None:
+    """The second would find the server busy: with the first."""
+    models: list[LlamaModel] = []
+    errors: list[Exception] = []
+    with RpcServer(n_threads=1) as server:
+
+        def load() -> None:
+            try:
+                models.append(LlamaModel.from_file(small, rpc_servers=[server.endpoint]))
+            except LlamaRpcError as error:
+                errors.append(error)
+
+        second = threading.Thread(target=load)
+
+        def progress(_: float) -> None:
+            if second.ident is None:
+                second.start()
+                time.sleep(0.5)  # until it waits
+
+        first = LlamaModel.from_file(small, rpc_servers=[server.endpoint], progress=progress)
+        second.join(60)
+        assert (len(models), errors) == (1, [])
+        for model in (first, *models):
+            model.close()
 
 
 # -- servers that are not what they should be
@@ -319,6 +346,37 @@ def test_whatever_finds_it_lost(small: Path, use: str) -> None:
     print({use}, attempt(local.decode, [1, 2]))
     """
     assert lost(code, small) == ["LlamaRpcError done"]
+
+
+def test_who_waits_for_a_server_that_is_lost_is_told(small: Path) -> None:
+    """A thread that loads on another server, and one that computes, while a load loses its own."""
+    code = """
+    import threading, time
+    three = RpcServer(n_threads=1)
+    ctx = LlamaContext(model, n_ctx=256, n_threads=1)
+    calls = [
+        lambda: LlamaModel.from_file(path, rpc_servers=[three.endpoint]),
+        lambda: ctx.decode([1, 2]),
+    ]
+    found = []
+    threads = [
+        threading.Thread(target=lambda c=call: found.append(attempt(c)), daemon=True)
+        for call in calls
+    ]
+
+    def progress(done):
+        if threads[0].ident is None:
+            for thread in threads:
+                thread.start()
+            time.sleep(0.5)  # until they wait for this load
+            two.close()
+
+    print(attempt(LlamaModel.from_file, path, rpc_servers=servers, progress=progress))
+    for thread in threads:
+        thread.join(20)
+    print(found)
+    """
+    assert lost(code, small) == ["LlamaRpcError", "['LlamaRpcError', 'LlamaRpcError']"]
 
 
 @pytest.mark.parametrize("how", ["ctx.close(); model.close()", "pass"])

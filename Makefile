@@ -43,7 +43,7 @@ demo: engine model ## set everything up and generate text with a real model
 
 test: engine model lint check ## set everything up and run every test, lint and the up-to-date check
 	@echo "== tests"
-	$(PY) -m pytest $(PYTEST_ARGS)
+	$(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
 
 regen: $(VENV)/.ready ## regenerate the bindings (from the pin, TAG=bNNNN or LLAMA_CPP=folder)
 	@echo "== regenerating the bindings"

@@ -197,6 +197,8 @@ def test_rounds_are_interleaved() -> None:
     assert [len(values) for values in found.values()] == [4, 4]
     first = "start a, start b, a, b, b, a, a, b, stop b, stop a"
     assert ", ".join(asked) == f"{first}, start a, start b, b, a, stop b, stop a"
+    found = interleaved({"a": Counter("a"), "b": Counter("b")}, 4, more=True)
+    assert [len(values) for values in found.values()] == [12, 12]  # they are quick
 
 
 def test_the_summary_counts_targets() -> None:

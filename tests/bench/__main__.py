@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
         place = Place(Path(folder), given.rounds, given.threads, given.model)
         print(
             f"llama.cpp {_raw.TAG}, {place.threads} threads, Python {platform.python_version()}: "
-            f"the median of {given.rounds} interleaved rounds [and its quartiles]"
+            f"the median of {given.rounds} or more interleaved rounds [and its quartiles]"
         )
         for i, name in enumerate(topics, 1):
             so_far = time.perf_counter() - begun

@@ -17,6 +17,8 @@ PROJECT = Path(__file__).parents[2]
 _TIMEOUT = 600.0
 _ROUNDS = 3  # until the contenders start anew
 _SLOW = 6.0  # seconds
+_QUICK = 60.0  # seconds
+_MORE = 3
 
 
 class Spread(NamedTuple):
@@ -124,22 +126,27 @@ def check_alike(contenders: Mapping[str, Contender]) -> None:
         raise CannotMeasure(f"they come to different results: {found}")
 
 
-def interleaved(contenders: Mapping[str, Contender], rounds: int) -> dict[str, list[float]]:
+def interleaved(
+    contenders: Mapping[str, Contender], rounds: int, *, more: bool = False
+) -> dict[str, list[float]]:
     """The measures of each, one a round, in which each has its turn.
 
-    Every third round they start anew: where a program happens to lie in memory makes it a little
-    faster or slower for as long as it runs. What takes very long works once in three rounds.
+    With ``more`` there are up to three times as many rounds for a minute in all: what disturbs a
+    quick contender takes a good part of its time. Every third round they start anew: where a
+    program happens to lie in memory makes it a little faster or slower for as long as it runs.
+    What takes very long works once in three rounds.
     """
     found: dict[str, list[float]] = {name: [] for name in contenders}
     names = list(contenders)
-    done = 0
-    while done < rounds:
+    done, wanted = 0, rounds * _MORE if more else rounds
+    started = time.perf_counter()
+    while done < rounds or (done < wanted and time.perf_counter() - started < _QUICK):
         with contextlib.ExitStack() as running:
             for contender in contenders.values():
                 running.callback(contender.stop)
                 contender.start()
             slow: set[str] = set()
-            for _ in range(min(_ROUNDS, rounds - done)):
+            for _ in range(min(_ROUNDS, (rounds if done < rounds else wanted) - done)):
                 # There and back, so that what changes with time changes for all alike.
                 for name in names if done % 2 == 0 else reversed(names):
                     if name in slow:

@@ -55,8 +55,8 @@ class Place:
 
     @cached_property
     def tiny_model(self) -> Path:
-        """Random weights of a size that takes a millisecond a token or less, with the vocabulary
-        of `model`: as fast as a model gets whose text one would read."""
+        """Random weights of a size that takes about a millisecond a token, with the vocabulary of
+        `model`: as fast as a model gets whose text one would read."""
         return write_tiny(self.model, self.folder / "tiny.gguf")
 
     @cached_property
@@ -129,7 +129,7 @@ class Place:
             contenders[name] = worker
 
 
-def write_tiny(like: Path, target: Path, *, n_embd: int = 64, n_layer: int = 2) -> Path:
+def write_tiny(like: Path, target: Path, *, n_embd: int = 128, n_layer: int = 4) -> Path:
     """A llama with random weights and the vocabulary of the model ``like``."""
     reader = gguf.GGUFReader(like)
     writer = gguf.GGUFWriter(target, "llama")

@@ -41,21 +41,27 @@ class Executor:
         waiting: list[_Thread] = []
         for call in calls:
             tool = tools.get(call.name)
-            if tool is None or not tool.parallel:
+            alone = tool is None or not tool.parallel
+            if alone:
                 _join(waiting)
-                self._one(call, tool, tools)
+            if call.error is not None:  # its arguments were no JSON
+                continue
+            # Here, not in its thread: it may ask the user, who answers one question at a time.
+            decided = self._hook(self.before_call, call)
+            work = partial(self._one, call, tool, tools, decided)
+            if alone:
+                work()
             else:
-                waiting.append(_Thread(partial(self._one, call, tool, tools)))
+                waiting.append(_Thread(work))
         if len(waiting) == 1:
             waiting.pop().work()  # no thread for what has nothing beside it
         _join(waiting)
 
-    def _one(self, call: ToolCall, tool: Tool | None, tools: Mapping[str, Tool]) -> None:
-        if call.error is not None:  # its arguments were no JSON
-            return
+    def _one(
+        self, call: ToolCall, tool: Tool | None, tools: Mapping[str, Tool], decided: object
+    ) -> None:
         start = time.perf_counter()
         try:
-            decided = self._hook(self.before_call, call)
             if isinstance(decided, Deny):
                 call.error = decided.reason
             elif isinstance(decided, Replace):
@@ -71,9 +77,9 @@ class Executor:
                     call.error = f"{type(error).__name__}: {error}"
         finally:
             call.duration = time.perf_counter() - start
-        decided = self._hook(self.after_call, call)
-        if isinstance(decided, Replace):
-            call.result, call.error = decided.result, None
+        changed = self._hook(self.after_call, call)
+        if isinstance(changed, Replace):
+            call.result, call.error = changed.result, None
 
     def _call(self, tool: Tool, call: ToolCall) -> Any:
         positional, keywords = tool.bind(call.arguments)

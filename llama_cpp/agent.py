@@ -80,7 +80,8 @@ class LlamaAgent(LlamaClient):
 
         ``max_steps`` replies make a run at most, and ``max_tool_errors`` of them in a row whose
         calls all fail. ``tool_timeout``, in seconds, is for tools that have none of their own.
-        ``before_call(call)`` may return `Deny` or `Replace` and may change ``call.arguments``;
+        ``before_call(call)`` may return `Deny` or `Replace` and may change ``call.arguments``; it
+        is asked of one call at a time, before any of those that may run beside each other;
         ``after_call(call)`` may return `Replace`. ``trim`` drops the oldest turns of a conversation
         that has grown longer than the context. ``resume`` has the server keep each answer, so that
         it is taken up again when the connection breaks; the server then goes on generating when

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from faultserver import called, chat, fault_server
 
 from llama_cpp import LlamaServer
 
@@ -124,37 +125,82 @@ def test_a_file_of_tools_that_raises_is_named(tmp_path: Path) -> None:
     assert "has no public function" in run("-m", "a", "-t", file).stderr
 
 
-def test_ctrl_c_stops_an_answer_and_not_the_talk(server: LlamaServer) -> None:
-    """In a terminal, where it is typed."""
-    command = [sys.executable, "-m", "llama_cpp.cli", "agent", "--url", server.base_url]
-    child, terminal = pty.fork()
-    if child == 0:
-        os.chdir(ROOT)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        os.execve(sys.executable, command, {**os.environ, "LLAMA_API_KEY": server.api_key})
-    shown = ""
+class Terminal:
+    """The command in a terminal of its own."""
 
-    def until(pattern: str) -> None:
-        nonlocal shown
+    def __init__(self, url: str, key: str, *options: str) -> None:
+        command = [sys.executable, "-m", "llama_cpp.cli", "agent", "--url", url, *options]
+        self._child, self._terminal = pty.fork()
+        if self._child == 0:
+            os.chdir(ROOT)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            os.execve(sys.executable, command, {**os.environ, "LLAMA_API_KEY": key})
+        self._shown = ""
+        self.until("> ")
+
+    def until(self, pattern: str) -> str:
+        """Wait until this is shown, since what was typed last. All that is."""
         end = time.monotonic() + 60
-        while not re.search(pattern, shown, re.S):
-            assert select.select([terminal], [], [], end - time.monotonic())[0], shown
-            shown += os.read(terminal, 4096).decode("utf-8", "replace")
+        while not re.search(pattern, self._shown, re.S):
+            left = end - time.monotonic()
+            assert left > 0, self._shown
+            assert select.select([self._terminal], [], [], left)[0], self._shown
+            self._shown += os.read(self._terminal, 4096).decode("utf-8", "replace")
+        return self._shown
 
-    until("> ")
-    shown = ""
-    os.write(terminal, b"Write a very long story about the sea.\n")
-    until(r"sea\.\r\n.{20}")
-    os.write(terminal, b"\x03")
-    until(r"\[stopped\]")
-    until(r"stopped.*> ")
-    shown = ""
-    os.write(terminal, b"not mea\x03")
-    until(r"Ctrl-D or /quit ends the talk.*> ")
-    shown = ""
-    os.write(terminal, b"/help\n")
-    until("Ctrl-D.*> ")  # until the terminal is readline's, the kernel makes something else of it
-    os.write(terminal, b"\x04")
-    _, status = os.waitpid(child, 0)
-    assert os.waitstatus_to_exitcode(status) == 0
-    os.close(terminal)
+    def type(self, text: str) -> None:
+        self._shown = ""
+        os.write(self._terminal, text.encode())
+
+    def ended(self) -> int:
+        """Its exit code."""
+        _, status = os.waitpid(self._child, 0)
+        self._child = 0
+        return os.waitstatus_to_exitcode(status)
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._terminal)
+        if self._child:
+            os.kill(self._child, signal.SIGKILL)
+            self.ended()
+
+
+def test_ctrl_c_stops_an_answer_and_not_the_talk(server: LlamaServer) -> None:
+    with Terminal(server.base_url, server.api_key) as terminal:
+        terminal.type("Write a very long story about the sea.\n")
+        terminal.until(r"sea\.\r\n.{20}")
+        terminal.type("\x03")
+        terminal.until(r"\[stopped\].*> ")
+        terminal.type("not mea\x03")
+        terminal.until(r"Ctrl-D or /quit ends the talk.*> ")
+        terminal.type("/help\n")
+        # Until the terminal is readline's, the kernel makes something else of Ctrl-D.
+        terminal.until("Ctrl-D.*> ")
+        terminal.type("\x04")
+        assert terminal.ended() == 0
+
+
+def test_calls_are_asked_for_one_by_one_and_ctrl_c_makes_none(tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    tools = tmp_path / "note_tools.py"
+    tools.write_text(
+        "def note(text: str) -> None:\n"
+        f"    with open({str(made)!r}, 'a') as file:\n        file.write(text)\n"
+    )
+    calls = [called("note", f'{{"text": "{text}"}}', i) for i, text in enumerate("ab")]
+    with (
+        fault_server(chat("", "tool_calls", calls), native=True) as server,
+        Terminal(server.url, "", "--ask", "--tools", str(tools)) as terminal,
+    ):
+        terminal.type("Note a and b.\n")
+        assert terminal.until(r"\[y/N\]: ").count("[y/N]") == 1
+        terminal.type("y\n")
+        assert terminal.until(r"\[y/N\]: ").count("[y/N]") == 1
+        terminal.type("\x03")
+        terminal.until(r"\[stopped\].*> ")
+        terminal.type("/quit\n")
+        assert terminal.ended() == 0
+    assert not made.exists()

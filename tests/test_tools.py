@@ -437,6 +437,21 @@ def test_what_a_hook_raises_comes_out() -> None:
         Executor(before).run(calls, as_tools([many_named("a")]))
 
 
+def test_calls_are_decided_on_one_by_one_before_any_runs_beside_another() -> None:
+    asked: list[tuple[threading.Thread, int]] = []
+    ran: list[int] = []
+
+    def before(call: ToolCall) -> None:
+        asked.append((threading.current_thread(), len(ran)))
+
+    def f(n: int) -> None:
+        ran.append(n)
+
+    Executor(before).run([ToolCall("f", {"n": n}) for n in range(3)], as_tools([f]))
+    assert asked == 3 * [(threading.current_thread(), 0)]
+    assert sorted(ran) == [0, 1, 2]
+
+
 def test_async_hooks_are_awaited() -> None:
     async def before(call: ToolCall) -> Deny:
         return Deny("later")

@@ -109,7 +109,7 @@ def _answer(agent: LlamaAgent, message: str, *, once: bool) -> None:
         try:
             for event in events:
                 _show(event)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, click.Abort):  # Abort: at a question whether to call a tool
             if once:
                 raise
             click.secho(" [stopped]", dim=True, err=True)

@@ -24,6 +24,7 @@ from httpserver import serve
 from test_hub import Hub
 
 from llama_cpp import _raw
+from llama_cpp.cli._server import _options
 
 CLI = [sys.executable, "-m", "llama_cpp.cli"]
 Tiny = Callable[..., Path]
@@ -230,12 +231,21 @@ def test_the_server_answers_until_ctrl_c(tiny_path: Tiny) -> None:
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [(["-c", "12"], "'-c' is no option of llama-server"), (["--timeout", "1"], "cannot be given")],
+    [
+        (["-c", "12"], "'-c' is no option of llama-server"),
+        (["--timeout", "1"], "cannot be given"),
+        (["--lora", "a", "--lora"], "--lora is given 2 times, not always with a value"),
+    ],
 )
 def test_options_that_the_server_does_not_get(options: list[str], words: str) -> None:
     done = run("server", "-m", "x.gguf", *options)
     assert done.returncode == 2
     assert words in done.stderr
+
+
+def test_an_option_of_the_server_can_be_repeated() -> None:
+    words = ("--lora", "a", "--jinja", "--jinja", "--lora=b", "--ctx-size", "64")
+    assert _options(words) == {"lora": ["a", "b"], "jinja": True, "ctx_size": "64"}
 
 
 def test_engines_are_listed_and_found() -> None:

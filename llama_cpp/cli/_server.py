@@ -62,7 +62,7 @@ def server(
 
 def _options(words: tuple[str, ...]) -> dict[str, Any]:
     """``--ctx-size 4096 --jinja`` as keywords of `LlamaServer`."""
-    options: dict[str, Any] = {}
+    given: dict[str, list[str | bool]] = {}
     name = ""
     for word in words:
         if word.startswith("--"):
@@ -70,9 +70,18 @@ def _options(words: tuple[str, ...]) -> dict[str, Any]:
             name = name.replace("-", "_")
             if name in (*_OURS, "program", "timeout"):
                 raise click.UsageError(f"{word} cannot be given to this server")
-            options[name] = value if equals else True
-        elif options.get(name) is True:
-            options[name] = word
+            given.setdefault(name, []).append(value if equals else True)
+        elif name and given[name][-1] is True:
+            given[name][-1] = word
         else:
             raise click.UsageError(f"{word!r} is no option of llama-server in its long form")
-    return options
+    return {name: _one_or_all(name, values) for name, values in given.items()}
+
+
+def _one_or_all(name: str, values: list[str | bool]) -> object:
+    if all(value is True for value in values):
+        return True
+    if True in values:
+        flag = name.replace("_", "-")
+        raise click.UsageError(f"--{flag} is given {len(values)} times, not always with a value")
+    return values if len(values) > 1 else values[0]

@@ -230,8 +230,13 @@ def preferred_engine(tag: str) -> Path | None:
         found = engine_dir(tag, backend)
         if found is not None:
             return found
+    return engine_inside() or engine_dir(tag)
+
+
+def engine_inside() -> Path | None:
+    """The folder of the engine inside the package, as a wheel for a platform has one, or None."""
     inside = Path(__file__).parent / "lib"
-    return inside if inside.is_dir() else engine_dir(tag)
+    return inside if inside.is_dir() else None
 
 
 def installed_engines() -> list[tuple[Path, EngineInfo]]:

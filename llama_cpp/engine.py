@@ -29,8 +29,10 @@ from ._installed import (
     engine_dir,
     engine_folder,
     engine_info,
+    engine_inside,
     missing_features,
 )
+from ._raw import TAG
 from .errors import LlamaEngineError, LlamaError
 
 __all__ = [
@@ -54,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     tag_help = "llama.cpp's tag, such as b11434 (default: the one the bindings are for)"
     install = commands.add_parser("install", help="release binaries, or a build from source")
-    install.add_argument("--tag", default=None, help=tag_help)
+    install.add_argument("--tag", default=TAG, help=tag_help)
     install.add_argument("--source", type=Path, help="a llama.cpp tree of that tag to build from")
     install.add_argument(
         "--from",
@@ -67,13 +69,9 @@ def main(arguments: list[str] | None = None) -> int:
     install.add_argument("--backend", help=backend_help)
     install.add_argument("--jobs", type=int, help="how many compilers run at once")
     where = commands.add_parser("where", help="print the folder of an installed engine")
-    where.add_argument("--tag", default=None, help=tag_help)
+    where.add_argument("--tag", default=TAG, help=tag_help)
     where.add_argument("--backend", help="the one with this GPU backend")
     args = parser.parse_args(arguments)
-    if args.tag is None:
-        from ._raw import TAG
-
-        args.tag = TAG
     if args.command == "install" and args.origin == "source" and args.source is None:
         parser.error("--from source needs --source DIR")
     try:
@@ -81,7 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
             if args.command == "where":
                 return _where(args.tag, args.backend)
             return _install(args)
-    except LlamaError as error:
+    except (LlamaError, OSError) as error:
         say(f"error: {error}")
         return 1
     except KeyboardInterrupt:
@@ -91,6 +89,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _where(tag: str, backend: str | None) -> int:
     folder = engine_dir(tag, backend)
+    if backend is None and tag == TAG:
+        folder = engine_inside() or folder  # as where the library is looked for
     if folder is None:
         info = engine_info(engine_folder(tag, backend))
         why = "is built for another CPU" if info else "is not installed"
@@ -136,17 +136,16 @@ def _ended_cleanly() -> Iterator[None]:
     def interrupt(number: int, frame: FrameType | None) -> NoReturn:
         raise KeyboardInterrupt
 
-    names = ("SIGTERM", "SIGHUP")
-    before = {
-        getattr(signal, name): signal.signal(getattr(signal, name), interrupt)
-        for name in names
-        if hasattr(signal, name)
-    }
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    # One that is ignored, as under nohup, or that somebody handles already, is left alone.
+    ours = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, interrupt)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
 
 
 if __name__ == "__main__":

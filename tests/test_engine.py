@@ -513,6 +513,18 @@ def test_what_is_for_other_machines_has_code_for_every_cpu(source: Path) -> None
     assert {f"-D{option}" for option in wanted} < set(options)
 
 
+def test_a_signal_that_is_ignored_stays_ignored() -> None:
+    """As under nohup, which is for builds that take long."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with engine._ended_cleanly():
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_ends_the_compilers_and_leaves_nothing(
     source: Path, cache: Path, tmp_path: Path, number: signal.Signals
@@ -566,6 +578,27 @@ def test_install_falls_back_to_the_source(
     out, err = capsys.readouterr()
     assert "no release binaries: " in err
     assert "(from source" in out
+
+
+def test_what_the_system_refuses_is_said_in_one_line(
+    source: Path, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = engine.engine_folder(TAG).with_name("engine-build.log")
+    log.mkdir(parents=True)
+    assert engine.main(["install", "--tag", TAG, "--from", "source", "--source", str(source)]) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said == f"error: [Errno 21] Is a directory: '{log}'"
+
+
+def test_where_finds_the_engine_in_the_package(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(_installed, "__file__", str(tmp_path / "_installed.py"))
+    (tmp_path / "lib").mkdir()
+    assert engine.main(["where"]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'lib'}\n"
+    assert engine.main(["where", "--tag", "b1"]) == 1, "it is of another llama.cpp"
+    assert engine.main(["where", "--backend", "cuda"]) == 1
 
 
 def test_install_says_why_in_one_line(

@@ -9,6 +9,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -162,6 +163,24 @@ def test_rpc_gives_the_same_tokens(place: Place, monkeypatch: pytest.MonkeyPatch
     ]  # fmt: skip
     assert all(row.number.median > 0 for row in rows)
     assert [row.note.endswith(", same tokens") for row in rows] == 2 * [False, True, True, True]
+
+
+def test_rpc_that_is_slow_is_measured_less_often(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rpc, "_PROMPT", "the cat sat on the mat")
+    monkeypatch.setattr(rpc, "_TEXT", 2)
+    monkeypatch.setattr(rpc, "_MOST", 1)
+    monkeypatch.setattr("bench.measure._SLOW", 0.3)
+    measure = rpc._OnServers.measure
+
+    def slowly(one: rpc._OnServers) -> float:
+        time.sleep(0.4 * one._n)
+        return measure(one)
+
+    monkeypatch.setattr(rpc._OnServers, "measure", slowly)
+    place = Place(place.folder, rounds=2, threads=1, model=place.model)
+    assert len(rpc.rpc(place).rows) == 4
 
 
 def test_what_fails_is_said(place: Place) -> None:

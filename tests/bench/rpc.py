@@ -7,7 +7,7 @@ import contextlib
 from llama_cpp import Llama, LlamaEngineError, LlamaModel, RpcServer
 
 from .build import CannotMeasure
-from .measure import Spread, interleaved, ratios
+from .measure import Spread, interleaved
 from .place import Place
 from .report import Row, Table
 
@@ -16,7 +16,7 @@ _TEXT = 32  # tokens
 _MOST = 3  # servers
 
 
-class _Spread:
+class _OnServers:
     """A contender: a model on ``n`` servers, or with 0 in this process."""
 
     def __init__(self, place: Place, n: int) -> None:
@@ -64,7 +64,7 @@ class _Spread:
 
 def rpc(place: Place) -> Table:
     """Tokens a second on one to three servers, and whether they are those of this process."""
-    contenders = {_name(n): _Spread(place, n) for n in range(_MOST + 1)}
+    contenders = {_name(n): _OnServers(place, n) for n in range(_MOST + 1)}
     local = contenders[_name(0)]
     found = interleaved(contenders, place.rounds)
     table = Table(f"over ggml-rpc-servers on loopback, {place.model.stem}, tokens a second")
@@ -74,7 +74,8 @@ def rpc(place: Place) -> Table:
     ):
         for name, one in contenders.items():
             speeds = [1 / seconds for seconds in times[name]]
-            share = ratios(times[_name(0)], times[name]).median
+            # Not of the same round: what is slow is not measured in each.
+            share = Spread.of(times[_name(0)]).median / Spread.of(times[name]).median
             tokens = "same tokens" if one.tokens == local.tokens else "OTHER TOKENS"
             note = "" if one is local else f"{share:.2f} of the local, {tokens}"
             table.rows.append(Row(f"{title}, {name}", Spread.of(speeds), "/s", note))

@@ -1,10 +1,11 @@
 """The wheel in dist/, as a new user meets it: for each Python that there is a clean environment
-without a compiler, pip install, and the first text.
+without a compiler, pip install, the first text, and llama-server.
 
     python -m release.check_wheel [WHEEL] [--no-doctor]
 
-Prints a row for each Python: seconds for the install alone and until the first text, and what
-``llama-py doctor`` says. 0 all generate the same, 1 one does not, 2 there is no wheel.
+Prints a row for each Python: seconds for the install alone and until the first text, how many
+requests the server answered and refused, and what ``llama-py doctor`` says. 0 all generate the
+same, 1 one does not, 2 there is no wheel.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from pathlib import Path
 from .wheel import DIST, PROJECT
 
 _GENERATE = Path(__file__).with_name("_generate.py")
-_ROW = "{:9} {:>9} {:>11}  {:28} {}"
+_SERVE = Path(__file__).with_name("_serve.py")
+_ROW = "{:7} {:>9} {:>12}  {:24} {:23} {}"
 _SECONDS = 600
 
 
@@ -36,14 +38,15 @@ def main() -> int:
         return 2
     model = find_model()
     print(f"{wheel.name}: {wheel.stat().st_size / 1e6:.1f} MB")
-    print(_ROW.format("Python", "install s", "first text s", "library", "doctor"), flush=True)
+    heads = ("install s", "first text s", "library", "server", "doctor")
+    print(_ROW.format("Python", *heads), flush=True)
     texts = set()
     bad = 0
     for version, python in pythons().items():
         try:
             row, text = one(python, wheel.resolve(), model, doctor=not options.no_doctor)
         except (subprocess.SubprocessError, OSError, ValueError) as error:
-            print(f"{version:9} FAILED: {error}\n{getattr(error, 'stderr', None) or ''}")
+            print(f"{version:7} FAILED: {error}\n{getattr(error, 'stderr', None) or ''}")
             bad += 1
             continue
         texts.add(text)
@@ -116,12 +119,13 @@ def one(python: Path, wheel: Path, model: Path, *, doctor: bool) -> tuple[list[s
         library = Path(result["library"])
         if not library.is_relative_to(environment.resolve()):
             raise ValueError(f"{library} is not the wheel's")
+        served = run(programs / "python", "-I", _SERVE, model).stdout.strip()
         said = "not asked"
         if doctor:
             run(*pip, f"{wheel}[cli]")
             said = _doctor(run(programs / "llama-py", "doctor", "--json", "-m", model).stdout)
         place = "/".join(library.parts[-3:-1]) + " " + ",".join(result["code"])
-        return [f"{installed:.1f}", f"{first:.1f}", place, said], result["text"]
+        return [f"{installed:.1f}", f"{first:.1f}", place, served, said], result["text"]
 
 
 def _doctor(text: str) -> str:

@@ -19,7 +19,8 @@ from packaging.utils import parse_sdist_filename, parse_wheel_filename
 from packaging.version import Version
 
 import llama_cpp
-from llama_cpp import _raw
+from llama_cpp import LlamaLibrary, _raw
+from release import check_wheel
 
 ROOT = Path(llama_cpp.__file__).parents[1]
 
@@ -95,6 +96,41 @@ def test_a_wheel_with_an_engine(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         mode = archive.getinfo("llama_cpp/lib/llama-server").external_attr >> 16
     assert mode & 0o111 == 0o111, "it could not be run"
+
+
+@pytest.fixture(scope="module")
+def with_engine(library: LlamaLibrary, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel with the engine that the tests have: for this machine alone, but else a whole one."""
+    folder = tmp_path_factory.mktemp("engine")
+    versions = shutil.ignore_patterns("*.so.*.*.*")  # the shorter names are links to these
+    shutil.copytree(library.path.parent, folder / "engine", ignore=versions)
+    return build(folder / "dist", "wheel", LLAMA_PY_ENGINE=str(folder / "engine"))
+
+
+def test_a_wheel_in_a_clean_environment(with_engine: Path, model_path: Path) -> None:
+    python = Path(sys.executable)
+    row, text = check_wheel.one(python, with_engine, model_path, doctor=False)
+    installed, first, place, served, _ = row
+    assert 0 < float(installed) <= float(first)
+    assert place.split()[0] == "llama_cpp/lib"
+    assert served == "2 answers, 6 refusals"
+    assert len(text.split()) > 3
+
+
+def test_the_check_sees_a_server_that_ends(
+    with_engine: Path, model_path: Path, tmp_path: Path
+) -> None:
+    shutil.unpack_archive(with_engine, tmp_path, "zip")
+    server = tmp_path / "llama_cpp/lib/llama-server"
+    server.write_text("#!/bin/sh\nexit 3\n", "utf-8")
+    server.chmod(0o755)
+    done = subprocess.run(
+        [sys.executable, check_wheel.__file__.replace("check_wheel", "_serve"), model_path],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "LlamaServerStartError" in done.stderr
 
 
 def test_the_source_has_what_makes_and_tests_a_wheel(pure: Path, tmp_path: Path) -> None:

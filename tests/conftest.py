@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import llamaserver
 import pytest
 import tiny
+from patience import patience
 
 import llama_cpp
 from examples.fetch_model import fetch_model
@@ -134,7 +135,7 @@ def run_python(
         env={**os.environ, "GGML_NO_BACKTRACE": "1", "PYTHONFAULTHANDLER": "1", **(env or {})},
         capture_output=True,
         text=True,
-        timeout=timeout,
+        timeout=patience(timeout),
         check=False,
     )
     return Result(done.returncode, done.stdout, done.stderr)

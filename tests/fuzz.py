@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import fuzzworker
+from patience import patience
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -60,7 +61,7 @@ class _Worker:
         self._answers: queue.SimpleQueue[str] = queue.SimpleQueue()
         threading.Thread(target=self._listen, daemon=True).start()
         self.left = _FILES_A_WORKER
-        if self._answers.get(timeout=2 * SECONDS) != "ready":
+        if self._answers.get(timeout=patience(2 * SECONDS)) != "ready":
             raise RuntimeError(f"the worker does not start: {self.stop()}")
 
     def _listen(self) -> None:
@@ -76,7 +77,7 @@ class _Worker:
         self._process.stdin.write(f"{kind} {number}\n")
         self._process.stdin.flush()
         try:
-            answer = self._answers.get(timeout=SECONDS)
+            answer = self._answers.get(timeout=patience(SECONDS))
         except queue.Empty:
             self.left = 0
             return Outcome(kind, number, "hung", self.stop())
@@ -98,7 +99,7 @@ class _Worker:
             self._process.stdin.close()  # type: ignore[union-attr]
         else:
             self._process.kill()
-        self._process.wait(SECONDS)
+        self._process.wait(patience(SECONDS))
         if self._errors.closed:
             return ""
         self._errors.seek(0)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from misuse_rows import UPPER, Row
+from patience import patience
 
 ROOT = Path(__file__).resolve().parent.parent
 _TOGETHER = 20
@@ -548,7 +549,7 @@ def run(
     try:
         return subprocess.run(
             arguments, cwd=cwd, env={**os.environ, **variables, **env}, capture_output=True,
-            text=True, errors="replace", timeout=_SECONDS, check=False,
+            text=True, errors="replace", timeout=patience(_SECONDS), check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         return subprocess.CompletedProcess(arguments, 124, "", f"{_SECONDS:.0f} seconds were over")

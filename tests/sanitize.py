@@ -4,9 +4,10 @@
 
 Builds the pinned llama.cpp with both into the cache (once, a quarter of an hour; needs gcc, cmake
 and ninja) unless ``--build`` has such a build, runs each file of tests in a process with the
-sanitizers' runtime, and prints what each found, by the place in the source. AddressSanitizer ends a
-process at its first report: the test that it was in is named, and the rest of the file runs without
-it. 0 no report and no failure, 1 some, 2 something cannot be had.
+sanitizers' runtime, and prints what each found, by the place in the source: in the processes that
+the tests start too, whatever becomes of their output. AddressSanitizer ends a process at its first
+report: where it was pytest's, the test that it was in is named, and the rest of the file runs
+without it. 0 no report but upstream's known ones and no failure, 1 some, 2 something cannot be had.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,17 +59,33 @@ TESTS = (
 class Report(NamedTuple):
     """What a sanitizer found."""
 
-    place: str
-    """File and line in llama.cpp's source; for AddressSanitizer the function too."""
+    file: str
+    """In llama.cpp's source."""
+    line: int
+    function: str
     kind: str
 
+    @property
+    def why_upstream(self) -> str:
+        """Why it is upstream's own, if it is known to be; else empty."""
+        return UPSTREAM.get((self.file, self.function, self.kind), "")
 
-# What is upstream's own, and why: it comes of what every caller does, and nothing that we pass
-# changes it.
-UPSTREAM: dict[Report, str] = {
-    Report(
-        "ggml/src/gguf.cpp:584", "load of value N, which is not a valid value for type 'gguf_type'"
-    ): "the type read from a file that ends there is compared before it is seen that it ends",
+
+Found = dict[Report, list[str]]
+"""What was reported, and the text of each time."""
+
+# What is upstream's own, by file, function and kind, and why it is harmless: it comes of what every
+# caller does, and nothing that we pass changes it.
+UPSTREAM: dict[tuple[str, str, str], str] = {
+    # In a damaged file, or one that ends there, the type of a value is any number or still -1. It
+    # is only compared: the switch's default refuses it. C++ promises that for the values that the
+    # enumerators' bits can hold; gcc, clang and MSVC do it for every number of the type below it
+    # (gcc and clang not with -fstrict-enums, which llama.cpp is never built with).
+    (
+        "ggml/src/gguf.cpp",
+        "gguf_init_from_reader",
+        "load of value N, which is not a valid value for type 'gguf_type'",
+    ): "a damaged file's type is compared, and refused, as the number that it is",
 }
 _CMAKE = (
     "-GNinja",
@@ -86,16 +104,24 @@ _CMAKE = (
     "-DLLAMA_BUILD_SERVER=OFF",
     "-DLLAMA_BUILD_UI=OFF",
 )
-_UB = re.compile(r"^(?P<place>[^\s:]+:\d+):\d+: runtime error: (?P<what>.*)$", re.M)
+_UB = re.compile(
+    r"^(?P<file>[^\s:]+):(?P<line>\d+):\d+: runtime error: (?P<what>.*)"
+    r"(?:\n(?!\S+: runtime error: ).+)*",
+    re.M,
+)
 _ASAN = re.compile(r"ERROR: AddressSanitizer: (?P<what>[\w-]+).*?(?=\n\n|\Z)", re.S)
-_FRAME = re.compile(r"#\d+ \S+ in (?P<function>.+?) (?P<place>/\S*?:\d+)")
+_FRAME = re.compile(r"#\d+ \S+ in (?P<function>.+?) (?P<file>/\S*?):(?P<line>\d+)")
+_NOWHERE = ("?", 0, "?")
+_LINES = 12
+"""Of the text of a report that is no known one, so many are printed."""
 # pytest writes a test's name, then what the test prints, in the same line too, then how it ended.
 _TEST = re.compile(r"^(tests/\S+?::\w+(?:\[.*?\](?= |$))?)", re.M)
 _OUTCOME = re.compile(_TEST.pattern + r" (?:(?!^tests/)[\s\S])*?\b(PASSED|FAILED|ERROR)\b", re.M)
-_ROW = "{:26} {:>7} {:>7} {:>8} {:>8}"
+_LEFT_OUT = re.compile(r"(\d+) deselected")
+_ROW = "{:26} {:>7} {:>7} {:>8} {:>8} {:>8} {:>8}"
 _SECONDS = 3600
 # A sanitizer keeps what was freed, to see who still uses it; it needs memory itself when there is
-# none; and the process that SIGBUS ends on purpose would be a report.
+# none; and the process that SIGBUS ends on purpose would be a report. They are counted.
 _WITHOUT = "not leak and not without_memory and not cut_off"
 
 
@@ -105,36 +131,50 @@ def main() -> int:
     parser.add_argument("tests", nargs="*", type=Path, help="default: every engine test")
     options = parser.parse_args()
     try:
-        folder = options.build or build()
+        folder = (options.build or build()).resolve()
         preload = [_runtime(name) for name in ("libasan.so", "libubsan.so", "libstdc++.so.6")]
     except (CodegenError, OSError, subprocess.CalledProcessError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    if not _works(folder, preload):
-        print("error: a wrong call was not reported: is all of it built so?", file=sys.stderr)
-        return 2
-    tests = options.tests or [HERE / name for name in TESTS if (HERE / name).is_file()]
-    print(_ROW.format("tests", "passed", "failed", "reports", "seconds"), flush=True)
+    with tempfile.TemporaryDirectory(prefix="llama-py-") as name:
+        preload.append(own_log(preload[1], Path(name)))
+        if not _works(folder, preload):
+            print("error: a wrong call was not reported: is all of it built so?", file=sys.stderr)
+            return 2
+        return run(options.tests or [HERE / name for name in TESTS], folder, preload)
+
+
+def run(tests: Sequence[Path], folder: Path, preload: list[str]) -> int:
+    """Run files of tests and print what came of it."""
+    print(_ROW.format("tests", "passed", "failed", "left out", "reports", "upstream", "seconds"))
     started = time.monotonic()
-    passed = failed = 0
-    found: Counter[Report] = Counter()
+    total: Counter[str] = Counter()
+    found: Found = {}
     for test in tests:
-        good, bad, reports = one(test.resolve(), folder.resolve(), preload)
-        passed += good
-        failed += bad
-        found += reports
-    seconds = f"{time.monotonic() - started:.0f}"
-    print(_ROW.format(f"{len(tests)} files", passed, failed, sum(found.values()), seconds))
-    ours = [report for report in found if UPSTREAM.get(report) is None]
-    for report, count in found.most_common():
-        why = UPSTREAM.get(report)
-        print(f"{count:6} x {report.place} {report.kind}" + (f" (upstream: {why})" if why else ""))
-    kinds: Counter[str] = Counter()
-    for report, count in found.items():
-        kinds[report.kind] += count
-    by_kind = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common()) or "none"
-    print(f"reports: {by_kind}; {len(found)} places, {len(found) - len(ours)} upstream's own")
-    return 1 if ours or failed else 0
+        counts, reports = one(test.resolve(), folder, preload)
+        total += counts
+        for report, texts in reports.items():
+            found.setdefault(report, []).extend(texts)
+    _row(f"{len(tests)} files", total, found, started)
+    for report, texts in sorted(found.items(), key=lambda item: -len(item[1])):
+        file, line, function, kind = report
+        why = report.why_upstream
+        print(f"{len(texts):6} x {file}:{line} in {function}: {kind}")
+        print(f"         upstream's, known: {why}" if why else _short(texts[0]))
+    bad = any(not report.why_upstream for report in found)
+    print("reports that are not upstream's known ones: " + ("SEE ABOVE" if bad else "none"))
+    return 1 if bad or total["failed"] else 0
+
+
+def _row(name: str, counts: Mapping[str, int], found: Found, started: float) -> None:
+    known = sum(len(texts) for report, texts in found.items() if report.why_upstream)
+    ours = sum(map(len, found.values())) - known
+    numbers = (counts.get(key, 0) for key in ("passed", "failed", "left out"))
+    print(_ROW.format(name, *numbers, ours, known, f"{time.monotonic() - started:.0f}"), flush=True)
+
+
+def _short(text: str) -> str:
+    return "\n".join(f"         | {line}" for line in text.splitlines()[:_LINES])
 
 
 def build() -> Path:
@@ -161,6 +201,32 @@ def _runtime(name: str) -> str:
     return str(path.resolve())
 
 
+# Both runtimes have this function, and the first one that is loaded answers for both: without this
+# UBSan's reports go to stderr, where a test may look at them or nobody does.
+_OWN_LOG = """
+#include <dlfcn.h>
+#include <stdlib.h>
+__attribute__((constructor)) static void own_log(void) {
+    void * ubsan = dlopen(UBSAN, RTLD_LAZY | RTLD_NOLOAD);
+    void * address = dlsym(ubsan, "__sanitizer_set_report_path");
+    void (*set)(const char *) = (void (*)(const char *)) address;
+    const char * path = getenv("LLAMA_PY_UBSAN_LOG");
+    if (path) set(path);
+}
+"""
+
+
+def own_log(ubsan: str, folder: Path) -> str:
+    """A library to be loaded last, with which UBSan has a log of its own in every process."""
+    (folder / "own_log.c").write_text(_OWN_LOG)
+    target = folder / "own_log.so"
+    subprocess.run(
+        ["gcc", "-shared", "-fPIC", f'-DUBSAN="{ubsan}"', folder / "own_log.c", "-o", target],
+        check=True,
+    )
+    return str(target)
+
+
 _WRONG = """if True:
     from llama_cpp import LlamaLibrary
     LlamaLibrary.default().short.ggml_op_name(100_000)
@@ -170,30 +236,24 @@ _WRONG = """if True:
 def _works(folder: Path, preload: list[str]) -> bool:
     """Whether both sanitizers see what is wrong: a place far behind the end of an array."""
     with tempfile.TemporaryDirectory(prefix="llama-py-") as name:
-        done = subprocess.run(
+        subprocess.run(
             [sys.executable, "-c", _WRONG],
-            cwd=HERE.parent, env=_env(folder, preload, Path(name)), capture_output=True,
-            text=True, timeout=300, check=False,
+            cwd=HERE.parent, env=environment(folder, preload, Path(name)), capture_output=True,
+            timeout=300, check=False,
         )  # fmt: skip
-        # One writes to its log; the other, beside it, to stderr whatever it is told.
-        text = done.stderr + "".join(
-            log.read_text("utf-8", "replace") for log in Path(name).iterdir()
-        )
-    return _UB.search(text) is not None and _ASAN.search(text) is not None
+        kinds = {report.kind for report in logged(Path(name))}
+    return {"global-buffer-overflow", "index N out of bounds for type 'char *[N]'"} <= kinds
 
 
-def one(test: Path, folder: Path, preload: list[str]) -> tuple[int, int, Counter[Report]]:
-    """Run a file of tests. How many tests passed and failed, and what was reported."""
+def one(test: Path, folder: Path, preload: list[str]) -> tuple[Counter[str], Found]:
+    """Run a file of tests. How many tests passed, failed, were left out; and what was reported."""
     started = time.monotonic()
-    found: Counter[Report] = Counter()
-    counts: Counter[str] = Counter()
     lines: list[str] = []
     crashed: list[str] = []
     with tempfile.TemporaryDirectory(prefix="llama-py-") as name:
         logs = Path(name)
         while True:
             code, out = _pytest(test, folder, preload, logs, crashed)
-            found += _reports(out)
             outcomes = _OUTCOME.findall(out)
             if code in (0, 1):
                 break
@@ -204,30 +264,50 @@ def one(test: Path, folder: Path, preload: list[str]) -> tuple[int, int, Counter
                 lines += [f"    | {line}" for line in out.splitlines()[-30:]]
                 break
             crashed.append(culprit)
-        for log in logs.glob("report.*"):
-            found += _reports(log.read_text("utf-8", "replace"))
-    counts.update(outcome for _, outcome in outcomes)
+        found = logged(logs)
     lines += [f"    FAILED {name}" for name, outcome in outcomes if outcome != "PASSED"]
     lines += [f"    | {line}" for line in re.findall(r"^E  .*", out, re.M)[:20]]
-    bad = counts["FAILED"] + counts["ERROR"] + len(crashed)
-    seconds = f"{time.monotonic() - started:.0f}"
-    row = _ROW.format(test.name, counts["PASSED"], bad, sum(found.values()), seconds)
-    print("\n".join([row, *lines]), flush=True)
-    return counts["PASSED"], bad + (code not in (0, 1) and not crashed), found
+    left_out = _LEFT_OUT.search(out)
+    passed = sum(outcome == "PASSED" for _, outcome in outcomes)
+    failed = len(outcomes) - passed + len(crashed)
+    counts = Counter(
+        {
+            "passed": passed,
+            "failed": failed or int(code != 0),
+            "left out": int(left_out[1]) - len(crashed) if left_out else 0,
+        }
+    )
+    _row(test.name, counts, found, started)
+    for line in lines:
+        print(line, flush=True)
+    return counts, found
 
 
-def _env(folder: Path, preload: list[str], logs: Path) -> dict[str, str]:
-    shared = f"log_path={logs / 'report'}:print_stacktrace=1"
+def environment(folder: Path, preload: list[str], logs: Path) -> dict[str, str]:
+    """What makes every process that is started write its reports to ``logs``."""
+    asan_log = f"log_path={logs / 'asan'}"
     return {
         **os.environ,
         "LD_PRELOAD": " ".join(preload),
         "LLAMA_CPP_LIB": str(folder / "bin"),
         # Python frees little at its end. Memory that cannot be had is an answer that we test.
-        "ASAN_OPTIONS": f"{shared}:detect_leaks=0:allocator_may_return_null=1:handle_segv=1",
-        "UBSAN_OPTIONS": shared,
+        "ASAN_OPTIONS": f"{asan_log}:detect_leaks=0:allocator_may_return_null=1",
+        # UBSan sets this for AddressSanitizer: see _OWN_LOG.
+        "UBSAN_OPTIONS": f"{asan_log}:print_stacktrace=1",
+        "LLAMA_PY_UBSAN_LOG": str(logs / "ubsan"),
+        "LLAMA_PY_PATIENCE": "10",
         "PYTHONMALLOC": "malloc",  # what it reads beyond Python's own objects is found too
         "OMP_WAIT_POLICY": "passive",
     }
+
+
+def logged(logs: Path) -> Found:
+    """What the processes have reported; addresses and numbers left out."""
+    found: Found = {}
+    for log in sorted(logs.iterdir()):
+        for report, text in _reports(log.read_text("utf-8", "replace")):
+            found.setdefault(report, []).append(text)
+    return found
 
 
 def _pytest(
@@ -241,7 +321,7 @@ def _pytest(
                 test.relative_to(HERE.parent),
                 *(f"--deselect={name}" for name in without),
             ],
-            cwd=HERE.parent, env=_env(folder, preload, logs), capture_output=True, text=True,
+            cwd=HERE.parent, env=environment(folder, preload, logs), capture_output=True, text=True,
             timeout=_SECONDS, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
@@ -249,24 +329,28 @@ def _pytest(
     return done.returncode, done.stdout + done.stderr
 
 
-def _reports(text: str) -> Counter[Report]:
-    """What is reported; addresses and numbers left out."""
-    found: Counter[Report] = Counter()
+def _reports(text: str) -> Iterator[tuple[Report, str]]:
     for match in _UB.finditer(text):
         kind = re.sub(r"0x[0-9a-f]+|-?\d+", "N", match["what"])
-        found[Report(_inside(match["place"]), kind)] += 1
+        frame = _FRAME.search(match[0])
+        function = _function(frame) if frame else "?"
+        yield Report(_inside(match["file"]), int(match["line"]), function, kind), match[0]
     for match in _ASAN.finditer(text):
-        frame = next(
-            (f for f in _FRAME.finditer(match[0]) if "/source/" in f["place"]),
-            _FRAME.search(match[0]),
+        frames = list(_FRAME.finditer(match[0]))
+        frame = next((f for f in frames if "/source/" in f["file"]), frames[0] if frames else None)
+        place = (
+            (_inside(frame["file"]), int(frame["line"]), _function(frame)) if frame else _NOWHERE
         )
-        where = f"{_inside(frame['place'])} in {frame['function']}" if frame else "somewhere"
-        found[Report(where, match["what"])] += 1
-    return found
+        yield Report(*place, match["what"]), match[0]
 
 
-def _inside(place: str) -> str:
-    return place.rpartition("/source/")[2].lstrip("/")
+def _function(frame: re.Match[str]) -> str:
+    """Its name, without its parameters."""
+    return frame["function"].partition("(")[0]
+
+
+def _inside(file: str) -> str:
+    return file.rpartition("/source/")[2].lstrip("/")
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ from typing import Any
 
 import test_lora
 import tiny
+from patience import patience
 
 from llama_cpp import (
     AsyncLlama,
@@ -91,7 +92,7 @@ def _run(name: str, amount: float) -> tuple[dict[str, Any], str]:
             done = subprocess.run(
                 [*command, folder, str(amount)],
                 env={**os.environ, "PYTHONFAULTHANDLER": "1", "GGML_NO_BACKTRACE": "1"},
-                capture_output=True, text=True, timeout=_SECONDS, check=False,
+                capture_output=True, text=True, timeout=patience(_SECONDS), check=False,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             return {}, f"hangs: not through after {_SECONDS} s"

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import ROOT, run_python
+from patience import patience
 
 from llama_cpp import (
     LlamaCandidates,
@@ -447,7 +448,7 @@ def test_the_example_runs(model_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=patience(120),
     )
     assert done.returncode == 0, done.stderr
     assert len(done.stdout) > 40

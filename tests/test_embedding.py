@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tiny
 from conftest import ROOT, run_python
+from patience import patience
 
 from llama_cpp import Llama, LlamaContext, LlamaModel, LlamaModelError
 
@@ -176,11 +177,16 @@ def test_a_model_for_something_else_says_so(llama: Callable[..., Llama]) -> None
 def test_the_example(tiny_path: Callable[..., Path]) -> None:
     command = [sys.executable, ROOT / "examples" / "embeddings.py", "-m", tiny_path("bert")]
     done = subprocess.run(
-        [*command, "the cat", "hello", "the cat"], cwd=ROOT, capture_output=True, timeout=120
+        [*command, "the cat", "hello", "the cat"],
+        cwd=ROOT,
+        capture_output=True,
+        timeout=patience(120),
     )
     assert done.returncode == 0, done.stderr
     lines = done.stdout.decode().splitlines()
     assert lines[0] == "1.000  the cat"
     assert lines[1].endswith("  hello")
-    wrong = subprocess.run([*command, "hello"], cwd=ROOT, capture_output=True, timeout=120)
+    wrong = subprocess.run(
+        [*command, "hello"], cwd=ROOT, capture_output=True, timeout=patience(120)
+    )
     assert wrong.returncode == 2

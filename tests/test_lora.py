@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import tiny
 from conftest import ROOT, run_python
+from patience import patience
 
 from llama_cpp import (
     LlamaAdapterError,
@@ -503,7 +504,7 @@ def test_the_example_shows_the_difference(model_path: Path, tmp_path: Path) -> N
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=patience(120),
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import tiny_mmproj
 from conftest import run_python
+from patience import patience
 from tiny_mmproj import N_TOKENS, N_TOKENS_AUDIO, SAMPLE_RATE
 
 from llama_cpp import (
@@ -474,7 +475,7 @@ def test_the_example_runs(text_model: LlamaModel, mmproj: Path, tmp_path: Path) 
         cwd=Path(__file__).parents[1],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=patience(120),
         check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import tiny
 from conftest import run_python
+from patience import patience
 
 from llama_cpp import (
     Generations,
@@ -520,14 +521,14 @@ def test_two_threads_do_not_share_an_iterator(tiny_model: TinyModel) -> None:
 
     def prompts() -> Iterator[str]:
         entered.set()
-        go.wait(20)
+        go.wait(patience(20))
         yield "hello"
 
     with llama(tiny_model("llama")) as llm:
         many = llm.generate_many(prompts(), max_tokens=3)
         thread = threading.Thread(target=lambda: next(many))
         thread.start()
-        assert entered.wait(20)
+        assert entered.wait(patience(20))
         with pytest.raises(LlamaBusyError, match="another thread"):
             next(many)
         go.set()

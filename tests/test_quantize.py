@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import tiny
 from conftest import run_python
+from patience import patience
 
 from llama_cpp import LlamaCancelled, LlamaContext, LlamaModel, LlamaModelError, _raw, quantize
 
@@ -149,7 +150,7 @@ def test_ctrl_c_stops_it(source: Path, tmp_path: Path) -> None:
 def test_it_runs_in_a_thread(source: Path, tmp_path: Path) -> None:
     thread = threading.Thread(target=quantize, args=(source, tmp_path / "a.gguf", "Q8_0"))
     thread.start()
-    thread.join(60)
+    thread.join(patience(60))
     assert LlamaModel.from_file(tmp_path / "a.gguf").ftype == "Q8_0"
 
 

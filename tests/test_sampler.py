@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import ROOT
+from patience import patience
 
 from codegen import source
 from llama_cpp import (
@@ -270,7 +271,7 @@ def test_the_example_follows_its_grammar(model_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=patience(120),
     )
     assert done.returncode == 0, done.stderr
     assert list(json.loads(done.stdout)) == ["name", "age", "city"]

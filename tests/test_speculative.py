@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import patience
 
 from llama_cpp import (
     DraftModel,
@@ -330,7 +331,7 @@ def test_the_example_runs(model_path: Path, arguments: list[str]) -> None:
         cwd=Path(__file__).parents[1],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=patience(300),
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")

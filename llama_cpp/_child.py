@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -52,6 +53,14 @@ def start(
         process.wait()
         raise
     return process
+
+
+def ended(process: subprocess.Popen[Any] | subprocess.CompletedProcess[Any]) -> str:
+    """How it ended: the name of a signal, or its exit code."""
+    try:
+        return signal.Signals(-process.returncode).name
+    except ValueError:
+        return f"exit code {process.returncode}"
 
 
 # -- in the process

@@ -1,4 +1,4 @@
-# Included by CMake right after llama.cpp's own project() call (engine.py passes it as
+# Included by CMake right after llama.cpp's own project() call (_engine_build.py passes it as
 # CMAKE_PROJECT_llama.cpp_INCLUDE): shortens the build of what is not inference.
 #
 # Most of the time goes into llama-common, llama-server and mtmd, whose sources each parse the
@@ -9,7 +9,7 @@
 # a part of each. For a compiler that gives each library a C++ library of its own, as zig does: then
 # a string or a stream that one of them made is not to be given to another.
 #
-# LLAMA_PY_UNITY=OFF undoes the grouping; engine.py falls back to it when a group does not
+# LLAMA_PY_UNITY=OFF undoes the grouping; _engine_build.py falls back to it when a group does not
 # compile. A target that a tag does not have is passed over.
 
 function(llama_py_group_sources name)

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
 import sys
 import threading
 from array import array
@@ -107,19 +105,11 @@ def _run(python: str, job: object, path: Path, seconds: float) -> str | None:
             f"{path} is damaged: in a process of its own it was not loaded after {seconds:.0f} s"
         )
     if "ready" not in answers:
-        return f"{python} could not be used: {_log.reason(said[-1:], _end(process))}"
+        return f"{python} could not be used: {_log.reason(said[-1:], _child.ended(process))}"
     raise LlamaModelError(
         f"{path} is damaged: in a process of its own the library crashed over it "
-        f"({_log.reason(said[-1:], _end(process)).rpartition('/')[2]})"
+        f"({_log.reason(said[-1:], _child.ended(process)).rpartition('/')[2]})"
     )
-
-
-def _end(process: subprocess.Popen[str]) -> str:
-    code = process.returncode
-    try:
-        return signal.Signals(-code).name
-    except ValueError:
-        return f"exit code {code}"
 
 
 # -- the other process

@@ -165,7 +165,7 @@ def _run(job: Mapping[str, Any], progress: Callable[[float], object] | None) -> 
             process.kill()
             raise
     if error is not None:
-        reason = error or f"the process that does it ended with {process.returncode}"
+        reason = error or f"the process that does it ended: {_child.ended(process)}"
         if "requantizing" in reason:
             reason += ": take a file that is not quantized, or allow_requantize, which loses more"
         raise LlamaModelError(f"{job['source']} could not be quantized: {reason}")

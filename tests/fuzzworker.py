@@ -49,7 +49,7 @@ def prepare(folder: Path) -> None:
     for kind in MODELS:
         tiny.make(kind, folder)
     base = folder / "llama-0.gguf"
-    _split(base, folder)
+    tiny.split(base, folder, [_part(i) for i in range(_N_PARTS)])
     tiny_mmproj.make(folder, "vision")
     tiny_mmproj.make(folder, "audio")
     chance = np.random.default_rng(0)
@@ -60,7 +60,7 @@ def prepare(folder: Path) -> None:
             writer.add_key_value(key, value, gguf.GGUFValueType.get_type(value))
         for tensor, shape in tensors.items():
             writer.add_tensor(tensor, chance.standard_normal(shape).astype(np.float32))
-        _finish(writer)
+        tiny.finish(writer)
 
     weights = ("blk.0.attn_q.weight", "blk.1.attn_q.weight")
     n = tiny.N_EMBD
@@ -82,32 +82,8 @@ def prepare(folder: Path) -> None:
         (folder / "sequence.bin").write_bytes(sequence.to_bytes())
 
 
-def _split(path: Path, folder: Path) -> None:
-    reader = gguf.GGUFReader(path)
-    each = -(-len(reader.tensors) // _N_PARTS)
-    for i in range(_N_PARTS):
-        writer = gguf.GGUFWriter(folder / _part(i), "llama")
-        for key, field in reader.fields.items() if i == 0 else ():
-            if not key.startswith(("GGUF.", "general.architecture")):
-                sub = field.types[1] if len(field.types) > 1 else None
-                writer.add_key_value(key, field.contents(), field.types[0], sub)
-        writer.add_uint16("split.no", i)
-        writer.add_uint16("split.count", _N_PARTS)
-        writer.add_int32("split.tensors.count", len(reader.tensors))
-        for tensor in reader.tensors[i * each : (i + 1) * each]:
-            writer.add_tensor(tensor.name, tensor.data)
-        _finish(writer)
-
-
 def _part(i: int) -> str:
     return f"part-{i + 1:05}-of-{_N_PARTS:05}.gguf"
-
-
-def _finish(writer: gguf.GGUFWriter) -> None:
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
 
 
 def _context(model: LlamaModel) -> LlamaContext:

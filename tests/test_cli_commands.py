@@ -19,6 +19,7 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
+import tiny
 from conftest import ROOT
 from httpserver import serve
 from test_hub import Hub
@@ -192,7 +193,9 @@ def test_bench_measures_prompt_and_generation(tiny_path: Tiny) -> None:
         assert slow <= result["low"] <= result["tokens_per_second"] == middle
         assert middle <= result["high"] <= fast
         assert slow > 0
+    assert facts["engine"] == _raw.TAG
     lines = given(*said, "-n", 0, "-r", 1).splitlines()
+    assert f", llama.cpp {_raw.TAG}, " in lines[0]
     assert re.fullmatch(r"prompt of 40 +1 +([\d.]+) +\1 to \1", lines[-1].strip())
     assert len(lines) == 3
     assert run(*said, "-p", 0, "-n", 0).returncode == 2
@@ -211,6 +214,14 @@ def test_quantize_writes_a_smaller_file(tiny_path: Tiny, tmp_path: Path) -> None
     done = run("quantize", tiny_path("llama"), target, "Q99")
     assert done.returncode == 1
     assert "ftype 'Q99' is not one of" in done.stderr
+
+
+def test_quantize_counts_all_files_of_a_split_model(tiny_path: Tiny, tmp_path: Path) -> None:
+    names = [f"m-0000{i}-of-00003.gguf" for i in (1, 2, 3)]
+    parts = tiny.split(tiny_path("llama"), tmp_path, names)
+    shown = given("quantize", parts[0], tmp_path / "small.gguf", "Q8_0")
+    size = sum(part.stat().st_size for part in parts)
+    assert f"({size / 1e6:.1f} MB before)" in shown
 
 
 def test_the_server_answers_until_ctrl_c(tiny_path: Tiny) -> None:
@@ -367,7 +378,7 @@ def test_the_doctor_finds_a_library_that_is_none_or_dies(tmp_path: Path) -> None
     subprocess.run([compiler, "-shared", "-o", tmp_path / name, source], check=True, timeout=60)
     code, found = findings({"LLAMA_CPP_LIB": str(tmp_path)})
     assert code == 1
-    assert re.search(r"ended by SIG(ILL|TRAP)", found["ABI check"]["text"])
+    assert re.search(r"ended: SIG(ILL|TRAP)", found["ABI check"]["text"])
 
 
 def test_the_doctor_finds_another_package_of_the_same_name(tmp_path: Path) -> None:

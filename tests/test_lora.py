@@ -49,10 +49,7 @@ def write_lora(
     random = np.random.default_rng(seed)
     for name, shape in shapes.items():
         writer.add_tensor(name, random.standard_normal(shape).astype(type_))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    tiny.finish(writer)
     return path
 
 
@@ -478,10 +475,7 @@ def test_a_control_vector_is_read_from_a_file(tmp_path: Path, lora: LlamaLora) -
     writer = gguf.GGUFWriter(path, "controlvector")
     for layer, numbers in vector.layers.items():
         writer.add_tensor(f"direction.{layer}", np.array(numbers, np.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    tiny.finish(writer)
     assert LlamaControlVector.from_file(path) == vector
     with pytest.raises(LlamaAdapterError, match="no control vector"):
         LlamaControlVector.from_file(lora.path)

@@ -20,29 +20,6 @@ def logits(model: LlamaModel) -> list[float]:
         return ctx.logits().tolist()
 
 
-def split(path: Path, folder: Path, names: Sequence[str]) -> list[Path]:
-    """The model at ``path`` in as many files as there are ``names``."""
-    reader = gguf.GGUFReader(path)
-    paths = [folder / name for name in names]
-    each = -(-len(reader.tensors) // len(names))
-    for i, part in enumerate(paths):
-        writer = gguf.GGUFWriter(part, "llama")
-        for key, field in reader.fields.items() if i == 0 else ():
-            if not key.startswith(("GGUF.", "general.architecture")):
-                sub = field.types[1] if len(field.types) > 1 else None
-                writer.add_key_value(key, field.contents(), field.types[0], sub)
-        writer.add_uint16("split.no", i)
-        writer.add_uint16("split.count", len(names))
-        writer.add_int32("split.tensors.count", len(reader.tensors))
-        for tensor in reader.tensors[i * each : (i + 1) * each]:
-            writer.add_tensor(tensor.name, tensor.data)
-        writer.write_header_to_file()
-        writer.write_kv_data_to_file()
-        writer.write_tensors_to_file()
-        writer.close()
-    return paths
-
-
 @pytest.fixture
 def whole(tiny_path: Callable[..., Path]) -> Path:
     return tiny_path("llama")
@@ -55,14 +32,14 @@ NAMES = [f"m-0000{i}-of-00003.gguf" for i in (1, 2, 3)]
 
 
 def test_a_split_model_is_loaded_from_its_first_file(whole: Path, tmp_path: Path) -> None:
-    first, *_ = split(whole, tmp_path, NAMES)
+    first, *_ = tiny.split(whole, tmp_path, NAMES)
     model = LlamaModel.from_file(first)
     assert model.path == first
     assert logits(model) == logits(LlamaModel.from_file(whole))
 
 
 def test_a_split_model_is_loaded_from_a_list(whole: Path, tmp_path: Path) -> None:
-    paths = split(whole, tmp_path, ["a.gguf", "b.gguf", "c.gguf"])
+    paths = tiny.split(whole, tmp_path, ["a.gguf", "b.gguf", "c.gguf"])
     model = LlamaModel.from_file(paths)
     assert model.path == paths[0]
     assert logits(model) == logits(LlamaModel.from_file(whole))
@@ -72,7 +49,7 @@ def test_a_split_model_is_loaded_from_a_list(whole: Path, tmp_path: Path) -> Non
 
 
 def test_a_missing_part_is_named(whole: Path, tmp_path: Path) -> None:
-    first, second, _ = split(whole, tmp_path, NAMES)
+    first, second, _ = tiny.split(whole, tmp_path, NAMES)
     second.unlink()
     with pytest.raises(FileNotFoundError, match="m-00002-of-00003"):
         LlamaModel.from_file(first)
@@ -85,19 +62,19 @@ def test_a_missing_part_is_named(whole: Path, tmp_path: Path) -> None:
 def test_parts_that_do_not_fit_are_refused(
     whole: Path, tmp_path: Path, order: Sequence[int], message: str
 ) -> None:
-    paths = split(whole, tmp_path, NAMES)
+    paths = tiny.split(whole, tmp_path, NAMES)
     with pytest.raises(LlamaModelError, match=message):
         LlamaModel.from_file([paths[i] for i in order])
 
 
 def test_the_second_part_alone_is_refused(whole: Path, tmp_path: Path) -> None:
-    paths = split(whole, tmp_path, NAMES)
+    paths = tiny.split(whole, tmp_path, NAMES)
     with pytest.raises(LlamaModelError, match="first split"):
         LlamaModel.from_file(paths[1])
 
 
 def test_a_part_with_a_number_of_another_type_is_refused(whole: Path, tmp_path: Path) -> None:
-    paths = split(whole, tmp_path, NAMES)
+    paths = tiny.split(whole, tmp_path, NAMES)
     data = bytearray(paths[1].read_bytes())
     at = data.index(b"split.no") + len(b"split.no")
     data[at] = gguf.GGUFValueType.INT16  # of the same size

@@ -111,10 +111,7 @@ def write_imatrix(path: Path, source: Path, *, value: float = 1.0) -> Path:
             sums = value * random.random((1, int(tensor.shape[0]))) ** 8
             writer.add_tensor(f"{tensor.name}.in_sum2", sums.astype(np.float32))
             writer.add_tensor(f"{tensor.name}.counts", np.full((1, 1), 4, np.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    tiny.finish(writer)
     return path
 
 

@@ -6,7 +6,7 @@ most likely token differs from place to place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,11 +75,36 @@ def make(kind: str, folder: Path, *, seed: int = 0, facts: Mapping[str, Any] | N
         if name == "output.weight":
             weights[quiet] *= 0.1  # what is generated is text, mostly, and does not end at once
         writer.add_tensor(name, weights.astype(np.float32))
+    finish(writer)
+    return path
+
+
+def split(path: Path, folder: Path, names: Sequence[str]) -> list[Path]:
+    """The model at ``path`` in as many files as there are ``names``."""
+    reader = gguf.GGUFReader(path)
+    paths = [folder / name for name in names]
+    each = -(-len(reader.tensors) // len(names))
+    for i, part in enumerate(paths):
+        writer = gguf.GGUFWriter(part, "llama")
+        for key, value in reader.fields.items() if i == 0 else ():
+            if not key.startswith(("GGUF.", "general.architecture")):
+                sub = value.types[1] if len(value.types) > 1 else None
+                writer.add_key_value(key, value.contents(), value.types[0], sub)
+        writer.add_uint16("split.no", i)
+        writer.add_uint16("split.count", len(names))
+        writer.add_int32("split.tensors.count", len(reader.tensors))
+        for tensor in reader.tensors[i * each : (i + 1) * each]:
+            writer.add_tensor(tensor.name, tensor.data)
+        finish(writer)
+    return paths
+
+
+def finish(writer: gguf.GGUFWriter) -> None:
+    """Write all of the file."""
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    return path
 
 
 def _readable(text: str, of: int) -> bool:

@@ -59,10 +59,7 @@ def make(folder: Path, kind: str = "vision", *, n_embd: int = tiny.N_EMBD) -> Pa
         # The library's convolution in one dimension takes no other type.
         half = "conv1d" in name and name.endswith("weight")
         writer.add_tensor(name, weights.astype(np.float16 if half else np.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    tiny.finish(writer)
     return path
 
 

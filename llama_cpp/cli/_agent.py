@@ -13,7 +13,6 @@ from typing import Any, cast
 import click
 
 from ..agent import LlamaAgent
-from ..errors import LlamaError
 from ..events import (
     Event,
     ReasoningDelta,
@@ -24,7 +23,7 @@ from ..events import (
 )
 from ..server import LlamaServer
 from ..tools import Tool
-from ._common import MODEL, find, lines
+from ._common import MODEL, find, going_on, lines
 
 # More of a tool's result than this is not shown.
 _SHOWN = 500
@@ -51,9 +50,15 @@ _HELP = """\
     "--mode", type=click.Choice(["auto", "native", "constrained"]), default="auto",
     show_default=True, help="How tools are offered.",
 )  # fmt: skip
-@click.option("--ctx-size", "-c", type=int, default=8192, show_default=True, help="With --model.")
+@click.option(
+    "--ctx-size", "-c", type=click.IntRange(1), default=8192, show_default=True,
+    help="With --model.",
+)  # fmt: skip
 @click.option("--temperature", type=float, help="0 takes the most likely token.")
-@click.option("--max-steps", type=int, default=10, show_default=True, help="Replies to a message.")
+@click.option(
+    "--max-steps", type=click.IntRange(1), default=10, show_default=True,
+    help="Replies to a message.",
+)  # fmt: skip
 @click.option("--ask/--no-ask", default=False, help="Ask before each call of a tool.")
 @click.argument("message", required=False)
 def agent(
@@ -105,20 +110,13 @@ def _talk(agent: LlamaAgent, messages: Iterator[str] | list[str]) -> None:
 
 
 def _answer(agent: LlamaAgent, message: str, *, once: bool) -> None:
-    with closing(cast("Generator[Event]", agent.stream(message))) as events:
-        try:
-            for event in events:
-                _show(event)
-        except (KeyboardInterrupt, click.Abort):  # Abort: at a question whether to call a tool
-            if once:
-                raise
-            click.secho(" [stopped]", dim=True, err=True)
-        except LlamaError as error:
-            if once:
-                raise
-            click.secho(f"\n{error}", fg="red", err=True)
-        else:
-            click.echo()
+    with (
+        going_on(once=once),
+        closing(cast("Generator[Event]", agent.stream(message))) as events,
+    ):
+        for event in events:
+            _show(event)
+        click.echo()
 
 
 def _show(event: Event) -> None:

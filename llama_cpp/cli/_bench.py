@@ -14,6 +14,7 @@ from rich.table import Table
 
 from .. import _raw
 from .._cpu import usable_cores
+from .._installed import engine_info
 from ..context import LlamaContext
 from ..device import devices
 from ..model import LlamaModel
@@ -37,28 +38,20 @@ class _Result:
 @click.command()
 @model_option
 @click.option(
-    "--prompt-tokens",
-    "-p",
-    type=click.IntRange(0),
-    default=512,
-    metavar="TOKENS",
-    help="How long the prompt is; 0 leaves it out. [512]",
+    "--prompt-tokens", "-p", type=click.IntRange(0), metavar="TOKENS", default=512,
+    show_default=True, help="How long the prompt is; 0 leaves it out.",
+)  # fmt: skip
+@click.option(
+    "--max-tokens", "-n", type=click.IntRange(0), metavar="TOKENS", default=128,
+    show_default=True, help="How many to generate; 0 leaves it out.",
+)  # fmt: skip
+@click.option(
+    "--rounds", "-r", type=click.IntRange(1), default=5, show_default=True, help="Of each."
 )
 @click.option(
-    "--max-tokens",
-    "-n",
-    type=click.IntRange(0),
-    default=128,
-    metavar="TOKENS",
-    help="How many to generate; 0 leaves it out. [128]",
-)
-@click.option("--rounds", "-r", type=click.IntRange(1), default=5, help="Of each. [5]")
-@click.option(
-    "--threads",
-    type=click.IntRange(1),
-    multiple=True,
+    "--threads", type=click.IntRange(1), multiple=True,
     help="By default the cores there are; can be repeated, to compare.",
-)
+)  # fmt: skip
 @click.option("--gpu-layers", "-g", type=int, help="Layers on the GPU; by default all.")
 @json_option
 def bench(
@@ -85,19 +78,21 @@ def bench(
         results = _measure(
             loaded, threads or (usable_cores(),), prompt_tokens, max_tokens, rounds, progress
         )
+        engine = engine_info(loaded.library.path.parent)
         facts: dict[str, Any] = {
             "model": loaded.description,
             "file": path.name,
             "size": loaded.size,
             "parameters": loaded.n_params,
             "bindings": _raw.TAG,
+            "engine": str(loaded.library.path) if engine is None else engine.tag,
             "devices": [f"{one.name} ({one.description})" for one in devices(loaded.library)],
         }
     if as_json:
         give({**facts, "results": [asdict(result) for result in results]})
         return
     click.echo(
-        f"{facts['model']}, {facts['size'] / 1e6:.0f} MB, llama.cpp {_raw.TAG}, "
+        f"{facts['model']}, {facts['size'] / 1e6:.0f} MB, llama.cpp {facts['engine']}, "
         + ", ".join(facts["devices"])
     )
     table = Table(box=None, pad_edge=False)

@@ -161,6 +161,22 @@ def text_or_stdin(text: str | None) -> str:
     return sys.stdin.read()
 
 
+@contextmanager
+def going_on(*, once: bool) -> Iterator[None]:
+    """For an answer in a talk: Ctrl-C and what goes wrong end the answer, and are said, but not the
+    talk. With ``once`` it is the only answer, and they come out."""
+    try:
+        yield
+    except (KeyboardInterrupt, click.Abort):  # Abort: at a question
+        if once:
+            raise
+        click.secho(" [stopped]", dim=True, err=True)
+    except LlamaError as error:
+        if once:
+            raise
+        click.secho(f"\n{error}", fg="red", err=True)
+
+
 def lines() -> Iterator[str]:
     """What the user types, or what comes through a pipe."""
     typed = sys.stdin.isatty()

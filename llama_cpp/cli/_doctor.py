@@ -7,7 +7,6 @@ import importlib.util
 import json
 import os
 import shutil
-import signal
 import struct
 import subprocess
 import sys
@@ -20,7 +19,7 @@ import click
 
 import llama_cpp
 
-from .. import _process, _raw, library
+from .. import _child, _process, _raw, library
 from .._installed import (
     cache_root,
     cpu_features,
@@ -239,7 +238,7 @@ def _library(model: Path | None) -> Iterator[_Finding]:
             "unset LLAMA_CPP_LIB" if os.environ.get("LLAMA_CPP_LIB") else _INSTALL,
         )  # fmt: skip
         return
-    yield _Finding("ABI check", "ok", f"it is llama.cpp {_raw.TAG}, as the bindings are")
+    yield _Finding("ABI check", "ok", f"functions and structs are those of {_raw.TAG}")
     if not result["devices"]:
         yield _Finding("devices", "wrong", "no backend was loaded", _INSTALL)
         return
@@ -275,11 +274,9 @@ def _in_process(code: str, *arguments: object) -> dict[str, str]:
         result: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
         return result
     last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-    if done.returncode < 0:
-        name = signal.Signals(-done.returncode).name
-        hint = ": it is built for another CPU" if name == "SIGILL" else ""
-        return {"error": f"the process that loads it was ended by {name}{hint} ({last})"}
-    return {"error": f"the process that loads it ended with {done.returncode}: {last}"}
+    end = _child.ended(done)
+    hint = ", it is built for another CPU" if end == "SIGILL" else ""
+    return {"error": f"the process that loads it ended: {end}{hint} ({last})"}
 
 
 def _server() -> _Finding:

@@ -54,7 +54,7 @@ def list_engines(as_json: bool) -> None:
         give([{"folder": str(folder), **asdict(info)} for folder, info in found])
         return
     if not found:
-        click.echo("There is none: llama-py engine install", err=True)
+        click.echo("There is none in the cache: llama-py engine install", err=True)
         return
     used = preferred_engine(_raw.TAG)
     table = Table("", "tag", "from", "backend", "runs here", "folder", box=None)

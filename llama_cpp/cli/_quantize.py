@@ -7,7 +7,9 @@ from pathlib import Path
 import click
 
 from .._cpu import usable_cores
+from .._gguf import parts
 from .._quantize import quantize as quantize_file
+from ..library import LlamaLibrary
 from ._common import MODEL, bar, find
 
 
@@ -38,7 +40,7 @@ def quantize(
             path, target, ftype, progress=progress, imatrix=imatrix,
             nthread=threads or usable_cores(), allow_requantize=allow_requantize,
         )  # fmt: skip
-    before = path.stat().st_size
+    before = sum(part.stat().st_size for part in parts(LlamaLibrary.default(), path))
     for file in files:
         size = file.stat().st_size
         click.echo(f"{file}: {size / 1e6:.1f} MB ({before / 1e6:.1f} MB before)")

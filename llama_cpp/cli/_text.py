@@ -14,6 +14,7 @@ from ..generation import Completion, Generation, completion
 from ..llama import Llama
 from ._common import (
     give,
+    going_on,
     json_option,
     lines,
     loading_options,
@@ -112,16 +113,8 @@ def _answer(
             raise
         click.secho(str(error), fg="red", err=True)
         return None
-    try:
+    with going_on(once=once):
         _give(generation, timings, as_json, said)
-    except KeyboardInterrupt:
-        if once:
-            raise
-        click.secho(" [stopped]", dim=True, err=True)
-    except LlamaError as error:
-        if once:
-            raise
-        click.secho(f"\n{error}", fg="red", err=True)
     return "".join(said)
 
 

@@ -6,6 +6,7 @@ import ipaddress
 import os
 from collections.abc import Sequence
 
+from ._arguments import check_type, integer
 from ._cpu import usable_cores
 from ._process import ManagedProcess, reserve
 from ._rpc import probe
@@ -61,12 +62,15 @@ class RpcServer(ManagedProcess):
             raise ValueError(f"host must be an IPv4 address of this machine: {error}") from None
         if n_threads is None:
             n_threads = usable_cores()
-        if not isinstance(n_threads, int) or n_threads < 1:
-            raise ValueError(f"n_threads must be 1 or more, not {n_threads!r}")
+        n_threads = integer(n_threads, "n_threads")
+        if n_threads < 1:
+            raise ValueError(f"n_threads must be at least 1, not {n_threads}")
         self._options = ["--threads", str(n_threads)]
         if devices is not None:
             if isinstance(devices, str) or not devices:
                 raise ValueError(f"devices must be a list of names, not {devices!r}")
+            for name in devices:
+                check_type(name, str)
             self._options += ["--device", ",".join(devices)]
         if cache:
             self._options.append("--cache")

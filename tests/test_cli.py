@@ -123,6 +123,12 @@ def test_a_file_of_tools_that_raises_is_named(tmp_path: Path) -> None:
     assert "ZeroDivisionError" in run("-m", "a", "-t", file).stderr
     file.write_text("x = 1")
     assert "has no public function" in run("-m", "a", "-t", file).stderr
+    for tools, words in (("5", "tools must be a list"), ("[5]", "a tool is a function")):
+        file.write_text(f"TOOLS = {tools}")
+        done = run("-m", "a", "-t", file)
+        assert done.returncode == 2
+        assert words in done.stderr
+        assert "Traceback" not in done.stderr
 
 
 class Terminal:

@@ -420,6 +420,10 @@ def test_what_it_cannot_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
         RpcServer(host="localhost")
     with pytest.raises(ValueError, match="n_threads"):
         RpcServer(n_threads=0)
+    with pytest.raises(TypeError, match="n_threads must be an integer"):
+        RpcServer(n_threads="2")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="expected a str, not LlamaDevice"):
+        RpcServer(devices=devices())  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="devices"):
         RpcServer(devices="CPU")
     with pytest.raises(LlamaServerStartError, match="unknown device: NPU7"):

@@ -13,6 +13,7 @@ from typing import Any, cast
 import click
 
 from ..agent import LlamaAgent
+from ..errors import LlamaError
 from ..events import (
     Event,
     ReasoningDelta,
@@ -22,7 +23,7 @@ from ..events import (
     ToolCallStarted,
 )
 from ..server import LlamaServer
-from ..tools import Tool
+from ..tools import Tool, as_tools
 from ._common import MODEL, find, going_on, lines
 
 # More of a tool's result than this is not shown.
@@ -43,7 +44,7 @@ _HELP = """\
 @click.option("--api-key", envvar="LLAMA_API_KEY", help="Its key [environment: LLAMA_API_KEY].")
 @click.option(
     "--tools", "-t", multiple=True, type=click.Path(exists=True, dir_okay=False),
-    help="Python file whose public functions are tools; can be repeated.",
+    help="Python file whose public functions, or whose TOOLS, are tools; can be repeated.",
 )  # fmt: skip
 @click.option("--system", "-s", help="System message.")
 @click.option(
@@ -163,7 +164,7 @@ def _asked(call: Any) -> Any:
     return None if click.confirm(f"Call {call.name}({call.arguments})?", err=True) else Deny()
 
 
-def _tools_of(file: Path) -> list[Any]:
+def _tools_of(file: Path) -> list[Tool]:
     """The tools in a Python file: its ``TOOLS``, or else its public functions."""
     spec = importlib.util.spec_from_file_location(file.stem, file)
     if spec is None or spec.loader is None:
@@ -175,12 +176,16 @@ def _tools_of(file: Path) -> list[Any]:
         spec.loader.exec_module(module)
     except Exception as error:
         raise click.BadParameter(f"{file} raised {type(error).__name__}: {error}") from error
-    if hasattr(module, "TOOLS"):
-        return list(module.TOOLS)
-    found = [value for name, value in vars(module).items() if _is_tool(name, value, module)]
-    if not found:
+    found = getattr(module, "TOOLS", None)
+    if found is None:
+        found = [value for name, value in vars(module).items() if _is_tool(name, value, module)]
+    try:
+        tools = list(as_tools(found).values())
+    except (TypeError, ValueError, LlamaError) as error:
+        raise click.BadParameter(f"{file}: {error}") from error
+    if not tools:
         raise click.BadParameter(f"{file} has no public function")
-    return found
+    return tools
 
 
 def _is_tool(name: str, value: Any, module: Any) -> bool:

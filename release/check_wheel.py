@@ -16,6 +16,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -95,9 +96,9 @@ def one(python: Path, wheel: Path, model: Path, *, doctor: bool) -> tuple[list[s
         # Nothing else is on PATH, so no compiler; the cache is empty.
         env = {"PATH": str(programs), "HOME": str(home), "LANG": "C.UTF-8"}
 
-        def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
+        def run(*command: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
             return subprocess.run(
-                command, cwd=home, env=env, capture_output=True, text=True, check=True,
+                command, cwd=home, env=env, capture_output=True, text=True, check=check,
                 timeout=_SECONDS,
             )  # fmt: skip
 
@@ -110,9 +111,14 @@ def one(python: Path, wheel: Path, model: Path, *, doctor: bool) -> tuple[list[s
             cwd=home, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         ) as process:  # fmt: skip
             assert process.stdout is not None
-            head = process.stdout.read(1)
-            first = time.monotonic() - begun
-            out, err = process.communicate(timeout=_SECONDS)
+            late = threading.Timer(_SECONDS, process.kill)
+            late.start()
+            try:
+                head = process.stdout.read(1)
+                first = time.monotonic() - begun
+                out, err = process.communicate()
+            finally:
+                late.cancel()
         if process.returncode:
             raise ValueError(err.decode(errors="replace")[-2000:])
         result = json.loads((head + out).decode().splitlines()[-1])
@@ -123,7 +129,9 @@ def one(python: Path, wheel: Path, model: Path, *, doctor: bool) -> tuple[list[s
         said = "not asked"
         if doctor:
             run(*pip, f"{wheel}[cli]")
-            said = _doctor(run(programs / "llama-py", "doctor", "--json", "-m", model).stdout)
+            # It ends with 1 where it finds something.
+            asked = run(programs / "llama-py", "doctor", "--json", "-m", model, check=False)
+            said = _doctor(asked.stdout)
         place = "/".join(library.parts[-3:-1]) + " " + ",".join(result["code"])
         return [f"{installed:.1f}", f"{first:.1f}", place, served, said], result["text"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import requests
@@ -11,7 +12,7 @@ import requests
 from llama_cpp import LlamaAgent
 from llama_cpp.events import TextDelta
 
-from .measure import Contender, Once, Spread, interleaved
+from .measure import Spread, each, interleaved
 from .place import Place
 from .report import Row, Table, at_most
 
@@ -30,16 +31,16 @@ def agent(place: Place) -> Table:
     with faultserver.fault_server(faultserver.whole()) as server, LlamaAgent(server.url) as ours:
         ours.chat(_HI)  # what is asked of the server once
         url = f"{server.url}/v1/chat/completions"
-        kept = requests.Session()
         body = {"messages": _HI}
-        contenders: dict[str, Contender] = {
-            _POST: _each(lambda: requests.post(url, json=body, timeout=9).json()),
-            "requests, one session": _each(lambda: kept.post(url, json=body, timeout=9).json()),
-            "LlamaAgent.chat": _each(lambda: ours.chat(_HI)),
-            "LlamaClient.chat_completion": _each(lambda: ours.chat_completion(_HI)),
-        }
-        found = interleaved(contenders, place.rounds)
-        kept.close()
+        with requests.Session() as kept:
+            calls: dict[str, Callable[[], object]] = {
+                _POST: lambda: requests.post(url, json=body, timeout=9).json(),
+                "requests, one session": lambda: kept.post(url, json=body, timeout=9).json(),
+                "LlamaAgent.chat": lambda: ours.chat(_HI),
+                "LlamaClient.chat_completion": lambda: ours.chat_completion(_HI),
+            }
+            contenders = {name: each(call, REQUESTS) for name, call in calls.items()}
+            found = interleaved(contenders, place.rounds)
     for name, values in found.items():
         table.rows.append(Row(name, Spread.of([1e3 * value for value in values]), "ms"))
     for name in ("LlamaAgent.chat", "LlamaClient.chat_completion"):
@@ -48,19 +49,6 @@ def agent(place: Place) -> Table:
     late = Spread.of([1e3 * value for value in _late(place.rounds * 5)])
     table.rows.append(Row("first token, after it was sent", late, "ms", target=at_most(2)))
     return table
-
-
-def _each(request: object) -> Contender:
-    """Seconds for one of many."""
-    assert callable(request)
-
-    def measure() -> float:
-        begun = time.perf_counter()
-        for _ in range(REQUESTS):
-            request()
-        return (time.perf_counter() - begun) / REQUESTS
-
-    return Once(measure)
 
 
 def _late(times: int) -> list[float]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from llama_cpp import LlamaContext, LlamaLibrary, LlamaModel, LlamaSampler, _raw
 
-from .measure import Contender, Once, Spread, interleaved
+from .measure import Contender, Spread, each, interleaved
 from .place import PROMPT, Place
 from .report import Row, Table
 
@@ -25,8 +25,8 @@ def guards(place: Place) -> Table:
     contenders: dict[str, Contender] = {}
     pairs = [*_computed(place), *_null(place)]
     for name, times, guarded, bare in pairs:
-        contenders[name] = _each(times, guarded)
-        contenders[f"{name}, bare"] = _each(times, bare)
+        contenders[name] = each(guarded, times, time.process_time)
+        contenders[f"{name}, bare"] = each(bare, times, time.process_time)
     found = interleaved(contenders, place.rounds)
     for name, *_ in pairs:
         ours, bare_ = found[name], found[f"{name}, bare"]
@@ -35,18 +35,6 @@ def guards(place: Place) -> Table:
         table.rows.append(Row(name, over, "us", note=f"{both[0]} us, bare {both[1]} us"))
     table.remarks.append("decode and tokenize on the null engine; the rest on the tiny model")
     return table
-
-
-def _each(times: int, call: Callable[[], object]) -> Contender:
-    """Seconds for one of ``times``."""
-
-    def measure() -> float:
-        begun = time.process_time()
-        for _ in range(times):
-            call()
-        return (time.process_time() - begun) / times
-
-    return Once(measure)
 
 
 def _computed(place: Place) -> list[Pair]:

@@ -303,6 +303,8 @@ def test_a_model_of_the_hub(tiny_path: Tiny, tmp_path: Path) -> None:
         (["tokenize", "-m", "hf:one", "x"], 1, "hf:owner/repo/file.gguf"),
         (["run", "x"], 2, "Missing option '--model'"),
         (["run", "-m", "x", "--grammar", "/nowhere", "x"], 2, "No such file"),
+        (["run", "-m", "x", "--temperature", "nan", "x"], 2, "'nan' is not a number"),
+        (["run", "-m", "x", "-n", "0", "x"], 2, "0 is not in the range x>=1"),
         (["rnu"], 2, "No such command 'rnu'. Did you mean 'run'?"),
     ],
 )

@@ -24,7 +24,7 @@ from ..events import (
 )
 from ..server import LlamaServer
 from ..tools import Tool, as_tools
-from ._common import MODEL, find, going_on, lines
+from ._common import MODEL, NUMBER, find, going_on, lines
 
 # More of a tool's result than this is not shown.
 _SHOWN = 500
@@ -55,7 +55,7 @@ _HELP = """\
     "--ctx-size", "-c", type=click.IntRange(1), default=8192, show_default=True,
     help="With --model.",
 )  # fmt: skip
-@click.option("--temperature", type=float, help="0 takes the most likely token.")
+@click.option("--temperature", type=NUMBER, help="0 takes the most likely token.")
 @click.option(
     "--max-steps", type=click.IntRange(1), default=10, show_default=True,
     help="Replies to a message.",

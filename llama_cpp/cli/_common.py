@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -46,6 +47,19 @@ def with_options(*options: Decorator) -> Decorator:
     return decorate
 
 
+class _Number(click.types.FloatParamType):
+    """A float, but for NaN, which compares with nothing."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return number
+
+
+NUMBER = _Number()
 MODEL = click.Path()
 """A file for the shell's completion, and anything for `find`."""
 model_option: Decorator = click.option(
@@ -62,12 +76,12 @@ loading_options: Decorator = with_options(
     click.option("--gpu-layers", "-g", type=int, help="Layers on the GPU; by default all."),
 )  # fmt: skip
 sampling_options: Decorator = with_options(
-    click.option("--max-tokens", "-n", type=click.IntRange(0), help="The most to generate."),
-    click.option("--temperature", type=float, help="0 takes the most likely token."),
+    click.option("--max-tokens", "-n", type=click.IntRange(1), help="The most to generate."),
+    click.option("--temperature", type=NUMBER, help="0 takes the most likely token."),
     click.option("--top-k", type=int, help="Only so many of the likeliest."),
-    click.option("--top-p", type=float, help="Only the likeliest that have this probability."),
-    click.option("--min-p", type=float, help="Only those at least this likely."),
-    click.option("--repeat-penalty", type=float, help="Above 1, against repetition."),
+    click.option("--top-p", type=NUMBER, help="Only the likeliest that have this probability."),
+    click.option("--min-p", type=NUMBER, help="Only those at least this likely."),
+    click.option("--repeat-penalty", type=NUMBER, help="Above 1, against repetition."),
     click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Of the random numbers."),
     click.option("--stop", multiple=True, help="Text to end before; can be repeated."),
     click.option(

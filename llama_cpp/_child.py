@@ -12,9 +12,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-# Isolated: neither the current folder nor PYTHON* variables say what is imported.
+# Isolated: neither the current folder nor PYTHON* variables say what is imported; nor does what
+# lies beside the package, for which its folder is on the path only until the package is found.
 _START = (
     "import sys, importlib; sys.path.insert(0, sys.argv[1])\n"
+    "import llama_cpp; del sys.path[0]\n"
     "importlib.import_module(sys.argv[2]).main()"
 )
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +16,7 @@ import gguf
 import numpy as np
 import pytest
 import tiny
-from conftest import run_python
+from conftest import ROOT, run_python
 from patience import patience
 
 from llama_cpp import LlamaCancelled, LlamaContext, LlamaModel, LlamaModelError, _raw, quantize
@@ -100,6 +103,25 @@ def test_the_parts_of_a_split_model_stay(source: Path, tmp_path: Path) -> None:
     made = quantize(source, tmp_path / "a", "Q8_0", keep_split=True)
     assert made == [tmp_path / "a-00001-of-00001.gguf"]
     assert LlamaModel.from_file(made[0]).n_layer == 2
+
+
+def test_it_imports_nothing_that_lies_beside_the_package(source: Path, tmp_path: Path) -> None:
+    """Such as an old backport in site-packages, which comes behind the standard library."""
+    site = tmp_path / "site"
+    shutil.copytree(
+        ROOT / "llama_cpp", site / "llama_cpp", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    (site / "json.py").write_text("raise ImportError('this is not the one')")
+    code = (
+        "import sys; sys.path.append(sys.argv[1])\n"
+        "from llama_cpp import quantize; print(*quantize(*sys.argv[2:], 'Q8_0'))"
+    )
+    target = tmp_path / "small.gguf"
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code, site, source, target],
+        capture_output=True, text=True, timeout=patience(120), check=False,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == (f"{target}\n", "")
 
 
 def write_imatrix(path: Path, source: Path, *, value: float = 1.0) -> Path:

@@ -54,6 +54,8 @@ _TIMEOUT = 300
 _LOAD = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
+import llama_cpp
+del sys.path[0]
 from llama_cpp import LlamaLibrary, devices
 from llama_cpp.errors import LlamaError
 try:
@@ -66,6 +68,8 @@ print(json.dumps(result))
 _GENERATE = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
+import llama_cpp
+del sys.path[0]
 from llama_cpp import Llama, LlamaLibrary
 from llama_cpp.errors import LlamaError
 try:

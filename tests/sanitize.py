@@ -290,8 +290,8 @@ def environment(folder: Path, preload: list[str], logs: Path) -> dict[str, str]:
         **os.environ,
         "LD_PRELOAD": " ".join(preload),
         "LLAMA_CPP_LIB": str(folder / "bin"),
-        # Python frees little at its end. Memory that cannot be had is an answer that we test, and so
-        # is a mapped file that was cut off: SIGBUS.
+        # Python frees little at its end. Memory that cannot be had is an answer that we test, and
+        # so is a mapped file that was cut off: SIGBUS.
         "ASAN_OPTIONS": f"{asan_log}:detect_leaks=0:allocator_may_return_null=1:handle_sigbus=0",
         # UBSan sets this for AddressSanitizer: see _OWN_LOG.
         "UBSAN_OPTIONS": f"{asan_log}:print_stacktrace=1",

@@ -345,6 +345,16 @@ def test_the_doctor_finds_nothing_wrong(tiny_path: Tiny) -> None:
     assert re.search(r"^ok +ABI check: ", done.stdout, re.M)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the linker's search path")
+def test_the_doctor_accepts_the_system_s_library(tiny_path: Tiny, tmp_path: Path) -> None:
+    """Which the loader finds by its name."""
+    path = given("engine", "where").strip()
+    env = {"XDG_CACHE_HOME": str(tmp_path), "LD_LIBRARY_PATH": path}
+    code, found = findings(env, "-m", tiny_path("llama"))
+    assert found["library"]["text"].endswith(", the system's")
+    assert (code, found["ABI check"]["status"], found["model"]["status"]) == (0, "ok", "ok")
+
+
 def test_the_doctor_finds_that_there_is_no_engine(tmp_path: Path) -> None:
     code, found = findings({"XDG_CACHE_HOME": str(tmp_path), "LLAMA_CPP_LIB": str(tmp_path)})
     assert code == 1

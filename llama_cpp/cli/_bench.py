@@ -14,12 +14,11 @@ from rich.table import Table
 
 from .. import _raw
 from .._cpu import usable_cores
-from .._installed import engine_info
 from ..context import LlamaContext
 from ..device import devices
 from ..model import LlamaModel
 from ..sampler import LlamaSampler
-from ._common import bar, find, give, json_option, model_option, show
+from ._common import bar, engine_of, find, give, json_option, model_option, show
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ def bench(
         results = _measure(
             loaded, threads or (usable_cores(),), prompt_tokens, max_tokens, rounds, progress
         )
-        engine = engine_info(loaded.library.path.parent)
+        engine = engine_of(loaded.library)
         facts: dict[str, Any] = {
             "model": loaded.description,
             "file": path.name,

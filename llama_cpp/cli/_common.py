@@ -25,9 +25,11 @@ from rich.progress import (
 from rich.table import Table
 
 from .. import hub
+from .._installed import EngineInfo, engine_info
 from ..errors import LlamaError
 
 if TYPE_CHECKING:
+    from ..library import LlamaLibrary
     from ..llama import Llama
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -140,6 +142,12 @@ def find(model: str) -> Path:
     if not path.is_file():
         raise LlamaError(f"there is no model {path}")
     return path
+
+
+def engine_of(library: LlamaLibrary) -> EngineInfo | None:
+    """The engine that a library is of; None for the system's, which may have no folder, and for
+    one that another has built."""
+    return engine_info(library.path.parent) if library.path.is_absolute() else None
 
 
 @contextmanager

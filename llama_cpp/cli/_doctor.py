@@ -59,7 +59,7 @@ del sys.path[0]
 from llama_cpp import LlamaLibrary, devices
 from llama_cpp.errors import LlamaError
 try:
-    library = LlamaLibrary(sys.argv[2])
+    library = LlamaLibrary.default()
     result = {"devices": [f"{d.name} ({d.description})" for d in devices(library)]}
 except LlamaError as error:
     result = {"error": str(error)}
@@ -70,10 +70,10 @@ import json, sys
 sys.path.insert(0, sys.argv[1])
 import llama_cpp
 del sys.path[0]
-from llama_cpp import Llama, LlamaLibrary
+from llama_cpp import Llama
 from llama_cpp.errors import LlamaError
 try:
-    with Llama(sys.argv[3], library=LlamaLibrary(sys.argv[2]), n_ctx=64) as llm:
+    with Llama(sys.argv[2], n_ctx=64) as llm:
         tokens = llm.complete("Hello", max_tokens=4, temperature=0).tokens
     result = {"tokens": len(tokens)}
 except (LlamaError, OSError, ValueError) as error:
@@ -235,7 +235,7 @@ def _library(model: Path | None) -> Iterator[_Finding]:
         yield _Finding("library", "wrong", str(error), _INSTALL)
         return
     yield _Finding("library", "ok", f"{path}, {_why(path)}")
-    result = _in_process(_LOAD, path)
+    result = _in_process(_LOAD)
     if "error" in result:
         yield _Finding(
             "ABI check", "wrong", result["error"],
@@ -248,7 +248,7 @@ def _library(model: Path | None) -> Iterator[_Finding]:
         return
     yield _Finding("devices", "ok", ", ".join(result["devices"]))
     if model is not None:
-        result = _in_process(_GENERATE, path, model)
+        result = _in_process(_GENERATE, model)
         if "error" in result:
             yield _Finding("model", "wrong", result["error"])
         else:

@@ -12,11 +12,10 @@ from rich.table import Table
 
 from .. import _raw
 from .._gguf import parts
-from .._installed import engine_info
 from ..device import devices
 from ..library import LlamaLibrary
 from ..model import LlamaModel
-from ._common import MODEL, find, give, json_option, show
+from ._common import MODEL, engine_of, find, give, json_option, show
 
 # More of a value than this is not shown, but with --json.
 _SHOWN = 100
@@ -71,7 +70,7 @@ def _part(name: str, value: Any) -> str:
 
 def _library() -> dict[str, Any]:
     library = LlamaLibrary.default()  # its check is passed, or an error says what differs
-    engine = engine_info(library.path.parent)
+    engine = engine_of(library)
     return {
         "library": str(library.path),
         "engine": None if engine is None else f"{engine.tag}, from {engine.origin}",

@@ -52,12 +52,12 @@ def collect(source: Path, dest: Path, *, programs: Set[str] | None) -> None:
 
 def strip(folder: Path) -> None:
     """Leave out the symbols that only a debugger wants, where a `strip` is at hand."""
-    strip = program("strip")
-    if sys.platform != "linux" or strip is None:
+    tool = program("strip")
+    if sys.platform != "linux" or tool is None:
         return  # on macOS it would break the code signature
     files = [str(p) for p in sorted(folder.iterdir()) if p.is_file() and not p.is_symlink()]
     done = subprocess.run(
-        [strip, "--strip-unneeded", *files], capture_output=True, text=True, check=False
+        [tool, "--strip-unneeded", *files], capture_output=True, text=True, check=False
     )
     if done.returncode:
         say(f"engine: not stripped, only larger for it: {done.stderr.strip()[:200]}")

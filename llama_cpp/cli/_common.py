@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-errors = Console(stderr=True, highlight=False)
-"""For progress, which is not what a command gives."""
+# For progress, which is not what a command gives.
+_stderr = Console(stderr=True, highlight=False)
 
 
 def with_options(*options: Decorator) -> Decorator:
@@ -160,7 +160,7 @@ def bar(label: str) -> Iterator[Callable[[float], None]]:
 
 
 def _progress(*columns: Any) -> Progress:
-    return Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal)
+    return Progress(*columns, console=_stderr, transient=True, disable=not _stderr.is_terminal)
 
 
 def give(value: object) -> None:

@@ -16,6 +16,8 @@ from pathlib import Path
 from .errors import LlamaEngineError, LlamaError
 
 MANIFEST = "engine.json"
+INSTALL = "`python -m llama_cpp.engine install` (in a checkout: `make engine`)"
+"""What to run for an engine, for messages."""
 _FORMAT = 1
 
 # The GPU backends, and what CMake calls them.

@@ -18,7 +18,7 @@ from typing import IO, Any
 from . import _raw
 from ._arguments import c_number, check_type, integer
 from ._cache import Progress
-from ._installed import preferred_engine, program
+from ._installed import INSTALL, preferred_engine, program
 from ._resource import ClosedByWith
 from .errors import LlamaClosedError, LlamaEngineError, LlamaServerStartError
 
@@ -244,8 +244,5 @@ def find_program(kind: str) -> Path:
             return folder / name
     found = program(name)
     if found is None:
-        raise LlamaEngineError(
-            f"no {name} was found: run `make engine` (or `python -m llama_cpp.engine install`), "
-            "or give its path as program="
-        )
+        raise LlamaEngineError(f"no {name} was found: run {INSTALL}, or give its path as program=")
     return Path(found)

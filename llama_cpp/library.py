@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from . import _log, _raw
-from ._installed import cache_root, preferred_engine
+from ._installed import INSTALL, cache_root, preferred_engine
 from .errors import LlamaABIError, LlamaError, LlamaLibraryError, LlamaMissingFunctionError
 
 
@@ -182,7 +182,7 @@ def _set_up(library: LlamaLibrary) -> None:
                 if library.ggml_backend_reg_count() == 0:
                     raise LlamaLibraryError(
                         f"{library.path.parent} has no backend (ggml-cpu) that runs on this "
-                        "machine; run `make engine` (or `python -m llama_cpp.engine install`)"
+                        f"machine; run {INSTALL}"
                     )
             library.llama_backend_init()
         _prepared.add(library.path)
@@ -236,8 +236,8 @@ def _find(path: str | os.PathLike[str] | None) -> Path:
         return system
     raise LlamaLibraryError(
         f"no {name} was found: not inside the package, no engine {_raw.TAG} in "
-        f"{cache_root()}, and none on the system. Run `make engine` (or `python -m "
-        "llama_cpp.engine install`), or set LLAMA_CPP_LIB to your own"
+        f"{cache_root()}, and none on the system. Run {INSTALL}, "
+        "or set LLAMA_CPP_LIB to your own"
     )
 
 
@@ -347,7 +347,7 @@ def _load_beside(path: Path, function: _raw.Function) -> ctypes.CDLL:
     if wrong:
         raise LlamaABIError(
             f"{file} is not of llama.cpp {_raw.TAG}, which the bindings were generated for: "
-            f"{'; '.join(wrong)}. Use an engine of {_raw.TAG} (`make engine`)"
+            f"{'; '.join(wrong)}. Have an engine of {_raw.TAG} by {INSTALL}"
         )
     return dll
 
@@ -370,8 +370,8 @@ def _check_whole(path: Path) -> None:
         whole = whole and (kind != _PT_LOAD or begin + length <= size)
     if not whole:
         raise LlamaLibraryError(
-            f"{path} cannot be loaded as a library: it is cut off at {size} bytes. Copy or build "
-            "it again (`make engine`)"
+            f"{path} cannot be loaded as a library: it is cut off at {size} bytes. Copy it "
+            f"again, or have it anew by {INSTALL}"
         )
 
 
@@ -418,7 +418,7 @@ def _check_abi(path: Path, dll: ctypes.CDLL) -> None:
             hint += f". If only these were left out, set LLAMA_CPP_WITHOUT={','.join(missing)}"
         raise LlamaABIError(
             f"{path} is not llama.cpp {_raw.TAG}, which the bindings were generated for: {shown}. "
-            f"Use an engine of {_raw.TAG} (`make engine`), or generate the bindings for this one: "
+            f"Have an engine of {_raw.TAG} by {INSTALL}, or generate the bindings for this one: "
             f"{hint}"
         )
 

@@ -12,7 +12,7 @@ import ctypes
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -26,8 +26,9 @@ _previous = -1  # whose descriptor ours stands in for
 
 
 @contextmanager
-def stops_on_ctrl_c(stop: ctypes.Array[ctypes.c_char]) -> Iterator[None]:
-    """While the block runs in the main thread, Ctrl-C sets the first byte of ``stop``."""
+def stops_on_ctrl_c(stop: ctypes.Array[ctypes.c_char], came: Callable[[], bool]) -> Iterator[None]:
+    """While the block runs in the main thread, Ctrl-C sets the first byte of ``stop``; one that
+    came before, since `_log.interruptible` holds it back, does so too."""
     global _stop, _previous
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -36,6 +37,8 @@ def stops_on_ctrl_c(stop: ctypes.Array[ctypes.c_char]) -> Iterator[None]:
     _previous = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
     _stop = stop
     try:
+        if came():
+            stop[0] = b"\x01"
         yield
     finally:
         _stop = None

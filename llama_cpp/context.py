@@ -345,7 +345,7 @@ class LlamaContext(Outputs, ContextMemory, ContextSettings, ContextAdapters):
                 if n <= _LONG and n <= self._n_batch:
                     code = function(resource.handle, batch.struct)
                 else:
-                    with _log.interruptible(), stops_on_ctrl_c(self._stop):
+                    with _log.interruptible() as came, stops_on_ctrl_c(self._stop, came):
                         for part in parts:
                             code = function(resource.handle, part.struct)
                             if code:

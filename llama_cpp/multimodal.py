@@ -395,7 +395,11 @@ class LlamaMultimodal(Closable):
         ctx._running = True
         n_batch = ctx._n_batch
         try:
-            with _log.heard() as said, _log.interruptible(), stops_on_ctrl_c(ctx._stop):
+            with (
+                _log.heard() as said,
+                _log.interruptible() as came,
+                stops_on_ctrl_c(ctx._stop, came),
+            ):
                 for chunk, raw in chunks._raw():
                     if chunk.kind == "text":
                         last = chunk is chunks[-1]

@@ -6,7 +6,7 @@ import gc
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -361,3 +361,30 @@ def test_ctrl_c_stops_a_long_decode(model_path: Path) -> None:
         print("usable")
     """
     assert run_python(code, model_path) == (0, "interrupted\nusable\n", "")
+
+
+def test_ctrl_c_just_before_a_long_decode_stops_it(tiny_path: Callable[..., Path]) -> None:
+    """While what waits for Ctrl-C is started, which takes its time where the machine is busy."""
+    code = """if True:
+        import os, signal, sys
+        from llama_cpp import LlamaContext, LlamaModel, _interrupt
+        ctx = LlamaContext(LlamaModel.from_file(sys.argv[1]), n_ctx=256, n_batch=32)
+        decode, watched = ctx._decode, _interrupt._watched
+        codes = []
+        def counted(*arguments):
+            codes.append(decode(*arguments))
+            return codes[-1]
+        def interrupted():
+            os.kill(os.getpid(), signal.SIGINT)
+            return watched()
+        ctx._decode, _interrupt._watched = counted, interrupted
+        try:
+            ctx.decode([1] * 200)
+        except KeyboardInterrupt:
+            print("interrupted", codes)
+        _interrupt._watched = watched
+        ctx.decode([1] * 200)
+        print("usable", codes)
+    """
+    done = run_python(code, tiny_path("llama"))
+    assert done == (0, "interrupted [2]\nusable [2, 0, 0, 0, 0, 0, 0, 0]\n", "")

@@ -50,6 +50,7 @@ class ContextMemory(Closable):
     _outputs: Any  # as `Outputs` has it
     _sequences: dict[int, weakref.ref[LlamaSequence]]
     _reserved: frozenset[int] = frozenset()  # ids that no LlamaSequence gets
+    _writes: list[int]  # how often something came or changed, by sequence
     _orphans: list[int]  # ids of sequences that are gone, with their cells still in the cache
     _weighed = 0  # how often adapters were set
     _unapplied = False  # `shift` only notes positions down; a decode turns the keys, see `_apply`
@@ -196,7 +197,7 @@ class ContextMemory(Closable):
             try:
                 _state.restore(self, state)
             finally:
-                for seq_id in self._sequences:
+                for seq_id in range(self._n_seq_max):
                     self._changed(seq_id)
             return state.tokens
 
@@ -266,13 +267,14 @@ class ContextMemory(Closable):
                 sequence._drop_after(0)
 
     def _changed(self, seq_id: int, *, tail: bool = False) -> None:
+        self._writes[seq_id] += 1
         sequence = self._live(seq_id)
         if sequence is not None:
             sequence._changed(tail=tail)
 
     def _moved(self, seq_id: int) -> None:
         self._unapplied = not self._is_recurrent
-        for other in self._sequences if self._kv_unified else (seq_id,):
+        for other in range(self._n_seq_max) if self._kv_unified else (seq_id,):
             self._changed(other)
 
     def _record(self, batch: LlamaBatch) -> None:

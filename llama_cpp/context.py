@@ -137,6 +137,7 @@ class LlamaContext(Outputs, ContextMemory, ContextSettings, ContextAdapters):
         self._spare: list[LlamaBatch] = []  # of one token, to be used again
         self._likeliest = Likeliest(library, model.vocab.n_tokens)
         self._set_up_outputs(model, handle)
+        self._writes = [0] * self._n_seq_max
         self._embed(bool(raw.embeddings))
         note_samplers(self, self._samplers)
         _contexts.add(self)
@@ -340,6 +341,7 @@ class LlamaContext(Outputs, ContextMemory, ContextSettings, ContextAdapters):
                     self._reclaim()
                 for seq_id in (0,) if batch.seq_ids is None else set(batch.seq_ids):
                     starts[seq_id] = self._pos_max(self._kv, seq_id) + 1
+                    self._writes[seq_id] += 1
             self._running = True
             with _log.heard() as said:
                 if n <= _LONG and n <= self._n_batch:

@@ -113,6 +113,7 @@ class Llama(ClosedByWith):
         self._n_ctx_seq = self._ctx._n_ctx_of_seq
         self._checkpoints: list[_Checkpoint] = []  # of `_checked`, what `_cached` was then
         self._checked: list[int] = []
+        self._written = self._ctx._writes.copy()  # when `_held` was right
         self._moved = sys.maxsize  # from here on, `_cached` was shifted
         self._weighed = 0  # the adapters that `_held` was computed with
         self._speculation: Speculation | None = None
@@ -320,6 +321,10 @@ class Llama(ClosedByWith):
                     n_keep = self._start(request)
                 elif self._turn != turn:
                     raise LlamaContextError("another generation was begun on this Llama")
+                elif ctx._writes[0] != self._written[0]:
+                    raise LlamaContextError(
+                        "the context was used otherwise since this generation's last step"
+                    )
                 else:
                     self._check_cancelled()
                     output = self._advance(token, n_keep)
@@ -327,7 +332,7 @@ class Llama(ClosedByWith):
                 token = sampler.sample(ctx, output)
                 request.score(ctx, token, output)
             finally:
-                self._using.release()
+                self._leave()
             yield token
 
     def _enter(self) -> None:
@@ -337,6 +342,10 @@ class Llama(ClosedByWith):
                 "this Llama is in the middle of a step, of another thread or of what called this: "
                 "give each its own Llama, on the same model"
             )
+
+    def _leave(self) -> None:
+        self._written = self._ctx._writes.copy()
+        self._using.release()
 
     def _start(self, request: Request) -> int | None:
         """Compute the prompt. Returns how many tokens stay when the context is full, None to end
@@ -389,8 +398,11 @@ class Llama(ClosedByWith):
                 held.clear()
         ctx._reserved = _OURS
         for seq_id, held in enumerate(self._held):
-            # Ctrl-C can come between the cache's change and ours; others may use the context too.
-            if seq_id not in ctx._sequences and ctx.pos_max(seq_id) + 1 != len(held):
+            if seq_id in ctx._sequences:
+                continue
+            # Others may use the context too; Ctrl-C can come between the cache's change and ours.
+            changed = ctx._writes[seq_id] != self._written[seq_id]
+            if changed or ctx.pos_max(seq_id) + 1 != len(held):
                 ctx.remove(seq_id=seq_id)
                 held.clear()
         return self._turn

@@ -389,6 +389,7 @@ class LlamaMultimodal(Closable):
         ctx._encoded, ctx._offset = False, 0
         ctx._apply()
         ctx._reclaim()
+        ctx._writes[seq_id] += 1
         start = ctx._pos_max(ctx._kv, seq_id) + 1
         past = _raw.llama_pos(start)
         done = False
@@ -495,7 +496,7 @@ class LlamaMultimodal(Closable):
         self, ctx: LlamaContext, chunks: LlamaChunks, request: Request
     ) -> Generator[int, None, None]:
         request.started = time.perf_counter()
-        turn, token, position = object(), -1, 0
+        turn, token, position, written = object(), -1, 0, 0
         while True:
             if not ctx._stepping.acquire(blocking=False):
                 raise LlamaBusyError(
@@ -509,11 +510,16 @@ class LlamaMultimodal(Closable):
                     position = self.eval(ctx, chunks)
                 elif ctx._turn is not turn:
                     raise LlamaContextError("another generation was begun on this context")
+                elif ctx._writes[0] != written:
+                    raise LlamaContextError(
+                        "the context was used otherwise since this generation's last step"
+                    )
                 else:
                     ctx.decode(LlamaBatch([token], pos=position))
                     position += 1
                 token = request.sampler.sample(ctx)
                 request.score(ctx, token)
+                written = ctx._writes[0]
             finally:
                 ctx._stepping.release()
             yield token

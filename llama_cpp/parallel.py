@@ -142,7 +142,7 @@ class Generations(Iterator[tuple[int, str]]):
                 self._end(error)
                 raise
             finally:
-                self._llm._using.release()
+                self._llm._leave()
             if not going_on:
                 self._end(None)
                 if self._errors and not self._return_errors:

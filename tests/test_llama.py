@@ -119,6 +119,41 @@ def test_a_generation_that_is_left_early_leaves_the_rest_right(llm: Llama) -> No
         assert again.text == whole
 
 
+def test_what_others_do_in_the_context_is_not_taken_for_its_own(llm: Llama) -> None:
+    """Also where as much is in the cache afterwards as before."""
+    whole = llm.complete(PROMPT, max_tokens=4, temperature=0, cache_prompt=False)
+    held = llm.ctx.pos_max() + 1
+    other = llm.model.tokenize(PROMPT)[::-1]
+
+    def replace() -> None:
+        llm.ctx.remove()
+        llm.ctx.decode((other * held)[:held])
+
+    def pierce() -> None:
+        llm.ctx.remove(1, 3)
+
+    def exchange() -> None:
+        state = llm.ctx.save_state()
+        replace()
+        llm.ctx.load_state(state[:])
+        replace()
+
+    for change in (replace, pierce, exchange):
+        change()
+        assert llm.ctx.pos_max() + 1 == held
+        again = llm.complete(PROMPT, max_tokens=4, temperature=0)
+        assert (again.tokens, again.usage.cached_tokens) == (whole.tokens, 0)
+    assert llm.complete(PROMPT, max_tokens=4, temperature=0).usage.cached_tokens > 0
+
+
+def test_a_generation_whose_context_was_used_does_not_go_on(llm: Llama) -> None:
+    generation = llm.generate(PROMPT, max_tokens=8, temperature=0)
+    next(generation)
+    llm.ctx.remove()
+    with pytest.raises(LlamaContextError, match="was used otherwise"):
+        next(generation)
+
+
 def test_one_generation_at_a_time(llm: Llama) -> None:
     first = llm.generate("Once upon a time", max_tokens=8, temperature=0)
     next(first)

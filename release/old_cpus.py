@@ -3,8 +3,9 @@ installed, all of it on emulated CPUs that lack what newer ones have.
 
     python -m release.old_cpus [WHEEL] [--tokens N]
 
-Prints for each which code ran and whether the greedy text is the same. 0 it is everywhere, 1 not,
-2 there is no wheel.
+Prints for each which code ran, the greedy text, and its lead (see `_generate`): where that is small
+another text is only another rounding. 0 the text is the same everywhere, 1 it is not, 2 there is no
+wheel.
 """
 
 from __future__ import annotations
@@ -25,14 +26,15 @@ from .check_wheel import find_model, find_wheel
 _GENERATE = Path(__file__).with_name("_generate.py")
 # Without SSE4.2, without AVX, without F16C, without AVX2, without AVX-512.
 _EMULATED = ("core2duo", "Nehalem", "SandyBridge", "IvyBridge", "Haswell")
-_ROW = "{:24} {:16} {}"
+_ROW = "{:25} {:15} {:>5}  {}"
 _SECONDS = 900
+NOT_HERE = "not for this CPU, and so refused"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="The wheel's text on other CPUs.")
     parser.add_argument("wheel", nargs="?", type=Path, help="default: the one in dist/")
-    parser.add_argument("--tokens", type=int, default=8)
+    parser.add_argument("--tokens", type=int, default=10)
     options = parser.parse_args()
     wheel = options.wheel or find_wheel()
     if wheel is None:
@@ -46,13 +48,13 @@ def main() -> int:
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(folder)
         lib = folder / "llama_cpp" / "lib"
-        print(_ROW.format("CPU", "code", "text"), flush=True)
+        print(_ROW.format("CPU", "code", "lead", "text"), flush=True)
         for label, before, keep in _cases(lib):
-            code, text = _one(folder, before, keep, model, options.tokens)
-            print(_ROW.format(label, code, text), flush=True)
+            code, lead, text = one(folder, before, keep, model, options.tokens)
+            print(_ROW.format(label, code, lead, text), flush=True)
             if code:
                 texts.add(text)
-            elif "no backend" not in text:  # the CPU that there is lacks something: as it should be
+            elif text != NOT_HERE:
                 bad += 1
     print(f"{len(texts)} text{'s' * (len(texts) != 1)}, {bad} failed")
     return 1 if bad or len(texts) != 1 else 0
@@ -70,10 +72,10 @@ def _cases(lib: Path) -> list[tuple[str, list[str], str | None]]:
     return [*cases, *((f"qemu {cpu}", [qemu, "-cpu", cpu], None) for cpu in _EMULATED)]
 
 
-def _one(
+def one(
     folder: Path, before: list[str], keep: str | None, model: Path, tokens: int
-) -> tuple[str, str]:
-    """The code that ran and the text; without code the text says why."""
+) -> tuple[str, str, str]:
+    """The code that ran, the lead and the text; without code the text says why."""
     lib = folder / "llama_cpp" / "lib"
     away = folder / "away"
     away.mkdir(exist_ok=True)
@@ -88,14 +90,17 @@ def _one(
             cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=_SECONDS,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        return "", f"not through after {_SECONDS} s"
+        return "", "", f"not through after {_SECONDS} s"
     finally:
         for path in away.glob("libggml-cpu-*.so"):
             path.rename(lib / path.name)
+    if keep and "no CPU backend found" in done.stderr:
+        return "", "", NOT_HERE
     if done.returncode:
-        return "", (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1][-160:]
+        last = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1][-160:]
+        return "", "", last
     result = json.loads(done.stdout.splitlines()[-1])
-    return ",".join(result["code"]), repr(result["text"])
+    return ",".join(result["code"]), f"{result['lead']:.2f}", repr(result["text"])
 
 
 if __name__ == "__main__":

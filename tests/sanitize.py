@@ -51,6 +51,9 @@ TESTS = (
     "test_model_load.py",
     "test_quantize.py",
     "test_multimodal.py",
+    "test_llama.py",
+    "test_generation.py",
+    "test_misuse.py",
     "test_stress.py",
     "test_faults.py",
 )
@@ -146,7 +149,8 @@ def main() -> int:
 
 def run(tests: Sequence[Path], folder: Path, preload: list[str]) -> int:
     """Run files of tests and print what came of it."""
-    print(_ROW.format("tests", "passed", "failed", "left out", "reports", "upstream", "seconds"))
+    heads = ("tests", "passed", "failed", "left out", "reports", "upstream", "seconds")
+    print(_ROW.format(*heads), flush=True)
     started = time.monotonic()
     total: Counter[str] = Counter()
     found: Found = {}

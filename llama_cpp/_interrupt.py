@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import socket
 
 _lock = threading.Lock()
-_writer: socket.socket | None = None
+_writer: int | None = None  # no socket object: Python would warn of it at the end
 _stop: ctypes.Array[ctypes.c_char] | None = None  # of the call that the main thread is in
 _previous = -1  # whose descriptor ours stands in for
 
@@ -33,8 +33,7 @@ def stops_on_ctrl_c(stop: ctypes.Array[ctypes.c_char], came: Callable[[], bool])
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    writer = _watched()
-    _previous = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    _previous = signal.set_wakeup_fd(_watched(), warn_on_full_buffer=False)
     _stop = stop
     try:
         if came():
@@ -45,7 +44,7 @@ def stops_on_ctrl_c(stop: ctypes.Array[ctypes.c_char], came: Callable[[], bool])
         signal.set_wakeup_fd(_previous)
 
 
-def _watched() -> socket.socket:
+def _watched() -> int:
     """The descriptor to write to; its watcher is started on first use, and again after a fork."""
     global _writer
     with _lock:
@@ -57,7 +56,7 @@ def _watched() -> socket.socket:
             threading.Thread(
                 target=_watch, args=(reader,), name="llama_cpp Ctrl-C", daemon=True
             ).start()
-            _writer = writer
+            _writer = writer.detach()
         return _writer
 
 
@@ -81,6 +80,8 @@ def _watch(reader: socket.socket) -> None:
 
 def _after_fork() -> None:
     global _writer, _stop
+    if _writer is not None:
+        os.close(_writer)
     _writer = _stop = None
 
 

@@ -19,7 +19,7 @@ UPPER = [
     # asyncio
     Row("alm().llama", "LlamaContextError", "not loaded yet"),
     Row("AsyncLlama(llm(), n_ctx=5)", "TypeError", "takes no more arguments"),
-    Row("wait(AsyncLlama(5).complete('a'))", "TypeError", "not int"),
+    Row("wait(AsyncLlama(5).complete('a'))", "TypeError", "os.PathLike"),
     Row("wait(alm(n_ctxx=5).complete('a'))", "TypeError", "did you mean 'n_ctx'"),
     Row("wait(alm().complete('a', temprature=1))", "TypeError", "did you mean 'temperature'"),
     Row("wait(alm().complete(5))", "TypeError", "a prompt must be text or tokens"),

@@ -30,14 +30,14 @@ def test_a_program_of_the_readme_runs(
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("target", re.findall(r"^make ([a-z]+)", README.read_text("utf-8"), re.M))
+@pytest.mark.parametrize("target", re.findall(r"^make ([a-z-]+)", README.read_text("utf-8"), re.M))
 def test_a_target_of_the_readme_is_in_the_makefile(target: str) -> None:
     assert codeblocks.fault(["make", target]) is None
 
 
 def test_what_the_guide_for_contributors_names_is_there() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
-    targets = re.findall(r"`make ([a-z]+)", text)
+    targets = re.findall(r"`make ([a-z-]+)", text)
     assert len(targets) > 10
     assert [target for target in targets if codeblocks.fault(["make", target])] == []
     paths = set(re.findall(r"`([\w.]+(?:/[\w.]+)+)`", text)) - {

@@ -129,7 +129,7 @@ class Place:
             contenders[name] = worker
 
 
-def write_tiny(like: Path, target: Path, *, n_embd: int = 128, n_layer: int = 4) -> Path:
+def write_tiny(like: Path, target: Path, *, n_embd: int = 128, n_layer: int = 1) -> Path:
     """A llama with random weights and the vocabulary of the model ``like``."""
     reader = gguf.GGUFReader(like)
     writer = gguf.GGUFWriter(target, "llama")

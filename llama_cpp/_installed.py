@@ -222,17 +222,18 @@ def family(backend: str) -> str:
     return kind
 
 
-def preferred_engine(tag: str) -> Path | None:
+def preferred_engine(tag: str, *, packaged: bool = True) -> Path | None:
     """The folder of the engine that is used where none is named, or None.
 
     One with a GPU backend in the cache is there because somebody asked for it, and computes on the
     CPU too: it goes before the one inside the package, and that before the one in the cache.
+    ``packaged`` is whether the one inside the package is of ``tag``.
     """
     for backend in sorted(BACKENDS):
         found = engine_dir(tag, backend)
         if found is not None:
             return found
-    return engine_inside() or engine_dir(tag)
+    return (engine_inside() if packaged else None) or engine_dir(tag)
 
 
 def engine_inside() -> Path | None:

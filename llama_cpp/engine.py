@@ -29,8 +29,8 @@ from ._installed import (
     engine_dir,
     engine_folder,
     engine_info,
-    engine_inside,
     missing_features,
+    preferred_engine,
 )
 from ._raw import TAG
 from .errors import LlamaEngineError, LlamaError
@@ -68,7 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
     backend_help = "a GPU backend: cuda, hip, metal, sycl, vulkan, ...; of a release also cuda-12.8"
     install.add_argument("--backend", help=backend_help)
     install.add_argument("--jobs", type=int, help="how many compilers run at once")
-    where = commands.add_parser("where", help="print the folder of an installed engine")
+    where = commands.add_parser("where", help="print the folder of the engine that is used")
     where.add_argument("--tag", default=TAG, help=tag_help)
     where.add_argument("--backend", help="the one with this GPU backend")
     args = parser.parse_args(arguments)
@@ -88,9 +88,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _where(tag: str, backend: str | None) -> int:
-    folder = engine_dir(tag, backend)
-    if backend is None and tag == TAG:
-        folder = engine_inside() or folder  # as where the library is looked for
+    if backend is None:  # the one that would be loaded
+        folder = preferred_engine(tag, packaged=tag == TAG)
+    else:
+        folder = engine_dir(tag, backend)
     if folder is None:
         info = engine_info(engine_folder(tag, backend))
         why = "is built for another CPU" if info else "is not installed"

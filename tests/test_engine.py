@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -284,6 +285,20 @@ def test_an_engine_with_a_gpu_goes_before_the_one_in_the_package(
     assert _installed.preferred_engine(TAG) == cache / TAG / "engine-vulkan"
     assert engine.main(["where", "--tag", TAG, "--backend", "vulkan"]) == 0
     assert len(_installed.installed_engines()) == 2
+
+
+def test_where_names_the_engine_that_is_loaded(
+    upstream: Upstream, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    upstream.asset = f"llama-{TAG}-bin-ubuntu-vulkan-x64.tar.gz"
+    upstream.offer(release_file())
+    with_gpu = engine.install_release(TAG, backend="vulkan")
+    for arguments in (["--tag", TAG], ["--tag", TAG, "--backend", "vulkan"]):
+        assert engine.main(["where", *arguments]) == 0
+        assert capsys.readouterr().out == f"{with_gpu}\n"
+    shutil.copytree(with_gpu.parent, cache / "b1")
+    assert engine.main(["where", "--tag", "b1"]) == 0
+    assert capsys.readouterr().out == f"{cache / 'b1' / with_gpu.name}\n"
 
 
 @pytest.mark.parametrize("tag", ["", "../x", "a/b", ".hidden", "b1 x"])

@@ -38,7 +38,7 @@ def build(arguments: tuple[str, ...]) -> int:
     return main(["install", "--from", "source", *arguments])
 
 
-@engine.command(**_PASSED_ON, short_help="Print the folder of an engine.")
+@engine.command(**_PASSED_ON, short_help="Print the folder of the engine in use.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def where(arguments: tuple[str, ...]) -> int:
     """Where the engine is; --help has the options."""

@@ -1307,7 +1307,10 @@ class Function:
 
     def _resolve(self):
         if self._types is None:
-            self._types = eval(self._signature, self._module)
+            # Compiled, because Python takes a Ctrl-C that comes out of the evaluation of a string
+            # for one that nobody caught, and ends the process by it in the end.
+            code = compile(self._signature, self.__name__, "eval")
+            self._types = eval(code, self._module)
         return self._types
 
     def bind(self, library):
@@ -2432,4 +2435,4 @@ DEFAULTS = {
         "max_buf_size": 8589934592,
     },
 }
-# seal: b11434 sha256:dae078d88198e5cd1faaabd7fde91efb6dc8ec2d79eeccd7172f30bea69c84e5
+# seal: b11434 sha256:a07437cb53bc3e5da76f2c7aeb8b6706db3a8f6fd1e67752acc1f1b232965638

@@ -58,6 +58,21 @@ def test_a_null_handle_is_none(library: LlamaLibrary) -> None:
     assert library.llama_model_load_from_file(b"/no/such/file", params) is None
 
 
+def test_a_ctrl_c_that_the_program_catches_does_not_end_it_later() -> None:
+    """It comes where the types of a function are made, on its first use."""
+    code = """if True:
+        import os, signal
+        from llama_cpp import _raw
+        def interrupted():
+            os.kill(os.getpid(), signal.SIGINT)
+        try:
+            _raw.Function("llama_free", "(interrupted(),)", vars()).restype
+        except KeyboardInterrupt:
+            print("interrupted")
+    """
+    assert run_python(code) == (0, "interrupted\n", "")
+
+
 def test_a_deprecated_function_warns_once_and_names_its_replacement() -> None:
     code = """if True:
         import warnings

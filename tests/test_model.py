@@ -309,7 +309,8 @@ def interrupt():
     started.wait()
     time.sleep(float(sys.argv[3]))
     os.kill(os.getpid(), signal.SIGINT)
-threading.Thread(target=interrupt, daemon=True).start()
+thread = threading.Thread(target=interrupt, daemon=True)  # kept, as Python loses a Ctrl-C that
+thread.start()  # comes while it frees one
 try:
     started.set()
     while True:

@@ -231,6 +231,18 @@ def test_a_link_that_leads_nowhere_is_found(tmp_path: Path) -> None:
     assert len(check.faults(tmp_path)) == 4
 
 
+def test_the_check_of_a_site_that_is_published_in_a_folder(tmp_path: Path) -> None:
+    home = '<link rel="canonical" href="https://example.org/docs/">'
+    (tmp_path / "index.html").write_text(f'{home}<a href="/docs/404.html">a</a>')
+    (tmp_path / "404.html").write_text('<a href="/docs/">a</a>')
+    assert check.faults(tmp_path) == []
+    (tmp_path / "404.html").write_text('<a href="/">a</a><a href="/docs/b.html">b</a>')
+    assert check.faults(tmp_path) == [
+        "404.html: / leads out of the site",
+        "404.html: /docs/b.html leads nowhere",
+    ]
+
+
 def test_the_site_builds_without_a_fault(tmp_path: Path) -> None:
     """`make docs`, elsewhere."""
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", tmp_path / "site"]

@@ -20,6 +20,7 @@ class Page(HTMLParser):
         self.ids: set[str] = set()
         self.links: list[str] = []
         self.fetched: list[str] = []
+        self.address = "/"
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -32,20 +33,25 @@ class Page(HTMLParser):
             if name in given:
                 self.fetched.append(given[name])
         if tag == "link" and "href" in given:
-            self.fetched.append(given["href"])
+            if given.get("rel") == "canonical":  # where the page is published, if SITE_URL says it
+                self.address = given["href"]
+            else:
+                self.fetched.append(given["href"])
 
 
 def faults(site: Path) -> list[str]:
     """What is wrong with the site in the folder ``site``, a line for each."""
     pages = {path: Page(path.read_text("utf-8")) for path in sorted(site.rglob("*.html"))}
     found = [] if pages else [f"{site}: there is no page"]
+    home = pages.get(site / "index.html")
+    root = urlsplit(home.address).path if home else "/"
     for path, page in pages.items():
         name = path.relative_to(site)
         for link in page.fetched:
             if urlsplit(link).scheme in ("http", "https") or link.startswith("//"):
                 found.append(f"{name}: fetches {link}")
         for link in [*page.links, *page.fetched]:
-            fault = _fault(link, path, site, pages)
+            fault = _fault(link, path, site, root, pages)
             if fault:
                 found.append(f"{name}: {fault}")
     for style in site.rglob("*.css"):
@@ -54,13 +60,15 @@ def faults(site: Path) -> list[str]:
     return found
 
 
-def _fault(link: str, path: Path, site: Path, pages: dict[Path, Page]) -> str | None:
+def _fault(link: str, path: Path, site: Path, root: str, pages: dict[Path, Page]) -> str | None:
     if urlsplit(link).scheme or link.startswith("//"):
         return None
     address, anchor = urldefrag(link)
     address = unquote(urlsplit(address).path)
     if address.startswith("/"):
-        target = site / address.lstrip("/")
+        if not address.startswith(root):
+            return f"{link} leads out of the site"
+        target = site / address.removeprefix(root)
     else:
         target = path.parent / address if address else path
     target = target.resolve()

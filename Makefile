@@ -18,7 +18,7 @@ LIBLLAMA := $(if $(filter Darwin,$(shell uname -s)),libllama.dylib,libllama.so)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test regen check verify diff history matrix pin latest upstream engine model \
-	packages wheel check-wheel old-cpus bench cycles docs fuzz fuzz-api leaks misuse proxy threads sanitize lint format clean
+	check-tag packages wheel check-wheel old-cpus bench cycles docs fuzz fuzz-api leaks misuse proxy threads sanitize lint format clean
 
 help: ## show the targets
 	@echo "Targets (settings in capitals: TAG=b11434, LLAMA_CPP=folder, FROM=old, TO=new, PYTHON=python3.12):"
@@ -89,6 +89,10 @@ engine: $(VENV)/.ready ## build libllama and llama-server from the pinned source
 	@$(PY) -m llama_cpp.engine where $(BACKEND:%=--backend %) 2>/dev/null || { \
 		set -e; tree=$$($(PY) -m codegen fetch); \
 		$(PY) -m llama_cpp.engine install --from $(ENGINE) --source "$$tree" $(BACKEND:%=--backend %); }
+
+check-tag: $(VENV)/.ready ## whether GIT_TAG=v… is the tag of this version
+	@test -n "$$GIT_TAG" || { echo "usage: make check-tag GIT_TAG=v0.1.11434" >&2; exit 2; }
+	@$(PY) -m release.check_tag "$$GIT_TAG"
 
 packages: $(VENV)/.release ## the wheel without an engine, for every platform, and the source, into dist/
 	@echo "== packages"

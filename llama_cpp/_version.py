@@ -1,4 +1,5 @@
-"""The version: two numbers of our own, and llama.cpp's tag as the third: b11434 gives 0.1.11434.
+"""The version: two numbers of our own, and llama.cpp's tag as the third: b11434 gives 0.1.11434,
+and 0.1.11434.post1 for what is put right for the same tag.
 
 Read from the text of ``_raw.py``, so that the build of a package need not import it.
 """
@@ -9,12 +10,15 @@ import re
 from pathlib import Path
 
 _SERIES = "0.1"
+# Releases of one tag after the first: ("b11434", 1) gives .post1. For another tag it says nothing.
+_POST = ("b0", 0)
 
 
-def _number() -> str:
-    text = Path(__file__).with_name("_raw.py").read_text("utf-8")
-    match = re.search(r'^TAG = "b(\d+)"$', text, re.MULTILINE)
-    return match[1] if match else "0"  # made from a tree that is not of a tag
+def _version(raw: str, post: tuple[str, int]) -> str:
+    match = re.search(r'^TAG = "b(\d+)"$', raw, re.MULTILINE)
+    number = match[1] if match else "0"  # made from a tree that is not of a tag
+    again = f".post{post[1]}" if post[0] == f"b{number}" and post[1] else ""
+    return f"{_SERIES}.{number}{again}"
 
 
-__version__ = f"{_SERIES}.{_number()}"
+__version__ = _version(Path(__file__).with_name("_raw.py").read_text("utf-8"), _POST)

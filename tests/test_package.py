@@ -19,7 +19,7 @@ from packaging.utils import parse_sdist_filename, parse_wheel_filename
 from packaging.version import Version
 
 import llama_cpp
-from llama_cpp import LlamaLibrary, _raw
+from llama_cpp import LlamaLibrary, _raw, _version
 from release import check_wheel
 
 ROOT = Path(llama_cpp.__file__).parents[1]
@@ -54,6 +54,40 @@ def test_the_version_carries_the_tag_of_llama_cpp() -> None:
     version = Version(llama_cpp.__version__)
     assert f"b{version.micro}" == _raw.TAG
     assert version.local is None, "the index takes no local version"
+
+
+@pytest.mark.parametrize(
+    ("raw", "post", "version"),
+    [
+        ('TAG = "b11434"\n', ("b11434", 0), "0.1.11434"),
+        ('TAG = "b11434"\n', ("b11434", 2), "0.1.11434.post2"),
+        ('TAG = "b11435"\n', ("b11434", 2), "0.1.11435"),
+        ('TAG = ""\n', ("b11434", 2), "0.1.0"),
+    ],
+)
+def test_a_second_release_of_a_tag(raw: str, post: tuple[str, int], version: str) -> None:
+    made = _version._version(f"import ctypes\n{raw}", post)
+    assert made == version
+    assert str(Version(made)) == made, "it is not as the index writes it"
+
+
+@pytest.mark.parametrize(
+    ("tag", "code"),
+    [
+        (f"v{llama_cpp.__version__}", 0),
+        (llama_cpp.__version__, 1),
+        (f"v{llama_cpp.__version__}.post9", 1),
+        ("v0.1.1", 1),
+        ("", 1),
+    ],
+)
+def test_a_release_has_the_tag_of_its_version(tag: str, code: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "release.check_tag", tag],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == code
+    assert code == 0 or f"v{llama_cpp.__version__}:" in done.stderr
 
 
 def test_the_pure_wheel(pure: Path) -> None:
@@ -170,4 +204,7 @@ def test_the_release_waits_for_every_wheel_and_has_no_password() -> None:
     publish = jobs.pop("publish")
     assert set(publish["needs"]) == set(jobs)
     assert publish["permissions"] == {"id-token": "write"}
+    (check,) = (step for step in jobs["pure"]["steps"] if step.get("run") == "make check-tag")
+    assert check["if"] == publish["if"]
+    assert check["env"] == {"GIT_TAG": "${{ github.ref_name }}"}
     assert "secrets." not in text

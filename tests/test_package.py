@@ -12,6 +12,7 @@ import zipfile
 from email.message import Message
 from email.parser import Parser
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -180,22 +181,52 @@ def test_the_source_has_what_makes_and_tests_a_wheel(pure: Path, tmp_path: Path)
     assert sorted(names(again)) == sorted(names(pure))
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / ".github/workflows").glob("*.yml")), ids=str)
-def test_a_workflow_runs_what_there_is(path: Path) -> None:
-    workflow = yaml.safe_load(path.read_text("utf-8"))
-    commands = [
-        step["run"]
-        for job in workflow["jobs"].values()
+def _each(command: str, matrix: dict[str, Any]) -> list[str]:
+    """The command with each value of the job's matrix that it names."""
+    found = re.search(r"\$\{\{ matrix\.(\w+) \}\}", command)
+    if found is None:
+        return [command]
+    rests = (command.replace(found[0], value) for value in matrix[found[1]])
+    return [made for rest in rests for made in _each(rest, matrix)]
+
+
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+
+
+def commands(path: Path) -> list[str]:
+    """What a workflow runs."""
+    return [
+        command
+        for job in yaml.safe_load(path.read_text("utf-8"))["jobs"].values()
         for step in job["steps"]
         if "run" in step and "runs-on" in job
+        for command in _each(step["run"], job.get("strategy", {}).get("matrix", {}))
     ]
-    assert commands
+
+
+def made(command: str) -> set[str]:
+    """The targets of make in a command."""
+    lines = re.findall(r"^make (.+)", command, re.MULTILINE)
+    return {word for line in lines for word in line.split() if "=" not in word}
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_a_workflow_runs_what_there_is(path: Path) -> None:
+    assert commands(path)
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
-    for command in commands:
-        for words in re.findall(r"^make ([a-z -]+)", command, re.MULTILINE):
-            assert set(words.split()) <= targets
+    for command in commands(path):
+        assert made(command) <= {*targets, ".venv/.ready"}
         for module in re.findall(r"python -m (release\.\w+)", command):
             assert (ROOT / f"{module.replace('.', '/')}.py").is_file()
+
+
+def test_each_check_beside_the_tests_runs_in_a_workflow() -> None:
+    run = {target for path in WORKFLOWS for command in commands(path) for target in made(command)}
+    guide = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    table = guide.partition("| to see | run |")[2].partition("\n\n")[0]
+    checks = set(re.findall(r"`make ([a-z-]+)`", table))
+    assert {"misuse", "proxy", "docs"} < checks
+    assert checks - run == {"bench"}, "a person looks at that"
 
 
 def test_the_release_waits_for_every_wheel_and_has_no_password() -> None:

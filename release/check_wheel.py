@@ -5,7 +5,7 @@ without a compiler, pip install, the first text, and llama-server.
 
 Prints a row for each Python: seconds for the install alone and until the first text, how many
 requests the server answered and refused, and what ``llama-py doctor`` says. 0 all generate the
-same, 1 one does not, 2 there is no wheel.
+same, 1 one does not, or the wheel lacks a file or has one that nothing needs, 2 there is no wheel.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ import threading
 import time
 from pathlib import Path
 
+from llama_cpp.errors import LlamaError
+
+from . import contents
 from .wheel import DIST, PROJECT
 
 _GENERATE = Path(__file__).with_name("_generate.py")
@@ -39,6 +42,11 @@ def main() -> int:
         return 2
     model = find_model()
     print(f"{wheel.name}: {wheel.stat().st_size / 1e6:.1f} MB")
+    try:
+        contents.check(wheel)
+    except LlamaError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     heads = ("install s", "first text s", "library", "server", "doctor")
     print(_ROW.format("Python", *heads), flush=True)
     texts = set()

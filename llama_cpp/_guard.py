@@ -38,12 +38,15 @@ def guarded(
     *,
     error: type[LlamaError] = LlamaModelError,
     lost: Callable[[str], LlamaError] | None = None,
+    slow: Callable[[int], str | None] | None = None,
 ) -> T:
     """The result of ``call``, or what it raises; ``error`` where the library aborts.
 
     The error's message is ``what`` and the library's. With ``lost`` the call may use RPC servers,
-    and that makes the error when one is gone. Meanwhile Ctrl-C and the like wait, and this thread
-    does ``meanwhile``; what that raises comes out where nothing else does.
+    and that makes the error when one is gone, or when ``slow`` gives a reason not to wait any
+    longer: it is asked once a second while the call goes on, with how many exceptions wait for its
+    end. Meanwhile Ctrl-C and the like wait, and this thread does ``meanwhile``; what that raises
+    comes out where nothing else does.
     """
     if not library.has("ggml_set_abort_callback"):
         result = call()  # older llama.cpp
@@ -51,7 +54,7 @@ def guarded(
             meanwhile()
         return result
     with _log.interruptible():
-        return _in_thread(library, call, what, meanwhile, error, lost)
+        return _in_thread(library, call, what, meanwhile, error, lost, slow)
 
 
 def _in_thread(
@@ -61,6 +64,7 @@ def _in_thread(
     meanwhile: Callable[[], None],
     error: type[LlamaError],
     lost: Callable[[str], LlamaError] | None,
+    slow: Callable[[int], str | None] | None,
 ) -> T:
     results: list[T] = []
     errors: list[BaseException] = []
@@ -97,6 +101,7 @@ def _in_thread(
         if not _running.get(library.path):
             _previous[library.path] = library.ggml_set_abort_callback(_callback)
         _running[library.path] = _running.get(library.path, 0) + 1
+    tired: str | None = None
     try:
         try:
             thread.start()
@@ -110,14 +115,17 @@ def _in_thread(
             late.append(raised)
         except BaseException as raised:
             errors.append(raised)
-        _wait(done, errors)
+        tired = _wait(done, errors, slow)
     finally:
-        with _lock:
-            _running[library.path] -= 1
-            if not _running[library.path]:
-                library.ggml_set_abort_callback(_previous.pop(library.path))
-        del _threads[thread]
-        _remote.discard(thread)
+        if tired is None:
+            with _lock:
+                _running[library.path] -= 1
+                if not _running[library.path]:
+                    library.ggml_set_abort_callback(_previous.pop(library.path))
+            del _threads[thread]
+            _remote.discard(thread)
+    if tired is not None:  # it is still guarded: it may come back, and abort
+        gone.append(tired)
     if gone and lost is not None:
         raise lost(gone[0])
     if errors:
@@ -157,10 +165,16 @@ def _aborting(message: bytes | None) -> None:
 _callback = _raw.ggml_abort_callback_t(_aborting)
 
 
-def _wait(done: threading.Event, errors: list[BaseException]) -> None:
-    """Until it is done: what a signal handler raises here comes afterwards."""
+def _wait(
+    done: threading.Event, errors: list[BaseException], slow: Callable[[int], str | None] | None
+) -> str | None:
+    """Until it is done, or why not: what a signal handler raises here comes afterwards."""
     while not done.is_set():
         try:
-            done.wait()
+            if not done.wait(None if slow is None else 1.0) and slow is not None:
+                tired = slow(len(errors))
+                if tired is not None:
+                    return tired
         except BaseException as error:
             errors.append(error)
+    return None

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _lock = threading.Lock()
 _writer: int | None = None  # no socket object: Python would warn of it at the end
 _stop: ctypes.Array[ctypes.c_char] | None = None  # of the call that the main thread is in
+_held: list[int] = []  # what `held_back` holds back now
 _previous = -1  # whose descriptor ours stands in for
 
 # Whether the program wants to be warned cannot be asked; one that does not would be, of nothing.
@@ -33,19 +34,27 @@ _set_wakeup_fd = functools.partial(signal.set_wakeup_fd, warn_on_full_buffer=Fal
 def held_back(came: list[int]) -> Iterator[None]:
     """Ctrl-C goes into ``came`` while the block runs, and raises nothing. In the main thread, and
     where Python's own handler is in place: a program's stays as it is."""
+    global _held
     mine = threading.current_thread() is threading.main_thread()
     if not mine or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield
         return
     try:
         signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+        _held = came
         yield
     finally:
+        _held = []
         try:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         except BaseException:  # another signal's handler raised: they run first, if one came
             signal.signal(signal.SIGINT, signal.default_int_handler)
             raise
+
+
+def held() -> int:
+    """How often Ctrl-C has come in the `held_back` that the main thread is in, for that thread."""
+    return len(_held) if threading.current_thread() is threading.main_thread() else 0
 
 
 @contextmanager

@@ -12,10 +12,11 @@ put into its list of devices: every model would be loaded there, also those with
 from __future__ import annotations
 
 import ctypes
+import os
 import struct
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -23,6 +24,7 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from . import _log, _raw
 from ._guard import guarded, is_guarded
+from ._interrupt import held
 from ._resource import Closable, Resource
 from .errors import LlamaError, LlamaModelError, LlamaRpcError
 from .library import LlamaLibrary
@@ -39,6 +41,17 @@ _HELLO, _DEVICE_COUNT = 14, 15
 _HELLO_REQUEST = struct.Struct("<24x")  # what the client can do besides TCP: nothing
 _HELLO_RESPONSE = struct.Struct("<3B25x")
 _COUNT = struct.Struct("<I")
+
+_GIVE_UP_AFTER = 2
+"""How long a call may go on after a second Ctrl-C, in seconds."""
+# A machine that does not answer for half a minute is gone. In seconds, and one in milliseconds.
+_KEEP_ALIVE = {
+    "TCP_KEEPIDLE": 10,
+    "TCP_KEEPALIVE": 10,  # what macOS calls it
+    "TCP_KEEPINTVL": 5,
+    "TCP_KEEPCNT": 4,
+    "TCP_USER_TIMEOUT": 30_000,  # for what was sent, and never came there
+}
 
 _add_server = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_char_p)
 
@@ -73,6 +86,7 @@ _endpoints: dict[int, str] = {}  # address of a device -> its server
 _users: WeakKeyDictionary[Resource, frozenset[str]] = WeakKeyDictionary()  # models -> servers
 _objects: WeakSet[Closable] = WeakSet()  # models, contexts and the like over RPC
 _lost: dict[Path, str] = {}  # library -> why
+_servers: set[str] = set()  # the endpoints that llama.cpp has been asked to connect to
 _left: list[
     object
 ] = []  # what was in use when a server was lost: for ever, threads are stuck in it
@@ -243,6 +257,7 @@ def reach(
         for endpoint in endpoints:
             if endpoint not in used:
                 probe(endpoint)
+            _servers.add(endpoint)
         return _remote(library, call, what, meanwhile)
 
 
@@ -373,7 +388,44 @@ def _remote(
     with _alone() if alone else nullcontext():
         _check(library)  # only now: a server may have been lost by whom this waited for
         lost = partial(_lose, library)
-        return guarded(library, call, what, meanwhile, error=error, lost=lost)
+        return guarded(library, call, what, meanwhile, error=error, lost=lost, slow=_Patience())
+
+
+class _Patience:
+    """Asked once a second, while a call over RPC goes on, whether to give it up.
+
+    llama.cpp waits for a server's answer without a limit. The system is told to notice when the
+    server's machine does not answer any more: its connections then break, as when the server ends.
+    One that is there and says nothing may be computing, so giving that up is the user's to say.
+    """
+
+    def __init__(self) -> None:
+        self._since = 0  # seconds since Ctrl-C came a second time
+
+    def __call__(self, raised: int) -> str | None:
+        _keep_alive(frozenset(_servers))
+        self._since += held() + raised >= 2
+        return "given up by Ctrl-C" if self._since > _GIVE_UP_AFTER else None
+
+
+def _keep_alive(endpoints: frozenset[str]) -> None:
+    """Let this process' connections to ``endpoints`` break when nobody is there any more."""
+    import socket
+
+    # Only the system knows them. There is no such folder on Windows, and sockets are no files.
+    folder = Path("/dev/fd")
+    for file in list(folder.iterdir()) if folder.is_dir() else []:
+        with suppress(OSError):  # closed meanwhile, or not connected
+            if not file.is_socket():
+                continue
+            with socket.socket(fileno=os.dup(int(file.name))) as connection:
+                if ":".join(map(str, connection.getpeername()[:2])) not in endpoints:
+                    continue
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                for name, value in _KEEP_ALIVE.items():
+                    option = getattr(socket, name, None)  # not each system has each
+                    if option is not None:
+                        connection.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _alone() -> AbstractContextManager[object]:

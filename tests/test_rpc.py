@@ -279,7 +279,12 @@ def test_addresses(small: Path, servers: list[RpcServer]) -> None:
 # -- servers that are lost
 
 LOST = """if True:
+    import os
+    import signal
     import sys
+    import threading
+    import time
+    from pathlib import Path
     from llama_cpp import Llama, LlamaClosedError, LlamaContext, LlamaModel, LlamaRpcError
     from llama_cpp import RpcServer, devices
     path = sys.argv[1]
@@ -290,6 +295,10 @@ LOST = """if True:
         except Exception as error:
             return type(error).__name__
         return "done"
+
+    def send(number, server):
+        watcher = server._process.pid
+        os.kill(int(Path(f"/proc/{watcher}/task/{watcher}/children").read_text()), number)
 
     local = LlamaContext(LlamaModel.from_file(path), n_ctx=256, n_threads=1)
     one, two = RpcServer(n_threads=1), RpcServer(n_threads=1)
@@ -326,6 +335,52 @@ def test_a_server_that_dies_in_mid_generation_is_an_error(small: Path) -> None:
     assert closed == "True True True"
     assert over == "LlamaClosedError LlamaRpcError"
     assert here == "done LlamaRpcError"
+
+
+def test_connections_break_when_the_machine_is_gone(small: Path) -> None:
+    """Whether they do: `make hosts`. Here the server only stands still."""
+    code = """
+    import socket
+
+    llm = Llama(model, n_ctx=256, n_threads=1)
+    alive = llm.complete("hello", max_tokens=8, temperature=0).tokens
+
+    def watched():
+        found = []
+        for file in Path("/dev/fd").iterdir():
+            if file.is_socket():
+                with socket.socket(fileno=os.dup(int(file.name))) as it:
+                    if it.family == socket.AF_INET and it.getpeername()[1] == two._port:
+                        found.append(bool(it.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)))
+        return found
+
+    print(any(watched()))
+    send(signal.SIGSTOP, two)
+    threading.Timer(2.5, send, [signal.SIGCONT, two]).start()
+    again = llm.complete("hello", max_tokens=8, temperature=0, cache_prompt=False).tokens
+    print(again == alive, watched() and all(watched()))
+    """
+    assert lost(code, small) == ["False", "True True"]
+
+
+def test_ctrl_c_twice_gives_a_silent_server_up(small: Path) -> None:
+    code = """
+    llm = Llama(model, n_ctx=256, n_threads=1)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    send(signal.SIGSTOP, two)
+    for delay in (0.5, 1):
+        threading.Timer(delay, os.kill, [os.getpid(), signal.SIGINT]).start()
+    try:
+        llm.complete("hello", max_tokens=8)
+    except KeyboardInterrupt as error:
+        print(error.__context__)
+    send(signal.SIGKILL, two)  # which the thread that is stuck notices
+    time.sleep(1)
+    print(model.closed, llm.ctx.closed, attempt(LlamaContext, model), attempt(local.decode, [1, 2]))
+    """
+    said, after = lost(code, small)
+    assert said.startswith("an RPC server was lost (given up by Ctrl-C)")
+    assert after == "True True LlamaClosedError done"
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ LIBLLAMA := $(if $(filter Darwin,$(shell uname -s)),libllama.dylib,libllama.so)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test regen check verify diff history matrix pin latest upstream engine model \
-	check-tag packages wheel check-wheel old-cpus bench cycles docs fuzz fuzz-api leaks misuse proxy threads sanitize lint format clean
+	check-tag packages wheel check-wheel old-cpus bench cycles docs fuzz fuzz-api hosts leaks misuse proxy threads sanitize lint format clean
 
 help: ## show the targets
 	@echo "Targets (settings in capitals: TAG=b11434, LLAMA_CPP=folder, FROM=old, TO=new, PYTHON=python3.12):"
@@ -125,6 +125,10 @@ cycles: engine ## start and stop 200 servers: no process, port or file is left b
 proxy: engine ## agents on three servers behind HAProxy, of which some are killed (needs haproxy)
 	@echo "== three servers behind a proxy"
 	$(PY) tests/proxy.py
+
+hosts: engine ## RPC servers on machines made of network namespaces: tokens, and what goes wrong (Linux)
+	@echo "== machines"
+	$(PY) tests/hosts.py
 
 threads: engine ## many threads for a minute, and 1,000 cancels: the same tokens as one
 	@echo "== threads"

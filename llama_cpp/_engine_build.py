@@ -35,7 +35,7 @@ _TOOLKITS = {
     "vulkan": (
         "glslc",
         ("VULKAN_SDK",),
-        "install the Vulkan SDK (Debian: apt install libvulkan-dev glslc spirv-headers)",
+        "install the Vulkan SDK (from Debian 13 on: apt install libvulkan-dev glslc spirv-headers)",
     ),
     "hip": ("hipconfig", ("HIP_PATH", "/opt/rocm/bin/hipconfig"), "install AMD's ROCm"),
     "sycl": (

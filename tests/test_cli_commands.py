@@ -376,6 +376,19 @@ def test_the_doctor_finds_an_engine_for_another_cpu(tmp_path: Path) -> None:
     assert "this one lacks avx1024" in found["engine"]["text"]
 
 
+def test_the_doctor_finds_that_there_is_no_graphics_card(tmp_path: Path) -> None:
+    installed = Path(given("engine", "where").strip())
+    folder = tmp_path / "llama-py" / _raw.TAG / "engine-vulkan"
+    shutil.copytree(installed, folder, symlinks=True)
+    manifest = json.loads((installed / "engine.json").read_text())
+    assert manifest["backend"] is None
+    (folder / "engine.json").write_text(json.dumps({**manifest, "backend": "vulkan"}))
+    code, found = findings({"XDG_CACHE_HOME": str(tmp_path)})
+    assert (code, found["devices"]["status"]) == (1, "wrong")
+    assert found["devices"]["text"].endswith(": the engine is for vulkan, which finds no device")
+    assert "GGML_VK_VISIBLE_DEVICES" in found["devices"]["advice"]
+
+
 def test_the_doctor_finds_a_library_that_is_none_or_dies(tmp_path: Path) -> None:
     name = "libllama.dylib" if sys.platform == "darwin" else "libllama.so"
     (tmp_path / name).write_text("no library")

@@ -60,7 +60,11 @@ from llama_cpp import LlamaLibrary, devices
 from llama_cpp.errors import LlamaError
 try:
     library = LlamaLibrary.default()
-    result = {"devices": [f"{d.name} ({d.description})" for d in devices(library)]}
+    found = devices(library)
+    result = {
+        "devices": [f"{d.name} ({d.description})" for d in found],
+        "gpu": any(not d.type.name.endswith("_CPU") for d in found),
+    }
 except LlamaError as error:
     result = {"error": str(error)}
 print(json.dumps(result))
@@ -246,7 +250,16 @@ def _library(model: Path | None) -> Iterator[_Finding]:
     if not result["devices"]:
         yield _Finding("devices", "wrong", "no backend was loaded", _INSTALL)
         return
-    yield _Finding("devices", "ok", ", ".join(result["devices"]))
+    names = ", ".join(result["devices"])
+    info = engine_info(path.parent)
+    if info is not None and info.backend is not None and not result["gpu"]:
+        yield _Finding(
+            "devices", "wrong", f"{names}: the engine is for {info.backend}, which finds no device",
+            "install the graphics card's driver (and see CUDA_VISIBLE_DEVICES and the like; Vulkan "
+            "leaves drivers in software out, but for those in GGML_VK_VISIBLE_DEVICES)",
+        )  # fmt: skip
+    else:
+        yield _Finding("devices", "ok", names)
     if model is not None:
         result = _in_process(_GENERATE, model)
         if "error" in result:

@@ -41,7 +41,8 @@ def unneeded(files: Mapping[str, bytes]) -> set[str]:
     while ahead:
         content = files[ahead.pop()]
         missing |= {name.decode() for name in _OURS.findall(content)} - set(files)
-        found = {name for name in left if name.encode() + b"\0" in content}
+        content = content.lower()  # names have no case on Windows
+        found = {name for name in left if name.lower().encode() + b"\0" in content}
         left -= found
         ahead |= found
     if missing:

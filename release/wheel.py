@@ -90,14 +90,14 @@ def build_engine(jobs: int | None = None, *, with_zig: bool = False) -> Path:
     shutil.rmtree(engine, ignore_errors=True)
     engine.mkdir()
     collect(work / "bin", engine, programs=contents.PROGRAMS)
+    if sys.platform == "win32":
+        _add_runtime(engine)
     contents.leave_out(engine)
     strip(engine)
     for name in (name for pattern in _LICENSES for name in tree.glob(pattern)):
         target = engine / "licenses" / name.relative_to(tree)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(name, target)
-    if sys.platform == "win32":
-        _add_runtime(engine)
     info = EngineInfo(
         tag, "source", version=try_out(engine), compiler=compiler, options=_shown(options)
     )
@@ -111,10 +111,11 @@ def _shown(options: list[str]) -> list[str]:
 
 
 def _add_runtime(engine: Path) -> None:
-    """Visual C++'s own libraries, which a system need not have, beside ours."""
+    """Visual C++'s own libraries, which a system need not have, beside ours: `contents` knows which
+    of them are needed."""
     redist = os.environ.get("VCTOOLSREDISTDIR")  # names have no case there
     arch = {"AMD64": "x64", "ARM64": "arm64"}[platform.machine()]
-    found = sorted(Path(redist, arch).glob("Microsoft.VC*.CRT/*.dll")) if redist else []
+    found = sorted(Path(redist, arch).glob("Microsoft.VC*/*.dll")) if redist else []
     if not found:
         raise LlamaError('no libraries of Visual C++: run this from its "Native Tools Prompt"')
     for path in found:

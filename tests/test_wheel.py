@@ -77,6 +77,32 @@ def test_an_engine_that_lacks_a_file_makes_no_wheel(engine: Path, what: str) -> 
         contents.leave_out(engine)
 
 
+def test_windows_own_libraries_are_taken_where_they_are_needed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whose names are written in any case."""
+    monkeypatch.setattr("sys.platform", "win32")
+    files = {
+        "llama.dll": b"\0ggml.dll\0MSVCP140.dll\0KERNEL32.dll\0",
+        "ggml.dll": b"\0ggml-base.dll\0",
+        "ggml-base.dll": b"\0VCRUNTIME140.dll\0",
+        "ggml-cpu-x64.dll": b"\0VCOMP140.DLL\0",
+        "ggml-rpc.dll": b"",
+        "mtmd.dll": b"\0llama.dll\0",
+        "llama-server.exe": b"",
+        "ggml-rpc-server.exe": b"",
+        "msvcp140.dll": b"\0VCRUNTIME140_1.dll\0",
+        "vcruntime140.dll": b"",
+        "vcruntime140_1.dll": b"",
+        "vcomp140.dll": b"",
+        "concrt140.dll": b"",
+    }
+    assert contents.unneeded(files) == {"concrt140.dll"}
+    del files["ggml-base.dll"]
+    with pytest.raises(LlamaError, match=r"lacks ggml-base\.dll$"):
+        contents.unneeded(files)
+
+
 def a_wheel(path: Path, engine: Path, **more: bytes) -> Path:
     with zipfile.ZipFile(path / "a-1-py3-none-any.whl", "w") as archive:
         for name, data in files(engine).items():

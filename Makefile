@@ -126,7 +126,7 @@ proxy: engine ## agents on three servers behind HAProxy, of which some are kille
 	@echo "== three servers behind a proxy"
 	$(PY) tests/proxy.py
 
-hosts: engine ## RPC servers on machines made of network namespaces: tokens, and what goes wrong (Linux)
+hosts: engine model ## RPC servers on machines made of network namespaces: tokens, and what goes wrong (Linux)
 	@echo "== machines"
 	$(PY) tests/hosts.py
 

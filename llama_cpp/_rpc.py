@@ -14,6 +14,7 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
+import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -44,14 +45,19 @@ _COUNT = struct.Struct("<I")
 
 _GIVE_UP_AFTER = 2
 """How long a call may go on after a second Ctrl-C, in seconds."""
-# A machine that does not answer for half a minute is gone. In seconds, and one in milliseconds.
+# A machine that says nothing for half a minute, though it was asked, is gone. These are for one
+# that is only waited for, in seconds.
 _KEEP_ALIVE = {
     "TCP_KEEPIDLE": 10,
     "TCP_KEEPALIVE": 10,  # what macOS calls it
     "TCP_KEEPINTVL": 5,
     "TCP_KEEPCNT": 4,
-    "TCP_USER_TIMEOUT": 30_000,  # for what was sent, and never came there
 }
+_GONE_AFTER = 30_000  # milliseconds
+# Of Linux' struct tcp_info: how often something was sent again, or asked, without an answer, and
+# the milliseconds since the last.
+_TCP_INFO = struct.Struct("=2xBB52xI")
+_UNANSWERED = 7  # which takes 25 seconds at least: the waits double. It may have been idle before.
 
 _add_server = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_char_p)
 
@@ -426,6 +432,23 @@ def _keep_alive(endpoints: frozenset[str]) -> None:
                     option = getattr(socket, name, None)  # not each system has each
                     if option is not None:
                         connection.setsockopt(socket.IPPROTO_TCP, option, value)
+                if _is_gone(connection):
+                    connection.shutdown(socket.SHUT_RDWR)
+
+
+def _is_gone(connection: socket.socket) -> bool:
+    """Whether nobody has acknowledged for long what was sent.
+
+    The system would say so after a quarter of an hour. TCP_USER_TIMEOUT would hit a server, too,
+    that computes for as long and reads nothing meanwhile.
+    """
+    if sys.platform != "linux":
+        return False
+    import socket
+
+    info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+    sent_again, asked, silent = _TCP_INFO.unpack(info)
+    return bool(silent > _GONE_AFTER and max(sent_again, asked) >= _UNANSWERED)
 
 
 def _alone() -> AbstractContextManager[object]:

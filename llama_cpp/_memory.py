@@ -272,6 +272,13 @@ class ContextMemory(Closable):
         if sequence is not None:
             sequence._changed(tail=tail)
 
+    def _check_writes(self, seq_id: int, writes: int) -> None:
+        """LlamaContextError where something came or changed since there were ``writes``."""
+        if self._writes[seq_id] != writes:
+            raise LlamaContextError(
+                "the context was used otherwise since this generation's last step"
+            )
+
     def _moved(self, seq_id: int) -> None:
         self._unapplied = not self._is_recurrent
         for other in range(self._n_seq_max) if self._kv_unified else (seq_id,):

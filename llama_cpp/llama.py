@@ -321,11 +321,8 @@ class Llama(ClosedByWith):
                     n_keep = self._start(request)
                 elif self._turn != turn:
                     raise LlamaContextError("another generation was begun on this Llama")
-                elif ctx._writes[0] != self._written[0]:
-                    raise LlamaContextError(
-                        "the context was used otherwise since this generation's last step"
-                    )
                 else:
+                    ctx._check_writes(0, self._written[0])
                     self._check_cancelled()
                     output = self._advance(token, n_keep)
                 self._check_cancelled()

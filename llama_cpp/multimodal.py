@@ -510,11 +510,8 @@ class LlamaMultimodal(Closable):
                     position = self.eval(ctx, chunks)
                 elif ctx._turn is not turn:
                     raise LlamaContextError("another generation was begun on this context")
-                elif ctx._writes[0] != written:
-                    raise LlamaContextError(
-                        "the context was used otherwise since this generation's last step"
-                    )
                 else:
+                    ctx._check_writes(0, written)
                     ctx.decode(LlamaBatch([token], pos=position))
                     position += 1
                 token = request.sampler.sample(ctx)

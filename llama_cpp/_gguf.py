@@ -35,6 +35,26 @@ class Tensor(NamedTuple):
     size: int
 
 
+# A string of a few characters takes so many times as much in memory as in the file.
+_GROWTH = 4
+_MOST = 1 << 28
+
+
+def _check_memory(path: Path, error: type[LlamaError]) -> None:
+    """``error`` where a limit (``ulimit -v``) leaves no room for the header: the library would end
+    the process."""
+    if sys.platform == "win32":
+        return  # has no such limit
+    import mmap  # here: `import llama_cpp` does without
+
+    size = min(max(1, _GROWTH * path.stat().st_size), _MOST)
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    try:
+        mmap.mmap(-1, size, flags=flags, prot=mmap.PROT_READ).close()  # room, but no memory
+    except OSError as reason:
+        raise error(f"{path} cannot be read: there is no memory for it") from reason
+
+
 class GGUFFile:
     """The metadata and the list of tensors of a GGUF file.
 
@@ -46,6 +66,7 @@ class GGUFFile:
     ) -> None:
         check_type(library, LlamaLibrary)
         check_file(path, error)
+        _check_memory(path, error)
         self._error = error
         self.path = path
         self._calls = library.short

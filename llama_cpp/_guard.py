@@ -34,7 +34,6 @@ def guarded(
     library: LlamaLibrary,
     call: Callable[[], T],
     what: str,
-    meanwhile: Callable[[], None] = lambda: None,
     *,
     error: type[LlamaError] = LlamaModelError,
     lost: Callable[[str], LlamaError] | None = None,
@@ -45,30 +44,24 @@ def guarded(
     The error's message is ``what`` and the library's. With ``lost`` the call may use RPC servers,
     and that makes the error when one is gone, or when ``slow`` gives a reason not to wait any
     longer: it is asked once a second while the call goes on, with how many exceptions wait for its
-    end. Meanwhile Ctrl-C and the like wait, and this thread does ``meanwhile``; what that raises
-    comes out where nothing else does.
+    end. Ctrl-C and the like wait meanwhile.
     """
     if not library.has("ggml_set_abort_callback"):
-        result = call()  # older llama.cpp
-        if result is not None:
-            meanwhile()
-        return result
+        return call()  # older llama.cpp
     with _log.interruptible():
-        return _in_thread(library, call, what, meanwhile, error, lost, slow)
+        return _in_thread(library, call, what, error, lost, slow)
 
 
 def _in_thread(
     library: LlamaLibrary,
     call: Callable[[], T],
     what: str,
-    meanwhile: Callable[[], None],
     error: type[LlamaError],
     lost: Callable[[str], LlamaError] | None,
     slow: Callable[[int], str | None] | None,
 ) -> T:
     results: list[T] = []
     errors: list[BaseException] = []
-    late: list[Exception] = []
     done = threading.Event()
     waiting = [True]  # until the thread begins, or is told not to: whoever empties it first
 
@@ -109,12 +102,6 @@ def _in_thread(
             if _take(waiting):
                 raise
             errors.append(raised)  # a signal handler's, and the call has begun
-        try:
-            meanwhile()
-        except Exception as raised:
-            late.append(raised)
-        except BaseException as raised:
-            errors.append(raised)
         tired = _wait(done, errors, slow)
     finally:
         if tired is None:
@@ -130,8 +117,6 @@ def _in_thread(
         raise lost(gone[0])
     if errors:
         raise errors[0]
-    if late and results[0] is not None:
-        raise late[0]
     return results[0]
 
 

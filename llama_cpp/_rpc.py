@@ -251,7 +251,6 @@ def reach(
     library: LlamaLibrary,
     call: Callable[[], T],
     what: str = "over RPC",
-    meanwhile: Callable[[], None] = lambda: None,
     *,
     endpoints: Iterable[str],
 ) -> T:
@@ -264,20 +263,19 @@ def reach(
             if endpoint not in used:
                 probe(endpoint)
             _servers.add(endpoint)
-        return _remote(library, call, what, meanwhile)
+        return _remote(library, call, what)
 
 
 def load(
     library: LlamaLibrary,
     call: Callable[[], Resource | None],
     what: str,
-    meanwhile: Callable[[], None],
     *,
     endpoints: frozenset[str],
 ) -> Resource | None:
     """As `reach`, for a ``call`` that loads a model: it uses the servers as long as it is there."""
     with _alone():  # who comes next has to know
-        resource = reach(library, call, what, meanwhile, endpoints=endpoints)
+        resource = reach(library, call, what, endpoints=endpoints)
         if resource is not None:
             with _lock:
                 _users[resource] = endpoints
@@ -386,7 +384,6 @@ def _remote(
     library: LlamaLibrary,
     call: Callable[[], T],
     what: str = "over RPC",
-    meanwhile: Callable[[], None] = lambda: None,
     *,
     error: type[LlamaError] = LlamaModelError,
     alone: bool = True,
@@ -394,7 +391,7 @@ def _remote(
     with _alone() if alone else nullcontext():
         _check(library)  # only now: a server may have been lost by whom this waited for
         lost = partial(_lose, library)
-        return guarded(library, call, what, meanwhile, error=error, lost=lost, slow=_Patience())
+        return guarded(library, call, what, error=error, lost=lost, slow=_Patience())
 
 
 class _Patience:

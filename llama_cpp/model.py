@@ -179,9 +179,10 @@ class LlamaModel(Closable):
             guard: Callable[..., Resource | None] = guarded
             if remote:
                 guard = partial(_rpc.load, endpoints=remote)
-            resource = guard(
-                library, load, what, lambda: None if raw.vocab_only else check_model(library, files)
-            )
+            resource = guard(library, load, what)
+            # Not before, or beside it: where memory is short, loading is what can say so.
+            if resource is not None and not raw.vocab_only:
+                check_model(library, files)
         _give_memory_back()
         reporter.raise_error()
         if resource is None:

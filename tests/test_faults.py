@@ -30,7 +30,7 @@ THREADS: dict[str, Any] = {"n_threads": 1, "n_threads_batch": 1}
 MEMORY = """if True:
     import resource, sys
     from llama_cpp import LlamaContext, LlamaError, LlamaModel
-    what, big, small = sys.argv[1:]
+    what, big, small, room = sys.argv[1:]
     def load(path=big, **keywords):
         return LlamaModel.from_file(path, **keywords)
     def context():
@@ -39,7 +39,7 @@ MEMORY = """if True:
     with LlamaContext(model, n_ctx=256, n_threads=1, n_threads_batch=1) as ctx:
         ctx.decode([1])  # all that is loaded late is there now
     used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + 10_000_000, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_AS, (used + int(room), resource.RLIM_INFINITY))
     try:
         eval(what)
     except LlamaError as error:
@@ -50,6 +50,7 @@ MEMORY = """if True:
 """
 
 
+@pytest.mark.parametrize("room", [200_000, 2_000_000, 10_000_000, 60_000_000])
 @pytest.mark.parametrize(
     ("what", "error"),
     [
@@ -59,9 +60,9 @@ MEMORY = """if True:
     ],
 )
 def test_without_memory_there_is_an_error_and_later_a_success(
-    what: str, error: str, model_path: Path, tiny_path: Callable[..., Path]
+    what: str, error: str, room: int, model_path: Path, tiny_path: Callable[..., Path]
 ) -> None:
-    done = run_python(MEMORY, what, model_path, tiny_path("llama"))
+    done = run_python(MEMORY, what, model_path, tiny_path("llama"), room)
     assert done == (0, f"{error}\nlater\n", "")
 
 

@@ -20,7 +20,7 @@ Pair = tuple[str, int, Callable[[], object], Callable[[], object]]
 
 
 def guards(place: Place) -> Table:
-    """Processor time, of all threads, because some checks are made in another one meanwhile."""
+    """Processor time, of all threads: the calls that may abort are made in one of their own."""
     table = Table("what checks cost: a guarded call over the bare one, processor time")
     contenders: dict[str, Contender] = {}
     pairs = [*_computed(place), *_null(place)]

@@ -267,15 +267,13 @@ def test_an_adapter_of_a_daemon_thread_is_not_freed_under_it(
         from llama_cpp import LlamaContext, LlamaModel
         model = LlamaModel.from_file(sys.argv[1])
         model.library.llama_adapter_lora_free = lambda handle: print("freed", flush=True)
-        ctx = LlamaContext(model, n_ctx=512, n_threads=1, n_threads_batch=1)
+        ctx = LlamaContext(model, n_ctx=1 << 15, n_threads=1, n_threads_batch=1)
         lora = model.load_lora(sys.argv[2])
         ctx.set_loras([lora])
-        def decode():
-            while True:
-                ctx.remove()
-                ctx.decode([1] * 500)
-        threading.Thread(target=decode, daemon=True).start()
-        time.sleep(0.2)
+        ctx.decode([1])
+        # For many seconds: between two calls the thread is not computing.
+        threading.Thread(target=ctx.decode, args=([1] * 32_000,), daemon=True).start()
+        time.sleep(0.3)
     """
     done = run_python(code, tiny_path("llama"), write_lora(tmp_path / "a.gguf"))
     assert done == (0, "", "")

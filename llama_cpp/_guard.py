@@ -100,6 +100,8 @@ def _in_thread(
             thread.start()
         except BaseException as raised:
             if _take(waiting):
+                if isinstance(raised, RuntimeError):  # no memory for one, or the process ends
+                    raise error(f"{what}: {raised}") from raised
                 raise
             errors.append(raised)  # a signal handler's, and the call has begun
         tired = _wait(done, errors, slow)

@@ -344,7 +344,7 @@ def guarded_free(library: LlamaLibrary, name: str) -> Callable[[Any], object]:
     def quietly(handle: Any) -> None:
         try:
             _call(library, name, free, handle)
-        except (LlamaRpcError, RuntimeError):  # no new thread at the end of the process
+        except LlamaError:  # also of a new thread at the end of the process
             return
 
     return quietly

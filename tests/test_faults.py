@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from llama_cpp import (
     LlamaContext,
     LlamaDecodeError,
     LlamaModel,
+    LlamaModelError,
 )
 
 Load = Callable[..., LlamaModel]
@@ -64,6 +66,20 @@ def test_without_memory_there_is_an_error_and_later_a_success(
 ) -> None:
     done = run_python(MEMORY, what, model_path, tiny_path("llama"), room)
     assert done == (0, f"{error}\nlater\n", "")
+
+
+def test_without_memory_for_a_thread_there_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, tiny_path: Callable[..., Path]
+) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    path = tiny_path("llama")
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", start)
+        with pytest.raises(LlamaModelError, match="could not be loaded: can't start new thread"):
+            LlamaModel.from_file(path)
+    LlamaModel.from_file(path).close()
 
 
 def test_a_cache_that_fills_up_leaves_what_was_there(tiny_model: Load) -> None:

@@ -83,7 +83,7 @@ class ContextAdapters(Closable):
         count = len(attached)
         handles = (_raw.llama_adapter_lora * count)(*(kept.handle for _, _, kept in attached))
         scales = (ctypes.c_float * count)(*(scale for _, scale, _ in attached))
-        with self._changing():
+        with self._changing(), _log.heard():
             code = self._library.llama_set_adapters_lora(resource.handle, handles, count, scales)
             if code:
                 raise LlamaAdapterError(f"the library refuses the adapters: code {code}")

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from . import _raw
+from . import _log, _raw
 from ._arguments import c_number
 from ._context_params import check_pooling, check_threads
 from ._resource import Closable
@@ -79,7 +79,7 @@ class ContextSettings(Closable):
     def _set_threads(self, name: str, one: int, several: int) -> None:
         for value in (one, several):
             check_threads(name, c_number(ctypes.c_int32, value, name))
-        with self._held():
+        with self._held(), _log.heard():
             self._library.short.llama_set_n_threads(self.handle, one, several)
 
     @property
@@ -92,7 +92,7 @@ class ContextSettings(Closable):
     @causal_attn.setter
     def causal_attn(self, value: bool) -> None:
         causal = c_number(ctypes.c_bool, value, "causal_attn")
-        with self._held():
+        with self._held(), _log.heard():
             self._library.short.llama_set_causal_attn(self.handle, causal)
             self._was_causal = causal
 
@@ -113,7 +113,7 @@ class ContextSettings(Closable):
                 )
             n_ubatch = min(self._n_ubatch, self._n_ctx)
             check_pooling(self._pooling, n_ubatch, self._n_seq_max, self._n_outputs_max)
-        with self._held():
+        with self._held(), _log.heard():
             self._library.short.llama_set_embeddings(self.handle, enabled)
             self._embed(enabled)
 

@@ -75,10 +75,11 @@ def save(
     ids = ctx._model.vocab.check_tokens(tokens)
     ctx._apply()
     library, handle = ctx._library, ctx._open().handle
-    if seq_id is None:
-        size = library.llama_state_get_size(handle)
-    else:
-        size = library.llama_state_seq_get_size(handle, seq_id)
+    with _log.heard():
+        if seq_id is None:
+            size = library.llama_state_get_size(handle)
+        else:
+            size = library.llama_state_seq_get_size(handle, seq_id)
     facts = {
         "kind": _kind(seq_id),
         "model": _model_facts(ctx._model),

@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 
 import tiny
+from started import processes, program
 
 from llama_cpp import LlamaServer
 
@@ -55,7 +56,7 @@ def cycle(model: Path, cycles: int, place: Path) -> tuple[dict[str, list[str]], 
     gc.collect()
     descriptors, threads = _descriptors(), threading.active_count()
     return {
-        "processes": _processes(str(model)),
+        "processes": [str(pid) for pid in processes(model) + _zombies()],
         "ports": [str(port) for port in ports if _taken(port)],
         "files": [str(path) for path in place.iterdir()],
         "descriptors": ["more than before"] * (descriptors - before[0]),
@@ -74,25 +75,21 @@ def _once(model: Path, i: int) -> int:
         gc.collect()
         return port
     if i % 4 == 3:
-        for pid in _processes(str(model))[1:]:  # all but the one that watches
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(pid), signal.SIGKILL)
+        os.kill(program(server), signal.SIGKILL)
     server.close()
     return port
 
 
-def _processes(word: str) -> list[str]:
-    """Processes with ``word`` among their arguments, and what of ours has ended and lies about."""
+def _zombies() -> list[int]:
+    """What of ours has ended and lies about."""
     found = []
     for folder in Path("/proc").iterdir():
-        if not folder.name.isdigit():
-            continue
-        with contextlib.suppress(OSError):
-            status = (folder / "stat").read_text().rpartition(")")[2].split()
-            ours = status[0] == "Z" and int(status[1]) == os.getpid()
-            if ours or word.encode() in (folder / "cmdline").read_bytes():
-                found.append(folder.name)
-    return sorted(found, key=int)
+        if folder.name.isdigit():
+            with contextlib.suppress(OSError):
+                status = (folder / "stat").read_text().rpartition(")")[2].split()
+                if status[0] == "Z" and int(status[1]) == os.getpid():
+                    found.append(int(folder.name))
+    return found
 
 
 def _taken(port: int) -> bool:

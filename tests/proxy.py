@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import tiny
+from started import program
 
 from llama_cpp import LlamaAgent, LlamaServer, LlamaServerError, LlamaStreamError
 from llama_cpp._process import reserve
@@ -60,7 +61,7 @@ class Farm:
 
     def kill(self, name: str) -> None:
         """Without a warning."""
-        os.kill(max(processes(f"alias-{name}")), signal.SIGKILL)
+        os.kill(program(self.servers[name]), signal.SIGKILL)
 
 
 def main() -> int:
@@ -232,19 +233,6 @@ def ask_all(
 def answered(farm: Farm) -> list[int]:
     state = farm.state()
     return [int(state[name]["hrsp_2xx"]) for name in NAMES]
-
-
-def processes(word: str) -> list[int]:
-    """Processes with ``word`` among their arguments."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                if word.encode() in (folder / "cmdline").read_bytes():
-                    found.append(int(folder.name))
-            except OSError:
-                continue
-    return found
 
 
 def soon(true: Callable[[], bool], what: str, seconds: float = 60) -> None:

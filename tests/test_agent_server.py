@@ -14,7 +14,7 @@ import cycles
 import pytest
 import tiny
 from faultserver import soon
-from test_server import servers
+from started import program
 
 from llama_cpp import (
     LlamaAgent,
@@ -94,7 +94,7 @@ def test_a_server_that_is_killed_in_the_middle_of_an_answer(roomy: LlamaServer) 
     came: list[str] = []
     events = agent.stream("once", **LONG)
     came += [event.text for _, event in zip(range(5), events, strict=False) if text(event)]
-    os.kill(max(servers("roomy")), signal.SIGKILL)
+    os.kill(program(roomy), signal.SIGKILL)
     rest = (event.text for event in events if isinstance(event, TextDelta))
     with pytest.raises(LlamaStreamError, match="broke in the middle") as caught:
         came.extend(rest)

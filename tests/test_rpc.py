@@ -287,6 +287,8 @@ LOST = """if True:
     from pathlib import Path
     from llama_cpp import Llama, LlamaClosedError, LlamaContext, LlamaModel, LlamaRpcError
     from llama_cpp import RpcServer, devices
+    sys.path.insert(0, "tests")
+    from started import program
     path = sys.argv[1]
 
     def attempt(call, *arguments, **keywords):
@@ -295,10 +297,6 @@ LOST = """if True:
         except Exception as error:
             return type(error).__name__
         return "done"
-
-    def send(number, server):
-        watcher = server._process.pid
-        os.kill(int(Path(f"/proc/{watcher}/task/{watcher}/children").read_text()), number)
 
     local = LlamaContext(LlamaModel.from_file(path), n_ctx=256, n_threads=1)
     one, two = RpcServer(n_threads=1), RpcServer(n_threads=1)
@@ -355,8 +353,8 @@ def test_connections_break_when_the_machine_is_gone(small: Path) -> None:
         return found
 
     print(any(watched()))
-    send(signal.SIGSTOP, two)
-    threading.Timer(2.5, send, [signal.SIGCONT, two]).start()
+    os.kill(program(two), signal.SIGSTOP)
+    threading.Timer(2.5, os.kill, [program(two), signal.SIGCONT]).start()
     again = llm.complete("hello", max_tokens=8, temperature=0, cache_prompt=False).tokens
     print(again == alive, watched() and all(watched()))
     """
@@ -367,14 +365,14 @@ def test_ctrl_c_twice_gives_a_silent_server_up(small: Path) -> None:
     code = """
     llm = Llama(model, n_ctx=256, n_threads=1)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    send(signal.SIGSTOP, two)
+    os.kill(program(two), signal.SIGSTOP)
     for delay in (0.5, 1):
         threading.Timer(delay, os.kill, [os.getpid(), signal.SIGINT]).start()
     try:
         llm.complete("hello", max_tokens=8)
     except KeyboardInterrupt as error:
         print(error.__context__)
-    send(signal.SIGKILL, two)  # which the thread that is stuck notices
+    os.kill(program(two), signal.SIGKILL)  # which the thread that is stuck notices
     time.sleep(1)
     print(model.closed, llm.ctx.closed, attempt(LlamaContext, model), attempt(local.decode, [1, 2]))
     """

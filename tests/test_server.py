@@ -9,14 +9,15 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tiny
 from conftest import ROOT, run_python
+from faultserver import soon
+from started import processes, program, warden
 
 from llama_cpp import (
     LlamaClient,
@@ -89,36 +90,6 @@ def ask(server: LlamaServer, path: str, body: object = None, key: str | None = N
         connection.close()
 
 
-def processes(word: str) -> list[int]:
-    """The processes with ``word`` among their arguments, but for this one and zombies."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        try:
-            arguments = (folder / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if folder.name.isdigit() and word.encode() in arguments and int(folder.name) != os.getpid():
-            found.append(int(folder.name))
-    return found
-
-
-def servers(word: str | Path) -> list[int]:
-    return [
-        pid
-        for pid in processes(str(word))
-        if b"llama-server" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    ]
-
-
-def soon(condition: Callable[[], bool], seconds: float = 15.0) -> bool:
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True
-
-
 # -- ready
 
 
@@ -133,10 +104,11 @@ def test_it_answers_when_it_is_there(server: LlamaServer) -> None:
     assert repr(server) == f"<LlamaServer 'llama-0.gguf', {server.base_url}>"
 
 
-def test_it_is_for_this_program_alone(server: LlamaServer) -> None:
+def test_it_is_for_this_program_alone(server: LlamaServer, small: Path) -> None:
     assert server.base_url.startswith("http://127.0.0.1:")
     assert len(server.api_key) >= 32
     assert ask(server, "/props", key="wrong")[0] == 401
+    assert len(processes(small)) == 2
     assert processes(server.api_key) == []
     assert server.api_key not in server.log.read_text()
     assert server.api_key not in repr(server)
@@ -177,7 +149,7 @@ def test_several_models_are_loaded_when_they_are_named(small: Path, tmp_path: Pa
         _, models = ask(router, "/models")
         loaded = [m["id"] for m in models["data"] if m["status"]["value"] == "loaded"]
         assert loaded == ["two"]
-    assert soon(lambda: servers(other) == [])
+    assert soon(lambda: processes(other) == [])
 
 
 def test_it_hands_over_an_agent(server: LlamaServer) -> None:
@@ -199,7 +171,7 @@ def test_what_is_no_model_raises_with_the_log(tmp_path: Path) -> None:
         LlamaServer(file)
     assert caught.value.returncode == 1
     assert "failed to load model" in caught.value.log
-    assert soon(lambda: servers(file) == [])
+    assert soon(lambda: processes(file) == [])
 
 
 def test_wrong_arguments_raise(small: Path) -> None:
@@ -225,14 +197,13 @@ def test_no_program_raises(small: Path, tmp_path: Path, monkeypatch: pytest.Monk
 def test_one_that_takes_too_long_is_stopped(small: Path) -> None:
     with pytest.raises(LlamaServerStartError, match=r"not ready after 0\.001 seconds"):
         LlamaServer(small, timeout=0.001, alias="slow", **OPTIONS)
-    assert soon(lambda: servers("slow") == [])
+    assert soon(lambda: processes("slow") == [])
 
 
 def test_one_that_was_killed_can_be_restarted(small: Path) -> None:
     with LlamaServer(small, alias="restarted", **OPTIONS) as server:
         address, key = server.base_url, server.api_key
-        # The last one: the first is what watches over it.
-        os.kill(max(servers("restarted")), signal.SIGKILL)
+        os.kill(program(server), signal.SIGKILL)
         assert soon(lambda: not server.running)
         assert server.returncode == 128 + signal.SIGKILL
         assert "not running" in repr(server)
@@ -257,7 +228,7 @@ def test_nothing_is_left_after_close(small: Path) -> None:
         server.close()
         server.close()
         assert not server.running
-        assert servers("closed") == []
+        assert processes("closed") == []
         assert not folder.exists()
         with pytest.raises(OSError):  # noqa: PT011 (refused, or reset)
             ask(server, "/health")
@@ -269,16 +240,16 @@ def test_nothing_is_left_after_close(small: Path) -> None:
 
 def test_it_ends_when_it_is_forgotten(small: Path) -> None:
     server = LlamaServer(small, alias="forgotten", **OPTIONS)
-    assert len(servers("forgotten")) == 2
+    assert len(processes("forgotten")) == 2
     del server
     gc.collect()
-    assert servers("forgotten") == []
+    assert processes("forgotten") == []
 
 
 def test_it_ends_with_its_warden(small: Path) -> None:
     with LlamaServer(small, alias="unwatched", **OPTIONS) as server:
-        os.kill(min(servers("unwatched")), signal.SIGKILL)
-        assert soon(lambda: servers("unwatched") == [])
+        os.kill(warden(server), signal.SIGKILL)
+        assert soon(lambda: processes("unwatched") == [])
         assert soon(lambda: not server.running)
 
 
@@ -294,7 +265,7 @@ print("ready", flush=True)
 def test_it_ends_with_python(small: Path, end: str) -> None:
     done = run_python(PROGRAM + end, small, "with-python")
     assert "ready" in done.stdout, done.stderr
-    assert soon(lambda: servers("with-python") == [])
+    assert soon(lambda: processes("with-python") == [])
 
 
 def test_ctrl_c_while_it_loads_ends_it(small: Path) -> None:
@@ -342,6 +313,7 @@ server.close()
         cwd=ROOT, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     process.wait(30)
-    assert soon(lambda: servers("kept") == [])
-    for pid in processes("kept"):  # the copy, which sleeps
-        os.kill(pid, signal.SIGKILL)
+    copy = processes("time.sleep")
+    assert len(copy) == 1
+    assert soon(lambda: processes("kept") == copy)
+    os.kill(copy[0], signal.SIGKILL)

@@ -262,8 +262,9 @@ print("ready", flush=True)
 
 
 @pytest.mark.parametrize("end", ["pass", "os.kill(os.getpid(), 9)", "raise SystemExit(3)", "1 / 0"])
-def test_it_ends_with_python(small: Path, end: str) -> None:
-    done = run_python(PROGRAM + end, small, "with-python")
+def test_it_ends_with_python(small: Path, tmp_path: Path, end: str) -> None:
+    # Python that was killed cannot remove the folder of the log.
+    done = run_python(PROGRAM + end, small, "with-python", env={"TMPDIR": str(tmp_path)})
     assert "ready" in done.stdout, done.stderr
     assert soon(lambda: processes("with-python") == [])
 
@@ -292,7 +293,7 @@ def test_ctrl_c_while_it_loads_ends_it(small: Path) -> None:
         process.kill()
 
 
-def test_a_fork_does_not_end_it_and_does_not_keep_it(small: Path) -> None:
+def test_a_fork_does_not_end_it_and_does_not_keep_it(small: Path, tmp_path: Path) -> None:
     code = """
 import time
 child = os.fork()
@@ -310,7 +311,7 @@ server.close()
     assert "still True" in done.stdout, done.stderr
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM + code, str(small), "kept", "sleep"],
-        cwd=ROOT, stdout=subprocess.DEVNULL,
+        cwd=ROOT, stdout=subprocess.DEVNULL, env={**os.environ, "TMPDIR": str(tmp_path)},
     )  # fmt: skip
     process.wait(30)
     copy = processes("time.sleep")

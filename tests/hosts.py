@@ -24,6 +24,7 @@ import tiny
 from llama_cpp import Llama, LlamaModel, LlamaRpcError
 from llama_cpp._process import find_program
 from llama_cpp._rpc import probe
+from llama_cpp._warden import _dies_with_us
 
 HERE = "192.0.2.1"  # of a network that is for documentation
 PORT = 50052
@@ -44,6 +45,7 @@ class Host:
         self._process = subprocess.Popen(
             ["unshare", "--net", "sh", "-c", 'read _; exec "$@"', "sh", *server, "--threads", "1"],
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            preexec_fn=_dies_with_us(),
         )  # fmt: skip
         pid = str(self._process.pid)
         soon(lambda: namespace(pid) != namespace("self"), "a namespace")

@@ -104,14 +104,18 @@ def write(apis: Sequence[Api], out: Path | None) -> list[Path]:
     if out is None:
         files = {PROJECT / path: text for path, text in files.items()}
     else:
-        files = {out / path.name: text for path, text in files.items() if path.name in GENERATED}
-        out.mkdir(parents=True, exist_ok=True)
+        files = {
+            out / path.relative_to(PACKAGE): text
+            for path, text in files.items()
+            if path.is_relative_to(PACKAGE)
+        }
     changed = []
     for path, text in files.items():
         if text is None and path.is_file():
             path.unlink()
             changed.append(path)
         elif text is not None and (not path.is_file() or path.read_bytes() != text.encode()):
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(text.encode())
             changed.append(path)
     return changed
@@ -133,9 +137,11 @@ def package(apis: Sequence[Api], folder: Path) -> Path:
     here = PROJECT / "llama_cpp"
     there = folder / here.name
     there.mkdir(parents=True)
-    for path in here.glob("*.py"):
-        if path.name not in GENERATED:
-            shutil.copy2(path, there)
+    for path in here.rglob("*.py"):
+        name = path.relative_to(here)
+        if name.as_posix() not in GENERATED:
+            (there / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, there / name)
     write(apis, there)
     return there
 

@@ -20,7 +20,7 @@ from pypi_simple import (
     UnsupportedRepoVersionError,
 )
 
-from llama_cpp import _cache
+from llama_cpp.engine import cache as _cache
 
 from .errors import CodegenError
 

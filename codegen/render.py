@@ -15,6 +15,7 @@ from typing import Any
 import jinja2
 import tomli
 
+from . import contents
 from .api import (
     Api,
     Array,
@@ -93,7 +94,7 @@ def _template(name: str, api: Api, types: PyTypes) -> str:
         "expression": types.expression,
     }
     context = _Context(api, types).variables()
-    return environment.get_template(f"{name}.j2").render(context).rstrip("\n") + "\n"
+    return environment.get_template(f"{Path(name).name}.j2").render(context).rstrip("\n") + "\n"
 
 
 def jinja_environment() -> jinja2.Environment:
@@ -545,4 +546,6 @@ def documents(apis: Sequence[Api]) -> dict[Path, str]:
     """Every generated file of the project, by its place in it, with its text."""
     files = {DATA / api.file: dump(api) for api in apis}
     files[DATA / "report.md"] = report(apis)
+    tag = apis[0].tag
+    files |= {PACKAGE / name: sealed(text, tag) for name, text in contents.stubs().items()}
     return files | {PACKAGE / name: text for api in apis for name, text in render(api).items()}

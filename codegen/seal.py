@@ -10,10 +10,12 @@ import hashlib
 import re
 from pathlib import Path
 
-# What is made from the first set of bindings only
-OF_THE_FIRST = ("_params.py", "_samplers.py")
+from .contents import PACKAGE as _PACKAGE
+from .contents import stubs
 
-_PACKAGE = Path(__file__).parents[1] / "llama_cpp"
+# What is made from the first set of bindings only
+OF_THE_FIRST = ("_params.py", "sampling/_samplers.py")
+
 _UPSTREAM = Path(__file__).with_name("upstream.toml")
 _SEAL = re.compile(r"# seal: (?P<tag>\S+) sha256:(?P<digest>[0-9a-f]{64})\n")
 
@@ -22,7 +24,8 @@ def generated(upstream: Path = _UPSTREAM) -> tuple[str, ...]:
     """The names of the generated files of the package."""
     # No TOML reader: the standard library has none before Python 3.11.
     modules = re.findall(r'^module = "(\w+)"$', upstream.read_text("utf-8"), re.MULTILINE)
-    return (*(f"{name}{end}" for name in modules for end in (".py", ".pyi")), *OF_THE_FIRST)
+    raw = (f"{name}{end}" for name in modules for end in (".py", ".pyi"))
+    return (*raw, *OF_THE_FIRST, *stubs())
 
 
 GENERATED = generated()

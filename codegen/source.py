@@ -12,7 +12,8 @@ from typing import Any
 
 import tomli
 
-from llama_cpp import _cache, _installed
+from llama_cpp.engine import cache as _cache
+from llama_cpp.engine import find as _installed
 from llama_cpp.errors import LlamaError
 
 from . import package_index

@@ -8,7 +8,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from llama_cpp import Llama, LlamaCandidates, LlamaError, LlamaModel, LlamaSampler
+from llama_cpp import Llama, LlamaError, LlamaModel, LlamaSampler
+from llama_cpp.sampling import LlamaCandidates
 
 
 class Without:

@@ -11,7 +11,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from llama_cpp import LlamaDevice, LlamaError, LlamaModel, devices
+from llama_cpp import LlamaError, LlamaModel, devices
+from llama_cpp.model import LlamaDevice
 
 MIB = 1 << 20
 

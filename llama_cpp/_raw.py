@@ -14,6 +14,8 @@ the function keeps it and the type is called:
     ggml_backend_graph_copy_struct  (struct ggml_backend_graph_copy)
 """
 
+import importlib
+import importlib
 import warnings
 from ctypes import CFUNCTYPE, POINTER, Structure, Union
 from ctypes import (
@@ -1353,9 +1355,8 @@ def default_library():
             "_raw was imported on its own and has no library: bind a function to one with "
             "FUNCTIONS['llama_max_devices'].bind(ctypes.CDLL(path))"
         )
-    from .library import LlamaLibrary
-
-    return LlamaLibrary.default()
+    library = importlib.import_module(".native.library", __package__)
+    return library.LlamaLibrary.default()
 
 
 # Deprecated function -> what replaces it, None where the header does not say
@@ -2435,4 +2436,4 @@ DEFAULTS = {
         "max_buf_size": 8589934592,
     },
 }
-# seal: b11434 sha256:a07437cb53bc3e5da76f2c7aeb8b6706db3a8f6fd1e67752acc1f1b232965638
+# seal: b11434 sha256:9199b5629e377a1f70e4531e5921a26984bfe9c9ec0af260818d675a2a4c67e4

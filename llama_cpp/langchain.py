@@ -52,13 +52,13 @@ except ModuleNotFoundError as error:
         name=error.name,
     ) from error
 
-from ._http import Timeouts
-from .async_agent import AsyncLlamaAgent
+from .agent.async_agent import AsyncLlamaAgent
+from .agent.events import Done, Event, ReasoningDelta, Retry, RunResult, TextDelta
 from .errors import LlamaStreamError
-from .events import Done, Event, ReasoningDelta, Retry, RunResult, TextDelta
+from .server.http import Timeouts
 
 if TYPE_CHECKING:
-    from .llama import Llama
+    from .generate.llama import Llama
 
 Json = dict[str, Any]
 

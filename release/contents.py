@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from llama_cpp._installed import MANIFEST
+from llama_cpp.engine.find import MANIFEST
 from llama_cpp.errors import LlamaError
 
 # What we manage, or a user asks for; llama.cpp has many more.

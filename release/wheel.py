@@ -27,9 +27,9 @@ from pathlib import Path
 
 from codegen import source
 from codegen.errors import CodegenError
-from llama_cpp._engine_build import cmake_options, compile_tree, system_compiler
-from llama_cpp._engine_folder import collect, strip, try_out, write_manifest
-from llama_cpp._installed import EngineInfo, cache_root
+from llama_cpp.engine.building import cmake_options, compile_tree, system_compiler
+from llama_cpp.engine.find import EngineInfo, cache_root
+from llama_cpp.engine.folders import collect, strip, try_out, write_manifest
 from llama_cpp.errors import LlamaError
 
 from . import contents, licenses, zig

@@ -15,8 +15,8 @@ import os
 import shutil
 from pathlib import Path
 
-from llama_cpp import _cache
-from llama_cpp._installed import cache_root
+from llama_cpp.engine import cache as _cache
+from llama_cpp.engine.find import cache_root
 
 GLIBC = "2.17"
 """The oldest glibc that what it makes runs with: that of manylinux2014."""

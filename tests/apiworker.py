@@ -39,7 +39,8 @@ import fuzzworker
 import numpy as np
 
 import llama_cpp
-from llama_cpp import _params, generation
+from llama_cpp import _params
+from llama_cpp.generate import generation
 
 _PACKAGE = str(Path(llama_cpp.__file__).parent)
 CRASH, OBSCURE, STRAY = -1, -2, -3
@@ -542,7 +543,7 @@ class Scenario:
         if self.number == CRASH:  # for the test of what looks for such
             ctypes.string_at(0)
         if self.number == OBSCURE:
-            self.call("obscure", llama_cpp.model.LlamaModel.tokenize, None, "a")
+            self.call("obscure", llama_cpp.model.model.LlamaModel.tokenize, None, "a")
         if self.number == STRAY:
             self.call("stray", Path("stray.bin").touch)
         self.pool.clear()

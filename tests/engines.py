@@ -20,8 +20,9 @@ from packaging.utils import parse_wheel_filename
 
 from codegen import generate, package_index, source
 from codegen.errors import CodegenError
-from llama_cpp import _cache, _installed
-from llama_cpp._installed import engine_dir
+from llama_cpp.engine import cache as _cache
+from llama_cpp.engine import find as _installed
+from llama_cpp.engine.find import engine_dir
 from llama_cpp.errors import LlamaError
 
 PROJECT = "xllamacpp"

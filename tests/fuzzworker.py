@@ -24,13 +24,7 @@ import numpy as np
 import tiny
 import tiny_mmproj
 
-from llama_cpp import (
-    LlamaContext,
-    LlamaControlVector,
-    LlamaError,
-    LlamaModel,
-    LlamaMultimodal,
-)
+from llama_cpp import LlamaContext, LlamaControlVector, LlamaError, LlamaModel, LlamaMultimodal
 
 MODELS = tuple(tiny.KINDS)
 PROJECTORS = ("vision", "audio")

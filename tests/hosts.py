@@ -21,10 +21,11 @@ from pathlib import Path
 
 import tiny
 
-from llama_cpp import Llama, LlamaModel, LlamaRpcError
-from llama_cpp._process import find_program
-from llama_cpp._rpc import probe
-from llama_cpp._warden import _dies_with_us
+from llama_cpp import Llama, LlamaModel
+from llama_cpp.errors import LlamaRpcError
+from llama_cpp.native.remote import probe
+from llama_cpp.server.process import find_program
+from llama_cpp.server.warden import _dies_with_us
 
 HERE = "192.0.2.1"  # of a network that is for documentation
 PORT = 50052

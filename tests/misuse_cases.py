@@ -242,7 +242,7 @@ ROWS = [
     Row("with llm().cancel_after(1e300): pass", "nothing", ""),
     Row("LlamaServer(T, port=10**6)", "ValueError", "port=1000000 is not 0 to 65535"),
     Row("LlamaServer(T, timeout='x')", "TypeError", "timeout must be a number"),
-    Row("RpcServer(port='x')", "TypeError", "port must be an integer"),
+    Row("LlamaRpcServer(port='x')", "TypeError", "port must be an integer"),
     Row("LlamaAgent('http://127.0.0.1:9', api_key='a\\nb')", "ValueError", "no line end"),
     Row("llm().generate_many(['a'], [b''])", "TypeError", "expected a Mapping, not bytes"),
     Row("LlamaModel(None, None, None)", "TypeError", "expected a Resource, not NoneType"),

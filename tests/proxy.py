@@ -23,9 +23,10 @@ from typing import Any
 import tiny
 from started import program
 
-from llama_cpp import LlamaAgent, LlamaServer, LlamaServerError, LlamaStreamError
-from llama_cpp._process import reserve
-from llama_cpp.events import TextDelta
+from llama_cpp import LlamaAgent, LlamaServer, LlamaServerError
+from llama_cpp.agent.events import TextDelta
+from llama_cpp.errors import LlamaStreamError
+from llama_cpp.server.process import reserve
 
 CONFIG = Path(__file__).parents[1] / "examples" / "haproxy.cfg"
 NAMES = ("one", "two", "three")

@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 from codegen import source
 from codegen.errors import CodegenError
-from llama_cpp import _cache
+from llama_cpp.engine import cache as _cache
 
 HERE = Path(__file__).parent
 # Those that load the library, and neither compare speeds nor start servers.

@@ -11,7 +11,7 @@ import os
 import uuid
 from pathlib import Path
 
-from llama_cpp import LlamaServer, RpcServer
+from llama_cpp import LlamaRpcServer, LlamaServer
 
 _MARK = f"LLAMA_PY_STARTED_BY={os.getpid()}-{uuid.uuid4().hex}"
 os.environ.update([_MARK.split("=")])
@@ -33,13 +33,13 @@ def processes(word: object) -> list[int]:
     return found
 
 
-def warden(server: LlamaServer | RpcServer) -> int:
+def warden(server: LlamaServer | LlamaRpcServer) -> int:
     """What watches over a server's program, and ends it when we are gone."""
     assert server._process is not None
     return server._process.pid
 
 
-def program(server: LlamaServer | RpcServer) -> int:
+def program(server: LlamaServer | LlamaRpcServer) -> int:
     """The server's program itself, which its warden has started."""
     watching = warden(server)
     (child,) = Path(f"/proc/{watching}/task/{watching}/children").read_text().split()

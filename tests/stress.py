@@ -37,21 +37,23 @@ from patience import patience
 from llama_cpp import (
     AsyncLlama,
     Llama,
-    LlamaAdapterError,
-    LlamaBusyError,
     LlamaCancelled,
     LlamaContext,
-    LlamaContextError,
     LlamaControlVector,
     LlamaDecodeError,
     LlamaError,
     LlamaModel,
     LlamaModelError,
-    LlamaOutputError,
     LlamaSampler,
+    PromptLookup,
+)
+from llama_cpp.errors import (
+    LlamaAdapterError,
+    LlamaBusyError,
+    LlamaContextError,
+    LlamaOutputError,
     LlamaSamplerError,
     LlamaStateError,
-    PromptLookup,
 )
 
 # AddressSanitizer keeps what was freed, to see who still uses it: see sanitize.py.

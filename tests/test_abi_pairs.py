@@ -32,7 +32,8 @@ PAIRS = [(a, b) for a in TAGS for b in TAGS if a != b]
 # Prints what came out as JSON on the last line.
 _PROGRAM = """
 import json, sys
-from llama_cpp import LlamaABIError, LlamaBatch, LlamaContext
+from llama_cpp import LlamaBatch, LlamaContext
+from llama_cpp.errors import LlamaABIError
 from llama_cpp import LlamaLibrary, LlamaModel, LlamaSampler
 
 def generate(path):

@@ -29,21 +29,18 @@ from codegen import source
 from examples.agent_function_calling import calculate
 from llama_cpp import (
     AsyncLlamaAgent,
-    Deny,
     LlamaAgent,
-    LlamaAnswerError,
     LlamaCancelled,
     LlamaClient,
-    LlamaContextOverflowError,
     LlamaError,
     LlamaLibrary,
-    LlamaServerTemplateError,
-    ToolCall,
     tool,
 )
-from llama_cpp._ask import Choice, Question, arguments_of
-from llama_cpp._constrained import AnswerReader, Protocol, as_text
-from llama_cpp.events import Done, Retry, TextDelta, ToolCallDelta, ToolCallFinished
+from llama_cpp.agent import Deny, ToolCall
+from llama_cpp.agent.constrained import AnswerReader, Protocol, as_text
+from llama_cpp.agent.events import Done, Retry, TextDelta, ToolCallDelta, ToolCallFinished
+from llama_cpp.agent.question import Choice, Question, arguments_of
+from llama_cpp.errors import LlamaAnswerError, LlamaContextOverflowError, LlamaServerTemplateError
 
 TEMPLATES = source.resolve().root / "models" / "templates"
 KNOWS_TOOLS = "NousResearch-Hermes-2-Pro-Llama-3-8B-tool_use"

@@ -34,27 +34,23 @@ from faultserver import (
     whole,
 )
 
-from llama_cpp import (
-    AsyncLlamaAgent,
-    LlamaAgent,
+from llama_cpp import AsyncLlamaAgent, LlamaAgent, LlamaCancelled, LlamaClient, LlamaServerError
+from llama_cpp.agent.events import Retry, TextDelta
+from llama_cpp.errors import (
     LlamaAnswerError,
     LlamaAuthenticationError,
     LlamaBadRequestError,
-    LlamaCancelled,
-    LlamaClient,
     LlamaContextOverflowError,
     LlamaNotSupportedError,
     LlamaServerConnectionError,
-    LlamaServerError,
     LlamaServerLoadingError,
     LlamaServerTemplateError,
     LlamaServerTimeoutError,
     LlamaServerUnavailableError,
     LlamaStreamError,
-    _http,
 )
-from llama_cpp._http import Timeouts
-from llama_cpp.events import Retry, TextDelta
+from llama_cpp.server import http as _http
+from llama_cpp.server.http import Timeouts
 
 KEY = "a-key-that-must-not-show"
 QUICK = Timeouts(connect=2, first_byte=5, idle=5, loading=5)

@@ -16,16 +16,14 @@ import tiny
 from faultserver import soon
 from started import program
 
-from llama_cpp import (
-    LlamaAgent,
+from llama_cpp import LlamaAgent, LlamaCancelled, LlamaServer
+from llama_cpp.agent.events import TextDelta
+from llama_cpp.errors import (
     LlamaAuthenticationError,
-    LlamaCancelled,
     LlamaContextOverflowError,
-    LlamaServer,
     LlamaServerConnectionError,
     LlamaStreamError,
 )
-from llama_cpp.events import TextDelta
 
 TURN = 20
 """Messages of so many words make the conversation too long."""

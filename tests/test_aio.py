@@ -13,16 +13,8 @@ from typing import Any
 import pytest
 from conftest import run_python
 
-from llama_cpp import (
-    AsyncLlama,
-    Llama,
-    LlamaBusyError,
-    LlamaCancelled,
-    LlamaClosedError,
-    LlamaContextError,
-    LlamaModel,
-    LlamaModelError,
-)
+from llama_cpp import AsyncLlama, Llama, LlamaCancelled, LlamaModel, LlamaModelError
+from llama_cpp.errors import LlamaBusyError, LlamaClosedError, LlamaContextError
 
 PROMPT = "once upon a time the cat sat on"
 

@@ -13,14 +13,12 @@ from conftest import run_python
 from llama_cpp import (
     LlamaBatch,
     LlamaContext,
-    LlamaContextError,
     LlamaDecodeError,
     LlamaModel,
-    LlamaOutputError,
     LlamaSampler,
-    LlamaSamplerError,
     log_probs,
 )
+from llama_cpp.errors import LlamaContextError, LlamaOutputError, LlamaSamplerError
 
 PROMPT = "the cat sat on"
 Chain = Callable[[LlamaModel], LlamaSampler]
@@ -213,7 +211,8 @@ def test_no_chain_that_is_not_refused_ends_the_process(tiny_path: Callable[..., 
     done = run_python(
         """
 import random, sys
-from llama_cpp import LlamaContext, LlamaModel, LlamaSampler, LlamaSamplerError
+from llama_cpp import LlamaContext, LlamaModel, LlamaSampler
+from llama_cpp.errors import LlamaSamplerError
 
 model = LlamaModel.from_file(sys.argv[1])
 n = model.vocab.n_tokens

@@ -20,7 +20,8 @@ from pathlib import Path
 import pytest
 from httpserver import Served, serve
 
-from llama_cpp import _cache, _installed
+from llama_cpp.engine import cache as _cache
+from llama_cpp.engine import find as _installed
 from llama_cpp.errors import LlamaDownloadError, LlamaError, LlamaHashError
 
 CONTENT = bytes(range(256)) * 2000
@@ -36,7 +37,7 @@ def server() -> Iterator[Served]:
 
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("llama_cpp._cache._RETRY_DELAY", 0.01)
+    monkeypatch.setattr("llama_cpp.engine.cache._RETRY_DELAY", 0.01)
 
 
 def names(folder: Path) -> list[str]:
@@ -73,13 +74,17 @@ def test_a_root_that_cannot_be_made_is_named(
 def test_importing_is_cheap_and_alone() -> None:
     code = (
         "import sys, types; package = types.ModuleType('llama_cpp'); "
-        f"package.__path__ = [{str(Path(_cache.__file__).parent)!r}]; "
-        "sys.modules['llama_cpp'] = package; import llama_cpp._cache; "
+        f"package.__path__ = [{str(Path(_cache.__file__).parents[1])!r}]; "
+        "sys.modules['llama_cpp'] = package; import llama_cpp.engine.cache; "
         "print(*sorted(n for n in sys.modules if n.startswith('llama_cpp.')), "
         "*(n for n in ('ssl', 'tarfile', 'zipfile', 'urllib.request') if n in sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["llama_cpp._cache", "llama_cpp._installed", "llama_cpp.errors"]
+    assert done.stdout.split() == [
+        "llama_cpp.engine.cache",
+        "llama_cpp.engine.find",
+        "llama_cpp.errors",
+    ]
 
 
 # --- download ---------------------------------------------------------------------------------
@@ -547,7 +552,7 @@ def _never(_: Path) -> bool:
 BUILDER = """
 import sys, time
 from pathlib import Path
-from llama_cpp import _cache
+from llama_cpp.engine import cache as _cache
 with _cache.publish(Path(sys.argv[1]), label="it") as work:
     if work is None:
         print("found it")

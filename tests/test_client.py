@@ -19,9 +19,6 @@ from hypothesis import strategies as st
 from llamaserver import KEY, Running, running
 
 from llama_cpp import LlamaLibrary, LlamaServer
-from llama_cpp._assemble import ChatAssembler
-from llama_cpp._sse import Event, EventParser
-from llama_cpp.client import LlamaClient, Timeouts, image
 from llama_cpp.errors import (
     LlamaAuthenticationError,
     LlamaBadRequestError,
@@ -34,6 +31,9 @@ from llama_cpp.errors import (
     LlamaServerTimeoutError,
     LlamaStreamError,
 )
+from llama_cpp.server.assemble import ChatAssembler
+from llama_cpp.server.client import LlamaClient, Timeouts, image
+from llama_cpp.server.sse import Event, EventParser
 
 HELLO = [{"role": "user", "content": "Say hello."}]
 

@@ -15,15 +15,14 @@ from conftest import run_python
 
 from llama_cpp import (
     LlamaBatch,
-    LlamaBusyError,
     LlamaContext,
     LlamaDecodeError,
     LlamaLibrary,
     LlamaModel,
-    LlamaOutputError,
     LlamaSampler,
 )
-from llama_cpp._cpu import usable_cores
+from llama_cpp.errors import LlamaBusyError, LlamaOutputError
+from llama_cpp.native.cpu import usable_cores
 
 TOKENS = [19556, 957, 1462, 314]  # "Hello my name is"
 

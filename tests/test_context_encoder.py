@@ -7,14 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from llama_cpp import (
-    Llama,
-    LlamaBatch,
-    LlamaContext,
-    LlamaContextError,
-    LlamaModel,
-    LlamaOutputError,
-)
+from llama_cpp import Llama, LlamaBatch, LlamaContext, LlamaModel
+from llama_cpp.errors import LlamaContextError, LlamaOutputError
 
 TEXT = "hello the cat sat on a mat"
 

@@ -13,16 +13,15 @@ import tiny
 from conftest import run_python
 
 from llama_cpp import (
-    ContextPerf,
     LlamaBatch,
     LlamaCancelled,
     LlamaContext,
-    LlamaContextError,
     LlamaDecodeError,
     LlamaModel,
-    LlamaOutputError,
     LlamaSampler,
 )
+from llama_cpp.context import ContextPerf
+from llama_cpp.errors import LlamaContextError, LlamaOutputError
 
 MEAN, CLS, LAST, RANK = 1, 2, 3, 4
 
@@ -335,7 +334,8 @@ def test_perf_counts_and_measures(make: Callable[..., LlamaContext]) -> None:
 # What the process may have: as much as it has, and this.
 FIT = """
 import resource, sys
-from llama_cpp import LlamaContext, LlamaContextError, LlamaModel
+from llama_cpp import LlamaContext, LlamaModel
+from llama_cpp.errors import LlamaContextError
 model = LlamaModel.from_file(sys.argv[1])
 keywords = dict(n_ctx=1 << 19, n_batch=64, n_ubatch=64, n_threads=1, n_threads_batch=1)
 LlamaContext(model, n_ctx=256, n_batch=64, n_ubatch=64, n_threads=1, n_threads_batch=1).decode([1])

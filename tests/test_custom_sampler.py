@@ -16,14 +16,9 @@ import pytest
 from conftest import ROOT, run_python
 from patience import patience
 
-from llama_cpp import (
-    LlamaCandidates,
-    LlamaClosedError,
-    LlamaContext,
-    LlamaModel,
-    LlamaSampler,
-    LlamaSamplerError,
-)
+from llama_cpp import LlamaContext, LlamaModel, LlamaSampler
+from llama_cpp.errors import LlamaClosedError, LlamaSamplerError
+from llama_cpp.sampling import LlamaCandidates
 
 PROMPT = "Hello my name is"
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from conftest import ROOT, run_python
 
-from llama_cpp import LlamaDevice, LlamaLibrary, LlamaModel, _raw, devices
+from llama_cpp import LlamaLibrary, LlamaModel, _raw, devices
+from llama_cpp.model import LlamaDevice
 
 KIND = _raw.ggml_backend_dev_type_enum
 

@@ -18,7 +18,10 @@ from pathlib import Path
 import pytest
 from httpserver import Served, serve
 
-from llama_cpp import _engine_build, _installed, _raw, engine
+from llama_cpp import _raw
+from llama_cpp.engine import building as _engine_build
+from llama_cpp.engine import command as engine
+from llama_cpp.engine import find as _installed
 from llama_cpp.errors import LlamaDownloadError, LlamaEngineError, LlamaHashError
 
 TAG = "b11434"
@@ -454,7 +457,7 @@ def test_a_folder_that_is_no_tree(tmp_path: Path) -> None:
 def test_no_compiler(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "bin").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    monkeypatch.setattr("llama_cpp._engine_build._tool", lambda name: name)
+    monkeypatch.setattr("llama_cpp.engine.building._tool", lambda name: name)
     with pytest.raises(LlamaEngineError, match=r"no C compiler found .*apt install g"):
         engine.build(source, TAG)
     script = tmp_path / "bin" / "cc"
@@ -660,7 +663,7 @@ def test_an_installed_engine_is_reported_at_once(upstream: Upstream) -> None:
 AS_ANOTHER = """
 import os, sys
 from pathlib import Path
-from llama_cpp._installed import cache_root
+from llama_cpp.engine.find import cache_root
 os.chown(sys.argv[1], int(sys.argv[2]), -1)
 os.chmod(sys.argv[1], int(sys.argv[3], 8))
 os.seteuid(int(sys.argv[4]))

@@ -16,13 +16,7 @@ import pytest
 from conftest import ROOT, run_python
 from test_lora import write_lora
 
-from llama_cpp import (
-    Llama,
-    LlamaContext,
-    LlamaDecodeError,
-    LlamaModel,
-    LlamaModelError,
-)
+from llama_cpp import Llama, LlamaContext, LlamaDecodeError, LlamaModel, LlamaModelError
 
 Load = Callable[..., LlamaModel]
 THREADS: dict[str, Any] = {"n_threads": 1, "n_threads_batch": 1}
@@ -339,7 +333,7 @@ def test_ctrl_c_as_the_library_begins_to_log_is_not_lost() -> None:
     """Python raises it before the first line of the log callback, where nothing can catch it."""
     code = """if True:
         import ctypes, functools, signal, sys
-        from llama_cpp import _log
+        from llama_cpp.native import log as _log
         c = ctypes.CDLL(None)
         # One call of C's own after another: no bytecode of Python's is between them.
         calls = [
@@ -362,7 +356,8 @@ def test_no_line_of_the_log_comes_where_ctrl_c_would_be_lost(
 ) -> None:
     code = """if True:
         import signal, sys
-        from llama_cpp import Llama, LlamaContext, LlamaModel, LlamaSampler, _log, devices
+        from llama_cpp import Llama, LlamaContext, LlamaModel, LlamaSampler, devices
+        from llama_cpp.native import log as _log
         path, lora, folder = sys.argv[1:]
         lines = 0
         def profile(frame, event, _):
@@ -414,7 +409,7 @@ def test_a_signal_while_a_guarded_call_begins_waits_for_it(kind: str) -> None:
     code = """if True:
         import signal, sys, threading, time
         from llama_cpp import LlamaLibrary
-        from llama_cpp._guard import guarded
+        from llama_cpp.native.calls import guarded
         if sys.argv[1] == "own":
             def handler(*_): raise ZeroDivisionError
             signal.signal(signal.SIGINT, handler)
@@ -439,7 +434,7 @@ def test_a_signal_while_a_guarded_call_begins_waits_for_it(kind: str) -> None:
 def test_ctrl_c_while_an_object_is_freed_ends_the_wait_after_it() -> None:
     code = """if True:
         import os, signal, time
-        from llama_cpp._resource import Resource
+        from llama_cpp.native.resource import Resource
         # What comes now is kept until the object is freed, and by then the sleep has begun.
         owned = Resource(1, lambda _: os.kill(os.getpid(), signal.SIGINT))
         begin = time.monotonic()

@@ -7,14 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from llama_cpp import (
-    LlamaBatch,
-    LlamaContext,
-    LlamaLibrary,
-    LlamaModel,
-    LlamaSampler,
-    LlamaSamplerError,
-)
+from llama_cpp import LlamaBatch, LlamaContext, LlamaLibrary, LlamaModel, LlamaSampler
+from llama_cpp.errors import LlamaSamplerError
 
 sys.path.append(str(Path(__file__).parents[1]))
 from examples.fetch_model import fetch_model

@@ -13,7 +13,7 @@ import pytest
 from conftest import Result, run_python
 from httpserver import Served, serve
 
-from llama_cpp import hub
+from llama_cpp.model import hub
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 SHARED = """

@@ -49,7 +49,7 @@ def test_without_an_engine_the_first_use_says_how_to_get_one(tmp_path: Path) -> 
     done = bare(
         "import llama_cpp\n"
         "try: llama_cpp.LlamaLibrary()\n"
-        "except llama_cpp.LlamaLibraryError as error: print(error)",
+        "except llama_cpp.errors.LlamaLibraryError as error: print(error)",
         tmp_path,
     )
     assert (done.returncode, done.stderr) == (0, "")

@@ -18,7 +18,9 @@ def test_an_exception_of_another_signals_handler_leaves_nothing(block: str) -> N
     """It may come anywhere, so also while the block is entered or left."""
     code = f"""if True:
         import ctypes, random, signal, socket
-        from llama_cpp import _interrupt, _log, _resource
+        from llama_cpp.native import interrupt as _interrupt
+        from llama_cpp.native import log as _log
+        from llama_cpp.native import resource as _resource
         class Alarm(Exception):
             pass
         def handler(*_):
@@ -54,7 +56,7 @@ def test_an_exception_of_another_signals_handler_leaves_nothing(block: str) -> N
 def test_a_signal_at_the_end_of_a_call_comes_to_the_programs_descriptor() -> None:
     code = """if True:
         import ctypes, os, signal, socket
-        from llama_cpp import _interrupt
+        from llama_cpp.native import interrupt as _interrupt
         signal.signal(signal.SIGTERM, lambda *_: None)
         reader, writer = socket.socketpair()
         writer.setblocking(False)
@@ -74,7 +76,8 @@ def test_a_call_inside_a_call_leaves_the_outer_one_as_it_was() -> None:
     """As a signal's handler may make one."""
     code = """if True:
         import ctypes, os, signal, socket, time
-        from llama_cpp import _interrupt, _log
+        from llama_cpp.native import interrupt as _interrupt
+        from llama_cpp.native import log as _log
         reader, writer = socket.socketpair()
         writer.setblocking(False)
         signal.set_wakeup_fd(writer.fileno())

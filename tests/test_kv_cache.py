@@ -243,7 +243,7 @@ def test_misuse_is_refused(tiny_path: Callable[..., Path], kind: str) -> None:
 
 
 def test_another_thread_is_busy(tiny_model: Load) -> None:
-    from llama_cpp import LlamaBusyError
+    from llama_cpp.errors import LlamaBusyError
 
     with context(tiny_model("llama")) as ctx, ctx._lock:
         for call in (ctx.clear, ctx.pos_max, lambda: ctx.copy(0, 1), lambda: ctx.shift(0, 1, 1)):

@@ -25,8 +25,9 @@ from langchain_tests.integration_tests import ChatModelIntegrationTests, Embeddi
 from langchain_tests.unit_tests import ChatModelUnitTests, EmbeddingsUnitTests
 from test_multimodal import png
 
-from llama_cpp import Llama, LlamaClient, LlamaServer, LlamaServerConnectionError, LlamaStreamError
-from llama_cpp.events import Retry, TextDelta
+from llama_cpp import Llama, LlamaClient, LlamaServer
+from llama_cpp.agent.events import Retry, TextDelta
+from llama_cpp.errors import LlamaServerConnectionError, LlamaStreamError
 from llama_cpp.langchain import ChatLlama, LlamaEmbeddings, _Reader
 
 # In the names of tests whose answers are JSON that must not be cut off.

@@ -14,16 +14,9 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, run_python
 
-from llama_cpp import (
-    LlamaABIError,
-    LlamaContext,
-    LlamaLibrary,
-    LlamaLibraryError,
-    LlamaMissingFunctionError,
-    LlamaModel,
-    _raw,
-)
-from llama_cpp.library import _NAMES
+from llama_cpp import LlamaContext, LlamaLibrary, LlamaModel, _raw
+from llama_cpp.errors import LlamaABIError, LlamaLibraryError, LlamaMissingFunctionError
+from llama_cpp.native.library import _NAMES
 
 NAME = _NAMES["llama"]
 
@@ -160,10 +153,10 @@ def found(place: Path, env: dict[str, str] | None = None, cwd: Path | None = Non
 
 
 FIND = """
-import llama_cpp.library
+import llama_cpp.native.library
 try:
-    print(llama_cpp.library._find(None))
-except llama_cpp.LlamaLibraryError as error:
+    print(llama_cpp.native.library._find(None))
+except llama_cpp.errors.LlamaLibraryError as error:
     print("error:", error)
 """
 
@@ -311,7 +304,7 @@ def build_fake(
 
 def test_the_fake_library_itself_passes_the_check(headers: Path, tmp_path: Path) -> None:
     # Otherwise the tests below would pass for a reason of their own.
-    from llama_cpp.library import _check_abi
+    from llama_cpp.native.library import _check_abi
 
     path = build_fake(headers, tmp_path)
     _check_abi(path, ctypes.CDLL(str(path)))

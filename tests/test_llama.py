@@ -12,18 +12,15 @@ from pathlib import Path
 import pytest
 from conftest import run_python
 
-from llama_cpp import (
-    Llama,
-    LlamaCancelled,
+from llama_cpp import Llama, LlamaCancelled, LlamaModel, LlamaSampler
+from llama_cpp.errors import (
     LlamaClosedError,
     LlamaContextError,
-    LlamaModel,
-    LlamaSampler,
     LlamaSamplerError,
     LlamaTemplateError,
 )
-from llama_cpp._stops import StopStrings
-from llama_cpp.chat import apply_chat_template
+from llama_cpp.generate.chat import apply_chat_template
+from llama_cpp.generate.stops import StopStrings
 
 PROMPT = "The three most important things in life are"
 
@@ -402,7 +399,8 @@ def test_ctrl_c_just_before_a_long_decode_stops_it(tiny_path: Callable[..., Path
     """While what waits for Ctrl-C is started, which takes its time where the machine is busy."""
     code = """if True:
         import os, signal, sys
-        from llama_cpp import LlamaContext, LlamaModel, _interrupt
+        from llama_cpp import LlamaContext, LlamaModel
+        from llama_cpp.native import interrupt as _interrupt
         ctx = LlamaContext(LlamaModel.from_file(sys.argv[1]), n_ctx=256, n_batch=32)
         decode, watched = ctx._decode, _interrupt._watched
         codes = []

@@ -12,17 +12,9 @@ import numpy as np
 import pytest
 from conftest import run_python
 
-from llama_cpp import (
-    Llama,
-    LlamaBatch,
-    LlamaClosedError,
-    LlamaContext,
-    LlamaModel,
-    LlamaOutputError,
-    LlamaSampler,
-    log_probs,
-)
-from llama_cpp.logprobs import _scorers
+from llama_cpp import Llama, LlamaBatch, LlamaContext, LlamaModel, LlamaSampler, log_probs
+from llama_cpp.errors import LlamaClosedError, LlamaOutputError
+from llama_cpp.generate.logprobs import _scorers
 
 PROMPT = "The capital of France is"
 

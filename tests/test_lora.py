@@ -16,14 +16,8 @@ import tiny
 from conftest import ROOT, run_python
 from patience import patience
 
-from llama_cpp import (
-    LlamaAdapterError,
-    LlamaClosedError,
-    LlamaContext,
-    LlamaControlVector,
-    LlamaLora,
-    LlamaModel,
-)
+from llama_cpp import LlamaContext, LlamaControlVector, LlamaLora, LlamaModel
+from llama_cpp.errors import LlamaAdapterError, LlamaClosedError
 
 Shapes = Mapping[str, tuple[int, ...]]
 Q = "blk.0.attn_q.weight"

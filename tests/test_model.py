@@ -10,7 +10,8 @@ import pytest
 import tiny
 from conftest import run_python
 
-from llama_cpp import LlamaCancelled, LlamaClosedError, LlamaModel, LlamaModelError, _raw
+from llama_cpp import LlamaCancelled, LlamaModel, LlamaModelError, _raw
+from llama_cpp.errors import LlamaClosedError
 
 # -- facts
 
@@ -300,7 +301,8 @@ def test_what_progress_raises_comes_out(model_path: Path) -> None:
 
 INTERRUPT = """
 import logging, os, signal, sys, threading, time
-from llama_cpp import LlamaContext, LlamaLibrary, LlamaModel, _log
+from llama_cpp import LlamaContext, LlamaLibrary, LlamaModel
+from llama_cpp.native import log as _log
 if sys.argv[2] == "logged":
     logging.basicConfig(level=logging.INFO, stream=open(os.devnull, "w"))
 library = LlamaLibrary.default()

@@ -18,8 +18,9 @@ from codegen import calls, generate, source, verify
 from codegen.__main__ import main
 from codegen.api import Api
 from codegen.errors import CodegenError
-from llama_cpp import LlamaABIError, LlamaLibrary, _raw, _raw_mtmd
-from llama_cpp.library import _beside
+from llama_cpp import LlamaLibrary, _raw, _raw_mtmd
+from llama_cpp.errors import LlamaABIError
+from llama_cpp.native.library import _beside
 
 PROJECT = Path(__file__).parents[1]
 MODULE = PROJECT / "llama_cpp" / "_raw_mtmd.py"

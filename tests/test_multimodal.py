@@ -23,18 +23,15 @@ from patience import patience
 from tiny_mmproj import N_TOKENS, N_TOKENS_AUDIO, SAMPLE_RATE
 
 from llama_cpp import (
-    LlamaBusyError,
     LlamaCancelled,
-    LlamaClosedError,
     LlamaContext,
-    LlamaContextError,
     LlamaDecodeError,
     LlamaModel,
     LlamaModelError,
     LlamaMultimodal,
-    LlamaOutputError,
     LlamaSampler,
 )
+from llama_cpp.errors import LlamaBusyError, LlamaClosedError, LlamaContextError, LlamaOutputError
 
 
 @pytest.fixture(scope="module")

@@ -18,18 +18,17 @@ from conftest import run_python
 from patience import patience
 
 from llama_cpp import (
-    Generations,
     Llama,
     LlamaBatch,
-    LlamaBusyError,
     LlamaCancelled,
     LlamaContext,
-    LlamaContextError,
     LlamaDecodeError,
     LlamaModel,
     LlamaSampler,
     PromptLookup,
 )
+from llama_cpp.errors import LlamaBusyError, LlamaContextError
+from llama_cpp.generate import Generations
 
 TinyModel = Callable[..., LlamaModel]
 

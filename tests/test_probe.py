@@ -16,7 +16,9 @@ import pytest
 import tiny_mmproj
 from conftest import run_python
 
-from llama_cpp import LlamaModel, LlamaModelError, LlamaMultimodal, _child, _probe
+from llama_cpp import LlamaModel, LlamaModelError, LlamaMultimodal
+from llama_cpp.generate import probe as _probe
+from llama_cpp.native import child as _child
 
 
 @pytest.fixture(scope="module")

@@ -16,29 +16,24 @@ from typing import Any
 import pytest
 from conftest import run_python
 
-from llama_cpp import (
-    Llama,
+from llama_cpp import Llama, LlamaContext, LlamaModel, LlamaRpcServer, LlamaSampler, devices
+from llama_cpp.errors import (
     LlamaClosedError,
-    LlamaContext,
     LlamaEngineError,
-    LlamaModel,
     LlamaRpcError,
-    LlamaSampler,
     LlamaServerStartError,
-    RpcServer,
-    devices,
 )
-from llama_cpp._rpc import PROTOCOL, probe
+from llama_cpp.native.remote import PROTOCOL, probe
 
 PROMPT = "hello world"
 
 
 @pytest.fixture(scope="module")
-def servers() -> Iterator[list[RpcServer]]:
+def servers() -> Iterator[list[LlamaRpcServer]]:
     with (
-        RpcServer(n_threads=1) as one,
-        RpcServer(n_threads=1) as two,
-        RpcServer(n_threads=1) as three,
+        LlamaRpcServer(n_threads=1) as one,
+        LlamaRpcServer(n_threads=1) as two,
+        LlamaRpcServer(n_threads=1) as three,
     ):
         yield [one, two, three]
 
@@ -48,7 +43,7 @@ def small(tiny_path: Callable[..., Path]) -> Path:
     return tiny_path("llama")
 
 
-def endpoints(servers: list[RpcServer]) -> list[str]:
+def endpoints(servers: list[LlamaRpcServer]) -> list[str]:
     return [server.endpoint for server in servers]
 
 
@@ -65,16 +60,18 @@ def generated(path: Path, n: int = 12, **loading: Any) -> list[int]:
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
-def test_the_tokens_are_those_of_one_machine(small: Path, servers: list[RpcServer], n: int) -> None:
+def test_the_tokens_are_those_of_one_machine(
+    small: Path, servers: list[LlamaRpcServer], n: int
+) -> None:
     assert generated(small, rpc_servers=endpoints(servers[:n])) == generated(small)
 
 
-def test_a_real_model_over_two_servers(model_path: Path, servers: list[RpcServer]) -> None:
+def test_a_real_model_over_two_servers(model_path: Path, servers: list[LlamaRpcServer]) -> None:
     assert generated(model_path, 6, rpc_servers=endpoints(servers[:2])) == generated(model_path, 6)
 
 
 def test_every_server_gets_its_part(
-    small: Path, servers: list[RpcServer], caplog: pytest.LogCaptureFixture
+    small: Path, servers: list[LlamaRpcServer], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "llama_cpp")
 
@@ -94,7 +91,7 @@ def test_every_server_gets_its_part(
 
 
 def test_devices_are_known_once_and_used_when_asked_for(
-    small: Path, servers: list[RpcServer]
+    small: Path, servers: list[LlamaRpcServer]
 ) -> None:
     given = endpoints(servers[:2])
     with (
@@ -113,7 +110,9 @@ def test_devices_are_known_once_and_used_when_asked_for(
     assert servers[0].log.read_text().count("Accepted") == served
 
 
-def test_state_goes_over_the_wire(small: Path, servers: list[RpcServer], tmp_path: Path) -> None:
+def test_state_goes_over_the_wire(
+    small: Path, servers: list[LlamaRpcServer], tmp_path: Path
+) -> None:
     def tokens(**loading: Any) -> list[int]:
         with LlamaModel.from_file(small, **loading) as model:
             chain = LlamaSampler.chain(model.library).greedy()
@@ -134,7 +133,9 @@ def test_state_goes_over_the_wire(small: Path, servers: list[RpcServer], tmp_pat
     assert tokens(rpc_servers=endpoints(servers[:2])) == tokens()
 
 
-def test_two_models_and_two_threads_share_a_server(small: Path, servers: list[RpcServer]) -> None:
+def test_two_models_and_two_threads_share_a_server(
+    small: Path, servers: list[LlamaRpcServer]
+) -> None:
     expected = generated(small)
     found: list[list[int]] = []
 
@@ -154,7 +155,7 @@ def test_two_threads_load_on_one_server_at_the_same_time(small: Path) -> None:
     """The second would find the server busy: with the first."""
     models: list[LlamaModel] = []
     errors: list[Exception] = []
-    with RpcServer(n_threads=1) as server:
+    with LlamaRpcServer(n_threads=1) as server:
 
         def load() -> None:
             try:
@@ -232,7 +233,7 @@ def test_what_is_no_server_of_this_version_is_refused(
     assert caught.value.endpoint == endpoint
 
 
-def test_a_silent_server_and_a_busy_one_are_not_waited_for(servers: list[RpcServer]) -> None:
+def test_a_silent_server_and_a_busy_one_are_not_waited_for(servers: list[LlamaRpcServer]) -> None:
     with answering(None) as endpoint, pytest.raises(LlamaRpcError, match=r"within 0\.2 s"):
         probe(endpoint, 0.2)
     host, port = servers[0].endpoint.split(":")
@@ -242,10 +243,10 @@ def test_a_silent_server_and_a_busy_one_are_not_waited_for(servers: list[RpcServ
 
 
 def test_a_missing_server_is_an_error_and_nothing_else(
-    small: Path, servers: list[RpcServer]
+    small: Path, servers: list[LlamaRpcServer]
 ) -> None:
     with (
-        RpcServer(n_threads=1) as gone,
+        LlamaRpcServer(n_threads=1) as gone,
         LlamaModel.from_file(small, rpc_servers=[gone.endpoint]),
     ):
         (device,) = (d for d in devices() if d.endpoint == gone.endpoint)
@@ -260,7 +261,7 @@ def test_a_missing_server_is_an_error_and_nothing_else(
     gone.close()
 
 
-def test_addresses(small: Path, servers: list[RpcServer]) -> None:
+def test_addresses(small: Path, servers: list[LlamaRpcServer]) -> None:
     port = servers[0].endpoint.split(":")[1]
     for wrong in ("host", ":1", "host:", "host:0", "host:65536", "host:one", "::1:50052"):
         with pytest.raises(ValueError, match="expected 'host:port'"):
@@ -285,8 +286,9 @@ LOST = """if True:
     import threading
     import time
     from pathlib import Path
-    from llama_cpp import Llama, LlamaClosedError, LlamaContext, LlamaModel, LlamaRpcError
-    from llama_cpp import RpcServer, devices
+    from llama_cpp import Llama, LlamaContext, LlamaModel
+    from llama_cpp.errors import LlamaClosedError, LlamaRpcError
+    from llama_cpp import LlamaRpcServer, devices
     sys.path.insert(0, "tests")
     from started import program
     path = sys.argv[1]
@@ -299,7 +301,7 @@ LOST = """if True:
         return "done"
 
     local = LlamaContext(LlamaModel.from_file(path), n_ctx=256, n_threads=1)
-    one, two = RpcServer(n_threads=1), RpcServer(n_threads=1)
+    one, two = LlamaRpcServer(n_threads=1), LlamaRpcServer(n_threads=1)
     servers = [one.endpoint, two.endpoint]
     model = LlamaModel.from_file(path, rpc_servers=servers)
     """
@@ -405,7 +407,7 @@ def test_who_waits_for_a_server_that_is_lost_is_told(small: Path) -> None:
     """A thread that loads on another server, and one that computes, while a load loses its own."""
     code = """
     import threading, time
-    three = RpcServer(n_threads=1)
+    three = LlamaRpcServer(n_threads=1)
     ctx = LlamaContext(model, n_ctx=256, n_threads=1)
     calls = [
         lambda: LlamaModel.from_file(path, rpc_servers=[three.endpoint]),
@@ -444,44 +446,44 @@ def test_what_was_on_it_closes_quietly(small: Path, how: str) -> None:
     assert lost(code, small) == ["done"]
 
 
-# -- RpcServer
+# -- LlamaRpcServer
 
 
-def test_it_speaks_the_version_that_the_package_knows(servers: list[RpcServer]) -> None:
+def test_it_speaks_the_version_that_the_package_knows(servers: list[LlamaRpcServer]) -> None:
     assert probe(servers[0].endpoint)[:2] == PROTOCOL
 
 
 def test_its_life() -> None:
-    with RpcServer(n_threads=1, devices=["CPU"]) as server:
+    with LlamaRpcServer(n_threads=1, devices=["CPU"]) as server:
         endpoint = server.endpoint
         assert re.fullmatch(r"127\.0\.0\.1:\d+", endpoint)
         assert server.running
-        assert repr(server) == f"<RpcServer {endpoint}>"
+        assert repr(server) == f"<LlamaRpcServer {endpoint}>"
         with pytest.raises(LlamaServerStartError, match="cannot be used"):
-            RpcServer(port=int(endpoint.split(":")[1]))
+            LlamaRpcServer(port=int(endpoint.split(":")[1]))
         server.restart()
         assert server.endpoint == endpoint
         probe(endpoint)
     assert not server.running
-    assert repr(server) == "<RpcServer not running>"
+    assert repr(server) == "<LlamaRpcServer not running>"
     with pytest.raises(LlamaClosedError):
         server.restart()
 
 
 def test_what_it_cannot_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="IPv4"):
-        RpcServer(host="localhost")
+        LlamaRpcServer(host="localhost")
     with pytest.raises(ValueError, match="n_threads"):
-        RpcServer(n_threads=0)
+        LlamaRpcServer(n_threads=0)
     with pytest.raises(TypeError, match="n_threads must be an integer"):
-        RpcServer(n_threads="2")  # type: ignore[arg-type]
+        LlamaRpcServer(n_threads="2")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="expected a str, not LlamaDevice"):
-        RpcServer(devices=devices())  # type: ignore[arg-type]
+        LlamaRpcServer(devices=devices())  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="devices"):
-        RpcServer(devices="CPU")
+        LlamaRpcServer(devices="CPU")
     with pytest.raises(LlamaServerStartError, match="unknown device: NPU7"):
-        RpcServer(devices=["NPU7"])
+        LlamaRpcServer(devices=["NPU7"])
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(LlamaEngineError, match="no ggml-rpc-server"):
-        RpcServer()
+        LlamaRpcServer()

@@ -19,16 +19,10 @@ from conftest import ROOT
 from patience import patience
 
 from codegen import source
-from llama_cpp import (
-    Llama,
-    LlamaClosedError,
-    LlamaContext,
-    LlamaModel,
-    LlamaSampler,
-    LlamaSamplerError,
-    SamplerPerf,
-)
-from llama_cpp._samplers import SELECTORS, TRUNCATING, SamplerMethods
+from llama_cpp import Llama, LlamaContext, LlamaModel, LlamaSampler
+from llama_cpp.errors import LlamaClosedError, LlamaSamplerError
+from llama_cpp.sampling import SamplerPerf
+from llama_cpp.sampling._samplers import SELECTORS, TRUNCATING, SamplerMethods
 
 PROMPT = "Hello my name is"
 Chain = Callable[[LlamaModel], LlamaSampler]

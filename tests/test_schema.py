@@ -18,10 +18,11 @@ from llamaserver import KEY, running
 from pydantic import BaseModel, Field, ValidationError, create_model
 from typing_extensions import NotRequired, TypedDict
 
-from llama_cpp import LlamaBadRequestError, LlamaClient, LlamaLibrary
-from llama_cpp._constrained import Protocol
-from llama_cpp._schema import adapter_of, for_server, plain, schema_of, signature_of, type_text
-from llama_cpp.tools import Tool
+from llama_cpp import LlamaClient, LlamaLibrary
+from llama_cpp.agent.constrained import Protocol
+from llama_cpp.agent.schema import adapter_of, for_server, plain, schema_of, signature_of, type_text
+from llama_cpp.agent.tools import Tool
+from llama_cpp.errors import LlamaBadRequestError
 
 
 def steady(n: int) -> settings:

@@ -16,15 +16,13 @@ from llama_cpp import (
     Llama,
     LlamaBatch,
     LlamaCancelled,
-    LlamaClosedError,
     LlamaContext,
-    LlamaContextError,
     LlamaDecodeError,
     LlamaModel,
-    LlamaOutputError,
     LlamaSampler,
     LlamaSequence,
 )
+from llama_cpp.errors import LlamaClosedError, LlamaContextError, LlamaOutputError
 
 KINDS = ("llama", "swa", "mamba", "hybrid")
 Load = Callable[..., LlamaModel]

@@ -19,15 +19,14 @@ from conftest import ROOT, run_python
 from faultserver import soon
 from started import processes, program, warden
 
-from llama_cpp import (
-    LlamaClient,
+from llama_cpp import LlamaClient, LlamaServer
+from llama_cpp.errors import (
     LlamaClosedError,
     LlamaEngineError,
-    LlamaServer,
     LlamaServerConnectionError,
     LlamaServerStartError,
 )
-from llama_cpp.server import _arguments
+from llama_cpp.server.server import _arguments
 
 OPTIONS: dict[str, Any] = {"ctx_size": 256, "threads": 1, "parallel": 1}
 

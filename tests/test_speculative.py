@@ -18,13 +18,13 @@ from llama_cpp import (
     Llama,
     LlamaBatch,
     LlamaCancelled,
-    LlamaClosedError,
     LlamaModel,
     LlamaModelError,
     LlamaSampler,
     PromptLookup,
 )
-from llama_cpp.speculative import MOST
+from llama_cpp.errors import LlamaClosedError
+from llama_cpp.generate.drafts import MOST
 
 PROMPT = "once upon a time the cat sat on the mat and the cat sat on"
 GENERATES = ("llama", "swa", "mamba", "hybrid")

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from conftest import run_python
 
-from llama_cpp import LlamaContext, LlamaContextError, LlamaModel, LlamaStateError
+from llama_cpp import LlamaContext, LlamaModel
+from llama_cpp.errors import LlamaContextError, LlamaStateError
 
 KINDS = ("llama", "swa", "mamba", "hybrid")
 TOKENS = [1, *range(270, 360)]
@@ -203,7 +204,8 @@ def test_other_files_are_refused(tiny_model: Load, tmp_path: Path) -> None:
 
 PROGRAM = """
 import json, random, sys
-from llama_cpp import LlamaContext, LlamaModel, LlamaStateError
+from llama_cpp import LlamaContext, LlamaModel
+from llama_cpp.errors import LlamaStateError
 model = LlamaModel.from_file(sys.argv[1])
 ctx = LlamaContext(model, n_ctx=512, n_seq_max=2, n_ubatch=32, swa_full=False)
 kept = ctx.sequence()

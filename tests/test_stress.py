@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import stress
 
-from llama_cpp import Llama, LlamaBusyError, LlamaModel, LlamaSampler
+from llama_cpp import Llama, LlamaModel, LlamaSampler
+from llama_cpp.errors import LlamaBusyError
 
 Load = Callable[..., LlamaModel]
 CYCLES = 50

@@ -16,10 +16,12 @@ import pydantic
 import pytest
 from typing_extensions import NotRequired, TypedDict
 
-from llama_cpp import Deny, LlamaToolError, Replace, Tool, ToolCall, tool
-from llama_cpp._docstring import read_docstring
-from llama_cpp._execute import Executor, _Thread
-from llama_cpp.tools import as_tool, as_tools, result_text
+from llama_cpp import Tool, tool
+from llama_cpp.agent import Deny, Replace, ToolCall
+from llama_cpp.agent.docstring import read_docstring
+from llama_cpp.agent.execute import Executor, _Thread
+from llama_cpp.agent.tools import as_tool, as_tools, result_text
+from llama_cpp.errors import LlamaToolError
 
 
 class Unit(enum.Enum):

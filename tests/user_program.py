@@ -16,7 +16,6 @@ from llama_cpp import (
     Llama,
     LlamaBatch,
     LlamaCancelled,
-    LlamaCandidates,
     LlamaContext,
     LlamaLibrary,
     LlamaModel,
@@ -25,6 +24,7 @@ from llama_cpp import (
     _raw,
     devices,
 )
+from llama_cpp.sampling import LlamaCandidates
 
 
 def stream(path: Path) -> str:

@@ -12,9 +12,8 @@ from typing import Any, cast
 
 import click
 
-from ..agent import LlamaAgent
-from ..errors import LlamaError
-from ..events import (
+from ..agent.agent import LlamaAgent
+from ..agent.events import (
     Event,
     ReasoningDelta,
     Retry,
@@ -22,8 +21,9 @@ from ..events import (
     ToolCallFinished,
     ToolCallStarted,
 )
-from ..server import LlamaServer
-from ..tools import Tool, as_tools
+from ..agent.tools import Tool, as_tools
+from ..errors import LlamaError
+from ..server.server import LlamaServer
 from ._common import MODEL, NUMBER, find, going_on, lines
 
 # More of a tool's result than this is not shown.
@@ -159,7 +159,7 @@ def _command(agent: LlamaAgent, line: str) -> None:
 
 
 def _asked(call: Any) -> Any:
-    from ..tools import Deny
+    from ..agent.tools import Deny
 
     return None if click.confirm(f"Call {call.name}({call.arguments})?", err=True) else Deny()
 

@@ -13,11 +13,11 @@ import click
 from rich.table import Table
 
 from .. import _raw
-from .._cpu import usable_cores
-from ..context import LlamaContext
-from ..device import devices
-from ..model import LlamaModel
-from ..sampler import LlamaSampler
+from ..context.context import LlamaContext
+from ..model.device import devices
+from ..model.model import LlamaModel
+from ..native.cpu import usable_cores
+from ..sampling.chain import LlamaSampler
 from ._common import bar, engine_of, find, give, json_option, model_option, show
 
 

@@ -24,13 +24,13 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from .. import hub
-from .._installed import EngineInfo, engine_info
+from ..engine.find import EngineInfo, engine_info
 from ..errors import LlamaError
+from ..model import hub
 
 if TYPE_CHECKING:
-    from ..library import LlamaLibrary
-    from ..llama import Llama
+    from ..generate.llama import Llama
+    from ..native.library import LlamaLibrary
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -106,7 +106,9 @@ def sampling(given: dict[str, Any]) -> dict[str, Any]:
 
 def open_llama(model: str, given: dict[str, Any]) -> Llama:
     """The model with the values of `loading_options`."""
-    from ..llama import Llama  # here: the doctor works where that file is not this package's
+    from ..generate.llama import (
+        Llama,  # here: the doctor works where that file is not this package's
+    )
 
     names = {
         "ctx_size": ("n_ctx",),

@@ -19,8 +19,8 @@ import click
 
 import llama_cpp
 
-from .. import _child, _process, _raw, library
-from .._installed import (
+from .. import _raw
+from ..engine.find import (
     cache_root,
     cpu_features,
     engine_folder,
@@ -29,9 +29,12 @@ from .._installed import (
     preferred_engine,
 )
 from ..errors import LlamaError
+from ..native import child as _child
+from ..native import library
+from ..server import process as _process
 from ._common import MODEL, find, give, json_option
 
-_PACKAGE = Path(library.__file__).parent
+_PACKAGE = Path(library.__file__).parents[1]
 _INSTALL = "run: llama-py engine install"
 _MEND = (
     "keep each in a virtual environment of its own. To mend this one: pip uninstall -y "

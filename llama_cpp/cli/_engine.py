@@ -9,8 +9,8 @@ import click
 from rich.table import Table
 
 from .. import _raw
-from .._installed import installed_engines, missing_features, preferred_engine
-from ..engine import main
+from ..engine.command import main
+from ..engine.find import installed_engines, missing_features, preferred_engine
 from ._common import give, json_option, show
 
 _PASSED_ON: dict[str, Any] = {

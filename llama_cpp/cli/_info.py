@@ -11,10 +11,10 @@ import click
 from rich.table import Table
 
 from .. import _raw
-from .._gguf import parts
-from ..device import devices
-from ..library import LlamaLibrary
-from ..model import LlamaModel
+from ..model.device import devices
+from ..model.gguf import parts
+from ..model.model import LlamaModel
+from ..native.library import LlamaLibrary
 from ._common import MODEL, engine_of, find, give, json_option, show
 
 # More of a value than this is not shown, but with --json.

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from .._cpu import usable_cores
-from .._gguf import parts
-from .._quantize import quantize as quantize_file
-from ..library import LlamaLibrary
+from ..model.gguf import parts
+from ..model.quantizing import quantize as quantize_file
+from ..native.cpu import usable_cores
+from ..native.library import LlamaLibrary
 from ._common import MODEL, bar, find
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ..errors import LlamaServerError
-from ..server import _OURS, LlamaServer
+from ..server.server import _OURS, LlamaServer
 from ._common import find, give, json_option, model_option
 
 

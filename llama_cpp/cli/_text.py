@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from ..errors import LlamaError
-from ..generation import Completion, Generation, completion
-from ..llama import Llama
+from ..generate.generation import Completion, Generation, completion
+from ..generate.llama import Llama
 from ._common import (
     give,
     going_on,

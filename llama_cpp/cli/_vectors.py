@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from ..model import LlamaModel
+from ..model.model import LlamaModel
 from ._common import (
     find,
     give,

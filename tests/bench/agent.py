@@ -10,7 +10,7 @@ from pathlib import Path
 import requests
 
 from llama_cpp import LlamaAgent
-from llama_cpp.events import TextDelta
+from llama_cpp.agent.events import TextDelta
 
 from .measure import Spread, each, interleaved
 from .place import Place

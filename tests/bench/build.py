@@ -12,8 +12,8 @@ from pathlib import Path
 from codegen import source
 from codegen.api import VOID, Api, Function, Pointer, c_declaration, load
 from codegen.verify import c_literal
-from llama_cpp._installed import cache_root
-from llama_cpp.library import _file_name as library_file
+from llama_cpp.engine.find import cache_root
+from llama_cpp.native.library import _file_name as library_file
 
 HERE = Path(__file__).parent
 API = HERE.parents[1] / "codegen" / "api.json"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 
-from llama_cpp import Llama, LlamaEngineError, LlamaModel, RpcServer
+from llama_cpp import Llama, LlamaModel, LlamaRpcServer
+from llama_cpp.errors import LlamaEngineError
 
 from .build import CannotMeasure
 from .measure import Spread, interleaved
@@ -32,7 +33,7 @@ class _OnServers:
         threads = self._place.threads
         try:
             servers = [
-                self._open.enter_context(RpcServer(n_threads=threads)) for _ in range(self._n)
+                self._open.enter_context(LlamaRpcServer(n_threads=threads)) for _ in range(self._n)
             ]
         except LlamaEngineError as error:
             raise CannotMeasure(str(error)) from error

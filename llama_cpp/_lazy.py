@@ -1,0 +1,36 @@
+"""Tables of contents: packages whose names are imported when they are first used."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+TYPE_CHECKING = False  # as type checkers know it: importing typing takes longer than all of this
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+
+def contents(
+    package: str, modules: Mapping[str, str]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """``__getattr__``, ``__dir__`` and ``__all__`` of ``package``, whose public names are imported
+    on first use: module -> its names, with spaces between them.
+
+    Type checkers and editors read the same table from ``__init__.pyi``, which is generated.
+    """
+    homes = {name: module for module, names in modules.items() for name in names.split()}
+    namespace = vars(sys.modules[package])
+
+    def __getattr__(name: str) -> Any:
+        module = homes.get(name)
+        if module is None:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module(f"{package}.{module}"), name)
+        namespace[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*namespace, *homes})
+
+    return __getattr__, __dir__, sorted(name for name in homes if not name.startswith("_"))

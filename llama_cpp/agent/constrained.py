@@ -1,0 +1,230 @@
+"""Tool calls for models whose chat template knows no tools.
+
+The tools are described in the system message, and a JSON schema forces the reply into a call of one
+of them or an answer. The conversation is rewritten as text: calls as the JSON that the model wrote,
+results as messages of the user.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..server.fields import Json
+from .schema import for_server, members_text, merge_definitions
+from .tools import Tool
+
+ANSWER: Json = {"anyOf": [{"type": "string", "minLength": 1}, {"type": "number"}]}
+"""The schema of an answer that is any text. Small models do not put quotes around a number."""
+
+_MOST_CALLS = 16
+# Small models repeat an example in place of what the user said.
+_EXAMPLE = re.compile(
+    r"[\s,;:(]*\b(?:e\.g\.|for example|for instance)(?:.*?\)|.*?(?=\.\s+[A-Z])|.*)", re.I | re.S
+)
+_ANSWER = re.compile(r'\s*\{\s*"answer"\s*:\s*"')
+_CALL_FORM = '{"tool": ..., "arguments": {...}}'
+_CALLS_FORM = f'{{"calls": [{_CALL_FORM}, ...]}}'
+_ANSWER_FORM = '{"answer": ...}'
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What the model may reply."""
+
+    tools: Mapping[str, Tool]
+    """Those it is told of."""
+    answer: Json | None = field(default_factory=lambda: ANSWER)
+    """The schema of an answer; None where it has to call."""
+    parallel: bool = False
+    """Whether one reply may hold several calls."""
+    answer_only: bool = False
+    """Whether it has to answer now, although it is told of tools."""
+
+    def system(self, before: str | None) -> str:
+        """The system message, after what stood there ``before``."""
+        call = f"{_CALLS_FORM} to call tools" if self.parallel else f"{_CALL_FORM} to call a tool"
+        answer = "" if self.answer is None else f", or {_ANSWER_FORM} to answer the user"
+        if self.answer is not None and self.answer is not ANSWER:
+            members = members_text({"properties": {"answer": self.answer}, "required": ["answer"]})
+            answer += f", where {members[0]}"
+        lines = [f"Reply with JSON only: {call}{answer}.", "", "Tools:"]
+        for tool in self.tools.values():
+            lines += _described(tool)
+        text = "\n".join(lines)
+        return f"{before}\n\n{text}" if before else text
+
+    def schema(self) -> Json:
+        """The schema of a reply."""
+        definitions: Json = {}
+        alternatives: list[Json] = []
+        if not self.answer_only:
+            calls = []
+            for i, tool in enumerate(self.tools.values()):
+                arguments = merge_definitions(for_server(tool.parameters), f"t{i}", definitions)
+                calls.append(_object(tool={"const": tool.name}, arguments=arguments))
+            if self.parallel:
+                one = calls[0] if len(calls) == 1 else {"anyOf": calls}
+                listed = {"type": "array", "items": one, "minItems": 1, "maxItems": _MOST_CALLS}
+                alternatives.append(_object(calls=listed))
+            else:
+                alternatives += calls
+        if self.answer is not None:
+            answer = merge_definitions(for_server(self.answer), "a", definitions)
+            alternatives.append(_object(answer=answer))
+        schema = alternatives[0] if len(alternatives) == 1 else {"anyOf": alternatives}
+        return {**schema, "$defs": definitions} if definitions else schema
+
+    def messages(self, messages: Sequence[Mapping[str, Any]]) -> list[Json]:
+        """``messages`` as text, with the system message in front."""
+        rest = list(messages)
+        before = None
+        if rest and rest[0].get("role") == "system":
+            before = str(rest.pop(0).get("content") or "")
+        return [{"role": "system", "content": self.system(before)}, *as_text(rest, answers=True)]
+
+
+def as_text(messages: Sequence[Mapping[str, Any]], *, answers: bool = False) -> list[Json]:
+    """``messages`` for a template that knows neither calls nor results. With ``answers`` the
+    model's answers have the form that a `Protocol` asks for."""
+    result: list[Json] = []
+    names: dict[str, str] = {}
+    for message in messages:
+        role, content = message.get("role"), message.get("content")
+        if role == "assistant":
+            calls = message.get("tool_calls") or ()
+            for call in calls:
+                names[call.get("id", "")] = call["function"]["name"]
+            if calls:
+                written = [_written(call["function"]) for call in calls]
+                content = _dump(written[0] if len(written) == 1 else {"calls": written})
+            elif answers:
+                content = _dump({"answer": _json_or_text(content)})
+            result.append({"role": "assistant", "content": content or ""})
+        elif role == "tool":
+            name = message.get("name") or names.get(message.get("tool_call_id", "")) or "the tool"
+            _add_user(result, f"Result of {name}: {content}")
+        elif role == "user":
+            _add_user(result, content)
+        else:
+            result.append(dict(message))
+    return result
+
+
+def read_reply(text: str) -> tuple[str | None, list[Json]]:
+    """A whole reply: the answer, or the calls as ``{"name": ..., "arguments": ...}``.
+
+    ValueError for what is neither, as when it was cut off.
+    """
+    reply = json.loads(text, strict=False)
+    if not isinstance(reply, dict):
+        raise ValueError("the reply is no JSON object")
+    if "answer" in reply:
+        answer = reply["answer"]
+        return answer if isinstance(answer, str) else _dump(answer), []
+    calls = reply.get("calls", [reply])
+    try:
+        return None, [{"name": c["tool"], "arguments": _dump(c["arguments"])} for c in calls]
+    except (KeyError, TypeError) as error:
+        raise ValueError("the reply is neither a call nor an answer") from error
+
+
+class AnswerReader:
+    """Takes a reply in as it is generated, and gives the text of its answer."""
+
+    def __init__(self) -> None:
+        self._raw = ""
+        self._inside = False
+        self._ended = False
+
+    def feed(self, part: str) -> str:
+        """The answer's text that ``part`` completes."""
+        if self._ended:
+            return ""
+        self._raw += part
+        if not self._inside:
+            start = _ANSWER.match(self._raw)
+            if start is None:
+                return ""
+            self._inside = True
+            self._raw = self._raw[start.end() :]
+        end = 0
+        while end < len(self._raw):
+            character = self._raw[end]
+            if character == '"':
+                self._ended = True
+                break
+            size = self._escape(end) if character == "\\" else 1
+            if end + size > len(self._raw):
+                break
+            end += size
+        text, self._raw = self._raw[:end], self._raw[end:]
+        return str(json.loads(f'"{text}"', strict=False)) if text else ""
+
+    def _escape(self, at: int) -> int:
+        """How long the escape at ``at`` is: both halves of what JSON writes as two."""
+        if self._raw[at + 1 : at + 2] != "u":
+            return 2
+        high = self._raw[at + 2 : at + 6].lower()
+        if len(high) == 4 and high[0] == "d" and high[1] in "89ab":
+            after = self._raw[at + 6 : at + 8]
+            return 12 if "\\u".startswith(after) else 6
+        return 6
+
+
+def _described(tool: Tool) -> list[str]:
+    signature = ", ".join(members_text(tool.parameters))
+    said = " ".join(tool.description.split())
+    lines = [f"- {tool.name}({signature}){': ' + said if said else ''}"]
+    for name, schema in tool.parameters.get("properties", {}).items():
+        said = _EXAMPLE.sub("", str(schema.get("description", ""))).strip()
+        if said:
+            lines.append(f"  {name}: {said}")
+    return lines
+
+
+def _object(**properties: Json) -> Json:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _written(function: Mapping[str, Any]) -> Json:
+    arguments = function.get("arguments")
+    if isinstance(arguments, str):
+        arguments = _json_or_text(arguments)
+    return {"tool": function["name"], "arguments": arguments}
+
+
+def _json_or_text(text: Any) -> Any:
+    if not isinstance(text, str) or not text.lstrip().startswith(("{", "[")):
+        return text if text is not None else ""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _add_user(messages: list[Json], content: Any) -> None:
+    """Many templates want user and assistant by turns: what follows the user's is added to it."""
+    last = messages[-1] if messages else {}
+    if last.get("role") != "user":
+        messages.append({"role": "user", "content": content})
+    elif isinstance(last["content"], str) and isinstance(content, str):
+        last["content"] += f"\n\n{content}"
+    else:
+        last["content"] = [*_parts(last["content"]), *_parts(content)]
+
+
+def _parts(content: Any) -> list[Json]:
+    return [{"type": "text", "text": content}] if isinstance(content, str) else list(content or ())
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

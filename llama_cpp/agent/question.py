@@ -1,0 +1,183 @@
+"""One question to the model, in native or constrained form, and the reply in one form."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import LlamaStreamError
+from ..server.fields import Json
+from .constrained import ANSWER, AnswerReader, Protocol, as_text, read_reply
+from .events import Event, Mode, PromptProgress, ReasoningDelta, TextDelta, ToolCallDelta
+from .schema import type_text
+from .tools import Tool
+
+_ids = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What ``tool_choice`` says, in one form."""
+
+    kind: str = "auto"
+    """``auto``, ``none`` or ``required``."""
+    name: str | None = None
+    """The one tool that is to be called, with ``required``."""
+
+
+def choice_of(given: Any, tools: Mapping[str, Tool]) -> Choice:
+    """``tool_choice`` as OpenAI writes it, or a tool's name. ValueError for anything else."""
+    if given is None:
+        return Choice()
+    name = given
+    if isinstance(given, Mapping):
+        name = (given.get("function") or {}).get("name")
+    elif given in ("auto", "none", "required"):
+        return Choice(given)
+    if name not in tools:
+        known = ", ".join(("auto", "none", "required", *tools))
+        raise ValueError(f"tool_choice {given!r} is neither a tool nor any of {known}")
+    return Choice("required", name)
+
+
+@dataclass
+class Question:
+    """All that decides what is sent."""
+
+    messages: Sequence[Json]
+    tools: Mapping[str, Tool]
+    choice: Choice
+    params: Json
+    """The other fields of the request."""
+    mode: Mode
+    native_history: bool
+    """Whether the template can render calls and results."""
+    answer: Json | None = None
+    """The schema of a typed answer."""
+    answer_only: bool = False
+    """Whether the model must not call now."""
+    text_given: bool = field(default=False, init=False)
+    """Whether any of the answer's text was given as events."""
+
+    def __post_init__(self) -> None:
+        if self.choice.name is not None:
+            self.tools = {self.choice.name: self.tools[self.choice.name]}
+        self._reader = AnswerReader()
+        self.parallel = self.params.pop("parallel_tool_calls", None)
+        if self.mode == "constrained":
+            required = self.choice.kind == "required"
+            answer = None if required else self.answer or ANSWER
+            self.protocol = Protocol(self.tools, answer, bool(self.parallel), self.answer_only)
+
+    def request(self) -> tuple[list[Json], list[Json] | None, Json]:
+        """Messages, tools and the other fields, as the server takes them."""
+        params = dict(self.params)
+        if self.mode == "constrained":
+            params["response_format"] = _format("reply", self.protocol.schema())
+            return self.protocol.messages(self.messages), None, params
+        messages = list(self.messages) if self.native_history else as_text(self.messages)
+        if self.mode == "plain" or self.answer_only:
+            if self.answer is not None:
+                params["response_format"] = _format("answer", self.answer)
+                messages = _told(messages, f"Answer with JSON: {type_text(self.answer)}")
+            return messages, None, params
+        # Beside tools there is no room for another schema: a typed answer is asked for afterwards.
+        params["tool_choice"] = self.choice.kind
+        if self.parallel is not None:
+            params["parallel_tool_calls"] = self.parallel
+        return messages, [tool.definition for tool in self.tools.values()], params
+
+    def events(self, chunk: Json) -> Generator[Event, None, None]:
+        """What a chunk of the stream says."""
+        progress = chunk.get("prompt_progress")
+        if progress:
+            yield PromptProgress(int(progress.get("processed", 0)), int(progress.get("total", 0)))
+        for choice in chunk.get("choices") or ():
+            delta = choice.get("delta") or {}
+            if delta.get("reasoning_content"):
+                yield ReasoningDelta(delta["reasoning_content"])
+            if delta.get("content"):
+                yield from self._text(delta["content"])
+            for part in delta.get("tool_calls") or ():
+                function = part.get("function") or {}
+                yield ToolCallDelta(
+                    part["index"], function.get("name") or "", function.get("arguments") or ""
+                )
+
+    def _text(self, part: str) -> Generator[Event, None, None]:
+        if self.mode == "constrained":
+            part = self._reader.feed(part)
+        if part:
+            self.text_given = True
+            yield TextDelta(part)
+
+    def reply(self, response: Json) -> Json:
+        """The server's answer with its calls and text in their places, whatever the mode."""
+        choices = response.get("choices")
+        if not choices:
+            raise LlamaStreamError("the server answered without a choice", partial=response)
+        return {**response, "choices": [self._choice(choice) for choice in choices]}
+
+    def _choice(self, choice: Json) -> Json:
+        message = dict(choice["message"])
+        reason = choice.get("finish_reason")
+        calls = [dict(call) for call in message.pop("tool_calls", None) or ()]
+        if self.mode == "constrained":
+            text, calls = self._read(str(message.get("content") or ""), reason)
+            message["content"] = text
+        if reason == "length":
+            calls = []  # the last one's arguments may be cut off
+        if self.parallel is False:
+            calls = calls[:1]
+        for call in calls:
+            call["id"] = call.get("id") or f"call_{next(_ids)}"
+        if calls:
+            message["tool_calls"] = calls
+            reason = "tool_calls"
+        elif reason == "tool_calls":
+            reason = "stop"
+        return {**choice, "message": message, "finish_reason": reason}
+
+    def _read(self, text: str, reason: Any) -> tuple[str, list[Json]]:
+        try:
+            answer, calls = read_reply(text)
+        except ValueError:
+            if reason == "length":
+                return AnswerReader().feed(text), []
+            return text, []
+        made = [{"type": "function", "id": "", "function": call} for call in calls]
+        return answer or "", made
+
+
+def arguments_of(call: Json) -> tuple[Json, str | None]:
+    """The arguments of a call, or nothing and what is wrong with them. Mends the call: the server
+    refuses every later request whose history holds arguments that are no JSON object."""
+    function = call["function"] = dict(call["function"])
+    given: Any = function.get("arguments")
+    try:
+        read = json.loads(given, strict=False) if isinstance(given, str) else given
+        if isinstance(read, str):  # some models write the JSON as a JSON string
+            read = json.loads(read, strict=False)
+        if isinstance(read, dict):
+            function["arguments"] = json.dumps(read, ensure_ascii=False)
+            return read, None
+        problem = f"{type(read).__name__} is no object"
+    except ValueError as error:
+        problem = str(error)
+    function["arguments"] = "{}"
+    return {}, f"the arguments are not a JSON object: {problem}"
+
+
+def _told(messages: list[Json], text: str) -> list[Json]:
+    """``messages`` with ``text`` at the end of the system message."""
+    if messages and messages[0].get("role") == "system":
+        first, *rest = messages
+        return [{**first, "content": f"{first.get('content') or ''}\n\n{text}"}, *rest]
+    return [{"role": "system", "content": text}, *messages]
+
+
+def _format(name: str, schema: Json) -> Json:
+    return {"type": "json_schema", "json_schema": {"name": name, "schema": schema}}

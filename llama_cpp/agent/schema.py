@@ -1,0 +1,389 @@
+"""JSON schemas: from Python types by Pydantic, made plain, and as llama-server takes them."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
+
+from .._needs import needs
+from ..errors import LlamaToolError
+from ..server.fields import Json
+from .docstring import read_docstring
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel, TypeAdapter
+
+_INT64 = 2**63
+# The server refuses a grammar that repeats more often than 2000 times.
+_MOST_REPEATS = 1000
+_COUNTS = ("minLength", "maxLength", "minItems", "maxItems")
+_BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+_FORMATS = re.compile(r"date|time|date-time|uuid[1-5]?")
+_KEPT = {
+    *("type", "description", "default", "const", "enum", "properties", "required", "items"),
+    *("prefixItems", "additionalProperties", "anyOf", "oneOf", "allOf", "$ref", "$defs"),
+    *("pattern", "format", *_COUNTS, *_BOUNDS),
+}
+# Classes that can give a character which ends or breaks a JSON string, and what is no regular
+# expression in the narrow sense: the server turns these into other grammars, or none.
+_HARD_PATTERN = re.compile(r'\(\?|\\[^dw.+*?()\[\]{}|/^$-]|\[\^|(?<!\\)\.|"|\{\d{4,}|\{\d*,\d{4,}')
+
+
+@dataclass(frozen=True)
+class Signature:
+    """A function's parameters as a schema, and their values from JSON."""
+
+    description: str
+    schema: Json
+    model: type[BaseModel]
+    parameters: Mapping[str, inspect.Parameter]
+
+    def bind(self, arguments: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+        """Positional and keyword arguments for the function, checked and converted.
+
+        Pydantic's ValidationError for what does not fit.
+        """
+        values = self.model.model_validate(dict(arguments))
+        positional: list[Any] = []
+        keywords: dict[str, Any] = {}
+        for i, (name, parameter) in enumerate(self.parameters.items()):
+            given = f"p{i}" in values.model_fields_set
+            value = getattr(values, f"p{i}") if given else parameter.default
+            if parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
+                positional.append(value)
+            elif given:
+                keywords[name] = value
+        return positional, keywords
+
+
+def signature_of(function: Callable[..., Any]) -> Signature:
+    """What ``function`` takes. LlamaToolError where a parameter cannot be given in JSON."""
+    pydantic = needs("pydantic", "A tool")
+    name = getattr(function, "__name__", type(function).__name__)
+    try:
+        parameters = dict(inspect.signature(function).parameters)
+    except (TypeError, ValueError) as error:
+        raise LlamaToolError(f"{name} cannot be a tool: {error}") from error
+    hints = _hints(function, name)
+    description, told = read_docstring(_doc(function))
+    fields: dict[str, Any] = {}
+    for parameter in list(parameters.values()):
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            del parameters[parameter.name]
+        elif parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+            raise LlamaToolError(
+                f"{name} cannot be a tool: *{parameter.name} has no place in JSON arguments; "
+                "take a list"
+            )
+    for i, parameter in enumerate(parameters.values()):
+        hint = hints.get(parameter.name, Any)
+        options: dict[str, Any] = {"alias": parameter.name}
+        said = told.get(parameter.name) or _said(hint)
+        if said:
+            options["description"] = said
+        if parameter.default is inspect.Parameter.empty:
+            field = pydantic.Field(**options)
+        else:
+            field = pydantic.Field(parameter.default, **options)
+            if parameter.default is None:
+                hint = hint | None if hint is not Any else hint
+        # Named by number: a field's own name could be one that Pydantic keeps for itself.
+        fields[f"p{i}"] = (hint, field)
+    try:
+        model = pydantic.create_model(
+            name, __config__=pydantic.ConfigDict(extra="forbid"), **fields
+        )
+        schema = schema_of(model)
+    except (pydantic.errors.PydanticUserError, TypeError) as error:
+        raise LlamaToolError(f"{name} cannot be a tool: {_first_line(error)}") from error
+    schema.pop("description", None)
+    return Signature(description, schema, model, parameters)
+
+
+def adapter_of(output_type: Any) -> tuple[TypeAdapter[Any], Json]:
+    """What validates ``output_type``, and its schema. TypeError where it has none."""
+    pydantic = needs("pydantic", "output_type")
+    try:
+        adapter = pydantic.TypeAdapter(output_type)
+        return adapter, schema_of(adapter)
+    except pydantic.errors.PydanticUserError as error:
+        raise TypeError(f"output_type {output_type!r}: {_first_line(error)}") from error
+
+
+def schema_of(model: Any) -> Json:
+    """The plain schema of a Pydantic model or TypeAdapter."""
+    from pydantic.json_schema import GenerateJsonSchema
+
+    class Generate(GenerateJsonSchema):
+        ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}  # noqa: RUF012
+
+    make = getattr(model, "model_json_schema", None) or model.json_schema
+    return plain(make(schema_generator=Generate))
+
+
+def what_is_wrong(error: Any) -> str:
+    """A ValidationError in words for the model: where, what, and what it had given."""
+    parts = []
+    for detail in error.errors(include_url=False, include_context=False):
+        where = ".".join(str(step) for step in detail["loc"]) or "the value"
+        given = detail.get("input")
+        shown = "" if detail["type"] == "missing" else f" (given: {_short(given)})"
+        parts.append(f"{where}: {detail['msg']}{shown}")
+    return "; ".join(parts)
+
+
+# -- making schemas plain
+
+
+def plain(schema: Json) -> Json:
+    """``schema`` without titles, with each definition in the place where it is used; only what
+    contains itself stays a definition."""
+    definitions: dict[str, Json] = schema.get("$defs", {})
+    recursive = {name for name in definitions if _reaches(name, name, definitions, set())}
+    safe = {name: f"Type{i}" for i, name in enumerate(sorted(recursive))}
+    used: Json = {}
+
+    def walk(node: Any) -> Any:
+        if isinstance(node, list):
+            return [walk(item) for item in node]
+        if not isinstance(node, dict):
+            return node
+        reference = node.get("$ref")
+        if isinstance(reference, str) and reference.startswith("#/$defs/"):
+            name = reference.removeprefix("#/$defs/").replace("~1", "/").replace("~0", "~")
+            beside = {k: v for k, v in node.items() if k != "$ref"}
+            if name in recursive:
+                if safe[name] not in used:
+                    used[safe[name]] = None
+                    used[safe[name]] = walk(definitions[name])
+                return {"$ref": f"#/$defs/{safe[name]}", **walk(beside)}
+            return {**walk(definitions[name]), **walk(beside)} if name in definitions else node
+        result = {}
+        for key, value in node.items():
+            if key in ("$defs", "discriminator") or (key == "title" and isinstance(value, str)):
+                continue
+            if key == "default" and value is None:
+                continue
+            if key == "properties":
+                result[key] = {name: walk(inner) for name, inner in value.items()}
+            elif key in ("default", "const", "enum", "required", "examples"):
+                result[key] = value
+            else:
+                result[key] = walk(value)
+        return result
+
+    result = walk(schema)
+    return {**result, "$defs": used} if used else result
+
+
+def _reaches(start: str, goal: str, definitions: Json, seen: set[str]) -> bool:
+    for name in re.findall(r"'\$ref': '#/\$defs/([^']+)'", repr(definitions.get(start))):
+        if name == goal:
+            return True
+        if name not in seen:
+            seen.add(name)
+            if _reaches(name, goal, definitions, seen):
+                return True
+    return False
+
+
+# -- for the server
+
+
+def for_server(schema: Any) -> Json:
+    """``schema`` without what the server's grammars do not know or refuse. What is left out here
+    is still checked when the value has come."""
+    if not isinstance(schema, Mapping):
+        return {}
+    node = {k: v for k, v in schema.items() if k in _KEPT}
+    for name in _COUNTS:
+        value = node.get(name)
+        if value is not None and not (isinstance(value, int) and 0 <= value <= _MOST_REPEATS):
+            del node[name]
+    for name in _BOUNDS:
+        value = node.get(name)
+        if value is not None and not (isinstance(value, int | float) and abs(value) < _INT64):
+            del node[name]
+    if "pattern" in node:
+        pattern = _pattern_for_server(str(node.pop("pattern")))
+        if pattern is not None:
+            node["pattern"] = pattern
+    if "format" in node and not _FORMATS.fullmatch(str(node["format"])):
+        del node["format"]
+    if "prefixItems" in node:
+        node.pop("items", None)  # it would win
+    for name in ("items", "additionalProperties"):
+        if isinstance(node.get(name), Mapping):
+            node[name] = for_server(node[name])
+        elif name == "items" and name in node:
+            del node[name]
+    for name in ("anyOf", "oneOf", "allOf", "prefixItems"):
+        if name in node:
+            node[name] = [for_server(inner) for inner in node[name]]
+    for name in ("properties", "$defs"):
+        if name in node:
+            node[name] = {key: for_server(inner) for key, inner in node[name].items()}
+    return node
+
+
+def _pattern_for_server(pattern: str) -> str | None:
+    """``pattern`` in the server's words, or None for one that it would refuse or take wrongly."""
+    inner = pattern[1:-1]
+    anchored = len(pattern) > 1 and pattern[0] == "^" and pattern[-1] == "$" and inner[-1:] != "\\"
+    if not anchored or _HARD_PATTERN.search(inner):
+        return None
+    try:
+        re.compile(pattern)
+    except re.error:
+        return None
+
+    def spelled(found: re.Match[str]) -> str:
+        text = found[0].replace(r"\d", "0-9").replace(r"\w", "A-Za-z0-9_")
+        return text if found[0].startswith("[") or text == found[0] else f"[{text}]"
+
+    return "^" + re.sub(r"\[(?:\\.|[^\]\\])*\]|\\.", spelled, inner) + "$"
+
+
+def merge_definitions(schema: Json, prefix: str, into: Json) -> Json:
+    """``schema`` with its definitions moved ``into`` those of another, under names of their own."""
+    definitions = schema.get("$defs", {})
+    new = {name: f"{prefix}{name}" for name in definitions}
+
+    def walk(node: Any) -> Any:
+        if isinstance(node, list):
+            return [walk(item) for item in node]
+        if not isinstance(node, dict):
+            return node
+        result = {k: walk(v) for k, v in node.items() if k != "$defs"}
+        reference = result.get("$ref")
+        if isinstance(reference, str):
+            name = reference.removeprefix("#/$defs/")
+            result["$ref"] = f"#/$defs/{new.get(name, name)}"
+        return result
+
+    for name, definition in definitions.items():
+        into[new[name]] = walk(definition)
+    return typing.cast("Json", walk(schema))
+
+
+# -- for the reader
+
+
+def type_text(schema: Any, definitions: Json | None = None, depth: int = 0) -> str:
+    """``schema`` in the short notation of TypeScript, which models have read much of."""
+    if not isinstance(schema, Mapping) or not schema:
+        return "any"
+    definitions = definitions if definitions is not None else schema.get("$defs", {})
+    if "$ref" in schema:
+        name = str(schema["$ref"]).removeprefix("#/$defs/")
+        if depth > 2 or name not in definitions:
+            return "object"
+        return type_text(definitions[name], definitions, depth + 1)
+    if "const" in schema:
+        return _literal(schema["const"])
+    if "enum" in schema:
+        return " | ".join(_literal(value) for value in schema["enum"])
+    for key in ("anyOf", "oneOf"):
+        if key in schema:
+            texts = [type_text(inner, definitions, depth) for inner in schema[key]]
+            return " | ".join(dict.fromkeys(texts))
+    kind = schema.get("type")
+    if isinstance(kind, list):
+        return " | ".join(str(one) for one in kind)
+    if kind == "array":
+        if "prefixItems" in schema:
+            inner = ", ".join(type_text(s, definitions, depth) for s in schema["prefixItems"])
+            return f"[{inner}]"
+        text = type_text(schema.get("items", {}), definitions, depth)
+        return f"({text})[]" if "|" in text else f"{text}[]"
+    if kind == "object" or "properties" in schema:
+        if "properties" in schema:
+            return "{" + ", ".join(members_text(schema, definitions, depth)) + "}"
+        values = schema.get("additionalProperties")
+        return f"{{[key]: {type_text(values, definitions, depth)}}}" if values else "object"
+    return str(kind or "any")
+
+
+def members_text(schema: Any, definitions: Json | None = None, depth: int = 0) -> list[str]:
+    """The members of an object's ``schema``, each as ``name: type``, ``name?: type``."""
+    definitions = definitions if definitions is not None else schema.get("$defs", {})
+    required = schema.get("required", ())
+    return [
+        f"{name}{'' if name in required else '?'}: {type_text(inner, definitions, depth)}"
+        for name, inner in schema.get("properties", {}).items()
+    ]
+
+
+def _literal(value: Any) -> str:
+    import json
+
+    return json.dumps(value, ensure_ascii=False)
+
+
+# -- hints
+
+
+def _hints(function: Callable[..., Any], name: str) -> dict[str, Any]:
+    target: Any = function
+    while hasattr(target, "func"):  # functools.partial
+        target = target.func
+    if not inspect.isroutine(target):
+        target = type(target).__call__
+    target = inspect.unwrap(target)
+    try:
+        return typing.get_type_hints(target, include_extras=True)
+    except NameError as first:
+        # A type that was defined inside a function, under `from __future__ import annotations`.
+        try:
+            around = _names_around(target)
+            return typing.get_type_hints(target, localns=around, include_extras=True)
+        except NameError:
+            raise LlamaToolError(
+                f"{name} cannot be a tool: {first}; its types must be at the top of a module"
+            ) from first
+    except TypeError as error:
+        raise LlamaToolError(f"{name} cannot be a tool: {error}") from error
+
+
+def _names_around(target: Any) -> dict[str, Any]:
+    """The names of the functions that ``target`` was defined in, while they run."""
+    names: dict[str, Any] = {}
+    frame = sys._getframe(1)
+    outer = set(getattr(target, "__qualname__", "").split(".")[:-1])
+    walked: Any = frame
+    while walked is not None:
+        if walked.f_code.co_name in outer:
+            names = {**walked.f_locals, **names}
+        walked = walked.f_back
+    return names
+
+
+def _doc(function: Any) -> str | None:
+    while hasattr(function, "func"):
+        function = function.func
+    if inspect.isroutine(function) or "__doc__" in vars(type(function)):
+        return inspect.getdoc(function)
+    return inspect.getdoc(type(function).__call__)
+
+
+def _said(hint: Any) -> str:
+    """A description that stands in the hint: ``Annotated[str, "the city"]``."""
+    if get_origin(hint) is Annotated:
+        for extra in get_args(hint)[1:]:
+            if isinstance(extra, str):
+                return extra
+    return ""
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0]
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:80] + "…"

@@ -1,0 +1,253 @@
+"""Tools that a model may call: plain Python functions, or functions behind a raw JSON schema."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, overload
+
+from .._needs import needs
+from ..errors import LlamaToolError
+from ..server.fields import Json
+from .schema import Signature, for_server, plain, signature_of, what_is_wrong
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+
+
+@dataclass
+class ToolCall:
+    """One call of a tool by the model, and what came of it."""
+
+    name: str
+    """The tool's name."""
+    arguments: Json
+    """The arguments that the model gave; empty where they were no JSON object."""
+    id: str = ""
+    """Ties the result to the call in the messages."""
+    result: Any = None
+    """What the tool returned."""
+    error: str | None = None
+    """What the model was told in place of a result."""
+    duration: float = 0.0
+    """Seconds that the tool took."""
+
+    @property
+    def text(self) -> str:
+        """What the model is told: the result as text or JSON, or the error."""
+        return f"Error: {self.error}" if self.error is not None else result_text(self.result)
+
+
+@dataclass(frozen=True)
+class Deny:
+    """Returned by a ``before_call`` hook: do not call, and tell the model why."""
+
+    reason: str = "the user does not allow this call"
+    """What the model reads."""
+
+
+@dataclass(frozen=True)
+class Replace:
+    """Returned by a hook: take this for the result, without a call (``before_call``) or in place
+    of what came (``after_call``)."""
+
+    result: Any
+    """The result."""
+
+
+BeforeCall = Callable[[ToolCall], Deny | Replace | None]
+AfterCall = Callable[[ToolCall], Replace | None]
+
+
+@dataclass(eq=False)
+class Tool:
+    """A tool: what the model is told of it, and the function behind it.
+
+    Made by `tool`, or by the agent from whatever it was given. A tool without a ``function`` is
+    one that the caller runs: the agent stops and hands the call over.
+    """
+
+    name: str
+    """What the model calls it."""
+    description: str
+    """What the model is told."""
+    parameters: Json
+    """The arguments' JSON schema."""
+    function: Callable[..., Any] | None = None
+    """Sync or async; called with the arguments, converted to its hints."""
+    timeout: float | None = None
+    """Seconds after which the model is told that it took too long; None waits for ever."""
+    parallel: bool = True
+    """Whether it may run at the same time as the other calls of one reply."""
+    signature: Signature | None = field(default=None, repr=False)
+    """The function's parameters; None where the schema was given."""
+
+    def __post_init__(self) -> None:
+        check_timeout(self.timeout)
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        """Call the function itself, unchecked."""
+        if self.function is None:
+            raise LlamaToolError(f"the tool {self.name} has no function")
+        return self.function(*args, **kwargs)
+
+    @cached_property
+    def definition(self) -> Json:
+        """The tool as the server takes it."""
+        return {
+            "type": "function",
+            "function": {
+                "name": self.name,
+                "description": self.description,
+                "parameters": for_server(self.parameters),
+            },
+        }
+
+    def bind(self, arguments: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+        """Positional and keyword arguments for the function, checked and converted.
+
+        LlamaToolError, in words for the model, for what does not fit.
+        """
+        if self.signature is not None:
+            from pydantic import ValidationError
+
+            try:
+                return self.signature.bind(arguments)
+            except ValidationError as error:
+                raise LlamaToolError(f"wrong arguments: {what_is_wrong(error)}") from error
+        known = self.parameters.get("properties", {})
+        missing = [name for name in self.parameters.get("required", ()) if name not in arguments]
+        unknown = [name for name in arguments if name not in known]
+        if self.parameters.get("additionalProperties", not known) is not False:
+            unknown = []
+        wrong = [f"{name}: missing" for name in missing] + [f"{name}: unknown" for name in unknown]
+        if wrong:
+            raise LlamaToolError(f"wrong arguments: {'; '.join(wrong)}")
+        return [], dict(arguments)
+
+
+@overload
+def tool(
+    function: Callable[..., Any],
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    schema: Mapping[str, Any] | None = None,
+    timeout: float | None = None,
+    parallel: bool = True,
+) -> Tool: ...
+
+
+@overload
+def tool(
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    schema: Mapping[str, Any] | None = None,
+    timeout: float | None = None,
+    parallel: bool = True,
+) -> Callable[[Callable[..., Any]], Tool]: ...
+
+
+def tool(
+    function: Callable[..., Any] | None = None,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    schema: Mapping[str, Any] | None = None,
+    timeout: float | None = None,
+    parallel: bool = True,
+) -> Tool | Callable[[Callable[..., Any]], Tool]:
+    """A tool of ``function``; also a decorator, with or without arguments.
+
+    The schema comes from the hints, the descriptions from the docstring (Google, NumPy or Sphinx
+    style) or from ``Annotated[str, "the city"]``. ``schema`` gives the arguments' JSON schema by
+    hand: the function then gets them unconverted. ``timeout`` is in seconds. ``parallel=False`` is
+    for a function that must not run beside others.
+
+    LlamaToolError for a function whose parameters cannot be given in JSON.
+    """
+    if function is None:
+        return lambda function: tool(
+            function,
+            name=name,
+            description=description,
+            schema=schema,
+            timeout=timeout,
+            parallel=parallel,
+        )
+    if not callable(function):
+        raise TypeError(f"a tool is made of a function, not of {function!r}")
+    name = name or _name_of(function)
+    if not _NAME.fullmatch(name):
+        raise LlamaToolError(
+            f"{name!r} cannot be a tool's name: letters, digits, _ and - alone; give name="
+        )
+    if schema is not None:
+        text = description or inspect.getdoc(function) or ""
+        return Tool(name, text, plain(dict(schema)), function, timeout, parallel)
+    signature = signature_of(function)
+    text = description or signature.description
+    return Tool(name, text, signature.schema, function, timeout, parallel, signature)
+
+
+def as_tool(given: Any) -> Tool:
+    """A `Tool` of a function, of a tool, or of a definition ``{"type": "function", ...}``.
+
+    TypeError for anything else.
+    """
+    if isinstance(given, Tool):
+        return given
+    if isinstance(given, Mapping):
+        function = given.get("function", given)
+        if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+            raise TypeError(f"a tool's definition needs a function with a name: {given!r}")
+        parameters = function.get("parameters") or {"type": "object", "properties": {}}
+        return Tool(function["name"], function.get("description") or "", plain(dict(parameters)))
+    if callable(given):
+        return tool(given)
+    raise TypeError(f"a tool is a function, a Tool or a definition, not {given!r}")
+
+
+def as_tools(given: Iterable[Any]) -> dict[str, Tool]:
+    """Tools by name. ValueError for two of one name."""
+    if isinstance(given, str | Mapping) or not isinstance(given, Iterable):
+        raise TypeError(f"tools must be a list of functions, tools or definitions, not {given!r}")
+    tools: dict[str, Tool] = {}
+    for one in given:
+        made = as_tool(one)
+        if made.name in tools:
+            raise ValueError(f"two tools have the name {made.name!r}")
+        tools[made.name] = made
+    return tools
+
+
+def check_timeout(seconds: object, name: str = "timeout") -> None:
+    """TypeError for what is no number of seconds, ValueError for one that is not above 0."""
+    if seconds is None:
+        return
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool):
+        raise TypeError(f"{name} must be a number of seconds, or None, not {seconds!r}")
+    if not seconds > 0:
+        raise ValueError(f"{name} must be more than 0 seconds, or None, not {seconds}")
+
+
+def result_text(result: Any) -> str:
+    """A tool's result as the model reads it: text as it is, anything else as JSON."""
+    if isinstance(result, str):
+        return result
+    core = needs("pydantic_core", "A tool")
+    try:
+        plain_result = core.to_jsonable_python(result, fallback=str)
+        return json.dumps(plain_result, ensure_ascii=False)
+    except (ValueError, TypeError, RecursionError):
+        return str(result)
+
+
+def _name_of(function: Any) -> str:
+    while hasattr(function, "func"):  # functools.partial
+        function = function.func
+    return str(getattr(function, "__name__", None) or type(function).__name__)

@@ -1,0 +1,13 @@
+"""Computing with a model: contexts, batches, the KV cache and its sequences."""
+
+from .._lazy import contents
+
+__getattr__, __dir__, __all__ = contents(
+    __name__,
+    {
+        "batch": "LlamaBatch",
+        "context": "LlamaContext",
+        "sequence": "LlamaSequence Sequences",
+        "settings": "ContextPerf",
+    },
+)

@@ -1,0 +1,232 @@
+"""The parameters of a context, checked first, and how much memory they ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .. import _raw
+from .._params import KEYWORDS, POINTERS
+from ..errors import LlamaContextError
+from ..model.device import devices
+from ..model.model import LlamaModel
+from ..native.arguments import set_params, unknown_keyword
+from ..native.cpu import usable_cores
+
+# What the library aborts for, fills the memory with or hangs over, or computes NaN from: keyword
+# -> least and greatest value. NaN logits are not harmless, sorting them reads out of bounds.
+_RANGES: dict[str, tuple[float, float]] = {
+    "n_ctx": (0, (1 << 31) - (1 << 16)),  # it rounds up in 32 bits, and positions have 31
+    "n_batch": (1, 1 << 20),
+    "n_ubatch": (1, 1 << 20),
+    "n_seq_max": (1, 1 << 20),
+    "rope_freq_base": (0, 1e15),
+    "rope_freq_scale": (0, 1e6),
+    "yarn_ext_factor": (-1e6, 1e6),
+    "yarn_attn_factor": (-1e6, 1e6),
+    "yarn_beta_fast": (-1e6, 1e6),
+    "yarn_beta_slow": (-1e6, 1e6),
+    "yarn_orig_ctx": (0, (1 << 31) - 1),
+}
+# The types that the CPU can write to, with their bytes for 32 values. The rest of ggml's it cannot
+# write to, or the library makes views of the wrong size.
+_CACHE_TYPES: dict[int, int] = {
+    _raw.ggml_type.GGML_TYPE_F32: 128,
+    _raw.ggml_type.GGML_TYPE_F16: 64,
+    _raw.ggml_type.GGML_TYPE_BF16: 64,
+    _raw.ggml_type.GGML_TYPE_Q8_0: 34,
+    _raw.ggml_type.GGML_TYPE_Q5_0: 22,
+    _raw.ggml_type.GGML_TYPE_Q5_1: 24,
+    _raw.ggml_type.GGML_TYPE_Q4_0: 18,
+    _raw.ggml_type.GGML_TYPE_Q4_1: 20,
+    _raw.ggml_type.GGML_TYPE_IQ4_NL: 18,
+}
+_GPUS = (_raw.GGML_BACKEND_DEVICE_TYPE_GPU, _raw.GGML_BACKEND_DEVICE_TYPE_IGPU)
+# What the library notes of each token in the KV cache, in bytes.
+_CELL = 128
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def context_params(model: LlamaModel, given: Mapping[str, Any]) -> _raw.llama_context_params:
+    """The C struct for the keywords ``given``. TypeError or ValueError for what the library would
+    abort for, or read out of bounds."""
+    if model._vocab_only:
+        raise LlamaContextError(
+            f"{model.path.name} was loaded with vocab_only: it has no weights to run"
+        )
+    raw = model.library.short.llama_context_default_params()
+    raw.n_threads = raw.n_threads_batch = usable_cores()
+    raw.no_perf = False  # two looks at the clock for each decode
+    keywords = KEYWORDS["llama_context_params"]
+    for name in given:
+        if name in POINTERS["llama_context_params"]:
+            raise TypeError(f"LlamaContext: {name!r} is a C pointer, not a plain value")
+        if name not in keywords:
+            raise unknown_keyword(name, keywords, "LlamaContext")
+    set_params(raw, keywords, given, "LlamaContext")
+    _check(model, raw)
+    return raw
+
+
+def _check(model: LlamaModel, raw: _raw.llama_context_params) -> None:
+    for name, (low, high) in _RANGES.items():
+        value = getattr(raw, name, low)
+        if not low <= value <= high:
+            raise ValueError(f"{name}={value} is outside {low} to {high}")
+    for name in ("type_k", "type_v"):
+        if getattr(raw, name) not in _CACHE_TYPES:
+            given = _raw.ggml_type(getattr(raw, name)).name
+            known = ", ".join(_raw.ggml_type(t).name for t in _CACHE_TYPES)
+            raise ValueError(f"{name}={given} is no type for a KV cache, which are {known}")
+    for name in ("n_threads", "n_threads_batch"):
+        check_threads(name, getattr(raw, name))
+    # An engine that was linked without it refuses too many sequences itself.
+    if model.library.has("llama_max_parallel_sequences"):
+        most = int(model.library.short.llama_max_parallel_sequences())
+        if raw.n_seq_max > most:
+            raise ValueError(f"n_seq_max={raw.n_seq_max} is more than the library's {most}")
+    # The library makes n_batch no larger than n_ctx, which it rounds up only later.
+    if raw.n_seq_max > min(raw.n_batch, raw.n_ctx or model.n_ctx_train):
+        raise ValueError(
+            f"n_seq_max={raw.n_seq_max} is more than the smaller of n_batch={raw.n_batch} and "
+            f"n_ctx={raw.n_ctx}: each sequence needs room in a batch"
+        )
+    limit = getattr(raw, "n_outputs_max", 0)  # older llama.cpp has no such field
+    if 0 < limit < raw.n_seq_max:
+        raise ValueError(
+            f"n_seq_max={raw.n_seq_max} is more than n_outputs_max={limit}: "
+            "each sequence needs room for an output"
+        )
+
+    if raw.embeddings:
+        facts, arch = model.metadata, model.metadata.get("general.architecture")
+        pooling = raw.pooling_type
+        if pooling == _raw.LLAMA_POOLING_TYPE_UNSPECIFIED:
+            pooling = int(facts.get(f"{arch}.pooling_type", pooling))
+        n_ctx = raw.n_ctx or model.n_ctx_train
+        n_batch = min(n_ctx, raw.n_batch) if is_causal(model, raw) else raw.n_batch
+        n_ubatch = min(n_batch, raw.n_ubatch, (n_ctx + 255) // 256 * 256)
+        check_pooling(pooling, n_ubatch, raw.n_seq_max, limit or n_ubatch)
+
+
+def is_causal(model: LlamaModel, raw: _raw.llama_context_params) -> bool:
+    """Whether a context begins with causal attention, as the library decides it."""
+    if raw.attention_type != _raw.LLAMA_ATTENTION_TYPE_UNSPECIFIED:
+        return bool(raw.attention_type == _raw.LLAMA_ATTENTION_TYPE_CAUSAL)
+    arch = model.metadata.get("general.architecture")
+    return model.metadata.get(f"{arch}.attention.causal") != "false"
+
+
+def check_pooling(pooling: int, n_ubatch: int, n_seq_max: int, n_outputs_max: int) -> None:
+    """ValueError where the library would abort when it sets up the mean of embeddings: it rounds
+    the tokens up to a multiple of the sequences there, and forgets the outputs."""
+    if pooling not in (_raw.LLAMA_POOLING_TYPE_MEAN, _raw.LLAMA_POOLING_TYPE_RANK):
+        return
+    if n_ubatch % n_seq_max:
+        raise ValueError(
+            f"n_ubatch={n_ubatch} must be a multiple of n_seq_max={n_seq_max} for pooled embeddings"
+        )
+    if n_outputs_max < n_ubatch:
+        raise ValueError(
+            f"n_outputs_max={n_outputs_max} is less than n_ubatch={n_ubatch}: pooled embeddings "
+            "need an output for each token"
+        )
+
+
+def check_threads(name: str, value: int) -> int:
+    """``value`` if it is a number of threads that ggml takes. ValueError otherwise."""
+    if not 1 <= value <= _raw.GGML_MAX_N_THREADS:
+        raise ValueError(f"{name} must be 1 to {_raw.GGML_MAX_N_THREADS}")
+    return value
+
+
+# -- memory
+
+
+def check_memory(model: LlamaModel, raw: _raw.llama_context_params) -> None:
+    """LlamaContextError for a KV cache larger than the machine's memory. Linux would promise that
+    memory, and kill the process when the library fills it."""
+    n_ctx = raw.n_ctx or model.n_ctx_train
+    size, total = n_ctx * bytes_per_token(model, raw), memory_limit(available=False)
+    if total is not None and size > total:
+        raise LlamaContextError(
+            f"n_ctx={n_ctx}: the KV cache of {model.path.name} would take {size / 2**30:,.1f} GiB "
+            f"or more, there are {total / 2**30:,.1f} GiB of memory; make n_ctx smaller, or let "
+            "fit=True find one"
+        )
+
+
+def fitting(model: LlamaModel, raw: _raw.llama_context_params) -> int:
+    """The largest n_ctx, up to what ``raw`` asks for, that the available memory may hold."""
+    n_ctx = raw.n_ctx or model.n_ctx_train
+    each, available = bytes_per_token(model, raw), memory_limit(available=True)
+    if not each or available is None:
+        return n_ctx
+    # Beside the cache: what the library notes of each cell, and the attention mask. A fifth is left
+    # for all else, because Linux kills a process for the last of its memory.
+    each += _CELL + 6 * raw.n_ubatch
+    return max(1, min(n_ctx, available * 4 // 5 // each))
+
+
+def bytes_per_token(model: LlamaModel, raw: _raw.llama_context_params) -> int:
+    """What a token takes in the KV cache at least, in main memory; 0 where that is not known.
+
+    The C API does not say which layers have a cache for the whole context. For models with a
+    sliding window, and for those with recurrent layers, this takes it to be one in eight.
+    """
+    calls = model.library.short
+    if raw.offload_kqv and any(device.type in _GPUS for device in devices(model.library)):
+        return 0  # it may be in a GPU's memory, which is not promised without being there
+    facts = model.metadata
+    arch = facts.get("general.architecture", "")
+    n_head = model.n_head
+    head = model.n_embd // n_head if n_head else 0
+    n_head_kv = int(calls.llama_model_n_head_kv(model.handle))
+    key = int(facts.get(f"{arch}.attention.key_length", head))
+    value = int(facts.get(f"{arch}.attention.value_length", head))
+    if f"{arch}.attention.kv_lora_rank" in facts:
+        value = 0  # the values are a part of the keys
+    layers = model.n_layer
+    some = ("llama_model_n_swa", "llama_model_is_hybrid", "llama_model_is_recurrent")
+    if any(model.library.has(name) and getattr(calls, name)(model.handle) for name in some):
+        layers //= 8
+    row = key * _CACHE_TYPES[raw.type_k] + value * _CACHE_TYPES[raw.type_v]
+    return layers * n_head_kv * row // 32
+
+
+def memory_limit(*, available: bool) -> int | None:
+    """The bytes of main memory that this process can have: all of them, or those that nothing else
+    uses now. None where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    sizes = {
+        name: int(rest.split()[0]) * 1024 for name, rest in (line.split(":") for line in lines)
+    }
+    limits = [sizes["MemAvailable"] if available else sizes["MemTotal"] + sizes["SwapTotal"]]
+    for limit, usage in (
+        ("memory.max", "memory.current"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ):
+        try:
+            most = int((_CGROUP / limit).read_text())
+            limits.append(most - int((_CGROUP / usage).read_text()) if available else most)
+        except (OSError, ValueError):  # no such file, or "max"
+            continue
+    limits += _address_space(available)
+    return max(0, min(limits))
+
+
+def _address_space(available: bool) -> list[int]:
+    """What ``ulimit -v`` leaves to this process."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return []
+    most = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if most == resource.RLIM_INFINITY:
+        return []
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    return [most - pages * resource.getpagesize() if available else most]

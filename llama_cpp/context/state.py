@@ -1,0 +1,306 @@
+"""States of contexts and sequences as bytes and files, which say what they belong to.
+
+The library's own states do not: it takes those of another model, and what is damaged may empty the
+cache, or worse. A state here is the library's, behind what it was made with (as JSON) and its
+tokens, and before a checksum of all that:
+
+    magic (8 bytes) | version, size of the JSON (uint32) | number of tokens, size of the state
+    (uint64) | JSON | tokens (int32) | state | BLAKE2b (16 bytes)
+
+All of it is checked before the library sees any. The checksum finds damage, not malice.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import struct
+import sys
+import weakref
+from array import array
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .. import _raw
+from ..errors import LlamaStateError
+from ..model.gguf import check_target
+from ..native import log
+
+if TYPE_CHECKING:
+    import hashlib
+
+    from typing_extensions import Buffer
+
+    from ..model.model import LlamaModel
+    from .memory import ContextMemory
+
+_MAGIC = b"llamapy\x1a"
+_VERSION = 1
+_START = struct.Struct("<8sIIQQ")
+_N_DIGEST = 16
+
+# What of a context decides what its keys and values are, and how they lie: C names.
+_PARAMS = (
+    "type_k",
+    "type_v",
+    "attention_type",
+    "rope_scaling_type",
+    "rope_freq_base",
+    "rope_freq_scale",
+    "yarn_ext_factor",
+    "yarn_attn_factor",
+    "yarn_beta_fast",
+    "yarn_beta_slow",
+    "yarn_orig_ctx",
+)
+# The weights of a model are known by this many pieces of its file.
+_N_PIECES = 64
+_PIECE = 4096
+
+
+class State(NamedTuple):
+    """What a container holds, checked."""
+
+    tokens: list[int]
+    facts: Mapping[str, Any]
+    payload: memoryview
+
+
+def save(
+    ctx: ContextMemory, tokens: Iterable[int], seq_id: int | None = None, **more: int
+) -> bytearray:
+    """The state of a sequence, or with None of the whole context, with ``tokens``. ``more`` are
+    facts to store with it. The context's lock must be held."""
+    ids = ctx._model.vocab.check_tokens(tokens)
+    ctx._apply()
+    library, handle = ctx._library, ctx._open().handle
+    with log.heard():
+        if seq_id is None:
+            size = library.llama_state_get_size(handle)
+        else:
+            size = library.llama_state_seq_get_size(handle, seq_id)
+    facts = {
+        "kind": _kind(seq_id),
+        "model": _model_facts(ctx._model),
+        "context": _context_facts(ctx, seq_id),
+        **more,
+    }
+    head = json.dumps(facts).encode()
+    raw_tokens = array("i", ids).tobytes()
+    start = _START.size + len(head) + len(raw_tokens)
+    data = bytearray(start + size + _N_DIGEST)
+    _START.pack_into(data, 0, _MAGIC, _VERSION, len(head), len(ids), size)
+    data[_START.size : start] = head + raw_tokens
+    payload = (ctypes.c_uint8 * size).from_buffer(data, start)
+    with log.heard() as said:
+        if seq_id is None:
+            written = library.llama_state_get_data(handle, payload, size)
+        else:
+            written = library.llama_state_seq_get_data(handle, payload, size, seq_id)
+    del payload  # a bytearray cannot change its size under it, and the caller may want to
+    if written != size:
+        raise LlamaStateError(
+            f"the {_kind(seq_id)} was not saved: "
+            + log.reason(said, f"the library wrote {written} of {size} bytes")
+        )
+    with memoryview(data) as view:
+        data[-_N_DIGEST:] = _digest(view[:-_N_DIGEST])
+    return data
+
+
+def check(ctx: ContextMemory, data: Buffer, seq_id: int | None = None) -> State:
+    """The state ``data`` for a sequence, or with None for the whole context. LlamaStateError for
+    one that is damaged, or does not belong there."""
+    state = _unpack(data)
+    _check(ctx, state, seq_id)
+    # A name comes first, and the library makes room for it, up to 4 GB, before it looks.
+    if seq_id is None and int.from_bytes(state.payload[:4], sys.byteorder) > len(state.payload):
+        raise LlamaStateError("the state is damaged: what it begins with is longer than all of it")
+    return state
+
+
+def restore(ctx: ContextMemory, state: State, seq_id: int | None = None) -> None:
+    """Bring a state that was checked into the cache. LlamaStateError when the library refuses it
+    all the same; the sequence (the context) is empty then. The context's lock must be held."""
+    library, handle = ctx._library, ctx._open().handle
+    size = len(state.payload)
+    payload = _pointer(state.payload)
+    # What waits to be turned belongs to what goes.
+    ctx._apply()
+    with log.heard() as said:
+        if seq_id is None:
+            read = library.llama_state_set_data(handle, payload, size)
+        else:
+            ctx._seq_rm(ctx._kv, seq_id, -1, -1)  # an empty state would leave it as it is
+            read = library.llama_state_seq_set_data(handle, payload, size, seq_id)
+    if read == size:
+        return
+    if seq_id is None:
+        library.short.llama_memory_clear(ctx._kv, True)
+    else:
+        ctx._seq_rm(ctx._kv, seq_id, -1, -1)
+    raise LlamaStateError(
+        f"the {_kind(seq_id)} was not restored, and is empty now: "
+        + log.reason(said, f"the library read {read} of {size} bytes")
+    )
+
+
+def write_file(path: str | os.PathLike[str], data: bytearray) -> None:
+    """Write a state to ``path``; until it is there as a whole, what was there stays."""
+    target = Path(os.path.realpath(path))
+    check_target(target)
+    part = target.with_name(f".{target.name}.{os.urandom(4).hex()}.part")
+    try:
+        with part.open("xb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read_file(path: str | os.PathLike[str]) -> bytearray:
+    """The bytes of a file. A bytearray: the library can read it where it is."""
+    if Path(path).is_fifo():  # to open it would be to wait for who writes
+        raise LlamaStateError(f"{path} is a pipe: a state has to be a file")
+    with Path(path).open("rb") as stream:
+        data = bytearray(os.fstat(stream.fileno()).st_size)
+        del data[stream.readinto(data) :]
+    return data
+
+
+def _kind(seq_id: int | None) -> str:
+    return "context" if seq_id is None else "sequence"
+
+
+def _digest(data: memoryview) -> bytes:
+    digest = _new_digest()
+    digest.update(data)
+    return digest.digest()
+
+
+def _new_digest() -> hashlib.blake2b:
+    import hashlib  # here: it loads OpenSSL, of which a program that saves nothing needs none
+
+    return hashlib.blake2b(digest_size=_N_DIGEST)
+
+
+def _unpack(data: Buffer) -> State:
+    view = memoryview(data).cast("B")
+    if len(view) < _START.size or view[: len(_MAGIC)] != _MAGIC:
+        raise LlamaStateError("this is not a state that llama_cpp saved")
+    _, version, n_head, n_tokens, size = _START.unpack_from(view)
+    if version != _VERSION:
+        raise LlamaStateError(f"the state has format {version}: this llama_cpp reads {_VERSION}")
+    at_tokens = _START.size + n_head
+    start = at_tokens + 4 * n_tokens
+    if len(view) != start + size + _N_DIGEST:
+        raise LlamaStateError(
+            f"the state is damaged: {len(view)} bytes in place of {start + size + _N_DIGEST}"
+        )
+    if view[start + size :] != _digest(view[: start + size]):
+        raise LlamaStateError("the state is damaged: its checksum is wrong")
+    facts = _facts(bytes(view[_START.size : at_tokens]))
+    tokens = array("i", bytes(view[at_tokens:start])).tolist()
+    return State(tokens, facts, view[start : start + size])
+
+
+def _facts(text: bytes) -> dict[str, Any]:
+    """What a state says of itself. The checksum being right does not mean that we wrote it."""
+    try:
+        facts = json.loads(text)
+        whole = facts["kind"] == "context" or isinstance(facts["exact"], int)
+        if whole and isinstance(facts["model"], dict) and isinstance(facts["context"], dict):
+            return dict(facts)
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        pass
+    raise LlamaStateError("the state is damaged: what it says of itself cannot be read")
+
+
+def _check(ctx: ContextMemory, state: State, seq_id: int | None) -> None:
+    kind = _kind(seq_id)
+    if state.facts["kind"] != kind:
+        raise LlamaStateError(f"this is the state of a {state.facts['kind']}, not of a {kind}")
+    for what, here in (
+        ("model", _model_facts(ctx._model)),
+        ("context", _context_facts(ctx, seq_id)),
+    ):
+        there = state.facts[what]
+        for name, value in here.items():
+            if there.get(name) != value and None not in (there.get(name), value):
+                raise LlamaStateError(
+                    f"the state belongs to another {what}: {name} is {there[name]} there and "
+                    f"{value} here"
+                )
+    if seq_id is not None and len(state.tokens) > ctx._n_ctx_of_seq and not ctx._is_recurrent:
+        raise LlamaStateError(
+            f"the state has {len(state.tokens)} tokens, a sequence here has room for "
+            f"{ctx._n_ctx_of_seq} (see n_ctx)"
+        )
+
+
+def _model_facts(model: LlamaModel) -> dict[str, Any]:
+    facts = _known.get(model)
+    if facts is None:
+        metadata = _new_digest()
+        metadata.update(json.dumps(sorted(model.metadata.items())).encode())
+        facts = {
+            "architecture": model.metadata.get("general.architecture"),
+            "n_layer": model.n_layer,
+            "n_embd": model.n_embd,
+            "n_tokens": model.vocab.n_tokens,
+            "n_params": model.n_params,
+            "size": model.size,
+            "metadata": metadata.hexdigest(),
+            "weights": _weights(model.path),
+        }
+        _known[model] = facts
+    return facts
+
+
+_known: weakref.WeakKeyDictionary[LlamaModel, dict[str, Any]] = weakref.WeakKeyDictionary()
+
+
+def _weights(path: Path) -> str | None:
+    """Tells models of one shape apart. None when the file is not there any more."""
+    digest = _new_digest()
+    try:
+        with path.open("rb", buffering=0) as stream:
+            size = os.fstat(stream.fileno()).st_size
+            for i in range(_N_PIECES):
+                stream.seek(max(0, size - _PIECE) * i // (_N_PIECES - 1))
+                digest.update(stream.read(_PIECE))
+    except OSError:
+        return None
+    return digest.hexdigest()
+
+
+def _context_facts(ctx: ContextMemory, seq_id: int | None) -> dict[str, Any]:
+    given = {name: getattr(ctx._params, name) for name in _PARAMS if hasattr(ctx._params, name)}
+    facts: dict[str, Any] = {
+        name: value if isinstance(value, float) else int(value) for name, value in given.items()
+    }
+    if not ctx._is_recurrent:
+        facts["streams (see kv_unified and n_seq_max)"] = 1 if ctx._kv_unified else ctx._n_seq_max
+    if seq_id is None:
+        facts["n_seq_max"] = ctx._n_seq_max
+    # Models with long and short rotation factors choose by the length of the context.
+    arch = ctx._model.metadata.get("general.architecture")
+    short = ctx._model.metadata.get(f"{arch}.rope.scaling.original_context_length")
+    if short is not None:
+        facts["n_ctx beyond the model's original"] = ctx._n_ctx_of_seq > int(short)
+    facts["byte order"] = sys.byteorder
+    facts["version of the library's states"] = (
+        _raw.LLAMA_SESSION_VERSION if seq_id is None else _raw.LLAMA_STATE_SEQ_VERSION
+    )
+    return facts
+
+
+def _pointer(view: memoryview) -> Any:
+    """Where the bytes are; a copy where ctypes cannot say. Keeps them alive."""
+    if view.readonly:
+        return (ctypes.c_uint8 * len(view)).from_buffer_copy(view)
+    return (ctypes.c_uint8 * len(view)).from_buffer(view)

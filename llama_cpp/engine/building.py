@@ -1,0 +1,382 @@
+"""An engine built from a llama.cpp source tree with cmake and ninja."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections import deque
+from pathlib import Path
+from typing import TextIO
+
+from ..errors import LlamaEngineError
+from . import cache as _cache
+from .find import BACKENDS, EngineInfo, cpu_features, engine_folder, family, program
+from .folders import collect, ready, say, strip, try_out, write_manifest
+
+# What a build makes: the first four must exist in a tag, the others are taken where they do.
+_TARGETS = ("llama", "mtmd", "llama-server", "ggml-rpc-server")
+_OPTIONAL_TARGETS = ("llama-simple", "llama-quantize")
+PROGRAMS = frozenset([*_TARGETS, *_OPTIONAL_TARGETS])
+"""The programs that an engine has, or may have."""
+
+# What a backend is compiled with: a program, where it may be besides PATH, and how to get it.
+_TOOLKITS = {
+    "cuda": (
+        "nvcc",
+        ("CUDACXX", "/usr/local/cuda/bin/nvcc"),
+        "install NVIDIA's CUDA toolkit (Debian: apt install nvidia-cuda-toolkit)",
+    ),
+    "vulkan": (
+        "glslc",
+        ("VULKAN_SDK",),
+        "install the Vulkan SDK (from Debian 13 on: apt install libvulkan-dev glslc spirv-headers)",
+    ),
+    "hip": ("hipconfig", ("HIP_PATH", "/opt/rocm/bin/hipconfig"), "install AMD's ROCm"),
+    "sycl": (
+        "icpx",
+        ("ONEAPI_ROOT",),
+        "install Intel's oneAPI toolkit, and run its setvars.sh in this shell",
+    ),
+    "musa": ("mcc", ("MUSA_PATH",), "install Moore Threads' MUSA SDK"),
+}
+
+_PORTABLE = {
+    "GGML_NATIVE": "OFF",
+    "GGML_BACKEND_DL": "ON",
+    "GGML_CPU_ALL_VARIANTS": "ON",
+    "GGML_CCACHE": "OFF",
+    "LLAMA_BUILD_EXAMPLES": "OFF",
+    "CMAKE_PLATFORM_NO_VERSIONED_SONAME": "ON",  # a wheel cannot hold links
+}
+# As upstream's releases are: Metal, and one kind of code for each architecture.
+_PORTABLE_MAC = {
+    "GGML_BACKEND_DL": "OFF",
+    "GGML_CPU_ALL_VARIANTS": "OFF",
+    "GGML_METAL": "ON" if platform.machine() == "arm64" else "OFF",
+    "GGML_METAL_EMBED_LIBRARY": "ON",
+    "CMAKE_OSX_DEPLOYMENT_TARGET": "13.3",
+}
+
+_COMPILER_HELP = {
+    "linux": "Debian, Ubuntu: apt install g++; Fedora: dnf install gcc-c++; Alpine: apk add g++",
+    "darwin": "run: xcode-select --install",
+    "win32": "install the Visual Studio Build Tools (workload: Desktop development with C++) and "
+    'run this from the "x64 Native Tools Command Prompt"',
+}
+
+
+def build(source: Path, tag: str, *, jobs: int | None = None, backend: str | None = None) -> Path:
+    """Build the engine from the llama.cpp tree `source` and return its folder in the cache.
+
+    `tag` names the folder; `jobs` is how many compilers run at once (default: as many as cores
+    and memory allow); `backend` adds a GPU backend such as "cuda" or "vulkan", whose toolkit must
+    be installed. Tuned for this machine's CPU. An engine that is already there and fits is left
+    alone. The build log is kept beside the folder, as `engine-build.log`.
+
+    Raises `LlamaEngineError`: no compiler, no cmake or ninja, no toolkit for the backend, not a
+    llama.cpp tree, or a build that failed, with the end of its log.
+    """
+    final = engine_folder(tag, backend)
+    if backend is not None and backend not in BACKENDS:
+        raise LlamaEngineError(
+            f"{backend}: a build takes the {family(backend)} toolkit that there is, so only "
+            f"backend={family(backend)!r}"
+        )
+    if jobs is not None and jobs < 1:
+        raise LlamaEngineError(f"jobs must be at least 1, not {jobs}")
+    log = final.with_name(f"{final.name}-build.log")
+    with _cache.publish(final, label=f"engine {tag}", ready=ready(backend)) as work:
+        if work is None:
+            return final
+        if not (source / "CMakeLists.txt").is_file() or not (source / "include/llama.h").is_file():
+            raise LlamaEngineError(f"{source}: not a llama.cpp source tree (no include/llama.h)")
+        _tool("cmake")
+        _tool("ninja")
+        compiler = system_compiler()
+        if backend is not None:
+            _check_toolkit(backend)
+        jobs = jobs or _default_jobs()
+        say(f"engine {tag}: building from {source} with {compiler}, {jobs} at a time; log: {log}")
+        options = cmake_options(source, tag, backend)
+        tree = work / ".build"
+        compile_tree(source, tree, options, log, jobs=jobs, label=f"engine {tag}")
+        collect(tree / "bin", work, programs=PROGRAMS)
+        shutil.rmtree(tree)
+        strip(work)
+        version = try_out(work)
+        features = sorted(cpu_features())
+        info = EngineInfo(
+            tag,
+            "source",
+            backend=backend,
+            version=version,
+            compiler=compiler,
+            options=options,
+            cpu_features=features,
+        )
+        write_manifest(work, info)
+    return final
+
+
+def compile_tree(
+    source: Path,
+    tree: Path,
+    options: list[str],
+    log: Path,
+    *,
+    jobs: int | None = None,
+    label: str,
+    environment: dict[str, str] | None = None,
+) -> None:
+    """Compile the llama.cpp in `source` in the folder `tree`, with what `cmake_options` gave.
+
+    The libraries and programs are then in `tree / "bin"`, and all that was printed in `log`.
+    """
+    cmake, ninja = _tool("cmake"), _tool("ninja")
+    with log.open("w", encoding="utf-8", errors="replace") as stream:
+        runner = _Runner(stream, log, environment or {})
+        configure = [
+            *(cmake, "-G", "Ninja", "-S", str(source.resolve()), "-B", str(tree)),
+            f"-DCMAKE_MAKE_PROGRAM={ninja}",
+            f"-DCMAKE_PROJECT_llama.cpp_INCLUDE={Path(__file__).with_name('build.cmake')}",
+            *options,
+        ]
+        runner.run("cmake", configure)
+        _build_targets(runner, ninja, configure, tree, jobs or _default_jobs(), label=label)
+
+
+def _build_targets(
+    runner: _Runner, ninja: str, configure: list[str], tree: Path, jobs: int, *, label: str
+) -> None:
+    known = (tree / "build.ninja").read_text(encoding="utf-8")
+    targets = [
+        *_TARGETS,
+        *(name for name in _OPTIONAL_TARGETS if f"\nbuild {name}: phony " in known),
+    ]
+    command = [ninja, "-C", str(tree), "-j", str(jobs), *targets]
+    try:
+        runner.run("ninja", command, progress=_cache.Progress(label))
+    except LlamaEngineError:
+        if "Unity/unity_" not in runner.tail():
+            raise
+        # Sources of this tag clash when they are compiled together; what is done stays done.
+        say(f"{label}: a group of sources did not compile; compiling them one by one")
+        runner.run("cmake", [*configure, "-DLLAMA_PY_UNITY=OFF"])
+        runner.run("ninja", command, progress=_cache.Progress(label))
+
+
+def cmake_options(
+    source: Path, tag: str, backend: str | None = None, *, portable: bool = False
+) -> list[str]:
+    """CMake's options for the engine. `portable` is for all machines of a kind: code for every
+    CPU, of which the best is chosen when it is loaded, and files that need no links."""
+    options = {
+        "CMAKE_BUILD_TYPE": "Release",
+        "BUILD_SHARED_LIBS": "ON",
+        # Libraries are looked for beside whoever needs them, so that the folder can move.
+        "CMAKE_INSTALL_RPATH": "@loader_path" if sys.platform == "darwin" else "$ORIGIN",
+        "CMAKE_BUILD_WITH_INSTALL_RPATH": "ON",
+        "GGML_NATIVE": "ON",
+        "GGML_RPC": "ON",
+        "GGML_CCACHE": "ON",
+        "LLAMA_ALL_WARNINGS": "OFF",
+        "LLAMA_BUILD_APP": "OFF",
+        "LLAMA_BUILD_EXAMPLES": "ON",
+        "LLAMA_BUILD_SERVER": "ON",
+        "LLAMA_BUILD_TESTS": "OFF",
+        "LLAMA_BUILD_TOOLS": "ON",
+        "LLAMA_BUILD_UI": "OFF",
+        "LLAMA_USE_PREBUILT_UI": "OFF",  # would be downloaded during the build
+        "LLAMA_OPENSSL": "OFF",
+    }
+    if re.fullmatch(r"b\d+", tag):
+        options["LLAMA_BUILD_NUMBER"] = tag[1:]
+    if not (source / ".git").exists():
+        # Otherwise llama.cpp takes the commit of whatever repository lies around the source.
+        options["LLAMA_BUILD_COMMIT"] = "unknown"
+    if portable:
+        options |= _PORTABLE
+        if sys.platform != "linux":
+            options["GGML_OPENMP"] = "OFF"  # its runtime would have to come along
+        if sys.platform == "darwin":
+            options |= _PORTABLE_MAC
+        elif sys.platform == "win32" and platform.machine() == "ARM64":
+            options["GGML_CPU_ALL_VARIANTS"] = "OFF"  # there is only one
+    if backend is not None:
+        options[BACKENDS[backend]] = "ON"
+    if backend == "sycl":
+        options |= {"CMAKE_C_COMPILER": "icx", "CMAKE_CXX_COMPILER": "icpx"}
+    return [f"-D{name}={value}" for name, value in options.items()]
+
+
+def _check_toolkit(backend: str) -> None:
+    """LlamaEngineError, which says what to install, where the backend cannot be compiled."""
+    if backend == "metal" and sys.platform != "darwin":
+        raise LlamaEngineError("the backend metal is for macOS alone")
+    if backend not in _TOOLKITS:
+        return
+    name, places, help_text = _TOOLKITS[backend]
+    # CMake looks in these, too, and says itself if it finds nothing there.
+    if program(name) or any(os.environ.get(place) or Path(place).is_file() for place in places):
+        return
+    raise LlamaEngineError(f"the backend {backend} needs {name}, which is not there: {help_text}")
+
+
+def _tool(name: str) -> str:
+    """cmake or ninja: of the Python environment we run in, else from PATH."""
+    found = program(name, str(Path(sys.executable).parent)) or program(name)
+    if found is None:
+        raise LlamaEngineError(
+            f"{name} is needed to build the engine: pip install 'llama-py[engine]'"
+        )
+    return found
+
+
+def system_compiler() -> str:
+    """The first line of what the C++ compiler says of itself, having checked C and C++."""
+    description = ""
+    for language, variable, names in (
+        ("C", "CC", ("cc", "gcc", "clang", "cl")),
+        ("C++", "CXX", ("c++", "g++", "clang++", "cl")),
+    ):
+        wanted = os.environ.get(variable)
+        candidates = [shlex.split(wanted)[0]] if wanted and wanted.strip() else list(names)
+        for name in candidates:
+            found = name if Path(name).is_absolute() else program(name)
+            if found is not None and Path(found).is_file():
+                # macOS has a stub of that name that only offers to install the real one.
+                done = subprocess.run(
+                    [found] if Path(found).stem.lower() == "cl" else [found, "--version"],
+                    capture_output=True,
+                    text=True,
+                    errors="replace",
+                    stdin=subprocess.DEVNULL,
+                    check=False,
+                )
+                if done.returncode == 0:
+                    text = (done.stdout.strip() or done.stderr.strip()).splitlines()
+                    description = text[0] if text else name
+                    break
+        else:
+            tried = f"{variable}={wanted}" if wanted else ", ".join(names)
+            raise LlamaEngineError(
+                f"no {language} compiler found (tried {tried}). "
+                + _COMPILER_HELP.get(sys.platform, "install one, such as gcc or clang")
+            )
+    return description
+
+
+def _default_jobs() -> int:
+    """As many compilers as this process may use cores, with 1.5 GB of memory for each."""
+    jobs = os.cpu_count() or 1
+    if sys.platform == "linux":
+        jobs = len(os.sched_getaffinity(0))
+        quota, _, period = _control_group("cpu.max").partition(" ")
+        if quota.isdigit() and period.isdigit():
+            jobs = min(jobs, max(1, round(int(quota) / int(period))))
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        limit = _control_group("memory.max")
+        if limit.isdigit():
+            memory = min(memory, int(limit))
+        jobs = min(jobs, max(1, int(memory / 1.5e9)))
+    return jobs
+
+
+def _control_group(name: str) -> str:
+    """A limit that a container puts on us; empty where there is none."""
+    try:
+        return (Path("/sys/fs/cgroup") / name).read_text(encoding="ascii").strip()
+    except OSError:
+        return ""  # no control groups, or version 1 of them
+
+
+class _Runner:
+    """Runs the build's commands: output into the log, progress on stderr, no orphans."""
+
+    _STEP = re.compile(r"\[(\d+)/(\d+)\]")
+
+    def __init__(self, log: TextIO, path: Path, environment: dict[str, str]) -> None:
+        self._log = log
+        self._path = path
+        self._environment = environment
+        self._tail: deque[str] = deque(maxlen=4000)
+
+    def tail(self) -> str:
+        """The last output of the last command."""
+        return "".join(self._tail)
+
+    def run(
+        self, name: str, command: list[str], *, progress: _cache.Progress | None = None
+    ) -> None:
+        """Run a command; raise `LlamaEngineError` with the end of its output if it fails."""
+        self._tail.clear()
+        self._log.write(f"$ {shlex.join(command)}\n")
+        environment = {**os.environ, **self._environment, "NINJA_STATUS": "[%f/%t] ", "LC_ALL": "C"}
+        process = subprocess.Popen(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            # Its own group: Ctrl-C then reaches it through us, once, and is waited for.
+            start_new_session=os.name == "posix",
+        )
+        try:
+            assert process.stdout is not None
+            with process.stdout:
+                for line in process.stdout:
+                    self._log.write(line)
+                    self._tail.append(line)
+                    step = self._STEP.match(line)
+                    if progress and step:
+                        done, total = int(step[1]), int(step[2])
+                        progress.show(f"{done} of {total} ({100 * done // total}%)")
+            code = process.wait()
+        except BaseException:
+            _stop(process)
+            raise
+        finally:
+            if progress:
+                progress.close()
+            self._log.flush()
+        if code:
+            raise LlamaEngineError(
+                f"{name} failed with exit status {code}; log: {self._path}\n{self._explain()}"
+            )
+
+    def _explain(self) -> str:
+        """The part of the output that says why: from the first error on, at most 25 lines."""
+        lines = self.tail().splitlines()
+        first = next(
+            (
+                index
+                for index, line in enumerate(lines)
+                if re.search(r"\b(fatal )?error\b|^FAILED:|CMake Error|Killed", line)
+            ),
+            max(len(lines) - 25, 0),
+        )
+        return "\n".join(f"  | {line[:200]}" for line in lines[first : first + 25])
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    """End a command and what it started. ninja passes SIGINT on to its compilers and waits."""
+    if process.poll() is not None:
+        return
+    if os.name == "posix":
+        process.send_signal(signal.SIGINT)
+    else:
+        process.terminate()
+    try:
+        process.wait(timeout=15)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -1,0 +1,249 @@
+"""What is installed: the user's cache folder, and the engine in it.
+
+Apart from what installs it, because every program that loads the library looks here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..errors import LlamaEngineError, LlamaError
+
+MANIFEST = "engine.json"
+INSTALL = "`python -m llama_cpp.engine install` (in a checkout: `make engine`)"
+"""What to run for an engine, for messages."""
+_FORMAT = 1
+
+# The GPU backends, and what CMake calls them.
+BACKENDS = {
+    "blas": "GGML_BLAS",
+    "cann": "GGML_CANN",
+    "cuda": "GGML_CUDA",
+    "hip": "GGML_HIP",
+    "metal": "GGML_METAL",
+    "musa": "GGML_MUSA",
+    "opencl": "GGML_OPENCL",
+    "sycl": "GGML_SYCL",
+    "vulkan": "GGML_VULKAN",
+}
+
+# The CPU flags that a compiler may turn into instructions; the rest (power, security,
+# virtualisation) come and go with the kernel and mean nothing here.
+_X86_FEATURES = re.compile(
+    r"(mmx|sse|ssse3|avx|fma|f16c|bmi|amx|gfni|vaes|vpclmul|pclmul|aes|sha|popcnt|abm|lzcnt|movbe|adx)"
+)
+
+
+def cache_root() -> Path:
+    """The folder that holds everything llama-py keeps: `$XDG_CACHE_HOME/llama-py`.
+
+    Without that variable (or with a relative one, which the XDG specification says to ignore) it
+    is `~/.cache/llama-py`. Created when absent, private to the user.
+
+    Raises `LlamaError` when there is no home folder, when the folder cannot be created, and when
+    other users could write to it: what is in it is loaded and run.
+    """
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    try:
+        parent = Path(base) if base and Path(base).is_absolute() else Path.home() / ".cache"
+    except RuntimeError as error:
+        raise LlamaError(f"no home folder for the cache ({error}); set XDG_CACHE_HOME") from error
+    root = parent / "llama-py"
+    make_folder(root)
+    _check_private(root)
+    return root
+
+
+def _check_private(root: Path) -> None:
+    """LlamaError for a folder that others than the user and root own or may write to."""
+    if sys.platform == "win32":
+        return  # a user's profile is private there
+    try:
+        found = root.stat()
+    except OSError as error:
+        raise LlamaError(f"cannot look at the folder {root}: {error}") from error
+    if found.st_uid not in (os.geteuid(), 0):
+        raise LlamaError(
+            f"the cache {root} belongs to user {found.st_uid}, who could have put anything there: "
+            "set XDG_CACHE_HOME to a folder of your own"
+        )
+    if found.st_mode & 0o022:
+        raise LlamaError(
+            f"other users may write to the cache {root}, and what is in it is run: if you trust "
+            f"what is there, `chmod go-w {shlex.quote(str(root))}`, else remove it"
+        )
+
+
+def program(name: str, path: str | None = None) -> str | None:
+    """Where the program ``name`` is on ``path`` (default: `$PATH`), or None. The current folder
+    does not count, whatever the path says and also where the system looks there first."""
+    import shutil
+
+    if path is None:
+        path = os.environ.get("PATH", os.defpath)
+    for folder in path.split(os.pathsep):
+        if Path(folder).is_absolute():
+            found = shutil.which(str(Path(folder, name)))
+            if found is not None:
+                return found
+    return None
+
+
+def make_folder(path: Path) -> None:
+    """Create the folder with its parents; ours are private to the user."""
+    if path.is_dir():
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise LlamaError(f"cannot create the folder {path}: {error}") from error
+
+
+@dataclass(frozen=True)
+class EngineInfo:
+    """What engine.json says about an installed engine."""
+
+    tag: str
+    """The llama.cpp tag, such as "b11434"."""
+    origin: str
+    """"release" or "source"."""
+    backend: str | None = None
+    """The GPU backend asked for, such as "vulkan" or "cuda-12.8"; None for the CPU (and Metal on
+    macOS)."""
+    version: str = ""
+    """What `llama-server --version` says."""
+    source: str = ""
+    """The release file's address; empty for a build from source."""
+    compiler: str = ""
+    """The C++ compiler of a build from source."""
+    options: list[str] = field(default_factory=list)
+    """The cmake options of a build from source."""
+    cpu_features: list[str] = field(default_factory=list)
+    """What the machine code presumes of the CPU; empty where that is decided at run time."""
+    format: int = _FORMAT
+    """The format of engine.json."""
+
+
+def engine_info(folder: Path) -> EngineInfo | None:
+    """What is installed in an engine's folder, or None when there is no complete engine there."""
+    try:
+        data = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        return EngineInfo(**data) if data.get("format") == _FORMAT else None
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, AttributeError):
+        # Another version of llama-py wrote it, or somebody edited it: as good as not installed.
+        return None
+
+
+def engine_dir(tag: str, backend: str | None = None) -> Path | None:
+    """The folder of the complete engine for `tag`, and for a GPU backend, in the cache, or None.
+
+    None also for an engine that was built for another CPU and would die here of an illegal
+    instruction (see `missing_features`).
+    """
+    folder = engine_folder(tag, backend)
+    info = engine_info(folder)
+    return folder if info and not missing_features(info) else None
+
+
+def missing_features(info: EngineInfo) -> list[str]:
+    """The CPU features that an engine was built for and this machine lacks, sorted."""
+    return sorted(set(info.cpu_features) - cpu_features()) if info.cpu_features else []
+
+
+def cpu_features() -> frozenset[str]:
+    """The instruction-set features of this machine's CPU, by the system's own names.
+
+    Where the system lists none (Windows) the processor's model stands for them all. Empty when
+    nothing is known.
+    """
+    if sys.platform == "linux":
+        try:
+            with Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as lines:
+                for line in lines:
+                    name, _, value = line.partition(":")
+                    if name.strip() == "flags":
+                        return frozenset(f for f in value.split() if _X86_FEATURES.match(f))
+                    if name.strip() == "Features":
+                        return frozenset(value.split())
+        except OSError:
+            return frozenset()  # a locked-down container; then nothing is known
+        return frozenset()
+    if sys.platform == "darwin":
+        import subprocess
+
+        done = subprocess.run(
+            ["/usr/sbin/sysctl", "machdep.cpu", "hw.optional"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return _darwin_features(done.stdout)
+    import platform
+
+    model = platform.processor()
+    return frozenset([model] if model else [])
+
+
+def _darwin_features(text: str) -> frozenset[str]:
+    features: set[str] = set()
+    for line in text.splitlines():
+        name, _, value = line.partition(":")
+        if name in ("machdep.cpu.features", "machdep.cpu.leaf7_features"):
+            features.update(f for f in value.lower().split() if _X86_FEATURES.match(f))
+        elif name.startswith("hw.optional.arm.FEAT_") and value.strip() == "1":
+            features.add(name.rpartition(".")[2])
+    return frozenset(features)
+
+
+def engine_folder(tag: str, backend: str | None = None) -> Path:
+    """Where the engine for ``tag`` is, or would be. Those with a GPU backend have their own, one
+    for each kind: "cuda-12.8" is where "cuda" is."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", tag):
+        raise LlamaEngineError(f"{tag!r} is not a llama.cpp tag such as b11434")
+    return cache_root() / tag / ("engine" if backend is None else f"engine-{family(backend)}")
+
+
+def family(backend: str) -> str:
+    """The kind of a backend, without the version of its toolkit."""
+    kind = backend.partition("-")[0]
+    if kind not in BACKENDS:
+        raise LlamaEngineError(
+            f"unknown backend {backend!r}; there are: {', '.join(sorted(BACKENDS))}"
+        )
+    return kind
+
+
+def preferred_engine(tag: str, *, packaged: bool = True) -> Path | None:
+    """The folder of the engine that is used where none is named, or None.
+
+    One with a GPU backend in the cache is there because somebody asked for it, and computes on the
+    CPU too: it goes before the one inside the package, and that before the one in the cache.
+    ``packaged`` is whether the one inside the package is of ``tag``.
+    """
+    for backend in sorted(BACKENDS):
+        found = engine_dir(tag, backend)
+        if found is not None:
+            return found
+    return (engine_inside() if packaged else None) or engine_dir(tag)
+
+
+def engine_inside() -> Path | None:
+    """The folder of the engine inside the package, as a wheel for a platform has one, or None."""
+    inside = Path(__file__).parents[1] / "lib"
+    return inside if inside.is_dir() else None
+
+
+def installed_engines() -> list[tuple[Path, EngineInfo]]:
+    """The complete engines in the cache, by tag."""
+    folders = sorted(file.parent for file in cache_root().glob(f"*/engine*/{MANIFEST}"))
+    found = [(folder, engine_info(folder)) for folder in folders]
+    return [(folder, info) for folder, info in found if info is not None]

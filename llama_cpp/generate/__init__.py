@@ -1,0 +1,18 @@
+"""Text in, text out: generation, chat, many prompts at once, drafts, embeddings, images."""
+
+from .._lazy import contents
+
+__getattr__, __dir__, __all__ = contents(
+    __name__,
+    {
+        "aio": "AsyncGeneration AsyncGenerations AsyncLlama AsyncStream",
+        "chat": "apply_chat_template",
+        "drafts": "Draft DraftModel PromptLookup",
+        "embedding": "Ranked",
+        "generation": "Completion Generation GenerationOptions GenerationState",
+        "llama": "Llama LlamaParams",
+        "logprobs": "TokenLogprob log_probs",
+        "multimodal": "Chunk LlamaChunks LlamaMedia LlamaMultimodal",
+        "scheduler": "Generations ParallelGeneration",
+    },
+)

@@ -1,0 +1,388 @@
+"""What a generation is asked for, what it did so far, and what comes out of it."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+import threading
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
+
+from .. import _raw
+from ..errors import LlamaBusyError, LlamaCancelled
+from ..native.arguments import c_number, check_type, integer, unknown_keyword
+from ..sampling.chain import LlamaSampler
+from ..usage import Timings, Usage
+from .logprobs import TokenLogprob, check_top, log_probs
+from .stops import StopStrings
+
+if TYPE_CHECKING:
+    from ..context.context import LlamaContext
+    from ..model.model import LlamaModel
+    from .drafts import Draft
+
+TokenSource = Generator[int, None, None]
+"""Computes a generation: the token that comes next, each time."""
+FinishReason = Literal["stop", "length", "cancelled", "error"]
+
+
+class SamplingOptions(TypedDict, total=False):
+    """How the next token is chosen. Each is ignored when a ``sampler`` is given."""
+
+    temperature: float
+    """0 takes the most likely token each time; by default 0.8."""
+    top_k: int
+    """Only so many of the most likely tokens, 40 by default; 0 for all."""
+    top_p: float
+    """Only the most likely tokens that together have this probability; by default 0.95."""
+    min_p: float
+    """Only tokens at least this likely, compared to the likeliest; by default 0.05."""
+    seed: int
+    """Of the random numbers; by default another one each time."""
+    grammar: str | None
+    """A GBNF grammar that the text has to follow."""
+    repeat_penalty: float
+    """Divides the logits of tokens that were there already; by default 1.0, which is off."""
+    frequency_penalty: float
+    """Subtracted from their logits for each time that they were there; by default 0.0."""
+    presence_penalty: float
+    """Subtracted from their logits once; by default 0.0."""
+    penalty_last_n: int
+    """How many of the last tokens the penalties count, the prompt's among them; by default 64."""
+    logit_bias: Mapping[int | str, float]
+    """Added to the logits of tokens, by number or by text; minus infinity forbids one."""
+
+
+class GenerationOptions(SamplingOptions, total=False):
+    """Keywords of `Llama.generate` and of all that generates like it."""
+
+    max_tokens: int | None
+    """The most tokens to generate; by default until the context is full."""
+    stop: str | Sequence[str]
+    """Strings that end the text before them."""
+    sampler: LlamaSampler | Callable[[], LlamaSampler] | None
+    """Chooses the tokens, in place of the options above; or a function that makes it."""
+    logprobs: int | None
+    """Give the log probability of each token, and of so many of the likeliest in its place, by
+    `llama_cpp.log_probs`: the model's own, before any sampler. By default none."""
+    cache_prompt: bool
+    """Whether to reuse what the KV cache has of the prompt, True by default."""
+    context_shift: bool
+    """Whether to go on when the context is full, without `max_tokens` for ever: the first
+    ``n_keep`` tokens stay, and of the others the older half is forgotten. The text may lose its
+    thread then. False by default. For `Llama.generate` alone."""
+    n_keep: int | None
+    """See ``context_shift``; by default the prompt, but at most a quarter of the context."""
+    draft: Draft | None
+    """Guesses tokens, for several to be computed at once; see `llama_cpp.generate.drafts`. Not for
+    `Llama.generate_many`."""
+
+
+_KNOWN = tuple(GenerationOptions.__annotations__)
+
+
+def check_options(options: Mapping[str, Any], owner: str) -> None:
+    """TypeError for a keyword that no generation has."""
+    check_type(options, Mapping)
+    for name in options:
+        if name not in _KNOWN:
+            raise unknown_keyword(name, _KNOWN, owner)
+    if owner != "generate" and options.get("context_shift"):
+        raise TypeError(f"{owner} does not shift the context")
+    if owner != "generate" and options.get("draft") is not None:
+        raise TypeError(f"{owner} takes no draft: it computes several tokens at once already")
+
+
+_PENALTIES = {"repeat_penalty": 1.0, "frequency_penalty": 0.0, "presence_penalty": 0.0}
+
+
+def _one_token(model: LlamaModel, token: int | str) -> int:
+    if not isinstance(token, str):
+        return token
+    tokens = model.tokenize(token, add_special=False, parse_special=True)
+    if len(tokens) != 1:
+        raise ValueError(f"logit_bias: {token!r} is not one token but {len(tokens)}: {tokens}")
+    return tokens[0]
+
+
+def make_sampler(model: LlamaModel, options: Mapping[str, Any]) -> LlamaSampler:
+    """The sampler that ``options`` ask for, when they do not bring one."""
+    chain = LlamaSampler.chain(model.library)
+    if options.get("grammar") is not None:
+        chain.grammar(model, options["grammar"])
+    if options.get("logit_bias"):
+        check_type(options["logit_bias"], Mapping)
+        biases = options["logit_bias"].items()
+        chain.logit_bias(model, {_one_token(model, token): bias for token, bias in biases})
+    penalties = tuple(options.get(name, default) for name, default in _PENALTIES.items())
+    if penalties != tuple(_PENALTIES.values()):
+        chain.penalties(model, options.get("penalty_last_n", 64), *penalties)
+    temperature = c_number(ctypes.c_float, options.get("temperature", 0.8), "temperature")
+    if temperature <= 0:
+        return chain.greedy()
+    chain.top_k(options.get("top_k", 40)).top_p(options.get("top_p", 0.95))
+    chain.min_p(options.get("min_p", 0.05)).temp(temperature)
+    return chain.dist(options.get("seed", _raw.LLAMA_DEFAULT_SEED))
+
+
+def _n_keep(n_keep: int | None, n_prompt: int, n_ctx: int) -> int:
+    if n_keep is None:
+        return min(n_prompt, n_ctx // 4)
+    n_keep = integer(n_keep, "n_keep")
+    most = n_ctx - 4  # of two tokens one goes and one stays, whatever is decoded
+    if not 0 <= n_keep <= most:
+        raise ValueError(f"n_keep={n_keep} is not 0 to {most}")
+    return n_keep
+
+
+class Request:
+    """A prompt and what to do with it, checked. Whoever computes it adds what it reports."""
+
+    started = 0.0
+    """When its computation began, by time.perf_counter."""
+    cached_tokens = 0
+    """How many tokens of the prompt were in the KV cache already."""
+    drafted = 0
+    """How many tokens were drafted."""
+    accepted = 0
+    """How many of them were right."""
+    _made = False
+
+    def __init__(
+        self, model: LlamaModel, prompt: str | Sequence[int], n_ctx: int, options: Mapping[str, Any]
+    ) -> None:
+        """``n_ctx`` is the room that the prompt and its answer have."""
+        if isinstance(prompt, str | bytes):
+            self.prompt = model.tokenize(prompt)
+        elif isinstance(prompt, Iterable):
+            self.prompt = model.vocab.check_tokens(prompt).tolist()
+        else:
+            raise TypeError(f"a prompt must be text or tokens, not {prompt!r}")
+        if not self.prompt:
+            raise ValueError("the prompt is empty")
+        if len(self.prompt) >= n_ctx:
+            raise ValueError(
+                f"the prompt has {len(self.prompt)} tokens, the context only {n_ctx}: make it "
+                "with a larger n_ctx"
+            )
+        self.limit = n_ctx - len(self.prompt)
+        self.draft: Draft | None = options.get("draft")
+        self.n_keep: int | None = None
+        """How many tokens stay when the context is full; None to end there."""
+        if options.get("context_shift"):
+            self.limit = sys.maxsize
+            self.n_keep = _n_keep(options.get("n_keep"), len(self.prompt), n_ctx)
+        max_tokens = options.get("max_tokens")
+        if max_tokens is not None:
+            max_tokens = integer(max_tokens, "max_tokens")
+            if max_tokens < 1:
+                raise ValueError(f"max_tokens must be at least 1, not {max_tokens}")
+            self.limit = min(self.limit, max_tokens)
+        self.stops = StopStrings(options.get("stop", ()))
+        sampler = options.get("sampler")
+        self._made = sampler is None
+        if sampler is None:
+            sampler = make_sampler(model, options)
+            if "penalties" in sampler.names:
+                for token in self.prompt[-options.get("penalty_last_n", 64) :]:
+                    sampler.accept(token, grammar=False)
+        elif not isinstance(sampler, LlamaSampler):
+            sampler = sampler() if callable(sampler) else sampler
+            if not isinstance(sampler, LlamaSampler):
+                raise TypeError(f"sampler must be a LlamaSampler or make one, not {sampler!r}")
+        self.sampler = sampler
+        self.cache_prompt = bool(options.get("cache_prompt", True))
+        self._top = options.get("logprobs")
+        if self._top is not None:
+            self._top = check_top(self._top, model.vocab.n_tokens)
+        self.logprobs: list[TokenLogprob] = []
+        """Those of the tokens so far, if they were asked for."""
+        self.decoder = model.decoder()
+        self.is_eog = model.vocab.is_eog
+
+    def score(self, ctx: LlamaContext, token: int, i: int = -1) -> None:
+        """Note the log probability of ``token``, sampled at index ``i``, if that was asked for."""
+        if self._top is not None and not self.is_eog(token):
+            self.logprobs.append(log_probs(ctx, i, token=token, top=self._top))
+
+    def close(self) -> None:
+        """Free what was made for it: a sampler has room for the whole vocabulary."""
+        if self._made:
+            self.sampler.close()
+
+
+@dataclass(frozen=True)
+class Completion:
+    """A finished generation."""
+
+    text: str
+    """What was generated."""
+    tokens: list[int] = field(repr=False)
+    """The generated tokens, without an end token."""
+    finish_reason: FinishReason
+    """``stop`` at an end token or a stop string, ``length`` at the limit."""
+    usage: Usage
+    """The tokens that it took."""
+    timings: Timings
+    """The time that it took."""
+    stopped_by: str | None
+    """The stop string that ended it, if one did."""
+    logprobs: list[TokenLogprob] = field(default_factory=list, repr=False)
+    """Those of the tokens, if they were asked for."""
+    error: Exception | None = None
+    """What was raised, if that ended it: see ``return_errors`` of `Llama.complete_many`."""
+
+
+class GenerationState:
+    """What a generation did so far."""
+
+    def __init__(self, request: Request) -> None:
+        check_type(request, Request)
+        self._request = request
+        self.tokens: list[int] = []
+        """The tokens generated so far, without an end token."""
+        self.finish_reason: FinishReason | None = None
+        """Why it ended; None while it runs. ``stop`` at an end token or a stop string, ``length``
+        at ``max_tokens`` or the end of the context, ``cancelled`` when it was stopped or closed,
+        ``error`` when something was raised."""
+        self.stopped_by: str | None = None
+        """The stop string that ended it, if one did."""
+        self._first = 0.0
+        self._last = 0.0
+
+    @property
+    def logprobs(self) -> list[TokenLogprob]:
+        """The log probabilities of the tokens, if they were asked for."""
+        return self._request.logprobs
+
+    @property
+    def prompt_tokens(self) -> list[int]:
+        """The prompt as tokens."""
+        return self._request.prompt
+
+    @property
+    def cached_tokens(self) -> int:
+        """How many of them were in the KV cache already."""
+        return self._request.cached_tokens
+
+    @property
+    def drafted(self) -> int:
+        """How many tokens were drafted so far; see ``draft`` in `GenerationOptions`."""
+        return self._request.drafted
+
+    @property
+    def accepted(self) -> int:
+        """How many of them the sampler chose as well."""
+        return self._request.accepted
+
+    @property
+    def usage(self) -> Usage:
+        """The tokens that it took so far."""
+        return Usage(
+            len(self.prompt_tokens),
+            self.cached_tokens,
+            len(self.tokens),
+            self.drafted,
+            self.accepted,
+        )
+
+    @property
+    def timings(self) -> Timings:
+        """The time that it took so far."""
+        seconds = self._last - self._first
+        rate = (len(self.tokens) - 1) / seconds if len(self.tokens) > 1 and seconds > 0 else 0.0
+        prompt = max(0.0, self._first - self._request.started) if self._first else 0.0
+        return Timings(prompt, seconds, rate)
+
+    def _take(self, token: int) -> str:
+        """Go on with ``token``: the text that may go out. Sets the finish reason when it ends."""
+        request = self._request
+        self._last = time.perf_counter()
+        self._first = self._first or self._last
+        if request.is_eog(token):
+            self._end("stop")
+            return self._rest()
+        self.tokens.append(token)
+        text = request.stops.feed(request.decoder.feed(token))
+        if request.stops.found is not None:
+            self.stopped_by = request.stops.found
+            self._end("stop")
+        elif len(self.tokens) >= request.limit:
+            self._end("length")
+            text += self._rest()
+        return text
+
+    def _completion(self, text: str, error: Exception | None = None) -> Completion:
+        assert self.finish_reason is not None
+        return Completion(
+            text=text,
+            tokens=self.tokens,
+            finish_reason=self.finish_reason,
+            usage=self.usage,
+            timings=self.timings,
+            stopped_by=self.stopped_by,
+            logprobs=self.logprobs,
+            error=error,
+        )
+
+    def _fail(self, error: BaseException) -> None:
+        """End with what was raised."""
+        if self.finish_reason is None:
+            stopped = isinstance(error, LlamaCancelled | KeyboardInterrupt)
+            self._end("cancelled" if stopped else "error")
+
+    def _end(self, reason: FinishReason) -> None:
+        if self.finish_reason is None:
+            self.finish_reason = reason
+            self._request.close()
+
+    def _rest(self) -> str:
+        request = self._request
+        return request.stops.feed(request.decoder.finish()) + request.stops.finish()
+
+
+class Generation(GenerationState, Iterator[str]):
+    """Pieces of text as they are generated; made by `Llama.generate`.
+
+    While it runs, and afterwards, it also has what it did so far. It is an iterator: going over it
+    a second time gives nothing.
+    """
+
+    def __init__(self, request: Request, tokens: TokenSource) -> None:
+        """``tokens`` computes the request: the token that comes next, each time."""
+        check_type(tokens, Generator)
+        super().__init__(request)
+        # It knows the request and not this object: without a cycle, forgetting this object frees
+        # what it holds at once.
+        self._source = tokens
+        self._lock = threading.Lock()
+
+    def __next__(self) -> str:
+        if self.finish_reason is None:
+            if not self._lock.acquire(blocking=False):
+                raise LlamaBusyError("another thread is in this iterator")
+            try:
+                for token in self._source:
+                    text = self._take(token)
+                    if self.finish_reason is not None:
+                        self._source.close()
+                    if text:
+                        return text
+            except BaseException as error:
+                self._fail(error)
+                raise
+            finally:
+                self._lock.release()
+        raise StopIteration
+
+    def close(self) -> None:
+        """Stop generating. The context can be used for something else."""
+        self._end("cancelled")
+        self._source.close()
+
+
+def completion(generation: Generation) -> Completion:
+    """What ``generation`` gives, all of it."""
+    return generation._completion("".join(generation))

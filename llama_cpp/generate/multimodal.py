@@ -1,0 +1,674 @@
+"""Images and audio in prompts: a second model, the projector, turns them into embeddings.
+
+C: libmtmd, tools/mtmd/mtmd.h and mtmd-helper.h, which call themselves experimental.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+import time
+from array import array
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from .. import _raw, _raw_mtmd
+from ..context import context
+from ..context.batch import LlamaBatch
+from ..context.context import LlamaContext, _decode_error
+from ..errors import LlamaBusyError, LlamaContextError, LlamaError, LlamaModelError
+from ..model.checks import check_projector
+from ..model.gguf import file_name
+from ..model.model import LlamaModel
+from ..native import log
+from ..native.arguments import check_type
+from ..native.calls import guarded
+from ..native.cpu import usable_cores
+from ..native.interrupt import stops_on_ctrl_c
+from ..native.library import LlamaLibrary
+from ..native.resource import Closable, Resource
+from .chat import apply_chat_template, lacks_bos
+from .generation import Completion, Generation, Request, check_options, completion
+from .probe import probe as _probe
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from .generation import GenerationOptions
+
+Kind = Literal["text", "image", "audio"]
+
+_KINDS: dict[int, Kind] = {
+    _raw_mtmd.MTMD_INPUT_CHUNK_TYPE_TEXT: "text",
+    _raw_mtmd.MTMD_INPUT_CHUNK_TYPE_IMAGE: "image",
+    _raw_mtmd.MTMD_INPUT_CHUNK_TYPE_AUDIO: "audio",
+}
+# What else there is the library would start ffmpeg for.
+_IMAGES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM", b"GIF8")
+_SOUNDS = (b"ID3", b"fLaC", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2", b"\xff\xfa")
+_MOST_PIXELS = 1 << 28
+_MOST_SAMPLES = 1 << 28
+_MOST_TOKENS = 1 << 16
+
+
+class LlamaMultimodal(Closable):
+    """What lets a model see or hear: its projector, a GGUF file of its own ("mmproj").
+
+        eyes = LlamaMultimodal(model, "mmproj.gguf")
+        prompt = f"What is this? {eyes.marker}"
+        eyes.chat(ctx, [{"role": "user", "content": prompt}], [eyes.image("cat.png")]).text
+
+    ``marker`` stands for an image or a sound in a text. ``use_gpu``, ``n_threads`` (by default the
+    cores that the process may use) and ``warmup`` (a run with nothing, so that the first image is
+    not slower) are for the projector; ``image_min_tokens`` and ``image_max_tokens`` are for models
+    that take images of any size, -1 is what the model says.
+
+    libmtmd crashes over many projectors that are damaged. So another Python process loads the file
+    first and encodes with it on the CPU, for two seconds at most: a file that ends that process
+    raises LlamaModelError. It is done once for a file, as long as it does not change, and takes
+    what starting Python and reading the file take. ``probe=False`` leaves it out, for files that
+    you trust. By default it is also left out, with a warning in the log, where no Python can be
+    started, as in a program that has it inside (``sys.executable`` is empty or no Python);
+    ``probe=True`` raises LlamaModelError there. What stays: a file made so that other images or
+    sounds than those it is tried with, or what comes after the two seconds, crash libmtmd.
+
+    Raises LlamaModelError when the file is no projector, or not one for this model, and
+    LlamaMissingFunctionError when there is no libmtmd beside the library. C:
+    ``mtmd_init_from_file``, mtmd.h.
+    """
+
+    def __init__(
+        self,
+        model: LlamaModel,
+        mmproj: str | os.PathLike[str],
+        *,
+        use_gpu: bool = True,
+        n_threads: int | None = None,
+        warmup: bool = True,
+        image_min_tokens: int = -1,
+        image_max_tokens: int = -1,
+        marker: str | None = None,
+        probe: bool | None = None,
+    ) -> None:
+        check_type(model, LlamaModel)
+        parent = model._open()
+        model.vocab._with_tokens()
+        file = Path(mmproj)
+        if marker is not None and (not marker or "\0" in marker):
+            raise ValueError(f"marker={marker!r} must be a text without NUL")
+        threads = usable_cores() if n_threads is None else n_threads
+        if not 1 <= threads <= _raw.GGML_MAX_N_THREADS:
+            raise ValueError(f"n_threads={threads} must be 1 to {_raw.GGML_MAX_N_THREADS}")
+        for name, n in (("min", image_min_tokens), ("max", image_max_tokens)):
+            if n != -1 and not 1 <= n <= _MOST_TOKENS:
+                raise ValueError(f"image_{name}_tokens={n} must be 1 to {_MOST_TOKENS}, or -1")
+        if image_max_tokens != -1 and image_min_tokens > image_max_tokens:
+            raise ValueError(f"{image_min_tokens=} is more than {image_max_tokens=}")
+        if probe not in (True, False, None):
+            raise TypeError(f"probe must be True, False or None, not {probe!r}")
+        check_projector(model.library, file)
+        self._model = model
+        self._path = file
+        # Functions of libmtmd, which LlamaLibrary finds when they are called.
+        self._calls = cast("Any", model.library)
+        self._short = cast("Any", model.library.short)
+        self._lock = threading.Lock()
+        _hear(model.library)
+        raw = self._short.mtmd_context_params_default()
+        raw.use_gpu, raw.n_threads, raw.warmup = use_gpu, threads, warmup
+        raw.print_timings = False
+        raw.image_min_tokens, raw.image_max_tokens = image_min_tokens, image_max_tokens
+        if marker is not None:
+            raw.media_marker = marker.encode()
+        if probe is not False:
+            options = {
+                "n_threads": threads,
+                "image_min_tokens": image_min_tokens,
+                "image_max_tokens": image_max_tokens,
+            }
+            why = _probe(file, model._files, model.library.path, options)
+            if why is not None:
+                if probe:
+                    raise LlamaModelError(f"{file} cannot be tried before it is loaded: {why}")
+                log.show(log.WARNING, f"{file} is loaded without a trial: {why}")
+        said: list[str] = []
+
+        def load() -> Resource | None:
+            with log.heard() as heard:
+                handle = self._calls.mtmd_init_from_file(file_name(file), model.handle, raw)
+                said.extend(heard)
+                if handle is None:
+                    return None
+                return Resource(handle, self._calls.mtmd_free, parent, lock=self._lock)
+
+        # It builds the graph ("warmup"): what does not fit together runs into assertions.
+        with log.interruptible():
+            resource = guarded(model.library, load, f"{file} could not be loaded")
+        if resource is None:
+            raise LlamaModelError(
+                f"{file} is no projector for {model.path.name}: "
+                + log.reason(said, "the library does not say why")
+            )
+        self._resource: Resource | None = resource
+
+    # -- facts
+
+    def _name(self) -> str:
+        return f"the projector {self._path}"
+
+    def __repr__(self) -> str:
+        if self.closed:
+            return f"<LlamaMultimodal {self._path.name!r}, closed>"
+        kinds = [
+            kind for kind, has in (("images", self.has_vision), ("audio", self.has_audio)) if has
+        ]
+        return f"<LlamaMultimodal {self._path.name!r}, {' and '.join(kinds)}>"
+
+    @property
+    def model(self) -> LlamaModel:
+        """The model that it is for."""
+        return self._model
+
+    @property
+    def marker(self) -> str:
+        """What stands for an image or a sound in a text. C: ``mtmd_get_marker``."""
+        text: bytes = self._short.mtmd_get_marker(self._open().handle)
+        return text.decode()
+
+    @property
+    def has_vision(self) -> bool:
+        """Whether it takes images. C: ``mtmd_support_vision``."""
+        return bool(self._short.mtmd_support_vision(self._open().handle))
+
+    @property
+    def has_audio(self) -> bool:
+        """Whether it takes audio. C: ``mtmd_support_audio``."""
+        return bool(self._short.mtmd_support_audio(self._open().handle))
+
+    @property
+    def sample_rate(self) -> int | None:
+        """The samples per second of the audio that it takes; None where it takes none.
+        C: ``mtmd_get_audio_sample_rate``."""
+        rate = int(self._short.mtmd_get_audio_sample_rate(self._open().handle))
+        return rate if rate > 0 else None
+
+    # -- media
+
+    def image(self, source: Any) -> LlamaMedia:
+        """An image: a file (its path), the bytes of one (PNG, JPEG, BMP or GIF), or pixels, as an
+        array of uint8 of shape (height, width, 3) in the order red, green, blue.
+
+        Raises FileNotFoundError, ValueError for what is no image and for other arrays.
+        C: ``mtmd_helper_bitmap_init_from_buf``, mtmd-helper.h; ``mtmd_bitmap_init``, mtmd.h.
+        """
+        if isinstance(source, str | os.PathLike):
+            source = Path(source).read_bytes()
+        if isinstance(source, bytes | bytearray):
+            if not source.startswith(_IMAGES):
+                raise ValueError(_no_file("an image", source, "PNG, JPEG, BMP and GIF files"))
+            return self._from_file(bytes(source), "image")
+        pixels = _buffer(source, "an image")
+        shape = pixels.shape or ()  # the hints allow None
+        if pixels.format not in ("B", "<B") or len(shape) != 3 or shape[2] != 3:
+            raise ValueError(
+                "pixels must be uint8 of shape (height, width, 3), not "
+                f"{pixels.format!r} of shape {shape}"
+            )
+        height, width = shape[:2]
+        if not 0 < height * width <= _MOST_PIXELS:
+            raise ValueError(f"an image of {width} x {height} pixels is none, or too large")
+        data = (ctypes.c_ubyte * pixels.nbytes).from_buffer_copy(pixels.tobytes())
+        self._open()
+        return LlamaMedia(self, self._short.mtmd_bitmap_init(width, height, data))
+
+    def audio(self, source: Any) -> LlamaMedia:
+        """A sound: a file (its path), the bytes of one (WAV, MP3 or FLAC), or samples, as floats
+        from -1 to 1 at `sample_rate`, one channel.
+
+        Raises FileNotFoundError, LlamaModelError when the model takes no audio, and ValueError for
+        what is no sound. C: ``mtmd_helper_bitmap_init_from_buf``, mtmd-helper.h;
+        ``mtmd_bitmap_init_from_audio``, mtmd.h.
+        """
+        if not self.has_audio:
+            raise LlamaModelError(f"{self._path.name} takes no audio")
+        if isinstance(source, str | os.PathLike):
+            source = Path(source).read_bytes()
+        if isinstance(source, bytes | bytearray):
+            wave = source[:4] == b"RIFF" and source[8:12] == b"WAVE"
+            if len(source) < 12 or not (wave or source.startswith(_SOUNDS)):
+                raise ValueError(_no_file("a sound", source, "WAV, MP3 and FLAC files"))
+            return self._from_file(bytes(source), "audio")
+        return LlamaMedia(self, self._sound(source))
+
+    def _sound(self, source: Any) -> Any:
+        if isinstance(source, array | memoryview) or hasattr(source, "__array_interface__"):
+            view = _buffer(source, "a sound")
+            if view.format not in ("f", "<f") or view.ndim != 1:
+                raise ValueError(
+                    f"samples must be float32 in one dimension, not {view.format!r} in {view.ndim}"
+                )
+            samples = array("f", view.tobytes())
+        else:
+            samples = array("f", source)
+        _check_length(len(samples))
+        data = (ctypes.c_float * len(samples)).from_buffer(samples)
+        return self._short.mtmd_bitmap_init_from_audio(len(samples), data)
+
+    def _from_file(self, data: bytes, kind: Kind) -> LlamaMedia:
+        buffer = (ctypes.c_ubyte * len(data)).from_buffer_copy(data)
+        options = self._short.mtmd_helper_init_opt_default()
+        with log.heard() as said:
+            made = self._calls.mtmd_helper_bitmap_init_from_buf(
+                self._open().handle, buffer, len(data), False, options
+            )
+        if made.video_ctx:
+            self._short.mtmd_bitmap_free(made.bitmap)
+            self._short.mtmd_helper_video_free(made.video_ctx)
+            raise ValueError("this is a video, not an image")
+        if not made.bitmap:
+            raise ValueError(
+                f"the {kind} could not be read: " + log.reason(said, "the file is damaged")
+            )
+        media = LlamaMedia(self, made.bitmap)
+        if media.kind == "audio":
+            _check_length(media.n_samples)
+        return media
+
+    # -- prompts
+
+    def tokenize(
+        self,
+        text: str,
+        media: Sequence[LlamaMedia] = (),
+        *,
+        add_special: bool = True,
+        parse_special: bool = True,
+    ) -> LlamaChunks:
+        """``text`` as tokens, with ``media`` where it has markers, in their order.
+
+        Raises ValueError when there are more or fewer markers than media, LlamaModelError for
+        media that this model does not take or cannot prepare. C: ``mtmd_tokenize``, mtmd.h.
+        """
+        handle = self._open().handle
+        marker = self.marker
+        check_type(text, str)
+        media = list(media)
+        for each in media:
+            if not isinstance(each, LlamaMedia):
+                raise TypeError(f"media must come from image() or audio(), not {each!r}")
+            if each._library is not self._model.library:
+                raise LlamaModelError("the media and the model belong to different libraries")
+            if not (self.has_vision if each.kind == "image" else self.has_audio):
+                raise LlamaModelError(f"{self._path.name} takes no {each.kind}")
+        if text.count(marker) != len(media):
+            raise ValueError(
+                f"{text.count(marker)} markers {marker!r} in the text for {len(media)} images or "
+                "sounds: each needs one, where it belongs"
+            )
+        self._model.vocab._with_tokens()
+        encoded = text.encode()
+        prompt = _raw_mtmd.mtmd_input_text(
+            text=encoded,
+            text_len=len(encoded),
+            add_special=add_special,
+            parse_special=parse_special,
+        )
+        bitmaps = (_raw_mtmd.mtmd_bitmap * len(media))(*[m._open().handle for m in media])
+        chunks = LlamaChunks(self)
+        target = chunks._open().handle
+        said: list[str] = []
+
+        def prepare() -> int:
+            with log.heard() as heard:
+                code = self._calls.mtmd_tokenize(handle, target, prompt, bitmaps, len(media))
+                said.extend(heard)
+            return int(code)
+
+        if media:  # what the preparation divides by and asserts comes from the projector's file
+            code = guarded(self._model.library, prepare, "the prompt could not be prepared")
+        else:
+            code = prepare()
+        if code:
+            raise LlamaModelError(
+                "the prompt could not be prepared: " + log.reason(said, f"code {code}")
+            )
+        chunks._read()
+        return chunks
+
+    def eval(self, ctx: LlamaContext, chunks: LlamaChunks, *, seq_id: int = 0) -> int:
+        """Put ``chunks`` behind what the KV cache of ``ctx`` has of a sequence. Returns the
+        position of what comes next: with models that number images in two dimensions (M-RoPE) a
+        batch needs it as its ``pos``.
+
+        Afterwards ``ctx`` has the output of the last token, if the chunks end with text. Ctrl-C and
+        `LlamaContext.cancel` stop the decodes, not the projector. Whatever it raises, the sequence
+        is as it was before: LlamaDecodeError when the KV cache is full, ValueError when an image
+        has more tokens than fit a batch and has to be decoded at once, LlamaBusyError,
+        LlamaCancelled. C: ``mtmd_encode_chunk``, mtmd.h; ``mtmd_helper_decode_image_chunk``,
+        ``mtmd_helper_eval_chunk_single``, mtmd-helper.h.
+        """
+        handle = self._open().handle
+        if not isinstance(ctx, LlamaContext) or not isinstance(chunks, LlamaChunks):
+            raise TypeError(f"expected a LlamaContext and LlamaChunks, not {ctx!r}, {chunks!r}")
+        if ctx.model is not self._model or chunks._owner is not self:
+            raise LlamaContextError("the context, the chunks and this belong to different models")
+        if not len(chunks):
+            raise ValueError("there is nothing to evaluate")
+        seq_id = ctx._check_seq_id(seq_id)
+        if not ctx._has_memory or ctx._has_encoder:
+            raise LlamaContextError(f"{self._model.path.name} cannot go on with a prompt")
+        if ctx._live(seq_id) is not None:
+            raise LlamaContextError(f"sequence {seq_id} belongs to a LlamaSequence")
+        resource, chunk_list = ctx._open(), chunks._open()
+        for chunk, raw in chunks._raw():
+            at_once = chunk.kind != "text" and self._short.mtmd_decode_use_non_causal(handle, raw)
+            if at_once and chunk.n_tokens > min(ctx._n_batch, ctx._n_ubatch):
+                raise ValueError(
+                    f"an {chunk.kind} has {chunk.n_tokens} tokens, which this model takes at once: "
+                    "make the context with an n_batch and n_ubatch of at least that"
+                )
+        if not self._lock.acquire(blocking=False):
+            raise LlamaBusyError("another thread is using this projector")
+        try:
+            with ctx._held():
+                return self._eval(ctx, resource, handle, chunks, chunk_list, seq_id)
+        finally:
+            self._lock.release()
+
+    def _eval(
+        self,
+        ctx: LlamaContext,
+        resource: Resource,
+        handle: Any,
+        chunks: LlamaChunks,
+        _: Resource,  # held while they are used
+        seq_id: int,
+    ) -> int:
+        ctx._outputs = None
+        ctx._encoded, ctx._offset = False, 0
+        ctx._apply()
+        ctx._reclaim()
+        ctx._writes[seq_id] += 1
+        start = ctx._pos_max(ctx._kv, seq_id) + 1
+        past = _raw.llama_pos(start)
+        done = False
+        ctx._running = True
+        n_batch = ctx._n_batch
+        try:
+            with (
+                log.heard() as said,
+                log.interruptible() as came,
+                stops_on_ctrl_c(ctx._stop, came),
+            ):
+                for chunk, raw in chunks._raw():
+                    if chunk.kind == "text":
+                        last = chunk is chunks[-1]
+                        code = self._calls.mtmd_helper_eval_chunk_single(
+                            handle, resource.handle, raw, past.value, seq_id, n_batch, last,
+                            ctypes.byref(past),
+                        )  # fmt: skip
+                    else:
+                        self._encode(handle, raw, chunk.kind)
+                        embeddings = self._short.mtmd_get_output_embd(handle)
+                        code = self._calls.mtmd_helper_decode_image_chunk(
+                            handle, resource.handle, raw, embeddings, past.value, seq_id, n_batch,
+                            ctypes.byref(past), _raw_mtmd.mtmd_helper_post_decode_callback(), None,
+                        )  # fmt: skip
+                    if code:
+                        raise _decode_error(code, "decode", chunk.n_tokens, said, ctx._n_ctx)
+            done = True
+        finally:
+            with ctx._stopping:
+                ctx._running = False
+                if not context._exiting:
+                    ctx._stop[0] = b"\0"
+            if not done:
+                ctx._forget({seq_id: start})
+        last_chunk = chunks[-1]
+        if last_chunk.kind == "text":
+            ctx._outputs = ((last_chunk.n_tokens - 1) % n_batch,)
+        return past.value
+
+    def _encode(self, handle: Any, raw: Any, kind: Kind) -> None:
+        said: list[str] = []
+
+        def encode() -> bool:
+            with log.heard() as heard:
+                failed = bool(self._calls.mtmd_encode_chunk(handle, raw))
+                said.extend(heard)
+            return failed
+
+        what = f"the {kind} could not be encoded"
+        if guarded(self._model.library, encode, what):
+            raise LlamaError(f"{what}: " + log.reason(said, "the library does not say why"))
+
+    def _try(self, chunks: LlamaChunks) -> None:
+        """Encode what is not text, for nothing."""
+        for chunk, raw in chunks._raw():
+            if chunk.kind != "text":
+                self._encode(self._open().handle, raw, chunk.kind)
+
+    # -- generation
+
+    def generate(
+        self,
+        ctx: LlamaContext,
+        prompt: str | LlamaChunks,
+        media: Sequence[LlamaMedia] = (),
+        **options: Unpack[GenerationOptions],
+    ) -> Generation:
+        """Go on with ``prompt``, which has a marker for each of ``media``: pieces of text.
+
+        ``ctx`` is a context of its own for this: its first sequence is cleared before. It is for
+        one generation at a time: the next one ends the one before with LlamaContextError, and a
+        step in the middle of another raises LlamaBusyError. The options are those of
+        `Llama.generate`, without ``cache_prompt``, ``context_shift`` and ``draft``. In
+        ``prompt_tokens`` of the generation, -1 stands for what is an image or a sound.
+        """
+        check_type(ctx, LlamaContext)
+        check_options(options, "LlamaMultimodal.generate")
+        chunks = prompt if isinstance(prompt, LlamaChunks) else self.tokenize(prompt, media)
+        if not len(chunks):
+            raise ValueError("the prompt is empty")
+        if chunks[-1].kind != "text":
+            raise ValueError("the prompt must end with text, for the model to answer to")
+        tokens = [t for chunk in chunks for t in (chunk.tokens or [-1] * chunk.n_tokens)]
+        request = Request(self._model, [max(t, 0) for t in tokens], ctx.n_ctx, options)
+        request.prompt = tokens
+        return Generation(request, self._tokens(ctx, chunks, request))
+
+    def chat(
+        self,
+        ctx: LlamaContext,
+        messages: Sequence[Mapping[str, str]],
+        media: Sequence[LlamaMedia] = (),
+        *,
+        template: str | None = None,
+        **options: Unpack[GenerationOptions],
+    ) -> Completion:
+        """The answer to ``messages``, as `Llama.chat`; their contents have the markers."""
+        text = apply_chat_template(self._model, messages, template=template)
+        chunks = self.tokenize(text, media, add_special=lacks_bos(self._model, text))
+        return completion(self.generate(ctx, chunks, **options))
+
+    def _tokens(
+        self, ctx: LlamaContext, chunks: LlamaChunks, request: Request
+    ) -> Generator[int, None, None]:
+        request.started = time.perf_counter()
+        turn, token, position, written = object(), -1, 0, 0
+        while True:
+            if not ctx._stepping.acquire(blocking=False):
+                raise LlamaBusyError(
+                    "this context is in the middle of a step, of another thread or of what called "
+                    "this: give each generation its own context"
+                )
+            try:
+                if token < 0:
+                    ctx._turn = turn
+                    ctx.remove()
+                    position = self.eval(ctx, chunks)
+                elif ctx._turn is not turn:
+                    raise LlamaContextError("another generation was begun on this context")
+                else:
+                    ctx._check_writes(0, written)
+                    ctx.decode(LlamaBatch([token], pos=position))
+                    position += 1
+                token = request.sampler.sample(ctx)
+                request.score(ctx, token)
+                written = ctx._writes[0]
+            finally:
+                ctx._stepping.release()
+            yield token
+
+
+class LlamaMedia(Closable):
+    """An image or a sound; made by `LlamaMultimodal.image` and `LlamaMultimodal.audio`."""
+
+    def __init__(self, owner: LlamaMultimodal, handle: Any) -> None:
+        """Take over a bitmap."""
+        check_type(owner, LlamaMultimodal)
+        check_type(handle, _raw_mtmd.mtmd_bitmap)
+        self._library = owner.model.library
+        self._short = cast("Any", self._library.short)
+        self._resource: Resource | None = Resource(handle, self._short.mtmd_bitmap_free)
+
+    def _name(self) -> str:
+        return "the image or sound"
+
+    def _ask(self, name: str) -> Any:
+        return getattr(self._short, f"mtmd_bitmap_{name}")(self._open().handle)
+
+    @property
+    def kind(self) -> Kind:
+        """``image`` or ``audio``. C: ``mtmd_bitmap_is_audio``."""
+        return "audio" if self._ask("is_audio") else "image"
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of an image, in pixels."""
+        if self.kind != "image":
+            raise ValueError("a sound has no width and height: see n_samples")
+        return int(self._ask("get_nx")), int(self._ask("get_ny"))
+
+    @property
+    def n_samples(self) -> int:
+        """The length of a sound, in samples."""
+        if self.kind != "audio":
+            raise ValueError("an image has no samples: see size")
+        return int(self._ask("get_n_bytes")) // 4
+
+    @property
+    def data(self) -> bytes:
+        """Its pixels (red, green, blue, one byte each) or samples (float32).
+        C: ``mtmd_bitmap_get_data``."""
+        return ctypes.string_at(self._ask("get_data"), self._ask("get_n_bytes"))
+
+    def __repr__(self) -> str:
+        if self.closed:
+            return "<LlamaMedia, closed>"
+        if self.kind == "audio":
+            return f"<LlamaMedia, audio of {self.n_samples} samples>"
+        return "<LlamaMedia, image of {} x {}>".format(*self.size)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A part of a prompt that is of one kind."""
+
+    kind: Kind
+    """What it is: ``text``, ``image`` or ``audio``."""
+    n_tokens: int
+    """How many tokens it takes in the KV cache."""
+    n_pos: int
+    """How many positions; other than tokens with M-RoPE."""
+    tokens: list[int] | None = field(repr=False)
+    """Of text; None for media."""
+
+
+class LlamaChunks(Closable, Sequence[Chunk]):
+    """A prompt of text and media; made by `LlamaMultimodal.tokenize`."""
+
+    def __init__(self, owner: LlamaMultimodal) -> None:
+        """An empty one, to be filled."""
+        check_type(owner, LlamaMultimodal)
+        self._owner = owner
+        self._short = owner._short
+        self._resource: Resource | None = Resource(
+            self._short.mtmd_input_chunks_init(), self._short.mtmd_input_chunks_free
+        )
+        self._chunks: list[Chunk] = []
+
+    def _read(self) -> None:
+        short, handle = self._short, self._open().handle
+        for i in range(short.mtmd_input_chunks_size(handle)):
+            raw = short.mtmd_input_chunks_get(handle, i)
+            kind = _KINDS[short.mtmd_input_chunk_get_type(raw)]
+            tokens = None
+            if kind == "text":
+                n = ctypes.c_size_t()
+                first = short.mtmd_input_chunk_get_tokens_text(raw, ctypes.byref(n))
+                tokens = list(first[: n.value])
+            self._chunks.append(
+                Chunk(
+                    kind,
+                    int(short.mtmd_input_chunk_get_n_tokens(raw)),
+                    int(short.mtmd_input_chunk_get_n_pos(raw)),
+                    tokens,
+                )
+            )
+
+    def _raw(self) -> Iterator[tuple[Chunk, Any]]:
+        handle = self._open().handle
+        for i, chunk in enumerate(self._chunks):
+            yield chunk, self._short.mtmd_input_chunks_get(handle, i)
+
+    def _name(self) -> str:
+        return "the prompt"
+
+    @property
+    def n_tokens(self) -> int:
+        """How many tokens all take in the KV cache."""
+        return sum(chunk.n_tokens for chunk in self._chunks)
+
+    def __len__(self) -> int:
+        return len(self._chunks)
+
+    def __getitem__(self, i: Any) -> Any:
+        return self._chunks[i]
+
+    def __repr__(self) -> str:
+        parts = ", ".join(f"{chunk.kind} {chunk.n_tokens}" for chunk in self._chunks)
+        return f"<LlamaChunks, {'closed' if self.closed else parts}>"
+
+
+_hearing: set[Path] = set()
+_hearing_lock = threading.Lock()
+
+
+def _hear(library: LlamaLibrary) -> None:
+    """Send libmtmd's log to Python, once for each library."""
+    calls = cast("Any", library)
+    with _hearing_lock:
+        if library.path not in _hearing:
+            log.attach(calls.mtmd_helper_log_set, library.llama_max_devices)
+            _hearing.add(library.path)
+
+
+def _buffer(source: Any, what: str) -> memoryview:
+    try:
+        view = memoryview(source)
+    except TypeError:
+        raise TypeError(f"{what} must be a path, bytes or an array, not {source!r}") from None
+    return view
+
+
+def _check_length(n: int) -> None:
+    if not 2 <= n <= _MOST_SAMPLES:
+        raise ValueError(f"a sound of {n} samples is none, or too long")
+
+
+def _no_file(what: str, data: bytes | bytearray, known: str) -> str:
+    return f"this is not {what} that can be read, it starts with {bytes(data[:8])!r}: {known} are"

@@ -1,0 +1,502 @@
+"""Many prompts through one context, with continuous batching.
+
+Each step decodes one batch: the next token of every sequence that generates, and as much as there
+is room for of the prompts that join. A sequence that ends makes place for the next prompt at once.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..context.batch import LlamaBatch
+from ..context.sequence import n_common
+from ..errors import LlamaContextError, LlamaDecodeError
+from ..native import log
+from ..sampling.chain import LlamaSampler
+from .generation import Completion, GenerationState, Request, check_options
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..context.context import LlamaContext
+    from .llama import Llama
+
+# A prompt waits for another one that is being computed when they have so many tokens more in
+# common than can be had already.
+_WORTH_WAITING = 16
+_END: Any = object()  # what an iterator gives when it has no more
+
+
+class ParallelGeneration(GenerationState):
+    """One of the generations of `Llama.generate_many`."""
+
+    def __init__(self, index: int, request: Request) -> None:
+        super().__init__(request)
+        self.index = index
+        """Which prompt it goes on with, from 0."""
+        self.error: Exception | None = None
+        """What was raised, if that ended it."""
+        self._cancelled = False
+
+    def cancel(self) -> None:
+        """Stop this one before its next token, from any thread. The others go on."""
+        self._cancelled = True
+
+
+class _Refused(Request):
+    """Stands for one that could not be made."""
+
+    def __init__(self) -> None:
+        self.prompt = []
+        self.logprobs = []
+
+
+class _Job:
+    """A generation that is computed: what the cache has to hold for the next token."""
+
+    def __init__(self, generation: ParallelGeneration, request: Request) -> None:
+        self.generation = generation
+        self.request = request
+        self.tokens = list(request.prompt)  # and what was generated
+        self.age = 0
+        self.begun = False
+        # Another job that computes the same beginning, and how much of it they have in common.
+        self.leader: _Job | None = None
+        self.common = 0
+
+
+class _Slot:
+    """A sequence of the context."""
+
+    def __init__(self, seq_id: int, held: list[int]) -> None:
+        self.id = seq_id
+        self.held = held  # what the cache holds of it; afterwards, too, for what comes next
+        self.job: _Job | None = None
+        self.used = 0
+
+
+class Generations(Iterator[tuple[int, str]]):
+    """Pieces of the texts as they come, each with the index of its prompt; made by
+    `Llama.generate_many`.
+
+    Closing it, or letting go of it, ends what still runs.
+    """
+
+    def __init__(
+        self,
+        llm: Llama,
+        prompts: Iterable[str | Sequence[int]],
+        options: Iterable[Mapping[str, Any]] | None,
+        shared: Mapping[str, Any],
+        return_errors: bool,
+    ) -> None:
+        if isinstance(prompts, str | bytes):
+            raise TypeError("generate_many takes several prompts: use generate for one")
+        check_options(shared, "generate_many")
+        if isinstance(options, list | tuple):
+            for own in options:
+                check_options(own, "generate_many")
+            if isinstance(prompts, list | tuple) and len(prompts) != len(options):
+                raise ValueError(f"{len(options)} options for {len(prompts)} prompts")
+        if llm.model.has_encoder:
+            raise LlamaContextError(
+                f"{llm.model.path.name} has an encoder, which takes one prompt at a time: use "
+                "generate"
+            )
+        self.generations: list[ParallelGeneration] = []
+        """Those that were begun, by the index of their prompt."""
+        self._llm = llm
+        self._ctx: LlamaContext = llm.ctx
+        self._n_batch = self._ctx.n_batch
+        self._prompts = iter(prompts)
+        self._options = None if options is None else iter(options)
+        self._shared = shared
+        self._return_errors = return_errors
+        self._given: dict[int, LlamaSampler] = {}  # those of the caller, by their id()
+        self._errors: list[Exception] = []
+        self._ready: deque[tuple[int, str]] = deque()
+        self._slots: list[_Slot] = []
+        self._waiting: deque[_Job] = deque()  # for the room that was taken from them
+        self._kept: list[int] = []  # the tokens of a state, and the state
+        self._state: ctypes.Array[ctypes.c_uint8] = (ctypes.c_uint8 * 0)()
+        self._exhausted = False
+        self._crowded = False
+        self._ended = False
+        self._turn = 0
+        self._clock = 0
+        self._batch_ids: list[int] = []
+        self._batch: LlamaBatch | None = None
+
+    def __next__(self) -> tuple[int, str]:
+        while not self._ready:
+            if self._ended:
+                raise StopIteration
+            self._llm._enter()
+            try:
+                going_on = self._step()
+            except BaseException as error:
+                self._end(error)
+                raise
+            finally:
+                self._llm._leave()
+            if not going_on:
+                self._end(None)
+                if self._errors and not self._return_errors:
+                    raise self._errors[0]
+        return self._ready.popleft()
+
+    def close(self) -> None:
+        """Stop all of them. The Llama can be used for something else."""
+        self._end(None)
+
+    def _end(self, error: BaseException | None) -> None:
+        self._ended = True
+        self._ready.clear()
+        for job in [*(slot.job for slot in self._slots), *self._waiting]:
+            if job is not None:
+                if error is None:
+                    job.generation._end("cancelled")
+                else:
+                    job.generation._fail(error)
+        self._slots = []
+        self._waiting.clear()
+        self._state = (ctypes.c_uint8 * 0)()
+
+    # -- a step
+
+    def _step(self) -> bool:
+        """Decode one batch, and choose the tokens that come next. False when all is done."""
+        llm = self._llm
+        if not self._turn:
+            self._turn = llm._begin()
+            free = [i for i in range(len(llm._held)) if i not in self._ctx._sequences]
+            self._slots = [_Slot(i, llm._held[i]) for i in free]
+            self._ctx._reserved = frozenset(free)
+        elif llm._turn != self._turn:
+            raise LlamaContextError("another generation was begun on this Llama")
+        llm._check_cancelled()
+        self._clock += 1
+        self._admit()
+        parts, plain = self._share_out()
+        if not parts:
+            return not self._exhausted or bool(self._waiting) or any(s.job for s in self._slots)
+        batch, outputs = self._next_tokens(parts) if plain else _mixed(parts)
+        try:
+            self._ctx.decode(batch)
+        except LlamaDecodeError as error:
+            if error.code != 1:
+                raise
+            self._make_room(error)
+            return True
+        for slot, part in parts:
+            slot.held += part
+        for i, slot in outputs:
+            self._sample(slot, i)
+        return True
+
+    def _sample(self, slot: _Slot, i: int) -> None:
+        job = slot.job
+        assert job is not None
+        generation = job.generation
+        text = ""
+        try:
+            token = job.request.sampler.sample(self._ctx, i)
+            job.request.score(self._ctx, token, i)
+            text = generation._take(token)
+        except Exception as error:
+            self._failed(generation, error)
+        else:
+            job.tokens.append(token)
+            if text:
+                self._ready.append((generation.index, text))
+        if generation.finish_reason is not None:
+            self._leave(slot)
+
+    def _share_out(self) -> tuple[list[tuple[_Slot, list[int]]], bool]:
+        """What each sequence has in the next batch, and whether that is one token for each that
+        generates and nothing else. Those come first; the others share what room is left, the
+        oldest before the rest."""
+        joining: list[tuple[_Slot, _Job]] = []
+        parts: list[tuple[_Slot, list[int]]] = []
+        for slot in self._slots:
+            job = slot.job
+            if job is None:
+                continue
+            if job.generation._cancelled:
+                job.generation._end("cancelled")
+                self._leave(slot)
+            elif not job.begun and not self._begin(slot, job):
+                continue
+            elif len(job.tokens) - len(slot.held) == 1:
+                parts.append((slot, job.tokens[-1:]))
+            else:
+                joining.append((slot, job))
+        if not joining:
+            return parts, True
+        room = self._n_batch - len(parts)
+        for slot, job in sorted(joining, key=lambda pair: pair[1].age):
+            start = len(slot.held)
+            part = job.tokens[start : min(start + room, self._end_of(slot, job))]
+            if part:
+                parts.append((slot, part))
+                room -= len(part)
+        # Without kv_unified, the library computes those together that follow on each other.
+        parts.sort(key=lambda pair: pair[0].id)
+        return parts, False
+
+    def _end_of(self, slot: _Slot, job: _Job) -> int:
+        """How far a prompt may be computed. A recurrent state can only be copied as it is: who
+        waits for it does so for the end of what they have in common."""
+        ends = [len(job.tokens)]
+        if self._ctx._is_stateful:
+            others = [other.job for other in self._slots if other.job is not None]
+            ends += [o.common for o in others if o.leader is job and o.common > len(slot.held)]
+        return min(ends)
+
+    def _next_tokens(
+        self, parts: list[tuple[_Slot, list[int]]]
+    ) -> tuple[LlamaBatch, Iterable[tuple[int, _Slot]]]:
+        """The batch of one token for each, and the slots by where their outputs are."""
+        ids = [slot.id for slot, _ in parts]
+        batch = self._batch
+        if batch is None or ids != self._batch_ids:
+            # Made once for all steps in which nobody joins and nobody leaves.
+            batch = LlamaBatch([0] * len(ids), seq_id=ids, logits=True)
+            self._batch, self._batch_ids = batch, ids
+        for i, (_, part) in enumerate(parts):
+            batch.tokens[i] = part[0]
+        return batch, enumerate(slot for slot, _ in parts)
+
+    # -- who joins
+
+    def _admit(self) -> None:
+        """Give the free sequences to those that wait, as long as there is room."""
+        while not self._crowded:
+            free = [slot for slot in self._slots if slot.job is None]
+            if not free:
+                return
+            job = self._waiting.popleft() if self._waiting else self._next_job()
+            if job is None:
+                return
+            if job.generation.finish_reason is None:
+                self._place(job, free)
+
+    def _next_job(self) -> _Job | None:
+        """Take the next prompt; None when there is none."""
+        while not self._exhausted:
+            index = len(self.generations)
+            try:
+                prompt = next(self._prompts, _END)
+                own = {} if self._options is None else next(self._options, _END)
+                if own is _END and prompt is not _END:
+                    raise ValueError(f"there are no options for prompt {index}")
+            except Exception as error:  # of the caller's: the others go on to their end
+                self._exhausted = True
+                self._errors.append(error)
+                return None
+            if prompt is _END:
+                self._exhausted = True
+                return None
+            try:
+                options = self._merged(index, own)
+                request = Request(self._llm.model, prompt, self._llm._n_ctx_seq, options)
+            except Exception as error:
+                generation = ParallelGeneration(index, _Refused())
+                self.generations.append(generation)
+                self._failed(generation, error)
+                continue
+            request.started = time.perf_counter()
+            generation = ParallelGeneration(index, request)
+            self.generations.append(generation)
+            return _Job(generation, request)
+        return None
+
+    def _merged(self, index: int, own: Mapping[str, Any]) -> dict[str, Any]:
+        """The options of a prompt and the shared ones."""
+        check_options(own, "generate_many")
+        sampler = own.get("sampler")
+        if isinstance(sampler, LlamaSampler):
+            if id(sampler) in self._given:
+                raise ValueError(
+                    f"the sampler of prompt {index} is another prompt's too: each needs its own"
+                )
+            self._given[id(sampler)] = sampler
+        elif isinstance(self._shared.get("sampler"), LlamaSampler):
+            own = {"sampler": self._shared["sampler"].clone, **own}
+        return {**self._shared, **own}
+
+    def _place(self, job: _Job, free: list[_Slot]) -> None:
+        """Let ``job`` have one of the free sequences: the one with the longest common beginning,
+        else an empty one, else the one that nobody used for longest."""
+        self._clock += 1
+        job.age = self._clock
+        now = {slot.id: self._reusable(slot, job) for slot in self._slots}
+        slot = max(free, key=lambda s: (now[s.id], not s.held, -s.used))
+        if max(now.values()) > now[slot.id]:  # it will be copied, so it is not taken from here
+            slot = max(free, key=lambda s: (not s.held, -s.used))
+        worth = max(now.values()) + _WORTH_WAITING
+        for other in self._slots:
+            if other.job is not None and job.request.cache_prompt:
+                common = _common(other.job.tokens, job.tokens)
+                if common >= worth and common > max(job.common, len(other.held)):
+                    job.leader, job.common = other.job, common
+        slot.job = job
+
+    def _begin(self, slot: _Slot, job: _Job) -> bool:
+        """Bring the sequence to hold what can be had of the prompt. False while that is still
+        being computed."""
+        leads = [s for s in self._slots if s.job is not None and s.job is job.leader]
+        if leads and len(leads[0].held) < job.common:
+            return False
+        job.leader = None
+        job.begun = True
+        slot.used = self._clock
+        n, _, source = max(
+            ((self._reusable(s, job), s is slot, s) for s in self._slots), key=lambda it: it[:2]
+        )
+        if self._ctx._is_stateful and n and n == job.common:
+            self._keep(source)
+        if n < len(self._kept) == _common(self._kept, job.tokens) and job.request.cache_prompt:
+            n = self._restore(slot)
+        elif source is not slot:
+            self._clear(slot)
+            n = self._copy(source, slot, n)
+        elif n < len(slot.held):
+            if not self._ctx.remove(n, seq_id=slot.id):
+                n = 0  # a memory that cannot forget a part forgets it all
+                self._ctx.remove(seq_id=slot.id)
+            del slot.held[n:]
+        if not job.generation.tokens:
+            job.request.cached_tokens = n
+        return True
+
+    def _reusable(self, slot: _Slot, job: _Job) -> int:
+        """How many tokens of the prompt can be had from what the cache holds of ``slot``."""
+        if not job.request.cache_prompt or not slot.held:
+            return 0
+        n = _common(slot.held, job.tokens)
+        if self._ctx._is_stateful:
+            return n if n == len(slot.held) else 0
+        return n if self._sees(slot, n) else 0
+
+    def _sees(self, slot: _Slot, n: int) -> bool:
+        """Whether token ``n`` would find what it can see: a sliding window leaves tokens behind."""
+        window = self._ctx._n_swa
+        return not window or 0 <= self._ctx.pos_min(slot.id) <= max(0, n + 1 - window)
+
+    def _copy(self, source: _Slot, slot: _Slot, n: int) -> int:
+        ctx = self._ctx
+        part = n < len(source.held) and ctx._copies_parts
+        try:
+            ctx.copy(source.id, slot.id, 0, n if part else -1)
+        except LlamaContextError:
+            return 0  # no room for a copy: it is computed again
+        # Of a sliding window, only what it shows is copied.
+        whole = n == len(source.held) or part
+        if not whole and not (ctx.remove(n, seq_id=slot.id) and self._sees(slot, n)):
+            ctx.remove(seq_id=slot.id)
+            return 0
+        slot.held += source.held[:n]
+        return n
+
+    def _keep(self, slot: _Slot) -> None:
+        """Keep a copy of a recurrent state that several go on from: when the next one comes, the
+        sequences themselves will have left it behind."""
+        if self._exhausted or self._kept == slot.held:
+            return
+        library, handle = self._llm.model.library, self._ctx.handle
+        with self._ctx._memory(slot.id):
+            size = library.llama_state_seq_get_size(handle, slot.id)
+            state = (ctypes.c_uint8 * size)()
+            if library.llama_state_seq_get_data(handle, state, size, slot.id) == size:
+                self._kept, self._state = slot.held.copy(), state
+
+    def _restore(self, slot: _Slot) -> int:
+        """Bring the sequence to what `_keep` has kept: how many tokens it has then."""
+        library, handle = self._llm.model.library, self._ctx.handle
+        size = len(self._state)
+        with self._ctx._memory(slot.id), log.heard():  # it may find no room: then all is computed
+            read = library.llama_state_seq_set_data(handle, self._state, size, slot.id)
+        if read != size:
+            self._clear(slot)
+            return 0
+        slot.held[:] = self._kept
+        return len(slot.held)
+
+    # -- who leaves
+
+    def _leave(self, slot: _Slot) -> None:
+        """Free the sequence. What the cache holds of it stays, for who begins the same way."""
+        slot.job = None
+        slot.used = self._clock
+        self._crowded = False
+
+    def _failed(self, generation: ParallelGeneration, error: Exception) -> None:
+        """One has failed: the others go on."""
+        generation.error = error
+        generation._fail(error)
+        self._errors.append(error)
+
+    def _make_room(self, error: LlamaDecodeError) -> None:
+        """The cache is full: forget what is not in use, then have the youngest wait for room."""
+        idle = [s for s in self._slots if s.held and (s.job is None or not s.job.begun)]
+        if idle:
+            self._clear(min(idle, key=lambda slot: slot.used))
+            return
+        jobs = [(slot, slot.job) for slot in self._slots if slot.job and slot.job.begun]
+        slot, job = max(jobs, key=lambda pair: pair[1].age)
+        if len(jobs) > 1:
+            self._clear(slot)
+            slot.job = None
+            job.begun, job.common = False, 0
+            self._waiting.appendleft(job)
+            self._crowded = True  # until somebody leaves
+            return
+        # All the cache is its own, and is not enough.
+        generation = job.generation
+        if generation.tokens:
+            generation._end("length")
+            text = generation._rest()
+            if text:
+                self._ready.append((generation.index, text))
+        else:
+            self._failed(generation, error)
+        self._leave(slot)
+
+    def _clear(self, slot: _Slot) -> None:
+        self._ctx.remove(seq_id=slot.id)
+        slot.held.clear()
+
+
+def _mixed(
+    parts: list[tuple[_Slot, list[int]]],
+) -> tuple[LlamaBatch, Iterable[tuple[int, _Slot]]]:
+    """The batch of prompts and tokens, and the slots by where their outputs are."""
+    tokens: list[int] = []
+    seq_ids: list[int] = []
+    outputs: dict[int, _Slot] = {}
+    for slot, part in parts:
+        tokens += part
+        seq_ids += [slot.id] * len(part)
+        assert slot.job is not None
+        if len(slot.held) + len(part) == len(slot.job.tokens):
+            outputs[len(tokens) - 1] = slot
+    wanted = [i in outputs for i in range(len(tokens))]
+    return LlamaBatch(tokens, seq_id=seq_ids, logits=wanted), outputs.items()
+
+
+def _common(held: list[int], tokens: list[int]) -> int:
+    """How many tokens both begin with; not the last one, which makes the logits."""
+    return min(n_common(held, tokens), len(tokens) - 1)
+
+
+def completions(generations: Generations) -> list[Completion]:
+    """All of them, when the last is done."""
+    texts: dict[int, list[str]] = defaultdict(list)
+    for index, piece in generations:
+        texts[index].append(piece)
+    return [g._completion("".join(texts[g.index]), g.error) for g in generations.generations]

@@ -1,0 +1,187 @@
+"""The devices that a library computes on: processors and graphics cards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from ctypes import Array, c_size_t
+from typing import Any, TypeVar
+
+from .. import _raw
+from ..native import remote as _rpc
+from ..native.arguments import check_type
+from ..native.library import LlamaLibrary
+
+T = TypeVar("T")
+
+_KIND = _raw.ggml_backend_dev_type_enum
+
+
+class LlamaDevice:
+    """A device that a library knows. From `devices`; for ``LlamaModel.from_file(devices=...)``."""
+
+    def __init__(self, library: LlamaLibrary, handle: _raw.ggml_backend_device) -> None:
+        """Programs call `devices`."""
+        check_type(library, LlamaLibrary)
+        check_type(handle, _raw.ggml_backend_device)
+        self._library = library
+        self._handle = handle
+        calls = library.short
+        self._name = _text(calls.ggml_backend_dev_name(handle))
+        self._description = _text(calls.ggml_backend_dev_description(handle))
+        self._type = _raw.ggml_backend_dev_type_enum(calls.ggml_backend_dev_type(handle))
+
+    @property
+    def name(self) -> str:
+        """Its name in the library: ``CPU``, ``CUDA0``. C: ``ggml_backend_dev_name``."""
+        return self._name
+
+    @property
+    def description(self) -> str:
+        """What it is, as its maker calls it. C: ``ggml_backend_dev_description``."""
+        return self._description
+
+    @property
+    def type(self) -> _raw.ggml_backend_dev_type_enum:
+        """CPU, GPU, a GPU with the CPU's memory, an accelerator. C: ``ggml_backend_dev_type``."""
+        return self._type
+
+    @property
+    def endpoint(self) -> str | None:
+        """The RPC server that it is on, as ``192.0.2.7:50052``; None for one of this machine."""
+        return _rpc.endpoint_of(self._handle)
+
+    @property
+    def memory_free(self) -> int:
+        """Bytes that are free now, if the backend knows. C: ``ggml_backend_dev_memory``."""
+        return self._memory()[0]
+
+    @property
+    def memory_total(self) -> int:
+        """Bytes that it has. C: ``ggml_backend_dev_memory``."""
+        return self._memory()[1]
+
+    def _memory(self) -> tuple[int, int]:
+        free, total = c_size_t(), c_size_t()
+        ask = self._library.ggml_backend_dev_memory
+        self._reach(lambda: ask(self._handle, free, total))
+        return free.value, total.value
+
+    def _reach(self, call: Callable[[], T]) -> T:
+        """The result of ``call``; LlamaRpcError where the device's server is not there."""
+        endpoint = self.endpoint
+        if endpoint is None:
+            return call()
+        return _rpc.reach(self._library, call, endpoints=[endpoint])
+
+    @property
+    def buffer_type(self) -> str:
+        """The memory that weights lie in on it, for ``LlamaModel.from_file`` with
+        ``tensor_buft_overrides``. C: ``ggml_backend_dev_buffer_type``."""
+        return _text(self._library.short.ggml_backend_buft_name(self._buffer_type()))
+
+    def _buffer_type(self) -> _raw.ggml_backend_buffer_type | None:
+        ask = self._library.ggml_backend_dev_buffer_type
+        return self._reach(lambda: ask(self._handle))
+
+    @property
+    def library(self) -> LlamaLibrary:
+        """The library that it belongs to."""
+        return self._library
+
+    def __repr__(self) -> str:
+        kind = self._type.name.removeprefix("GGML_BACKEND_DEVICE_TYPE_")
+        return f"<LlamaDevice {self._name!r}, {kind}, {self._description}>"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, LlamaDevice):
+            return NotImplemented
+        return (self._library.path, self._name) == (other._library.path, other._name)
+
+    def __hash__(self) -> int:
+        return hash((self._library.path, self._name))
+
+
+def devices(library: LlamaLibrary | None = None) -> list[LlamaDevice]:
+    """The devices that ``library`` (or the default one) can compute on, its CPU among them.
+
+    Backends that are files of their own have been loaded by then. Those of RPC servers come last,
+    while a model is loaded on them (``LlamaModel.from_file(rpc_servers=...)``).
+    C: ``ggml_backend_dev_get``.
+    """
+    if not isinstance(library, LlamaLibrary | None):
+        raise TypeError(f"library must be a LlamaLibrary, not {library!r}")
+    library = library or LlamaLibrary.default()
+    calls = library.short
+    found = (calls.ggml_backend_dev_get(i) for i in range(calls.ggml_backend_dev_count()))
+    handles = [handle for handle in found if handle is not None]
+    return [LlamaDevice(library, handle) for handle in handles + _rpc.known_handles(library)]
+
+
+def chosen_devices(
+    library: LlamaLibrary,
+    given: Sequence[LlamaDevice | str] | None,
+    servers: Sequence[str] | None,
+) -> list[LlamaDevice] | None:
+    """What a model is to be loaded on: the devices of the RPC ``servers``, and behind these those
+    that are ``given``. None is what the library chooses by itself. The CPU is always there and is
+    left out: the library takes others only, and nothing where there are none."""
+    if servers is None:
+        return None if given is None else _chosen(library, given)
+    found = [LlamaDevice(library, handle) for handle in _rpc.rpc_handles(library, servers)]
+    chosen = _own(library) if given is None else _chosen(library, given)
+    return found + [device for device in chosen if device not in found]
+
+
+def _own(library: LlamaLibrary) -> list[LlamaDevice]:
+    """What the library would choose here: graphics cards, of several backends for one card the
+    first, or else those with the CPU's memory, of one backend."""
+    cards: dict[object, LlamaDevice] = {}
+    shared: list[LlamaDevice] = []
+    for device in devices(library):
+        if device.endpoint is not None:
+            continue
+        if device.type == _KIND.GGML_BACKEND_DEVICE_TYPE_GPU:
+            props = _raw.ggml_backend_dev_props()
+            library.short.ggml_backend_dev_get_props(device._handle, props)
+            cards.setdefault(props.device_id or device.name, device)
+        elif device.type == _KIND.GGML_BACKEND_DEVICE_TYPE_IGPU:
+            shared.append(device)
+    backend = library.short.ggml_backend_dev_backend_reg
+    regs = [getattr(backend(device._handle), "value", None) for device in shared]
+    one = [device for device, reg in zip(shared, regs, strict=True) if reg == regs[0]]
+    return list(cards.values()) or one
+
+
+def _chosen(library: LlamaLibrary, given: Sequence[LlamaDevice | str]) -> list[LlamaDevice]:
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        raise TypeError(f"devices must be a list of devices or names, not {given!r}")
+    known = {device.name: device for device in devices(library)}
+    chosen: list[LlamaDevice] = []
+    for one in given:
+        if isinstance(one, LlamaDevice):
+            if one.library.path != library.path:
+                raise ValueError(f"{one!r} is of another library: {one.library.path}")
+            device = one
+        elif isinstance(one, str):
+            if one not in known:
+                raise ValueError(f"there is no device {one!r}; there are {', '.join(known)}")
+            device = known[one]
+        else:
+            raise TypeError(f"devices must be LlamaDevice or names, not {one!r}")
+        if device in chosen:
+            raise ValueError(f"devices has {device.name!r} twice")
+        chosen.append(device)
+    return [device for device in chosen if device.type != _KIND.GGML_BACKEND_DEVICE_TYPE_CPU]
+
+
+def device_array(library: LlamaLibrary, chosen: Sequence[LlamaDevice]) -> Array[Any]:
+    """``chosen`` as C reads it: handles, and NULL at the end."""
+    handles = [device._handle for device in chosen]
+    most = int(library.short.llama_max_devices())
+    if len(handles) > most:
+        raise ValueError(f"{len(handles)} devices: the library takes {most} at most")
+    return (_raw.ggml_backend_device * (len(handles) + 1))(*handles)
+
+
+def _text(value: bytes | None) -> str:
+    return (value or b"").decode("utf-8", "replace")

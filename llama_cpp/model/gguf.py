@@ -1,0 +1,211 @@
+"""What is in a GGUF file besides the weights, read by the library's own functions.
+
+They refuse a damaged file. What they do not do is check the type that they are asked for: they
+abort, so everything here looks first.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from .. import _raw
+from ..errors import LlamaError, LlamaModelError
+from ..native import log
+from ..native.arguments import check_type
+from ..native.library import LlamaLibrary
+from ..native.resource import Resource
+
+_MAGIC = b"GGUF"
+SPLIT = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
+
+
+class Tensor(NamedTuple):
+    """A tensor's place in the file."""
+
+    type: int
+    shape: tuple[int, int, int, int]
+    """As ggml has it: the fastest dimension first."""
+    offset: int
+    """From the start of the file, in bytes."""
+    size: int
+
+
+# A string of a few characters takes so many times as much in memory as in the file.
+_GROWTH = 4
+_MOST = 1 << 28
+
+
+def _check_memory(path: Path, error: type[LlamaError]) -> None:
+    """``error`` where a limit (``ulimit -v``) leaves no room for the header: the library would end
+    the process."""
+    if sys.platform == "win32":
+        return  # has no such limit
+    import mmap  # here: `import llama_cpp` does without
+
+    size = min(max(1, _GROWTH * path.stat().st_size), _MOST)
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    try:
+        mmap.mmap(-1, size, flags=flags, prot=mmap.PROT_READ).close()  # room, but no memory
+    except OSError as reason:
+        raise error(f"{path} cannot be read: there is no memory for it") from reason
+
+
+class GGUFFile:
+    """The metadata and the list of tensors of a GGUF file.
+
+    Raises FileNotFoundError and the like, and ``error`` for what is no whole header.
+    """
+
+    def __init__(
+        self, library: LlamaLibrary, path: Path, error: type[LlamaError] = LlamaModelError
+    ) -> None:
+        check_type(library, LlamaLibrary)
+        check_file(path, error)
+        _check_memory(path, error)
+        self._error = error
+        self.path = path
+        self._calls = library.short
+        params = _raw.gguf_init_params(no_alloc=True)
+        with log.heard() as said:
+            handle = library.gguf_init_from_file(file_name(path), params)
+            if handle is not None:
+                self._resource = Resource(handle, library.gguf_free)
+        if handle is None:
+            raise error(f"{path} cannot be read as GGUF: {log.reason(said, 'damaged')}")
+        self._handle = handle
+
+    def _find(self, key: str, kind: _raw.gguf_type) -> int | None:
+        """Where ``key`` is; None where it is not, or is of another type."""
+        found = self._calls.gguf_find_key(self._handle, key.encode())
+        if found < 0 or self._calls.gguf_get_kv_type(self._handle, found) != kind:
+            return None
+        return int(found)
+
+    def has(self, key: str) -> bool:
+        """Whether ``key`` is there, of whatever type."""
+        return bool(self._calls.gguf_find_key(self._handle, key.encode()) >= 0)
+
+    def string(self, key: str) -> str | None:
+        """A string; None where there is none."""
+        at = self._find(key, _raw.gguf_type.GGUF_TYPE_STRING)
+        if at is None:
+            return None
+        return (self._calls.gguf_get_val_str(self._handle, at) or b"").decode("utf-8", "replace")
+
+    def float32(self, key: str) -> float | None:
+        """A float; None where there is none."""
+        at = self._find(key, _raw.gguf_type.GGUF_TYPE_FLOAT32)
+        return None if at is None else float(self._calls.gguf_get_val_f32(self._handle, at))
+
+    def uint16(self, key: str) -> int | None:
+        """A number of 16 bits; None where there is none."""
+        at = self._find(key, _raw.gguf_type.GGUF_TYPE_UINT16)
+        return None if at is None else int(self._calls.gguf_get_val_u16(self._handle, at))
+
+    def floats(self) -> Iterator[tuple[str, float]]:
+        """Its keys whose values are floats."""
+        calls, handle = self._calls, self._handle
+        for i in range(calls.gguf_get_n_kv(handle)):
+            if calls.gguf_get_kv_type(handle, i) == _raw.gguf_type.GGUF_TYPE_FLOAT32:
+                key = (calls.gguf_get_key(handle, i) or b"").decode("utf-8", "replace")
+                yield key, float(calls.gguf_get_val_f32(handle, i))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Its tensors by name, in the order of the file."""
+        calls, handle = self._calls, self._handle
+        start = int(calls.gguf_get_data_offset(handle))
+        found = {}
+        for i in range(calls.gguf_get_n_tensors(handle)):
+            name = (calls.gguf_get_tensor_name(handle, i) or b"").decode("utf-8", "replace")
+            ne = calls.gguf_get_tensor_ne(handle, i)
+            found[name] = Tensor(
+                int(calls.gguf_get_tensor_type(handle, i)),
+                (int(ne[0]), int(ne[1]), int(ne[2]), int(ne[3])),
+                start + int(calls.gguf_get_tensor_offset(handle, i)),
+                int(calls.gguf_get_tensor_size(handle, i)),
+            )
+        return found
+
+    def check_whole(self) -> None:
+        """LlamaModelError for a file that ends before its last tensor does."""
+        end = max((t.offset + t.size for t in self.tensors().values()), default=0)
+        size = self.path.stat().st_size
+        if size < end:
+            raise self._error(f"{self.path} is cut off: {size} bytes of at least {end}")
+
+
+def check_file(path: Path, error: type[LlamaError] = LlamaModelError) -> None:
+    """Refuse what is no GGUF file, with a better message than the library's."""
+    if path.is_dir():
+        raise error(f"{path} is a folder, not a GGUF file")
+    if path.is_fifo():  # to open it would be to wait for who writes
+        raise error(f"{path} is a pipe, not a GGUF file")
+    with path.open("rb") as file:  # FileNotFoundError, PermissionError
+        start = file.read(len(_MAGIC))
+    if start != _MAGIC:
+        what = "empty" if not start else f"it starts with {start!r} instead of {_MAGIC!r}"
+        raise error(f"{path} is not a GGUF file: {what}. Models for llama.cpp come as .gguf files")
+
+
+def file_name(path: Path) -> bytes:
+    """A path as the library wants it: UTF-8 on Windows, the file system's bytes elsewhere."""
+    return str(path).encode() if sys.platform == "win32" else os.fsencode(path)
+
+
+def parts(library: LlamaLibrary, path: Path) -> list[Path]:
+    """The files of the model that begins with ``path``: those that the library will look for."""
+    check_file(path)
+    match = SPLIT.search(path.name)
+    if match is None:
+        return [path]
+    count = GGUFFile(library, path).uint16("split.count")
+    if count is None or count < 2 or int(match[1]) != 1 or int(match[2]) != count:
+        return [path]  # not split, or the library says what is wrong
+    stem = path.name[: match.start()]
+    return [path.with_name(f"{stem}-{i + 1:05}-of-{count:05}.gguf") for i in range(count)]
+
+
+def check_parts(library: LlamaLibrary, paths: Sequence[Path]) -> None:
+    """Refuse what is no GGUF file, and a part whose number the library would abort over."""
+    for i, path in enumerate(paths):
+        check_file(path)
+        if i > 0 and GGUFFile(library, path).uint16("split.no") is None:
+            raise LlamaModelError(f"{path} is no part of a split model: it has no split.no")
+
+
+def check_target(target: Path) -> None:
+    """ValueError for a device or a pipe: what is moved into its place would put an end to it, to
+    /dev/null for all programs."""
+    if target.exists() and not target.is_file():
+        raise ValueError(f"{target} is there and is no file: give another name")
+
+
+@contextmanager
+def written(target: Path, sources: Sequence[Path]) -> Iterator[Path]:
+    """A path to write to. At the end of the block what is there takes the place of ``target``, and
+    what was written beside it goes beside that; after an exception it is gone.
+
+    ValueError where ``target`` is one of ``sources``, a folder, or no file otherwise.
+    """
+    if target.is_dir():
+        raise ValueError(f"{target} is a folder: give the name of a file")
+    check_target(target)
+    if target.exists() and any(s.exists() and target.samefile(s) for s in sources):
+        raise ValueError(f"{target} is what is read: give another name")
+    # In the same folder: a file can be moved into place only on the same disk.
+    import tempfile  # here: few programs need it, and it imports much
+
+    folder = tempfile.TemporaryDirectory(prefix=".llama-", dir=target.parent)
+    try:
+        yield Path(folder.name) / target.name
+        for file in Path(folder.name).iterdir():
+            file.replace(target.with_name(file.name))
+    finally:
+        with log.interruptible():  # half removed, it would stay
+            folder.cleanup()

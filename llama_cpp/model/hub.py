@@ -1,0 +1,217 @@
+"""Models from the Hugging Face Hub. It needs the extra ``hub``.
+
+`LlamaModel.from_pretrained` and `Llama.from_pretrained` stand on it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from .._needs import needs
+from ..errors import LlamaCancelled, LlamaDownloadError
+from .gguf import SPLIT
+
+DownloadProgress = Callable[[str, int, int | None], object]
+"""Called with the name of the file, the bytes that are here, and the bytes in all if they are
+known. Returning False stops the download."""
+
+_SPEC = re.compile(r"hf:(?P<repo>[^/@\s]+/[^/@\s]+)(@(?P<revision>[^/\s]+))?(/(?P<file>.+))?")
+
+
+def fetch(
+    repo: str,
+    file: str = "*.gguf",
+    *,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    local_files_only: bool = False,
+    progress: DownloadProgress | None = None,
+) -> Path:
+    """Have ``file`` of the repository ``repo`` in the cache of ``huggingface_hub``; returns its
+    path there, the first part's of a split model, whose other parts lie beside it.
+
+    ``file`` is a name, with its folders, or a pattern such as ``*Q4_K_M.gguf`` that one model
+    matches; a pattern without a slash is for the name without folders. Of a split model it is the
+    first part, or a pattern for the name without ``-00001-of-00003``. ``revision`` is a branch, a
+    tag or a commit, ``main`` by default; ``token`` the key for what is not public, by default the
+    one that ``hf auth login`` keeps or ``HF_TOKEN``; ``cache_dir`` another cache.
+
+    What the cache has is not fetched again, and a connection that breaks is taken up where it
+    broke; a file that was not finished when the program ended is begun again. Without a network,
+    with ``local_files_only`` or with ``HF_HUB_OFFLINE=1`` the cache alone counts. Without
+    ``progress`` ``huggingface_hub`` shows bars of its own.
+
+    Raises LlamaDownloadError, with what the hub says in a line and, for a pattern, what there is;
+    LlamaCancelled when ``progress`` stopped it; ModuleNotFoundError without the extra ``hub``.
+    """
+    hub = needs("huggingface_hub", "A model from the hub", extra="hub")
+    import huggingface_hub.errors  # noqa: F401 (hub.errors is there after it)
+
+    options: dict[str, Any] = {
+        "revision": revision,
+        "cache_dir": cache_dir,
+        "token": token,
+        "local_files_only": local_files_only,
+    }
+    with _said_in_a_line(hub, repo, file):
+        if any(c in file for c in "*?["):
+            names = _choose(_names(hub, repo, options), repo, file)
+        else:
+            names = _all_parts(file)
+        found = []
+        for name in names:
+            bar = None if progress is None else _bar(progress, name)
+            found.append(Path(hub.hf_hub_download(repo, name, tqdm_class=bar, **options)))
+        return found[0]
+
+
+def resolve(model: str, *, progress: DownloadProgress | None = None) -> Path:
+    """``model`` as a path: a path stays as it is, and ``hf:owner/repo/file.gguf`` is fetched.
+
+    The file may be a pattern, or be left out where the repository has one model. A revision goes
+    behind the repository: ``hf:owner/repo@v1/*Q4_K_M.gguf``. Raises as `fetch`, and ValueError for
+    what begins with ``hf:`` and is nothing of the kind.
+    """
+    if not model.startswith("hf:"):
+        return Path(model)
+    match = _SPEC.fullmatch(model)
+    if match is None:
+        raise ValueError(f"{model!r} is not of the form hf:owner/repo/file.gguf")
+    return fetch(
+        match["repo"], match["file"] or "*.gguf", revision=match["revision"], progress=progress
+    )
+
+
+def _all_parts(file: str) -> list[str]:
+    """The names of the parts of a split model whose first one is ``file``."""
+    match = SPLIT.search(file)
+    if match is None:
+        return [file]
+    stem, count = file[: match.start()], int(match[2])
+    return [f"{stem}-{i + 1:05}-of-{count:05}.gguf" for i in range(count)]
+
+
+def _choose(names: Sequence[str], repo: str, pattern: str) -> list[str]:
+    """The one model among ``names`` that ``pattern`` means, as its parts."""
+    models: dict[str, list[str]] = {}  # by the name without a part's number
+    for name in sorted(n for n in names if n.endswith(".gguf")):
+        models.setdefault(SPLIT.sub(".gguf", name), []).append(name)
+    found = [
+        model
+        for model, parts in models.items()
+        if any(fnmatchcase(_shown(n, pattern), pattern) for n in (model, *parts))
+    ]
+    if len(found) == 1:
+        return models[found[0]]
+    there = ", ".join(found or models) or "no GGUF file"
+    problem = "several models match" if found else "nothing matches"
+    raise LlamaDownloadError(f"{repo}: {problem} {pattern!r}. There is: {there}")
+
+
+def _shown(name: str, pattern: str) -> str:
+    return name if "/" in pattern else name.rpartition("/")[2]
+
+
+def _names(hub: Any, repo: str, options: dict[str, Any]) -> list[str]:
+    """The files of the repository: as the hub has them, or without a network as the cache has."""
+    revision, offline = options["revision"], options["local_files_only"]
+    if not offline:
+        try:
+            info = hub.HfApi(token=options["token"]).model_info(repo, revision=revision, timeout=10)
+            return [sibling.rfilename for sibling in info.siblings or []]
+        except hub.errors.HfHubHTTPError:
+            raise  # the hub has answered
+        except (OSError, hub.errors.OfflineModeIsEnabled, *_network_errors(hub)) as error:
+            reason: Exception | None = error
+    else:
+        reason = None
+    try:
+        folder = Path(
+            hub.snapshot_download(
+                repo,
+                revision=revision,
+                cache_dir=options["cache_dir"],
+                local_files_only=True,
+                # Whether all of it is there does not matter here.
+                allow_patterns=[],
+            )
+        )
+    except hub.errors.LocalEntryNotFoundError as error:
+        raise LlamaDownloadError(
+            f"{repo} is not in the cache, and the hub was not "
+            + ("to be asked" if reason is None else f"reached: {_first_line(reason)}")
+        ) from error
+    return [p.relative_to(folder).as_posix() for p in folder.rglob("*.gguf")]
+
+
+def _network_errors(hub: Any) -> tuple[type[Exception], ...]:
+    """What its HTTP client raises where there is no connection; the client has changed before."""
+    base = getattr(hub.errors, "HTTPError", None)
+    return () if base is None else (base,)
+
+
+@contextmanager
+def _said_in_a_line(hub: Any, repo: str, file: str) -> Iterator[None]:
+    """The hub's errors, which are paragraphs, as LlamaDownloadError."""
+    errors = hub.errors
+    try:
+        yield
+    except errors.GatedRepoError as error:
+        raise LlamaDownloadError(
+            f"{repo} is gated: accept its conditions on the hub, then give a token (token=, "
+            "HF_TOKEN, or `hf auth login`)"
+        ) from error
+    except errors.RepositoryNotFoundError as error:
+        raise LlamaDownloadError(
+            f"there is no repository {repo} on the hub, or it is private and needs a token "
+            "(token=, HF_TOKEN, or `hf auth login`)"
+        ) from error
+    except errors.RevisionNotFoundError as error:
+        raise LlamaDownloadError(f"{repo} has no such revision: {_first_line(error)}") from error
+    except errors.LocalEntryNotFoundError as error:
+        raise LlamaDownloadError(
+            f"{repo}/{file} is not in the cache, and the hub was not asked or not reached: "
+            f"{_first_line(error)}"
+        ) from error
+    except errors.EntryNotFoundError as error:
+        raise LlamaDownloadError(
+            f"{repo} has no file {file}. A pattern such as '*Q4_K_M.gguf' finds one by its end"
+        ) from error
+    except errors.HFValidationError as error:
+        raise LlamaDownloadError(f"{repo!r} is not owner/name: {_first_line(error)}") from error
+    except (errors.HfHubHTTPError, *_network_errors(hub), OSError) as error:
+        raise LlamaDownloadError(f"{repo}/{file}: {_first_line(error)}") from error
+
+
+def _first_line(error: BaseException) -> str:
+    return next(
+        (line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__
+    )
+
+
+def _bar(progress: DownloadProgress, name: str) -> type[Any]:
+    """What the hub's library takes for a progress bar: it draws nothing and tells ``progress``."""
+    from huggingface_hub import utils
+
+    base: Any = utils.tqdm  # type: ignore[attr-defined]  # documented, but not in its __all__
+
+    class Bar(base):  # type: ignore[misc]
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **{**options, "disable": True})
+            self._all = options.get("total")
+            self._here = int(options.get("initial") or 0)
+
+        def update(self, n: float | None = 1) -> bool | None:
+            self._here += int(n or 0)
+            if progress(name, self._here, self._all) is False:
+                raise LlamaCancelled(f"downloading {name} was stopped by progress")
+            return None
+
+    return Bar

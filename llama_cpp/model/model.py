@@ -1,0 +1,645 @@
+"""A model and its vocabulary: loading, facts, text to tokens and back."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import _raw
+from .._params import KEYWORDS, POINTERS
+from ..errors import LlamaCancelled, LlamaModelError, LlamaTokenizeError
+from ..native import log
+from ..native import remote as _rpc
+from ..native.arguments import c_string, check_type, set_params, unknown_keyword
+from ..native.calls import guarded
+from ..native.library import LlamaLibrary
+from ..native.resource import Closable, Resource
+from . import overrides as _overrides
+from .checks import check_model
+from .device import LlamaDevice, chosen_devices, device_array
+from .gguf import GGUFFile, Tensor, check_parts, file_name, parts, written
+from .lora import LlamaLora
+from .metadata import Metadata
+from .text import StreamDecoder
+from .vocab import LlamaVocab
+
+if TYPE_CHECKING:
+    from typing_extensions import Self, Unpack
+
+    from .._params import LlamaModelParams
+    from .hub import DownloadProgress
+
+# What `LlamaModel.from_file` takes besides the fields of the struct.
+LOADING = ("devices", "rpc_servers", "tensor_split", "kv_overrides", "tensor_buft_overrides")
+# A decode makes room for the numbers of as many cells, without looking whether there is any.
+_LARGEST_WINDOW = 1 << 24
+# Text shorter than this is tokenized without letting go of the GIL.
+_SHORT_TEXT = 4096
+
+
+class LlamaModel(Closable):
+    """A model in memory. Made by `from_file`; closed by `close`, by ``with``, or when forgotten.
+
+    Contexts keep what they need of a model, so it may be closed before them.
+    """
+
+    vocab: LlamaVocab
+    """Its vocabulary: special tokens, sizes, attributes."""
+
+    def __init__(self, resource: Resource, library: LlamaLibrary, path: Path) -> None:
+        """Take over a loaded model. Programs call `from_file`."""
+        check_type(resource, Resource)
+        check_type(resource.handle, _raw.llama_model)
+        check_type(library, LlamaLibrary)
+        self._resource: Resource | None = resource
+        self._library = library
+        self._path = path
+        self._files = [path]
+        self._adapters = threading.RLock()  # the library's list of them is read by decodes, too
+        self._vocab_only = False
+        self.vocab = LlamaVocab(self)
+
+    @classmethod
+    def from_file(
+        cls,
+        path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        *,
+        library: LlamaLibrary | None = None,
+        progress: Callable[[float], object] | None = None,
+        devices: Sequence[LlamaDevice | str] | None = None,
+        rpc_servers: Sequence[str] | None = None,
+        tensor_split: Sequence[float] | None = None,
+        kv_overrides: Mapping[str, bool | int | float | str] | None = None,
+        tensor_buft_overrides: Mapping[str, str] | None = None,
+        **params: Unpack[LlamaModelParams],
+    ) -> Self:
+        """Load a GGUF file, or the files that a model is split into.
+
+        Of a split model give the first file, if they are named ``name-00001-of-00003.gguf`` and
+        so on, or all of them in order.
+
+        ``progress`` is called, in a thread of its own, with the part that is done, 0.0 to 1.0;
+        returning False stops the load. ``devices`` are what to compute on besides the CPU, see
+        `llama_cpp.devices`; an empty list is the CPU alone.
+        ``rpc_servers`` are addresses (``host:port``) of ggml-rpc-servers, see `LlamaRpcServer`: their
+        devices come before ``devices``: the model is spread over them all. RPC has no passwords
+        and no encryption: use it on networks that you trust. ``tensor_split`` says how much of the
+        model each gets, as proportions. ``kv_overrides`` is metadata to use in place of the file's.
+        The library ignores, with a warning in its log, a value of another type than the key's.
+        ``tensor_buft_overrides`` puts tensors where you say: a regular expression to find in their
+        names -> a `LlamaDevice.buffer_type`; the first that is found counts. The other keywords are
+        the fields of ``llama_model_params`` under their C names; what is not given keeps the
+        library's default.
+
+        The weights stay in the file, which is mapped into memory, by default. It may be removed or
+        replaced by another then, but not written to or cut off: what is computed changes with it,
+        and the system ends a process (SIGBUS) that reads where nothing is left. With
+        ``load_mode=LLAMA_LOAD_MODE_NONE`` or ``LLAMA_LOAD_MODE_DIRECT_IO`` (`llama_cpp._raw`) it
+        has a copy, and the file is not needed any more.
+
+        Raises FileNotFoundError, LlamaModelError for what is not a whole GGUF model that the
+        library knows, LlamaCancelled when ``progress`` stopped it (what ``progress`` raises comes
+        out as it is), LlamaRpcError for a server that is not there, busy, or of another version,
+        TypeError and ValueError for wrong keywords.
+
+        A server that is lost later is LlamaRpcError too, where it is noticed (`LlamaContext.decode`
+        mostly). Then all that is over RPC in this process is closed, and only a new process can
+        use RPC again.
+
+        C: ``llama_model_load_from_file``, ``llama_model_load_from_splits``, llama.h.
+        """
+        split = not isinstance(path, str | os.PathLike) and isinstance(path, Sequence)
+        files = [Path(one) for one in path] if split else [Path(path)]  # type: ignore
+        if not files:
+            raise ValueError("the list of the files of a split model is empty")
+        if not isinstance(library, LlamaLibrary | None):
+            raise TypeError(f"library must be a LlamaLibrary, not {library!r}")
+        if progress is not None and not callable(progress):
+            raise TypeError(f"progress must be callable with a number, not {progress!r}")
+        library = library or LlamaLibrary.default()
+        raw = library.short.llama_model_default_params()
+        keywords = KEYWORDS["llama_model_params"]
+        for name in params:
+            if name in POINTERS["llama_model_params"]:
+                raise TypeError(f"LlamaModel.from_file: {name!r} is a C pointer, not a plain value")
+            if name not in keywords:
+                known = [*keywords, *LOADING, "library", "progress"]
+                raise unknown_keyword(name, known, "LlamaModel.from_file")
+        set_params(raw, keywords, params, "LlamaModel.from_file")
+        # The model keeps the pointers: what they point to has to live as long.
+        keep: list[object] = []
+        chosen = chosen_devices(library, devices, rpc_servers)
+        if chosen is not None:
+            raw.devices = device_array(library, chosen)
+            keep.append(raw.devices)
+        remote = frozenset(one.endpoint for one in chosen or () if one.endpoint is not None)
+        if tensor_split is not None:
+            raw.tensor_split = _overrides.tensor_split(library, tensor_split)
+            keep.append(raw.tensor_split)
+        if kv_overrides is not None:
+            raw.kv_overrides = _overrides.kv_overrides(kv_overrides)
+            keep.append(raw.kv_overrides)
+        if tensor_buft_overrides is not None:
+            found = _overrides.tensor_buft_overrides(library, tensor_buft_overrides)
+            raw.tensor_buft_overrides = found
+            keep.append(found)
+        if raw.no_alloc and not raw.vocab_only:
+            raise ValueError("no_alloc is for a model without tensors: it needs vocab_only too")
+        free: Callable[[Any], object] = library.llama_model_free
+        if remote:
+            free = _rpc.guarded_free(library, "llama_model_free")
+        file = files[0]
+        if not split:
+            files = parts(library, file)
+        check_parts(library, files)
+        names = [file_name(one) for one in files]
+        with log.interruptible() as interrupted:
+            reporter = _Progress(progress, interrupted)
+            raw.progress_callback = reporter.callback
+            said: list[str] = []
+
+            def load() -> Resource | None:
+                with log.heard() as heard:
+                    if split:
+                        paths = (ctypes.c_char_p * len(names))(*names)
+                        handle = library.llama_model_load_from_splits(paths, len(names), raw)
+                    else:
+                        handle = library.llama_model_load_from_file(names[0], raw)
+                    said.extend(heard)
+                    # At once: what is raised at the end of the block must not leave it behind.
+                    if handle is None:
+                        return None
+                    return Resource(handle, free, *keep)
+
+            # A file, or an override, whose numbers do not fit each other runs into assertions.
+            what = f"{file} could not be loaded"
+            guard: Callable[..., Resource | None] = guarded
+            if remote:
+                guard = partial(_rpc.load, endpoints=remote)
+            resource = guard(library, load, what)
+            # Not before, or beside it: where memory is short, loading is what can say so.
+            if resource is not None and not raw.vocab_only:
+                check_model(library, files)
+        _give_memory_back()
+        reporter.raise_error()
+        if resource is None:
+            if reporter.stopped:
+                raise LlamaCancelled(f"loading {file} was stopped by progress")
+            raise LlamaModelError(
+                f"{file} could not be loaded: {log.reason(said, 'the library does not say why')}"
+            )
+        model = cls(resource, library, file)
+        if library.has("llama_model_n_swa") and not 0 <= model.n_swa <= _LARGEST_WINDOW:
+            raise LlamaModelError(
+                f"{file} is damaged: its sliding window has {model.n_swa} tokens, at most "
+                f"{_LARGEST_WINDOW} are possible"
+            )
+        _rpc.note_user(model, resource)
+        model._files = files
+        model._vocab_only = bool(raw.vocab_only)
+        return model
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        repo: str,
+        file: str = "*.gguf",
+        *,
+        revision: str | None = None,
+        token: str | bool | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        local_files_only: bool = False,
+        progress: Callable[[float], object] | None = None,
+        download_progress: DownloadProgress | None = None,
+        library: LlamaLibrary | None = None,
+        **params: Any,
+    ) -> Self:
+        """Load a model from the Hugging Face Hub, through the cache of ``huggingface_hub``.
+
+            LlamaModel.from_pretrained("ggml-org/gemma-3-1b-it-GGUF", "*Q4_K_M.gguf")
+
+        ``file`` is a name, or a pattern that one model matches; all parts of a split model are
+        fetched. `llama_cpp.model.hub.fetch` says what ``revision``, ``token``, ``cache_dir`` and
+        ``local_files_only`` are, and calls ``download_progress`` with a file's name, the bytes
+        that are here and the bytes in all. ``progress`` and the rest are those of `from_file`.
+
+        Raises LlamaDownloadError for what cannot be had, ModuleNotFoundError without the extra
+        ``hub``, and as `from_file`.
+        """
+        from .hub import fetch
+
+        path = fetch(
+            repo,
+            file,
+            revision=revision,
+            token=token,
+            cache_dir=cache_dir,
+            local_files_only=local_files_only,
+            progress=download_progress,
+        )
+        return cls.from_file(path, library=library, progress=progress, **params)
+
+    # -- lifetime
+
+    @property
+    def handle(self) -> _raw.llama_model:
+        """The C object, for `llama_cpp._raw` and the functions of `library`."""
+        handle: _raw.llama_model = self._open().handle
+        return handle
+
+    @property
+    def library(self) -> LlamaLibrary:
+        """The library that it was loaded by."""
+        return self._library
+
+    @property
+    def path(self) -> Path:
+        """The file that it was loaded from, the first of a split model."""
+        return self._path
+
+    def close(self) -> None:
+        """Free it, as soon as nothing that was made from it needs it any more."""
+        super().close()
+        self.vocab._close()
+
+    def _name(self) -> str:
+        return f"the model {self._path}"
+
+    def __repr__(self) -> str:
+        if self.closed:
+            return f"<LlamaModel {self._path.name!r}, closed>"
+        what = "vocabulary only" if self._vocab_only else self.description
+        return f"<LlamaModel {self._path.name!r}, {what}>"
+
+    # -- facts
+
+    def _ask(self, name: str, *arguments: object) -> Any:
+        return getattr(self._library.short, name)(self.handle, *arguments)
+
+    @property
+    def description(self) -> str:
+        """Architecture, size and quantization in words. C: ``llama_model_desc``."""
+        buffer = ctypes.create_string_buffer(256)
+        self._library.short.llama_model_desc(self.handle, buffer, len(buffer))
+        return buffer.value.decode("utf-8", "replace")
+
+    @property
+    def n_ctx_train(self) -> int:
+        """The context length that it was trained with, in tokens."""
+        return int(self._ask("llama_model_n_ctx_train"))
+
+    @property
+    def n_embd(self) -> int:
+        """The width of its hidden state. C: ``llama_model_n_embd``."""
+        return int(self._ask("llama_model_n_embd"))
+
+    @property
+    def n_layer(self) -> int:
+        """The number of its layers."""
+        return int(self._ask("llama_model_n_layer"))
+
+    @property
+    def n_head(self) -> int:
+        """The number of its attention heads, in the first layer."""
+        # Without a layer, as with vocab_only, the library would abort.
+        return int(self._ask("llama_model_n_head")) if self.n_layer else 0
+
+    @property
+    def n_params(self) -> int:
+        """The number of its parameters."""
+        return int(self._ask("llama_model_n_params"))
+
+    @property
+    def size(self) -> int:
+        """The size of all its tensors, in bytes."""
+        return int(self._ask("llama_model_size"))
+
+    @property
+    def has_encoder(self) -> bool:
+        """Whether `LlamaContext.encode` has to come before `LlamaContext.decode`."""
+        return bool(self._ask("llama_model_has_encoder"))
+
+    @property
+    def has_decoder(self) -> bool:
+        """Whether it can generate with `LlamaContext.decode`."""
+        return bool(self._ask("llama_model_has_decoder"))
+
+    @property
+    def decoder_start_token(self) -> int | None:
+        """What an encoder-decoder model's decoder starts with; None where the model has none."""
+        token = int(self._ask("llama_model_decoder_start_token"))
+        return None if token == _raw.LLAMA_TOKEN_NULL else token
+
+    @property
+    def n_embd_inp(self) -> int:
+        """The width of what goes in, where embeddings take the place of tokens."""
+        return int(self._ask("llama_model_n_embd_inp"))
+
+    @property
+    def n_embd_out(self) -> int:
+        """The width of the embeddings that come out, which may differ from `n_embd`."""
+        return int(self._ask("llama_model_n_embd_out"))
+
+    @property
+    def n_head_kv(self) -> int:
+        """The number of its heads for keys and values, in the first layer."""
+        return int(self._ask("llama_model_n_head_kv")) if self.n_layer else 0
+
+    @property
+    def n_swa(self) -> int:
+        """The size of its sliding window, in tokens; 0 where it has none."""
+        return int(self._ask("llama_model_n_swa"))
+
+    @property
+    def n_layer_nextn(self) -> int:
+        """The layers, on top of `n_layer`, that predict tokens after the next."""
+        if not self._library.has("llama_model_n_layer_nextn"):
+            return 0  # older llama.cpp does not say
+        return int(self._ask("llama_model_n_layer_nextn"))
+
+    @property
+    def rope_type(self) -> _raw.llama_rope_type:
+        """How positions are rotated into keys and queries."""
+        return _raw.llama_rope_type(self._ask("llama_model_rope_type"))
+
+    @property
+    def rope_freq_scale_train(self) -> float:
+        """The factor of the rotation's frequency that it was trained with."""
+        return float(self._ask("llama_model_rope_freq_scale_train"))
+
+    @property
+    def ftype(self) -> str:
+        """How its weights are quantized, mostly: ``Q4_K - Medium``. It begins with "(guessed)"
+        where the file does not say. C: ``llama_ftype_name``.
+        """
+        if not self._library.has("llama_model_ftype"):
+            return self.description.split(maxsplit=2)[-1]  # the same words, at its end
+        name = self._library.short.llama_ftype_name(self._ask("llama_model_ftype"))
+        return (name or b"").decode()
+
+    @property
+    def is_recurrent(self) -> bool:
+        """Whether it has a state in place of a KV cache, as Mamba and RWKV do."""
+        return bool(self._ask("llama_model_is_recurrent"))
+
+    @property
+    def is_hybrid(self) -> bool:
+        """Whether some of its layers are recurrent and others have attention, as in Jamba."""
+        return bool(self._ask("llama_model_is_hybrid"))
+
+    @property
+    def is_diffusion(self) -> bool:
+        """Whether it generates by diffusion, as LLaDA does, and not token by token."""
+        return bool(self._ask("llama_model_is_diffusion"))
+
+    @property
+    def n_cls_out(self) -> int:
+        """The numbers that a classifier or reranker gives for a text; 0 for any other model."""
+        if not self._is_classifier():
+            return 0  # the library says 1 of every model
+        return int(self._ask("llama_model_n_cls_out"))
+
+    def _is_classifier(self) -> bool:
+        if self._ask("llama_model_cls_label", 0) is not None:
+            return True
+        key = f"{self.metadata.get('general.architecture')}.pooling_type"
+        return self.metadata.get(key) == str(int(_raw.LLAMA_POOLING_TYPE_RANK))
+
+    @property
+    def cls_labels(self) -> list[str]:
+        """What a classifier calls its outputs; empty where they have no names.
+
+        C: ``llama_model_cls_label``.
+        """
+        count = int(self._ask("llama_model_n_cls_out"))
+        found = (self._ask("llama_model_cls_label", i) for i in range(count))
+        return [label.decode("utf-8", "replace") for label in found if label is not None]
+
+    @property
+    def chat_template(self) -> str | None:
+        """Its chat template, in Jinja's language; None where it has none.
+
+        C: ``llama_model_chat_template``; `named_chat_template` gives the others.
+        """
+        return self._chat_template(None)
+
+    def named_chat_template(self, name: str) -> str | None:
+        """The chat template ``name``, such as ``tool_use``; None where it has no such."""
+        return self._chat_template(c_string(name))
+
+    def _chat_template(self, name: bytes | None) -> str | None:
+        template = self._ask("llama_model_chat_template", name)
+        return None if template is None else str(template.decode("utf-8", "replace"))
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """The GGUF metadata that has a single value, as strings: key -> value.
+
+        Arrays, such as the vocabulary, are not in it. C: ``llama_model_meta_val_str_by_index``.
+        """
+        return Metadata(self, "llama_model_meta")
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write it to a GGUF file, with its weights as they are in memory now.
+
+        The file is written beside ``path`` and takes its place when it is whole. The library does
+        not keep all of the metadata (not the chat template, nor who made it), and it cannot save
+        every architecture: LlamaModelError then, and when writing fails. As a failed assertion is
+        how the library says so, a thread and some memory stay behind until the process ends.
+        Raises ValueError for the file that the model was loaded from.
+        C: ``llama_model_save_to_file``.
+        """
+        resource = self._open()
+        if self._vocab_only:
+            raise LlamaModelError(
+                f"{self._path.name} was loaded with vocab_only: it has no weights"
+            )
+        target = Path(path)
+        library = self._library
+        with written(target, self._files) as temporary:
+
+            def write() -> list[str]:
+                with log.heard() as said:
+                    library.llama_model_save_to_file(resource.handle, file_name(temporary))
+                    return list(said)
+
+            what = f"{self._path.name} cannot be saved"
+            said = guarded(library, write, what)
+            try:
+                GGUFFile(library, temporary).check_whole()
+            except (LlamaModelError, OSError) as error:
+                raise LlamaModelError(
+                    f"{target} could not be written: {log.reason(said, str(error))}"
+                ) from None
+            try:
+                guarded(library, lambda: self._check_saved(temporary), what)
+            except LlamaModelError as error:
+                raise LlamaModelError(f"{what}, something would be missing: {error}") from None
+
+    def _check_saved(self, path: Path) -> None:
+        """The library leaves out, without a word, what it does not know of."""
+        with LlamaModel.from_file(
+            path, library=self._library, devices=[], use_extra_bufts=False
+        ) as saved:
+            if saved.n_params != self.n_params:
+                raise LlamaModelError(f"{saved.n_params} parameters of {self.n_params}")
+
+    # -- adapters
+
+    def load_lora(self, path: str | os.PathLike[str]) -> LlamaLora:
+        """A LoRA adapter for this model, to be used with `LlamaContext.set_loras`.
+
+        Raises FileNotFoundError, and LlamaAdapterError for what is no whole adapter or belongs to
+        another model. C: ``llama_adapter_lora_init``.
+        """
+        return LlamaLora(self, path)
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """The tensors in its files."""
+        found: dict[str, Tensor] = {}
+        for file in self._files:
+            found |= GGUFFile(self._library, file).tensors()
+        return found
+
+    # -- text
+
+    def is_eog(self, token: int) -> bool:
+        """Whether ``token`` ends a generation. C: ``llama_vocab_is_eog``."""
+        return self.vocab.is_eog(token)
+
+    def tokenize(
+        self, text: str | bytes, *, add_special: bool = True, parse_special: bool = False
+    ) -> list[int]:
+        """``text`` (a string, or UTF-8 bytes) as tokens.
+
+        ``add_special`` puts the begin and end tokens there, if the model is made so.
+        ``parse_special`` reads control tokens such as ``<|im_start|>`` out of the text; without it
+        they are plain text, which is right for what a user typed.
+
+        Raises LlamaTokenizeError for a model without a vocabulary. C: ``llama_tokenize``.
+        """
+        data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+        if not isinstance(data, bytes):
+            raise TypeError(f"text must be a string or bytes, not {type(text).__name__}")
+        vocab = self.vocab._with_tokens()
+        if len(data) > 2**31 - 8:
+            raise ValueError(f"text of {len(data)} bytes: the library takes 2 GiB at most")
+        calls = self._library.short if len(data) < _SHORT_TEXT else self._library
+        room = len(data) + 8  # a token is at least a byte, and a few are added
+        while True:
+            tokens = (_raw.llama_token * room)()
+            count = calls.llama_tokenize(
+                vocab, data, len(data), tokens, room, bool(add_special), bool(parse_special)
+            )
+            if count >= 0:
+                return tokens[:count]
+            if count == -(2**31) or -count <= room:
+                raise LlamaTokenizeError(f"text of {len(data)} bytes gives too many tokens")
+            room = -count
+
+    def detokenize(
+        self, tokens: Iterable[int], *, special: bool = True, remove_special: bool = False
+    ) -> str:
+        """``tokens`` as text. Bytes that are no UTF-8 become U+FFFD; see `detokenize_bytes`."""
+        return self.detokenize_bytes(tokens, special=special, remove_special=remove_special).decode(
+            "utf-8", "replace"
+        )
+
+    def detokenize_bytes(
+        self, tokens: Iterable[int], *, special: bool = True, remove_special: bool = False
+    ) -> bytes:
+        """``tokens`` as the bytes that they stand for.
+
+        ``special`` writes control tokens out; ``remove_special`` first removes the begin and end
+        tokens that `tokenize` adds. Raises ValueError for what is no token of this model.
+        C: ``llama_detokenize``.
+        """
+        vocab = self.vocab._with_tokens()
+        ids = self.vocab.check_tokens(tokens)
+        count = len(ids)
+        given = (_raw.llama_token * count).from_buffer(ids) if count else None
+        calls = self._library.short if count < _SHORT_TEXT else self._library
+        room = 8 * count + 64
+        while True:
+            buffer = ctypes.create_string_buffer(room)
+            size = calls.llama_detokenize(
+                vocab, given, count, buffer, room, bool(remove_special), bool(special)
+            )
+            if size >= 0:
+                return ctypes.string_at(buffer, size)
+            if -size <= room:
+                raise LlamaTokenizeError(f"{count} tokens could not be turned into text")
+            room = -size
+
+    def token_to_piece(self, token: int, *, special: bool = True) -> str:
+        """The text of one token. It may be a part of a character, which reads as U+FFFD: use
+        `decoder` for text that comes token by token."""
+        return self.token_to_bytes(token, special=special).decode("utf-8", "replace")
+
+    def token_to_bytes(self, token: int, *, special: bool = True) -> bytes:
+        """The bytes of one token. ``special`` writes control tokens out. Raises ValueError for
+        what is no token of this model. C: ``llama_token_to_piece``."""
+        return self.vocab.piece(token, special)
+
+    def decoder(self, *, special: bool = False) -> StreamDecoder:
+        """A decoder for tokens that come one by one: text, never a broken character.
+
+        ``special`` writes control tokens out; by default they give no text.
+        """
+        self.vocab._with_tokens()
+        return StreamDecoder(self.vocab, special=special)
+
+
+def _give_memory_back() -> None:
+    """Have the C library give to the system what was allocated to read a model's header (some
+    megabytes, the vocabulary's strings mostly) and is freed: glibc keeps it."""
+    if sys.platform == "linux" and (trim := _malloc_trim()):
+        trim(0)
+
+
+@cache
+def _malloc_trim() -> Callable[[int], object] | None:
+    found: Callable[[int], object] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    return found
+
+
+class _Progress:
+    """The C callback for a Python function that reports progress."""
+
+    def __init__(
+        self, function: Callable[[float], object] | None, interrupted: Callable[[], bool]
+    ) -> None:
+        self.function = function
+        self.interrupted = interrupted
+        self.stopped = False
+        self.error: BaseException | None = None
+        self.callback = _raw.llama_progress_callback(self._call)
+
+    def _call(self, done: float, _: int | None) -> bool:
+        try:
+            if self.interrupted():
+                self.stopped = True
+            elif self.function is not None:
+                self.stopped = self.function(done) is False
+        except BaseException as error:  # it must not reach C; raise_error has it
+            self.error = error
+            self.stopped = True
+        return not self.stopped
+
+    def raise_error(self) -> None:
+        """Raise what the function raised."""
+        error, self.error = self.error, None
+        if error is not None:
+            raise error
+
+
+def vocab_of(model: LlamaModel) -> LlamaVocab:
+    """The vocabulary of ``model``. TypeError for another object."""
+    check_type(model, LlamaModel)
+    return model.vocab

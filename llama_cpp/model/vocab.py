@@ -1,0 +1,278 @@
+"""The vocabulary of a model: its tokens, and what is special about some of them."""
+
+from __future__ import annotations
+
+import ctypes
+from array import array
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from .. import _raw
+from ..errors import LlamaClosedError, LlamaTokenizeError
+from ..native.arguments import c_number, check_type
+from ..native.resource import Resource
+
+if TYPE_CHECKING:
+    from .model import LlamaModel
+
+
+class LlamaVocab:
+    """The tokens of a model. An attribute of the model: `LlamaModel.vocab`."""
+
+    def __init__(self, model: LlamaModel) -> None:
+        from .model import LlamaModel
+
+        check_type(model, LlamaModel)
+        # Not the model itself: each would keep the other until the garbage collector comes.
+        self._resource: Resource | None = model._open()
+        self._library = model.library
+        self._path = model.path
+        self._handle = model.library.short.llama_model_get_vocab(model.handle)
+        calls = model.library.short
+        self._type = calls.llama_vocab_type(self._handle)
+        self._n_tokens = int(calls.llama_vocab_n_tokens(self._handle))
+        # Filled on first use: asking the library takes a hundred times as long.
+        self._pieces: dict[int, bytes] = {}
+        self._special_pieces: dict[int, bytes] = {}
+        self._texts: list[str | None] = []
+        self._special_texts: list[str | None] = []
+        self._ends: dict[int, bool] = {}
+
+    @property
+    def handle(self) -> _raw.llama_vocab:
+        """The C object. LlamaClosedError once the model is closed."""
+        self._open()
+        assert self._handle is not None
+        return self._handle
+
+    @property
+    def n_tokens(self) -> int:
+        """The number of tokens. C: ``llama_vocab_n_tokens``."""
+        self._open()
+        return self._n_tokens
+
+    @property
+    def type(self) -> _raw.llama_vocab_type_enum:
+        """The kind of tokenizer."""
+        self._open()
+        return _raw.llama_vocab_type_enum(self._type)
+
+    def _open(self) -> None:
+        if self._resource is None:
+            raise LlamaClosedError(f"the model {self._path} is closed")
+
+    def _close(self) -> None:
+        self._resource = None
+
+    def __len__(self) -> int:
+        return self.n_tokens
+
+    def __repr__(self) -> str:
+        kind = "closed" if self._resource is None else f"{self._n_tokens} tokens, {self.type.name}"
+        return f"<LlamaVocab, {kind}>"
+
+    def _token(self, name: str) -> int | None:
+        token = getattr(self._library.short, name)(self.handle)
+        return None if token == _raw.LLAMA_TOKEN_NULL else int(token)
+
+    @property
+    def bos(self) -> int | None:
+        """The token that begins a text; None where the model has none."""
+        return self._token("llama_vocab_bos")
+
+    @property
+    def eos(self) -> int | None:
+        """The token that ends a text; None where the model has none."""
+        return self._token("llama_vocab_eos")
+
+    @property
+    def eot(self) -> int | None:
+        """The token that ends a turn of a chat; None where the model has none."""
+        return self._token("llama_vocab_eot")
+
+    @property
+    def nl(self) -> int | None:
+        """The token of a line end; None where the model has none."""
+        return self._token("llama_vocab_nl")
+
+    @property
+    def pad(self) -> int | None:
+        """The token that fills up; None where the model has none."""
+        return self._token("llama_vocab_pad")
+
+    @property
+    def sep(self) -> int | None:
+        """The token between two texts; None where the model has none."""
+        return self._token("llama_vocab_sep")
+
+    @property
+    def mask(self) -> int | None:
+        """The token that stands for one to guess; None where the model has none."""
+        return self._token("llama_vocab_mask")
+
+    @property
+    def fim_pre(self) -> int | None:
+        """Fill in the middle: what comes before the text in front of the gap, or None."""
+        return self._token("llama_vocab_fim_pre")
+
+    @property
+    def fim_suf(self) -> int | None:
+        """Fill in the middle: what comes before the text behind the gap, or None."""
+        return self._token("llama_vocab_fim_suf")
+
+    @property
+    def fim_mid(self) -> int | None:
+        """Fill in the middle: what comes before the text of the gap, or None."""
+        return self._token("llama_vocab_fim_mid")
+
+    @property
+    def fim_pad(self) -> int | None:
+        """Fill in the middle: what fills up, or None."""
+        return self._token("llama_vocab_fim_pad")
+
+    @property
+    def fim_rep(self) -> int | None:
+        """Fill in the middle: what comes before the name of a repository, or None."""
+        return self._token("llama_vocab_fim_rep")
+
+    @property
+    def fim_sep(self) -> int | None:
+        """Fill in the middle: what comes between its files, or None."""
+        return self._token("llama_vocab_fim_sep")
+
+    @property
+    def add_bos(self) -> bool:
+        """Whether `LlamaModel.tokenize` puts `bos` first. C: ``llama_vocab_get_add_bos``."""
+        return bool(self._library.short.llama_vocab_get_add_bos(self.handle))
+
+    @property
+    def add_eos(self) -> bool:
+        """Whether `LlamaModel.tokenize` puts `eos` last. C: ``llama_vocab_get_add_eos``."""
+        return bool(self._library.short.llama_vocab_get_add_eos(self.handle))
+
+    @property
+    def add_sep(self) -> bool:
+        """Whether `sep` belongs between two texts. C: ``llama_vocab_get_add_sep``."""
+        return bool(self._library.short.llama_vocab_get_add_sep(self.handle))
+
+    @property
+    def suppress_tokens(self) -> list[int]:
+        """The tokens that the model's makers say it should never generate.
+
+        C: ``llama_vocab_get_suppress_tokens``.
+        """
+        handle = self.handle
+        if not self._library.has("llama_vocab_get_suppress_tokens"):
+            return []  # older llama.cpp does not read them
+        count = ctypes.c_int32()
+        tokens = self._library.short.llama_vocab_get_suppress_tokens(handle, count)
+        return [int(tokens[i]) for i in range(count.value)]
+
+    def text(self, token: int) -> str:
+        r"""``token`` as the vocabulary has it, which is not what it reads as: a space may be
+        ``\u2581`` or ``\u0120`` there. `LlamaModel.token_to_piece` gives that.
+
+        C: ``llama_vocab_get_text``.
+        """
+        calls = self._library.short
+        found = calls.llama_vocab_get_text(self._with_tokens(), self.check_token(token))
+        return (found or b"").decode("utf-8", "replace")
+
+    def score(self, token: int) -> float:
+        """The tokenizer's weight of ``token``; 0.0 in a vocabulary without such.
+
+        C: ``llama_vocab_get_score``.
+        """
+        calls = self._library.short
+        return float(calls.llama_vocab_get_score(self._with_tokens(), self.check_token(token)))
+
+    def attr(self, token: int) -> _raw.llama_token_attr:
+        """What ``token`` is: normal text, a byte, a control token and so on; flags.
+
+        C: ``llama_vocab_get_attr``.
+        """
+        calls = self._library.short
+        found = calls.llama_vocab_get_attr(self._with_tokens(), self.check_token(token))
+        return _raw.llama_token_attr(found)
+
+    def is_eog(self, token: int) -> bool:
+        """Whether ``token`` ends a generation. C: ``llama_vocab_is_eog``."""
+        if type(token) is not int or token not in self._ends:
+            token = self.check_token(token)
+            ends = self._library.short.llama_vocab_is_eog(self.handle, token)
+            self._ends[token] = bool(ends)
+        self._open()
+        return self._ends[token]
+
+    def is_control(self, token: int) -> bool:
+        """Whether ``token`` is a control token. C: ``llama_vocab_is_control``."""
+        calls = self._library.short
+        return bool(calls.llama_vocab_is_control(self.handle, self.check_token(token)))
+
+    def check_token(self, token: int) -> int:
+        """``token`` if it is one of this vocabulary, otherwise ValueError or TypeError."""
+        number = c_number(_raw.llama_token, token, "token")
+        if not 0 <= number < self._n_tokens:
+            raise ValueError(f"token {number} is not in the vocabulary: 0 to {self._n_tokens - 1}")
+        return int(number)
+
+    def check_tokens(self, tokens: Iterable[int]) -> array[int]:
+        """``tokens`` as a C array of 32 bits, each checked as by `check_token`."""
+        try:
+            # Unsigned: it refuses what is negative, and "i" takes three times as long.
+            if isinstance(tokens, list):
+                ids = array("I")
+                ids.fromlist(tokens)  # which makes no iterator
+            else:
+                ids = array("I", tokens)
+        except (TypeError, OverflowError):
+            # Find the one to name. What can be gone through only once is gone.
+            for token in tokens:
+                self.check_token(token)
+            raise TypeError(f"tokens must be integers, not {tokens!r}") from None
+        objects = tokens if isinstance(tokens, list | tuple) else ids  # of an array, max makes them
+        if ids and max(objects) >= self._n_tokens:
+            for token in ids:
+                self.check_token(token)
+        return ids
+
+    def piece(self, token: int, special: bool) -> bytes:
+        """The bytes of ``token``; see `LlamaModel.token_to_bytes`."""
+        pieces = self._special_pieces if special else self._pieces
+        if type(token) is not int:
+            token = self.check_token(token)
+        found = pieces.get(token)
+        if found is None:
+            handle = self._with_tokens()
+            token = self.check_token(token)
+            found = pieces[token] = self._read_piece(handle, token, special)
+        return found
+
+    def texts(self, special: bool) -> list[str | None]:
+        """The text of each token that is whole characters, None where nobody asked for it yet. For
+        `StreamDecoder`, which fills it."""
+        texts = self._special_texts if special else self._texts
+        if not texts:
+            texts.extend([None] * self._n_tokens)
+        return texts
+
+    def _read_piece(self, handle: _raw.llama_vocab, token: int, special: bool) -> bytes:
+        """The bytes of ``token``, asked of the library. For who has ``handle`` and keeps the model
+        in memory: the model may be closed, and the token is not checked."""
+        calls = self._library.short
+        room = 64
+        while True:
+            buffer = ctypes.create_string_buffer(room)
+            size = calls.llama_token_to_piece(handle, token, buffer, room, 0, special)
+            if size >= 0:
+                return buffer.raw[:size]
+            if -size <= room:
+                raise LlamaTokenizeError(f"token {token} has no text")
+            room = -size
+
+    def _with_tokens(self) -> _raw.llama_vocab:
+        """The handle, for what cannot be done without tokens: the library aborts then."""
+        handle = self.handle
+        if self._type == _raw.LLAMA_VOCAB_TYPE_NONE:
+            raise LlamaTokenizeError(f"{self._path} has no vocabulary")
+        return handle

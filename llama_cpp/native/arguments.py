@@ -1,0 +1,149 @@
+"""Python values as C arguments, checked first: ctypes itself cuts integers down without a word,
+and C reads past the end of what is too short."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from enum import IntEnum, IntFlag
+from typing import Any
+
+_FLOATS = (ctypes.c_float, ctypes.c_double)
+_FLOAT_MAX = 3.4028234663852886e38
+
+
+def check_type(value: object, kind: type[Any]) -> None:
+    """TypeError for what is no ``kind``."""
+    if not isinstance(value, kind):
+        raise TypeError(f"expected a {kind.__name__}, not {type(value).__name__}: {value!r}")
+
+
+def check_callable(value: object, name: str) -> None:
+    """TypeError for what cannot be called, unless it is None."""
+    if value is not None and not callable(value):
+        raise TypeError(f"{name} must be callable, not {value!r}")
+
+
+def check_text(value: object, name: str) -> None:
+    """TypeError for what is no string, unless it is None."""
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"{name} must be a string, not {value!r}")
+
+
+def check_count(value: object, name: str, least: int = 0) -> None:
+    """TypeError for what is no integer, ValueError for one that is too small."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an integer, not {value!r}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, not {value}")
+
+
+def c_string(value: str, errors: str = "strict") -> bytes:
+    """``const char *``: UTF-8. TypeError for anything but a string, ValueError for a NUL inside."""
+    if not isinstance(value, str):
+        raise TypeError(f"expected a string, not {type(value).__name__}: {value!r}")
+    if "\0" in value:
+        raise ValueError(f"a string for C cannot contain a NUL character: {value!r}")
+    return value.encode("utf-8", errors)
+
+
+def c_strings(values: Sequence[str]) -> Any:
+    """``const char **``. TypeError for one string in place of several."""
+    if isinstance(values, str | bytes):
+        raise TypeError(f"expected a sequence of strings, not one string: {values!r}")
+    return (ctypes.c_char_p * len(values))(*[c_string(v) for v in values])
+
+
+def c_array(ctype: Any, values: Sequence[Any] | Mapping[Any, Any]) -> Any:
+    """An array of numbers, or of structs from tuples or from a mapping's items."""
+    items: Iterable[Any] = values.items() if isinstance(values, Mapping) else values
+    if issubclass(ctype, ctypes.Structure):
+        fields = [field[1] for field in ctype._fields_]
+        items = [_record(fields, item) for item in items]
+    else:
+        items = [c_number(ctype, item, "an element") for item in items]
+    return (ctype * len(values))(*items)
+
+
+def _record(fields: Sequence[Any], item: Any) -> tuple[Any, ...]:
+    if not isinstance(item, tuple | list) or len(item) != len(fields):
+        raise TypeError(f"expected a tuple of {len(fields)} numbers, not {item!r}")
+    return tuple(c_number(t, v, "an element") for t, v in zip(fields, item, strict=True))
+
+
+def c_number(ctype: Any, value: Any, name: str) -> Any:
+    """``value`` as a number for ``ctype`` (or an enumeration): TypeError for anything else, NaN
+    too, and ValueError for what does not fit, naming ``name``. Other ctypes pass unchanged."""
+    if isinstance(ctype, type) and issubclass(ctype, IntEnum):
+        value = integer(value, name)
+        try:
+            return ctype(value)
+        except ValueError:
+            known = ", ".join(f"{m.name} ({m.value})" for m in ctype)
+            raise ValueError(f"{name}={value} is not one of {known}") from None
+    if isinstance(ctype, type) and issubclass(ctype, IntFlag):
+        return integer(value, name)
+    if ctype is ctypes.c_bool:
+        if not isinstance(value, bool) and value not in (0, 1):
+            raise TypeError(f"{name} must be True or False, not {value!r}")
+        return bool(value)
+    if ctype in _FLOATS:
+        try:
+            number = math.nan if isinstance(value, str | bytes) else float(value)
+        except (TypeError, ValueError, OverflowError):
+            number = math.nan
+        if math.isnan(number):
+            raise TypeError(f"{name} must be a number, not {value!r}")
+        if ctype is ctypes.c_float and _FLOAT_MAX < abs(number) < math.inf:
+            raise ValueError(f"{name}={number} is outside -{_FLOAT_MAX} to {_FLOAT_MAX}")
+        return number
+    limits = integer_limits(ctype)
+    if limits is None:
+        return value
+    number = integer(value, name)
+    low, high = limits
+    if not low <= number <= high:
+        raise ValueError(f"{name}={number} is outside {low} to {high}")
+    return number
+
+
+def integer_limits(ctype: Any) -> tuple[int, int] | None:
+    """The least and the greatest value of an integer ctype, None for any other."""
+    code = getattr(ctype, "_type_", None)
+    if not isinstance(code, str) or code not in "bBhHiIlLqQ":
+        return None
+    bits = 8 * ctypes.sizeof(ctype)
+    return (0, 2**bits - 1) if code.isupper() else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+
+
+def integer(value: Any, name: str) -> int:
+    """``value`` as a plain int: TypeError for what is none, naming ``name``."""
+    try:
+        return int(value.__index__())
+    except AttributeError:
+        raise TypeError(f"{name} must be an integer, not {value!r}") from None
+
+
+def set_params(
+    struct: ctypes.Structure, keywords: Mapping[str, Any], given: Mapping[str, Any], owner: str
+) -> None:
+    """Set the fields of a params struct from keyword arguments.
+
+    ``keywords`` is the struct's entry in `llama_cpp._params.KEYWORDS`. Raises TypeError for a name
+    that is not there, with the nearest that is, and TypeError or ValueError for a value that does
+    not fit.
+    """
+    for name, value in given.items():
+        if name not in keywords:
+            raise unknown_keyword(name, keywords, owner)
+        setattr(struct, name, c_number(keywords[name], value, name))
+
+
+def unknown_keyword(name: str, known: Iterable[str], owner: str) -> TypeError:
+    """The error for a keyword that ``owner`` does not have."""
+    import difflib  # which only an error needs
+
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return TypeError(f"{owner} has no keyword argument {name!r}{hint}")

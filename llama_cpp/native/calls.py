@@ -1,0 +1,168 @@
+"""Calls in which the library may abort: a failed assertion becomes an exception.
+
+ggml calls a function before it aborts, and aborts when that returns. So the call is made in a
+thread of its own, and the function never returns there: the thread sleeps until the process ends,
+with what the call had allocated, and the program goes on. This is for calls that compute in their
+own thread only, hold no lock of the library, and fail for reasons that cannot be checked before.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from .. import _raw
+from ..errors import LlamaError, LlamaModelError
+from . import log
+from .library import LlamaLibrary
+
+T = TypeVar("T")
+
+_RPC = "ggml-rpc.cpp:"  # in what a lost server is called
+
+_lock = threading.Lock()
+_threads: dict[threading.Thread, Callable[[str], None]] = {}  # those whose calls are guarded
+# Those that use RPC servers: it may be another thread, of the library's own, that finds one gone.
+_remote: set[threading.Thread] = set()
+_running: dict[Path, int] = {}  # library -> its guarded calls
+_previous: dict[Path, _raw.ggml_abort_callback_t] = {}
+
+
+def guarded(
+    library: LlamaLibrary,
+    call: Callable[[], T],
+    what: str,
+    *,
+    error: type[LlamaError] = LlamaModelError,
+    lost: Callable[[str], LlamaError] | None = None,
+    slow: Callable[[int], str | None] | None = None,
+) -> T:
+    """The result of ``call``, or what it raises; ``error`` where the library aborts.
+
+    The error's message is ``what`` and the library's. With ``lost`` the call may use RPC servers,
+    and that makes the error when one is gone, or when ``slow`` gives a reason not to wait any
+    longer: it is asked once a second while the call goes on, with how many exceptions wait for its
+    end. Ctrl-C and the like wait meanwhile.
+    """
+    if not library.has("ggml_set_abort_callback"):
+        return call()  # older llama.cpp
+    with log.interruptible():
+        return _in_thread(library, call, what, error, lost, slow)
+
+
+def _in_thread(
+    library: LlamaLibrary,
+    call: Callable[[], T],
+    what: str,
+    error: type[LlamaError],
+    lost: Callable[[str], LlamaError] | None,
+    slow: Callable[[int], str | None] | None,
+) -> T:
+    results: list[T] = []
+    errors: list[BaseException] = []
+    done = threading.Event()
+    waiting = [True]  # until the thread begins, or is told not to: whoever empties it first
+
+    handling = log.handling()
+
+    def run() -> None:
+        if not _take(waiting):
+            return
+        log.inherit(handling)
+        try:
+            results.append(call())
+        except BaseException as raised:
+            errors.append(raised)
+        done.set()
+
+    gone: list[str] = []
+
+    def stop(reason: str) -> None:
+        if lost is not None and _RPC in reason:
+            gone.append(reason.rpartition(": ")[2])
+        else:
+            errors.append(error(f"{what}: {reason}"))
+        done.set()
+
+    thread = threading.Thread(target=run, name="llama_cpp guarded call", daemon=True)
+    _threads[thread] = stop
+    if lost is not None:
+        _remote.add(thread)
+    with _lock:
+        if not _running.get(library.path):
+            _previous[library.path] = library.ggml_set_abort_callback(_callback)
+        _running[library.path] = _running.get(library.path, 0) + 1
+    tired: str | None = None
+    try:
+        try:
+            thread.start()
+        except BaseException as raised:
+            if _take(waiting):
+                if isinstance(raised, RuntimeError):  # no memory for one, or the process ends
+                    raise error(f"{what}: {raised}") from raised
+                raise
+            errors.append(raised)  # a signal handler's, and the call has begun
+        tired = _wait(done, errors, slow)
+    finally:
+        if tired is None:
+            with _lock:
+                _running[library.path] -= 1
+                if not _running[library.path]:
+                    library.ggml_set_abort_callback(_previous.pop(library.path))
+            del _threads[thread]
+            _remote.discard(thread)
+    if tired is not None:  # it is still guarded: it may come back, and abort
+        gone.append(tired)
+    if gone and lost is not None:
+        raise lost(gone[0])
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+def _take(waiting: list[bool]) -> bool:
+    try:
+        return waiting.pop()
+    except IndexError:
+        return False
+
+
+def is_guarded() -> bool:
+    """Whether this thread is in a guarded call."""
+    return threading.current_thread() in _threads
+
+
+def _aborting(message: bytes | None) -> None:
+    text = (message or b"").decode("utf-8", "replace").strip()
+    stop = _threads.get(threading.current_thread())
+    stops = [] if stop is None else [stop]
+    if _RPC in text:
+        stops += [_threads[thread] for thread in list(_remote) if thread in _threads]
+    if not stops:
+        print(text, file=sys.stderr, flush=True)  # as it would have without us
+        return
+    # Of "file:line: reason" the first is a path of the machine that it was built on.
+    for stop in stops:
+        stop(text.rpartition("/")[2])
+    threading.Event().wait()
+
+
+_callback = _raw.ggml_abort_callback_t(_aborting)
+
+
+def _wait(
+    done: threading.Event, errors: list[BaseException], slow: Callable[[int], str | None] | None
+) -> str | None:
+    """Until it is done, or why not: what a signal handler raises here comes afterwards."""
+    while not done.is_set():
+        try:
+            if not done.wait(None if slow is None else 1.0) and slow is not None:
+                tired = slow(len(errors))
+                if tired is not None:
+                    return tired
+        except BaseException as error:
+            errors.append(error)
+    return None

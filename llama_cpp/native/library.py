@@ -1,0 +1,502 @@
+"""libllama: where it is, whether it fits the bindings, and its functions."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import os
+import struct
+import sys
+import threading
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from .. import _raw
+from ..engine.find import INSTALL, cache_root, preferred_engine
+from ..errors import LlamaABIError, LlamaError, LlamaLibraryError, LlamaMissingFunctionError
+from . import log
+
+
+def _file_name(stem: str) -> str:
+    """How this system calls the file of the library ``stem``."""
+    if sys.platform == "win32":
+        return f"{stem}.dll"
+    return f"lib{stem}.dylib" if sys.platform == "darwin" else f"lib{stem}.so"
+
+
+_NAMES = {stem: _file_name(stem) for stem in ("llama", "ggml", "ggml-cpu", "ggml-base")}
+_PT_LOAD = 1  # elf.h: a part of the file that is mapped into memory
+
+if TYPE_CHECKING:
+    _Functions = _raw.LibraryFunctions
+else:
+    _Functions = object
+
+
+class _Calls(_Functions):
+    """The C functions as attributes, each looked up when it is first used."""
+
+    def __init__(self, path: Path, dlls: list[ctypes.CDLL]) -> None:
+        self._path = path
+        self._dlls = dlls
+        self._beside: dict[str, ctypes.CDLL] = {}
+
+    def _dlls_of(self, function: _raw.Function) -> list[ctypes.CDLL]:
+        """Where to look for ``function``. What lies beside libllama is loaded on first use."""
+        stem = function.library
+        if stem == _raw.LIBRARY:
+            return self._dlls
+        if stem not in self._beside:
+            dll = _load_beside(self._path, function)
+            # As the others are: with or without letting go of the GIL.
+            self._beside[stem] = type(self._dlls[0])(dll._name, handle=dll._handle)
+        return [self._beside[stem]]
+
+    if not TYPE_CHECKING:  # hints come from the generated stub
+
+        def __getattr__(self, name: str) -> Any:
+            function = _function(name)
+            if function is None:
+                raise AttributeError(f"llama.cpp {_raw.TAG} declares no function {name!r}")
+            for dll in self._dlls_of(function):
+                try:
+                    bound = function.bind(dll)
+                except AttributeError:
+                    continue
+                function.warn(stacklevel=2)
+                setattr(self, name, bound)
+                return bound
+            raise LlamaMissingFunctionError(
+                f"{_beside(self._path, function.library)} has no function {name!r}, which the "
+                f"bindings for llama.cpp {_raw.TAG} know from its header"
+            )
+
+
+class LlamaLibrary(_Calls):
+    """A loaded libllama, with every function of the C API as an attribute.
+
+    ``path`` is the library's file, or a folder with it. Without ``path`` the first of these that
+    exists is loaded: the file or folder in the environment variable ``LLAMA_CPP_LIB``; an engine
+    with a GPU backend in the cache; the engine inside the installed package; the engine in the
+    cache (``make engine``); the system's own. The current folder is never searched.
+
+    ``library.llama_decode(...)`` lets other Python threads run meanwhile. ``library.short`` has
+    the same functions without that, for calls of a few microseconds: letting go of the GIL costs
+    far more than they take as soon as another thread wants it.
+
+    Raises LlamaLibraryError when there is no library or it cannot be loaded, and LlamaABIError
+    when it is not the llama.cpp that the bindings were generated for.
+    """
+
+    short: _Calls
+    """The same functions, called without releasing the GIL."""
+
+    def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
+        found = _find(path)
+        dlls = _load(found)
+        super().__init__(found, dlls)
+        self.short = _Calls(found, [ctypes.PyDLL(d._name, handle=d._handle) for d in dlls])
+        _check_abi(found, dlls[0])
+        _set_up(self)
+        cpu = _cpu_backend(self)
+        if cpu is not None:
+            self._dlls.append(cpu)
+            self.short._dlls.append(ctypes.PyDLL(cpu._name, handle=cpu._handle))
+
+    @property
+    def path(self) -> Path:
+        """The file that was loaded."""
+        return self._path
+
+    @classmethod
+    def default(cls) -> LlamaLibrary:
+        """The library that is used where none is named. It is loaded on the first call."""
+        global _default
+        with _lock:
+            if _default is None:
+                _default = cls()
+            return _default
+
+    def has(self, name: str) -> bool:
+        """Whether the library, or one beside it, has the function ``name`` of the C API."""
+        function = _function(name)
+        try:
+            return function is not None and any(
+                _exports(dll, name) for dll in self._dlls_of(function)
+            )
+        except LlamaError:
+            return False  # what has the function is not there
+
+    def __repr__(self) -> str:
+        return f"LlamaLibrary({str(self._path)!r})"
+
+
+_default: LlamaLibrary | None = None
+_lock = threading.RLock()
+_prepared: set[Path] = set()
+
+
+def _modules() -> Iterator[ModuleType]:
+    """The modules with declarations: ``_raw``, and when that is not enough those that the
+    generator wrote beside it for other libraries."""
+    yield _raw
+    yield from _other_modules()
+
+
+@cache
+def _other_modules() -> list[ModuleType]:
+    import pkgutil  # here: few programs look for what is not in _raw
+
+    names = [info.name for info in pkgutil.iter_modules([str(Path(__file__).parents[1])])]
+    return [importlib.import_module(f"llama_cpp.{n}") for n in names if n.startswith("_raw_")]
+
+
+def _function(name: str) -> _raw.Function | None:
+    """The declaration of the C function ``name``."""
+    if name.startswith("__"):
+        return None  # Python asks for many of these: no reason to import anything
+    return next((m.FUNCTIONS[name] for m in _modules() if name in m.FUNCTIONS), None)
+
+
+def _exports(dll: ctypes.CDLL, name: str) -> bool:
+    try:
+        dll[name]
+    except AttributeError:
+        return False
+    return True
+
+
+def _set_up(library: LlamaLibrary) -> None:
+    """Once for each library: its log to Python, its backends registered."""
+    with _lock:
+        if library.path in _prepared:
+            return
+        log.attach(library.llama_log_set, library.llama_max_devices)
+        with log.heard():
+            if library.has("ggml_backend_reg_count") and library.ggml_backend_reg_count() == 0:
+                # An engine with its backends in files of their own, as the official releases are.
+                # Before the library looks for them itself: it does so in the current folder, too.
+                library.ggml_backend_load_all_from_path(os.fsencode(library.path.parent))
+                if library.ggml_backend_reg_count() == 0:
+                    raise LlamaLibraryError(
+                        f"{library.path.parent} has no backend (ggml-cpu) that runs on this "
+                        f"machine; run {INSTALL}"
+                    )
+            library.llama_backend_init()
+        _prepared.add(library.path)
+
+
+class _Place(ctypes.Structure):
+    """``Dl_info`` of dlfcn.h."""
+
+    _fields_ = (
+        ("file", ctypes.c_char_p),
+        ("base", ctypes.c_void_p),
+        ("name", ctypes.c_char_p),
+        ("address", ctypes.c_void_p),
+    )
+
+
+def _cpu_backend(library: LlamaLibrary) -> ctypes.CDLL | None:
+    """The library with the CPU backend, where that is one of several and so not among those that
+    are known: the one that was chosen for this CPU has the functions of ggml-cpu.h."""
+    if sys.platform == "win32" or library.has("ggml_backend_cpu_init"):
+        return None
+    if not library.has("ggml_backend_reg_by_name"):
+        return None
+    cpu = library.ggml_backend_reg_by_name(b"CPU")
+    if not cpu:
+        return None
+    function = library.ggml_backend_reg_get_proc_address(cpu, b"ggml_backend_set_n_threads")
+    place = _Place()
+    dladdr = ctypes.CDLL(None).dladdr
+    dladdr.argtypes = (ctypes.c_void_p, ctypes.POINTER(_Place))
+    if not function or not dladdr(function, ctypes.byref(place)) or not place.file:
+        return None
+    return _open_quietly(Path(os.fsdecode(place.file)))
+
+
+# -- finding
+
+
+def _find(path: str | os.PathLike[str] | None) -> Path:
+    if path is not None:
+        return _in(Path(path), "the path")
+    named = os.environ.get("LLAMA_CPP_LIB")
+    if named:
+        return _in(Path(named), "LLAMA_CPP_LIB")
+    name = _NAMES["llama"]
+    folder = preferred_engine(_raw.TAG)
+    if folder is not None:
+        return (folder / name).resolve()
+    system = _system_library(name)
+    if system is not None:
+        return system
+    raise LlamaLibraryError(
+        f"no {name} was found: not inside the package, no engine {_raw.TAG} in "
+        f"{cache_root()}, and none on the system. Run {INSTALL}, "
+        "or set LLAMA_CPP_LIB to your own"
+    )
+
+
+def _in(path: Path, what: str) -> Path:
+    """The library that ``path`` is, or has in it."""
+    name = _NAMES["llama"]
+    if path.is_dir():
+        for folder in (path, path / "bin", path / "lib", path / "build" / "bin"):
+            if (folder / name).is_file():
+                return (folder / name).resolve()
+        raise LlamaLibraryError(f"{what} {str(path)!r} is a folder without {name}")
+    if not path.is_file():
+        raise LlamaLibraryError(f"{what} {str(path)!r} does not exist")
+    return path.resolve()
+
+
+def _system_library(name: str) -> Path | None:
+    prefixes = ["/opt/homebrew/lib", "/usr/local/lib"] if sys.platform == "darwin" else []
+    for prefix in prefixes:
+        if (Path(prefix) / name).is_file():
+            return Path(prefix) / name
+    # On Linux this gives a bare file name, which the loader searches in the system's folders only.
+    from ctypes.util import find_library  # here: it imports subprocess and much else
+
+    found = find_library("llama")
+    if not found:
+        return None
+    named = os.environ.get("LD_LIBRARY_PATH")
+    for folder in named.replace(";", ":").split(":") if named else ():
+        if not Path(folder).is_absolute() and Path(folder, found).exists():
+            raise LlamaLibraryError(
+                f"LD_LIBRARY_PATH has {folder!r} in it, so {found} of the current folder would be "
+                "loaded: take that out, or set LLAMA_CPP_LIB to the library that you mean"
+            )
+    return Path(found)
+
+
+def _load(path: Path) -> list[ctypes.CDLL]:
+    """The library, and those beside it that have the rest of the API."""
+    if sys.platform == "win32" and path.is_absolute():
+        os.add_dll_directory(str(path.parent))
+    rest = [path.with_name(_NAMES[stem]) for stem in ("ggml", "ggml-cpu", "ggml-base")]
+    for file in (path, *rest):
+        if file.is_file():
+            _check_whole(file)
+    # First, so that it gets these, whatever LD_LIBRARY_PATH leads to.
+    for dependency in _needed(path):
+        _open_quietly(dependency)
+    try:
+        library = ctypes.CDLL(str(path))
+    except OSError as error:
+        # Built without a relative search path: load what it needs first, and in that order.
+        for dependency in reversed(rest):
+            if dependency.is_file():
+                _open_quietly(dependency, ctypes.RTLD_GLOBAL)
+        try:
+            library = ctypes.CDLL(str(path))
+        except OSError:
+            raise LlamaLibraryError(f"{path} cannot be loaded as a library: {error}") from error
+    others = [_open_quietly(file) for file in rest if path.is_absolute() and file.is_file()]
+    return [library, *(dll for dll in others if dll is not None)]
+
+
+def _needed(path: Path) -> list[Path]:
+    """What libllama at ``path`` needs of the libraries beside it, each before those that need it.
+    On Linux alone: elsewhere these are found by their place."""
+    ggml = path.with_name(_NAMES["ggml"])
+    if sys.platform != "linux" or not path.is_absolute() or not ggml.is_file():
+        return []
+    names = ggml.read_bytes()  # among much else; it is small
+    backends = [
+        file
+        for file in sorted(path.parent.glob("libggml-*.so"))
+        if file.name.encode() in names and file.name != _NAMES["ggml-base"]
+    ]
+    return [path.with_name(_NAMES["ggml-base"]), *backends, ggml]
+
+
+def _beside(path: Path, stem: str) -> Path:
+    """The file of the library ``stem`` that belongs to the libllama at ``path``."""
+    return path if stem == _raw.LIBRARY else path.with_name(_file_name(stem))
+
+
+def _load_beside(path: Path, function: _raw.Function) -> ctypes.CDLL:
+    """The library with ``function``, which belongs to the libllama at ``path``.
+
+    It is one build with libllama, whose check it has passed, so that a function that it lacks can
+    wait until it is called. Its structs are looked at.
+    """
+    file = _beside(path, function.library)
+    what = f"{function.__name__!r} is in {file.name}"
+    if path.is_absolute():
+        if not file.is_file():
+            raise LlamaMissingFunctionError(f"{what}, which is not beside {path}")
+        _check_whole(file)
+    try:
+        dll = ctypes.CDLL(str(file))
+    except OSError as error:
+        raise LlamaLibraryError(f"{what}, which cannot be loaded: {error}") from error
+    wrong = [
+        text
+        for module in _other_modules()
+        if function.library == module.LIBRARY
+        for name in module.DEFAULTS
+        for text in _struct_differences(dll, module, name)
+    ]
+    if wrong:
+        raise LlamaABIError(
+            f"{file} is not of llama.cpp {_raw.TAG}, which the bindings were generated for: "
+            f"{'; '.join(wrong)}. Have an engine of {_raw.TAG} by {INSTALL}"
+        )
+    return dll
+
+
+def _check_whole(path: Path) -> None:
+    """LlamaLibraryError for an ELF file that ends too early: the system's loader, which maps it
+    into memory, would end the process by SIGBUS."""
+    with path.open("rb") as file:
+        start = file.read(64)
+        if start[:6] != b"\x7fELF\x02\x01" or len(start) < 64:
+            return  # not 64-bit little-endian ELF: the loader says so
+        (offset,) = struct.unpack_from("<Q", start, 32)
+        entry_size, count = struct.unpack_from("<HH", start, 54)
+        file.seek(offset)
+        table = file.read(entry_size * count)
+        size = path.stat().st_size
+    whole = len(table) == entry_size * count and entry_size >= 56
+    for i in range(count if whole else 0):
+        kind, _, begin, _, _, length = struct.unpack_from("<IIQQQQ", table, i * entry_size)
+        whole = whole and (kind != _PT_LOAD or begin + length <= size)
+    if not whole:
+        raise LlamaLibraryError(
+            f"{path} cannot be loaded as a library: it is cut off at {size} bytes. Copy it "
+            f"again, or have it anew by {INSTALL}"
+        )
+
+
+def _open_quietly(path: Path, mode: int = ctypes.DEFAULT_MODE) -> ctypes.CDLL | None:
+    # Global only for what could not be found otherwise: everything that is loaded later, as the
+    # libraries of another engine, would use such a library's functions in place of its own.
+    try:
+        return ctypes.CDLL(str(path), mode=mode)
+    except OSError:
+        return None  # the main library's own error says more
+
+
+# -- checking
+
+
+def _check_abi(path: Path, dll: ctypes.CDLL) -> None:
+    """Refuse a library whose structs or functions are not those of the bindings.
+
+    A binary does not show the parameters of its functions: a tag that changed those, and neither a
+    struct nor a name, passes. From b9093 to b11434 that happened once, between b10216 and b10338.
+    """
+    if not _exports(dll, "llama_model_default_params"):
+        raise LlamaLibraryError(f"{path} is not libllama: it has no llama_model_default_params")
+    # A linker leaves out of a static engine what nothing in it calls; the user may say so.
+    without = os.environ.get("LLAMA_CPP_WITHOUT", "").split(",")
+    missing = [
+        f.__name__
+        for f in _raw.HEADERS["llama.h"]
+        if f.__name__ not in (*_raw.DEPRECATED, *without) and not _exports(dll, f.__name__)
+    ]
+    wrong = [text for name in _raw.DEFAULTS for text in _struct_differences(dll, _raw, name)]
+    if wrong or missing:
+        problems = list(wrong)
+        if missing:
+            more = f" and {len(missing) - 40} more" * (len(missing) > 40)
+            problems.append("no function " + ", ".join(missing[:40]) + more)
+        shown = "; ".join(problems)
+        tree = _tree_of(path)
+        import shlex
+
+        source = shlex.quote(str(tree)) if tree else "its source folder"
+        hint = f"`make regen LLAMA_CPP={source}`" + ("" if tree else " (or TAG=its tag)")
+        if not wrong:
+            hint += f". If only these were left out, set LLAMA_CPP_WITHOUT={','.join(missing)}"
+        raise LlamaABIError(
+            f"{path} is not llama.cpp {_raw.TAG}, which the bindings were generated for: {shown}. "
+            f"Have an engine of {_raw.TAG} by {INSTALL}, or generate the bindings for this one: "
+            f"{hint}"
+        )
+
+
+def _tree_of(path: Path) -> Path | None:
+    """The folder with the headers of the library at ``path``, if one is at hand."""
+    named = os.environ.get("LLAMA_CPP")
+    # A source tree with the library in build/bin, or the prefix that it was installed under.
+    for root in [*([Path(named)] if named else []), *path.parents[:3]]:
+        if (root / "include" / "llama.h").is_file():
+            return root
+    return None
+
+
+def _struct_differences(dll: ctypes.CDLL, module: ModuleType, name: str) -> list[str]:
+    """How the struct that the function ``name`` returns differs from the one in ``module``.
+
+    Called with more room than either needs, so that a larger struct does no harm. The values it
+    leaves must be the recorded defaults, each in its own place.
+    """
+    kind = module.FUNCTIONS[name].restype
+    size = ctypes.sizeof(kind)
+    if size <= 16 or not _exports(dll, name):
+        return []  # returned in registers, not in memory
+    label = kind.__name__
+    room = size + 512
+    import platform  # here: it imports subprocess
+
+    if platform.machine().lower() in ("x86_64", "amd64"):
+        data, written = _written(dll, name, room)
+        end = max(written, default=-1) + 1
+        fields = [range(f.offset, f.offset + f.size) for _, f in _fields(kind)]
+        needed = {i for span in fields for i in span}
+        if end > size or not needed <= written:
+            if needed and max(needed) < end <= size:  # only what pads it is left out
+                return [f"{label} has other fields there"]
+            return [f"{label} is about {end} bytes there and {size} here"]
+    else:
+        data = _returned(dll, name, room)
+    there = kind.from_buffer_copy(data[:size])
+    differences = []
+    for field, expected in module.DEFAULTS[name].items():
+        got = getattr(there, field)
+        got = int(bool(got)) if not isinstance(got, int | float) else got
+        if got != expected:
+            differences.append(f"{label}.{field} reads {got!r} instead of {expected!r}")
+    return differences[:3]
+
+
+def _fields(kind: Any) -> list[tuple[str, Any]]:
+    return [(field[0], getattr(kind, field[0])) for field in kind._fields_]
+
+
+def _returned(dll: ctypes.CDLL, name: str, room: int) -> bytes:
+    class Oversized(ctypes.Structure):
+        _fields_ = (("data", ctypes.c_ubyte * room),)
+
+    function = dll[name]
+    function.argtypes = ()
+    function.restype = Oversized
+    return bytes(function())
+
+
+def _written(dll: ctypes.CDLL, name: str, room: int) -> tuple[bytes, set[int]]:
+    """What the function returns, and which bytes it writes.
+
+    On x86-64 a struct of this size is returned through a pointer that the caller passes as the
+    first argument, so we can look at the memory around it: a byte that comes out the same over two
+    backgrounds was written.
+    """
+    function = dll[name]
+    function.argtypes = (ctypes.c_void_p,)
+    function.restype = ctypes.c_void_p
+    results = []
+    for background in (b"\x00", b"\xff"):
+        buffer = ctypes.create_string_buffer(background * room, room)
+        function(ctypes.addressof(buffer))
+        results.append(buffer.raw)
+    first, second = results
+    return first, {i for i in range(room) if first[i] == second[i]}

@@ -1,0 +1,471 @@
+"""Models over ggml-rpc-servers: devices that are elsewhere, and what is done when one goes away.
+
+llama.cpp ends the process when a server cannot be reached, speaks another version, or is gone in
+the middle of something. So a server is asked before llama.cpp connects to it (`probe`), and what
+talks to one is called through `guarded`, where the end of the process becomes LlamaRpcError. What
+was stuck stays so: nothing over RPC can be used in this process then, and none of it is freed.
+
+llama.cpp keeps a server's devices as long as the process lives, once for each address. They are not
+put into its list of devices: every model would be loaded there, also those without `rpc_servers`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+import sys
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+from weakref import WeakKeyDictionary, WeakSet
+
+from .. import _raw
+from ..errors import LlamaError, LlamaModelError, LlamaRpcError
+from . import log
+from .calls import guarded, is_guarded
+from .interrupt import held
+from .library import LlamaLibrary
+from .resource import Closable, Resource
+
+if TYPE_CHECKING:
+    import socket
+
+T = TypeVar("T")
+
+# Of ggml-rpc.h and ggml-rpc.cpp at the pinned tag: all else in the protocol may change.
+PROTOCOL = (7, 0)
+"""The protocol's major version, and the minor version that a server may have at most."""
+_HELLO, _DEVICE_COUNT = 14, 15
+_HELLO_REQUEST = struct.Struct("<24x")  # what the client can do besides TCP: nothing
+_HELLO_RESPONSE = struct.Struct("<3B25x")
+_COUNT = struct.Struct("<I")
+
+_GIVE_UP_AFTER = 2
+"""How long a call may go on after a second Ctrl-C, in seconds."""
+# A machine that says nothing for half a minute, though it was asked, is gone. These are for one
+# that is only waited for, in seconds.
+_KEEP_ALIVE = {
+    "TCP_KEEPIDLE": 10,
+    "TCP_KEEPALIVE": 10,  # what macOS calls it
+    "TCP_KEEPINTVL": 5,
+    "TCP_KEEPCNT": 4,
+}
+_GONE_AFTER = 30_000  # milliseconds
+# Of Linux' struct tcp_info: how often something was sent again, or asked, without an answer, and
+# the milliseconds since the last.
+_TCP_INFO = struct.Struct("=2xBB52xI")
+_UNANSWERED = 7  # which takes 25 seconds at least: the waits double. It may have been idle before.
+
+_add_server = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_char_p)
+
+# What sends something to the servers of a model, or may.
+_TALKING = frozenset(
+    [
+        "llama_adapter_lora_free",
+        "llama_adapter_lora_init",
+        "llama_decode",
+        "llama_encode",
+        "llama_free",
+        "llama_memory_clear",
+        "llama_model_free",
+        "llama_set_adapter_cvec",
+        "llama_state_get_data",
+        "llama_state_seq_get_data",
+        "llama_state_seq_get_data_ext",
+        "llama_state_seq_set_data",
+        "llama_state_seq_set_data_ext",
+        "llama_state_set_data",
+        "llama_synchronize",
+    ]
+)
+
+# For what is below: held for moments, never over a call of the library.
+_lock = threading.RLock()
+# A device remembers the last graph that it sent, whichever context that was of, and lets the server
+# compute "the last one" again: two contexts at the same time would get each other's.
+_one_at_a_time = threading.RLock()
+_handles: dict[tuple[Path, str], list[_raw.ggml_backend_device]] = {}  # library, endpoint
+_endpoints: dict[int, str] = {}  # address of a device -> its server
+_users: WeakKeyDictionary[Resource, frozenset[str]] = WeakKeyDictionary()  # models -> servers
+_objects: WeakSet[Closable] = WeakSet()  # models, contexts and the like over RPC
+_lost: dict[Path, str] = {}  # library -> why
+_servers: set[str] = set()  # the endpoints that llama.cpp has been asked to connect to
+_left: list[
+    object
+] = []  # what was in use when a server was lost: for ever, threads are stuck in it
+
+
+# -- the servers
+
+
+def probe(endpoint: str, timeout: float = 5.0) -> tuple[int, int, int]:
+    """The version of the protocol that the server at ``endpoint`` speaks.
+
+    LlamaRpcError where it cannot be reached, does not answer, or speaks a version that this
+    package does not.
+    """
+    import socket  # here: few programs use RPC
+
+    host, _, port = endpoint.rpartition(":")
+
+    def failed(why: str) -> LlamaRpcError:
+        return LlamaRpcError(f"the RPC server {endpoint} {why}", endpoint=endpoint)
+
+    try:
+        connection = socket.create_connection((host, int(port)), timeout)
+    except OSError as error:
+        raise failed(f"cannot be reached: {error}") from error
+    with connection:
+        try:
+            hello = _ask(connection, _HELLO, _HELLO_REQUEST.pack(), _HELLO_RESPONSE)
+            version = cast("tuple[int, int, int]", hello)
+            if version[0] != PROTOCOL[0] or version[1] > PROTOCOL[1]:
+                theirs, ours = ".".join(map(str, version)), ".".join(map(str, PROTOCOL))
+                raise failed(
+                    f"speaks version {theirs} of the protocol, and {_raw.TAG} speaks {ours}: start "
+                    "the ggml-rpc-server of the same llama.cpp there"
+                )
+            (count,) = _ask(connection, _DEVICE_COUNT, b"", _COUNT)
+        except TimeoutError as error:
+            # It will answer when it comes to that, and a plain close would end it then: a signal
+            # (SIGPIPE) for who writes to nobody. After a reset it gets an error.
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            raise failed(
+                f"did not answer within {timeout:g} s: it serves one program at a time, another "
+                "may be using it"
+            ) from error
+        except (OSError, EOFError) as error:
+            raise failed(
+                "did not answer as a ggml-rpc-server does: it is something else, or of a llama.cpp "
+                f"that is far from {_raw.TAG}"
+            ) from error
+    if not count:
+        raise failed("has no devices")
+    return version
+
+
+def _ask(connection: socket.socket, command: int, request: bytes, form: struct.Struct) -> Any:
+    connection.sendall(struct.pack("<BQ", command, len(request)) + request)
+    (size,) = struct.unpack("<Q", _receive(connection, 8))
+    if size != form.size:
+        raise EOFError
+    return form.unpack(_receive(connection, size))
+
+
+def _receive(connection: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        part = connection.recv(size - len(data))
+        if not part:
+            raise EOFError
+        data += part
+    return data
+
+
+def _address(given: str) -> str:
+    """``given`` in the one form that llama.cpp is to know the server by: it would connect to a
+    server of two names twice, and wait for itself."""
+    if not isinstance(given, str):
+        raise TypeError(f"rpc_servers: expected 'host:port', not {given!r}")
+    host, _, port = given.rpartition(":")
+    if not host or ":" in host or not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise ValueError(f"rpc_servers: expected 'host:port', not {given!r}; no IPv6")
+    import socket
+
+    try:
+        return f"{socket.gethostbyname(host)}:{int(port)}"
+    except (OSError, UnicodeError) as error:
+        raise LlamaRpcError(f"the RPC server {given}: {error}", endpoint=given) from error
+
+
+# -- their devices
+
+
+def rpc_handles(library: LlamaLibrary, servers: Sequence[str]) -> list[_raw.ggml_backend_device]:
+    """The devices of ``servers``, in that order. C: ``ggml_backend_rpc_add_server``, ggml-rpc.h."""
+    if isinstance(servers, str) or not isinstance(servers, Sequence):
+        raise TypeError(f"rpc_servers must be a list of 'host:port', not {servers!r}")
+    endpoints = [_address(server) for server in servers]
+    for i, endpoint in enumerate(endpoints):
+        if endpoint in endpoints[:i]:
+            raise ValueError(f"rpc_servers has {servers[i]!r} twice")
+    found = []
+    for endpoint in endpoints:
+        with _lock:
+            handles = _handles.get((library.path, endpoint))
+        if handles is None:
+            handles = _add(library, endpoint)  # of two threads both get the same
+            with _lock:
+                _handles[library.path, endpoint] = handles
+        found += handles
+    return found
+
+
+def known_handles(library: LlamaLibrary) -> list[_raw.ggml_backend_device]:
+    """The devices of the servers that models are loaded on now: others may be gone."""
+    with _lock:
+        used = _used()
+        return [
+            handle
+            for (path, endpoint), some in _handles.items()
+            if path == library.path and endpoint in used
+            for handle in some
+        ]
+
+
+def _used() -> frozenset[str]:
+    with _lock:
+        return frozenset[str]().union(*_users.values())
+
+
+def _add(library: LlamaLibrary, endpoint: str) -> list[_raw.ggml_backend_device]:
+    short = library.short
+    reg = short.ggml_backend_reg_by_name(b"RPC")
+    address = reg and short.ggml_backend_reg_get_proc_address(reg, b"ggml_backend_rpc_add_server")
+    if not address:
+        raise LlamaRpcError(f"{library.path} was built without RPC (GGML_RPC)", endpoint=endpoint)
+    add = _add_server(address)
+    added = reach(library, lambda: add(endpoint.encode()), endpoints=[endpoint])
+    if not added:
+        raise LlamaRpcError(f"the RPC server {endpoint} has no devices", endpoint=endpoint)
+    reg = _raw.ggml_backend_reg(added)
+    handles = []
+    for i in range(short.ggml_backend_reg_dev_count(reg)):
+        handle = short.ggml_backend_reg_dev_get(reg, i)
+        assert handle is not None
+        assert handle.value is not None
+        _endpoints[handle.value] = endpoint
+        handles.append(handle)
+    return handles
+
+
+def endpoint_of(handle: _raw.ggml_backend_device) -> str | None:
+    """The server that a device is on; None for one of this machine."""
+    return _endpoints.get(handle.value or 0)
+
+
+def reach(
+    library: LlamaLibrary,
+    call: Callable[[], T],
+    what: str = "over RPC",
+    *,
+    endpoints: Iterable[str],
+) -> T:
+    """As `guarded`, for what lets llama.cpp connect to ``endpoints``."""
+    with _alone():
+        _check(library)
+        # A server that is in use answers nobody else.
+        used = _used()
+        for endpoint in endpoints:
+            if endpoint not in used:
+                probe(endpoint)
+            _servers.add(endpoint)
+        return _remote(library, call, what)
+
+
+def load(
+    library: LlamaLibrary,
+    call: Callable[[], Resource | None],
+    what: str,
+    *,
+    endpoints: frozenset[str],
+) -> Resource | None:
+    """As `reach`, for a ``call`` that loads a model: it uses the servers as long as it is there."""
+    with _alone():  # who comes next has to know
+        resource = reach(library, call, what, endpoints=endpoints)
+        if resource is not None:
+            with _lock:
+                _users[resource] = endpoints
+        return resource
+
+
+# -- what uses them
+
+
+def note_user(user: Closable, resource: Resource) -> None:
+    """Say that ``user`` is a model over RPC or of one, if ``resource``, the model's, is one."""
+    with _lock:
+        if resource in _users:
+            _objects.add(user)
+
+
+def calls_for(library: LlamaLibrary, resource: Resource) -> LlamaLibrary:
+    """``library`` for the calls with the model ``resource`` and its contexts: as it is, or guarded
+    where the model is over RPC."""
+    return cast("LlamaLibrary", _Guarded(library)) if resource in _users else library
+
+
+class _Guarded:
+    """The functions of a library, and its attributes. Those that talk to servers are guarded."""
+
+    def __init__(self, library: LlamaLibrary, calls: Any = None) -> None:
+        self._library = library
+        self._calls = library if calls is None else calls
+        if calls is None:
+            self.short = _Guarded(library, library.short)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _TALKING:
+            # Never one that keeps the GIL: whoever finds a server lost needs it to say so.
+            value = partial(_call, self._library, name, getattr(self._library, name))
+        else:
+            value = getattr(self._calls, name)
+        setattr(self, name, value)
+        return value
+
+
+def guarded_for(
+    library: LlamaLibrary,
+    resource: Resource,
+    call: Callable[[], T],
+    what: str,
+    error: type[LlamaError],
+) -> T:
+    """As `guarded`, for what uses the model ``resource``."""
+    if resource not in _users:
+        return guarded(library, call, what, error=error)
+    return _remote(library, call, what, error=error)
+
+
+def free_for(library: LlamaLibrary, name: str, resource: Resource) -> Callable[[Any], object]:
+    """The function ``name``, which frees what was made for the model ``resource``."""
+    free: Callable[[Any], object] = getattr(library, name)
+    return guarded_free(library, name) if resource in _users else free
+
+
+def guarded_free(library: LlamaLibrary, name: str) -> Callable[[Any], object]:
+    """The function ``name``, which frees something over RPC. At the end of the process, and without
+    the server, there is nothing to be freed."""
+    free = getattr(library, name)
+
+    def quietly(handle: Any) -> None:
+        try:
+            _call(library, name, free, handle)
+        except LlamaError:  # also of a new thread at the end of the process
+            return
+
+    return quietly
+
+
+def _call(library: LlamaLibrary, name: str, function: Any, *arguments: Any) -> Any:
+    said: list[str] = []
+
+    def work() -> Any:
+        with log.heard() as heard:
+            try:
+                result = function(*arguments)
+                if name in ("llama_decode", "llama_encode"):
+                    # Servers compute while it returns; afterwards nobody would hear of a failure.
+                    library.llama_synchronize(arguments[0])
+                return result
+            finally:
+                said.extend(heard)
+
+    try:
+        # What is forgotten is freed in any thread, also one that somebody waits for.
+        return _remote(library, work, alone=not name.endswith("_free"))
+    finally:
+        log.pass_on(said)
+
+
+def _check(library: LlamaLibrary) -> None:
+    why = _lost.get(library.path)
+    if why is not None:
+        raise LlamaRpcError(
+            f"an RPC server was lost before ({why}): llama.cpp cannot recover from that, only a "
+            "new process can use RPC"
+        )
+
+
+def _remote(
+    library: LlamaLibrary,
+    call: Callable[[], T],
+    what: str = "over RPC",
+    *,
+    error: type[LlamaError] = LlamaModelError,
+    alone: bool = True,
+) -> T:
+    with _alone() if alone else nullcontext():
+        _check(library)  # only now: a server may have been lost by whom this waited for
+        lost = partial(_lose, library)
+        return guarded(library, call, what, error=error, lost=lost, slow=_Patience())
+
+
+class _Patience:
+    """Asked once a second, while a call over RPC goes on, whether to give it up.
+
+    llama.cpp waits for a server's answer without a limit. The system is told to notice when the
+    server's machine does not answer any more: its connections then break, as when the server ends.
+    One that is there and says nothing may be computing, so giving that up is the user's to say.
+    """
+
+    def __init__(self) -> None:
+        self._since = 0  # seconds since Ctrl-C came a second time
+
+    def __call__(self, raised: int) -> str | None:
+        _keep_alive(frozenset(_servers))
+        self._since += held() + raised >= 2
+        return "given up by Ctrl-C" if self._since > _GIVE_UP_AFTER else None
+
+
+def _keep_alive(endpoints: frozenset[str]) -> None:
+    """Let this process' connections to ``endpoints`` break when nobody is there any more."""
+    import socket
+
+    # Only the system knows them. There is no such folder on Windows, and sockets are no files.
+    folder = Path("/dev/fd")
+    for file in list(folder.iterdir()) if folder.is_dir() else []:
+        with suppress(OSError):  # closed meanwhile, or not connected
+            if not file.is_socket():
+                continue
+            with socket.socket(fileno=os.dup(int(file.name))) as connection:
+                if ":".join(map(str, connection.getpeername()[:2])) not in endpoints:
+                    continue
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                for name, value in _KEEP_ALIVE.items():
+                    option = getattr(socket, name, None)  # not each system has each
+                    if option is not None:
+                        connection.setsockopt(socket.IPPROTO_TCP, option, value)
+                if _is_gone(connection):
+                    connection.shutdown(socket.SHUT_RDWR)
+
+
+def _is_gone(connection: socket.socket) -> bool:
+    """Whether nobody has acknowledged for long what was sent.
+
+    The system would say so after a quarter of an hour. TCP_USER_TIMEOUT would hit a server, too,
+    that computes for as long and reads nothing meanwhile.
+    """
+    if sys.platform != "linux":
+        return False
+    import socket
+
+    info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+    sent_again, asked, silent = _TCP_INFO.unpack(info)
+    return bool(silent > _GONE_AFTER and max(sent_again, asked) >= _UNANSWERED)
+
+
+def _alone() -> AbstractContextManager[object]:
+    # What is called from within such a call (by a progress callback) must not wait for it.
+    return nullcontext() if is_guarded() else _one_at_a_time
+
+
+def _lose(library: LlamaLibrary, reason: str) -> LlamaRpcError:
+    """Give up all that is over RPC: any of it may be stuck."""
+    with _lock:
+        _lost.setdefault(library.path, reason)
+        for resource in list(_users):
+            _left.append(resource.abandon())
+        for one in list(_objects):
+            if one._resource is not None:
+                _left.append(one._resource.abandon())
+            one.close()
+    return LlamaRpcError(
+        f"an RPC server was lost ({reason}). All that used RPC in this process is closed, and only "
+        "a new process can use RPC: llama.cpp cannot recover from this. What runs on this machine "
+        "alone goes on"
+    )

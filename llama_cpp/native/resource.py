@@ -1,0 +1,160 @@
+"""Ownership of what the library allocates."""
+
+from __future__ import annotations
+
+import _thread
+import signal
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+
+from ..errors import LlamaClosedError
+from .interrupt import held_back
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class Lock(Protocol):
+    """What says whether an object is in use."""
+
+    def acquire(self, blocking: bool = True) -> bool:
+        """False when it is."""
+        ...
+
+
+class NoCopy:
+    """What cannot be there twice: a copy would close it, or use it, behind its back."""
+
+    __slots__ = ()
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError(
+            f"a {type(self).__name__} cannot be copied, pickled or sent to another process"
+        )
+
+
+class Resource(NoCopy):
+    """A native object that is freed once, when nothing refers to it any more.
+
+    ``keep`` are the resources it needs: each lives at least as long as this one, in whatever order
+    Python lets go of them, also when it collects a cycle and at the end of the process. Closing a
+    high-level object drops its reference; views of its memory may hold on to theirs.
+    """
+
+    __slots__ = ("__weakref__", "_finalizer", "abandoned", "handle")
+
+    def __init__(
+        self,
+        handle: Any,
+        free: Callable[[Any], object],
+        *keep: object,
+        lock: Lock | None = None,
+    ) -> None:
+        """``lock`` is held while the object is in use. It is never freed then: a daemon thread
+        may be in it when the process ends."""
+        self.handle = handle
+        self.abandoned = False
+        """Whether it is stuck in the library: neither it nor what needs it is freed."""
+        self._finalizer = weakref.finalize(self, _release, free, handle, keep, lock)
+
+    def detach(self) -> Any:
+        """Give the object away: it is not freed here any more."""
+        self._finalizer.detach()
+        return self.handle
+
+    def abandon(self) -> object:
+        """Never free it, nor what needs it. To be kept: what it was made of, for the library."""
+        self.abandoned = True
+        return self._finalizer.detach()
+
+
+class ClosedByWith(NoCopy):
+    """What has a `close`, to be called at the end of a ``with`` block."""
+
+    def close(self) -> None:
+        """Free what it holds."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class Closable(ClosedByWith):
+    """An object with a `Resource`: it closes by `close`, by ``with``, or when it is forgotten, and
+    raises LlamaClosedError when it is used afterwards."""
+
+    _resource: Resource | None = None
+
+    def _name(self) -> str:
+        """What it is, for the error."""
+        raise NotImplementedError
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._resource is None
+
+    def close(self) -> None:
+        """Free it, as soon as nothing needs it any more that was made from it."""
+        self._resource = None
+
+    def __enter__(self) -> Self:
+        self._open()
+        return self
+
+    def _open(self) -> Resource:
+        if self._resource is None:
+            raise LlamaClosedError(f"{self._name()} is closed")
+        return self._resource
+
+
+def _release(
+    free: Callable[[Any], object],
+    handle: Any,
+    keep: tuple[object, ...],
+    lock: Lock | None,
+) -> None:
+    if any(isinstance(needed, Resource) and needed.abandoned for needed in keep):
+        return
+    # `keep` is let go of after this returns, so that what it holds is freed later than this.
+    if lock is None or lock.acquire(blocking=False):
+        with _ctrl_c_later():
+            free(handle)
+        return
+    for needed in keep:
+        if isinstance(needed, Resource):
+            needed.detach()
+
+
+@contextmanager
+def _ctrl_c_later() -> Iterator[None]:
+    """Ctrl-C while an object is freed comes after that: what is raised where Python frees things
+    is printed and forgotten, and so would Ctrl-C be."""
+    came: list[int] = []
+    try:
+        with held_back(came):
+            yield
+    finally:
+        if came and not sys.is_finalizing():
+            # From elsewhere, and when we are out of here.
+            threading.Timer(0.001, _interrupt_main).start()
+
+
+def _interrupt_main() -> None:
+    if sys.platform == "win32":
+        _thread.interrupt_main()
+    else:  # a real signal, as only that ends a sleep or another wait that has begun since
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)

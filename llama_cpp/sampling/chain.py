@@ -1,0 +1,461 @@
+"""Sampler chains: from logits to the next token."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from operator import index
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from .. import _raw
+from .._params import KEYWORDS
+from ..context.context import LlamaContext
+from ..errors import LlamaSamplerError
+from ..native import log
+from ..native.arguments import c_number, set_params
+from ..native.library import LlamaLibrary
+from ..native.resource import Closable, Resource
+from ._samplers import SELECTORS, TRUNCATING, SamplerMethods
+from .custom import Candidates, CustomSampler
+from .grammar import Grammar, Trigger
+from .in_graph import InGraph, check_sample
+
+if TYPE_CHECKING:
+    from typing_extensions import Self, Unpack
+
+    from .._params import LlamaSamplerChainParams
+    from ..context.sequence import LlamaSequence
+    from ..model.model import LlamaModel
+
+_PREFIX = "llama_sampler_init_"
+# What would fill the memory (the library allocates room for so many tokens at once), be taken for
+# "off" without a word, or make logits infinite, which the library's sorting does not bear.
+_RANGES: dict[str, tuple[float, float]] = {
+    "penalty_last_n": (0, 1 << 20),
+    "dry_penalty_last_n": (0, 1 << 20),
+    "dry_allowed_length": (0, 1 << 20),
+    "penalty_repeat": (1e-3, 1e3),
+    "penalty_freq": (-1e6, 1e6),
+    "penalty_present": (-1e6, 1e6),
+    "dry_multiplier": (-1e6, 1e6),
+}
+_TEMPERATURES = {("temp", "t"), ("temp_ext", "t")}
+_COLDEST = 1e-6
+_MAX_INFILL = 1000
+
+
+@dataclass(frozen=True)
+class SamplerPerf:
+    """What a chain has cost so far. C: ``struct llama_perf_sampler_data``, llama.h."""
+
+    seconds: float
+    """In the library's samplers; 0.0 for a chain that does not measure (``no_perf``)."""
+    n_samples: int
+    """Tokens that it chose or was told of."""
+
+
+class LlamaSampler(SamplerMethods, Closable):
+    """A chain of samplers, each working on what the one before it left.
+
+        sampler = LlamaSampler.chain().top_k(40).top_p(0.95).temp(0.8).dist(seed=42)
+
+    The last one has to select a token: ``greedy``, ``dist``, a ``mirostat`` or ``adaptive_p``.
+    Every sampler of llama.h is a method (see `llama_cpp.sampling._samplers`), with the C function's
+    parameters; `custom` adds one that is written in Python. A grammar comes before what removes
+    candidates.
+
+    Keywords are the fields of ``llama_sampler_chain_params``; ``no_perf=False`` measures the time.
+    """
+
+    def __init__(
+        self, library: LlamaLibrary | None = None, **params: Unpack[LlamaSamplerChainParams]
+    ) -> None:
+        if not isinstance(library, LlamaLibrary | None):
+            raise TypeError(f"library must be a LlamaLibrary, not {library!r}")
+        self._library = library or LlamaLibrary.default()
+        short = self._library.short
+        self._params = params
+        raw = short.llama_sampler_chain_default_params()
+        set_params(raw, KEYWORDS["llama_sampler_chain_params"], params, "LlamaSampler")
+        chain = short.llama_sampler_chain_init(raw)
+        if not chain:
+            raise LlamaSamplerError("the library could not make a sampler chain")
+        # What the samplers in it refer to: models and grammars.
+        self._keep: list[object] = []
+        self._resource: Resource | None = Resource(chain, short.llama_sampler_free, self._keep)
+        self._names: list[str] = []
+        self._numbers: list[Mapping[str, Any]] = []  # the arguments of each
+        self._grammars: list[Grammar] = []
+        # One for each of the names; None stands for the library's own samplers.
+        self._steps: list[Grammar | CustomSampler | None] = []
+        self._customs: list[CustomSampler] = []
+        self._candidates: Candidates | None = None
+        self._seconds = 0.0  # what was not measured by the library
+        self._selects = False
+        self._in_graph: InGraph | None = None
+        self._removes = ""  # the last sampler that removes candidates
+        self._n_tokens: int | None = None
+        self._few = 1 << 31  # the most candidates that a top_k has left
+        self._greedy = False
+        self._sample = short.llama_sampler_sample
+        self._accept = short.llama_sampler_accept
+        self._length = short.llama_sampler_chain_n
+
+    @classmethod
+    def chain(
+        cls, library: LlamaLibrary | None = None, **params: Unpack[LlamaSamplerChainParams]
+    ) -> Self:
+        """An empty chain, to append samplers to. C: ``llama_sampler_chain_init``."""
+        return cls(library, **params)
+
+    def _append(self, name: str, model: LlamaModel | None, /, **arguments: Any) -> Self:
+        self._open()
+        method = name.removeprefix(_PREFIX)
+        self._check_end(method)
+        types = _raw.FUNCTIONS[name].argtypes
+        for (parameter, value), ctype in zip(arguments.items(), types, strict=True):
+            arguments[parameter] = _checked(ctype, value, parameter, method)
+        if model is not None:
+            if model.library is not self._library:
+                raise LlamaSamplerError("the chain and the model belong to different libraries")
+            model.vocab._with_tokens()
+            self._check_model(model)
+            for token in _tokens_in(arguments):
+                model.vocab.check_token(token)
+        grammar = None
+        if "grammar_str" in arguments and model is not None:
+            grammar = self._grammar(model, arguments)
+            sampler = grammar.stand_in()
+        else:
+            self._check_place(method, model)
+            with log.heard() as said:
+                sampler = getattr(self._library.short, name)(*arguments.values())
+            if not sampler:
+                raise LlamaSamplerError(
+                    f"{method}: " + log.reason(said, "the library did not make this sampler")
+                )
+        if model is not None:
+            self._keep.append(model._open())
+        numbers = {k: v for k, v in arguments.items() if isinstance(v, int | float)}
+        self._add(method, sampler, numbers, grammar)
+        if method == "top_k":
+            if arguments["k"] <= 0:
+                return self
+            self._few = min(self._few, arguments["k"])
+        if method in TRUNCATING:
+            self._removes = method
+        return self
+
+    def _add(
+        self, method: str, sampler: Any, numbers: Mapping[str, Any], grammar: Grammar | None
+    ) -> None:
+        self._library.short.llama_sampler_chain_add(self._open().handle, sampler)
+        if grammar is not None:
+            self._keep.append(grammar)
+            self._grammars.append(grammar)
+        self._names.append(method)
+        self._numbers.append(numbers)
+        self._steps.append(grammar)
+        self._selects = method in SELECTORS
+        # With nothing else in the chain, and no time of the library's to measure.
+        alone = len(self._names) == 1 and self._params.get("no_perf", True)
+        self._greedy = method == "greedy" and alone
+
+    def custom(self, sampler: CustomSampler) -> Self:
+        """A sampler written in Python: an object with ``apply(candidates)``, which changes the
+        logits of a `LlamaCandidates`, drops some, or selects one. What else it may have, see
+        `llama_cpp.sampling.custom.CustomSampler`.
+
+        What ``apply`` raises is raised by `sample`, and then no sampler is told of a token. It is
+        not in the C object, `handle`.
+
+        Raises TypeError for an object without ``apply``.
+        """
+        self._open()
+        name = type(sampler).__name__
+        if not callable(getattr(sampler, "apply", None)) or isinstance(sampler, type):
+            raise TypeError(
+                f"a custom sampler is an object with apply(candidates), not {sampler!r}"
+            )
+        self._check_end(name)
+        self._names.append(name)
+        self._numbers.append({})
+        self._steps.append(sampler)
+        self._customs.append(sampler)
+        self._selects = bool(getattr(sampler, "selects", False))
+        return self
+
+    def _grammar(self, model: LlamaModel, arguments: Mapping[str, Any]) -> Grammar:
+        if self._removes:
+            raise LlamaSamplerError(
+                f"a grammar behind {self._removes}, which removes candidates, may find none left "
+                "that it allows: put the grammar before it"
+            )
+        patterns = list(arguments.get("trigger_patterns", ()))
+        words = list(arguments.get("trigger_words", ()))
+        if b"" in words:
+            raise ValueError("an empty trigger word would trigger at once: use grammar instead")
+        if words:
+            patterns.append(b"|".join(re.escape(word) for word in words))
+        lazy = "trigger_tokens" in arguments
+        trigger = Trigger(patterns, list(arguments["trigger_tokens"])) if lazy else None
+        text, root = arguments["grammar_str"], arguments["grammar_root"]
+        return Grammar(self._library, model, text, root, trigger)
+
+    def _check_end(self, method: str) -> None:
+        if self._selects:
+            raise LlamaSamplerError(
+                f"{method} cannot come behind {self._names[-1]}, which selects the token"
+            )
+
+    def _check_model(self, model: LlamaModel) -> None:
+        """A token of one vocabulary can be out of range in another, which ends the process."""
+        n_tokens = model.vocab.n_tokens
+        if self._n_tokens not in (None, n_tokens):
+            raise LlamaSamplerError(
+                f"the chain has samplers for a vocabulary of {self._n_tokens} tokens, and "
+                f"{model.path.name} has {n_tokens}"
+            )
+        self._n_tokens = n_tokens
+
+    def _check_place(self, method: str, model: LlamaModel | None) -> None:
+        if method == "infill" and model is not None:
+            if self._few > _MAX_INFILL:
+                raise LlamaSamplerError(
+                    "infill compares every candidate with every other: put a top_k of at most "
+                    f"{_MAX_INFILL} before it"
+                )
+            if model.vocab.eot is None and model.vocab.eos is None:
+                raise LlamaSamplerError(f"infill: {model.path.name} has no token that ends a text")
+
+    # -- lifetime
+
+    @property
+    def handle(self) -> Any:
+        """The C object, for `llama_cpp._raw` and the functions of the library."""
+        return self._open().handle
+
+    def close(self) -> None:
+        """Free it, and the samplers in it."""
+        super().close()
+        self._grammars, self._steps, self._customs, self._keep = [], [], [], []
+
+    def _name(self) -> str:
+        return "the sampler"
+
+    @property
+    def in_graph(self) -> tuple[str, ...]:
+        """Those of `names` that a context runs in its graph, when it was given this chain as one of
+        its ``samplers``; what stands behind them runs on the CPU, as ever."""
+        return self._in_graph.names if self._in_graph else ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The samplers in it, by their methods; a custom one by its class."""
+        return tuple(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __repr__(self) -> str:
+        inner = " -> ".join(self._names) or "empty"
+        return f"<LlamaSampler {'closed' if self.closed else inner}>"
+
+    # -- use
+
+    def sample(self, ctx: LlamaContext, i: int = -1) -> int:
+        """Choose the next token from the output at index ``i`` of the last decode, and tell the
+        samplers of the choice. -1 is the last output.
+
+        Raises LlamaSamplerError for a chain that cannot select, and when a grammar allows none of
+        the tokens that were left; LlamaOutputError when that output was not computed;
+        LlamaBusyError when another thread is in the context. C: ``llama_sampler_sample``, llama.h.
+        """
+        return self._choose(ctx, i)
+
+    def _choose(self, ctx: LlamaContext, i: int, sequence: LlamaSequence | None = None) -> int:
+        """As `sample`; with a sequence from its output, which another thread may be about to move:
+        so it is looked up when the context is ours."""
+        chain = self._open()
+        if not self._selects:
+            raise LlamaSamplerError(
+                f"the chain {self!r} selects no token: end it with one of "
+                + ", ".join(sorted(SELECTORS))
+            )
+        if not isinstance(ctx, LlamaContext):
+            raise TypeError(f"expected a LlamaContext, not {type(ctx).__name__}: {ctx!r}")
+        if ctx._model._library is not self._library:
+            raise LlamaSamplerError("the chain and the context belong to different libraries")
+        if self._n_tokens is not None and self._n_tokens != ctx._n_vocab:
+            raise LlamaSamplerError(
+                f"the chain is for a vocabulary of {self._n_tokens} tokens, the context's model "
+                f"has {ctx._n_vocab}"
+            )
+        if self._customs:
+            return self._sample_in_steps(chain, ctx, i, sequence)
+        resource = ctx._open()
+        ctx._enter()
+        try:
+            i = ctx._check_output(i if sequence is None else sequence._last_output())
+            if self._in_graph is not None or ctx._samplers:
+                check_sample(self, ctx, resource.handle, i)
+            chosen = None
+            if self._greedy and self._length(chain.handle) == 1:
+                chosen = ctx._likeliest.choose(resource.handle, i)
+            if chosen is None:
+                token = int(self._sample(chain.handle, resource.handle, i))
+            else:
+                token = chosen
+                self._accept(chain.handle, token)  # which counts it
+        finally:
+            ctx._lock.release()
+        if self._grammars:
+            for grammar in self._grammars:
+                grammar.check(token)
+            for grammar in self._grammars:
+                grammar.accept(token)
+        return token
+
+    def reset(self) -> None:
+        """Forget the tokens sampled so far, and start the random numbers again.
+        C: ``llama_sampler_reset``."""
+        self._library.short.llama_sampler_reset(self._open().handle)
+        for grammar in self._grammars:
+            grammar.reset()
+        for custom in self._customs:
+            getattr(custom, "reset", _nothing)()
+
+    def accept(self, token: int, *, grammar: bool = True) -> None:
+        """Tell the samplers of a token that was not sampled from this chain, as one of the prompt,
+        for penalties to count it, or one that another chain chose. `sample` has already told them
+        of what it returns.
+
+        ``grammar=False`` leaves grammars out, for what is not part of the text that they describe.
+
+        Raises LlamaSamplerError for a token that a grammar does not allow; then none is told.
+        C: ``llama_sampler_accept``, llama.h.
+        """
+        chain = self._open()
+        last = (1 << 31) if self._n_tokens is None else self._n_tokens
+        number = index(token)
+        if not 0 <= number < last:
+            raise ValueError(f"token {number} is not in the vocabulary: 0 to {last - 1}")
+        self._tell(chain, number, self._grammars if grammar else [])
+
+    def clone(self) -> Self:
+        """Another chain of the same samplers, in the same state: both go on independently. Only
+        the random numbers of ``adaptive_p`` start again, which is llama.cpp's doing.
+
+        A custom sampler is cloned by its own ``clone()``; without one, both chains use it.
+        C: ``llama_sampler_clone``, llama.h.
+        """
+        chain, short = self._open(), self._library.short
+        copy = type(self)(self._library, **self._params)
+        copy._n_tokens, copy._few, copy._removes = self._n_tokens, self._few, self._removes
+        # As a list of its own: what it refers to has to live as long as the first sampler in it.
+        copy._keep += [kept for kept in self._keep if not isinstance(kept, Grammar)]
+        place = 0
+        for name, numbers, step in zip(self._names, self._numbers, self._steps, strict=True):
+            if step is not None and not isinstance(step, Grammar):
+                copy.custom(getattr(step, "clone", lambda step=step: step)())
+                continue
+            original = short.llama_sampler_chain_get(chain.handle, place)
+            place += 1
+            if isinstance(step, Grammar):
+                step = step.clone()
+                copy._add(name, step.stand_in(), numbers, step)
+            elif original.contents.iface.contents.clone:
+                copy._add(name, short.llama_sampler_clone(original), numbers, None)
+            else:
+                raise LlamaSamplerError(f"the library cannot clone {name}")
+        return copy
+
+    @property
+    def seed(self) -> int | None:
+        """The seed of its random numbers, also where none was given; None if it has none.
+        C: ``llama_sampler_get_seed``, llama.h."""
+        seed = int(self._library.short.llama_sampler_get_seed(self._open().handle))
+        return None if seed == _raw.LLAMA_DEFAULT_SEED else seed
+
+    @property
+    def perf(self) -> SamplerPerf:
+        """What it has cost so far. C: ``llama_perf_sampler``, llama.h."""
+        data = self._library.short.llama_perf_sampler(self._open().handle)
+        return SamplerPerf(data.t_sample_ms / 1000 + self._seconds, data.n_sample)
+
+    def reset_perf(self) -> None:
+        """Measure from here on. C: ``llama_perf_sampler_reset``, llama.h."""
+        self._library.short.llama_perf_sampler_reset(self._open().handle)
+        self._seconds = 0.0
+
+    # -- in steps
+
+    def _sample_in_steps(
+        self, chain: Resource, ctx: LlamaContext, i: int, sequence: LlamaSequence | None
+    ) -> int:
+        """As the library does it, and with the custom samplers."""
+        candidates = self._candidates
+        if candidates is None or candidates.n != ctx._n_vocab:
+            candidates = self._candidates = Candidates(self._library, ctx._n_vocab)
+        resource = ctx._open()
+        ctx._enter()
+        try:
+            i = i if sequence is None else sequence._last_output()
+            candidates.fill(ctx._logits(resource, i))
+        finally:
+            ctx._lock.release()
+        started = perf_counter()
+        # What they do may change this object, or close it.
+        names, steps, grammars = list(self._names), list(self._steps), list(self._grammars)
+        place = 0
+        for name, step in zip(names, steps, strict=True):
+            if step is None or isinstance(step, Grammar):
+                sampler = self._library.short.llama_sampler_chain_get(chain.handle, place)
+                candidates.apply(sampler)
+                place += 1
+            else:
+                candidates.apply_custom(step, name)
+        token = candidates.selected
+        if not self._params.get("no_perf", True):
+            self._seconds += perf_counter() - started
+        self._tell(chain, token, grammars)
+        return token
+
+    def _tell(self, chain: Resource, token: int, grammars: Sequence[Grammar]) -> None:
+        for grammar in grammars:
+            grammar.check(token)
+        self._library.short.llama_sampler_accept(chain.handle, token)
+        for grammar in grammars:
+            grammar.accept(token)
+        for custom in self._customs:
+            getattr(custom, "accept", _nothing)(token)
+
+
+def _nothing(*_: object) -> None:
+    """What a custom sampler does where it has no such method."""
+
+
+def _checked(ctype: Any, value: Any, parameter: str, method: str) -> Any:
+    """``value`` for C, if it is what the parameter takes and does no harm."""
+    name = f"{method}: {parameter}"
+    number = c_number(ctype, value, name)
+    if isinstance(number, float) and not math.isfinite(number):
+        raise ValueError(f"{name}={number} must be a finite number")
+    if parameter in _RANGES and not (_RANGES[parameter][0] <= number <= _RANGES[parameter][1]):
+        low, high = _RANGES[parameter]
+        raise ValueError(f"{name}={number} is outside {low} to {high}")
+    if (method, parameter) in _TEMPERATURES and 0 < number < _COLDEST:
+        raise ValueError(f"{name}={number} is too near to 0: 0 itself takes the likeliest token")
+    return number
+
+
+def _tokens_in(arguments: Mapping[str, Any]) -> list[int]:
+    """The tokens among a sampler's arguments. ValueError for a bias that is no number."""
+    biases = arguments.get("logit_bias", ())
+    for bias in biases:
+        if bias.bias == math.inf:
+            raise ValueError(f"logit_bias: the bias of token {bias.token} is infinite")
+    return [*arguments.get("trigger_tokens", ()), *(bias.token for bias in biases)]

@@ -1,0 +1,195 @@
+"""Samplers written in Python, and the candidates that they work on.
+
+A chain that has one is run step by step from here, not by the library: so nothing that they raise
+has to go through C, and what they leave is looked at before C reads it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from array import array
+from collections.abc import Iterator
+from operator import index
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .. import _raw
+from ..errors import LlamaSamplerError
+
+if TYPE_CHECKING:
+    from ..native.library import LlamaLibrary
+
+_FIELDS = 3  # of a candidate, each of four bytes
+
+
+class CustomSampler(Protocol):
+    """What `LlamaSampler.custom` takes.
+
+    It may also have ``accept(token)``, called with each token that the chain is told of, and
+    ``reset()``; ``clone()``, which returns another for a clone of the chain (without it, both
+    chains use the same one); and ``selects = True`` if it sets ``candidates.selected`` and so ends
+    the chain.
+    """
+
+    def apply(self, candidates: LlamaCandidates) -> object:
+        """Change the logits, drop candidates, or select one."""
+
+
+class LlamaCandidates:
+    """The tokens that may come next: records of ``id``, ``logit`` and ``p``.
+
+    ``np.asarray(candidates)`` is an array of these records, and not a copy:
+    ``np.asarray(candidates)["logit"] += 1`` changes them. Without numpy, `ids` and `logits` are
+    views, and ``candidates[i]`` is a record whose fields can be set. They are for use in ``apply``:
+    afterwards they can be read, but nothing looks at them any more.
+    """
+
+    def __init__(self, n: int) -> None:
+        self._records = (_raw.llama_token_data * n)()
+        view = memoryview(self._records).cast("B")
+        self._ids: memoryview[int] = view.cast("i")[0::_FIELDS]
+        self._logits: memoryview[float] = view.cast("f")[1::_FIELDS]
+        self._p: memoryview[float] = view.cast("f")[2::_FIELDS]
+        self._size = n
+        self._selected = -1
+        self._sorted = False
+
+    @property
+    def size(self) -> int:
+        """How many there are. Set it to drop those behind."""
+        return self._size
+
+    @size.setter
+    def size(self, size: int) -> None:
+        number = index(size)
+        if not 0 <= number <= self._size:
+            raise ValueError(f"size={number} is not 0 to {self._size}: candidates cannot be added")
+        self._size = number
+
+    @property
+    def selected(self) -> int:
+        """The place of the one that was selected, -1 for none yet. To be set by a sampler that
+        ``selects``."""
+        return self._selected
+
+    @selected.setter
+    def selected(self, place: int) -> None:
+        number = index(place)
+        if not 0 <= number < self._size:
+            raise ValueError(f"selected={number} is not 0 to {self._size - 1}")
+        self._selected = number
+
+    @property
+    def sorted(self) -> bool:
+        """Whether the greatest logit comes first, and so on, when ``apply`` is called."""
+        return self._sorted
+
+    @property
+    def ids(self) -> memoryview[int]:
+        """The tokens."""
+        return self._ids[: self._size]
+
+    @property
+    def logits(self) -> memoryview[float]:
+        """Their logits, to be changed: minus infinity forbids a token."""
+        return self._logits[: self._size]
+
+    @property
+    def p(self) -> memoryview[float]:
+        """Their probabilities, where a sampler before this one has computed them; otherwise 0."""
+        return self._p[: self._size]
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, place: int) -> _raw.llama_token_data:
+        i = index(place)
+        if not -self._size <= i < self._size:
+            raise IndexError(f"candidate {place} of {self._size}")
+        return self._records[i % self._size]
+
+    def __iter__(self) -> Iterator[_raw.llama_token_data]:
+        return iter(self._records[: self._size])
+
+    def __repr__(self) -> str:
+        return f"<LlamaCandidates, {self._size}>"
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        return {
+            "version": 3,
+            "shape": (self._size,),
+            "typestr": f"|V{ctypes.sizeof(_raw.llama_token_data)}",
+            "descr": [("id", "=i4"), ("logit", "=f4"), ("p", "=f4")],
+            "data": (ctypes.addressof(self._records), False),
+        }
+
+
+class Candidates:
+    """All tokens as candidates, for the library's own samplers to work on."""
+
+    def __init__(self, library: LlamaLibrary, n: int) -> None:
+        self.n = n
+        self._apply = library.short.llama_sampler_apply
+        self._records = (_raw.llama_token_data * n)()
+        view = memoryview(self._records).cast("B")
+        self.ids: memoryview[int] = view.cast("i")[0::_FIELDS]
+        self.logits: memoryview[float] = view.cast("f")[1::_FIELDS]
+        self.p: memoryview[float] = view.cast("f")[2::_FIELDS]
+        self.ids[:] = memoryview(array("i", range(n)))
+        self._fresh = bytes(view)
+        self._array = _raw.llama_token_data_array()
+        self._array.data = self._records
+        self._shown, self._left = LlamaCandidates(n), LlamaCandidates(n)
+
+    def fill(self, logits: memoryview[float]) -> None:
+        """Begin anew, with these logits of all tokens."""
+        ctypes.memmove(self._records, self._fresh, len(self._fresh))
+        self.logits[:] = logits
+        self._array.size, self._array.selected, self._array.sorted = len(logits), -1, False
+
+    def apply(self, sampler: Any) -> None:
+        """Run one of the library's samplers."""
+        # A lazy grammar that waits has nothing to apply.
+        if sampler.contents.iface.contents.apply:
+            self._apply(sampler, self._array)
+
+    def apply_custom(self, sampler: CustomSampler, name: str) -> None:
+        """Run one in Python. LlamaSamplerError if what it leaves is of no use, or would make the
+        library read where it must not."""
+        # It works on a copy, and what it leaves is copied before it is looked at: whatever is done
+        # to the candidates later, and by whatever thread, is harmless.
+        array, shown, left = self._array, self._shown, self._left
+        used = array.size * ctypes.sizeof(_raw.llama_token_data)
+        ctypes.memmove(shown._records, self._records, used)
+        shown._size, shown._selected, shown._sorted = array.size, -1, array.sorted
+        sampler.apply(shown)
+        size = shown._size
+        if not size:
+            raise LlamaSamplerError(f"{name} left no candidate")
+        ctypes.memmove(left._records, shown._records, used)
+        ids, logits = left._ids[:size], left._logits[:size]
+        if ids != self.ids[:size] and (min(ids) < 0 or max(ids) >= self.n):
+            raise LlamaSamplerError(f"{name} left an id that is no token: 0 to {self.n - 1}")
+        total = sum(logits)
+        if math.isnan(total) or total == math.inf:
+            raise LlamaSamplerError(f"{name} left a logit that is not a number, or is infinite")
+        if total == -math.inf and max(logits) == -math.inf:
+            raise LlamaSamplerError(f"no candidate is left after {name}: all are forbidden")
+        ctypes.memmove(self._records, left._records, used)
+        array.size, array.selected, array.sorted = size, -1, False
+        if getattr(sampler, "selects", False):
+            selected = shown._selected
+            if not 0 <= selected < size:
+                raise LlamaSamplerError(
+                    f"{name} has selected no candidate: it must set candidates.selected"
+                )
+            array.selected = selected
+
+    @property
+    def selected(self) -> int:
+        """The token that was selected."""
+        place = self._array.selected
+        if not 0 <= place < self._array.size:
+            raise LlamaSamplerError("the chain has selected no token")
+        return int(self._records[place].id)

@@ -1,0 +1,382 @@
+"""LlamaClient: every endpoint of llama-server as a method."""
+
+from __future__ import annotations
+
+import base64
+import mimetypes
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from ..errors import LlamaServerError, LlamaServerLoadingError
+from ..native.arguments import check_text, unknown_keyword
+from ..native.resource import ClosedByWith
+from .assemble import ChatStream, read_event
+from .fields import CHAT_FIELDS, SAMPLING_FIELDS, ChatParams, Json, LoraScale, SamplingParams
+from .http import Timeouts, Transport
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+Prompt = str | Sequence[int] | Sequence[str | int]
+
+
+class LlamaClient(ClosedByWith):
+    """A connection to a running llama-server.
+
+    Methods answer with the server's own JSON. They raise the errors under `LlamaServerError`; what
+    can succeed on a second try (no connection, a busy server) is tried ``retries`` times more, and
+    a model that is loading is waited for. Threads may share a client.
+    """
+
+    def __init__(
+        self,
+        base_url: str = "http://localhost:8080",
+        *,
+        api_key: str | None = None,
+        model: str | None = None,
+        timeouts: Timeouts | None = None,
+        retries: int = 3,
+        on_wait: Callable[[str, float], None] | None = None,
+        alive: Callable[[], None] | None = None,
+    ) -> None:
+        """``model`` names the model of each request, for a server that has several.
+
+        ``on_wait(what, seconds)`` is called while the server loads its model. ``alive()`` is called
+        before each new try and may raise, for example when the server's process has ended.
+        """
+        self._transport = Transport(
+            base_url,
+            api_key=api_key,
+            timeouts=Timeouts() if timeouts is None else timeouts,
+            retries=retries,
+            on_wait=on_wait,
+            alive=alive,
+        )
+        check_text(model, "model")
+        self.model = model
+
+    @property
+    def base_url(self) -> str:
+        """The server's address."""
+        return self._transport.base_url
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.base_url}>"
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+    # -- text
+
+    def complete(self, prompt: Prompt, **params: Unpack[SamplingParams]) -> Json:
+        """Go on with ``prompt``: text, tokens, or both mixed. ``POST /completion``."""
+        body = self._body(SAMPLING_FIELDS, cast("Json", params), prompt=prompt)
+        return cast("Json", self._transport.request("POST", "/completion", body))
+
+    def complete_stream(self, prompt: Prompt, **params: Unpack[SamplingParams]) -> Iterator[Json]:
+        """As `complete`, in parts as they are generated; closing the iterator stops the server."""
+        body = self._body(SAMPLING_FIELDS, cast("Json", params), prompt=prompt, stream=True)
+        return self._parts("/completion", body)
+
+    def infill(
+        self,
+        prefix: str,
+        suffix: str,
+        *,
+        prompt: str = "",
+        extra: Sequence[Mapping[str, str]] = (),
+        **params: Unpack[SamplingParams],
+    ) -> Json:
+        """The text between ``prefix`` and ``suffix``, by a model that was trained for that.
+
+        ``extra`` are other files, each with a ``filename`` and a ``text``. ``POST /infill``.
+        """
+        body = self._body(
+            SAMPLING_FIELDS,
+            cast("Json", params),
+            input_prefix=prefix,
+            input_suffix=suffix,
+            prompt=prompt,
+            input_extra=list(extra),
+        )
+        return cast("Json", self._transport.request("POST", "/infill", body))
+
+    # -- chat
+
+    def chat_completion(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        **params: Unpack[ChatParams],
+    ) -> Json:
+        """The answer to ``messages``. ``POST /v1/chat/completions``.
+
+        ``tools`` go to the chat template as they are: one that knows no tools drops them without a
+        word. `LlamaAgent` sees to that.
+        """
+        body = self._chat_body(messages, tools, params)
+        return self._transport.request_object("POST", "/v1/chat/completions", body)
+
+    def chat_stream(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        conversation: str | None = None,
+        **params: Unpack[ChatParams],
+    ) -> ChatStream:
+        """As `chat_completion`, in chunks as they are generated.
+
+        ``conversation``, an id of your own, lets the server keep the answer: when the connection
+        breaks it is taken up where it stopped.
+        """
+        body = self._chat_body(messages, tools, params)
+        body["stream"] = True
+        body.setdefault("stream_options", {"include_usage": True})
+        stream = self._transport.stream("/v1/chat/completions", body, conversation=conversation)
+        return ChatStream(stream)
+
+    def _text_stream(self, messages: Sequence[Mapping[str, Any]], params: Json) -> ChatStream:
+        """As `chat_stream`, past the server's reading of what the model writes: that refuses what
+        does not have the form that belongs to the chat template."""
+        prompt = self.apply_template(messages)
+        fields = {name: value for name, value in params.items() if name in SAMPLING_FIELDS}
+        wanted = params.get("response_format")
+        if wanted is not None:
+            fields["json_schema"] = wanted["json_schema"]["schema"]
+        body = self._body(SAMPLING_FIELDS, fields, prompt=prompt, stream=True)
+        return ChatStream(self._transport.stream("/completion", body), completion=True)
+
+    def count_tokens(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        **params: Unpack[ChatParams],
+    ) -> int:
+        """How many tokens the prompt of `chat_completion` has, without generating anything.
+
+        ``POST /v1/chat/completions/input_tokens``.
+        """
+        body = self._chat_body(messages, tools, params)
+        path = "/v1/chat/completions/input_tokens"
+        return int(self._transport.request("POST", path, body)["input_tokens"])
+
+    def apply_template(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        **params: Unpack[ChatParams],
+    ) -> str:
+        """The prompt that the chat template makes of ``messages``. ``POST /apply-template``."""
+        body = self._chat_body(messages, tools, params)
+        return str(self._transport.request("POST", "/apply-template", body)["prompt"])
+
+    # -- tokens and vectors
+
+    def tokenize(
+        self, text: str, *, add_special: bool = False, parse_special: bool = True
+    ) -> list[int]:
+        """``text`` as tokens. ``POST /tokenize``."""
+        body = self._body(
+            (), {}, content=text, add_special=add_special, parse_special=parse_special
+        )
+        return list(self._transport.request("POST", "/tokenize", body)["tokens"])
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """``tokens`` as text. ``POST /detokenize``."""
+        body = self._body((), {}, tokens=list(tokens))
+        return str(self._transport.request("POST", "/detokenize", body)["content"])
+
+    def embed(self, texts: str | Sequence[str]) -> list[list[float]]:
+        """One vector for each text, of a server started with ``--embedding``.
+
+        ``POST /v1/embeddings``.
+        """
+        body = self._body((), {}, input=texts if isinstance(texts, str) else list(texts))
+        data = self._transport.request("POST", "/v1/embeddings", body)["data"]
+        return [item["embedding"] for item in sorted(data, key=lambda item: item["index"])]
+
+    def rerank(
+        self, query: str, documents: Sequence[str], *, top_n: int | None = None
+    ) -> list[Json]:
+        """``documents`` by how well they fit ``query``, best first: each an ``index`` and a
+        ``relevance_score``. Needs a server started with ``--reranking``. ``POST /v1/rerank``."""
+        body = self._body((), {}, query=query, documents=list(documents))
+        if top_n is not None:
+            body["top_n"] = top_n
+        results = self._transport.request("POST", "/v1/rerank", body)["results"]
+        return sorted(results, key=lambda item: -item["relevance_score"])
+
+    # -- the server
+
+    def health(self) -> bool:
+        """Whether the model is loaded. Does not wait, and says nothing about the API key."""
+        try:
+            with self._once() as transport:
+                transport.request("GET", "/health")
+        except LlamaServerLoadingError:
+            return False
+        return True
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until the server is ready. LlamaServerLoadingError, or what is the matter, when it
+        is not after ``timeout`` seconds (by default `Timeouts.loading`)."""
+        limit = self._transport.timeouts.loading if timeout is None else timeout
+        end = None if limit is None else time.monotonic() + limit
+        with self._once() as transport:
+            while True:
+                try:
+                    transport.request("GET", "/health")
+                    return
+                except LlamaServerError:
+                    if end is not None and time.monotonic() >= end:
+                        raise
+                time.sleep(0.1)
+
+    def props(self) -> Json:
+        """What the server runs: its template and what that can do, slots, default settings.
+
+        ``GET /props``.
+        """
+        return cast("Json", self._transport.request("GET", "/props", params=self._query()))
+
+    def slots(self) -> list[Json]:
+        """What each slot is doing. ``GET /slots``."""
+        return list(self._transport.request("GET", "/slots", params=self._query()))
+
+    def save_slot(self, id_slot: int, filename: str) -> Json:
+        """Save a slot's prompt cache in the server's ``--slot-save-path``.
+
+        ``POST /slots/{id}?action=save``.
+        """
+        return self._slot(id_slot, "save", filename)
+
+    def restore_slot(self, id_slot: int, filename: str) -> Json:
+        """Bring back what `save_slot` saved. ``POST /slots/{id}?action=restore``."""
+        return self._slot(id_slot, "restore", filename)
+
+    def erase_slot(self, id_slot: int) -> Json:
+        """Empty a slot's prompt cache. ``POST /slots/{id}?action=erase``."""
+        return self._slot(id_slot, "erase", None)
+
+    def metrics(self) -> dict[str, float]:
+        """The counters of a server started with ``--metrics``, by name. ``GET /metrics``."""
+        text = str(self._transport.request("GET", "/metrics", params=self._query()))
+        pairs = [line.rsplit(" ", 1) for line in text.splitlines() if line and line[0] != "#"]
+        return {name: float(value) for name, value in pairs}
+
+    def lora_adapters(self) -> list[Json]:
+        """The LoRA adapters that are loaded: ``id``, ``path``, ``scale``.
+
+        ``GET /lora-adapters``.
+        """
+        return list(self._transport.request("GET", "/lora-adapters", params=self._query()))
+
+    def set_lora_scales(self, scales: Mapping[int, float]) -> None:
+        """Set the scales of the adapters by id, for all requests; those not named are set to 0.
+
+        ``POST /lora-adapters``.
+        """
+        adapters = [LoraScale(id=i, scale=scale) for i, scale in scales.items()]
+        self._transport.request("POST", "/lora-adapters", adapters)
+
+    def models(self) -> list[Json]:
+        """The models of the server; in router mode all that it could load. ``GET /v1/models``."""
+        return list(self._transport.request("GET", "/v1/models")["data"])
+
+    def load_model(self, name: str, *, timeout: float | None = None) -> None:
+        """Load a model in a server in router mode and wait until it is ready.
+
+        ``POST /models/load``.
+        """
+        self._transport.request("POST", "/models/load", {"model": name})
+        limit = self._transport.timeouts.loading if timeout is None else timeout
+        end = None if limit is None else time.monotonic() + limit
+        while True:
+            status = self._model_status(name)
+            if status.get("value") == "loaded":
+                return
+            if status.get("failed"):
+                raise LlamaServerError(f"the server could not load {name!r}: {status}")
+            if end is not None and time.monotonic() > end:
+                raise LlamaServerLoadingError(f"{name!r} was not loaded within {limit} s")
+            time.sleep(0.1)
+
+    def unload_model(self, name: str) -> None:
+        """Unload a model in a server in router mode. ``POST /models/unload``."""
+        self._transport.request("POST", "/models/unload", {"model": name})
+
+    def _model_status(self, name: str) -> Json:
+        for model in self.models():
+            if model.get("id") == name:
+                return cast("Json", model.get("status", {}))
+        raise LlamaServerError(f"the server has no model {name!r}")
+
+    # -- requests
+
+    def _once(self) -> Transport:
+        return self._transport.without_patience()
+
+    def _query(self) -> dict[str, str]:
+        return {} if self.model is None else {"model": self.model}
+
+    def _slot(self, id_slot: int, action: str, filename: str | None) -> Json:
+        body = self._body((), {}) if filename is None else self._body((), {}, filename=filename)
+        answer = self._transport.request(
+            "POST", f"/slots/{int(id_slot)}", body, params={"action": action}
+        )
+        return cast("Json", answer)
+
+    def check_fields(self, params: Mapping[str, Any]) -> None:
+        """TypeError for a field that a chat does not have, with the nearest that it has."""
+        self._body(CHAT_FIELDS, dict(params))
+
+    def _body(self, known: Any, params: Json, **fields: Any) -> Json:
+        for name in params:
+            if name not in known:
+                raise unknown_keyword(name, known, "the request")
+        body = {k: v for k, v in params.items() if v is not None}
+        if self.model is not None:
+            body.setdefault("model", self.model)
+        return {**body, **fields}
+
+    def _chat_body(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]] | None,
+        params: ChatParams,
+    ) -> Json:
+        body = self._body(CHAT_FIELDS, cast("Json", params), messages=list(messages))
+        if tools:
+            body["tools"] = list(tools)
+        return body
+
+    def _parts(self, path: str, body: Json) -> Iterator[Json]:
+        with self._transport.stream(path, body) as stream:
+            for event in stream.events():
+                part = read_event(event.kind, stream.clean(event.data), path)
+                if part is None:
+                    break
+                yield part
+                if part.get("stop") is True:
+                    stream.done()
+
+
+def image(source: str | Path | bytes, *, mime: str | None = None) -> Json:
+    """An image as a part of a message's ``content``, for a model that sees.
+
+    ``source`` is a file, an address (http, https or data), or the bytes of the file.
+    """
+    if isinstance(source, str) and source.startswith(("http://", "https://", "data:")):
+        return {"type": "image_url", "image_url": {"url": source}}
+    if not isinstance(source, bytes):
+        mime = mime or mimetypes.guess_type(str(source))[0]
+        source = Path(source).read_bytes()
+    url = f"data:{mime or 'image/png'};base64,{base64.b64encode(source).decode()}"
+    return {"type": "image_url", "image_url": {"url": url}}

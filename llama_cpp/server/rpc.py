@@ -1,0 +1,99 @@
+"""A ggml-rpc-server of one's own: a machine, or a part of it, that models can be spread over."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Sequence
+
+from ..errors import LlamaRpcError
+from ..native.arguments import check_type, integer
+from ..native.cpu import usable_cores
+from ..native.remote import probe
+from .process import ManagedProcess, reserve
+
+
+class LlamaRpcServer(ManagedProcess):
+    """A ggml-rpc-server process on this machine, for this program alone.
+
+    It lends its devices, by default its graphics cards or else its processor, to a model:
+
+        with LlamaRpcServer() as one, LlamaRpcServer() as two:
+            servers = [one.endpoint, two.endpoint]
+            with LlamaModel.from_file("model.gguf", rpc_servers=servers) as model:
+                ...
+
+    For other machines, start ``ggml-rpc-server --host ADDRESS --port PORT`` there, of the same
+    llama.cpp. A server serves one program at a time; others wait.
+
+    **The protocol knows no password and no encryption: whoever reaches the port can use the
+    machine, and should be thought able to take it over.** So the default is the loopback interface.
+    ``host`` may be another IPv4 address of this machine: give one of a network that only you can
+    reach, never an open one.
+
+    ``port`` 0 is a free one. ``n_threads`` is for the processor, by default all cores that may be
+    used. ``devices`` are the names of those to lend, as `LlamaDevice.name` has them. With ``cache``
+    it keeps large tensors in a folder (``$LLAMA_CACHE/rpc``), and they are not sent again.
+    ``program`` is another ggml-rpc-server than the engine's, ``log`` a file for what it prints. The
+    process ends with `close`, with ``with``, when the object is forgotten, and when Python ends.
+    Close the models first: llama.cpp cannot do without a server that it uses.
+
+    Raises LlamaEngineError where there is no ggml-rpc-server, and LlamaServerStartError, with the
+    end of its log, when it does not start or is not ready within ``timeout`` seconds.
+    """
+
+    _kind = "ggml-rpc-server"
+
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        n_threads: int | None = None,
+        devices: Sequence[str] | None = None,
+        cache: bool = False,
+        program: str | os.PathLike[str] | None = None,
+        log: str | os.PathLike[str] | None = None,
+        timeout: float = 60.0,
+    ) -> None:
+        try:
+            ipaddress.IPv4Address(host)
+        except ValueError as error:
+            raise ValueError(f"host must be an IPv4 address of this machine: {error}") from None
+        if n_threads is None:
+            n_threads = usable_cores()
+        n_threads = integer(n_threads, "n_threads")
+        if n_threads < 1:
+            raise ValueError(f"n_threads must be at least 1, not {n_threads}")
+        self._options = ["--threads", str(n_threads)]
+        if devices is not None:
+            if isinstance(devices, str) or not devices:
+                raise ValueError(f"devices must be a list of names, not {devices!r}")
+            for name in devices:
+                check_type(name, str)
+            self._options += ["--device", ",".join(devices)]
+        if cache:
+            self._options.append("--cache")
+        self._set_up(program, host, port, log, timeout)
+        self._start_or_close()
+
+    @property
+    def endpoint(self) -> str:
+        """Its address for ``LlamaModel.from_file(rpc_servers=...)``: ``127.0.0.1:41234``."""
+        return f"{self._host}:{self._port}"
+
+    def __repr__(self) -> str:
+        return f"<LlamaRpcServer {self.endpoint if self.running else 'not running'}>"
+
+    def _start(self) -> None:
+        # It takes no 0 itself.
+        self._port = reserve(self._host, self._port)
+        arguments = ["--host", self._host, "--port", str(self._port), *self._options]
+        self._launch(arguments, {}, self._ready)
+
+    def _ready(self) -> bool:
+        try:
+            probe(self.endpoint)
+        except LlamaRpcError:
+            return False
+        return True

@@ -49,7 +49,7 @@ class LlamaLora(Closable):
         self._library = library
         self._path = Path(path)
         _check(model, self._path)
-        lock = model._adapters
+        lock = model.adapters_lock
 
         calls = calls_for(library, parent)
 
@@ -60,10 +60,10 @@ class LlamaLora(Closable):
         with log.heard() as said, log.interruptible():
             with lock:
                 handle = calls.llama_adapter_lora_init(parent.handle, file_name(self._path))
-            self._users = _Users()
+            self.users = _Users()
             self._resource = None
             if handle is not None:
-                self._resource = Resource(handle, free, parent, lock=self._users)
+                self._resource = Resource(handle, free, parent, lock=self.users)
         if self._resource is None:
             raise LlamaAdapterError(
                 f"{path} could not be loaded: "

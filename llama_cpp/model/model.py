@@ -61,7 +61,7 @@ class LlamaModel(Closable):
         self._library = library
         self._path = path
         self._files = [path]
-        self._adapters = threading.RLock()  # the library's list of them is read by decodes, too
+        self.adapters_lock = threading.RLock()  # the library's list of them is read by decodes, too
         self._vocab_only = False
         self.vocab = LlamaVocab(self)
 
@@ -87,11 +87,12 @@ class LlamaModel(Closable):
         ``progress`` is called, in a thread of its own, with the part that is done, 0.0 to 1.0;
         returning False stops the load. ``devices`` are what to compute on besides the CPU, see
         `llama_cpp.devices`; an empty list is the CPU alone.
-        ``rpc_servers`` are addresses (``host:port``) of ggml-rpc-servers, see `LlamaRpcServer`: their
-        devices come before ``devices``: the model is spread over them all. RPC has no passwords
-        and no encryption: use it on networks that you trust. ``tensor_split`` says how much of the
-        model each gets, as proportions. ``kv_overrides`` is metadata to use in place of the file's.
-        The library ignores, with a warning in its log, a value of another type than the key's.
+        ``rpc_servers`` are addresses (``host:port``) of ggml-rpc-servers, see `LlamaRpcServer`;
+        their devices come before ``devices``: the model is spread over them all. RPC has no
+        passwords and no encryption: use it on networks that you trust. ``tensor_split`` says how
+        much of the model each gets, as proportions. ``kv_overrides`` is metadata to use in place of
+        the file's. The library ignores, with a warning in its log, a value of another type than the
+        key's.
         ``tensor_buft_overrides`` puts tensors where you say: a regular expression to find in their
         names -> a `LlamaDevice.buffer_type`; the first that is found counts. The other keywords are
         the fields of ``llama_model_params`` under their C names; what is not given keeps the
@@ -527,7 +528,7 @@ class LlamaModel(Closable):
         data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
         if not isinstance(data, bytes):
             raise TypeError(f"text must be a string or bytes, not {type(text).__name__}")
-        vocab = self.vocab._with_tokens()
+        vocab = self.vocab.with_tokens()
         if len(data) > 2**31 - 8:
             raise ValueError(f"text of {len(data)} bytes: the library takes 2 GiB at most")
         calls = self._library.short if len(data) < _SHORT_TEXT else self._library
@@ -560,7 +561,7 @@ class LlamaModel(Closable):
         tokens that `tokenize` adds. Raises ValueError for what is no token of this model.
         C: ``llama_detokenize``.
         """
-        vocab = self.vocab._with_tokens()
+        vocab = self.vocab.with_tokens()
         ids = self.vocab.check_tokens(tokens)
         count = len(ids)
         given = (_raw.llama_token * count).from_buffer(ids) if count else None
@@ -592,7 +593,7 @@ class LlamaModel(Closable):
 
         ``special`` writes control tokens out; by default they give no text.
         """
-        self.vocab._with_tokens()
+        self.vocab.with_tokens()
         return StreamDecoder(self.vocab, special=special)
 
 

@@ -65,11 +65,12 @@ newest: ## every test with the newest packages that pyproject.toml allows
 # For every Python and every system, and without the address of an index: that is the installer's.
 COMPILE = $(PY) -m uv pip compile --quiet --upgrade --universal --python-version 3.10 \
 	--generate-hashes --only-binary :all: --no-emit-index-url --no-annotate \
-	--custom-compile-command "make lock" pyproject.toml
+	--custom-compile-command "make lock" --output-file
 lock: $(VENV)/.ready ## raise the packages in requirements/ to the newest
 	@echo "== the newest packages"
-	$(COMPILE) $(EXTRAS:%=--extra %) --output-file requirements/dev.txt
-	$(COMPILE) --extra release --constraint requirements/dev.txt --output-file requirements/release.txt
+	$(COMPILE) requirements/dev.txt $(EXTRAS:%=--extra %) pyproject.toml
+	$(COMPILE) requirements/release.txt --extra release --constraint requirements/dev.txt pyproject.toml
+	$(COMPILE) requirements/peer.txt --constraint requirements/dev.txt requirements/peer.in
 
 regen: $(VENV)/.ready ## regenerate the bindings (from the pin, TAG=bNNNN or LLAMA_CPP=folder)
 	@echo "== regenerating the bindings"

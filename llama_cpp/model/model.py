@@ -87,10 +87,11 @@ class LlamaModel(Closable):
         ``progress`` is called, in a thread of its own, with the part that is done, 0.0 to 1.0;
         returning False stops the load. ``devices`` are what to compute on besides the CPU, see
         `llama_cpp.devices`; an empty list is the CPU alone.
-        ``rpc_servers`` are addresses (``host:port``) of ggml-rpc-servers, see `LlamaRpcServer`: their
-        devices come before ``devices``: the model is spread over them all. RPC has no passwords
-        and no encryption: use it on networks that you trust. ``tensor_split`` says how much of the
-        model each gets, as proportions. ``kv_overrides`` is metadata to use in place of the file's.
+        ``rpc_servers`` are addresses (``host:port``) of ggml-rpc-servers, see `LlamaRpcServer`:
+        their devices come before ``devices``: the model is spread over them all. RPC has no
+        passwords and no encryption: use it on networks that you trust. ``tensor_split`` says how
+        much of the model each gets, as proportions. ``kv_overrides`` is metadata to use in place of
+        the file's.
         The library ignores, with a warning in its log, a value of another type than the key's.
         ``tensor_buft_overrides`` puts tensors where you say: a regular expression to find in their
         names -> a `LlamaDevice.buffer_type`; the first that is found counts. The other keywords are

@@ -90,7 +90,7 @@ def test_a_new_parameter_and_a_new_sampler_need_regen_alone(
     engine = Path(library.path).parent
     built = tmp_path / "libllama-new.so"
     _run(
-        "cc", "-shared", "-fPIC", "-o", built, ROOT / "tests" / "new_upstream.c",
+        "cc", "-shared", "-fPIC", "-o", built, ROOT / "tests" / "codegen" / "new_upstream.c",
         f"-I{tree / 'include'}", f"-I{tree / 'ggml' / 'include'}",
         f"-L{engine}", f"-Wl,-rpath,{engine}", "-Wl,--no-as-needed",
         "-lllama", "-lggml", "-lggml-base",

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import TextIO
 
 from ..errors import LlamaEngineError
-from . import cache as _cache
 from .find import BACKENDS, EngineInfo, cpu_features, engine_folder, family, program
-from .folders import collect, ready, say, strip, try_out, write_manifest
+from .folders import collect, ready, strip, try_out, write_manifest
+from .progress import Progress, say
+from .publish import publish
 
 # What a build makes: the first four must exist in a tag, the others are taken where they do.
 _TARGETS = ("llama", "mtmd", "llama-server", "ggml-rpc-server")
@@ -91,7 +92,7 @@ def build(source: Path, tag: str, *, jobs: int | None = None, backend: str | Non
     if jobs is not None and jobs < 1:
         raise LlamaEngineError(f"jobs must be at least 1, not {jobs}")
     log = final.with_name(f"{final.name}-build.log")
-    with _cache.publish(final, label=f"engine {tag}", ready=ready(backend)) as work:
+    with publish(final, label=f"engine {tag}", ready=ready(backend)) as work:
         if work is None:
             return final
         if not (source / "CMakeLists.txt").is_file() or not (source / "include/llama.h").is_file():
@@ -161,14 +162,14 @@ def _build_targets(
     ]
     command = [ninja, "-C", str(tree), "-j", str(jobs), *targets]
     try:
-        runner.run("ninja", command, progress=_cache.Progress(label))
+        runner.run("ninja", command, progress=Progress(label))
     except LlamaEngineError:
         if "Unity/unity_" not in runner.tail():
             raise
         # Sources of this tag clash when they are compiled together; what is done stays done.
         say(f"{label}: a group of sources did not compile; compiling them one by one")
         runner.run("cmake", [*configure, "-DLLAMA_PY_UNITY=OFF"])
-        runner.run("ninja", command, progress=_cache.Progress(label))
+        runner.run("ninja", command, progress=Progress(label))
 
 
 def cmake_options(
@@ -311,9 +312,7 @@ class _Runner:
         """The last output of the last command."""
         return "".join(self._tail)
 
-    def run(
-        self, name: str, command: list[str], *, progress: _cache.Progress | None = None
-    ) -> None:
+    def run(self, name: str, command: list[str], *, progress: Progress | None = None) -> None:
         """Run a command; raise `LlamaEngineError` with the end of its output if it fails."""
         self._tail.clear()
         self._log.write(f"$ {shlex.join(command)}\n")

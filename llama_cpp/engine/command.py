@@ -20,7 +20,8 @@ from .find import (
     missing_features,
     preferred_engine,
 )
-from .folders import has_backend, say
+from .folders import has_backend
+from .progress import say
 from .releases import install_release
 
 

@@ -12,9 +12,12 @@ import sys
 from pathlib import Path
 
 from ..errors import LlamaDownloadError, LlamaEngineError
-from . import cache as _cache
+from .archive import unpack
+from .download import download, read_url, shown_url
 from .find import EngineInfo, engine_folder, family
-from .folders import collect, ready, say, try_out, write_manifest
+from .folders import collect, ready, try_out, write_manifest
+from .progress import say
+from .publish import publish
 
 RELEASES = "https://github.com/ggml-org/llama.cpp/releases/download"
 RELEASES_API = "https://api.github.com/repos/ggml-org/llama.cpp/releases/tags"
@@ -85,24 +88,24 @@ def install_release(
     asset = release_asset(tag, backend)
     files = base_url or os.environ.get("LLAMA_PY_RELEASES") or RELEASES
     api = api_url or os.environ.get("LLAMA_PY_RELEASES_API") or RELEASES_API
-    with _cache.publish(final, label=f"engine {tag}", ready=ready(backend)) as work:
+    with publish(final, label=f"engine {tag}", ready=ready(backend)) as work:
         if work is None:
             return final
         assets = _digests(f"{api.rstrip('/')}/{tag}", asset)
         name = next(iter(assets))
         for file, digest in assets.items():
             url = f"{files.rstrip('/')}/{tag}/{file}"
-            say(f"engine {tag}: downloading {_cache.shown_url(url)}")
-            archive = _cache.download(
+            say(f"engine {tag}: downloading {shown_url(url)}")
+            archive = download(
                 url, work / ".download" / file, sha256=digest, label=file, timeout=15
             )
-            unpacked = _cache.unpack(archive, work / ".unpacked" / file)
+            unpacked = unpack(archive, work / ".unpacked" / file)
             collect(_library_folder(unpacked), work, programs=None)
             # One after the other: those of CUDA are large.
             shutil.rmtree(work / ".download")
             shutil.rmtree(work / ".unpacked")
         version = try_out(work)
-        source = _cache.shown_url(f"{files.rstrip('/')}/{tag}/{name}")
+        source = shown_url(f"{files.rstrip('/')}/{tag}/{name}")
         info = EngineInfo(tag, "release", backend=backend, version=version, source=source)
         write_manifest(work, info)
     return final
@@ -111,8 +114,8 @@ def install_release(
 def _digests(url: str, asset: str) -> dict[str, str]:
     """The files to install for `asset`, itself first, with the SHA-256 that the release
     description promises for each."""
-    shown = _cache.shown_url(url)
-    page = _cache.read_url(url)
+    shown = shown_url(url)
+    page = read_url(url)
     try:
         release = json.loads(page)
         digests = {entry["name"]: entry.get("digest") for entry in release["assets"]}

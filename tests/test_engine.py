@@ -481,7 +481,7 @@ def test_no_cmake(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     ("arguments", "message"),
     [
         ({"backend": "vulcan"}, "unknown backend 'vulcan'.*vulkan"),
-        ({"backend": "cuda-12.8"}, "only backend='cuda'"),
+        ({"backend": "cuda-12.8"}, "use backend='cuda'"),
         ({"jobs": 0}, "at least 1"),
     ],
 )

@@ -22,11 +22,11 @@ from ..native.calls import guarded
 from ..native.library import LlamaLibrary
 from ..native.remote import calls_for, free_for
 from ..native.resource import Closable, Resource
+from . import hub
 from . import overrides as _overrides
 from .checks import check_model
 from .device import LlamaDevice, chosen_devices, device_array
 from .gguf import GGUFFile, Tensor, check_parts, file_name, parts, written
-from .hub import DownloadProgress, fetch
 from .lora import check_lora
 from .metadata import Metadata
 from .text import StreamDecoder
@@ -218,7 +218,7 @@ class LlamaModel(Closable):
         cache_dir: str | os.PathLike[str] | None = None,
         local_files_only: bool = False,
         progress: Callable[[float], object] | None = None,
-        download_progress: DownloadProgress | None = None,
+        download_progress: hub.DownloadProgress | None = None,
         library: LlamaLibrary | None = None,
         **params: Any,
     ) -> Self:
@@ -234,7 +234,7 @@ class LlamaModel(Closable):
         Raises LlamaDownloadError for what cannot be had, ModuleNotFoundError without the extra
         ``hub``, and as `from_file`.
         """
-        path = fetch(
+        path = hub.fetch(
             repo,
             file,
             revision=revision,

@@ -13,7 +13,7 @@ from typing import Any
 from .. import _raw
 from ..errors import LlamaAdapterError, LlamaBusyError, LlamaClosedError
 from ..model.control_vector import LlamaControlVector
-from ..model.lora import LlamaLora
+from ..model.model import LlamaLora
 from ..native import log
 from ..native.arguments import c_number
 from ..native.resource import Resource

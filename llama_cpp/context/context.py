@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from .. import _raw
 from ..errors import LlamaContextError, LlamaSamplerError
-from ..model.lora import LlamaLora
-from ..model.model import LlamaModel
+from ..model.model import LlamaLora, LlamaModel
 from ..native import log
 from ..native.arguments import check_type
 from ..native.remote import free_for, guarded_for, note_user

@@ -5,30 +5,29 @@ from __future__ import annotations
 import ctypes
 from array import array
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from .. import _raw
 from ..errors import LlamaClosedError, LlamaTokenizeError
 from ..native.arguments import c_number, check_type
+from ..native.library import LlamaLibrary
 from ..native.resource import Resource
-
-if TYPE_CHECKING:
-    from .model import LlamaModel
 
 
 class LlamaVocab:
     """The tokens of a model. An attribute of the model: `LlamaModel.vocab`."""
 
-    def __init__(self, model: LlamaModel) -> None:
-        from .model import LlamaModel
-
-        check_type(model, LlamaModel)
-        # Not the model itself: each would keep the other until the garbage collector comes.
-        self._resource: Resource | None = model._open()
-        self._library = model.library
-        self._path = model.path
-        self._handle = model.library.short.llama_model_get_vocab(model.handle)
-        calls = model.library.short
+    def __init__(self, library: LlamaLibrary, model: Resource, path: Path) -> None:
+        """The vocabulary of ``model``, which ``library`` has loaded from ``path``."""
+        check_type(library, LlamaLibrary)
+        check_type(model, Resource)
+        check_type(model.handle, _raw.llama_model)
+        # Not the `LlamaModel`: each would keep the other until the garbage collector comes.
+        self._resource: Resource | None = model
+        self._library = library
+        self._path = path
+        calls = library.short
+        self._handle = calls.llama_model_get_vocab(model.handle)
         self._type = calls.llama_vocab_type(self._handle)
         self._n_tokens = int(calls.llama_vocab_n_tokens(self._handle))
         # Filled on first use: asking the library takes a hundred times as long.

@@ -56,7 +56,7 @@ def _computed(place: Place) -> list[Pair]:
 
     ctx = context()
     ctx.decode(model.tokenize(PROMPT))
-    state = ctx.save_state()
+    state = ctx.to_bytes()
     size = library.llama_state_get_size(ctx.handle)
     data = (ctypes.c_uint8 * size)()
 
@@ -72,11 +72,11 @@ def _computed(place: Place) -> list[Pair]:
             lambda: library.llama_free(library.llama_init_from_model(model.handle, raw)),
         ),
         (
-            "save the state", 5, ctx.save_state,
+            "save the state", 5, ctx.to_bytes,
             lambda: library.llama_state_get_data(ctx.handle, data, size),
         ),
         (
-            "restore the state", 5, lambda: ctx.load_state(state),
+            "restore the state", 5, lambda: ctx.restore(state),
             lambda: library.llama_state_set_data(ctx.handle, data, size),
         ),
         ("a grammar", 20, lambda: chain(library).grammar(model, _GRAMMAR).close(), grammar_bare),

@@ -42,7 +42,7 @@ class Ours:
         sampler = LlamaSampler.chain(model.library).greedy()
 
         def work() -> tuple[float, Iterable[int]]:
-            ctx.remove()
+            ctx.memory.seq_rm()
             sampler.reset()
             parts: list[str] = []
             n = 0
@@ -68,7 +68,7 @@ class Ours:
         sampler = LlamaSampler.chain(self.model.library).greedy()
 
         def work() -> tuple[float, Iterable[int]]:
-            ctx.remove()
+            ctx.memory.seq_rm()
             sampler.reset()
             ctx.decode(self.model.tokenize(self.text))
             begun = now()
@@ -93,7 +93,7 @@ class Ours:
         return self._apart(llm.ctx).of(work) if apart else work
 
     def _apart(self, ctx: LlamaContext) -> Apart:
-        ctx._decode = apart = Apart(ctx._decode)
+        ctx.core.decode = apart = Apart(ctx.core.decode)
         return apart
 
     def prompt(self) -> Work:
@@ -102,7 +102,7 @@ class Ours:
         tokens = self.model.tokenize(self.text)[: self.units]
 
         def work() -> tuple[float, Iterable[int]]:
-            ctx.remove()
+            ctx.memory.seq_rm()
             begun = now()
             ctx.decode(tokens)
             seconds = now() - begun
@@ -118,7 +118,7 @@ class Ours:
 
         def work() -> tuple[float, Iterable[int]]:
             for seq_id in range(n):
-                ctx.remove(seq_id=seq_id)
+                ctx.memory.seq_rm(seq_id)
             chosen, found = [0] * n, []
             decoders = [self.model.decoder() for _ in range(n)]
             begun = now()

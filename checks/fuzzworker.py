@@ -68,7 +68,7 @@ def prepare(folder: Path) -> None:
     write("vector.gguf", {"general.type": "adapter"}, {"direction.1": (n,)})
     with LlamaModel.from_file(base) as model, _context(model) as ctx:
         ctx.decode([1, 2, 3, 4])
-        (folder / "state.bin").write_bytes(ctx.save_state())
+        (folder / "state.bin").write_bytes(ctx.to_bytes())
     with LlamaModel.from_file(base) as model, _context(model) as ctx, ctx.sequence() as sequence:
         sequence.extend([1, 2, 3, 4])
         (folder / "sequence.bin").write_bytes(sequence.to_bytes())
@@ -184,7 +184,7 @@ class Worker:
     def _state(self, data: bytes) -> None:
         with _context(self._base()) as ctx:
             try:
-                ctx.load_state(data)
+                ctx.restore(data)
             finally:
                 # Loaded or refused: the context is of use.
                 ctx.decode([1, 2])

@@ -70,8 +70,8 @@ CALLS = (
     "m = load(); m.close(); m.tokenize(b'a')",
     "m = load(); m.close(); m.detokenize([1])",
     "m = load(); m.close(); m.token_eos()",
-    "m = load(); m.eval([1]); s = m.save_state(); s.llama_state = s.llama_state[:50]; "
-    "s.llama_state_size = 50; m.load_state(s); m.eval([1])",
+    "m = load(); m.eval([1]); s = m.to_bytes(); s.llama_state = s.llama_state[:50]; "
+    "s.llama_state_size = 50; m.restore(s); m.eval([1])",
     "load(embedding=False).embed('a')",
     "load(lora_path=M)",
     "load(logits_all=True, n_batch=2).eval([1] * 9)",

@@ -153,7 +153,7 @@ class Bench:
     def state(self) -> bytes:
         with self.context() as ctx:
             ctx.decode([1, 2, 3])
-            return ctx.save_state([1, 2, 3])
+            return ctx.to_bytes([1, 2, 3])
 
     def context(self, model: LlamaModel | None = None, **params: Any) -> LlamaContext:
         given = {"n_ctx": 256, "n_seq_max": 4, **_THREADS, **params}
@@ -263,8 +263,8 @@ def _cancelled(bench: Bench, i: int) -> None:
         with _cancelling(ctx.cancel), _raises(LlamaCancelled):
             while True:
                 ctx.decode([1] * 500)
-                ctx.remove()
-        ctx.remove()
+                ctx.memory.seq_rm()
+        ctx.memory.seq_rm()
         ctx.decode([1])
 
 
@@ -335,13 +335,13 @@ def _states(bench: Bench, i: int) -> None:
     damaged = bytearray(bench.state)
     damaged[-40] ^= 1
     with bench.context() as ctx:
-        assert ctx.load_state(bench.state) == [1, 2, 3]
+        assert ctx.restore(bench.state) == [1, 2, 3]
         with _raises(LlamaStateError):
-            ctx.load_state(damaged)
+            ctx.restore(damaged)
         with _raises(LlamaStateError):
-            ctx.load_state(bench.state[: i % len(bench.state)])
-        ctx.save_state_file(bench.folder / "state", [1])
-        ctx.load_state_file(bench.folder / "state")
+            ctx.restore(bench.state[: i % len(bench.state)])
+        ctx.save(bench.folder / "state", [1])
+        ctx.load(bench.folder / "state")
 
 
 def _adapters(bench: Bench, i: int) -> None:

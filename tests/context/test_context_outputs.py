@@ -60,7 +60,7 @@ def test_more_tokens_than_n_batch_are_computed_in_parts(
     whole.decode(tokens(200))
     parts.decode(tokens(200))
     assert near(whole.logits(), parts.logits())
-    assert (parts.logits(199).tolist(), parts.pos_max()) == (parts.logits().tolist(), 199)
+    assert (parts.logits(199).tolist(), parts.memory.seq_pos_max()) == (parts.logits().tolist(), 199)
     with pytest.raises(LlamaOutputError, match=r"index 7 has no output.*\[199\]"):
         parts.logits(7)
 
@@ -68,7 +68,7 @@ def test_more_tokens_than_n_batch_are_computed_in_parts(
 def test_few_tokens_in_parts(make: Callable[..., LlamaContext]) -> None:
     ctx = make("llama", n_batch=8, n_ubatch=8)
     ctx.decode(tokens(20))
-    assert ctx.pos_max() == 19
+    assert ctx.memory.seq_pos_max() == 19
     other = make("llama")
     other.decode(tokens(20))
     assert near(ctx.logits(), other.logits())
@@ -84,7 +84,7 @@ def test_parts_keep_positions_sequences_and_outputs(make: Callable[..., LlamaCon
     }
     for ctx in (few, many):
         ctx.decode(LlamaBatch(tokens(60), **batch))  # type: ignore[arg-type]
-        assert (ctx.pos_max(0), ctx.pos_max(1)) == (29, 29)
+        assert (ctx.memory.seq_pos_max(0), ctx.memory.seq_pos_max(1)) == (29, 29)
     for i in (50, 55, 59, -1, -3):
         assert near(few.logits(i), many.logits(i))
 
@@ -94,7 +94,7 @@ def test_outputs_of_an_earlier_part_are_refused(make: Callable[..., LlamaContext
     wanted = [i in (3, 39) for i in range(40)]
     with pytest.raises(ValueError, match=r"index 3.*n_batch=16, only the last part, from index 32"):
         ctx.decode(LlamaBatch(tokens(40), logits=wanted))
-    assert ctx.pos_max() == -1
+    assert ctx.memory.seq_pos_max() == -1
     ctx.embeddings_enabled = True
     with pytest.raises(ValueError, match="only the last part"):
         ctx.decode(tokens(40))
@@ -109,8 +109,8 @@ def test_a_part_that_fails_takes_the_others_back(
     same.decode(tokens(100))
     with pytest.raises(LlamaDecodeError, match="no room in the KV cache for 500 more"):
         ctx.decode(tokens(500))
-    assert ctx.pos_max() in (left, -1), "as it was, or empty where no part can be forgotten"
-    if ctx.pos_max() < 0:
+    assert ctx.memory.seq_pos_max() in (left, -1), "as it was, or empty where no part can be forgotten"
+    if ctx.memory.seq_pos_max() < 0:
         ctx.decode(tokens(100))
     ctx.decode([300])
     same.decode([300])
@@ -125,7 +125,7 @@ def test_cancel_takes_all_parts_back(model: LlamaModel) -> None:
         with pytest.raises(LlamaCancelled):
             ctx.decode([5] * 4000)
         timer.join()
-        assert ctx.pos_max() == 2
+        assert ctx.memory.seq_pos_max() == 2
         ctx.decode([5])
 
 
@@ -205,7 +205,7 @@ def test_sequences_of_different_lengths_are_pooled_at_once_or_refused(
     ctx = make("llama", embeddings=True, pooling_type=MEAN, n_seq_max=2, kv_unified=True)
     ctx.decode(batch)
     together = ctx.embeddings_seq(1).tolist()
-    ctx.clear()
+    ctx.memory.clear()
     ctx.decode(tokens(9)[3:])
     assert near(ctx.embeddings_seq(0), together)
 
@@ -263,7 +263,7 @@ def test_attention_can_be_to_all(make: Callable[..., LlamaContext]) -> None:
     for causal in (True, False):
         ctx.causal_attn = causal
         assert ctx.causal_attn is causal
-        ctx.clear()
+        ctx.memory.clear()
         ctx.decode(LlamaBatch(tokens(8), logits=True))
         rows.append(ctx.logits(0).tolist())
     assert rows[0] != rows[1]
@@ -299,7 +299,7 @@ def test_warm_up_leaves_nothing_behind(make: Callable[..., LlamaContext], kind: 
     assert warm.perf.prompt_tokens == warm.perf.generated_tokens == 0
     with pytest.raises(LlamaOutputError):
         warm.logits()
-    assert (warm.pos_max(0), warm.pos_max(1)) == (4, -1)
+    assert (warm.memory.seq_pos_max(0), warm.memory.seq_pos_max(1)) == (4, -1)
     warm.decode([300])
     cold.decode([300])
     assert near(warm.logits(), cold.logits())

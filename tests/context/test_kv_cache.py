@@ -41,33 +41,33 @@ def after(ctx: LlamaContext, tokens: list[int], seq_id: int = 0) -> np.ndarray:
 def test_a_copy_goes_on_like_its_source(tiny_model: Load, kind: str, unified: bool) -> None:
     with context(tiny_model(kind), kv_unified=unified) as ctx:
         expected = after(ctx, [*TOKENS, 301, 302])
-        ctx.clear()
+        ctx.memory.clear()
         after(ctx, [305, 306], seq_id=2)  # what the copy replaces
         after(ctx, TOKENS)
-        ctx.copy(0, 2)
-        assert ctx.pos_max(2) == len(TOKENS) - 1
-        assert ctx.pos_min(2) == ctx.pos_min(0)
+        ctx.memory.seq_cp(0, 2)
+        assert ctx.memory.seq_pos_max(2) == len(TOKENS) - 1
+        assert ctx.memory.seq_pos_min(2) == ctx.memory.seq_pos_min(0)
         after(ctx, [303])
         assert close(after(ctx, [301, 302], seq_id=2), expected)
-        assert ctx.pos_max() == len(TOKENS)
+        assert ctx.memory.seq_pos_max() == len(TOKENS)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_copy_of_nothing_is_empty(tiny_model: Load, kind: str) -> None:
     with context(tiny_model(kind)) as ctx:
         after(ctx, [305, 306], seq_id=1)
-        ctx.copy(0, 1)
-        assert (ctx.pos_min(1), ctx.pos_max(1)) == (-1, -1)
-        ctx.copy(1, 1)
+        ctx.memory.seq_cp(0, 1)
+        assert (ctx.memory.seq_pos_min(1), ctx.memory.seq_pos_max(1)) == (-1, -1)
+        ctx.memory.seq_cp(1, 1)
 
 
 def test_a_part_is_copied(tiny_model: Load) -> None:
     with context(tiny_model("llama"), kv_unified=True) as ctx:
         expected = after(ctx, [*TOKENS[:10], 301])
-        ctx.clear()
+        ctx.memory.clear()
         after(ctx, TOKENS)
-        ctx.copy(0, 1, 0, 10)
-        assert (ctx.pos_min(1), ctx.pos_max(1)) == (0, 9)
+        ctx.memory.seq_cp(0, 1, 0, 10)
+        assert (ctx.memory.seq_pos_min(1), ctx.memory.seq_pos_max(1)) == (0, 9)
         assert close(after(ctx, [301], seq_id=1), expected)
 
 
@@ -77,10 +77,10 @@ def test_keep_removes_the_others(tiny_model: Load, kind: str, unified: bool) -> 
     with context(tiny_model(kind), kv_unified=unified) as ctx:
         for seq_id in range(3):
             after(ctx, TOKENS[: 5 + seq_id], seq_id=seq_id)
-        ctx.keep(1)
-        assert [ctx.pos_max(seq_id) for seq_id in range(3)] == [-1, 5, -1]
+        ctx.memory.seq_keep(1)
+        assert [ctx.memory.seq_pos_max(seq_id) for seq_id in range(3)] == [-1, 5, -1]
         expected = after(ctx, [301], seq_id=1)
-        ctx.clear()
+        ctx.memory.clear()
         assert close(after(ctx, [*TOKENS[:6], 301]), expected)
 
 
@@ -89,8 +89,8 @@ def test_keep_removes_the_others(tiny_model: Load, kind: str, unified: bool) -> 
 def test_clear_removes_all(tiny_model: Load, kind: str, data: bool) -> None:
     with context(tiny_model(kind)) as ctx:
         expected = after(ctx, TOKENS)
-        ctx.clear(data=data)
-        assert ctx.pos_max() == -1
+        ctx.memory.clear(data=data)
+        assert ctx.memory.seq_pos_max() == -1
         assert np.array_equal(after(ctx, TOKENS), expected)
 
 
@@ -98,7 +98,7 @@ def test_the_first_position_of_a_sliding_window_moves_on(tiny_model: Load) -> No
     with context(tiny_model("swa"), n_ctx=1024, n_seq_max=1, n_ubatch=32, swa_full=False) as ctx:
         for _ in range(300):
             ctx.decode([301])
-        assert 0 < ctx.pos_min() < ctx.pos_max() == 299
+        assert 0 < ctx.memory.seq_pos_min() < ctx.memory.seq_pos_max() == 299
 
 
 def test_what_can_shift(tiny_model: Load) -> None:
@@ -110,7 +110,7 @@ def test_what_can_shift(tiny_model: Load) -> None:
         ("hybrid", {}, True),
     ):
         with context(tiny_model(kind), **keywords) as ctx:
-            assert ctx.can_shift is expected
+            assert ctx.memory.can_shift is expected
 
 
 @pytest.mark.parametrize("kind", ["llama", "swa", "hybrid"])
@@ -122,10 +122,10 @@ def test_keys_turn_with_their_positions(tiny_model: Load, kind: str, move: str) 
         with context(tiny_model(kind), swa_full=True) as ctx:
             ctx.decode(LlamaBatch([300], pos=start))
             if start == 8 and move == "shift":
-                ctx.shift(8, -1, -4)
+                ctx.memory.seq_add(0, 8, -1, -4)
             elif start == 8:
-                ctx.divide(8, -1, 2)
-            assert ctx.pos_max() == 4
+                ctx.memory.seq_div(0, 8, -1, 2)
+            assert ctx.memory.seq_pos_max() == 4
             return after(ctx, [301])
 
     assert close(result(8), result(4))
@@ -140,70 +140,70 @@ def test_a_copy_of_what_was_shifted_has_turned_keys(
     with context(tiny_model(kind), n_seq_max=n_seq_max) as ctx:
         after(ctx, TOKENS)
         after(ctx, [303], seq_id=1)
-        ctx.remove(0, 8)
-        ctx.shift(8, -1, -8)
-        ctx.copy(0, 1)
-        assert ctx.pos_max(1) == ctx.pos_max() == len(TOKENS) - 9
+        ctx.memory.seq_rm(0, 0, 8)
+        ctx.memory.seq_add(0, 8, -1, -8)
+        ctx.memory.seq_cp(0, 1)
+        assert ctx.memory.seq_pos_max(1) == ctx.memory.seq_pos_max() == len(TOKENS) - 9
         assert close(after(ctx, [301, 302], seq_id=1), after(ctx, [301, 302]))
 
 
 def test_division_rounds_down(tiny_model: Load) -> None:
     with context(tiny_model("llama")) as ctx:
         after(ctx, TOKENS[:10])
-        ctx.divide(4, 8, 3)  # 4 to 7 become 1 and 2
-        ctx.remove(8)
-        assert ctx.pos_max() == 3
-        ctx.remove(3)
-        assert ctx.pos_max() == 2
-        ctx.divide(0, -1, 1)
-        assert (ctx.pos_min(), ctx.pos_max()) == (0, 2)
+        ctx.memory.seq_div(0, 4, 8, 3)  # 4 to 7 become 1 and 2
+        ctx.memory.seq_rm(0, 8)
+        assert ctx.memory.seq_pos_max() == 3
+        ctx.memory.seq_rm(0, 3)
+        assert ctx.memory.seq_pos_max() == 2
+        ctx.memory.seq_div(0, 0, -1, 1)
+        assert (ctx.memory.seq_pos_min(), ctx.memory.seq_pos_max()) == (0, 2)
 
 
 @pytest.mark.parametrize("kind", ["mamba", "hybrid"])
 def test_a_state_cannot_forget_its_end(tiny_model: Load, kind: str) -> None:
     with context(tiny_model(kind)) as ctx:
         after(ctx, TOKENS)
-        assert not ctx.remove(10)
-        assert ctx.pos_max() == len(TOKENS) - 1
-        assert ctx.remove()
-        assert ctx.pos_max() == -1
+        assert not ctx.memory.seq_rm(0, 10)
+        assert ctx.memory.seq_pos_max() == len(TOKENS) - 1
+        assert ctx.memory.seq_rm()
+        assert ctx.memory.seq_pos_max() == -1
 
 
 # kind -> [code, error, message]: each would end the process, or spoil the cache without a word.
 _ALL = [
-    ["ctx.pos_min(-1)", "ValueError", "seq_id -1 is not 0 to 2"],
-    ["ctx.pos_max(3)", "ValueError", "seq_id 3 is not 0 to 2 (see n_seq_max)"],
-    ["ctx.pos_max(2**40)", "ValueError", "seq_id=1099511627776"],
-    ["ctx.remove(seq_id=3)", "ValueError", "seq_id 3"],
-    ["ctx.remove(0, 2**31)", "ValueError", "p1=2147483648"],
-    ["ctx.remove('a')", "TypeError", "p0 must be an integer"],
-    ["ctx.copy(0, 3)", "ValueError", "seq_id 3"],
-    ["ctx.copy(-1, 0)", "ValueError", "seq_id -1"],
-    ["ctx.copy(0, 1, 3, 5)", "LlamaContextError", "cannot be copied alone"],
-    ["ctx.keep(-1)", "ValueError", "seq_id -1"],
-    ["ctx.keep(3)", "ValueError", "seq_id 3"],
-    ["ctx.shift(0, -1, 1, seq_id=3)", "ValueError", "seq_id 3"],
-    ["ctx.shift(0, -1, 2**31)", "ValueError", "delta=2147483648"],
-    ["ctx.divide(0, -1, 2, seq_id=-1)", "ValueError", "seq_id -1"],
-    ["ctx.clear(); ctx.decode([300])", None, None],
-    ["ctx.close(); ctx.clear()", "LlamaClosedError", "the context is closed"],
+    ["ctx.memory.seq_pos_min(-1)", "ValueError", "seq_id -1 is not 0 to 2"],
+    ["ctx.memory.seq_pos_max(3)", "ValueError", "seq_id 3 is not 0 to 2 (see n_seq_max)"],
+    ["ctx.memory.seq_pos_max(2**40)", "ValueError", "seq_id=1099511627776"],
+    ["ctx.memory.seq_rm(3)", "ValueError", "seq_id 3"],
+    ["ctx.memory.seq_rm(0, 0, 2**31)", "ValueError", "p1=2147483648"],
+    ["ctx.memory.seq_rm(0, 'a')", "TypeError", "p0 must be an integer"],
+    ["ctx.memory.seq_cp(0, 3)", "ValueError", "seq_id 3"],
+    ["ctx.memory.seq_cp(-1, 0)", "ValueError", "seq_id -1"],
+    ["ctx.memory.seq_cp(0, 1, 3, 5)", "LlamaContextError", "cannot be copied alone"],
+    ["ctx.memory.seq_keep(-1)", "ValueError", "seq_id -1"],
+    ["ctx.memory.seq_keep(3)", "ValueError", "seq_id 3"],
+    ["ctx.memory.seq_add(3, 0, -1, 1)", "ValueError", "seq_id 3"],
+    ["ctx.memory.seq_add(0, 0, -1, 2**31)", "ValueError", "delta=2147483648"],
+    ["ctx.memory.seq_div(-1, 0, -1, 2)", "ValueError", "seq_id -1"],
+    ["ctx.memory.clear(); ctx.decode([300])", None, None],
+    ["ctx.close(); ctx.memory.clear()", "LlamaClosedError", "the context is closed"],
 ]
 _MOVES = [
-    ["ctx.shift(0, -1, -10)", "ValueError", "position"],
-    ["ctx.shift(0, -1, 2**31 - 10)", "ValueError", "beyond 2147483646"],
-    ["ctx.divide(0, -1, 0)", "ValueError", "divisor=0 must be 1 or more"],
-    ["ctx.divide(0, -1, -2)", "ValueError", "divisor=-2"],
-    ["ctx.shift(0, -1, 2**31 - 20); ctx.decode([300])", None, None],
-    ["ctx.shift(5, 4, 3); ctx.divide(5, 4, 3); ctx.decode([300])", None, None],
-    ["ctx.shift(0, -1, 9, seq_id=2); ctx.divide(0, -1, 9, seq_id=2)", None, None],
+    ["ctx.memory.seq_add(0, 0, -1, -10)", "ValueError", "position"],
+    ["ctx.memory.seq_add(0, 0, -1, 2**31 - 10)", "ValueError", "beyond 2147483646"],
+    ["ctx.memory.seq_div(0, 0, -1, 0)", "ValueError", "divisor=0 must be 1 or more"],
+    ["ctx.memory.seq_div(0, 0, -1, -2)", "ValueError", "divisor=-2"],
+    ["ctx.memory.seq_add(0, 0, -1, 2**31 - 20); ctx.decode([300])", None, None],
+    ["ctx.memory.seq_add(0, 5, 4, 3); ctx.memory.seq_div(0, 5, 4, 3); ctx.decode([300])", None, None],
+    ["ctx.memory.seq_add(2, 0, -1, 9); ctx.memory.seq_div(2, 0, -1, 9)", None, None],
 ]
 _FIXED = [
-    ["ctx.shift(0, -1, 1)", "LlamaContextError", "swa_full=True"],
-    ["ctx.divide(0, -1, 2)", "LlamaContextError", "cannot be moved"],
+    ["ctx.memory.seq_add(0, 0, -1, 1)", "LlamaContextError", "swa_full=True"],
+    ["ctx.memory.seq_div(0, 0, -1, 2)", "LlamaContextError", "cannot be moved"],
 ]
 _NO_CACHE = [
     [code, "LlamaContextError", "has no KV cache"]
-    for code in ("ctx.clear()", "ctx.pos_max()", "ctx.copy(0, 1)", "ctx.keep(0)", "ctx.can_shift")
+    for code in ("ctx.memory.clear()", "ctx.memory.seq_pos_max()", "ctx.memory.seq_cp(0, 1)", "ctx.memory.seq_keep(0)", "ctx.memory.can_shift")
 ]
 MISUSE = {
     "llama": [*_ALL, *_MOVES],
@@ -218,15 +218,15 @@ from llama_cpp import LlamaContext, LlamaModel
 model = LlamaModel.from_file(sys.argv[1])
 for code in json.loads(sys.argv[2]):
     ctx = LlamaContext(model, n_ctx=1024, n_ubatch=32, n_seq_max=3, swa_full=False)
-    if ctx._has_memory:
+    if ctx.core.has_memory:
         ctx.decode([1, *range(270, 279)])
     said = [None, None]
     try:
         exec(code)
     except Exception as error:
         said = [type(error).__name__, str(error)]
-    if not ctx.closed and ctx._has_memory and said != [None, None]:
-        assert ctx.pos_max() == 9, code
+    if not ctx.closed and ctx.core.has_memory and said != [None, None]:
+        assert ctx.memory.seq_pos_max() == 9, code
     print(json.dumps(said), flush=True)
 """
 
@@ -245,7 +245,7 @@ def test_misuse_is_refused(tiny_path: Callable[..., Path], kind: str) -> None:
 def test_another_thread_is_busy(tiny_model: Load) -> None:
     from llama_cpp.errors import LlamaBusyError
 
-    with context(tiny_model("llama")) as ctx, ctx._lock:
-        for call in (ctx.clear, ctx.pos_max, lambda: ctx.copy(0, 1), lambda: ctx.shift(0, 1, 1)):
+    with context(tiny_model("llama")) as ctx, ctx.core.lock:
+        for call in (ctx.memory.clear, ctx.memory.seq_pos_max, lambda: ctx.memory.seq_cp(0, 1), lambda: ctx.memory.seq_add(0, 0, 1, 1)):
             with pytest.raises(LlamaBusyError):
                 call()

@@ -61,8 +61,8 @@ def check(seq: LlamaSequence, model: LlamaModel, more: list[int]) -> None:
     tokens = [*seq.tokens, *more]
     seq.extend(more)
     assert seq.tokens == tokens
-    assert seq._ctx.pos_max(seq.id) == len(tokens) - 1
-    assert np.abs(np.array(seq._ctx.logits()) - fresh(model, tokens)).max() < 0.01
+    assert seq._computing.core.pos_max(seq._computing.core.kv, seq.id) == len(tokens) - 1
+    assert np.abs(np.array(seq._computing.outputs.logits(-1)) - fresh(model, tokens)).max() < 0.01
 
 
 @pytest.fixture(params=KINDS)
@@ -206,7 +206,7 @@ def test_a_shift_makes_room(model: LlamaModel, unified: bool) -> None:
         fork = seq.fork()
         seq.shift(4, 48)
         assert seq.tokens == [*tokens[:4], *tokens[52:]]
-        assert ctx.pos_max(seq.id) == 51
+        assert ctx.memory.seq_pos_max(seq.id) == 51
         check(fork, model, [301])  # its cells have not moved
         seq.extend([301])
         shifted = np.array(ctx.logits())
@@ -254,7 +254,7 @@ def test_a_full_cache_leaves_tokens_and_cells_alike(model: LlamaModel, kind: str
         with pytest.raises(LlamaDecodeError) as caught:
             seq.extend(prompt(400))
         assert caught.value.code == 1
-        assert len(seq) == ctx.pos_max(seq.id) + 1
+        assert len(seq) == ctx.memory.seq_pos_max(seq.id) + 1
         assert seq.tokens == prompt(400)[: len(seq)]
         seq.truncate(100)
         check(seq, model, [301])
@@ -279,7 +279,7 @@ def test_a_cancelled_decode_leaves_tokens_and_cells_alike(
             except LlamaCancelled:
                 stopped += 1
             timer.join()
-            assert ctx.pos_max(seq.id) == len(seq) - 1
+            assert ctx.memory.seq_pos_max(seq.id) == len(seq) - 1
             assert seq.tokens == expected[: len(seq)]
             seq.truncate(min(len(seq), 200))
         assert stopped
@@ -289,24 +289,24 @@ def test_a_cancelled_decode_leaves_tokens_and_cells_alike(
 def test_what_the_context_does_is_noticed(model: LlamaModel, kind: str) -> None:
     with context(model) as ctx, ctx.sequence() as seq, ctx.sequence() as other:
         seq.extend(prompt(50))
-        ctx.clear()
+        ctx.memory.clear()
         assert seq.tokens == []
         check(seq, model, prompt(20))
-        assert ctx.remove(seq_id=seq.id)
+        assert ctx.memory.seq_rm(seq.id)
         assert len(seq) == 0
         check(seq, model, prompt(20))
         if kind == "llama":
-            assert ctx.remove(10, seq_id=seq.id)
+            assert ctx.memory.seq_rm(seq.id, 10)
             check(seq, model, [301])
         other.extend(prompt(5))
-        ctx.copy(other.id, seq.id)
+        ctx.memory.seq_cp(other.id, seq.id)
         with pytest.raises(LlamaContextError, match="changed by other means"):
             seq.extend([301])
         with pytest.raises(LlamaContextError, match="changed by other means"):
             seq.tokens  # noqa: B018
         assert seq.set(prompt(30)) == 0
         check(seq, model, [301])
-        ctx.keep(other.id)
+        ctx.memory.seq_keep(other.id)
         assert seq.tokens == []
         check(other, model, [301])
 
@@ -323,16 +323,16 @@ def test_an_id_comes_back(model: LlamaModel) -> None:
         second.close()
         second.close()
         assert second.closed
-        assert ctx.pos_max(1) == -1
+        assert ctx.memory.seq_pos_max(1) == -1
         third = ctx.sequence()
         assert third.id == 1
         third.extend(prompt(3))
-        with ctx._lock:  # as in the middle of a decode
+        with ctx.core.lock:  # as in the middle of a decode
             del third
             gc.collect()
-        assert ctx.pos_max(1) == 2
+        assert ctx.memory.seq_pos_max(1) == 2
         first.extend([300])
-        assert ctx.pos_max(1) == -1
+        assert ctx.memory.seq_pos_max(1) == -1
         assert ctx.sequence().id == 1
 
 
@@ -356,7 +356,7 @@ for code in json.loads(sys.argv[2]):
     except Exception as error:
         said = [type(error).__name__, str(error)]
     if not ctx.closed and not seq.closed:
-        assert len(seq) == ctx.pos_max(seq.id) + 1, code
+        assert len(seq) == ctx.memory.seq_pos_max(seq.id) + 1, code
         seq.extend([300])
     print(json.dumps(said), flush=True)
 """
@@ -390,9 +390,9 @@ MISUSE = [
     ["seq.shift('a', 1)", "TypeError", "keep"],
     ["seq.truncate(3); seq.sample(LlamaSampler.chain().greedy())", "LlamaOutputError", "extend"],
     ["ctx.sequence().sample(LlamaSampler.chain().greedy())", "LlamaOutputError", "extend"],
-    ["with ctx._lock: seq.truncate(3)", "LlamaBusyError", "another thread"],
-    ["with ctx._lock: seq.fork()", "LlamaBusyError", "another thread"],
-    ["with ctx._lock: ctx.sequence()", "LlamaBusyError", "another thread"],
+    ["with ctx.core.lock: seq.truncate(3)", "LlamaBusyError", "another thread"],
+    ["with ctx.core.lock: seq.fork()", "LlamaBusyError", "another thread"],
+    ["with ctx.core.lock: ctx.sequence()", "LlamaBusyError", "another thread"],
 ]
 
 
@@ -408,7 +408,7 @@ def test_misuse_is_refused(tiny_path: Callable[..., Path], kind: str) -> None:
 
 def test_models_without_a_cache_have_no_sequences(tiny_model: Load) -> None:
     with LlamaContext(tiny_model("bert"), n_ctx=64) as ctx:
-        for use in (ctx.sequence, ctx.save_state):
+        for use in (ctx.sequence, ctx.to_bytes):
             with pytest.raises(LlamaContextError, match="no KV cache"):
                 use()
 
@@ -487,12 +487,12 @@ def test_a_shifted_context_goes_on(model: LlamaModel, kind: str) -> None:
         assert done.finish_reason == "length"
         assert done.usage.completion_tokens == 600
         if kind != "mamba":
-            assert llm._cached[:10] == tokens[:10]
-            assert llm.ctx.pos_max() < 256
+            assert llm._sequences[0].tokens[:10] == tokens[:10]
+            assert llm.ctx.memory.seq_pos_max() < 256
             assert llm.complete(tokens, **options).usage.completion_tokens == 256 - 100
             # What has moved is not reused: it is not what its tokens alone would give.
             llm.complete(tokens, context_shift=True, n_keep=10, **options)
-            moved = llm._cached[:120]
+            moved = llm._sequences[0].tokens[:120]
             again = llm.complete(moved, max_tokens=5, temperature=0)
             assert again.usage.cached_tokens <= 10
             assert again.text == llm.complete(moved, max_tokens=5, temperature=0).text

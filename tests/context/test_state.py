@@ -53,26 +53,26 @@ def saved(tiny_model: Load) -> bytes:
 def test_a_whole_context_comes_back(model: LlamaModel, unified: bool, tmp_path: Path) -> None:
     with context(model, kv_unified=unified) as ctx:
         ctx.decode(TOKENS)
-        state = ctx.save_state(TOKENS)
-        ctx.save_state_file(tmp_path / "state", TOKENS)
+        state = ctx.to_bytes(TOKENS)
+        ctx.save(tmp_path / "state", TOKENS)
         expected = after(ctx, 301)
         ctx.decode([302, 303])
-        assert ctx.load_state(state) == TOKENS
-        assert ctx.pos_max() == len(TOKENS) - 1
+        assert ctx.restore(state) == TOKENS
+        assert ctx.memory.seq_pos_max() == len(TOKENS) - 1
         assert same(after(ctx, 301), expected, model)
     with context(model, kv_unified=unified) as other:
-        assert other.load_state_file(tmp_path / "state") == TOKENS
+        assert other.load(tmp_path / "state") == TOKENS
         assert same(after(other, 301), expected, model)
-        assert other.load_state(bytearray(state)) == TOKENS
-        assert other.load_state(memoryview(state)) == TOKENS
+        assert other.restore(bytearray(state)) == TOKENS
+        assert other.restore(memoryview(state)) == TOKENS
 
 
 def test_the_state_of_nothing(model: LlamaModel) -> None:
     with context(model) as ctx:
-        nothing = ctx.save_state()
+        nothing = ctx.to_bytes()
         ctx.decode(TOKENS)
-        assert ctx.load_state(nothing) == []
-        assert ctx.pos_max() == -1
+        assert ctx.restore(nothing) == []
+        assert ctx.memory.seq_pos_max() == -1
         seq = ctx.sequence()
         empty = seq.to_bytes()
         assert len(ctx.sequence.from_bytes(empty)) == 0
@@ -96,23 +96,23 @@ def test_the_sequences_of_a_context_that_is_loaded_need_their_tokens(tiny_model:
     with context(tiny_model("llama")) as ctx:
         seq = ctx.sequence()
         seq.extend(TOKENS)
-        state = ctx.save_state()
-        ctx.load_state(state)
+        state = ctx.to_bytes()
+        ctx.restore(state)
         with pytest.raises(LlamaContextError, match="changed by other means"):
             seq.extend([301])
         with pytest.raises(LlamaStateError, match="damaged"):
-            ctx.load_state(state[:-1])
+            ctx.restore(state[:-1])
         assert seq.set(TOKENS) == 0
 
 
 def test_what_was_shifted_is_saved_with_turned_keys(tiny_model: Load) -> None:
     with context(tiny_model("llama"), type_k=0, type_v=0) as ctx:
         ctx.decode(TOKENS)
-        ctx.remove(4, 44)
-        ctx.shift(44, -1, -40)
-        state = ctx.save_state()
+        ctx.memory.seq_rm(0, 4, 44)
+        ctx.memory.seq_add(0, 44, -1, -40)
+        state = ctx.to_bytes()
         expected = after(ctx, 301)
-        ctx.load_state(state)
+        ctx.restore(state)
         assert np.abs(after(ctx, 301) - expected).max() < 0.01
 
 
@@ -156,23 +156,23 @@ def test_a_copy_of_the_model_is_the_same_model(
 def test_sequences_and_contexts_are_told_apart(tiny_model: Load, saved: bytes) -> None:
     with context(tiny_model("llama")) as ctx:
         with pytest.raises(LlamaStateError, match="state of a sequence, not of a context"):
-            ctx.load_state(saved)
+            ctx.restore(saved)
         with pytest.raises(LlamaStateError, match="state of a context, not of a sequence"):
-            ctx.sequence.from_bytes(ctx.save_state())
+            ctx.sequence.from_bytes(ctx.to_bytes())
 
 
 def test_a_smaller_context(tiny_model: Load) -> None:
     model = tiny_model("llama")
     with context(model, n_ctx=1024, n_seq_max=1) as ctx, ctx.sequence() as seq:
         seq.extend(TOKENS * 4)
-        of_sequence, of_context = seq.to_bytes(), ctx.save_state()
+        of_sequence, of_context = seq.to_bytes(), ctx.to_bytes()
     with context(model, n_ctx=256, n_seq_max=1) as ctx:
         with pytest.raises(LlamaStateError, match="364 tokens, a sequence here has room for 256"):
             ctx.sequence.from_bytes(of_sequence)
         ctx.decode(TOKENS)
         with pytest.raises(LlamaStateError, match=r"context was not restored, and is empty now"):
-            ctx.load_state(of_context)
-        assert ctx.pos_max() == -1
+            ctx.restore(of_context)
+        assert ctx.memory.seq_pos_max() == -1
         ctx.decode(TOKENS)
 
 
@@ -193,13 +193,13 @@ def test_other_files_are_refused(tiny_model: Load, tmp_path: Path) -> None:
             with pytest.raises(LlamaStateError, match="not a state that llama_cpp saved"):
                 ctx.sequence.load(tmp_path / "other")
             with pytest.raises(LlamaStateError, match="not a state that llama_cpp saved"):
-                ctx.load_state_file(tmp_path / "other")
+                ctx.load(tmp_path / "other")
         with pytest.raises(FileNotFoundError):
             ctx.sequence.load(tmp_path / "none")
         with pytest.raises(TypeError):
-            ctx.load_state("text")  # type: ignore[arg-type]
+            ctx.restore("text")  # type: ignore[arg-type]
         with pytest.raises(ValueError, match="vocabulary"):
-            ctx.save_state([10**6])
+            ctx.to_bytes([10**6])
 
 
 PROGRAM = """
@@ -210,10 +210,10 @@ model = LlamaModel.from_file(sys.argv[1])
 ctx = LlamaContext(model, n_ctx=512, n_seq_max=2, n_ubatch=32, swa_full=False)
 kept = ctx.sequence()
 kept.extend(range(270, 300))
-state = {"sequence": kept.to_bytes(), "context": ctx.save_state()}
+state = {"sequence": kept.to_bytes(), "context": ctx.to_bytes()}
 kept.close()
 ctx.decode(range(300, 340))
-load = {"sequence": ctx.sequence.from_bytes, "context": ctx.load_state}
+load = {"sequence": ctx.sequence.from_bytes, "context": ctx.restore}
 chance = random.Random(1)
 n = 0
 for kind, good in state.items():
@@ -229,7 +229,7 @@ for kind, good in state.items():
                 n += 1
             else:
                 sys.exit(f"{kind}: {at} was not noticed")
-    assert ctx.pos_max(0) == 39, kind
+    assert ctx.memory.seq_pos_max(0) == 39, kind
     for bad in (good + b"x", good + good):
         try:
             load[kind](bad)
@@ -284,7 +284,7 @@ def test_a_full_disk_leaves_the_old_file(tiny_path: Callable[..., Path], tmp_pat
 def test_a_link_stays_a_link(tiny_model: Load, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "file")
     with context(tiny_model("llama")) as ctx:
-        ctx.save_state_file(tmp_path / "link")
+        ctx.save(tmp_path / "link")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "file").is_file()
 

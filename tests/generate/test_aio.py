@@ -30,7 +30,7 @@ def run(main: Coroutine[Any, Any, Any]) -> Any:
 
 
 def held(llm: Llama) -> int:
-    return llm.ctx.pos_max() + 1
+    return llm.ctx.memory.seq_pos_max() + 1
 
 
 def test_it_gives_what_llama_gives(tiny: Llama) -> None:

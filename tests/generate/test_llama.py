@@ -47,7 +47,7 @@ def test_the_pieces_are_the_text_of_the_tokens(llm: Llama) -> None:
 def test_greedy_is_what_the_layer_below_gives(llm: Llama, model: LlamaModel) -> None:
     text = llm.complete(PROMPT, max_tokens=16, temperature=0)
     sampler = LlamaSampler.chain().greedy()
-    llm.ctx.remove()
+    llm.ctx.memory.seq_rm()
     batch = model.tokenize(PROMPT)
     tokens: list[int] = []
     while len(tokens) < len(text.tokens):
@@ -111,7 +111,7 @@ def test_a_generation_that_is_left_early_leaves_the_rest_right(llm: Llama) -> No
         generation.close()
         memory = llm.model.library.llama_get_memory(llm.ctx.handle)
         held = llm.model.library.llama_memory_seq_pos_max(memory, 0) + 1
-        assert held == len(llm._cached), "what it believes to be in the cache is there"
+        assert held == len(llm._sequences[0].tokens), "what it believes to be in the cache is there"
         again = llm.complete(PROMPT, max_tokens=8, temperature=0, cache_prompt=False)
         assert again.text == whole
 
@@ -119,25 +119,25 @@ def test_a_generation_that_is_left_early_leaves_the_rest_right(llm: Llama) -> No
 def test_what_others_do_in_the_context_is_not_taken_for_its_own(llm: Llama) -> None:
     """Also where as much is in the cache afterwards as before."""
     whole = llm.complete(PROMPT, max_tokens=4, temperature=0, cache_prompt=False)
-    held = llm.ctx.pos_max() + 1
+    held = llm.ctx.memory.seq_pos_max() + 1
     other = llm.model.tokenize(PROMPT)[::-1]
 
     def replace() -> None:
-        llm.ctx.remove()
+        llm.ctx.memory.seq_rm()
         llm.ctx.decode((other * held)[:held])
 
     def pierce() -> None:
-        llm.ctx.remove(1, 3)
+        llm.ctx.memory.seq_rm(0, 1, 3)
 
     def exchange() -> None:
-        state = llm.ctx.save_state()
+        state = llm.ctx.to_bytes()
         replace()
-        llm.ctx.load_state(state[:])
+        llm.ctx.restore(state[:])
         replace()
 
     for change in (replace, pierce, exchange):
         change()
-        assert llm.ctx.pos_max() + 1 == held
+        assert llm.ctx.memory.seq_pos_max() + 1 == held
         again = llm.complete(PROMPT, max_tokens=4, temperature=0)
         assert (again.tokens, again.usage.cached_tokens) == (whole.tokens, 0)
     assert llm.complete(PROMPT, max_tokens=4, temperature=0).usage.cached_tokens > 0
@@ -146,7 +146,7 @@ def test_what_others_do_in_the_context_is_not_taken_for_its_own(llm: Llama) -> N
 def test_a_generation_whose_context_was_used_does_not_go_on(llm: Llama) -> None:
     generation = llm.generate(PROMPT, max_tokens=8, temperature=0)
     next(generation)
-    llm.ctx.remove()
+    llm.ctx.memory.seq_rm()
     with pytest.raises(LlamaContextError, match="was used otherwise"):
         next(generation)
 
@@ -328,8 +328,8 @@ def test_chat_comes_in_pieces_too(llm: Llama) -> None:
     # Read as control tokens, not as the characters that they are written with.
     start = llm.tokenize("<|im_start|>", add_special=False, parse_special=True)
     assert len(start) == 1
-    assert generation.prompt_tokens.count(start[0]) == llm.detokenize(
-        generation.prompt_tokens
+    assert generation.prompt.count(start[0]) == llm.detokenize(
+        generation.prompt
     ).count("<|im_start|>")
 
 
@@ -402,7 +402,7 @@ def test_ctrl_c_just_before_a_long_decode_stops_it(tiny_path: Callable[..., Path
         from llama_cpp import LlamaContext, LlamaModel
         from llama_cpp.native import interrupt as _interrupt
         ctx = LlamaContext(LlamaModel.from_file(sys.argv[1]), n_ctx=256, n_batch=32)
-        decode, watched = ctx._decode, _interrupt._watched
+        decode, watched = ctx.core.decode, _interrupt._watched
         codes = []
         def counted(*arguments):
             codes.append(decode(*arguments))
@@ -410,7 +410,7 @@ def test_ctrl_c_just_before_a_long_decode_stops_it(tiny_path: Callable[..., Path
         def interrupted():
             os.kill(os.getpid(), signal.SIGINT)
             return watched()
-        ctx._decode, _interrupt._watched = counted, interrupted
+        ctx.core.decode, _interrupt._watched = counted, interrupted
         try:
             ctx.decode([1] * 200)
         except KeyboardInterrupt:

@@ -111,10 +111,10 @@ def test_a_prompt_is_text_and_images(eyes: LlamaMultimodal, text_model: LlamaMod
 
 def test_what_is_seen_matters(eyes: LlamaMultimodal, ctx: LlamaContext) -> None:
     def logits(pixels: Any) -> Any:
-        ctx.remove()
+        ctx.memory.seq_rm()
         chunks = eyes.tokenize(f"the cat {eyes.marker} sat on", [eyes.image(pixels)])
         past = eyes.eval(ctx, chunks)
-        assert past == chunks.n_tokens == ctx.pos_max() + 1
+        assert past == chunks.n_tokens == ctx.memory.seq_pos_max() + 1
         with pytest.raises(LlamaOutputError):
             ctx.logits(0 if len(chunks[-1].tokens) > 1 else 1)
         return np.array(ctx.logits(-1))
@@ -131,7 +131,7 @@ def test_text_alone_is_what_decode_does(eyes: LlamaMultimodal, ctx: LlamaContext
     ctx.decode(tokens[:64])
     ctx.decode(tokens[64:])
     expected = np.array(ctx.logits(-1))
-    ctx.remove()
+    ctx.memory.seq_rm()
     chunks = eyes.tokenize(text)
     assert chunks[0].tokens == tokens
     eyes.eval(ctx, chunks)
@@ -144,13 +144,13 @@ def test_it_generates_and_chats(eyes: LlamaMultimodal, ctx: LlamaContext) -> Non
     prompt = f"the cat {eyes.marker} sat on"
     generation = eyes.generate(ctx, prompt, [image], max_tokens=12, temperature=0, logprobs=1)
     pieces = "".join(generation)
-    assert generation.prompt_tokens.count(-1) == N_TOKENS
+    assert generation.prompt.count(-1) == N_TOKENS
     assert generation.usage.prompt_tokens == eyes.tokenize(prompt, [image]).n_tokens
     assert 0 < len(generation.tokens) <= 12
     again = eyes.generate(ctx, prompt, [image], max_tokens=12, temperature=0)
     assert "".join(again) == pieces
     # The answer is what the same computation by hand gives.
-    ctx.remove()
+    ctx.memory.seq_rm()
     eyes.eval(ctx, eyes.tokenize(prompt, [image]))
     for token in generation.tokens:
         assert token == int(np.argmax(ctx.logits(-1)))
@@ -194,7 +194,7 @@ def test_wrong_prompts_are_errors(
     ctx.decode([5] * 10)
     with pytest.raises(LlamaDecodeError, match="no room"):
         eyes.eval(ctx, long)
-    assert ctx.pos_max() == 9, "as it was before"
+    assert ctx.memory.seq_pos_max() == 9, "as it was before"
     with pytest.raises(LlamaOutputError):
         ctx.logits(-1)
     with pytest.raises(ValueError, match="tokens, the context only"):
@@ -203,7 +203,7 @@ def test_wrong_prompts_are_errors(
         eyes.generate(ctx, "a", temprature=1)  # type: ignore[call-arg]
     sequence = ctx.sequence if hasattr(ctx, "sequence") else None
     if sequence is not None:
-        ctx.remove()
+        ctx.memory.seq_rm()
         with sequence() as own, pytest.raises(LlamaContextError, match="LlamaSequence"):
             eyes.eval(ctx, chunks, seq_id=own.id)
 
@@ -277,12 +277,12 @@ def test_what_is_heard_matters(ears: LlamaMultimodal, ctx: LlamaContext) -> None
     assert (ears.has_audio, ears.has_vision, ears.sample_rate) == (True, False, SAMPLE_RATE)
     found = []
     for pitch, seconds in ((9, 1), (5, 1), (9, 31)):
-        ctx.remove()
+        ctx.memory.seq_rm()
         sound = ears.audio(np.sin(np.arange(SAMPLE_RATE * seconds) / pitch).astype(np.float32))
         chunks = ears.tokenize(f"the cat {ears.marker} sat on", [sound])
         n_parts = 2 if seconds > 30 else 1
         assert [c.n_tokens for c in chunks if c.kind == "audio"] == [N_TOKENS_AUDIO] * n_parts
-        assert ears.eval(ctx, chunks) == chunks.n_tokens == ctx.pos_max() + 1
+        assert ears.eval(ctx, chunks) == chunks.n_tokens == ctx.memory.seq_pos_max() + 1
         found.append(np.array(ctx.logits(-1)))
     assert np.abs(found[0] - found[1]).max() > 1e-3
     assert np.abs(found[0] - found[2]).max() > 1e-3
@@ -384,7 +384,7 @@ def test_cancelling_and_a_second_thread(eyes: LlamaMultimodal, text_model: Llama
 
         thread = threading.Thread(target=evaluate)
         thread.start()
-        while not ctx._running and thread.is_alive():
+        while not ctx.core.running and thread.is_alive():
             pass
         with pytest.raises(LlamaBusyError):
             eyes.eval(ctx, chunks)
@@ -394,7 +394,7 @@ def test_cancelling_and_a_second_thread(eyes: LlamaMultimodal, text_model: Llama
             ctx.cancel()
             thread.join(0.005)
         assert [type(error) for error in errors] == [LlamaCancelled]
-        assert ctx.pos_max() == 9
+        assert ctx.memory.seq_pos_max() == 9
         ctx.decode([5])
 
 

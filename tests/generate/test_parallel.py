@@ -49,7 +49,7 @@ def llama(model: LlamaModel, n_seq_max: int = 4, **params: Any) -> Iterator[Llam
 
 def held(llm: Llama) -> list[int]:
     """How much the cache has of each sequence."""
-    return [llm.ctx.pos_max(i) + 1 for i in range(llm.ctx.n_seq_max)]
+    return [llm.ctx.memory.seq_pos_max(i) + 1 for i in range(llm.ctx.n_seq_max)]
 
 
 def text_of(model: LlamaModel, tokens: list[int]) -> str:
@@ -103,7 +103,7 @@ def test_each_text_is_what_it_is_alone(
             assert done.text == text_of(model, done.tokens)
             assert done.usage.completion_tokens == 40
             assert regret(model, model.tokenize(prompt), done.tokens) < CLOSE
-        assert held(llm) == [len(tokens) for tokens in llm._held]
+        assert held(llm) == [len(seq) for seq in llm._sequences]
 
 
 def test_a_real_model_says_the_same_but_for_ties(model: LlamaModel) -> None:
@@ -460,14 +460,14 @@ def test_stopping_early_leaves_all_right(tiny_model: TinyModel, kind: str, how: 
             with pytest.raises(LlamaCancelled):
                 list(many)
         else:
-            llm.ctx._lock.acquire()  # another thread is in it
+            llm.ctx.core.lock.acquire()  # another thread is in it
             with pytest.raises(LlamaBusyError):
                 list(many)
-            llm.ctx._lock.release()
+            llm.ctx.core.lock.release()
         if how != "forget":
             expected = "error" if how == "raise" else "cancelled"
             assert {g.finish_reason for g in generations} == {expected}
-        assert held(llm) == [len(tokens) for tokens in llm._held]
+        assert held(llm) == [len(seq) for seq in llm._sequences]
         assert llm.complete(PROMPTS[0], max_tokens=8, temperature=0).text == alone
         assert held(llm)[1:] == [0, 0, 0], "one that runs alone may have all the room"
         assert len(llm.complete_many(PROMPTS, max_tokens=3)) == len(PROMPTS)

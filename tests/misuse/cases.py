@@ -203,7 +203,7 @@ ROWS = [
     Row("LlamaBatch([1]).seq_ids = None", "AttributeError", "no seq_ids to be set: make another"),
     Row(
         "class B(LlamaBatch): __len__ = lambda self: 1\n"
-        "c = ctx(n_batch=32); c.decode(B([1] * 64)); c.pos_max()",
+        "c = ctx(n_batch=32); c.decode(B([1] * 64)); c.memory.seq_pos_max()",
         "nothing",
         "",
     ),
@@ -253,7 +253,7 @@ ROWS = [
     Row("LlamaSequence(small(), _seq_id=99)", "ValueError", "seq_id 99 is not 0 to 0"),
     Row("small().sequence().sample(5)", "TypeError", "expected a LlamaSampler, not int"),
     Row("LlamaControlVector(5)", "TypeError", "expected a Mapping, not int"),
-    Row("import numpy; small().remove(numpy.int64(0), numpy.int32(1))", "nothing", ""),
+    Row("import numpy; small().memory.seq_rm(0, numpy.int64(0), numpy.int32(1))", "nothing", ""),
     Row("LlamaBatch([1, 2], seq_id=[0])", "ValueError", "seq_id has 1 entries for 2"),
     Row("LlamaBatch([1, 2], pos=[0])", "ValueError", "pos has 1 entries for 2"),
     Row("LlamaBatch([1, 2], logits=[True])", "ValueError", "logits has 1 entries for 2"),
@@ -423,9 +423,9 @@ ROWS = [
     Row("small().sequence().extend(['a'])", "TypeError", "token must be an integer"),
     Row("c = small(); a = c.sequence(); c.sequence()", "LlamaContextError", "no sequence is left"),
     Row("small().sequence.from_bytes(b'x')", "LlamaStateError", "not a state"),
-    Row("small().load_state(b'')", "LlamaStateError", "not a state"),
-    Row("small().load_state(small(n_seq_max=2).save_state())", "LlamaStateError", "n_seq_max"),
-    Row("ctx().load_state(small().save_state())", "LlamaStateError", "another model"),
+    Row("small().restore(b'')", "LlamaStateError", "not a state"),
+    Row("small().restore(small(n_seq_max=2).to_bytes())", "LlamaStateError", "n_seq_max"),
+    Row("ctx().restore(small().to_bytes())", "LlamaStateError", "another model"),
     # adapters, quantizing
     Row("small().set_loras([5])", "TypeError", "expected a LlamaLora"),
     Row(

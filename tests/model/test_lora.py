@@ -42,7 +42,7 @@ def other(tiny_llama: LlamaModel, tmp_path: Path) -> LlamaLora:
 
 
 def logits(ctx: LlamaContext) -> list[float]:
-    ctx.remove()
+    ctx.memory.seq_rm()
     ctx.decode(ctx.model.tokenize("the cat sat"))
     return ctx.logits().tolist()
 
@@ -203,7 +203,7 @@ def decode():
         while not stop.is_set():
             i += 1
             ctx.set_loras({lora: i})
-            ctx.remove()
+            ctx.memory.seq_rm()
             ctx.decode([1, 2, 3])
     except BaseException as error:
         failed.append(repr(error))

@@ -88,7 +88,7 @@ def test_a_cache_that_fills_up_leaves_what_was_there(tiny_model: Load) -> None:
         assert caught.value.code == 1
         n = len(seq)
         assert n % len(prompt) == 0
-        assert ctx.pos_max(seq.id) == n - 1
+        assert ctx.memory.seq_pos_max(seq.id) == n - 1
         other.truncate(0)
         seq.extend(prompt)
         assert len(seq) == n + len(prompt)
@@ -137,7 +137,7 @@ def test_a_full_disk_leaves_the_old_model(tiny_path: Callable[..., Path], tmp_pa
     assert run_python(FULL, tiny_path("llama"), target) == (0, "", "")
 
 
-@pytest.mark.parametrize("what", ["model.save(p)", "quantize(m, p)", "ctx.save_state_file(p)"])
+@pytest.mark.parametrize("what", ["model.save(p)", "quantize(m, p)", "ctx.save(p)"])
 def test_what_is_no_file_is_not_replaced_by_one(
     what: str, tiny_path: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -169,7 +169,7 @@ SAVES = """if True:
     print("ready", flush=True)
     while True:
         if what == "state":
-            ctx.save_state_file(target, [1, 2, 3])
+            ctx.save(target, [1, 2, 3])
         else:
             model.save(target)
 """
@@ -193,7 +193,7 @@ def test_a_process_that_dies_while_it_saves_leaves_a_whole_file(
             process.kill()
         if what == "state":
             with LlamaContext(tiny_model("llama"), n_ctx=256, **THREADS) as ctx:
-                assert ctx.load_state_file(target) == [1, 2, 3]
+                assert ctx.load(target) == [1, 2, 3]
         else:
             with LlamaModel.from_file(target) as model:
                 assert model.n_params == tiny_model("llama").n_params
@@ -218,7 +218,7 @@ READS = """if True:
 
 @pytest.mark.parametrize("path", ["/proc/self/mem", "/dev/zero", "pipe"])
 @pytest.mark.parametrize(
-    "what", ["LlamaModel.from_file(p)", "model.load_lora(p)", "ctx.load_state_file(p)"]
+    "what", ["LlamaModel.from_file(p)", "model.load_lora(p)", "ctx.load(p)"]
 )
 def test_what_cannot_be_read_is_refused_at_once(
     what: str, path: str, tiny_path: Callable[..., Path], tmp_path: Path
@@ -298,7 +298,7 @@ SIGNALS = """if True:
     def decode():
         llm.complete("hello world in time " * 60, max_tokens=40, cache_prompt=False)
     def save():
-        llm.ctx.save_state_file(folder + "/state")
+        llm.ctx.save(folder + "/state")
         llm.model.save(folder + "/model.gguf")
     sent = threading.Event()
     go = threading.Event()
@@ -379,15 +379,15 @@ def test_no_line_of_the_log_comes_where_ctrl_c_would_be_lost(
             ctx.embeddings_enabled = True
             ctx.embeddings_enabled = False
             ctx.set_loras([model.load_lora(lora)])
-            ctx.load_state(ctx.save_state())
-            ctx.save_state_file(folder + "/state")
+            ctx.restore(ctx.to_bytes())
+            ctx.save(folder + "/state")
             with ctx.sequence() as kept:
                 kept.extend([1, 2, 3])
                 ctx.sequence.from_bytes(kept.to_bytes()).close()
                 kept.fork().close()
                 kept.shift(1, 1)
-            ctx.remove(0, 5)
-            ctx.clear()
+            ctx.memory.seq_rm(0, 0, 5)
+            ctx.memory.clear()
             ctx.decode([1])
             with LlamaSampler.chain(model.library).greedy() as sampler:
                 sampler.sample(ctx)

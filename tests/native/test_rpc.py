@@ -119,13 +119,13 @@ def test_state_goes_over_the_wire(
             found = []
             with LlamaContext(model, n_ctx=256, n_threads=1) as ctx:
                 ctx.decode(model.tokenize(PROMPT))
-                saved = ctx.save_state()
+                saved = ctx.to_bytes()
                 found.append(chain.sample(ctx))
                 ctx.decode((found[-1],))
                 found.append(chain.sample(ctx))
-                ctx.remove()
+                ctx.memory.seq_rm()
             with LlamaContext(model, n_ctx=256, n_threads=1) as ctx:
-                ctx.load_state(saved)
+                ctx.restore(saved)
                 ctx.decode((found[0],))
                 found.append(chain.sample(ctx))
         return found
@@ -387,16 +387,16 @@ def test_ctrl_c_twice_gives_a_silent_server_up(small: Path) -> None:
     "use",
     [
         "attempt(LlamaContext, model, n_ctx=256)",
-        "attempt(ctx.load_state, state)",
-        "attempt(ctx.save_state)",
-        "attempt(ctx.clear)",
+        "attempt(ctx.restore, state)",
+        "attempt(ctx.to_bytes)",
+        "attempt(ctx.memory.clear)",
     ],
 )
 def test_whatever_finds_it_lost(small: Path, use: str) -> None:
     code = f"""
     ctx = LlamaContext(model, n_ctx=256, n_threads=1)
     ctx.decode([1, 2, 3])
-    state = ctx.save_state()
+    state = ctx.to_bytes()
     one.close(); two.close()
     print({use}, attempt(local.decode, [1, 2]))
     """

@@ -86,7 +86,7 @@ def test_in_a_graph_tokens_come_as_often_as_they_should(tiny: LlamaModel) -> Non
         ctx.decode(prompt)
         for _ in range(n):
             counts[chain.sample(ctx)] += 1
-            ctx.remove(len(prompt) - 1)
+            ctx.memory.seq_rm(0, len(prompt) - 1)
             ctx.decode(prompt[-1:])
     for share, token in zip(expected, best, strict=True):
         sigma = (share * (1 - share) / n) ** 0.5
@@ -331,8 +331,8 @@ def test_a_state_that_is_loaded_has_no_token(tiny: LlamaModel) -> None:
     chain = LlamaSampler.chain().top_k(3).dist(1)
     with LlamaContext(tiny, n_ctx=64, samplers={0: chain}) as ctx:
         ctx.decode(tiny.tokenize(PROMPT))
-        state = ctx.save_state()
-        for change in (lambda: ctx.load_state(state), lambda: ctx.clear()):
+        state = ctx.to_bytes()
+        for change in (lambda: ctx.restore(state), lambda: ctx.memory.clear()):
             change()
             with pytest.raises((LlamaOutputError, LlamaSamplerError)):
                 chain.sample(ctx)

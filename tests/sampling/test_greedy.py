@@ -33,7 +33,7 @@ def measured(library: LlamaLibrary) -> LlamaSampler:
 
 def test_same_tokens(ctx: LlamaContext, library: LlamaLibrary) -> None:
     ours, theirs = plain(library), measured(library)
-    ctx.remove()
+    ctx.memory.seq_rm()
     ctx.decode([1, 300, 301])
     seen = set()
     for _ in range(60):
@@ -57,7 +57,7 @@ def test_same_tokens(ctx: LlamaContext, library: LlamaLibrary) -> None:
     ],
 )
 def test_ties_and_nan(ctx: LlamaContext, library: LlamaLibrary, changes: dict[int, float]) -> None:
-    ctx.remove()
+    ctx.memory.seq_rm()
     ctx.decode([1, 300, 301])
     logits = ctx.logits()
     for token, value in changes.items():
@@ -68,16 +68,16 @@ def test_ties_and_nan(ctx: LlamaContext, library: LlamaLibrary, changes: dict[in
 def test_without_numpy(
     ctx: LlamaContext, library: LlamaLibrary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ctx.remove()
+    ctx.memory.seq_rm()
     ctx.decode([1, 300, 301])
     expected = plain(library).sample(ctx)
     monkeypatch.delitem(sys.modules, "numpy")
-    assert ctx._likeliest.choose(ctx.handle, -1) is None
+    assert ctx.outputs.likeliest.choose(ctx.handle, -1) is None
     assert plain(library).sample(ctx) == expected
 
 
 def test_each_output_of_a_batch(ctx: LlamaContext, library: LlamaLibrary) -> None:
-    ctx.remove()
+    ctx.memory.seq_rm()
     ctx.decode(LlamaBatch([1, 300, 301, 310], logits=True))
     ours, theirs = plain(library), measured(library)
     assert [ours.sample(ctx, i) for i in range(4)] == [theirs.sample(ctx, i) for i in range(4)]

@@ -262,7 +262,7 @@ FULL = """if True:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
         resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
-        for save in (seq.save, ctx.save_state_file):
+        for save in (seq.save, ctx.save):
             try:
                 save(target)
             except OSError as error:

@@ -31,9 +31,8 @@ from llama_cpp.errors import (
     LlamaServerTimeoutError,
     LlamaStreamError,
 )
-from llama_cpp.server.assemble import ChatAssembler
 from llama_cpp.server.client import LlamaClient, Timeouts, image
-from llama_cpp.server.sse import Event, EventParser
+from llama_cpp.server.stream import ChatAssembler, Event, EventParser
 
 HELLO = [{"role": "user", "content": "Say hello."}]
 

@@ -30,9 +30,9 @@ from .generate.multimodal import LlamaMultimodal as LlamaMultimodal
 from .server.client import LlamaClient as LlamaClient
 from .server.client import image as image
 from .server.rpc import LlamaRpcServer as LlamaRpcServer
-from .server.server import LlamaServer as LlamaServer
+from .agent.agent import AsyncLlamaAgent as AsyncLlamaAgent
 from .agent.agent import LlamaAgent as LlamaAgent
-from .agent.async_agent import AsyncLlamaAgent as AsyncLlamaAgent
+from .agent.server import LlamaServer as LlamaServer
 from .agent.tools import Tool as Tool
 from .agent.tools import tool as tool
-# seal: b11434 sha256:1e01afd261e23dadde74990dbb6078874f793f8a8e113636db8734b40b4a5f65
+# seal: b11434 sha256:036b4889e13d687f44007b2a8a7f936925b755afc0d33e9f68b5cd45d9595206

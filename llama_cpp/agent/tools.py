@@ -13,7 +13,8 @@ from typing import Any, overload
 from .._needs import needs
 from ..errors import LlamaToolError
 from ..server.fields import Json
-from .schema import Signature, for_server, plain, signature_of, what_is_wrong
+from .schema import for_server, plain, what_is_wrong
+from .signature import Signature, signature_of
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 

@@ -31,7 +31,7 @@ from ..engine.find import (
 from ..errors import LlamaError
 from ..native import child as _child
 from ..native import library
-from ..server import process as _process
+from ..server.process import find_program
 from ._common import MODEL, find, give, json_option
 
 _PACKAGE = Path(library.__file__).parents[1]
@@ -301,7 +301,7 @@ def _in_process(code: str, *arguments: object) -> dict[str, str]:
 
 def _server() -> _Finding:
     try:
-        program = _process.find_program("llama-server")
+        program = find_program("llama-server")
         done = subprocess.run(
             [program, "--version"], capture_output=True, text=True, errors="replace",
             stdin=subprocess.DEVNULL, timeout=60, check=False, cwd=program.parent,

@@ -27,7 +27,6 @@ from ..errors import (
     LlamaServerTemplateError,
     LlamaServerTimeoutError,
     LlamaServerUnavailableError,
-    LlamaStreamError,
 )
 from ..native.arguments import check_callable, check_count
 from ..native.resource import ClosedByWith
@@ -37,8 +36,8 @@ if TYPE_CHECKING:
 
 _FIRST_DELAY = 0.25
 _LONGEST_DELAY = 4.0
-# The server's messages about a reply or a template that is wrong: the same request would fail in the
-# same way. (common/chat.cpp, common/jinja)
+# The server's messages about a reply or a template that is wrong: the same request would fail
+# again. (common/chat.cpp, common/jinja)
 _TEMPLATE_WORDS = (
     "does not match the expected",
     "jinja",
@@ -447,7 +446,7 @@ def error_of(
     text: str = "",
     clean: Callable[[object], str] = str,
 ) -> LlamaServerError:
-    """The error that the server reports in its JSON ``body``, or in ``text`` if that is not JSON."""
+    """The error that the server reports in its JSON ``body``, or in ``text`` without JSON."""
     reported = body.get("error", body) if isinstance(body, dict) else body
     if not isinstance(reported, dict):
         reported = {

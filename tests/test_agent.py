@@ -272,8 +272,8 @@ def test_streams_keep_upstreams_rules(
 ) -> None:
     forced = with_template(FORCES_CALLS)
     for client, fields in (
-        (agent, {"max_tokens": 12}),
-        (forced, {"tools": [WEATHER], "tool_choice": "required", "max_tokens": 64}),
+        (agent.client, {"max_tokens": 12}),
+        (forced.client, {"tools": [WEATHER], "tool_choice": "required", "max_tokens": 64}),
     ):
         seen: list[Any] = []
         text = arguments = ""

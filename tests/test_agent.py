@@ -312,7 +312,7 @@ def test_a_named_tool_is_called(quick: LlamaAgent) -> None:
         (call,) = reply["choices"][0]["message"]["tool_calls"]
         assert call["function"]["name"] == "test"
         quick.reset()
-    with pytest.raises(ValueError, match="neither a tool nor any of auto, none, required, test"):
+    with pytest.raises(ValueError, match="is not one of auto, none, required, test"):
         quick.chat("x", [TEST], tool_choice="nothing")
     with pytest.raises(ValueError, match="there are no tools"):
         quick.chat("x", tool_choice="required")

@@ -24,13 +24,13 @@ _KEPT = {
     *("prefixItems", "additionalProperties", "anyOf", "oneOf", "allOf", "$ref", "$defs"),
     *("pattern", "format", *_COUNTS, *_BOUNDS),
 }
-# Classes that can give a character which ends or breaks a JSON string, and what is no regular
-# expression in the narrow sense: the server turns these into other grammars, or none.
+# Classes with a character that ends or breaks a JSON string, and constructs beyond regular
+# expressions in the narrow sense: the server turns these into other grammars, or none.
 _HARD_PATTERN = re.compile(r'\(\?|\\[^dw.+*?()\[\]{}|/^$-]|\[\^|(?<!\\)\.|"|\{\d{4,}|\{\d*,\d{4,}')
 
 
 def adapter_of(output_type: Any) -> tuple[TypeAdapter[Any], Json]:
-    """What validates ``output_type``, and its schema. TypeError where it has none."""
+    """A validator for ``output_type``, and its schema. TypeError for a type without one."""
     pydantic = needs("pydantic", "output_type")
     try:
         adapter = pydantic.TypeAdapter(output_type)
@@ -50,8 +50,8 @@ def schema_of(model: Any) -> Json:
     return plain(make(schema_generator=Generate))
 
 
-def what_is_wrong(error: Any) -> str:
-    """A ValidationError in words for the model: where, what, and what it had given."""
+def error_text(error: Any) -> str:
+    """A ValidationError worded for the model: the place, the problem and the given value."""
     parts = []
     for detail in error.errors(include_url=False, include_context=False):
         where = ".".join(str(step) for step in detail["loc"]) or "the value"
@@ -65,8 +65,8 @@ def what_is_wrong(error: Any) -> str:
 
 
 def plain(schema: Json) -> Json:
-    """``schema`` without titles, with each definition in the place where it is used; only what
-    contains itself stays a definition."""
+    """``schema`` without titles, with each definition in the place where it is used; only recursive
+    ones stay definitions."""
     definitions: dict[str, Json] = schema.get("$defs", {})
     recursive = {name for name in definitions if _reaches(name, name, definitions, set())}
     safe = {name: f"Type{i}" for i, name in enumerate(sorted(recursive))}
@@ -120,8 +120,8 @@ def _reaches(start: str, goal: str, definitions: Json, seen: set[str]) -> bool:
 
 
 def for_server(schema: Any) -> Json:
-    """``schema`` without what the server's grammars do not know or refuse. What is left out here
-    is still checked when the value has come."""
+    """``schema`` without the parts that the server's grammars ignore or refuse. These parts are
+    checked when the value has arrived."""
     if not isinstance(schema, Mapping):
         return {}
     node = {k: v for k, v in schema.items() if k in _KEPT}
@@ -156,7 +156,7 @@ def for_server(schema: Any) -> Json:
 
 
 def _pattern_for_server(pattern: str) -> str | None:
-    """``pattern`` in the server's words, or None for one that it would refuse or take wrongly."""
+    """``pattern`` in the server's syntax, or None if it would refuse or misread it."""
     inner = pattern[1:-1]
     anchored = len(pattern) > 1 and pattern[0] == "^" and pattern[-1] == "$" and inner[-1:] != "\\"
     if not anchored or _HARD_PATTERN.search(inner):
@@ -174,7 +174,7 @@ def _pattern_for_server(pattern: str) -> str | None:
 
 
 def merge_definitions(schema: Json, prefix: str, into: Json) -> Json:
-    """``schema`` with its definitions moved ``into`` those of another, under names of their own."""
+    """``schema`` with its definitions moved ``into`` those of another, under new names."""
     definitions = schema.get("$defs", {})
     new = {name: f"{prefix}{name}" for name in definitions}
 
@@ -199,7 +199,7 @@ def merge_definitions(schema: Json, prefix: str, into: Json) -> Json:
 
 
 def type_text(schema: Any, definitions: Json | None = None, depth: int = 0) -> str:
-    """``schema`` in the short notation of TypeScript, which models have read much of."""
+    """``schema`` in the short notation of TypeScript, which models know well."""
     if not isinstance(schema, Mapping) or not schema:
         return "any"
     definitions = definitions if definitions is not None else schema.get("$defs", {})

@@ -47,7 +47,7 @@ class Signature:
     def bind(self, arguments: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
         """Positional and keyword arguments for the function, checked and converted.
 
-        Pydantic's ValidationError for what does not fit.
+        Pydantic's ValidationError if they do not fit.
         """
         values = self.model.model_validate(dict(arguments))
         positional: list[Any] = []
@@ -63,7 +63,7 @@ class Signature:
 
 
 def signature_of(function: Callable[..., Any]) -> Signature:
-    """What ``function`` takes. LlamaToolError where a parameter cannot be given in JSON."""
+    """The signature of ``function``. LlamaToolError if a parameter cannot be given in JSON."""
     pydantic = needs("pydantic", "A tool")
     name = getattr(function, "__name__", type(function).__name__)
     try:
@@ -153,7 +153,7 @@ def _doc(function: Any) -> str | None:
 
 
 def _said(hint: Any) -> str:
-    """A description that stands in the hint: ``Annotated[str, "the city"]``."""
+    """The description in a hint: ``Annotated[str, "the city"]``."""
     if get_origin(hint) is Annotated:
         for extra in get_args(hint)[1:]:
             if isinstance(extra, str):
@@ -165,7 +165,7 @@ def _said(hint: Any) -> str:
 
 
 def read_docstring(text: str | None) -> tuple[str, dict[str, str]]:
-    """The description, without the sections about parameters and results, and what is said of
+    """The description, without the sections about parameters and results, and the description of
     each parameter."""
     lines = inspect.cleandoc(text or "").splitlines()
     description: list[str] = []
@@ -192,7 +192,7 @@ def read_docstring(text: str | None) -> tuple[str, dict[str, str]]:
 
 
 def _section(lines: list[str], start: int, underlined: bool) -> tuple[list[str], int]:
-    """The lines of a section and where it ends: in Google style where the indent does."""
+    """The lines of a section, and its end: in Google style the end of the indent."""
     end = start
     while end < len(lines):
         line = lines[end]
@@ -206,7 +206,7 @@ def _section(lines: list[str], start: int, underlined: bool) -> tuple[list[str],
 
 
 def _field(lines: list[str], start: int) -> tuple[str, int]:
-    """A Sphinx field with the indented lines that go on with it."""
+    """A Sphinx field with its indented continuation lines."""
     end = start + 1
     while end < len(lines) and lines[end][:1].isspace():
         end += 1

@@ -35,7 +35,7 @@ from .execute import Executor
 from .handle import Handle
 from .history import Talk
 from .question import Choice, Question, arguments_of, choice_of
-from .schema import adapter_of, for_server, what_is_wrong
+from .schema import adapter_of, error_text, for_server
 from .tools import Tool, ToolCall
 
 ToolMode = Literal["auto", "native", "constrained"]
@@ -329,7 +329,7 @@ class Run:
         except ValidationError as error:
             with contextlib.suppress(ValidationError):
                 return self.adapter.validate_python(text), None  # a text, without quotes
-            return None, f"the answer does not fit: {what_is_wrong(error)}"
+            return None, f"the answer does not fit: {error_text(error)}"
 
     def _ask_again(self, message: Json, problem: str) -> None:
         request = f"Error: {problem}. Answer again."

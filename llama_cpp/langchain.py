@@ -52,7 +52,7 @@ except ModuleNotFoundError as error:
         name=error.name,
     ) from error
 
-from .agent.async_agent import AsyncLlamaAgent
+from .agent.agent import AsyncLlamaAgent
 from .agent.events import Done, Event, ReasoningDelta, Retry, RunResult, TextDelta
 from .errors import LlamaStreamError
 from .server.http import Timeouts
@@ -140,7 +140,7 @@ class ChatLlama(BaseChatModel):
 
     def get_token_ids(self, text: str) -> list[int]:
         """``text`` as the model's tokens."""
-        return self._agent(self.model).sync.tokenize(text)
+        return self._agent(self.model).sync.client.tokenize(text)
 
     def get_num_tokens_from_messages(
         self,

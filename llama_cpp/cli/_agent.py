@@ -21,9 +21,9 @@ from ..agent.events import (
     ToolCallFinished,
     ToolCallStarted,
 )
-from ..agent.tools import Tool, as_tools
+from ..agent.server import LlamaServer
+from ..agent.tools import Deny, Tool, as_tools
 from ..errors import LlamaError
-from ..server.server import LlamaServer
 from ._common import MODEL, NUMBER, find, going_on, lines
 
 # More of a tool's result than this is not shown.
@@ -159,8 +159,6 @@ def _command(agent: LlamaAgent, line: str) -> None:
 
 
 def _asked(call: Any) -> Any:
-    from ..agent.tools import Deny
-
     return None if click.confirm(f"Call {call.name}({call.arguments})?", err=True) else Deny()
 
 

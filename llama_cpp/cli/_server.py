@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
+from ..agent.server import RESERVED, LlamaServer
 from ..errors import LlamaServerError
-from ..server.server import _OURS, LlamaServer
 from ._common import find, give, json_option, model_option
 
 
@@ -68,7 +68,7 @@ def _options(words: tuple[str, ...]) -> dict[str, Any]:
         if word.startswith("--"):
             name, equals, value = word[2:].partition("=")
             name = name.replace("-", "_")
-            if name in (*_OURS, "program", "timeout"):
+            if name in (*RESERVED, "program", "timeout"):
                 raise click.UsageError(f"{word} cannot be given to this server")
             given.setdefault(name, []).append(value if equals else True)
         elif name and given[name][-1] is True:

@@ -52,6 +52,22 @@ def test_import_of_the_package_loads_no_module_of_its_own(tmp_path: Path) -> Non
     assert done.stdout == "[]\n"
 
 
+def test_an_agent_loads_its_own_layers_alone(tmp_path: Path) -> None:
+    done = bare(
+        "import llama_cpp.agent.agent\n"
+        "for name, module in sys.modules.items():\n"
+        "    if name.startswith('llama_cpp.') and not hasattr(module, '__path__'): print(name)",
+        tmp_path,
+    )
+    loaded = done.stdout.split()
+    assert "llama_cpp.server.client" in loaded
+    layers = {"agent", "server", "native", "errors", "usage", "_lazy", "_needs"}
+    assert {name.split(".")[1] for name in loaded} <= layers
+    native = {name for name in loaded if name.startswith("llama_cpp.native.")}
+    assert native <= {f"llama_cpp.native.{name}" for name in ("arguments", "interrupt", "resource")}
+    assert len(loaded) <= 22, loaded
+
+
 def test_files_of_the_other_package_of_this_name_are_refused(tmp_path: Path) -> None:
     """This package was installed over llama-cpp-python, into the same folder."""
     package = tmp_path / "llama_cpp"

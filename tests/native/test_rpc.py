@@ -350,7 +350,7 @@ def test_connections_break_when_the_machine_is_gone(small: Path) -> None:
         for file in Path("/dev/fd").iterdir():
             if file.is_socket():
                 with socket.socket(fileno=os.dup(int(file.name))) as it:
-                    if it.family == socket.AF_INET and it.getpeername()[1] == two._port:
+                    if it.family == socket.AF_INET and it.getpeername()[1] == two.port:
                         found.append(bool(it.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)))
         return found
 

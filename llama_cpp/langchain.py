@@ -18,10 +18,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 try:
-    from langchain_core.callbacks import (
-        AsyncCallbackManagerForLLMRun,
-        CallbackManagerForLLMRun,
-    )
+    from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
     from langchain_core.embeddings import Embeddings
     from langchain_core.language_models import BaseChatModel, LanguageModelInput
     from langchain_core.messages import (
@@ -39,10 +36,7 @@ try:
     from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
     from langchain_core.tools import BaseTool
     from langchain_core.utils import secret_from_env
-    from langchain_core.utils.function_calling import (
-        convert_to_json_schema,
-        convert_to_openai_tool,
-    )
+    from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
     from langchain_core.utils.json_schema import dereference_refs
     from langchain_core.utils.pydantic import is_basemodel_subclass
     from pydantic import Field, PrivateAttr, SecretStr, WithJsonSchema
@@ -144,10 +138,7 @@ class ChatLlama(BaseChatModel):
         return self._agent(self.model).sync.tokenize(text)
 
     def get_num_tokens_from_messages(
-        self,
-        messages: list[BaseMessage],
-        tools: _Tools | None = None,
-        **kwargs: Any,
+        self, messages: list[BaseMessage], tools: _Tools | None = None, **kwargs: Any
     ) -> int:
         """The number of tokens in the prompt for ``messages``."""
         agent = self._agent(kwargs.get("model", self.model)).sync
@@ -224,8 +215,7 @@ class ChatLlama(BaseChatModel):
         """The agent to ask, the conversation, and the other arguments of its ``run``."""
         if not messages:
             raise ValueError("there are no messages")
-        own = {name: getattr(self, name) for name in _SAMPLING}
-        own = {name: value for name, value in own.items() if value is not None}
+        own = {name: value for name in _SAMPLING if (value := getattr(self, name)) is not None}
         params = {**own, **self.sampling, **kwargs}
         params.pop("stream", None)  # LangChain's own
         model = params.pop("model", self.model)
@@ -244,18 +234,12 @@ class ChatLlama(BaseChatModel):
     def _agent(self, model: str | None) -> AsyncLlamaAgent:
         agent = self._agents.get(model)
         if agent is None:
-            timeouts = None
-            if self.timeout is not None:
-                timeouts = Timeouts(first_byte=self.timeout, idle=self.timeout)
-            key = None if self.api_key is None else self.api_key.get_secret_value()
+            wait = self.timeout
             made = AsyncLlamaAgent(
-                self.base_url,
-                api_key=key,
-                model=model,
-                mode=self.mode,
-                timeouts=timeouts,
-                retries=self.max_retries,
-            )
+                self.base_url, model=model, mode=self.mode, retries=self.max_retries,
+                api_key=None if self.api_key is None else self.api_key.get_secret_value(),
+                timeouts=None if wait is None else Timeouts(first_byte=wait, idle=wait),
+            )  # fmt: skip
             agent = self._agents.setdefault(model, made)  # one of several threads is first
         return agent
 
@@ -366,9 +350,8 @@ class _Reader:
             return ChatGenerationChunk(message=AIMessageChunk(content=event.text))
         if isinstance(event, ReasoningDelta):
             thought = {"reasoning_content": event.text}
-            return ChatGenerationChunk(
-                message=AIMessageChunk(content="", additional_kwargs=thought)
-            )
+            message = AIMessageChunk(content="", additional_kwargs=thought)
+            return ChatGenerationChunk(message=message)
         if isinstance(event, Retry) and self._given:
             raise LlamaStreamError(
                 f"the reply is void, but a part of it was streamed ({event.reason}): "

@@ -8,10 +8,10 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-import subprocess
 import zipfile
 from pathlib import Path
 
+from llama_cpp.engine.folders import capture
 from llama_cpp.errors import LlamaError
 
 
@@ -93,10 +93,7 @@ def _rpm(library: Path, root: Path) -> tuple[str, list[Path]] | None:
 def _output(*command: str | Path) -> str:
     """The output of a command; empty if it fails or is not installed."""
     try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-            timeout=120,
-        )  # fmt: skip
+        done = capture(*command)
     except FileNotFoundError:
         return ""
     return done.stdout if done.returncode == 0 else ""

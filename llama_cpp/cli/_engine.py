@@ -59,12 +59,7 @@ def list_engines(as_json: bool) -> None:
     used = preferred_engine(_raw.TAG)
     table = Table("", "tag", "from", "backend", "runs here", "folder", box=None)
     for folder, info in found:
-        table.add_row(
-            "*" if folder == used else "",
-            info.tag,
-            info.origin,
-            info.backend or "CPU",
-            "no, another CPU" if missing_features(info) else "yes",
-            str(folder),
-        )
+        mark = "*" if folder == used else ""
+        runs = "no, another CPU" if missing_features(info) else "yes"
+        table.add_row(mark, info.tag, info.origin, info.backend or "CPU", runs, str(folder))
     show(table)

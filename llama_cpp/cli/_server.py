@@ -44,9 +44,8 @@ def server(
     given = _options(options)
     # Service managers end a service with SIGTERM: clean up as for Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with LlamaServer(
-        find(model), host=host, port=port, api_key=api_key, log=log, **given
-    ) as running:
+    file = find(model)
+    with LlamaServer(file, host=host, port=port, api_key=api_key, log=log, **given) as running:
         if as_json:
             give({"url": running.base_url, "api_key": running.api_key})
         else:
@@ -79,9 +78,7 @@ def _options(words: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _one_or_all(name: str, values: list[str | bool]) -> object:
-    if all(value is True for value in values):
-        return True
-    if True in values:
+    if len(set(values)) > 1 and True in values:
         flag = name.replace("_", "-")
         raise click.UsageError(f"--{flag} is given {len(values)} times, not always with a value")
-    return values if len(values) > 1 else values[0]
+    return values[0] if len(values) == 1 or values[0] is True else values

@@ -110,10 +110,9 @@ def _give(generation: Generation, timings: bool, as_json: bool, said: list[str])
         click.echo()
     if timings:
         usage, speed = generation.usage, generation.timings
-        click.secho(
+        text = (
             f"{usage.prompt_tokens} tokens of prompt ({usage.cached_tokens} from the cache) in "
             f"{speed.prompt_seconds:.2f} s, {usage.completion_tokens} generated in "
-            f"{speed.generation_seconds:.2f} s ({speed.tokens_per_second:.1f} per second)",
-            dim=True,
-            err=True,
+            f"{speed.generation_seconds:.2f} s ({speed.tokens_per_second:.1f} per second)"
         )
+        click.secho(text, dim=True, err=True)

@@ -18,10 +18,10 @@ from ..errors import LlamaAdapterError, LlamaCancelled, LlamaModelError, LlamaTo
 from ..native import log
 from ..native import remote as _rpc
 from ..native.arguments import c_string, check_type, set_params, unknown_keyword
-from ..native.calls import guarded
+from ..native.calls import call, guarded
 from ..native.library import LlamaLibrary
-from ..native.remote import calls_for, free_for
-from ..native.resource import Closable, Resource
+from ..native.remote import free_for, guard_for
+from ..native.resource import Closable, Resource, owned
 from . import hub
 from . import overrides as _overrides
 from .checks import check_model
@@ -161,41 +161,34 @@ class LlamaModel(Closable):
             files = parts(library, file)
         check_parts(library, files)
         names = [file_name(one) for one in files]
+
+        def load() -> Resource | None:
+            if split:
+                paths = (ctypes.c_char_p * len(names))(*names)
+                handle = library.llama_model_load_from_splits(paths, len(names), raw)
+            else:
+                handle = library.llama_model_load_from_file(names[0], raw)
+            return owned(handle, free, *keep)
+
+        resource: Resource | None = None
         with log.interruptible() as interrupted:
             reporter = _Progress(progress, interrupted)
             raw.progress_callback = reporter.callback
-            said: list[str] = []
-
-            def load() -> Resource | None:
-                with log.heard() as heard:
-                    if split:
-                        paths = (ctypes.c_char_p * len(names))(*names)
-                        handle = library.llama_model_load_from_splits(paths, len(names), raw)
-                    else:
-                        handle = library.llama_model_load_from_file(names[0], raw)
-                    said.extend(heard)
-                    # At once: what is raised at the end of the block must not leave it behind.
-                    if handle is None:
-                        return None
-                    return Resource(handle, free, *keep)
-
             # A file, or an override, whose numbers do not fit each other runs into assertions.
-            what = f"{file} could not be loaded"
-            guard: Callable[..., Resource | None] = guarded
-            if remote:
-                guard = partial(_rpc.load, endpoints=remote)
-            resource = guard(library, load, what)
-            # Not before, or beside it: where memory is short, loading is what can say so.
-            if resource is not None and not raw.vocab_only:
-                check_model(library, files)
+            guard = partial(_rpc.load, endpoints=remote) if remote else None
+            try:
+                resource = call(library, load, f"{file} could not be loaded", guard=guard)
+            except LlamaModelError:
+                if not reporter.stopped:
+                    raise
+            else:
+                # Not before, or beside it: where memory is short, loading is what can say so.
+                if not raw.vocab_only:
+                    check_model(library, files)
         _give_memory_back()
         reporter.raise_error()
         if resource is None:
-            if reporter.stopped:
-                raise LlamaCancelled(f"loading {file} was stopped by progress")
-            raise LlamaModelError(
-                f"{file} could not be loaded: {log.reason(said, 'the library does not say why')}"
-            )
+            raise LlamaCancelled(f"loading {file} was stopped by progress")
         model = cls(resource, library, file)
         if library.has("llama_model_n_swa") and not 0 <= model.n_swa <= _LARGEST_WINDOW:
             raise LlamaModelError(
@@ -615,25 +608,20 @@ class LlamaLora(Closable):
         check_lora(library, self._path, model.path.name, arch, model._tensors)
         lock = model._adapters
 
-        calls = calls_for(library, parent)
+        self._users = _Users()
 
         def free(handle: _raw.llama_adapter_lora) -> None:
             with lock:
                 free_for(library, "llama_adapter_lora_free", parent)(handle)
 
-        with log.heard() as said, log.interruptible():
-            with lock:
-                handle = calls.llama_adapter_lora_init(parent.handle, file_name(self._path))
-            self._users = _Users()
-            self._resource = None
-            if handle is not None:
-                self._resource = Resource(handle, free, parent, lock=self._users)
-        if self._resource is None:
-            raise LlamaAdapterError(
-                f"{path} could not be loaded: "
-                + log.reason(said, "the library does not say why").removeprefix(
-                    "llama_adapter_lora_init_from_file_ptr: failed to apply lora adapter: "
-                )
+        def load() -> Resource | None:
+            handle = library.llama_adapter_lora_init(parent.handle, file_name(self._path))
+            return owned(handle, free, parent, lock=self._users)
+
+        what = f"{path} could not be loaded"
+        with lock:
+            self._resource = call(
+                library, load, what, error=LlamaAdapterError, guard=guard_for(parent)
             )
 
     @property

@@ -24,6 +24,7 @@ from ..native.remote import free_for, guard_for
 from ..native.resource import Closable, Resource, owned
 from . import hub
 from . import overrides as _overrides
+from ._getters import ModelGetters
 from .checks import check_model
 from .device import LlamaDevice, chosen_devices, device_array
 from .gguf import GGUFFile, Tensor, check_parts, file_name, parts, written
@@ -45,7 +46,7 @@ _LARGEST_WINDOW = 1 << 24
 _SHORT_TEXT = 4096
 
 
-class LlamaModel(Closable):
+class LlamaModel(ModelGetters, Closable):
     """A model in memory. Made by `from_file`; closed by `close`, by ``with``, or when forgotten.
 
     Contexts keep what they need of a model, so it may be closed before them.
@@ -283,61 +284,10 @@ class LlamaModel(Closable):
         return buffer.value.decode("utf-8", "replace")
 
     @property
-    def n_ctx_train(self) -> int:
-        """The context length that it was trained with, in tokens."""
-        return int(self._ask("llama_model_n_ctx_train"))
-
-    @property
-    def n_embd(self) -> int:
-        """The width of its hidden state. C: ``llama_model_n_embd``."""
-        return int(self._ask("llama_model_n_embd"))
-
-    @property
-    def n_layer(self) -> int:
-        """The number of its layers."""
-        return int(self._ask("llama_model_n_layer"))
-
-    @property
     def n_head(self) -> int:
         """The number of its attention heads, in the first layer."""
         # Without a layer, as with vocab_only, the library would abort.
         return int(self._ask("llama_model_n_head")) if self.n_layer else 0
-
-    @property
-    def n_params(self) -> int:
-        """The number of its parameters."""
-        return int(self._ask("llama_model_n_params"))
-
-    @property
-    def size(self) -> int:
-        """The size of all its tensors, in bytes."""
-        return int(self._ask("llama_model_size"))
-
-    @property
-    def has_encoder(self) -> bool:
-        """Whether `LlamaContext.encode` has to come before `LlamaContext.decode`."""
-        return bool(self._ask("llama_model_has_encoder"))
-
-    @property
-    def has_decoder(self) -> bool:
-        """Whether it can generate with `LlamaContext.decode`."""
-        return bool(self._ask("llama_model_has_decoder"))
-
-    @property
-    def decoder_start_token(self) -> int | None:
-        """What an encoder-decoder model's decoder starts with; None where the model has none."""
-        token = int(self._ask("llama_model_decoder_start_token"))
-        return None if token == _raw.LLAMA_TOKEN_NULL else token
-
-    @property
-    def n_embd_inp(self) -> int:
-        """The width of what goes in, where embeddings take the place of tokens."""
-        return int(self._ask("llama_model_n_embd_inp"))
-
-    @property
-    def n_embd_out(self) -> int:
-        """The width of the embeddings that come out, which may differ from `n_embd`."""
-        return int(self._ask("llama_model_n_embd_out"))
 
     @property
     def n_head_kv(self) -> int:
@@ -345,26 +295,11 @@ class LlamaModel(Closable):
         return int(self._ask("llama_model_n_head_kv")) if self.n_layer else 0
 
     @property
-    def n_swa(self) -> int:
-        """The size of its sliding window, in tokens; 0 where it has none."""
-        return int(self._ask("llama_model_n_swa"))
-
-    @property
     def n_layer_nextn(self) -> int:
         """The layers, on top of `n_layer`, that predict tokens after the next."""
         if not self._library.has("llama_model_n_layer_nextn"):
             return 0  # older llama.cpp does not say
         return int(self._ask("llama_model_n_layer_nextn"))
-
-    @property
-    def rope_type(self) -> _raw.llama_rope_type:
-        """How positions are rotated into keys and queries."""
-        return _raw.llama_rope_type(self._ask("llama_model_rope_type"))
-
-    @property
-    def rope_freq_scale_train(self) -> float:
-        """The factor of the rotation's frequency that it was trained with."""
-        return float(self._ask("llama_model_rope_freq_scale_train"))
 
     @property
     def ftype(self) -> str:
@@ -375,21 +310,6 @@ class LlamaModel(Closable):
             return self.description.split(maxsplit=2)[-1]  # the same words, at its end
         name = self._library.short.llama_ftype_name(self._ask("llama_model_ftype"))
         return (name or b"").decode()
-
-    @property
-    def is_recurrent(self) -> bool:
-        """Whether it has a state in place of a KV cache, as Mamba and RWKV do."""
-        return bool(self._ask("llama_model_is_recurrent"))
-
-    @property
-    def is_hybrid(self) -> bool:
-        """Whether some of its layers are recurrent and others have attention, as in Jamba."""
-        return bool(self._ask("llama_model_is_hybrid"))
-
-    @property
-    def is_diffusion(self) -> bool:
-        """Whether it generates by diffusion, as LLaDA does, and not token by token."""
-        return bool(self._ask("llama_model_is_diffusion"))
 
     @property
     def n_cls_out(self) -> int:

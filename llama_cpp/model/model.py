@@ -64,7 +64,7 @@ class LlamaModel(ModelGetters, Closable):
         self._library = library
         self._path = path
         self._files = [path]
-        self._adapters = threading.RLock()  # the library's list of them is read by decodes, too
+        self.adapters_lock = threading.RLock()  # the library's list of them is read by decodes, too
         self._vocab_only = False
         self.vocab = LlamaVocab(library, resource, path)
 
@@ -244,7 +244,7 @@ class LlamaModel(ModelGetters, Closable):
     @property
     def handle(self) -> _raw.llama_model:
         """The C object, for `llama_cpp._raw` and the functions of `library`."""
-        handle: _raw.llama_model = self._open().handle
+        handle: _raw.llama_model = self.opened().handle
         return handle
 
     @property
@@ -368,7 +368,7 @@ class LlamaModel(ModelGetters, Closable):
         Raises ValueError for the file that the model was loaded from.
         C: ``llama_model_save_to_file``.
         """
-        resource = self._open()
+        resource = self.opened()
         if self._vocab_only:
             raise LlamaModelError(
                 f"{self._path.name} was loaded with vocab_only: it has no weights"
@@ -440,7 +440,7 @@ class LlamaModel(ModelGetters, Closable):
         data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
         if not isinstance(data, bytes):
             raise TypeError(f"text must be a string or bytes, not {type(text).__name__}")
-        vocab = self.vocab._with_tokens()
+        vocab = self.vocab.with_tokens()
         if len(data) > 2**31 - 8:
             raise ValueError(f"text of {len(data)} bytes: the library takes 2 GiB at most")
         calls = self._library.short if len(data) < _SHORT_TEXT else self._library
@@ -473,7 +473,7 @@ class LlamaModel(ModelGetters, Closable):
         tokens that `tokenize` adds. Raises ValueError for what is no token of this model.
         C: ``llama_detokenize``.
         """
-        vocab = self.vocab._with_tokens()
+        vocab = self.vocab.with_tokens()
         ids = self.vocab.check_tokens(tokens)
         count = len(ids)
         given = (_raw.llama_token * count).from_buffer(ids) if count else None
@@ -505,7 +505,7 @@ class LlamaModel(ModelGetters, Closable):
 
         ``special`` writes control tokens out; by default they give no text.
         """
-        self.vocab._with_tokens()
+        self.vocab.with_tokens()
         return StreamDecoder(self.vocab, special=special)
 
 
@@ -519,16 +519,16 @@ class LlamaLora(Closable):
     def __init__(self, model: LlamaModel, path: str | os.PathLike[str]) -> None:
         """Programs call `LlamaModel.load_lora`."""
         check_type(model, LlamaModel)
-        parent = model._open()
+        parent = model.opened()
         library = model.library
         self._model = model
         self._library = library
         self._path = Path(path)
         arch = model.metadata.get("general.architecture")
         check_lora(library, self._path, model.path.name, arch, model._tensors)
-        lock = model._adapters
+        lock = model.adapters_lock
 
-        self._users = _Users()
+        self.users = _Users()
 
         def free(handle: _raw.llama_adapter_lora) -> None:
             with lock:
@@ -536,7 +536,7 @@ class LlamaLora(Closable):
 
         def load() -> Resource | None:
             handle = library.llama_adapter_lora_init(parent.handle, file_name(self._path))
-            return owned(handle, free, parent, lock=self._users)
+            return owned(handle, free, parent, lock=self.users)
 
         what = f"{path} could not be loaded"
         with lock:
@@ -547,7 +547,7 @@ class LlamaLora(Closable):
     @property
     def handle(self) -> _raw.llama_adapter_lora:
         """The C object, for the functions of the library."""
-        handle: _raw.llama_adapter_lora = self._open().handle
+        handle: _raw.llama_adapter_lora = self.opened().handle
         return handle
 
     @property
@@ -571,7 +571,7 @@ class LlamaLora(Closable):
 
         C: ``llama_adapter_meta_val_str``.
         """
-        self._open()
+        self.opened()
         return Metadata(self, "llama_adapter_meta")
 
     @property

@@ -91,7 +91,7 @@ class LlamaVocab(VocabGetters):
         C: ``llama_vocab_get_text``.
         """
         calls = self._library.short
-        found = calls.llama_vocab_get_text(self._with_tokens(), self.check_token(token))
+        found = calls.llama_vocab_get_text(self.with_tokens(), self.check_token(token))
         return (found or b"").decode("utf-8", "replace")
 
     def score(self, token: int) -> float:
@@ -100,7 +100,7 @@ class LlamaVocab(VocabGetters):
         C: ``llama_vocab_get_score``.
         """
         calls = self._library.short
-        return float(calls.llama_vocab_get_score(self._with_tokens(), self.check_token(token)))
+        return float(calls.llama_vocab_get_score(self.with_tokens(), self.check_token(token)))
 
     def attr(self, token: int) -> _raw.llama_token_attr:
         """What ``token`` is: normal text, a byte, a control token and so on; flags.
@@ -108,7 +108,7 @@ class LlamaVocab(VocabGetters):
         C: ``llama_vocab_get_attr``.
         """
         calls = self._library.short
-        found = calls.llama_vocab_get_attr(self._with_tokens(), self.check_token(token))
+        found = calls.llama_vocab_get_attr(self.with_tokens(), self.check_token(token))
         return _raw.llama_token_attr(found)
 
     def is_eog(self, token: int) -> bool:
@@ -159,7 +159,7 @@ class LlamaVocab(VocabGetters):
             token = self.check_token(token)
         found = pieces.get(token)
         if found is None:
-            handle = self._with_tokens()
+            handle = self.with_tokens()
             token = self.check_token(token)
             found = pieces[token] = self._read_piece(handle, token, special)
         return found
@@ -186,7 +186,7 @@ class LlamaVocab(VocabGetters):
                 raise LlamaTokenizeError(f"token {token} has no text")
             room = -size
 
-    def _with_tokens(self) -> _raw.llama_vocab:
+    def with_tokens(self) -> _raw.llama_vocab:
         """The handle, for what cannot be done without tokens: the library aborts then."""
         handle = self.handle
         if self._type == _raw.LLAMA_VOCAB_TYPE_NONE:

@@ -325,17 +325,6 @@ def guard_for(resource: Resource) -> Guard:
     return _remote if resource in _users else guarded
 
 
-def guarded_for(
-    library: LlamaLibrary,
-    resource: Resource,
-    call: Callable[[], T],
-    what: str,
-    error: type[LlamaError],
-) -> T:
-    """As `guard_for` (what calls this can use `calls.call`)."""
-    return guard_for(resource)(library, call, what, error=error)
-
-
 def free_for(library: LlamaLibrary, name: str, resource: Resource) -> Callable[[Any], object]:
     """The function ``name``, which frees what was made for the model ``resource``."""
     free: Callable[[Any], object] = getattr(library, name)

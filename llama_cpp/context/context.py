@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from .. import _raw
 from ..errors import LlamaContextError, LlamaSamplerError
 from ..model.model import LlamaLora, LlamaModel
-from ..native import log
 from ..native.arguments import check_type
-from ..native.remote import free_for, guarded_for, note_user
-from ..native.resource import ClosedByWith, Resource
+from ..native.calls import call
+from ..native.remote import free_for, guard_for, note_user
+from ..native.resource import ClosedByWith, Resource, owned
 from ..sampling.chain import LlamaSampler
 from . import state as states
 from .adapters import ContextAdapters
@@ -109,29 +109,17 @@ class LlamaContext(ClosedByWith):
         parent = model.opened()
         note_user(self.core, parent)
         self._kept: list[Resource] = []
-        said: list[str] = []
+        keep = (parent, self.core.stop, self._kept, *self._chains)
+        free = free_for(library, "llama_free", parent)
 
         def make() -> Resource | None:
-            with log.heard() as heard:
-                handle = library.llama_init_from_model(parent.handle, raw)
-                said.extend(heard)
-                # At once: what is raised at the end of the block must not leave it behind.
-                if handle is None:
-                    return None
-                keep = (parent, self.core.stop, self._kept, *self._chains)
-                free = free_for(library, "llama_free", parent)
-                return Resource(handle, free, *keep, lock=self.core.lock)
+            handle = library.llama_init_from_model(parent.handle, raw)
+            return owned(handle, free, *keep, lock=self.core.lock)
 
         # It plans a decode: metadata that do not fit the tensors run into assertions.
         what = f"no context for {model.path.name}"
-        with log.interruptible(), model.adapters_lock:
-            resource = guarded_for(library, parent, make, what, LlamaContextError)
-        if resource is None:
-            raise LlamaContextError(
-                f"no context for {model.path.name}: "
-                + log.reason(said, "the library does not say why")
-            )
-        return resource
+        with model.adapters_lock:
+            return call(library, make, what, error=LlamaContextError, guard=guard_for(parent))
 
     def _make_fitting(self, raw: _raw.llama_context_params) -> Resource:
         """With the largest n_ctx that can be allocated, to about a sixteenth."""

@@ -12,6 +12,7 @@ import time
 from array import array
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -21,16 +22,16 @@ from ..context.cells import CellBooks
 from ..context.context import LlamaContext
 from ..context.core import Core
 from ..context.turns import Turn
-from ..errors import LlamaBusyError, LlamaContextError, LlamaError, LlamaModelError
+from ..errors import LlamaBusyError, LlamaContextError, LlamaModelError
 from ..model.checks import check_projector
 from ..model.gguf import file_name
 from ..model.model import LlamaModel
 from ..native import log
 from ..native.arguments import c_number, check_type
-from ..native.calls import guarded
+from ..native.calls import call, guarded, unguarded
 from ..native.cpu import usable_cores
 from ..native.library import LlamaLibrary
-from ..native.resource import Closable, Resource
+from ..native.resource import Closable, Resource, owned
 from .chat import apply_chat_template, lacks_bos
 from .generation import Completion, Generation, Request, completion
 from .options import GenerationOptions, check_options
@@ -135,25 +136,14 @@ class LlamaMultimodal(Closable):
                 if probe:
                     raise LlamaModelError(f"{file} cannot be tried before it is loaded: {why}")
                 log.show(log.WARNING, f"{file} is loaded without a trial: {why}")
-        said: list[str] = []
 
         def load() -> Resource | None:
-            with log.heard() as heard:
-                handle = self._calls.mtmd_init_from_file(file_name(file), model.handle, raw)
-                said.extend(heard)
-                if handle is None:
-                    return None
-                return Resource(handle, self._calls.mtmd_free, parent, lock=self._lock)
+            handle = self._calls.mtmd_init_from_file(file_name(file), model.handle, raw)
+            return owned(handle, self._calls.mtmd_free, parent, lock=self._lock)
 
         # It builds the graph ("warmup"): what does not fit together runs into assertions.
-        with log.interruptible():
-            resource = guarded(model.library, load, f"{file} could not be loaded")
-        if resource is None:
-            raise LlamaModelError(
-                f"{file} is no projector for {model.path.name}: "
-                + log.reason(said, "the library does not say why")
-            )
-        self._resource: Resource | None = resource
+        what = f"{file} is no projector for {model.path.name}"
+        self._resource: Resource | None = call(model.library, load, what)
 
     # -- facts
 
@@ -320,22 +310,13 @@ class LlamaMultimodal(Closable):
         bitmaps = (_raw_mtmd.mtmd_bitmap * len(media))(*[m.opened().handle for m in media])
         chunks = LlamaChunks(self)
         target = chunks.opened().handle
-        said: list[str] = []
 
         def prepare() -> int:
-            with log.heard() as heard:
-                code = self._calls.mtmd_tokenize(handle, target, prompt, bitmaps, len(media))
-                said.extend(heard)
-            return int(code)
+            return int(self._calls.mtmd_tokenize(handle, target, prompt, bitmaps, len(media)))
 
-        if media:  # what the preparation divides by and asserts comes from the projector's file
-            code = guarded(self._model.library, prepare, "the prompt could not be prepared")
-        else:
-            code = prepare()
-        if code:
-            raise LlamaModelError(
-                "the prompt could not be prepared: " + log.reason(said, f"code {code}")
-            )
+        # With media: what the preparation divides by and asserts comes from the projector's file.
+        guard = guarded if media else unguarded
+        call(self._model.library, prepare, "the prompt could not be prepared", guard=guard)
         chunks._read()
         return chunks
 
@@ -422,17 +403,9 @@ class LlamaMultimodal(Closable):
         return int(past.value)
 
     def _encode(self, handle: Any, raw: Any, kind: Kind) -> None:
-        said: list[str] = []
-
-        def encode() -> bool:
-            with log.heard() as heard:
-                failed = bool(self._calls.mtmd_encode_chunk(handle, raw))
-                said.extend(heard)
-            return failed
-
         what = f"the {kind} could not be encoded"
-        if guarded(self._model.library, encode, what):
-            raise LlamaError(f"{what}: " + log.reason(said, "the library does not say why"))
+        encode = partial(self._calls.mtmd_encode_chunk, handle, raw)
+        call(self._model.library, encode, what)
 
     def _try(self, chunks: LlamaChunks) -> None:
         """Encode what is not text, for nothing."""

@@ -18,12 +18,13 @@ from ..errors import LlamaAdapterError, LlamaCancelled, LlamaModelError, LlamaTo
 from ..native import log
 from ..native import remote as _rpc
 from ..native.arguments import c_string, check_type, set_params, unknown_keyword
-from ..native.calls import guarded
+from ..native.calls import call, guarded
 from ..native.library import LlamaLibrary
-from ..native.remote import calls_for, free_for
-from ..native.resource import Closable, Resource
+from ..native.remote import free_for, guard_for
+from ..native.resource import Closable, Resource, owned
 from . import hub
 from . import overrides as _overrides
+from ._getters import ModelGetters
 from .checks import check_model
 from .device import LlamaDevice, chosen_devices, device_array
 from .gguf import GGUFFile, Tensor, check_parts, file_name, parts, written
@@ -45,7 +46,7 @@ _LARGEST_WINDOW = 1 << 24
 _SHORT_TEXT = 4096
 
 
-class LlamaModel(Closable):
+class LlamaModel(ModelGetters, Closable):
     """A model in memory. Made by `from_file`; closed by `close`, by ``with``, or when forgotten.
 
     Contexts keep what they need of a model, so it may be closed before them.
@@ -161,41 +162,34 @@ class LlamaModel(Closable):
             files = parts(library, file)
         check_parts(library, files)
         names = [file_name(one) for one in files]
+
+        def load() -> Resource | None:
+            if split:
+                paths = (ctypes.c_char_p * len(names))(*names)
+                handle = library.llama_model_load_from_splits(paths, len(names), raw)
+            else:
+                handle = library.llama_model_load_from_file(names[0], raw)
+            return owned(handle, free, *keep)
+
+        resource: Resource | None = None
         with log.interruptible() as interrupted:
             reporter = _Progress(progress, interrupted)
             raw.progress_callback = reporter.callback
-            said: list[str] = []
-
-            def load() -> Resource | None:
-                with log.heard() as heard:
-                    if split:
-                        paths = (ctypes.c_char_p * len(names))(*names)
-                        handle = library.llama_model_load_from_splits(paths, len(names), raw)
-                    else:
-                        handle = library.llama_model_load_from_file(names[0], raw)
-                    said.extend(heard)
-                    # At once: what is raised at the end of the block must not leave it behind.
-                    if handle is None:
-                        return None
-                    return Resource(handle, free, *keep)
-
             # A file, or an override, whose numbers do not fit each other runs into assertions.
-            what = f"{file} could not be loaded"
-            guard: Callable[..., Resource | None] = guarded
-            if remote:
-                guard = partial(_rpc.load, endpoints=remote)
-            resource = guard(library, load, what)
-            # Not before, or beside it: where memory is short, loading is what can say so.
-            if resource is not None and not raw.vocab_only:
-                check_model(library, files)
+            guard = partial(_rpc.load, endpoints=remote) if remote else None
+            try:
+                resource = call(library, load, f"{file} could not be loaded", guard=guard)
+            except LlamaModelError:
+                if not reporter.stopped:
+                    raise
+            else:
+                # Not before, or beside it: where memory is short, loading is what can say so.
+                if not raw.vocab_only:
+                    check_model(library, files)
         _give_memory_back()
         reporter.raise_error()
         if resource is None:
-            if reporter.stopped:
-                raise LlamaCancelled(f"loading {file} was stopped by progress")
-            raise LlamaModelError(
-                f"{file} could not be loaded: {log.reason(said, 'the library does not say why')}"
-            )
+            raise LlamaCancelled(f"loading {file} was stopped by progress")
         model = cls(resource, library, file)
         if library.has("llama_model_n_swa") and not 0 <= model.n_swa <= _LARGEST_WINDOW:
             raise LlamaModelError(
@@ -250,7 +244,7 @@ class LlamaModel(Closable):
     @property
     def handle(self) -> _raw.llama_model:
         """The C object, for `llama_cpp._raw` and the functions of `library`."""
-        handle: _raw.llama_model = self._open().handle
+        handle: _raw.llama_model = self.opened().handle
         return handle
 
     @property
@@ -290,61 +284,10 @@ class LlamaModel(Closable):
         return buffer.value.decode("utf-8", "replace")
 
     @property
-    def n_ctx_train(self) -> int:
-        """The context length that it was trained with, in tokens."""
-        return int(self._ask("llama_model_n_ctx_train"))
-
-    @property
-    def n_embd(self) -> int:
-        """The width of its hidden state. C: ``llama_model_n_embd``."""
-        return int(self._ask("llama_model_n_embd"))
-
-    @property
-    def n_layer(self) -> int:
-        """The number of its layers."""
-        return int(self._ask("llama_model_n_layer"))
-
-    @property
     def n_head(self) -> int:
         """The number of its attention heads, in the first layer."""
         # Without a layer, as with vocab_only, the library would abort.
         return int(self._ask("llama_model_n_head")) if self.n_layer else 0
-
-    @property
-    def n_params(self) -> int:
-        """The number of its parameters."""
-        return int(self._ask("llama_model_n_params"))
-
-    @property
-    def size(self) -> int:
-        """The size of all its tensors, in bytes."""
-        return int(self._ask("llama_model_size"))
-
-    @property
-    def has_encoder(self) -> bool:
-        """Whether `LlamaContext.encode` has to come before `LlamaContext.decode`."""
-        return bool(self._ask("llama_model_has_encoder"))
-
-    @property
-    def has_decoder(self) -> bool:
-        """Whether it can generate with `LlamaContext.decode`."""
-        return bool(self._ask("llama_model_has_decoder"))
-
-    @property
-    def decoder_start_token(self) -> int | None:
-        """What an encoder-decoder model's decoder starts with; None where the model has none."""
-        token = int(self._ask("llama_model_decoder_start_token"))
-        return None if token == _raw.LLAMA_TOKEN_NULL else token
-
-    @property
-    def n_embd_inp(self) -> int:
-        """The width of what goes in, where embeddings take the place of tokens."""
-        return int(self._ask("llama_model_n_embd_inp"))
-
-    @property
-    def n_embd_out(self) -> int:
-        """The width of the embeddings that come out, which may differ from `n_embd`."""
-        return int(self._ask("llama_model_n_embd_out"))
 
     @property
     def n_head_kv(self) -> int:
@@ -352,26 +295,11 @@ class LlamaModel(Closable):
         return int(self._ask("llama_model_n_head_kv")) if self.n_layer else 0
 
     @property
-    def n_swa(self) -> int:
-        """The size of its sliding window, in tokens; 0 where it has none."""
-        return int(self._ask("llama_model_n_swa"))
-
-    @property
     def n_layer_nextn(self) -> int:
         """The layers, on top of `n_layer`, that predict tokens after the next."""
         if not self._library.has("llama_model_n_layer_nextn"):
             return 0  # older llama.cpp does not say
         return int(self._ask("llama_model_n_layer_nextn"))
-
-    @property
-    def rope_type(self) -> _raw.llama_rope_type:
-        """How positions are rotated into keys and queries."""
-        return _raw.llama_rope_type(self._ask("llama_model_rope_type"))
-
-    @property
-    def rope_freq_scale_train(self) -> float:
-        """The factor of the rotation's frequency that it was trained with."""
-        return float(self._ask("llama_model_rope_freq_scale_train"))
 
     @property
     def ftype(self) -> str:
@@ -382,21 +310,6 @@ class LlamaModel(Closable):
             return self.description.split(maxsplit=2)[-1]  # the same words, at its end
         name = self._library.short.llama_ftype_name(self._ask("llama_model_ftype"))
         return (name or b"").decode()
-
-    @property
-    def is_recurrent(self) -> bool:
-        """Whether it has a state in place of a KV cache, as Mamba and RWKV do."""
-        return bool(self._ask("llama_model_is_recurrent"))
-
-    @property
-    def is_hybrid(self) -> bool:
-        """Whether some of its layers are recurrent and others have attention, as in Jamba."""
-        return bool(self._ask("llama_model_is_hybrid"))
-
-    @property
-    def is_diffusion(self) -> bool:
-        """Whether it generates by diffusion, as LLaDA does, and not token by token."""
-        return bool(self._ask("llama_model_is_diffusion"))
 
     @property
     def n_cls_out(self) -> int:
@@ -455,7 +368,7 @@ class LlamaModel(Closable):
         Raises ValueError for the file that the model was loaded from.
         C: ``llama_model_save_to_file``.
         """
-        resource = self._open()
+        resource = self.opened()
         if self._vocab_only:
             raise LlamaModelError(
                 f"{self._path.name} was loaded with vocab_only: it has no weights"
@@ -606,7 +519,7 @@ class LlamaLora(Closable):
     def __init__(self, model: LlamaModel, path: str | os.PathLike[str]) -> None:
         """Programs call `LlamaModel.load_lora`."""
         check_type(model, LlamaModel)
-        parent = model._open()
+        parent = model.opened()
         library = model.library
         self._model = model
         self._library = library
@@ -615,31 +528,26 @@ class LlamaLora(Closable):
         check_lora(library, self._path, model.path.name, arch, model._tensors)
         lock = model.adapters_lock
 
-        calls = calls_for(library, parent)
+        self.users = _Users()
 
         def free(handle: _raw.llama_adapter_lora) -> None:
             with lock:
                 free_for(library, "llama_adapter_lora_free", parent)(handle)
 
-        with log.heard() as said, log.interruptible():
-            with lock:
-                handle = calls.llama_adapter_lora_init(parent.handle, file_name(self._path))
-            self.users = _Users()
-            self._resource = None
-            if handle is not None:
-                self._resource = Resource(handle, free, parent, lock=self.users)
-        if self._resource is None:
-            raise LlamaAdapterError(
-                f"{path} could not be loaded: "
-                + log.reason(said, "the library does not say why").removeprefix(
-                    "llama_adapter_lora_init_from_file_ptr: failed to apply lora adapter: "
-                )
+        def load() -> Resource | None:
+            handle = library.llama_adapter_lora_init(parent.handle, file_name(self._path))
+            return owned(handle, free, parent, lock=self.users)
+
+        what = f"{path} could not be loaded"
+        with lock:
+            self._resource = call(
+                library, load, what, error=LlamaAdapterError, guard=guard_for(parent)
             )
 
     @property
     def handle(self) -> _raw.llama_adapter_lora:
         """The C object, for the functions of the library."""
-        handle: _raw.llama_adapter_lora = self._open().handle
+        handle: _raw.llama_adapter_lora = self.opened().handle
         return handle
 
     @property
@@ -663,7 +571,7 @@ class LlamaLora(Closable):
 
         C: ``llama_adapter_meta_val_str``.
         """
-        self._open()
+        self.opened()
         return Metadata(self, "llama_adapter_meta")
 
     @property

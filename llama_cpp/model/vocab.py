@@ -12,9 +12,10 @@ from ..errors import LlamaClosedError, LlamaTokenizeError
 from ..native.arguments import c_number, check_type
 from ..native.library import LlamaLibrary
 from ..native.resource import Resource
+from ._getters import VocabGetters
 
 
-class LlamaVocab:
+class LlamaVocab(VocabGetters):
     """The tokens of a model. An attribute of the model: `LlamaModel.vocab`."""
 
     def __init__(self, library: LlamaLibrary, model: Resource, path: Path) -> None:
@@ -69,90 +70,6 @@ class LlamaVocab:
     def __repr__(self) -> str:
         kind = "closed" if self._resource is None else f"{self._n_tokens} tokens, {self.type.name}"
         return f"<LlamaVocab, {kind}>"
-
-    def _token(self, name: str) -> int | None:
-        token = getattr(self._library.short, name)(self.handle)
-        return None if token == _raw.LLAMA_TOKEN_NULL else int(token)
-
-    @property
-    def bos(self) -> int | None:
-        """The token that begins a text; None where the model has none."""
-        return self._token("llama_vocab_bos")
-
-    @property
-    def eos(self) -> int | None:
-        """The token that ends a text; None where the model has none."""
-        return self._token("llama_vocab_eos")
-
-    @property
-    def eot(self) -> int | None:
-        """The token that ends a turn of a chat; None where the model has none."""
-        return self._token("llama_vocab_eot")
-
-    @property
-    def nl(self) -> int | None:
-        """The token of a line end; None where the model has none."""
-        return self._token("llama_vocab_nl")
-
-    @property
-    def pad(self) -> int | None:
-        """The token that fills up; None where the model has none."""
-        return self._token("llama_vocab_pad")
-
-    @property
-    def sep(self) -> int | None:
-        """The token between two texts; None where the model has none."""
-        return self._token("llama_vocab_sep")
-
-    @property
-    def mask(self) -> int | None:
-        """The token that stands for one to guess; None where the model has none."""
-        return self._token("llama_vocab_mask")
-
-    @property
-    def fim_pre(self) -> int | None:
-        """Fill in the middle: what comes before the text in front of the gap, or None."""
-        return self._token("llama_vocab_fim_pre")
-
-    @property
-    def fim_suf(self) -> int | None:
-        """Fill in the middle: what comes before the text behind the gap, or None."""
-        return self._token("llama_vocab_fim_suf")
-
-    @property
-    def fim_mid(self) -> int | None:
-        """Fill in the middle: what comes before the text of the gap, or None."""
-        return self._token("llama_vocab_fim_mid")
-
-    @property
-    def fim_pad(self) -> int | None:
-        """Fill in the middle: what fills up, or None."""
-        return self._token("llama_vocab_fim_pad")
-
-    @property
-    def fim_rep(self) -> int | None:
-        """Fill in the middle: what comes before the name of a repository, or None."""
-        return self._token("llama_vocab_fim_rep")
-
-    @property
-    def fim_sep(self) -> int | None:
-        """Fill in the middle: what comes between its files, or None."""
-        return self._token("llama_vocab_fim_sep")
-
-    @property
-    def add_bos(self) -> bool:
-        """Whether `LlamaModel.tokenize` puts `bos` first. C: ``llama_vocab_get_add_bos``."""
-        return bool(self._library.short.llama_vocab_get_add_bos(self.handle))
-
-    @property
-    def add_eos(self) -> bool:
-        """Whether `LlamaModel.tokenize` puts `eos` last. C: ``llama_vocab_get_add_eos``."""
-        return bool(self._library.short.llama_vocab_get_add_eos(self.handle))
-
-    @property
-    def add_sep(self) -> bool:
-        """Whether `sep` belongs between two texts. C: ``llama_vocab_get_add_sep``."""
-        return bool(self._library.short.llama_vocab_get_add_sep(self.handle))
 
     @property
     def suppress_tokens(self) -> list[int]:

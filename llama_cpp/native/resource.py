@@ -73,6 +73,13 @@ class Resource(NoCopy):
         return self._finalizer.detach()
 
 
+def owned(
+    handle: Any, free: Callable[[Any], object], *keep: object, lock: Lock | None = None
+) -> Resource | None:
+    """What C has just made, as a `Resource`; None for NULL."""
+    return None if handle is None else Resource(handle, free, *keep, lock=lock)
+
+
 class ClosedByWith(NoCopy):
     """What has a `close`, to be called at the end of a ``with`` block."""
 
@@ -120,9 +127,6 @@ class Closable(ClosedByWith):
         if self._resource is None:
             raise LlamaClosedError(f"{self._name()} is closed")
         return self._resource
-
-    def _open(self) -> Resource:
-        return self.opened()
 
 
 def _release(

@@ -177,7 +177,7 @@ def test_a_chain_keeps_what_its_samplers_refer_to(model_path: object) -> None:
 def test_a_model_lives_as_long_as_a_chain_that_refers_to_it(model_path: object, name: str) -> None:
     model = LlamaModel.from_file(str(model_path), vocab_only=True)
     chain = EVERY[name](model)
-    resource = weakref.ref(model._open())
+    resource = weakref.ref(model.opened())
     model.close()
     gc.collect()
     assert resource() is not None

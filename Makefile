@@ -17,7 +17,7 @@ TREE := $(if $(TAG),--tag $(TAG))$(if $(LLAMA_CPP),--llama-cpp $(LLAMA_CPP))
 LIBLLAMA := $(if $(filter Darwin,$(shell uname -s)),libllama.dylib,libllama.so)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test regen check verify diff pin latest upstream engine model \
+.PHONY: help demo test newest lock regen check verify diff pin latest upstream engine model \
 	check-tag packages wheel check-wheel old-cpus misuse checks bench docs lint format clean
 
 help: ## show the targets
@@ -25,15 +25,28 @@ help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@awk -F : '/^[a-z-]+:.*#: / { found = found " " $$1 } END { print "For releases and workflows (see the Makefile):" found }' $(MAKEFILE_LIST)
 
-# The stamp is newer than pyproject.toml exactly when the environment has what it asks for.
-$(VENV)/.ready: pyproject.toml
+# Every package is of the version and the hash in requirements/dev.txt, also in a year. LOCK= is the
+# newest that pyproject.toml allows. Nothing but wheels, as a build would fetch what no hash is for.
+LOCK ?= requirements/dev.txt
+EXTRAS := agent cli codegen docs engine hub langchain lock test
+COMMA := ,
+PIP := $(PY) -m pip install --disable-pip-version-check
+LOCKED := --require-hashes --only-binary :all: --requirement
+
+# The stamp is newer than these two exactly when the environment has what they ask for.
+$(VENV)/.ready: pyproject.toml $(LOCK)
 	@echo "== environment: $(VENV) with everything that the project needs"
 	$(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --disable-pip-version-check --editable '.[agent,cli,codegen,docs,engine,hub,langchain,test]'
+ifdef LOCK
+	$(PIP) $(LOCKED) $(LOCK)
+	$(PIP) --no-deps --no-build-isolation --editable .
+else
+	$(PIP) --editable '.[$(subst $() ,$(COMMA),$(EXTRAS))]'
+endif
 	@touch $@
 
-$(VENV)/.release: $(VENV)/.ready
-	$(PY) -m pip install --disable-pip-version-check --quiet --editable '.[release]'
+$(VENV)/.release: $(VENV)/.ready requirements/release.txt
+	$(PIP) --quiet $(LOCKED) requirements/release.txt
 	@touch $@
 
 demo: engine model ## set everything up and generate text with a real model
@@ -45,6 +58,20 @@ demo: engine model ## set everything up and generate text with a real model
 test: engine model lint check ## set everything up and run every test, lint and the up-to-date check
 	@echo "== tests"
 	$(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
+
+newest: ## every test with the newest packages that pyproject.toml allows
+	rm -rf build/newest
+	$(MAKE) test VENV=build/newest LOCK=
+
+# For every Python and every system, and without the address of an index: that is the installer's.
+COMPILE = $(PY) -m uv pip compile --quiet --upgrade --universal --python-version 3.10 \
+	--generate-hashes --only-binary :all: --no-emit-index-url --no-annotate \
+	--custom-compile-command "make lock" --output-file
+lock: $(VENV)/.ready ## raise the packages in requirements/ to the newest
+	@echo "== the newest packages"
+	$(COMPILE) requirements/dev.txt $(EXTRAS:%=--extra %) pyproject.toml
+	$(COMPILE) requirements/release.txt --extra release --constraint requirements/dev.txt pyproject.toml
+	$(COMPILE) requirements/peer.txt --constraint requirements/dev.txt requirements/peer.in
 
 regen: $(VENV)/.ready ## regenerate the bindings (from the pin, TAG=bNNNN or LLAMA_CPP=folder)
 	@echo "== regenerating the bindings"

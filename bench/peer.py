@@ -18,7 +18,7 @@ from pathlib import Path
 
 from codegen.errors import CodegenError
 from codegen.package_index import find_file
-from llama_cpp.engine.cache import download
+from llama_cpp.engine.download import download
 from llama_cpp.engine.find import cache_root
 from llama_cpp.errors import LlamaError
 
@@ -27,8 +27,8 @@ from .measure import Worker
 
 VERSION = "0.3.36"
 """The release whose structs and functions are nearest to the pinned llama.cpp's."""
-_NEEDS = ("numpy", "diskcache", "jinja2", "typing_extensions")
 _HERE = Path(__file__).parent
+_NEEDS = _HERE.parents[1] / "requirements" / "peer.txt"
 
 
 @cache
@@ -44,7 +44,10 @@ def environment() -> tuple[Path, Path]:
             _unpack(code)
             venv.create(root / "venv", with_pip=True)
             subprocess.run(
-                [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *_NEEDS],
+                [
+                    *(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
+                    *("--require-hashes", "--only-binary", ":all:", "--requirement", _NEEDS),
+                ],
                 check=True, capture_output=True, text=True, timeout=600,
             )  # fmt: skip
         except (CodegenError, LlamaError, OSError, subprocess.SubprocessError) as error:

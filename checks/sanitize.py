@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 from codegen import source
 from codegen.errors import CodegenError
-from llama_cpp.engine import cache as _cache
+from llama_cpp.engine.find import cache_root
 from tests.support.python import ROOT
 
 # Those that load the library, and neither compare speeds nor start servers.
@@ -189,8 +189,8 @@ def build() -> Path:
     """The folder of the build, made first where there is none."""
     tag = source.pinned_tag()
     tree = source.fetch(tag)
-    final = _cache.cache_root() / tag / "sanitize"
-    # CMake goes on where it was interrupted, so this is no `_cache.publish`.
+    final = cache_root() / tag / "sanitize"
+    # CMake goes on where it was interrupted, so this is not a `publish`.
     final.mkdir(parents=True, exist_ok=True)
     number = f"-DLLAMA_BUILD_NUMBER={tag[1:]}"
     subprocess.run(["cmake", "-S", tree, "-B", final, number, *_CMAKE], check=True)

@@ -12,7 +12,7 @@ from .errors import LlamaServerError as LlamaServerError
 from .native.library import LlamaLibrary as LlamaLibrary
 from .model.control_vector import LlamaControlVector as LlamaControlVector
 from .model.device import devices as devices
-from .model.lora import LlamaLora as LlamaLora
+from .model.model import LlamaLora as LlamaLora
 from .model.model import LlamaModel as LlamaModel
 from .model.quantizing import quantize as quantize
 from .sampling.chain import LlamaSampler as LlamaSampler
@@ -35,4 +35,4 @@ from .agent.agent import LlamaAgent as LlamaAgent
 from .agent.async_agent import AsyncLlamaAgent as AsyncLlamaAgent
 from .agent.tools import Tool as Tool
 from .agent.tools import tool as tool
-# seal: b11434 sha256:1e01afd261e23dadde74990dbb6078874f793f8a8e113636db8734b40b4a5f65
+# seal: b11434 sha256:51b20d65d49443cf7c6c04c2ed1d04a87d214bedd6043ffc6a5cd0c23d86c643

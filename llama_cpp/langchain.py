@@ -430,6 +430,7 @@ def _message(result: RunResult[Any], text: str) -> AIMessageChunk:
             output_tokens=usage.completion_tokens,
             total_tokens=usage.prompt_tokens + usage.completion_tokens,
             input_token_details={"cache_read": usage.cached_tokens},
+            output_token_details={},
         ),
         chunk_position="last",
     )

@@ -79,7 +79,7 @@ def build_engine(jobs: int | None = None, *, with_zig: bool = False) -> Path:
         options += zig.options(machine)
         environment = zig.environment()
     compiler = zig.version() if with_zig else system_compiler()
-    # CMake goes on where it was interrupted, so this is no `_cache.publish`.
+    # CMake goes on where it was interrupted, so this is not a `publish`.
     work.mkdir(parents=True, exist_ok=True)
     log = work.with_name(f"{work.name}-build.log")
     print(f"building with {compiler}; log: {log}", file=sys.stderr, flush=True)

@@ -15,8 +15,8 @@ import os
 import shutil
 from pathlib import Path
 
-from llama_cpp.engine import cache as _cache
 from llama_cpp.engine.find import cache_root
+from llama_cpp.engine.publish import publish
 
 GLIBC = "2.17"
 """The oldest glibc that what it makes runs with: that of manylinux2014."""
@@ -48,7 +48,7 @@ def options(machine: str) -> list[str]:
 def environment() -> dict[str, str]:
     """What zig has to find in its environment."""
     final = cache_root() / f"zig-{importlib.metadata.version('ziglang')}-lib"
-    with _cache.publish(final, label="zig's library", ready=_is_changed) as work:
+    with publish(final, label="zig's library", ready=_is_changed) as work:
         if work is not None:
             shutil.copytree(_folder() / "lib", work, copy_function=os.symlink, dirs_exist_ok=True)
             header = work / _HEADER

@@ -129,7 +129,7 @@ def _measure(
             for name, tokens, work in works:
                 speeds = []
                 for i in range(rounds + 1):
-                    ctx.clear()
+                    ctx.memory.clear()
                     begun = time.perf_counter()
                     work(ctx)
                     ctx.logits(-1)  # the device may still be at work

@@ -1,4 +1,4 @@
-"""A model and its vocabulary: loading, facts, text to tokens and back."""
+"""A model, and its LoRA adapters: loading, facts, text to tokens and back."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ctypes
 import os
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -13,18 +14,20 @@ from typing import TYPE_CHECKING, Any
 
 from .. import _raw
 from .._params import KEYWORDS, POINTERS
-from ..errors import LlamaCancelled, LlamaModelError, LlamaTokenizeError
+from ..errors import LlamaAdapterError, LlamaCancelled, LlamaModelError, LlamaTokenizeError
 from ..native import log
 from ..native import remote as _rpc
 from ..native.arguments import c_string, check_type, set_params, unknown_keyword
 from ..native.calls import guarded
 from ..native.library import LlamaLibrary
+from ..native.remote import calls_for, free_for
 from ..native.resource import Closable, Resource
+from . import hub
 from . import overrides as _overrides
 from .checks import check_model
 from .device import LlamaDevice, chosen_devices, device_array
 from .gguf import GGUFFile, Tensor, check_parts, file_name, parts, written
-from .lora import LlamaLora
+from .lora import check_lora
 from .metadata import Metadata
 from .text import StreamDecoder
 from .vocab import LlamaVocab
@@ -33,7 +36,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from .._params import LlamaModelParams
-    from .hub import DownloadProgress
 
 # What `LlamaModel.from_file` takes besides the fields of the struct.
 LOADING = ("devices", "rpc_servers", "tensor_split", "kv_overrides", "tensor_buft_overrides")
@@ -61,9 +63,9 @@ class LlamaModel(Closable):
         self._library = library
         self._path = path
         self._files = [path]
-        self._adapters = threading.RLock()  # the library's list of them is read by decodes, too
+        self.adapters_lock = threading.RLock()  # the library's list of them is read by decodes, too
         self._vocab_only = False
-        self.vocab = LlamaVocab(self)
+        self.vocab = LlamaVocab(library, resource, path)
 
     @classmethod
     def from_file(
@@ -86,9 +88,9 @@ class LlamaModel(Closable):
 
         ``progress`` is called, in a thread of its own, with the part that is done, 0.0 to 1.0;
         returning False stops the load. ``devices`` are what to compute on besides the CPU, see
-        `llama_cpp.devices`; an empty list is the CPU alone.
-        ``rpc_servers`` are addresses (``host:port``) of ggml-rpc-servers, see `LlamaRpcServer`: their
-        devices come before ``devices``: the model is spread over them all. RPC has no passwords
+        `llama_cpp.devices`; an empty list is the CPU alone. ``rpc_servers`` are addresses
+        (``host:port``) of ggml-rpc-servers, see `LlamaRpcServer`: their devices come before
+        ``devices``, and the model is spread over them all. RPC has no passwords
         and no encryption: use it on networks that you trust. ``tensor_split`` says how much of the
         model each gets, as proportions. ``kv_overrides`` is metadata to use in place of the file's.
         The library ignores, with a warning in its log, a value of another type than the key's.
@@ -216,7 +218,7 @@ class LlamaModel(Closable):
         cache_dir: str | os.PathLike[str] | None = None,
         local_files_only: bool = False,
         progress: Callable[[float], object] | None = None,
-        download_progress: DownloadProgress | None = None,
+        download_progress: hub.DownloadProgress | None = None,
         library: LlamaLibrary | None = None,
         **params: Any,
     ) -> Self:
@@ -232,9 +234,7 @@ class LlamaModel(Closable):
         Raises LlamaDownloadError for what cannot be had, ModuleNotFoundError without the extra
         ``hub``, and as `from_file`.
         """
-        from .hub import fetch
-
-        path = fetch(
+        path = hub.fetch(
             repo,
             file,
             revision=revision,
@@ -527,7 +527,7 @@ class LlamaModel(Closable):
         data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
         if not isinstance(data, bytes):
             raise TypeError(f"text must be a string or bytes, not {type(text).__name__}")
-        vocab = self.vocab._with_tokens()
+        vocab = self.vocab.with_tokens()
         if len(data) > 2**31 - 8:
             raise ValueError(f"text of {len(data)} bytes: the library takes 2 GiB at most")
         calls = self._library.short if len(data) < _SHORT_TEXT else self._library
@@ -560,7 +560,7 @@ class LlamaModel(Closable):
         tokens that `tokenize` adds. Raises ValueError for what is no token of this model.
         C: ``llama_detokenize``.
         """
-        vocab = self.vocab._with_tokens()
+        vocab = self.vocab.with_tokens()
         ids = self.vocab.check_tokens(tokens)
         count = len(ids)
         given = (_raw.llama_token * count).from_buffer(ids) if count else None
@@ -592,8 +592,110 @@ class LlamaModel(Closable):
 
         ``special`` writes control tokens out; by default they give no text.
         """
-        self.vocab._with_tokens()
+        self.vocab.with_tokens()
         return StreamDecoder(self.vocab, special=special)
+
+
+class LlamaLora(Closable):
+    """A LoRA adapter for a model. From `LlamaModel.load_lora`; used by `LlamaContext.set_loras`.
+
+    Contexts keep what they need of it, so it may be closed while it is in use there. It keeps the
+    model's memory.
+    """
+
+    def __init__(self, model: LlamaModel, path: str | os.PathLike[str]) -> None:
+        """Programs call `LlamaModel.load_lora`."""
+        check_type(model, LlamaModel)
+        parent = model._open()
+        library = model.library
+        self._model = model
+        self._library = library
+        self._path = Path(path)
+        arch = model.metadata.get("general.architecture")
+        check_lora(library, self._path, model.path.name, arch, model._tensors)
+        lock = model.adapters_lock
+
+        calls = calls_for(library, parent)
+
+        def free(handle: _raw.llama_adapter_lora) -> None:
+            with lock:
+                free_for(library, "llama_adapter_lora_free", parent)(handle)
+
+        with log.heard() as said, log.interruptible():
+            with lock:
+                handle = calls.llama_adapter_lora_init(parent.handle, file_name(self._path))
+            self.users = _Users()
+            self._resource = None
+            if handle is not None:
+                self._resource = Resource(handle, free, parent, lock=self.users)
+        if self._resource is None:
+            raise LlamaAdapterError(
+                f"{path} could not be loaded: "
+                + log.reason(said, "the library does not say why").removeprefix(
+                    "llama_adapter_lora_init_from_file_ptr: failed to apply lora adapter: "
+                )
+            )
+
+    @property
+    def handle(self) -> _raw.llama_adapter_lora:
+        """The C object, for the functions of the library."""
+        handle: _raw.llama_adapter_lora = self._open().handle
+        return handle
+
+    @property
+    def library(self) -> LlamaLibrary:
+        """The library that it was loaded by."""
+        return self._library
+
+    @property
+    def model(self) -> LlamaModel:
+        """The model that it was loaded for."""
+        return self._model
+
+    @property
+    def path(self) -> Path:
+        """The file that it was loaded from."""
+        return self._path
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """Its GGUF metadata that has a single value, as strings.
+
+        C: ``llama_adapter_meta_val_str``.
+        """
+        self._open()
+        return Metadata(self, "llama_adapter_meta")
+
+    @property
+    def invocation_tokens(self) -> list[int]:
+        """The tokens from which on an activated LoRA (aLoRA) is meant to be used; empty for others.
+
+        The library does not look for them: call `LlamaContext.set_loras` when they come.
+        C: ``llama_adapter_get_alora_invocation_tokens``.
+        """
+        calls = self._library.short
+        count = int(calls.llama_adapter_get_alora_n_invocation_tokens(self.handle))
+        if not count:
+            return []
+        tokens = calls.llama_adapter_get_alora_invocation_tokens(self.handle)
+        return [int(tokens[i]) for i in range(count)]
+
+    def _name(self) -> str:
+        return f"the adapter {self._path}"
+
+    def __repr__(self) -> str:
+        return f"<LlamaLora {self._path.name!r}{', closed' if self.closed else ''}>"
+
+
+class _Users:
+    """The locks of the contexts that an adapter is in, as one: what is in use is not freed."""
+
+    def __init__(self) -> None:
+        self.locks: weakref.WeakSet[threading.Lock] = weakref.WeakSet()
+
+    def acquire(self, blocking: bool = True) -> bool:
+        """Whether none is held. They are not taken: nothing comes after the adapter was freed."""
+        return not any(lock.locked() for lock in self.locks)
 
 
 def _give_memory_back() -> None:

@@ -5,30 +5,29 @@ from __future__ import annotations
 import ctypes
 from array import array
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from .. import _raw
 from ..errors import LlamaClosedError, LlamaTokenizeError
 from ..native.arguments import c_number, check_type
+from ..native.library import LlamaLibrary
 from ..native.resource import Resource
-
-if TYPE_CHECKING:
-    from .model import LlamaModel
 
 
 class LlamaVocab:
     """The tokens of a model. An attribute of the model: `LlamaModel.vocab`."""
 
-    def __init__(self, model: LlamaModel) -> None:
-        from .model import LlamaModel
-
-        check_type(model, LlamaModel)
-        # Not the model itself: each would keep the other until the garbage collector comes.
-        self._resource: Resource | None = model._open()
-        self._library = model.library
-        self._path = model.path
-        self._handle = model.library.short.llama_model_get_vocab(model.handle)
-        calls = model.library.short
+    def __init__(self, library: LlamaLibrary, model: Resource, path: Path) -> None:
+        """The vocabulary of ``model``, which ``library`` has loaded from ``path``."""
+        check_type(library, LlamaLibrary)
+        check_type(model, Resource)
+        check_type(model.handle, _raw.llama_model)
+        # Not the `LlamaModel`: each would keep the other until the garbage collector comes.
+        self._resource: Resource | None = model
+        self._library = library
+        self._path = path
+        calls = library.short
+        self._handle = calls.llama_model_get_vocab(model.handle)
         self._type = calls.llama_vocab_type(self._handle)
         self._n_tokens = int(calls.llama_vocab_n_tokens(self._handle))
         # Filled on first use: asking the library takes a hundred times as long.
@@ -175,7 +174,7 @@ class LlamaVocab:
         C: ``llama_vocab_get_text``.
         """
         calls = self._library.short
-        found = calls.llama_vocab_get_text(self._with_tokens(), self.check_token(token))
+        found = calls.llama_vocab_get_text(self.with_tokens(), self.check_token(token))
         return (found or b"").decode("utf-8", "replace")
 
     def score(self, token: int) -> float:
@@ -184,7 +183,7 @@ class LlamaVocab:
         C: ``llama_vocab_get_score``.
         """
         calls = self._library.short
-        return float(calls.llama_vocab_get_score(self._with_tokens(), self.check_token(token)))
+        return float(calls.llama_vocab_get_score(self.with_tokens(), self.check_token(token)))
 
     def attr(self, token: int) -> _raw.llama_token_attr:
         """What ``token`` is: normal text, a byte, a control token and so on; flags.
@@ -192,7 +191,7 @@ class LlamaVocab:
         C: ``llama_vocab_get_attr``.
         """
         calls = self._library.short
-        found = calls.llama_vocab_get_attr(self._with_tokens(), self.check_token(token))
+        found = calls.llama_vocab_get_attr(self.with_tokens(), self.check_token(token))
         return _raw.llama_token_attr(found)
 
     def is_eog(self, token: int) -> bool:
@@ -243,7 +242,7 @@ class LlamaVocab:
             token = self.check_token(token)
         found = pieces.get(token)
         if found is None:
-            handle = self._with_tokens()
+            handle = self.with_tokens()
             token = self.check_token(token)
             found = pieces[token] = self._read_piece(handle, token, special)
         return found
@@ -270,7 +269,7 @@ class LlamaVocab:
                 raise LlamaTokenizeError(f"token {token} has no text")
             room = -size
 
-    def _with_tokens(self) -> _raw.llama_vocab:
+    def with_tokens(self) -> _raw.llama_vocab:
         """The handle, for what cannot be done without tokens: the library aborts then."""
         handle = self.handle
         if self._type == _raw.LLAMA_VOCAB_TYPE_NONE:

@@ -112,13 +112,17 @@ class Closable(ClosedByWith):
         self._resource = None
 
     def __enter__(self) -> Self:
-        self._open()
+        self.opened()
         return self
 
-    def _open(self) -> Resource:
+    def opened(self) -> Resource:
+        """Its resource. LlamaClosedError once it is closed."""
         if self._resource is None:
             raise LlamaClosedError(f"{self._name()} is closed")
         return self._resource
+
+    def _open(self) -> Resource:
+        return self.opened()
 
 
 def _release(

@@ -430,7 +430,7 @@ def test_the_doctor_sees_files_that_were_replaced_or_taken(tmp_path: Path, their
     """llama-cpp-python was installed over this package; then it was uninstalled."""
     package = tmp_path / "llama_cpp"
     shutil.copytree(ROOT / "llama_cpp", package, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("__init__.py", "llama.py"):
+    for name in ("__init__.py", "server/__init__.py"):
         (package / name).unlink()
     if theirs:
         (package / "__init__.py").write_text("from .llama_cpp import *\n")

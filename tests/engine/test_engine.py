@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from llama_cpp import _raw
+from llama_cpp import _raw, engine
 from llama_cpp.engine import building as _engine_build
-from llama_cpp.engine import command as engine
+from llama_cpp.engine import command
 from llama_cpp.engine import find as _installed
 from llama_cpp.errors import LlamaDownloadError, LlamaEngineError, LlamaHashError
 from tests.support.httpserver import Served, serve
@@ -280,7 +280,7 @@ def test_an_engine_with_a_gpu_goes_before_the_one_in_the_package(
 ) -> None:
     plain = engine.install_release(TAG)
     assert _installed.preferred_engine(TAG) == plain
-    monkeypatch.setattr(_installed, "__file__", str(tmp_path / "_installed.py"))
+    monkeypatch.setattr(_installed, "__file__", str(tmp_path / "engine" / "find.py"))
     (tmp_path / "lib").mkdir()
     assert _installed.preferred_engine(TAG) == tmp_path / "lib"
     upstream.asset = f"llama-{TAG}-bin-ubuntu-vulkan-x64.tar.gz"
@@ -482,7 +482,7 @@ def test_no_cmake(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     ("arguments", "message"),
     [
         ({"backend": "vulcan"}, "unknown backend 'vulcan'.*vulkan"),
-        ({"backend": "cuda-12.8"}, "only backend='cuda'"),
+        ({"backend": "cuda-12.8"}, "use backend='cuda'"),
         ({"jobs": 0}, "at least 1"),
     ],
 )
@@ -536,7 +536,7 @@ def test_a_signal_that_is_ignored_stays_ignored() -> None:
     """As under nohup, which is for builds that take long."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with engine._ended_cleanly():
+        with command._ended_cleanly():
             os.kill(os.getpid(), signal.SIGHUP)
             assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
@@ -612,7 +612,7 @@ def test_what_the_system_refuses_is_said_in_one_line(
 def test_where_finds_the_engine_in_the_package(
     cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(_installed, "__file__", str(tmp_path / "_installed.py"))
+    monkeypatch.setattr(_installed, "__file__", str(tmp_path / "engine" / "find.py"))
     (tmp_path / "lib").mkdir()
     assert engine.main(["where"]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'lib'}\n"

@@ -248,7 +248,7 @@ ROWS = [
     Row("LlamaModel(None, None, None)", "TypeError", "expected a Resource, not NoneType"),
     Row("LlamaModel(small()._resource, None, T)", "TypeError", "expected a llama_model, not"),
     Row("LlamaDevice(None, None)", "TypeError", "expected a LlamaLibrary, not NoneType"),
-    Row("LlamaVocab(5)", "TypeError", "expected a LlamaModel, not int"),
+    Row("LlamaVocab(5, None, T)", "TypeError", "expected a LlamaLibrary, not int"),
     Row("LlamaSequence(5)", "TypeError", "expected a LlamaContext, not int"),
     Row("LlamaSequence(small(), _seq_id=99)", "ValueError", "seq_id 99 is not 0 to 0"),
     Row("small().sequence().sample(5)", "TypeError", "expected a LlamaSampler, not int"),

@@ -132,7 +132,7 @@ def found(place: Path, env: dict[str, str] | None = None, cwd: Path | None = Non
 FIND = """
 import llama_cpp.native.library
 try:
-    print(llama_cpp.native.library._find(None))
+    print(llama_cpp.native.library.find_library(None))
 except llama_cpp.errors.LlamaLibraryError as error:
     print("error:", error)
 """

@@ -4,9 +4,9 @@ import sys
 import time
 from pathlib import Path
 
-from llama_cpp.engine import cache as _cache
+from llama_cpp.engine.publish import publish
 
-with _cache.publish(Path(sys.argv[1]), label="it") as work:
+with publish(Path(sys.argv[1]), label="it") as work:
     if work is None:
         print("found it")
     else:

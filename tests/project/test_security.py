@@ -26,7 +26,7 @@ from llama_cpp import (
 from tests.support.faultserver import error, fault_server
 from tests.support.python import ROOT
 
-# Runs text as a program, or unpacks without the checks of `_cache.unpack`.
+# Runs text as a program, or unpacks without the checks of `llama_cpp.engine.archive.unpack`.
 _NEVER = {
     *("os.system", "os.popen", "eval", "exec", "pickle.loads", "pickle.load", "marshal.loads"),
     *("subprocess.getoutput", "subprocess.getstatusoutput", "shutil.unpack_archive"),

@@ -20,9 +20,10 @@ from packaging.utils import parse_wheel_filename
 
 from codegen import generate, package_index, source
 from codegen.errors import CodegenError
-from llama_cpp.engine import cache as _cache
-from llama_cpp.engine import find as _installed
-from llama_cpp.engine.find import engine_dir
+from llama_cpp.engine.archive import unpack
+from llama_cpp.engine.download import download
+from llama_cpp.engine.find import cache_root, engine_dir
+from llama_cpp.engine.publish import publish
 from llama_cpp.errors import LlamaError
 from tests.support.python import ROOT
 
@@ -62,9 +63,9 @@ def engine(tag: str) -> Path:
         if own is None:
             raise CodegenError(f"no engine {tag} in the cache: run make engine")
         return own
-    final = _installed.cache_root() / "engines-for-tests" / tag
+    final = cache_root() / "engines-for-tests" / tag
     try:
-        with _cache.publish(final, label=f"engine {tag}") as work:
+        with publish(final, label=f"engine {tag}") as work:
             if work is not None:
                 name = _wheels().get(tag)
                 if name is None:
@@ -72,8 +73,8 @@ def engine(tag: str) -> Path:
                 found = package_index.find_file(PROJECT, name)
                 with tempfile.TemporaryDirectory(dir=work.parent, prefix=".wheel-") as folder:
                     wheel = Path(folder) / name
-                    _cache.download(found.url, wheel, sha256=found.sha256, label=name)
-                    _cache.unpack(wheel, work, member=PROJECT, only=lambda p: p.suffix == ".so")
+                    download(found.url, wheel, sha256=found.sha256, label=name)
+                    unpack(wheel, work, member=PROJECT, only=lambda p: p.suffix == ".so")
     except LlamaError as error:
         raise CodegenError(str(error)) from error
     (library,) = final.glob("*.so")

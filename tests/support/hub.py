@@ -14,7 +14,7 @@ SHARED = """
 import json, os, sys
 from llama_cpp import Llama, LlamaModel
 from llama_cpp.errors import LlamaError
-from llama_cpp.hub import fetch
+from llama_cpp.model.hub import fetch
 def attempt(*arguments, **options):
     try:
         return str(fetch(*arguments, **options))

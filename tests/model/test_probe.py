@@ -13,10 +13,11 @@ from typing import Any
 import gguf
 import pytest
 
+from checks import mutants
 from llama_cpp import LlamaModel, LlamaModelError, LlamaMultimodal
 from llama_cpp.generate import probe as _probe
 from llama_cpp.native import child as _child
-from tests.support import mutants, tiny_mmproj
+from tests.support import tiny_mmproj
 from tests.support.python import run_program
 
 

@@ -5,8 +5,8 @@ import sys
 
 import gguf
 
+from checks import mutants
 from llama_cpp import LlamaContext, LlamaModel, LlamaModelError, LlamaMultimodal
-from tests.support import mutants
 
 PIXEL = bytes.fromhex(
     "424d3a0000000000000036000000280000000100000001000000010018000000000004000000"

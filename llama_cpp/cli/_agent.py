@@ -22,9 +22,9 @@ from ..agent.events import (
     ToolCallFinished,
     ToolCallStarted,
 )
+from ..agent.server import LlamaServer
 from ..agent.tools import Deny, Tool, as_tools
 from ..errors import LlamaError
-from ..agent.server import LlamaServer
 from ._common import MODEL, NUMBER, find, talk
 
 _SHOWN = 500  # characters of a tool's result

@@ -17,22 +17,36 @@ TREE := $(if $(TAG),--tag $(TAG))$(if $(LLAMA_CPP),--llama-cpp $(LLAMA_CPP))
 LIBLLAMA := $(if $(filter Darwin,$(shell uname -s)),libllama.dylib,libllama.so)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test regen check verify diff history matrix pin latest upstream engine model \
-	check-tag packages wheel check-wheel old-cpus bench cycles docs fuzz fuzz-api hosts leaks misuse proxy threads sanitize lint format clean
+.PHONY: help demo test newest lock regen check verify diff pin latest upstream engine model \
+	check-tag packages wheel check-wheel old-cpus misuse checks bench docs lint format clean
 
 help: ## show the targets
 	@echo "Targets (settings in capitals: TAG=b11434, LLAMA_CPP=folder, FROM=old, TO=new, PYTHON=python3.12):"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F : '/^[a-z-]+:.*#: / { found = found " " $$1 } END { print "For releases and workflows (see the Makefile):" found }' $(MAKEFILE_LIST)
 
-# The stamp is newer than pyproject.toml exactly when the environment has what it asks for.
-$(VENV)/.ready: pyproject.toml
+# Every package is of the version and the hash in requirements/dev.txt, also in a year. LOCK= is the
+# newest that pyproject.toml allows. Nothing but wheels, as a build would fetch what no hash is for.
+LOCK ?= requirements/dev.txt
+EXTRAS := agent cli codegen docs engine hub langchain lock test
+COMMA := ,
+PIP := $(PY) -m pip install --disable-pip-version-check
+LOCKED := --require-hashes --only-binary :all: --requirement
+
+# The stamp is newer than these two exactly when the environment has what they ask for.
+$(VENV)/.ready: pyproject.toml $(LOCK)
 	@echo "== environment: $(VENV) with everything that the project needs"
 	$(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --disable-pip-version-check --editable '.[agent,cli,codegen,docs,engine,hub,langchain,test]'
+ifdef LOCK
+	$(PIP) $(LOCKED) $(LOCK)
+	$(PIP) --no-deps --no-build-isolation --editable .
+else
+	$(PIP) --editable '.[$(subst $() ,$(COMMA),$(EXTRAS))]'
+endif
 	@touch $@
 
-$(VENV)/.release: $(VENV)/.ready
-	$(PY) -m pip install --disable-pip-version-check --quiet --editable '.[release]'
+$(VENV)/.release: $(VENV)/.ready requirements/release.txt
+	$(PIP) --quiet $(LOCKED) requirements/release.txt
 	@touch $@
 
 demo: engine model ## set everything up and generate text with a real model
@@ -44,6 +58,20 @@ demo: engine model ## set everything up and generate text with a real model
 test: engine model lint check ## set everything up and run every test, lint and the up-to-date check
 	@echo "== tests"
 	$(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
+
+newest: ## every test with the newest packages that pyproject.toml allows
+	rm -rf build/newest
+	$(MAKE) test VENV=build/newest LOCK=
+
+# For every Python and every system, and without the address of an index: that is the installer's.
+COMPILE = $(PY) -m uv pip compile --quiet --upgrade --universal --python-version 3.10 \
+	--generate-hashes --only-binary :all: --no-emit-index-url --no-annotate \
+	--custom-compile-command "make lock" --output-file
+lock: $(VENV)/.ready ## raise the packages in requirements/ to the newest
+	@echo "== the newest packages"
+	$(COMPILE) requirements/dev.txt $(EXTRAS:%=--extra %) pyproject.toml
+	$(COMPILE) requirements/release.txt --extra release --constraint requirements/dev.txt pyproject.toml
+	$(COMPILE) requirements/peer.txt --constraint requirements/dev.txt requirements/peer.in
 
 regen: $(VENV)/.ready ## regenerate the bindings (from the pin, TAG=bNNNN or LLAMA_CPP=folder)
 	@echo "== regenerating the bindings"
@@ -61,23 +89,13 @@ verify: engine ## ask the C compiler, ctypes and the engine whether the bindings
 	@echo "== witnesses"
 	$(PY) -m codegen verify --lib "$$($(PY) -m llama_cpp.engine where)"/$(LIBLLAMA)
 
-history: $(VENV)/.ready ## generate and verify the bindings of many tags of the last half year
-	@echo "== the generator on llama.cpp's past"
-	$(PY) -m codegen history
-
-matrix: engine model ## run the engine tests on prebuilt engines of other tags, and every pair of tags
-	@echo "== other engines, each with the bindings of its own tag"
-	$(PY) tests/matrix.py
-	@echo "== bindings of one tag on the engine of another"
-	$(PY) -m pytest -m engines
-
-pin: ## print the tag that the bindings are for
+pin: #: print the tag that the bindings are for
 	@awk -F '"' '/^tag = / { print $$2 }' codegen/upstream.toml
 
-latest: $(VENV)/.ready ## print the newest tag of llama.cpp that can be had
+latest: $(VENV)/.ready #: print the newest tag of llama.cpp that can be had
 	@$(PY) -m codegen latest
 
-upstream: $(VENV)/.ready ## regenerate for TAG=… and write what changed, as Markdown, to REPORT=…
+upstream: $(VENV)/.ready #: regenerate for TAG=… and write what changed, as Markdown, to REPORT=…
 	@test -n "$(TAG)" -a -n "$(REPORT)" || { echo "usage: make upstream TAG=b11434 REPORT=report.md" >&2; exit 2; }
 	cp codegen/api.json "$(REPORT).old.json"
 	$(PY) -m codegen regen --tag $(TAG)
@@ -90,69 +108,40 @@ engine: $(VENV)/.ready ## build libllama and llama-server from the pinned source
 		set -e; tree=$$($(PY) -m codegen fetch); \
 		$(PY) -m llama_cpp.engine install --from $(ENGINE) --source "$$tree" $(BACKEND:%=--backend %); }
 
-check-tag: $(VENV)/.ready ## whether GIT_TAG=v… is the tag of this version
+check-tag: $(VENV)/.ready #: whether GIT_TAG=v… is the tag of this version
 	@test -n "$$GIT_TAG" || { echo "usage: make check-tag GIT_TAG=v0.1.11434" >&2; exit 2; }
 	@$(PY) -m release.check_tag "$$GIT_TAG"
 
-packages: $(VENV)/.release ## the wheel without an engine, for every platform, and the source, into dist/
+packages: $(VENV)/.release #: the wheel without an engine, for every platform, and the source, into dist/
 	@echo "== packages"
 	$(PY) -m release.wheel --pure
 
-wheel: $(VENV)/.release ## a wheel with the engine inside into dist/ (builds for long; ZIG=1: for old systems)
+wheel: $(VENV)/.release #: a wheel with the engine inside into dist/ (builds for long; ZIG=1: for old systems)
 	@echo "== wheel"
 	$(PY) -m release.wheel $(if $(ZIG),--zig)
 
-check-wheel: model ## install dist/'s wheel with each Python there is, without a compiler, and generate text
+check-wheel: model #: install dist/'s wheel with each Python there is, without a compiler, and generate text
 	@echo "== the wheel in clean environments"
 	$(PY) -m release.check_wheel
 
-old-cpus: model ## the text of dist/'s wheel with the code for each kind of CPU, and on emulated ones
+old-cpus: model #: the text of dist/'s wheel with the code for each kind of CPU, and on emulated ones
 	@echo "== old CPUs"
 	$(PY) -m release.old_cpus
 
-model: $(VENV)/.ready ## put SmolLM2-135M-Instruct into the cache
+model: $(VENV)/.ready #: put SmolLM2-135M-Instruct into the cache
 	@echo "== model: SmolLM2-135M-Instruct"
 	$(PY) examples/fetch_model.py
 
-leaks: engine ## do the same 1,000 times, and fail when memory, files or threads grow
-	@echo "== leaks"
-	$(PY) tests/stress.py leaks
-
-cycles: engine ## start and stop 200 servers: no process, port or file is left behind
-	@echo "== cycles"
-	$(PY) tests/cycles.py
-
-proxy: engine ## agents on three servers behind HAProxy, of which some are killed (needs haproxy)
-	@echo "== three servers behind a proxy"
-	$(PY) tests/proxy.py
-
-hosts: engine model ## RPC servers on machines made of network namespaces: tokens, and what goes wrong (Linux)
-	@echo "== machines"
-	$(PY) tests/hosts.py
-
-threads: engine ## many threads for a minute, and 1,000 cancels: the same tokens as one
-	@echo "== threads"
-	$(PY) tests/stress.py threads
-
-sanitize: $(VENV)/.ready model ## the engine tests with AddressSanitizer and UBSan (BUILD=folder: one that is there)
-	@echo "== sanitizers"
-	$(PY) tests/sanitize.py $(if $(BUILD),--build $(BUILD)) $(TESTS)
-
-bench: engine model ## measure, side by side
-	@echo "== measuring"
-	$(PY) -m tests.bench
-
 misuse: engine model ## the table of wrong uses: cases, passed, failed (PEER=1: llama-cpp-python's too)
 	@echo "== wrong use"
-	$(PY) tests/misuse.py $(if $(PEER),--peer)
+	$(PY) -m tests.misuse $(if $(PEER),--peer)
 
-fuzz: engine ## load damaged files, N=10000 of them: each loads or raises
-	@echo "== damaged files"
-	$(PY) tests/fuzz.py -n $(or $(N),10000)
+checks: engine model ## run a long check, NAME=leaks; without NAME, list them (ARGS="-n 2000": its options)
+	$(PY) -m checks $(NAME) $(ARGS)
 
-fuzz-api: engine ## call anything public with anything, N=1000 scenarios: each call returns or raises
-	@echo "== wrong calls"
-	$(PY) tests/fuzz.py --api -n $(or $(N),1000)
+bench: engine model ## measure, side by side: all topics, or NAME="import memory" (ARGS="--rounds 9")
+	@echo "== measuring"
+	$(PY) -m bench $(NAME) $(ARGS)
 
 # Not with --quiet: that drops the warnings before --strict can count them.
 docs: $(VENV)/.ready ## build the documentation into build/site, and check every link in it

@@ -20,7 +20,7 @@ from pypi_simple import (
     UnsupportedRepoVersionError,
 )
 
-from llama_cpp.engine import cache as _cache
+from llama_cpp.engine.download import is_safe
 
 from .errors import CodegenError
 
@@ -75,7 +75,7 @@ def _ask(project: str) -> tuple[str, list[DistributionPackage]]:
     """The host of the index, and what it has of ``project``."""
     endpoint = os.environ.get("PIP_INDEX_URL") or PYPI_SIMPLE_ENDPOINT
     index = urlsplit(endpoint).hostname or "an address without a host"
-    if not _cache.is_safe(endpoint):
+    if not is_safe(endpoint):
         raise CodegenError(
             f"the package index at {index} is not asked: what it says of hashes can be changed on "
             "the way. PIP_INDEX_URL must be an https address"

@@ -32,6 +32,7 @@ from .api import (
     dump,
 )
 from .errors import CodegenError
+from .getters import getters
 from .pytypes import BUILTINS, FOREIGN_HANDLES, PyTypes, identifier, parameter_names
 from .seal import GENERATED as GENERATED
 from .seal import OF_THE_FIRST, sealed
@@ -207,6 +208,7 @@ class _Context:
             ],
             "params": self._params(),
             "samplers": self._samplers(),
+            "getters": getters(self.api, self.types),
             "selectors": self.sampler_data["selectors"],
             "truncating": self.sampler_data["truncating"],
         }
@@ -533,6 +535,7 @@ def _coverage(api: Api) -> dict[str, Any]:
     return {
         "api": api,
         "rows": rows,
+        "getters": getters(api, types) if api.base is None else (),
         "renamed": [(f"{sort} {c}", python) for sort, c, python in others if c != python],
         "struct_callbacks": [
             (name, text)

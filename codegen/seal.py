@@ -14,7 +14,7 @@ from .contents import PACKAGE as _PACKAGE
 from .contents import stubs
 
 # What is made from the first set of bindings only
-OF_THE_FIRST = ("_params.py", "sampling/_samplers.py")
+OF_THE_FIRST = ("_params.py", "model/_getters.py", "sampling/_samplers.py")
 
 _UPSTREAM = Path(__file__).with_name("upstream.toml")
 _SEAL = re.compile(r"# seal: (?P<tag>\S+) sha256:(?P<digest>[0-9a-f]{64})\n")

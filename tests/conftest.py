@@ -1,28 +1,23 @@
-"""What the tests share: the engine, the model, and Python in a process of its own."""
+"""What the tests share: the engine, the models, a server."""
 
 from __future__ import annotations
 
 import gc
 import os
 import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import llamaserver
 import pytest
-import tiny
-from patience import patience
 
-import llama_cpp
 from examples.fetch_model import fetch_model
 from llama_cpp import LlamaContext, LlamaLibrary, LlamaModel
+from tests.support import llamaserver, tiny
 
-ROOT = Path(__file__).resolve().parent.parent
 # Threads that wait for each other must not spin: where there are more of them than cores, as when
 # tests run side by side, that makes a decode a hundred times slower. Read when OpenMP is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -114,28 +109,3 @@ def server(
         library, model_path, folder, "--parallel", 2, "--ctx-size", 4096
     ) as up:
         yield up
-
-
-class Result(NamedTuple):
-    """How a process ended, and what it wrote."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def run_python(
-    code: str, *arguments: object, timeout: float = 120, env: dict[str, str] | None = None
-) -> Result:
-    """Run ``code`` in a fresh interpreter in the project's folder. ``env`` goes on top of ours."""
-    done = subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        cwd=Path(llama_cpp.__file__).parents[1],  # the package under test may be another copy
-        # A crash must show as one: quickly, and where it was.
-        env={**os.environ, "GGML_NO_BACKTRACE": "1", "PYTHONFAULTHANDLER": "1", **(env or {})},
-        capture_output=True,
-        text=True,
-        timeout=patience(timeout),
-        check=False,
-    )
-    return Result(done.returncode, done.stdout, done.stderr)

@@ -168,6 +168,9 @@ def _called(tree: ast.AST) -> Iterator[str]:
 # Classes in private modules, and what has their methods in public.
 _PUBLIC = {
     "SamplerMethods": "LlamaSampler",
+    "ModelGetters": "LlamaModel",
+    "VocabGetters": "LlamaVocab",
+    "DeviceGetters": "LlamaDevice",
     "Outputs": "LlamaContext",
     "ContextMemory": "LlamaContext",
     "ContextSettings": "LlamaContext",

@@ -17,7 +17,7 @@ import llama_cpp
 
 from ..errors import LlamaError
 
-# Command -> the module that has it: each is imported when it is used.
+# Command -> its module, which is imported when it is used.
 _COMMANDS = {
     "run": "_text",
     "chat": "_text",
@@ -33,8 +33,14 @@ _COMMANDS = {
 }
 
 
+def is_whole() -> bool:
+    """Whether this package's own `__init__` is in place. llama-cpp-python, installed over this
+    package, replaces it, and removes it when it is uninstalled."""
+    return hasattr(llama_cpp, "__getattr__")
+
+
 class _Program(click.Group):
-    """The commands, and how any of them ends: an error is a line, never a traceback."""
+    """The commands. An error of any of them is a line, never a traceback."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -43,8 +49,7 @@ class _Program(click.Group):
         module = _COMMANDS.get(cmd_name)
         if module is None:
             return None
-        if cmd_name != "doctor" and not hasattr(llama_cpp, "_HOME"):
-            # Where llama-cpp-python was installed over this package, its __init__ is there.
+        if cmd_name != "doctor" and not is_whole():
             raise LlamaError(
                 "another package has replaced files of llama-py: llama-py doctor says more"
             )

@@ -1,4 +1,4 @@
-"""``llama-py doctor``: what is wrong with an installation, and what to do about it."""
+"""``llama-py doctor``: finds faults of an installation, and says how to repair them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,9 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import click
-
-import llama_cpp
 
 from .. import _raw
 from ..engine.find import (
@@ -25,68 +23,35 @@ from ..engine.find import (
     cpu_features,
     engine_folder,
     engine_info,
+    engine_inside,
     missing_features,
     preferred_engine,
 )
-from ..errors import LlamaError
-from ..native import child as _child
-from ..native import library
+from ..engine.folders import try_out
+from ..errors import LlamaEngineError, LlamaError
+from ..native.child import ended
+from ..native.library import find_library
 from ..server.process import find_program
+from . import is_whole
 from ._common import MODEL, find, give, json_option
 
-_PACKAGE = Path(library.__file__).parents[1]
+_PACKAGE = Path(__file__).parents[1]
 _INSTALL = "run: llama-py engine install"
-_MEND = (
-    "keep each in a virtual environment of its own. To mend this one: pip uninstall -y "
+_REPAIR = (
+    "keep each in a virtual environment of its own. To repair this one: pip uninstall -y "
     "llama-cpp-python llama-py, and then pip install the one that you want"
 )
-# What each extra brings, by the name that it is imported by.
+# The packages of each extra, by the names for import.
 _EXTRAS = {
     "agent": ("requests", "urllib3", "pydantic"),
     "langchain": ("langchain_core",),
     "hub": ("huggingface_hub",),
     "engine": ("cmake", "ninja"),
 }
-# Of what a CPU can do, what makes it fast.
-_TOLD = {"avx", "avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "neon", "sve"}
-# An engine with its download, or its build, takes about so many bytes.
-_ROOM = 1_000_000_000
+# The CPU features that matter for speed.
+_FAST = {"avx", "avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "neon", "sve"}
+_ROOM = 1_000_000_000  # bytes, about the size of an engine with its download or its build
 _TIMEOUT = 300
-
-# In a process of its own: what is wrong may end it.
-_LOAD = """
-import json, sys
-sys.path.insert(0, sys.argv[1])
-import llama_cpp
-del sys.path[0]
-from llama_cpp import LlamaLibrary, devices
-from llama_cpp.errors import LlamaError
-try:
-    library = LlamaLibrary.default()
-    found = devices(library)
-    result = {
-        "devices": [f"{d.name} ({d.description})" for d in found],
-        "gpu": any(not d.type.name.endswith("_CPU") for d in found),
-    }
-except LlamaError as error:
-    result = {"error": str(error)}
-print(json.dumps(result))
-"""
-_GENERATE = """
-import json, sys
-sys.path.insert(0, sys.argv[1])
-import llama_cpp
-del sys.path[0]
-from llama_cpp import Llama
-from llama_cpp.errors import LlamaError
-try:
-    with Llama(sys.argv[2], n_ctx=64) as llm:
-        tokens = llm.complete("Hello", max_tokens=4, temperature=0).tokens
-    result = {"tokens": len(tokens)}
-except (LlamaError, OSError, ValueError) as error:
-    result = {"error": f"{type(error).__name__}: {error}"}
-print(json.dumps(result))
-"""
 
 
 @dataclass(frozen=True)
@@ -99,13 +64,13 @@ class _Finding:
 
 @click.command()
 @click.option(
-    "--model", "-m", type=MODEL, metavar="MODEL", help="Load this one too, and generate with it."
+    "--model", "-m", type=MODEL, metavar="MODEL", help="Load this model too, and generate with it."
 )
 @json_option
 def doctor(model: str | None, as_json: bool) -> int:
-    """Find what is wrong with this installation, and say what to do.
+    """Find faults of this installation, and say how to repair them.
 
-    Exit code 1 if something is wrong. A note is nothing wrong.
+    Exit code 1 if something is wrong. A note is not a fault.
     """
     path = None if model is None else find(model)
     findings = []
@@ -117,16 +82,15 @@ def doctor(model: str | None, as_json: bool) -> int:
     if as_json:
         give({"ok": not wrong, "findings": [asdict(finding) for finding in findings]})
     elif wrong:
-        click.secho(f"\n{wrong} thing{'s' * (wrong > 1)} to put right", fg="red")
+        click.secho(f"\n{wrong} {'fault' if wrong == 1 else 'faults'} to repair", fg="red")
     else:
         click.secho("\nNothing is wrong.", fg="green")
     return 1 if wrong else 0
 
 
 def _show(finding: _Finding) -> None:
-    sign, colour = {"ok": ("ok   ", "green"), "note": ("note ", "yellow")}.get(
-        finding.status, ("WRONG", "red")
-    )
+    signs = {"ok": ("ok   ", "green"), "note": ("note ", "yellow"), "wrong": ("WRONG", "red")}
+    sign, colour = signs[finding.status]
     click.echo(f"{click.style(sign, fg=colour)}  {finding.what}: {finding.text}")
     if finding.advice:
         click.echo(f"       {finding.advice}")
@@ -152,7 +116,7 @@ def _python() -> _Finding:
 
 
 def _names() -> Iterator[_Finding]:
-    """Whether another package is called llama_cpp, too."""
+    """Whether another package has the same import name."""
     try:
         version = importlib.metadata.version("llama-py")
     except importlib.metadata.PackageNotFoundError:
@@ -163,18 +127,18 @@ def _names() -> Iterator[_Finding]:
     except importlib.metadata.PackageNotFoundError:
         other = None
     name = "llama-cpp-python" if other is None else f"llama-cpp-python {other.version}"
-    text = None
+    text = ""
     if (_PACKAGE / "llama_cpp.py").is_file():
         text = f"{name} is in {_PACKAGE}, too: files of one have replaced the other's"
-    elif not hasattr(llama_cpp, "_HOME"):
-        text = f"{_PACKAGE} lacks files: {name}, which has the same import name, took them along"
+    elif not is_whole():
+        text = f"{_PACKAGE} lacks files: {name} has the same import name and has removed them"
     elif other is not None:
         text = (
             f"{name} is called llama_cpp, too, in {other.locate_file('')}: which of them is "
             "imported depends on sys.path"
         )
-    if text is not None:
-        yield _Finding("import name", "wrong", text, _MEND)
+    if text:
+        yield _Finding("import name", "wrong", text, _REPAIR)
         return
     for entry in sys.path:
         folder = Path(entry or ".", "llama_cpp")
@@ -190,30 +154,29 @@ def _names() -> Iterator[_Finding]:
 
 
 def _cache() -> Iterator[_Finding]:
+    advice = "set XDG_CACHE_HOME to a folder of yours"
     try:
         root = cache_root()
     except LlamaError as error:
-        yield _Finding("cache", "wrong", str(error), "set XDG_CACHE_HOME to a folder of yours")
+        yield _Finding("cache", "wrong", str(error), advice)
         return
     if not os.access(root, os.W_OK | os.X_OK):
         yield _Finding(
-            "cache", "wrong", f"{root} cannot be written to",
-            "change its owner, or set XDG_CACHE_HOME to a folder of yours",
-        )  # fmt: skip
+            "cache", "wrong", f"{root} cannot be written to", f"change its owner, or {advice}"
+        )
     free = shutil.disk_usage(root).free
     text = f"{root}, {free / 1e9:.1f} GB free on its disk"
     if free < _ROOM:
-        yield _Finding(
-            "cache", "wrong", text, f"make room: an engine takes up to {_ROOM / 1e9:.0f} GB"
-        )
+        advice = f"make room: an engine takes up to {_ROOM / 1e9:.0f} GB"
+        yield _Finding("cache", "wrong", text, advice)
     else:
         yield _Finding("cache", "ok", text)
 
 
 def _engine() -> _Finding:
-    """The engine that would be used, and whether it is for this CPU."""
-    features = ", ".join(sorted(_TOLD & set(cpu_features())))
-    cpu = f"this CPU has {features or 'no vector instructions that are known'}"
+    """The engine that would be used, and whether it fits this CPU."""
+    features = ", ".join(sorted(_FAST & set(cpu_features())))
+    cpu = f"this CPU has {features or 'no known vector instructions'}"
     try:
         folder = preferred_engine(_raw.TAG) or engine_folder(_raw.TAG)
         info = engine_info(folder)
@@ -230,19 +193,19 @@ def _engine() -> _Finding:
             _INSTALL + " (it is replaced)",
         )  # fmt: skip
     backend = info.backend or "CPU"
-    place = "in the package" if folder == _PACKAGE / "lib" else f"from {info.origin}"
+    place = "in the package" if folder == engine_inside() else f"from {info.origin}"
     return _Finding("engine", "ok", f"{info.tag} {place}, for {backend}; {cpu}")
 
 
 def _library(model: Path | None) -> Iterator[_Finding]:
-    """Which libllama is found and why, and whether it loads, fits and computes."""
+    """The libllama that is found and the reason, and whether it loads, fits and computes."""
     try:
-        path = library._find(None)
+        path = find_library(None)
     except LlamaError as error:
         yield _Finding("library", "wrong", str(error), _INSTALL)
         return
     yield _Finding("library", "ok", f"{path}, {_why(path)}")
-    result = _in_process(_LOAD)
+    result = _trial()
     if "error" in result:
         yield _Finding(
             "ABI check", "wrong", result["error"],
@@ -258,13 +221,13 @@ def _library(model: Path | None) -> Iterator[_Finding]:
     if info is not None and info.backend is not None and not result["gpu"]:
         yield _Finding(
             "devices", "wrong", f"{names}: the engine is for {info.backend}, which finds no device",
-            "install the graphics card's driver (and see CUDA_VISIBLE_DEVICES and the like; Vulkan "
-            "leaves drivers in software out, but for those in GGML_VK_VISIBLE_DEVICES)",
+            "install the graphics card's driver (and check CUDA_VISIBLE_DEVICES or its like; "
+            "Vulkan ignores software drivers that are not in GGML_VK_VISIBLE_DEVICES)",
         )  # fmt: skip
     else:
         yield _Finding("devices", "ok", names)
     if model is not None:
-        result = _in_process(_GENERATE, model)
+        result = _trial(model)
         if "error" in result:
             yield _Finding("model", "wrong", result["error"])
         else:
@@ -274,27 +237,28 @@ def _library(model: Path | None) -> Iterator[_Finding]:
 def _why(path: Path) -> str:
     if os.environ.get("LLAMA_CPP_LIB"):
         return "named by LLAMA_CPP_LIB"
-    if path.parent == _PACKAGE / "lib":
+    if path.parent == engine_inside():
         return "inside the package"
     if engine_folder(_raw.TAG).parent.resolve() in path.parents:
         return "the engine in the cache"
     return "the system's"
 
 
-def _in_process(code: str, *arguments: object) -> dict[str, str]:
-    command = [sys.executable, "-I", "-c", code, str(_PACKAGE.parent), *map(str, arguments)]
+def _trial(*arguments: Path) -> dict[str, Any]:
+    trial = Path(__file__).with_name("_trial.py")
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", check=False,
-            env={**os.environ, "GGML_NO_BACKTRACE": "1"}, timeout=_TIMEOUT,
+            [sys.executable, "-I", trial, _PACKAGE.parent, *arguments], capture_output=True,
+            text=True, errors="replace", check=False, timeout=_TIMEOUT,
+            env={**os.environ, "GGML_NO_BACKTRACE": "1"},
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         return {"error": f"it was not through after {_TIMEOUT} seconds"}
     if done.returncode == 0:
-        result: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
+        result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         return result
     last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-    end = _child.ended(done)
+    end = ended(done)
     hint = ", it is built for another CPU" if end == "SIGILL" else ""
     return {"error": f"the process that loads it ended: {end}{hint} ({last})"}
 
@@ -302,15 +266,12 @@ def _in_process(code: str, *arguments: object) -> dict[str, str]:
 def _server() -> _Finding:
     try:
         program = find_program("llama-server")
-        done = subprocess.run(
-            [program, "--version"], capture_output=True, text=True, errors="replace",
-            stdin=subprocess.DEVNULL, timeout=60, check=False, cwd=program.parent,
-        )  # fmt: skip
-    except (LlamaError, OSError, subprocess.TimeoutExpired) as error:
+    except LlamaError as error:
         return _Finding("llama-server", "note", str(error), "agents and 'server' need it")
-    if done.returncode:
-        last = ((done.stderr + done.stdout).strip().splitlines() or ["no message"])[-1]
-        return _Finding("llama-server", "wrong", f"{program} does not run here: {last}", _INSTALL)
+    try:
+        try_out(program.parent)
+    except LlamaEngineError as error:
+        return _Finding("llama-server", "wrong", f"{program}: {error}", _INSTALL)
     return _Finding("llama-server", "ok", str(program))
 
 

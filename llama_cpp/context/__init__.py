@@ -7,6 +7,7 @@ __getattr__, __dir__, __all__ = contents(
     {
         "batch": "LlamaBatch",
         "context": "LlamaContext",
+        "memory": "LlamaMemory",
         "sequence": "LlamaSequence Sequences",
         "settings": "ContextPerf",
     },

@@ -5,7 +5,8 @@ Generated from the table in __init__.py by ``python -m codegen regen``. Do not e
 
 from .batch import LlamaBatch as LlamaBatch
 from .context import LlamaContext as LlamaContext
+from .memory import LlamaMemory as LlamaMemory
 from .sequence import LlamaSequence as LlamaSequence
 from .sequence import Sequences as Sequences
 from .settings import ContextPerf as ContextPerf
-# seal: b11434 sha256:d7074d926a7ac232c1c57923d3e11cba6a7f2dca06134a99d00260c9aaaabcf4
+# seal: b11434 sha256:c8332c4e40defc7b978e137a8a0b603af5a1cf79ddb80a8e17921ba30aad707a

@@ -8,49 +8,41 @@ import threading
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .. import _raw
 from ..errors import LlamaAdapterError, LlamaBusyError, LlamaClosedError
 from ..model.control_vector import LlamaControlVector
-from ..model.lora import LlamaLora
+from ..model.model import LlamaLora
 from ..native import log
 from ..native.arguments import c_number
-from ..native.resource import Closable, Resource
-
-if TYPE_CHECKING:
-    from ..model.model import LlamaModel
-    from ..native.library import LlamaLibrary
+from ..native.resource import Resource
+from .cells import CellBooks
+from .core import Core
 
 
-class ContextAdapters(Closable):
-    """The part of `LlamaContext` that sets LoRA adapters and a control vector.
+class ContextAdapters:
+    """Sets LoRA adapters and a control vector; `LlamaContext` shows it as its own.
 
     What was decoded before stays in the KV cache as it was computed then. For the same outputs as
     with the new setting from the start, remove it and decode it again.
     """
 
-    _model: LlamaModel
-    _library: LlamaLibrary
-    _lock: threading.Lock
-    _decode: Any
-    _encode: Any
-    _kept: list[Resource]
-    """The adapters in use, for as long as the library has this context."""
-    _loras: Mapping[LlamaLora, float] = {}
-
-    def _reweigh(self) -> None:
-        """What was decoded before is out of date. (`ContextMemory` knows what that was.)"""
-        raise NotImplementedError
+    def __init__(self, core: Core, books: CellBooks | None, kept: list[Resource]) -> None:
+        """``kept`` are the adapters in use, for as long as the library has the context."""
+        self._core = core
+        self._books = books
+        self._kept = kept
+        self._loras: Mapping[LlamaLora, float] = {}
 
     @property
     def loras(self) -> dict[LlamaLora, float]:
         """The adapters that are in use here, and their scales."""
-        self._open()
+        self._core.opened()
         return dict(self._loras)
 
     def close(self) -> None:
-        super().close()
+        """Let go of the adapters."""
         self._loras = {}
 
     def set_loras(self, loras: Mapping[LlamaLora, float] | Iterable[LlamaLora] = ()) -> None:
@@ -63,7 +55,7 @@ class ContextAdapters(Closable):
         are no finite numbers, LlamaBusyError when another thread is in this context.
         C: ``llama_set_adapters_lora``.
         """
-        resource = self._open()
+        resource = self._core.opened()
         pairs = list(
             loras.items() if isinstance(loras, Mapping) else ((lora, 1.0) for lora in loras)
         )
@@ -71,27 +63,29 @@ class ContextAdapters(Closable):
         for lora, scale in pairs:
             if not isinstance(lora, LlamaLora):
                 raise TypeError(f"expected a LlamaLora, not {lora!r}")
-            if lora.model is not self._model:
+            if lora.model is not self._core.model:
                 raise LlamaAdapterError(
                     f"{lora!r} was loaded for another model than this context's: {lora.model!r}"
                 )
             number = float(c_number(ctypes.c_float, scale, "scale"))
             if not math.isfinite(number):
                 raise ValueError(f"scale must be finite, not {scale!r}")
-            attached.append((lora, number, lora._open()))
+            attached.append((lora, number, lora.opened()))
         if len({id(lora) for lora, _, _ in attached}) < len(attached):
             raise ValueError("an adapter is there twice")
         count = len(attached)
         handles = (_raw.llama_adapter_lora * count)(*(kept.handle for _, _, kept in attached))
         scales = (ctypes.c_float * count)(*(scale for _, scale, _ in attached))
         with self._changing(), log.heard():
-            code = self._library.llama_set_adapters_lora(resource.handle, handles, count, scales)
+            code = self._core.library.llama_set_adapters_lora(
+                resource.handle, handles, count, scales
+            )
             if code:
                 raise LlamaAdapterError(f"the library refuses the adapters: code {code}")
             for lora in self._loras:
-                lora._users.locks.discard(self._lock)
+                lora.users.locks.discard(self._core.lock)
             for lora, _, _ in attached:
-                lora._users.locks.add(self._lock)
+                lora.users.locks.add(self._core.lock)
             self._loras = {lora: scale for lora, scale, _ in attached}
             self._kept[:] = [kept for _, _, kept in attached]
 
@@ -105,8 +99,8 @@ class ContextAdapters(Closable):
         more layers than the model, ValueError for ``layers`` that are not there, LlamaBusyError
         when another thread is in this context. C: ``llama_set_adapter_cvec``.
         """
-        resource = self._open()
-        short = self._library.short
+        resource = self._core.opened()
+        short = self._core.short
         raw_model = short.llama_get_model(resource.handle)
         n_embd = int(short.llama_model_n_embd(raw_model))
         n_layer = int(short.llama_model_n_layer(raw_model))
@@ -116,7 +110,7 @@ class ContextAdapters(Closable):
                 raise TypeError(f"expected a LlamaControlVector, not {vector!r}")
             if vector.n_embd != n_embd:
                 raise LlamaAdapterError(f"{vector!r} is for n_embd={vector.n_embd}, not {n_embd}")
-            if max(vector._layers) >= n_layer:
+            if max(vector.layers) >= n_layer:
                 raise LlamaAdapterError(f"{vector!r}: the model has the layers 1 to {n_layer - 1}")
             first, last = layers or (1, n_layer - 1)
             for layer in (first, last):
@@ -124,13 +118,13 @@ class ContextAdapters(Closable):
                     raise ValueError(f"layers={layers}: the model has 1 to {n_layer - 1}")
             if first > last:
                 raise ValueError(f"layers={layers}: the first is behind the last")
-            rows = vector._rows(n_layer)
+            rows = vector.rows(n_layer)
         elif layers is not None:
             raise ValueError("layers without a vector")
         data = None if rows is None else (ctypes.c_float * len(rows)).from_buffer(rows)
         with self._changing(), log.heard() as said:
             short.llama_synchronize(resource.handle)  # what computes may still read the old one
-            code = self._library.llama_set_adapter_cvec(
+            code = self._core.library.llama_set_adapter_cvec(
                 resource.handle, data, 0 if rows is None else len(rows), n_embd, first, last
             )
             if code:
@@ -143,20 +137,21 @@ class ContextAdapters(Closable):
         """The context for this thread alone; what is set in the block is built in by the next
         decode, which goes through the model's adapters for that: nobody may load or free one
         meanwhile."""
-        if not self._lock.acquire(blocking=False):
+        if not self._core.lock.acquire(blocking=False):
             raise LlamaBusyError("another thread is using this context")
         try:
-            if self.closed:
+            if self._core.closed:
                 raise LlamaClosedError("the context is closed")
             yield
-            self._reweigh()
-            adapters, decode, encode = self._model._adapters, self._decode, self._encode
-            if not isinstance(decode, _Rebuilding):
-                restore = {"_decode": decode, "_encode": encode}
-                self._decode = _Rebuilding(decode, adapters, self, restore)
-                self._encode = _Rebuilding(encode, adapters, self, restore)
+            if self._books is not None:
+                self._books.reweigh()
+            core, lock = self._core, self._core.model.adapters_lock
+            if not isinstance(core.decode, _Rebuilding):
+                restore = {"decode": core.decode, "encode": core.encode}
+                core.decode = _Rebuilding(core.decode, lock, core, restore)
+                core.encode = _Rebuilding(core.encode, lock, core, restore)
         finally:
-            self._lock.release()
+            self._core.lock.release()
 
 
 class _Rebuilding:

@@ -3,104 +3,101 @@
 from __future__ import annotations
 
 import ctypes
-import threading
 import weakref
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from .. import _raw
-from ..errors import LlamaBusyError, LlamaOutputError
-from ..model.model import LlamaModel
-from ..native.resource import Closable, Resource
-from ..sampling.in_graph import is_sampled
+from ..errors import LlamaOutputError
+from ..native.resource import Resource
+from ..sampling.greedy import Likeliest
+from ..sampling.source import Source, is_sampled
+from .core import Core
 
 # Models with a KV cache that make no logits.
 _EMBEDDERS = ("llama-embed",)
 
 
-class Outputs(Closable):
-    """The outputs of a context's last decode; a part of `LlamaContext`."""
+class Outputs(Source):
+    """The outputs of a context's last decode; `LlamaContext` shows its methods as its own."""
 
-    _lock: threading.Lock
-    _samplers: dict[int, Any]
-    _outputs: Sequence[int] | None
-
-    def _set_up_outputs(self, model: LlamaModel, handle: _raw.llama_context) -> None:
-        calls, library = model.library.short, model.library
-        self._calls = calls
-        self._get_logits = calls.llama_get_logits_ith
-        self._n_vocab = model.vocab.n_tokens
-        self._n_seq_max = int(calls.llama_n_seq_max(handle))
-        self._has_memory = bool(calls.llama_get_memory(handle))
-        self._has_encoder = model.has_encoder
-        self._pooling = int(calls.llama_pooling_type(handle))
+    def __init__(self, core: Core, samplers: Mapping[int, Any]) -> None:
+        model, short, library = core.model, core.short, core.library
+        super().__init__(model.library, core.n_vocab, core.enter, core.lock.release)
+        self._core = core
+        self.samplers = dict(samplers)
+        self.likeliest = Likeliest(library, core.n_vocab)
+        self._get_logits = short.llama_get_logits_ith
+        self.pooling = int(short.llama_pooling_type(core.handle))
         wide = library.has("llama_model_n_embd_out")
-        self._n_embd = int(calls.llama_model_n_embd_out(model.handle)) if wide else model.n_embd
+        self.n_embd = int(short.llama_model_n_embd_out(model.handle)) if wide else model.n_embd
         # What it writes per sequence: with a classifier, a score for each of its labels.
-        self._n_pooled = self._n_embd
-        if self._pooling == _raw.LLAMA_POOLING_TYPE_RANK:
-            self._n_pooled = int(calls.llama_model_n_cls_out(model.handle))
-        diffusion = library.has("llama_model_is_diffusion") and calls.llama_model_is_diffusion(
+        self.n_pooled = self.n_embd
+        """The floats of a sequence's embedding."""
+        if self.pooling == _raw.LLAMA_POOLING_TYPE_RANK:
+            self.n_pooled = int(short.llama_model_n_cls_out(model.handle))
+        diffusion = library.has("llama_model_is_diffusion") and short.llama_model_is_diffusion(
             model.handle
         )
         arch = model.metadata.get("general.architecture")
-        self._makes_logits = (self._has_memory or bool(diffusion)) and arch not in _EMBEDDERS
-        self._embedding = False
-        # With embeddings, and without a KV cache, the library gives an output for each token,
-        # whatever the batch says.
-        self._all_outputs = not self._has_memory
-        self._encoded = False  # whether the last thing done was encode
-        self._outputs = None
-        # The batch was computed in parts: where its last one begins.
-        self._offset = 0
+        self._makes_logits = (core.has_memory or bool(diffusion)) and arch not in _EMBEDDERS
+        self.embedding = False
+        """Whether embeddings are computed."""
+        self.all = not core.has_memory
+        """Whether each token gets an output, whatever the batch says: so it is with embeddings,
+        and without a KV cache."""
         # The library has room for this many outputs and moves them when it needs more. They are
         # logits, and embeddings where they are enabled, or where an encoder makes them always.
-        self._row = self._n_vocab + (self._n_embd if self._has_encoder else 0)
-        self._room = self._n_seq_max
+        self._row = core.n_vocab + (self.n_embd if core.has_encoder else 0)
+        self.room = core.n_seq_max
         self._lease: Callable[[], _Lease | None] = lambda: None  # alive while there are views
-        self._view_type = ctypes.c_float * self._n_vocab
-        self._embedding_type = ctypes.c_float * self._n_embd
+        self._view_type = ctypes.c_float * core.n_vocab
+        self._embedding_type = ctypes.c_float * self.n_embd
 
-    def _embed(self, enabled: bool) -> None:
+    def embed(self, enabled: bool) -> None:
         """Embeddings are computed from now on, or not any more."""
-        if enabled == self._embedding:
+        if enabled == self.embedding:
             return
-        self._embedding = enabled
-        self._all_outputs = enabled or not self._has_memory
-        self._outputs = None
-        if not self._has_encoder:
-            before, self._row = self._row, self._n_vocab + (self._n_embd if enabled else 0)
-            self._room = self._room * before // self._row
+        core = self._core
+        self.embedding = enabled
+        self.all = enabled or not core.has_memory
+        core.outputs = None
+        if not core.has_encoder:
+            before, self._row = self._row, core.n_vocab + (self.n_embd if enabled else 0)
+            self.room = self.room * before // self._row
 
-    def _make_room(self, n_outputs: int) -> None:
+    def make_room(self, n_outputs: int) -> None:
         """The library moves its outputs when it needs room for more: not under a view."""
         if self._lease() is not None:
             raise BufferError(
-                f"{n_outputs} outputs need more room than {self._room} did, and views of the old "
+                f"{n_outputs} outputs need more room than {self.room} did, and views of the old "
                 "ones exist; delete them, or copy what is still needed"
             )
-        self._room = max(n_outputs, self._n_seq_max)
+        self.room = max(n_outputs, self._core.n_seq_max)
 
-    def logits(self, i: int = -1) -> memoryview[float]:
-        """The logits of the token at index ``i`` of the last batch, one float for each token of
-        the vocabulary. Negative counts from the end of the outputs: -1 is the last.
+    @contextmanager
+    def reading(self, i: int) -> Iterator[memoryview[float]]:
+        """The logits at index ``i``, with the context for this thread alone."""
+        self._core.opened()
+        with self._core.held():
+            yield self.logits_at(i)
 
-        It is a view (shape ``(n_vocab,)``, format ``f``), not a copy: the next decode overwrites
-        it. ``np.asarray`` takes it as it is. Raises LlamaOutputError when the last decode did not
-        compute that output, and when it went through a sampler in the graph.
-        C: ``llama_get_logits_ith``, llama.h.
-        """
-        resource = self._open()
-        self._enter()
-        try:
-            return self._logits(resource, i)
-        finally:
-            self._lock.release()
+    def logits(self, i: int) -> memoryview[float]:
+        """See `LlamaContext.logits`."""
+        with self.reading(i) as logits:
+            return logits
 
-    def _logits(self, resource: Resource, i: int) -> memoryview[float]:
-        i = self._check_output(i)
-        if self._samplers and is_sampled(self._calls, resource.handle, i):
+    def opened(self) -> Resource:
+        """The context's C object."""
+        return self._core.opened()
+
+    def logits_at(self, i: int) -> memoryview[float]:
+        """As `logits`, with the lock held."""
+        resource = self._core.opened()
+        i = self.check_output(i)
+        if self.samplers and is_sampled(self._core.short, resource.handle, i):
             raise LlamaOutputError(
                 f"the output at index {i} went through a sampler in the graph: there are no logits "
                 "of the model"
@@ -110,83 +107,61 @@ class Outputs(Closable):
             raise LlamaOutputError(f"the library has no logits at index {i}")
         return self._view(resource, pointer, self._view_type)
 
-    def embeddings(self, i: int = -1) -> memoryview[float]:
-        """The embedding of the token at index ``i`` of the last batch. Negative counts from the
-        end: -1 is the last.
-
-        It is a view as `logits` gives it, of shape ``(n_embd_out,)``. They are computed when the
-        context was made with ``embeddings=True`` or `embeddings_enabled` is set, without pooling,
-        and for every token then; and by the encoder of a model that has one. LlamaOutputError
-        otherwise. C: ``llama_get_embeddings_ith``, llama.h.
-        """
-        resource = self._open()
-        if self._embedding and self._pooling != _raw.LLAMA_POOLING_TYPE_NONE:
+    def embeddings(self, i: int) -> memoryview[float]:
+        """See `LlamaContext.embeddings`."""
+        core = self._core
+        resource = core.opened()
+        if self.embedding and self.pooling != _raw.LLAMA_POOLING_TYPE_NONE:
             raise LlamaOutputError(
-                f"this context pools the tokens of a sequence ({self._pooling_name()}): it has "
+                f"this context pools the tokens of a sequence ({self.pooling_name()}): it has "
                 "embeddings of sequences only, see embeddings_seq"
             )
-        if not self._embedding and not self._encoded:
+        if not self.embedding and not core.encoded:
             raise LlamaOutputError(
                 "no embeddings were computed: make the context with embeddings=True, or set "
                 "embeddings_enabled"
             )
-        self._enter()
-        try:
-            pointer = self._calls.llama_get_embeddings_ith(resource.handle, self._index(i))
+        with core.held():
+            pointer = core.short.llama_get_embeddings_ith(resource.handle, self._index(i))
             if not pointer:
                 raise LlamaOutputError(f"the library has no embedding at index {i}")
             return self._view(resource, pointer, self._embedding_type)
-        finally:
-            self._lock.release()
 
-    def embeddings_seq(self, seq_id: int = 0) -> memoryview[float]:
-        """The embedding of a sequence of the last batch, of shape ``(n_embd_out,)``. With
-        ``LLAMA_POOLING_TYPE_RANK`` it is the scores of the model's classifier, as many as it has
-        labels, at least one.
-
-        It is a copy, because the library frees its own with the next decode. Raises
-        LlamaOutputError without pooling, for a sequence that was not in that batch, and where
-        `embeddings_enabled` is not set. C: ``llama_get_embeddings_seq``, llama.h.
-        """
-        row = array("f", bytes(4 * self._n_pooled))
-        self._copy_pooled(seq_id, row.buffer_info()[0])
+    def embeddings_seq(self, seq_id: int) -> memoryview[float]:
+        """See `LlamaContext.embeddings_seq`."""
+        row = array("f", bytes(4 * self.n_pooled))
+        self.copy_pooled(seq_id, row.buffer_info()[0])
         return memoryview(row)
 
-    def _copy_pooled(self, seq_id: int, address: int) -> None:
-        """Copy the embedding of a sequence, ``_n_pooled`` floats, to ``address``."""
-        resource = self._open()
-        self._enter()
-        try:
+    def copy_pooled(self, seq_id: int, address: int) -> None:
+        """Copy the embedding of a sequence, `n_pooled` floats, to ``address``."""
+        resource = self._core.opened()
+        with self._core.held():
             pointer = self._pooled(resource, seq_id)
-            ctypes.memmove(address, pointer, 4 * self._n_pooled)
-        finally:
-            self._lock.release()
+            ctypes.memmove(address, pointer, 4 * self.n_pooled)
 
     def _pooled(self, resource: Resource, seq_id: int) -> Any:
-        if self._outputs is None:
+        core = self._core
+        if core.outputs is None:
             raise LlamaOutputError("there are no outputs: nothing was decoded, or it failed")
         if not isinstance(seq_id, int):
             raise TypeError(f"a sequence must be an integer, not {seq_id!r}")
         pointer = None
-        if 0 <= seq_id < self._n_seq_max:
-            pointer = self._calls.llama_get_embeddings_seq(resource.handle, seq_id)
+        if 0 <= seq_id < core.n_seq_max:
+            pointer = core.short.llama_get_embeddings_seq(resource.handle, seq_id)
         if not pointer:
-            if not self._embedding:
+            if not self.embedding:
                 why = "embeddings_enabled is not set"
-            elif self._pooling == _raw.LLAMA_POOLING_TYPE_NONE:
+            elif self.pooling == _raw.LLAMA_POOLING_TYPE_NONE:
                 why = "this context does not pool (pooling_type), see embeddings"
             else:
                 why = "it was not in the last batch"
             raise LlamaOutputError(f"sequence {seq_id} has no embedding: {why}")
         return pointer
 
-    def _enter(self) -> None:
-        """Take the lock. LlamaBusyError when another thread has it."""
-        if not self._lock.acquire(blocking=False):
-            raise LlamaBusyError("another thread is using this context")
-
-    def _pooling_name(self) -> str:
-        return _raw.llama_pooling_type_enum(self._pooling).name
+    def pooling_name(self) -> str:
+        """The C name of the pooling."""
+        return _raw.llama_pooling_type_enum(self.pooling).name
 
     def _view(self, resource: Resource, pointer: Any, type_: Any) -> memoryview[float]:
         floats = type_.from_address(ctypes.addressof(pointer.contents))
@@ -198,17 +173,17 @@ class Outputs(Closable):
         # ctypes calls its format "<f", which memoryview itself cannot read.
         return memoryview(floats).cast("B").cast("f")
 
-    def _check_output(self, i: int) -> int:
+    def check_output(self, i: int) -> int:
         """The index, for the library, of the logits ``i``. LlamaOutputError if the last decode has
         not computed them."""
         if not self._makes_logits:
             raise LlamaOutputError("this model makes no logits, only embeddings")
-        if self._encoded and self._has_encoder:
+        if self._core.encoded and self._core.has_encoder:
             raise LlamaOutputError("an encoder makes no logits: decode comes after it")
         return self._index(i)
 
     def _index(self, i: int) -> int:
-        outputs = self._outputs
+        outputs = self._core.outputs
         if outputs is None:
             raise LlamaOutputError("there are no outputs: nothing was decoded, or it failed")
         if not isinstance(i, int):
@@ -218,7 +193,7 @@ class Outputs(Closable):
             raise LlamaOutputError(
                 f"index {i} has no output: the last batch has them for {list(outputs)[:20]}"
             )
-        return i if i < 0 else i - self._offset
+        return i if i < 0 else i - self._core.offset
 
 
 class _Lease:

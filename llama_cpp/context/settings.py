@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
-from .. import _raw
 from ..errors import LlamaContextError
 from ..native import log
 from ..native.arguments import c_number
-from ..native.resource import Closable
+from .core import Core
+from .outputs import Outputs
 from .params import check_pooling, check_threads
-
-if TYPE_CHECKING:
-    from ..native.library import LlamaLibrary
 
 
 @dataclass(frozen=True)
@@ -37,32 +31,17 @@ class ContextPerf:
     """Decodes that took the graph of the one before."""
 
 
-class ContextSettings(Closable):
-    """The part of `LlamaContext` with its settings and counters."""
+class ContextSettings:
+    """The settings and counters of a context; `LlamaContext` shows them as its own."""
 
-    _library: LlamaLibrary
-    _embedding: bool
-    _no_perf: bool
-    _n_ctx: int
-    _n_outputs_max: int
-    _n_seq_max: int
-    _n_ubatch: int
-    _pooling: int
-    _samplers: dict[int, Any]
-    _was_causal: bool  # older llama.cpp cannot be asked
-    _held: Callable[[], AbstractContextManager[None]]
-    _embed: Callable[[bool], None]
-
-    @property
-    def handle(self) -> _raw.llama_context:
-        """The C object, for `llama_cpp._raw` and the functions of the library."""
-        handle: _raw.llama_context = self._open().handle
-        return handle
+    def __init__(self, core: Core, outputs: Outputs) -> None:
+        self._core = core
+        self._outputs = outputs
 
     @property
     def n_threads(self) -> int:
         """The threads that compute one token. It can be set. C: ``llama_set_n_threads``."""
-        return int(self._library.short.llama_n_threads(self.handle))
+        return int(self._core.short.llama_n_threads(self._core.handle))
 
     @n_threads.setter
     def n_threads(self, value: int) -> None:
@@ -71,7 +50,7 @@ class ContextSettings(Closable):
     @property
     def n_threads_batch(self) -> int:
         """The threads that compute several tokens. It can be set. C: ``llama_set_n_threads``."""
-        return int(self._library.short.llama_n_threads_batch(self.handle))
+        return int(self._core.short.llama_n_threads_batch(self._core.handle))
 
     @n_threads_batch.setter
     def n_threads_batch(self, value: int) -> None:
@@ -80,68 +59,65 @@ class ContextSettings(Closable):
     def _set_threads(self, name: str, one: int, several: int) -> None:
         for value in (one, several):
             check_threads(name, c_number(ctypes.c_int32, value, name))
-        with self._held(), log.heard():
-            self._library.short.llama_set_n_threads(self.handle, one, several)
+        with self._core.held(), log.heard():
+            self._core.short.llama_set_n_threads(self._core.handle, one, several)
 
     @property
     def causal_attn(self) -> bool:
         """Whether a token sees only those before it. It can be set; without it, a decode takes at
         most ``n_ubatch`` tokens. C: ``llama_set_causal_attn``."""
-        self._open()
-        return self._causal()
+        self._core.opened()
+        return self._core.causal()
 
     @causal_attn.setter
     def causal_attn(self, value: bool) -> None:
         causal = c_number(ctypes.c_bool, value, "causal_attn")
-        with self._held(), log.heard():
-            self._library.short.llama_set_causal_attn(self.handle, causal)
-            self._was_causal = causal
+        with self._core.held(), log.heard():
+            self._core.short.llama_set_causal_attn(self._core.handle, causal)
+            self._core.was_causal = causal
 
     @property
     def embeddings_enabled(self) -> bool:
         """Whether decodes compute embeddings: of every token, or with pooling of every sequence.
         It can be set, which lets go of the last outputs. C: ``llama_set_embeddings``."""
-        self._open()
-        return self._embedding
+        self._core.opened()
+        return self._outputs.embedding
 
     @embeddings_enabled.setter
     def embeddings_enabled(self, value: bool) -> None:
         enabled = c_number(ctypes.c_bool, value, "embeddings_enabled")
         if enabled:
-            if self._samplers:
+            if self._outputs.samplers:
                 raise LlamaContextError(
                     "this context runs samplers in its graph: make another one for embeddings"
                 )
-            n_ubatch = min(self._n_ubatch, self._n_ctx)
-            check_pooling(self._pooling, n_ubatch, self._n_seq_max, self._n_outputs_max)
-        with self._held(), log.heard():
-            self._library.short.llama_set_embeddings(self.handle, enabled)
-            self._embed(enabled)
+            n_ubatch = min(self._core.n_ubatch, self._core.n_ctx)
+            check_pooling(
+                self._outputs.pooling, n_ubatch, self._core.n_seq_max, self._core.n_outputs_max
+            )
+        with self._core.held(), log.heard():
+            self._core.short.llama_set_embeddings(self._core.handle, enabled)
+            self._outputs.embed(enabled)
 
     @property
     def perf(self) -> ContextPerf:
         """What was computed so far, in seconds and tokens. With ``no_perf=True`` the seconds are 0,
         and the library counts at least one of each. C: ``llama_perf_context``."""
-        with self._held():
-            self._library.llama_synchronize(self.handle)  # it counts then
-            raw = self._library.short.llama_perf_context(self.handle)
+        with self._core.held():
+            self._core.library.llama_synchronize(self._core.handle)  # it counts then
+            raw = self._core.short.llama_perf_context(self._core.handle)
         return ContextPerf(
             load_seconds=raw.t_load_ms / 1e3,
             prompt_seconds=raw.t_p_eval_ms / 1e3,
             generation_seconds=raw.t_eval_ms / 1e3,
             # It says 1 for none at all.
-            prompt_tokens=raw.n_p_eval if raw.t_p_eval_ms or self._no_perf else 0,
-            generated_tokens=raw.n_eval if raw.t_eval_ms or self._no_perf else 0,
+            prompt_tokens=raw.n_p_eval if raw.t_p_eval_ms or self._core.no_perf else 0,
+            generated_tokens=raw.n_eval if raw.t_eval_ms or self._core.no_perf else 0,
             reused_graphs=raw.n_reused,
         )
 
     def reset_perf(self) -> None:
         """Count and measure from now on. C: ``llama_perf_context_reset``."""
-        with self._held():
-            self._library.llama_synchronize(self.handle)
-            self._library.short.llama_perf_context_reset(self.handle)
-
-    def _causal(self) -> bool:
-        if self._library.has("llama_get_causal_attn"):
-            return bool(self._library.short.llama_get_causal_attn(self.handle))
-        return self._was_causal
+        with self._core.held():
+            self._core.library.llama_synchronize(self._core.handle)
+            self._core.short.llama_perf_context_reset(self._core.handle)

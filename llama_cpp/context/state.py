@@ -27,6 +27,8 @@ from .. import _raw
 from ..errors import LlamaStateError
 from ..model.gguf import check_target
 from ..native import log
+from .cells import CellBooks
+from .core import Core
 
 if TYPE_CHECKING:
     import hashlib
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from ..model.model import LlamaModel
-    from .memory import ContextMemory
 
 _MAGIC = b"llamapy\x1a"
 _VERSION = 1
@@ -69,13 +70,14 @@ class State(NamedTuple):
 
 
 def save(
-    ctx: ContextMemory, tokens: Iterable[int], seq_id: int | None = None, **more: int
+    books: CellBooks, tokens: Iterable[int], seq_id: int | None = None, **more: int
 ) -> bytearray:
     """The state of a sequence, or with None of the whole context, with ``tokens``. ``more`` are
     facts to store with it. The context's lock must be held."""
-    ids = ctx._model.vocab.check_tokens(tokens)
-    ctx._apply()
-    library, handle = ctx._library, ctx._open().handle
+    core = books.core
+    ids = core.model.vocab.check_tokens(tokens)
+    books.turn()
+    library, handle = core.library, core.opened().handle
     with log.heard():
         if seq_id is None:
             size = library.llama_state_get_size(handle)
@@ -83,8 +85,8 @@ def save(
             size = library.llama_state_seq_get_size(handle, seq_id)
     facts = {
         "kind": _kind(seq_id),
-        "model": _model_facts(ctx._model),
-        "context": _context_facts(ctx, seq_id),
+        "model": _model_facts(core.model),
+        "context": _context_facts(core, seq_id),
         **more,
     }
     head = json.dumps(facts).encode()
@@ -110,37 +112,38 @@ def save(
     return data
 
 
-def check(ctx: ContextMemory, data: Buffer, seq_id: int | None = None) -> State:
+def check(core: Core, data: Buffer, seq_id: int | None = None) -> State:
     """The state ``data`` for a sequence, or with None for the whole context. LlamaStateError for
     one that is damaged, or does not belong there."""
     state = _unpack(data)
-    _check(ctx, state, seq_id)
+    _check(core, state, seq_id)
     # A name comes first, and the library makes room for it, up to 4 GB, before it looks.
     if seq_id is None and int.from_bytes(state.payload[:4], sys.byteorder) > len(state.payload):
         raise LlamaStateError("the state is damaged: what it begins with is longer than all of it")
     return state
 
 
-def restore(ctx: ContextMemory, state: State, seq_id: int | None = None) -> None:
+def restore(books: CellBooks, state: State, seq_id: int | None = None) -> None:
     """Bring a state that was checked into the cache. LlamaStateError when the library refuses it
     all the same; the sequence (the context) is empty then. The context's lock must be held."""
-    library, handle = ctx._library, ctx._open().handle
+    core = books.core
+    library, handle = core.library, core.opened().handle
     size = len(state.payload)
     payload = _pointer(state.payload)
-    # What waits to be turned belongs to what goes.
-    ctx._apply()
+    # Pending moves belong to the state that is being replaced.
+    books.turn()
     with log.heard() as said:
         if seq_id is None:
             read = library.llama_state_set_data(handle, payload, size)
         else:
-            ctx._seq_rm(ctx._kv, seq_id, -1, -1)  # an empty state would leave it as it is
+            core.seq_rm(core.kv, seq_id, -1, -1)  # an empty state would leave it as it is
             read = library.llama_state_seq_set_data(handle, payload, size, seq_id)
     if read == size:
         return
     if seq_id is None:
-        library.short.llama_memory_clear(ctx._kv, True)
+        library.short.llama_memory_clear(core.kv, True)
     else:
-        ctx._seq_rm(ctx._kv, seq_id, -1, -1)
+        core.seq_rm(core.kv, seq_id, -1, -1)
     raise LlamaStateError(
         f"the {_kind(seq_id)} was not restored, and is empty now: "
         + log.reason(said, f"the library read {read} of {size} bytes")
@@ -220,13 +223,13 @@ def _facts(text: bytes) -> dict[str, Any]:
     raise LlamaStateError("the state is damaged: what it says of itself cannot be read")
 
 
-def _check(ctx: ContextMemory, state: State, seq_id: int | None) -> None:
+def _check(core: Core, state: State, seq_id: int | None) -> None:
     kind = _kind(seq_id)
     if state.facts["kind"] != kind:
         raise LlamaStateError(f"this is the state of a {state.facts['kind']}, not of a {kind}")
     for what, here in (
-        ("model", _model_facts(ctx._model)),
-        ("context", _context_facts(ctx, seq_id)),
+        ("model", _model_facts(core.model)),
+        ("context", _context_facts(core, seq_id)),
     ):
         there = state.facts[what]
         for name, value in here.items():
@@ -235,10 +238,10 @@ def _check(ctx: ContextMemory, state: State, seq_id: int | None) -> None:
                     f"the state belongs to another {what}: {name} is {there[name]} there and "
                     f"{value} here"
                 )
-    if seq_id is not None and len(state.tokens) > ctx._n_ctx_of_seq and not ctx._is_recurrent:
+    if seq_id is not None and len(state.tokens) > core.n_ctx_seq and not core.is_recurrent:
         raise LlamaStateError(
             f"the state has {len(state.tokens)} tokens, a sequence here has room for "
-            f"{ctx._n_ctx_of_seq} (see n_ctx)"
+            f"{core.n_ctx_seq} (see n_ctx)"
         )
 
 
@@ -278,20 +281,20 @@ def _weights(path: Path) -> str | None:
     return digest.hexdigest()
 
 
-def _context_facts(ctx: ContextMemory, seq_id: int | None) -> dict[str, Any]:
-    given = {name: getattr(ctx._params, name) for name in _PARAMS if hasattr(ctx._params, name)}
+def _context_facts(core: Core, seq_id: int | None) -> dict[str, Any]:
+    given = {name: getattr(core.params, name) for name in _PARAMS if hasattr(core.params, name)}
     facts: dict[str, Any] = {
         name: value if isinstance(value, float) else int(value) for name, value in given.items()
     }
-    if not ctx._is_recurrent:
-        facts["streams (see kv_unified and n_seq_max)"] = 1 if ctx._kv_unified else ctx._n_seq_max
+    if not core.is_recurrent:
+        facts["streams (see kv_unified and n_seq_max)"] = 1 if core.kv_unified else core.n_seq_max
     if seq_id is None:
-        facts["n_seq_max"] = ctx._n_seq_max
+        facts["n_seq_max"] = core.n_seq_max
     # Models with long and short rotation factors choose by the length of the context.
-    arch = ctx._model.metadata.get("general.architecture")
-    short = ctx._model.metadata.get(f"{arch}.rope.scaling.original_context_length")
+    arch = core.model.metadata.get("general.architecture")
+    short = core.model.metadata.get(f"{arch}.rope.scaling.original_context_length")
     if short is not None:
-        facts["n_ctx beyond the model's original"] = ctx._n_ctx_of_seq > int(short)
+        facts["n_ctx beyond the model's original"] = core.n_ctx_seq > int(short)
     facts["byte order"] = sys.byteorder
     facts["version of the library's states"] = (
         _raw.LLAMA_SESSION_VERSION if seq_id is None else _raw.LLAMA_STATE_SEQ_VERSION

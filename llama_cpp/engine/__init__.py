@@ -1,9 +1,9 @@
-"""Where a libllama comes from: the engine of a tag, in the user's cache.
+"""The source of libllama: the engine of a tag, in the user's cache.
 
-Official release binaries where they can be had, otherwise built from a llama.cpp source tree with
-cmake and ninja. One relocatable folder holds the libraries and the programs together:
-`<cache>/<tag>/engine/`, with an `engine.json` that says where they came from. An engine with a GPU
-backend has a folder of its own, such as `engine-vulkan`, and is used where there is one.
+It is installed from the official release binaries, or built from a llama.cpp source tree with
+cmake and ninja. One relocatable folder has the libraries and the programs: `<cache>/<tag>/engine/`,
+with their origin in `engine.json`. An engine with a GPU backend has its own folder, such as
+`engine-vulkan`, and is preferred.
 
     python -m llama_cpp.engine install --tag b11434 [--source DIR]
     python -m llama_cpp.engine where --tag b11434

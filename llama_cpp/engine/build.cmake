@@ -1,15 +1,15 @@
-# Included by CMake right after llama.cpp's own project() call (_engine_build.py passes it as
-# CMAKE_PROJECT_llama.cpp_INCLUDE): shortens the build of what is not inference.
+# Included by CMake right after llama.cpp's own project() call (building.py passes it as
+# CMAKE_PROJECT_llama.cpp_INCLUDE): shortens the build of all but inference.
 #
 # Most of the time goes into llama-common, llama-server and mtmd, whose sources each parse the
 # same large headers: compile them in groups (a unity build) and with less optimisation. libllama
 # and ggml are left exactly as upstream builds them, for their speed is what people come for.
 #
-# LLAMA_PY_C_LIBRARIES=ON leaves C between the libraries alone: what the programs share in C++ becomes
-# a part of each. For a compiler that gives each library a C++ library of its own, as zig does: then
-# a string or a stream that one of them made is not to be given to another.
+# LLAMA_PY_C_LIBRARIES=ON leaves only C interfaces between the libraries: the programs' shared C++ code
+# becomes a part of each. It is for compilers such as zig that give each library its own C++ library:
+# then a string or stream made by one library must not be passed to another.
 #
-# LLAMA_PY_UNITY=OFF undoes the grouping; _engine_build.py falls back to it when a group does not
+# LLAMA_PY_UNITY=OFF undoes the grouping; building.py falls back to it when a group does not
 # compile. A target that a tag does not have is passed over.
 
 function(llama_py_group_sources name)
@@ -44,7 +44,7 @@ function(llama_py_shorten_build)
     endforeach()
 endfunction()
 
-option(LLAMA_PY_C_LIBRARIES "link what is in C++ into the programs" OFF)
+option(LLAMA_PY_C_LIBRARIES "link the C++ parts into the programs" OFF)
 if(LLAMA_PY_C_LIBRARIES)
     macro(add_library name)
         if("${name}" MATCHES "^(llama-common|llama-server-impl)$")

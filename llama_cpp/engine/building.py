@@ -15,17 +15,18 @@ from pathlib import Path
 from typing import TextIO
 
 from ..errors import LlamaEngineError
-from . import cache as _cache
 from .find import BACKENDS, EngineInfo, cpu_features, engine_folder, family, program
-from .folders import collect, ready, say, strip, try_out, write_manifest
+from .folders import capture, collect, ready, strip, try_out, write_manifest
+from .progress import Progress, say
+from .publish import publish
 
-# What a build makes: the first four must exist in a tag, the others are taken where they do.
+# The targets of a build: the first four must exist in a tag, the others may.
 _TARGETS = ("llama", "mtmd", "llama-server", "ggml-rpc-server")
 _OPTIONAL_TARGETS = ("llama-simple", "llama-quantize")
 PROGRAMS = frozenset([*_TARGETS, *_OPTIONAL_TARGETS])
 """The programs that an engine has, or may have."""
 
-# What a backend is compiled with: a program, where it may be besides PATH, and how to get it.
+# The compiler of each backend, its places besides PATH, and how to install it.
 _TOOLKITS = {
     "cuda": (
         "nvcc",
@@ -74,24 +75,24 @@ _COMPILER_HELP = {
 def build(source: Path, tag: str, *, jobs: int | None = None, backend: str | None = None) -> Path:
     """Build the engine from the llama.cpp tree `source` and return its folder in the cache.
 
-    `tag` names the folder; `jobs` is how many compilers run at once (default: as many as cores
+    `tag` names the folder; `jobs` is the number of compilers at once (default: as many as cores
     and memory allow); `backend` adds a GPU backend such as "cuda" or "vulkan", whose toolkit must
-    be installed. Tuned for this machine's CPU. An engine that is already there and fits is left
-    alone. The build log is kept beside the folder, as `engine-build.log`.
+    be installed. The code is tuned for this machine's CPU. A suitable engine that is already
+    there is left alone. The build log is kept next to the folder, as `engine-build.log`.
 
-    Raises `LlamaEngineError`: no compiler, no cmake or ninja, no toolkit for the backend, not a
-    llama.cpp tree, or a build that failed, with the end of its log.
+    Raises `LlamaEngineError` without a compiler, cmake, ninja or the backend's toolkit, if
+    `source` is not a llama.cpp tree, and if the build fails, with the end of its log.
     """
     final = engine_folder(tag, backend)
     if backend is not None and backend not in BACKENDS:
         raise LlamaEngineError(
-            f"{backend}: a build takes the {family(backend)} toolkit that there is, so only "
+            f"{backend}: a build uses the installed {family(backend)} toolkit; use "
             f"backend={family(backend)!r}"
         )
     if jobs is not None and jobs < 1:
         raise LlamaEngineError(f"jobs must be at least 1, not {jobs}")
     log = final.with_name(f"{final.name}-build.log")
-    with _cache.publish(final, label=f"engine {tag}", ready=ready(backend)) as work:
+    with publish(final, label=f"engine {tag}", ready=ready(backend)) as work:
         if work is None:
             return final
         if not (source / "CMakeLists.txt").is_file() or not (source / "include/llama.h").is_file():
@@ -109,17 +110,10 @@ def build(source: Path, tag: str, *, jobs: int | None = None, backend: str | Non
         collect(tree / "bin", work, programs=PROGRAMS)
         shutil.rmtree(tree)
         strip(work)
-        version = try_out(work)
-        features = sorted(cpu_features())
         info = EngineInfo(
-            tag,
-            "source",
-            backend=backend,
-            version=version,
-            compiler=compiler,
-            options=options,
-            cpu_features=features,
-        )
+            tag, "source", backend=backend, version=try_out(work), compiler=compiler,
+            options=options, cpu_features=sorted(cpu_features()),
+        )  # fmt: skip
         write_manifest(work, info)
     return final
 
@@ -134,9 +128,9 @@ def compile_tree(
     label: str,
     environment: dict[str, str] | None = None,
 ) -> None:
-    """Compile the llama.cpp in `source` in the folder `tree`, with what `cmake_options` gave.
+    """Compile the llama.cpp in `source` in the folder `tree`, with `options` for CMake.
 
-    The libraries and programs are then in `tree / "bin"`, and all that was printed in `log`.
+    The libraries and programs are then in `tree / "bin"`, and the output is in `log`.
     """
     cmake, ninja = _tool("cmake"), _tool("ninja")
     with log.open("w", encoding="utf-8", errors="replace") as stream:
@@ -155,31 +149,28 @@ def _build_targets(
     runner: _Runner, ninja: str, configure: list[str], tree: Path, jobs: int, *, label: str
 ) -> None:
     known = (tree / "build.ninja").read_text(encoding="utf-8")
-    targets = [
-        *_TARGETS,
-        *(name for name in _OPTIONAL_TARGETS if f"\nbuild {name}: phony " in known),
-    ]
-    command = [ninja, "-C", str(tree), "-j", str(jobs), *targets]
+    optional = [name for name in _OPTIONAL_TARGETS if f"\nbuild {name}: phony " in known]
+    command = [ninja, "-C", str(tree), "-j", str(jobs), *_TARGETS, *optional]
     try:
-        runner.run("ninja", command, progress=_cache.Progress(label))
+        runner.run("ninja", command, progress=Progress(label))
     except LlamaEngineError:
         if "Unity/unity_" not in runner.tail():
             raise
-        # Sources of this tag clash when they are compiled together; what is done stays done.
+        # Sources of this tag clash when they are compiled together. Finished files are kept.
         say(f"{label}: a group of sources did not compile; compiling them one by one")
         runner.run("cmake", [*configure, "-DLLAMA_PY_UNITY=OFF"])
-        runner.run("ninja", command, progress=_cache.Progress(label))
+        runner.run("ninja", command, progress=Progress(label))
 
 
 def cmake_options(
     source: Path, tag: str, backend: str | None = None, *, portable: bool = False
 ) -> list[str]:
-    """CMake's options for the engine. `portable` is for all machines of a kind: code for every
-    CPU, of which the best is chosen when it is loaded, and files that need no links."""
+    """CMake's options for the engine. A `portable` one runs on all machines of a platform: it has
+    code for every CPU, chosen when it is loaded, and files that need no links."""
     options = {
         "CMAKE_BUILD_TYPE": "Release",
         "BUILD_SHARED_LIBS": "ON",
-        # Libraries are looked for beside whoever needs them, so that the folder can move.
+        # Libraries are found next to the files that need them, so that the folder can move.
         "CMAKE_INSTALL_RPATH": "@loader_path" if sys.platform == "darwin" else "$ORIGIN",
         "CMAKE_BUILD_WITH_INSTALL_RPATH": "ON",
         "GGML_NATIVE": "ON",
@@ -198,7 +189,7 @@ def cmake_options(
     if re.fullmatch(r"b\d+", tag):
         options["LLAMA_BUILD_NUMBER"] = tag[1:]
     if not (source / ".git").exists():
-        # Otherwise llama.cpp takes the commit of whatever repository lies around the source.
+        # Otherwise llama.cpp takes the commit of any repository around the source.
         options["LLAMA_BUILD_COMMIT"] = "unknown"
     if portable:
         options |= _PORTABLE
@@ -216,20 +207,22 @@ def cmake_options(
 
 
 def _check_toolkit(backend: str) -> None:
-    """LlamaEngineError, which says what to install, where the backend cannot be compiled."""
+    """Raise `LlamaEngineError` with a hint if the backend's toolkit is not installed."""
     if backend == "metal" and sys.platform != "darwin":
         raise LlamaEngineError("the backend metal is for macOS alone")
     if backend not in _TOOLKITS:
         return
     name, places, help_text = _TOOLKITS[backend]
-    # CMake looks in these, too, and says itself if it finds nothing there.
+    # CMake searches these places itself and reports if it finds nothing.
     if program(name) or any(os.environ.get(place) or Path(place).is_file() for place in places):
         return
-    raise LlamaEngineError(f"the backend {backend} needs {name}, which is not there: {help_text}")
+    raise LlamaEngineError(
+        f"the backend {backend} needs {name}, which is not installed: {help_text}"
+    )
 
 
 def _tool(name: str) -> str:
-    """cmake or ninja: of the Python environment we run in, else from PATH."""
+    """The path of cmake or ninja: in this Python environment, else on PATH."""
     found = program(name, str(Path(sys.executable).parent)) or program(name)
     if found is None:
         raise LlamaEngineError(
@@ -239,41 +232,31 @@ def _tool(name: str) -> str:
 
 
 def system_compiler() -> str:
-    """The first line of what the C++ compiler says of itself, having checked C and C++."""
-    description = ""
-    for language, variable, names in (
-        ("C", "CC", ("cc", "gcc", "clang", "cl")),
-        ("C++", "CXX", ("c++", "g++", "clang++", "cl")),
-    ):
-        wanted = os.environ.get(variable)
-        candidates = [shlex.split(wanted)[0]] if wanted and wanted.strip() else list(names)
-        for name in candidates:
-            found = name if Path(name).is_absolute() else program(name)
-            if found is not None and Path(found).is_file():
-                # macOS has a stub of that name that only offers to install the real one.
-                done = subprocess.run(
-                    [found] if Path(found).stem.lower() == "cl" else [found, "--version"],
-                    capture_output=True,
-                    text=True,
-                    errors="replace",
-                    stdin=subprocess.DEVNULL,
-                    check=False,
-                )
-                if done.returncode == 0:
-                    text = (done.stdout.strip() or done.stderr.strip()).splitlines()
-                    description = text[0] if text else name
-                    break
-        else:
-            tried = f"{variable}={wanted}" if wanted else ", ".join(names)
-            raise LlamaEngineError(
-                f"no {language} compiler found (tried {tried}). "
-                + _COMPILER_HELP.get(sys.platform, "install one, such as gcc or clang")
-            )
-    return description
+    """The first line of the C++ compiler's version. Raises `LlamaEngineError` unless there are
+    compilers for C and C++."""
+    _compiler("C", "CC", "cc gcc clang cl")
+    return _compiler("C++", "CXX", "c++ g++ clang++ cl")
+
+
+def _compiler(language: str, variable: str, names: str) -> str:
+    wanted = shlex.split(os.environ.get(variable, ""))[:1]
+    for name in wanted or names.split():
+        found = name if Path(name).is_absolute() else program(name)
+        if found is not None and Path(found).is_file():
+            # macOS has a stub of that name that only offers to install the real one.
+            done = capture(found, *([] if Path(found).stem.lower() == "cl" else ["--version"]))
+            if done.returncode == 0:
+                lines = (done.stdout.strip() or done.stderr.strip()).splitlines()
+                return lines[0] if lines else name
+    tried = f"{variable}={os.environ[variable]}" if wanted else names.replace(" ", ", ")
+    raise LlamaEngineError(
+        f"no {language} compiler found (tried {tried}). "
+        + _COMPILER_HELP.get(sys.platform, "install one, such as gcc or clang")
+    )
 
 
 def _default_jobs() -> int:
-    """As many compilers as this process may use cores, with 1.5 GB of memory for each."""
+    """One compiler for each usable core, with 1.5 GB of memory for each."""
     jobs = os.cpu_count() or 1
     if sys.platform == "linux":
         jobs = len(os.sched_getaffinity(0))
@@ -289,15 +272,16 @@ def _default_jobs() -> int:
 
 
 def _control_group(name: str) -> str:
-    """A limit that a container puts on us; empty where there is none."""
+    """A limit that a container sets for this process; empty if there is none."""
     try:
         return (Path("/sys/fs/cgroup") / name).read_text(encoding="ascii").strip()
     except OSError:
-        return ""  # no control groups, or version 1 of them
+        return ""  # no control groups, or version 1
 
 
 class _Runner:
-    """Runs the build's commands: output into the log, progress on stderr, no orphans."""
+    """Runs the build's commands, with output in the log and progress on stderr. Leaves no
+    process behind."""
 
     _STEP = re.compile(r"\[(\d+)/(\d+)\]")
 
@@ -311,25 +295,17 @@ class _Runner:
         """The last output of the last command."""
         return "".join(self._tail)
 
-    def run(
-        self, name: str, command: list[str], *, progress: _cache.Progress | None = None
-    ) -> None:
+    def run(self, name: str, command: list[str], *, progress: Progress | None = None) -> None:
         """Run a command; raise `LlamaEngineError` with the end of its output if it fails."""
         self._tail.clear()
         self._log.write(f"$ {shlex.join(command)}\n")
         environment = {**os.environ, **self._environment, "NINJA_STATUS": "[%f/%t] ", "LC_ALL": "C"}
         process = subprocess.Popen(
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            # Its own group: Ctrl-C then reaches it through us, once, and is waited for.
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, encoding="utf-8", errors="replace",
+            # Its own group: Ctrl-C then reaches it only through `_stop`, which waits for its end.
             start_new_session=os.name == "posix",
-        )
+        )  # fmt: skip
         try:
             assert process.stdout is not None
             with process.stdout:
@@ -354,21 +330,16 @@ class _Runner:
             )
 
     def _explain(self) -> str:
-        """The part of the output that says why: from the first error on, at most 25 lines."""
+        """The output from the first error on, at most 25 lines."""
         lines = self.tail().splitlines()
-        first = next(
-            (
-                index
-                for index, line in enumerate(lines)
-                if re.search(r"\b(fatal )?error\b|^FAILED:|CMake Error|Killed", line)
-            ),
-            max(len(lines) - 25, 0),
-        )
+        pattern = re.compile(r"\b(fatal )?error\b|^FAILED:|CMake Error|Killed")
+        errors = [index for index, line in enumerate(lines) if pattern.search(line)]
+        first = errors[0] if errors else max(len(lines) - 25, 0)
         return "\n".join(f"  | {line[:200]}" for line in lines[first : first + 25])
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
-    """End a command and what it started. ninja passes SIGINT on to its compilers and waits."""
+    """End a command and its children. ninja passes SIGINT on to its compilers and waits."""
     if process.poll() is not None:
         return
     if os.name == "posix":

@@ -13,19 +13,14 @@ from typing import NoReturn
 from .._raw import TAG
 from ..errors import LlamaEngineError, LlamaError
 from .building import build
-from .find import (
-    engine_dir,
-    engine_folder,
-    engine_info,
-    missing_features,
-    preferred_engine,
-)
-from .folders import has_backend, say
+from .find import engine_dir, engine_folder, engine_info, missing_features, preferred_engine
+from .folders import has_backend
+from .progress import say
 from .releases import install_release
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns the exit code: 0 done, 1 failed (2, by argparse: usage)."""
+    """Run the command line and return its exit code: 0 done, 1 failed, 130 interrupted."""
     parser = argparse.ArgumentParser(
         prog="python -m llama_cpp.engine", description="Install llama.cpp's engine in the cache."
     )
@@ -43,10 +38,10 @@ def main(arguments: list[str] | None = None) -> int:
     )
     backend_help = "a GPU backend: cuda, hip, metal, sycl, vulkan, ...; of a release also cuda-12.8"
     install.add_argument("--backend", help=backend_help)
-    install.add_argument("--jobs", type=int, help="how many compilers run at once")
-    where = commands.add_parser("where", help="print the folder of the engine that is used")
+    install.add_argument("--jobs", type=int, help="the number of compilers at once")
+    where = commands.add_parser("where", help="print the folder of the engine in use")
     where.add_argument("--tag", default=TAG, help=tag_help)
-    where.add_argument("--backend", help="the one with this GPU backend")
+    where.add_argument("--backend", help="of the engine with this GPU backend")
     args = parser.parse_args(arguments)
     if args.command == "install" and args.origin == "source" and args.source is None:
         parser.error("--from source needs --source DIR")
@@ -64,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _where(tag: str, backend: str | None) -> int:
-    if backend is None:  # the one that would be loaded
+    if backend is None:  # the engine that would be loaded
         folder = preferred_engine(tag, packaged=tag == TAG)
     else:
         folder = engine_dir(tag, backend)
@@ -108,13 +103,13 @@ def _install(args: argparse.Namespace) -> int:
 
 @contextlib.contextmanager
 def _ended_cleanly() -> Iterator[None]:
-    """Make a polite end (SIGTERM, a closed terminal) clean up as Ctrl-C does."""
+    """Make SIGTERM and a closed terminal clean up as Ctrl-C does."""
 
     def interrupt(number: int, frame: FrameType | None) -> NoReturn:
         raise KeyboardInterrupt
 
     numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    # One that is ignored, as under nohup, or that somebody handles already, is left alone.
+    # Signals that are ignored, as under nohup, or already handled are left alone.
     ours = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
     for number in ours:
         signal.signal(number, interrupt)

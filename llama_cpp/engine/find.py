@@ -1,6 +1,6 @@
-"""What is installed: the user's cache folder, and the engine in it.
+"""The user's cache folder, and the engines installed in it.
 
-Apart from what installs it, because every program that loads the library looks here.
+Every program that loads the library imports this module, so it imports little itself.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from ..errors import LlamaEngineError, LlamaError
 
 MANIFEST = "engine.json"
 INSTALL = "`python -m llama_cpp.engine install` (in a checkout: `make engine`)"
-"""What to run for an engine, for messages."""
+"""How to install an engine, for messages."""
 _FORMAT = 1
 
-# The GPU backends, and what CMake calls them.
+# The GPU backends, and the options of CMake for them.
 BACKENDS = {
     "blas": "GGML_BLAS",
     "cann": "GGML_CANN",
@@ -33,21 +33,20 @@ BACKENDS = {
     "vulkan": "GGML_VULKAN",
 }
 
-# The CPU flags that a compiler may turn into instructions; the rest (power, security,
-# virtualisation) come and go with the kernel and mean nothing here.
+# The CPU flags for instructions; others (power, security, virtualisation) depend on the kernel.
 _X86_FEATURES = re.compile(
     r"(mmx|sse|ssse3|avx|fma|f16c|bmi|amx|gfni|vaes|vpclmul|pclmul|aes|sha|popcnt|abm|lzcnt|movbe|adx)"
 )
 
 
 def cache_root() -> Path:
-    """The folder that holds everything llama-py keeps: `$XDG_CACHE_HOME/llama-py`.
+    """The folder for all of llama-py's files: `$XDG_CACHE_HOME/llama-py`.
 
-    Without that variable (or with a relative one, which the XDG specification says to ignore) it
-    is `~/.cache/llama-py`. Created when absent, private to the user.
+    It is `~/.cache/llama-py` if that variable is unset or relative (the XDG specification says to
+    ignore it then). The folder is created if absent, private to the user.
 
-    Raises `LlamaError` when there is no home folder, when the folder cannot be created, and when
-    other users could write to it: what is in it is loaded and run.
+    Raises `LlamaError` if there is no home folder, if the folder cannot be created, and if other
+    users can write to it: libraries in it are loaded and run.
     """
     base = os.environ.get("XDG_CACHE_HOME", "")
     try:
@@ -61,7 +60,7 @@ def cache_root() -> Path:
 
 
 def _check_private(root: Path) -> None:
-    """LlamaError for a folder that others than the user and root own or may write to."""
+    """Raise `LlamaError` if others than the user and root own the folder or may write to it."""
     if sys.platform == "win32":
         return  # a user's profile is private there
     try:
@@ -70,19 +69,19 @@ def _check_private(root: Path) -> None:
         raise LlamaError(f"cannot look at the folder {root}: {error}") from error
     if found.st_uid not in (os.geteuid(), 0):
         raise LlamaError(
-            f"the cache {root} belongs to user {found.st_uid}, who could have put anything there: "
+            f"the cache {root} belongs to user {found.st_uid}, who can put any program there: "
             "set XDG_CACHE_HOME to a folder of your own"
         )
     if found.st_mode & 0o022:
         raise LlamaError(
-            f"other users may write to the cache {root}, and what is in it is run: if you trust "
-            f"what is there, `chmod go-w {shlex.quote(str(root))}`, else remove it"
+            f"other users may write to the cache {root}, and programs in it are run: if you trust "
+            f"its content, `chmod go-w {shlex.quote(str(root))}`, else remove it"
         )
 
 
 def program(name: str, path: str | None = None) -> str | None:
-    """Where the program ``name`` is on ``path`` (default: `$PATH`), or None. The current folder
-    does not count, whatever the path says and also where the system looks there first."""
+    """Where the program ``name`` is on ``path`` (default: `$PATH`), or None. Never the current
+    folder, even if the path names it or the system looks there first."""
     import shutil
 
     if path is None:
@@ -96,7 +95,7 @@ def program(name: str, path: str | None = None) -> str | None:
 
 
 def make_folder(path: Path) -> None:
-    """Create the folder with its parents; ours are private to the user."""
+    """Create the folder, private to the user, with its parents."""
     if path.is_dir():
         return
     try:
@@ -108,17 +107,17 @@ def make_folder(path: Path) -> None:
 
 @dataclass(frozen=True)
 class EngineInfo:
-    """What engine.json says about an installed engine."""
+    """The description of an installed engine, kept in its engine.json."""
 
     tag: str
     """The llama.cpp tag, such as "b11434"."""
     origin: str
     """"release" or "source"."""
     backend: str | None = None
-    """The GPU backend asked for, such as "vulkan" or "cuda-12.8"; None for the CPU (and Metal on
+    """The requested GPU backend, such as "vulkan" or "cuda-12.8"; None for the CPU (and Metal on
     macOS)."""
     version: str = ""
-    """What `llama-server --version` says."""
+    """The output of `llama-server --version`."""
     source: str = ""
     """The release file's address; empty for a build from source."""
     compiler: str = ""
@@ -126,28 +125,27 @@ class EngineInfo:
     options: list[str] = field(default_factory=list)
     """The cmake options of a build from source."""
     cpu_features: list[str] = field(default_factory=list)
-    """What the machine code presumes of the CPU; empty where that is decided at run time."""
+    """The CPU features that the code needs; empty if the code is chosen at run time."""
     format: int = _FORMAT
     """The format of engine.json."""
 
 
 def engine_info(folder: Path) -> EngineInfo | None:
-    """What is installed in an engine's folder, or None when there is no complete engine there."""
+    """The description of the engine in a folder, or None if there is no complete engine."""
     try:
         data = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         return EngineInfo(**data) if data.get("format") == _FORMAT else None
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, AttributeError):
-        # Another version of llama-py wrote it, or somebody edited it: as good as not installed.
+        # Written by another version of llama-py, or edited: treated as not installed.
         return None
 
 
 def engine_dir(tag: str, backend: str | None = None) -> Path | None:
-    """The folder of the complete engine for `tag`, and for a GPU backend, in the cache, or None.
+    """The folder of the complete engine for `tag` and a GPU backend in the cache, or None.
 
-    None also for an engine that was built for another CPU and would die here of an illegal
-    instruction (see `missing_features`).
+    Also None for an engine built for another CPU, which would die of an illegal instruction here.
     """
     folder = engine_folder(tag, backend)
     info = engine_info(folder)
@@ -155,37 +153,29 @@ def engine_dir(tag: str, backend: str | None = None) -> Path | None:
 
 
 def missing_features(info: EngineInfo) -> list[str]:
-    """The CPU features that an engine was built for and this machine lacks, sorted."""
+    """The CPU features that the engine needs and this machine lacks, sorted."""
     return sorted(set(info.cpu_features) - cpu_features()) if info.cpu_features else []
 
 
 def cpu_features() -> frozenset[str]:
     """The instruction-set features of this machine's CPU, by the system's own names.
 
-    Where the system lists none (Windows) the processor's model stands for them all. Empty when
-    nothing is known.
+    Windows lists none, so there the processor's model stands for them. Empty if unknown.
     """
     if sys.platform == "linux":
         try:
             with Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as lines:
-                for line in lines:
-                    name, _, value = line.partition(":")
-                    if name.strip() == "flags":
-                        return frozenset(f for f in value.split() if _X86_FEATURES.match(f))
-                    if name.strip() == "Features":
-                        return frozenset(value.split())
-        except OSError:
-            return frozenset()  # a locked-down container; then nothing is known
-        return frozenset()
+                found = (re.match(r"(flags|Features)\s*:(.*)", line) for line in lines)
+                name, values = next((m.groups() for m in found if m), ("", ""))
+        except OSError:  # a locked-down container
+            return frozenset()
+        names = values.split()
+        return frozenset(n for n in names if name == "Features" or _X86_FEATURES.match(n))
     if sys.platform == "darwin":
         import subprocess
 
-        done = subprocess.run(
-            ["/usr/sbin/sysctl", "machdep.cpu", "hw.optional"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        command = ["/usr/sbin/sysctl", "machdep.cpu", "hw.optional"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         return _darwin_features(done.stdout)
     import platform
 
@@ -205,8 +195,8 @@ def _darwin_features(text: str) -> frozenset[str]:
 
 
 def engine_folder(tag: str, backend: str | None = None) -> Path:
-    """Where the engine for ``tag`` is, or would be. Those with a GPU backend have their own, one
-    for each kind: "cuda-12.8" is where "cuda" is."""
+    """The path of the engine for ``tag``, installed or not. Each kind of GPU backend has its own;
+    "cuda-12.8" shares that of "cuda"."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", tag):
         raise LlamaEngineError(f"{tag!r} is not a llama.cpp tag such as b11434")
     return cache_root() / tag / ("engine" if backend is None else f"engine-{family(backend)}")
@@ -217,17 +207,17 @@ def family(backend: str) -> str:
     kind = backend.partition("-")[0]
     if kind not in BACKENDS:
         raise LlamaEngineError(
-            f"unknown backend {backend!r}; there are: {', '.join(sorted(BACKENDS))}"
+            f"unknown backend {backend!r}; use one of {', '.join(sorted(BACKENDS))}"
         )
     return kind
 
 
 def preferred_engine(tag: str, *, packaged: bool = True) -> Path | None:
-    """The folder of the engine that is used where none is named, or None.
+    """The folder of the engine to use by default, or None.
 
-    One with a GPU backend in the cache is there because somebody asked for it, and computes on the
-    CPU too: it goes before the one inside the package, and that before the one in the cache.
-    ``packaged`` is whether the one inside the package is of ``tag``.
+    The order: an engine with a GPU backend in the cache (the user has asked for it, and it computes
+    on the CPU too), the one inside the package, the one in the cache. ``packaged`` is whether the
+    one inside the package is of ``tag``.
     """
     for backend in sorted(BACKENDS):
         found = engine_dir(tag, backend)
@@ -237,7 +227,7 @@ def preferred_engine(tag: str, *, packaged: bool = True) -> Path | None:
 
 
 def engine_inside() -> Path | None:
-    """The folder of the engine inside the package, as a wheel for a platform has one, or None."""
+    """The folder of the engine inside the package, as in a wheel for a platform, or None."""
     inside = Path(__file__).parents[1] / "lib"
     return inside if inside.is_dir() else None
 

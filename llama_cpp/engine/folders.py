@@ -13,17 +13,18 @@ from pathlib import Path
 
 from ..errors import LlamaEngineError
 from .find import MANIFEST, EngineInfo, engine_info, family, missing_features, program
+from .progress import say
 
 
 def has_backend(info: EngineInfo, backend: str | None) -> bool:
-    """Whether it is what was asked for. "cuda" is any of CUDA, "cuda-12.8" that one."""
+    """Whether the engine has the requested backend. "cuda" is any version, "cuda-12.8" that one."""
     if backend is None or info.backend is None:
         return backend == info.backend
     return info.backend == backend or backend == family(info.backend)
 
 
 def ready(backend: str | None) -> Callable[[Path], bool]:
-    """The check of `publish`: a complete engine that runs here and has the backend asked for."""
+    """The check for `publish`: a complete engine that runs here and has the backend."""
 
     def check(folder: Path) -> bool:
         info = engine_info(folder)
@@ -41,7 +42,7 @@ def ready(backend: str | None) -> Callable[[Path], bool]:
 
 
 def collect(source: Path, dest: Path, *, programs: Set[str] | None) -> None:
-    """Copy the libraries and programs from `source`; all programs where none are named."""
+    """Copy the libraries and the named programs from `source`; with None, all programs."""
     for path in sorted(source.iterdir()):
         library = re.search(r"\.(so|dylib|dll)(\.\d+)*$", path.name)
         wanted = programs is None or path.name.removesuffix(".exe") in programs
@@ -51,35 +52,26 @@ def collect(source: Path, dest: Path, *, programs: Set[str] | None) -> None:
 
 
 def strip(folder: Path) -> None:
-    """Leave out the symbols that only a debugger wants, where a `strip` is at hand."""
+    """Remove the symbols that only a debugger uses, if `strip` is installed."""
     tool = program("strip")
     if sys.platform != "linux" or tool is None:
         return  # on macOS it would break the code signature
-    files = [str(p) for p in sorted(folder.iterdir()) if p.is_file() and not p.is_symlink()]
-    done = subprocess.run(
-        [tool, "--strip-unneeded", *files], capture_output=True, text=True, check=False
-    )
+    files = [p for p in sorted(folder.iterdir()) if p.is_file() and not p.is_symlink()]
+    done = capture(tool, "--strip-unneeded", *files)
     if done.returncode:
-        say(f"engine: not stripped, only larger for it: {done.stderr.strip()[:200]}")
+        say(f"engine: not stripped, so the files are larger: {done.stderr.strip()[:200]}")
 
 
 def try_out(folder: Path) -> str:
-    """Start llama-server from the folder and return what it says of its version.
+    """Start the folder's llama-server and return the line with its version.
 
-    Shows at once whether the libraries load here: a release may want a newer C library.
+    Shows at once whether the libraries load here: a release may need a newer C library.
+    Raises `LlamaEngineError`.
     """
     server = folder / ("llama-server.exe" if sys.platform == "win32" else "llama-server")
     try:
-        done = subprocess.run(
-            [str(server), "--version"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=60,
-            check=False,
-            cwd=folder,  # it looks for backends in the current folder
-        )
+        # It looks for backends in the current folder.
+        done = capture(server, "--version", cwd=folder)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise LlamaEngineError(f"llama-server does not start on this machine: {error}") from error
     text = (done.stderr + done.stdout).strip()
@@ -91,10 +83,14 @@ def try_out(folder: Path) -> str:
     return next((line for line in text.splitlines() if line.startswith("version")), text[:200])
 
 
+def capture(*command: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a command for at most a minute, without input, and return its output."""
+    return subprocess.run(
+        command, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        errors="replace", timeout=60, check=False,
+    )  # fmt: skip
+
+
 def write_manifest(folder: Path, info: EngineInfo) -> None:
     text = json.dumps(asdict(info), indent=1, ensure_ascii=False)
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
-
-
-def say(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)

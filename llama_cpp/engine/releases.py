@@ -1,4 +1,4 @@
-"""An engine out of llama.cpp's official release binaries."""
+"""An engine from llama.cpp's official release binaries."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ import sys
 from pathlib import Path
 
 from ..errors import LlamaDownloadError, LlamaEngineError
-from . import cache as _cache
+from .archive import unpack
+from .download import download, read_url, shown_url
 from .find import EngineInfo, engine_folder, family
-from .folders import collect, ready, say, try_out, write_manifest
+from .folders import collect, ready, try_out, write_manifest
+from .progress import say
+from .publish import publish
 
 RELEASES = "https://github.com/ggml-org/llama.cpp/releases/download"
 RELEASES_API = "https://api.github.com/repos/ggml-org/llama.cpp/releases/tags"
 
-# Where upstream has files for a backend, and what it calls it there; * is the toolkit's version.
+# Upstream's names for its files with a backend, and their machines; * is the toolkit's version.
 _BACKENDS = {
     ("ubuntu", "cuda"): ("cuda-*", ("x64", "arm64")),
     ("ubuntu", "hip"): ("rocm-*", ("x64",)),
@@ -34,10 +37,10 @@ _BACKENDS = {
 
 
 def release_asset(tag: str, backend: str | None = None) -> str:
-    """The name of the official release file for this machine. A * in it is a version, of which
-    the release may have several; `backend` can have one, as "cuda-12.8".
+    """The name of the official release file for this machine.
 
-    Raises `LlamaEngineError` where upstream publishes none.
+    A * in the name stands for a toolkit's version, unless `backend` has one, as "cuda-12.8".
+    Raises `LlamaEngineError` if upstream publishes no such file.
     """
     machine = platform.machine().lower()
     arch = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64"}.get(machine, machine)
@@ -62,57 +65,53 @@ def release_asset(tag: str, backend: str | None = None) -> str:
 
 
 def install_release(
-    tag: str,
-    *,
-    backend: str | None = None,
-    base_url: str | None = None,
-    api_url: str | None = None,
+    tag: str, *, backend: str | None = None, base_url: str | None = None, api_url: str | None = None
 ) -> Path:
     """Install the official release binaries of `tag` and return the engine's folder.
 
-    `backend` is one for a GPU, such as "vulkan" or "cuda": of CUDA the newest, with the libraries
-    of CUDA that it needs, or "cuda-12.8" that one. It needs the GPU's driver, and nothing else.
+    `backend` is for a GPU, such as "vulkan", "cuda" (the newest version) or "cuda-12.8". CUDA's
+    libraries come with it; only the GPU's driver must be installed.
 
     The files come from `<base_url>/<tag>/<file>` (default: `$LLAMA_PY_RELEASES`, else GitHub) and
     their SHA-256 from the release description `<api_url>/<tag>` (default: `$LLAMA_PY_RELEASES_API`,
     else GitHub's API), so a mirror of the files need not be trusted. An engine that is already
-    there, of whatever origin, is left alone.
+    there is left alone, whatever its origin.
 
-    Raises `LlamaDownloadError` when the release cannot be had or its digest is missing or
-    wrong, and `LlamaEngineError` when it does not run on this machine.
+    Raises `LlamaDownloadError` when the release or its digest is missing or wrong, and
+    `LlamaEngineError` when it does not run on this machine.
     """
     final = engine_folder(tag, backend)
     asset = release_asset(tag, backend)
     files = base_url or os.environ.get("LLAMA_PY_RELEASES") or RELEASES
     api = api_url or os.environ.get("LLAMA_PY_RELEASES_API") or RELEASES_API
-    with _cache.publish(final, label=f"engine {tag}", ready=ready(backend)) as work:
+    with publish(final, label=f"engine {tag}", ready=ready(backend)) as work:
         if work is None:
             return final
         assets = _digests(f"{api.rstrip('/')}/{tag}", asset)
         name = next(iter(assets))
         for file, digest in assets.items():
             url = f"{files.rstrip('/')}/{tag}/{file}"
-            say(f"engine {tag}: downloading {_cache.shown_url(url)}")
-            archive = _cache.download(
+            say(f"engine {tag}: downloading {shown_url(url)}")
+            archive = download(
                 url, work / ".download" / file, sha256=digest, label=file, timeout=15
             )
-            unpacked = _cache.unpack(archive, work / ".unpacked" / file)
+            unpacked = unpack(archive, work / ".unpacked" / file)
             collect(_library_folder(unpacked), work, programs=None)
-            # One after the other: those of CUDA are large.
+            # Remove each before the next: CUDA's are large.
             shutil.rmtree(work / ".download")
             shutil.rmtree(work / ".unpacked")
         version = try_out(work)
-        source = _cache.shown_url(f"{files.rstrip('/')}/{tag}/{name}")
+        source = shown_url(f"{files.rstrip('/')}/{tag}/{name}")
         info = EngineInfo(tag, "release", backend=backend, version=version, source=source)
         write_manifest(work, info)
     return final
 
 
 def _digests(url: str, asset: str) -> dict[str, str]:
-    """The files to install for `asset`, itself first, with the SHA-256 that the release
-    description promises for each."""
-    shown = _cache.shown_url(url)
-    page = _cache.read_url(url)
+    """The files to install, `asset` itself first, with their SHA-256 from the release
+    description."""
+    shown = shown_url(url)
+    page = read_url(url)
     try:
         release = json.loads(page)
         digests = {entry["name"]: entry.get("digest") for entry in release["assets"]}
@@ -128,12 +127,10 @@ def _digests(url: str, asset: str) -> dict[str, str]:
         )
     name = max(found, key=_version)
     tag = release.get("tag_name") or ""
-    # The toolkit's own libraries are a file of their own, on Windows without the tag.
+    # The toolkit's libraries are in a separate file, whose name lacks the tag on Windows.
     beside = [f"cudart-{name}", f"cudart-{name.replace(f'{tag}-', '', 1)}"]
     wanted = [name, *(other for other in dict.fromkeys(beside) if other in digests)]
-    return {
-        wanted_name: _sha256(digests[wanted_name], wanted_name, shown) for wanted_name in wanted
-    }
+    return {file: _sha256(digests[file], file, shown) for file in wanted}
 
 
 def _version(name: str) -> list[int]:
@@ -151,8 +148,8 @@ def _sha256(digest: object, name: str, shown: str) -> str:
 
 
 def _library_folder(unpacked: Path) -> Path:
-    """The folder in a release archive that holds the libraries: the top one or one inside it."""
+    """The folder with the libraries in an unpacked release."""
     for path in sorted(unpacked.rglob("*")):
         if re.fullmatch(r"(lib)?(llama|cudart[\d_]*)(\.\d+)*\.(so|dylib|dll)(\.\d+)*", path.name):
             return path.parent
-    raise LlamaEngineError("the release file holds no libllama")
+    raise LlamaEngineError("the release file contains no libllama")

@@ -8,22 +8,22 @@ from .aio import AsyncGenerations as AsyncGenerations
 from .aio import AsyncLlama as AsyncLlama
 from .aio import AsyncStream as AsyncStream
 from .chat import apply_chat_template as apply_chat_template
-from .drafts import Draft as Draft
 from .drafts import DraftModel as DraftModel
 from .drafts import PromptLookup as PromptLookup
 from .embedding import Ranked as Ranked
 from .generation import Completion as Completion
 from .generation import Generation as Generation
-from .generation import GenerationOptions as GenerationOptions
 from .generation import GenerationState as GenerationState
 from .llama import Llama as Llama
 from .llama import LlamaParams as LlamaParams
 from .logprobs import TokenLogprob as TokenLogprob
 from .logprobs import log_probs as log_probs
+from .options import Draft as Draft
+from .options import GenerationOptions as GenerationOptions
 from .multimodal import Chunk as Chunk
 from .multimodal import LlamaChunks as LlamaChunks
 from .multimodal import LlamaMedia as LlamaMedia
 from .multimodal import LlamaMultimodal as LlamaMultimodal
 from .scheduler import Generations as Generations
 from .scheduler import ParallelGeneration as ParallelGeneration
-# seal: b11434 sha256:0cb51c3821877b22c0ebed7c7a66e9378ba2d0dfb0745d6e0887f0b3389151d6
+# seal: b11434 sha256:4f85618f177dc30e2296fd4b0ae668ce27ef027b2b680f95c4d9e0be951c4dce

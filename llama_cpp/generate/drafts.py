@@ -15,16 +15,15 @@ tokens that are almost equally likely.
 
 from __future__ import annotations
 
-import ctypes
 import math
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from operator import index
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from .. import _raw
 from ..context.batch import LlamaBatch
 from ..context.context import LlamaContext
+from ..context.sequence import LlamaSequence
 from ..errors import LlamaCancelled, LlamaContextError, LlamaDecodeError, LlamaModelError
 from ..model.model import LlamaModel
 from ..native.arguments import check_count, check_type
@@ -46,22 +45,6 @@ _N_CTX = 4096
 # which are special ones, are called.
 _PADDING = 128
 _SPECIAL = 5
-
-
-class Draft(Protocol):
-    """What guesses the next tokens of a text: for ``draft=`` of `Llama.generate`.
-
-    Programs can bring their own. It may also have ``begin(model)``, called with the `LlamaModel`
-    when a generation begins, ``accept(drafted, accepted)``, called after each draft that was
-    checked with how many tokens it had and how many of them were right, and ``cancel()``, called
-    from another thread when the generation is cancelled.
-    """
-
-    def draft(self, tokens: Sequence[int], n: int, /) -> Sequence[int]:
-        """Up to ``n`` tokens that may follow ``tokens``, which are the prompt and all that was
-        generated so far (after a ``context_shift`` what the context still has of them). None at
-        all is fine: then there is one token the usual way."""
-        ...
 
 
 class PromptLookup:
@@ -169,7 +152,7 @@ class DraftModel(ClosedByWith):
     def begin(self, model: LlamaModel) -> None:
         """Raise LlamaModelError unless the vocabularies agree, and LlamaClosedError after
         `close`."""
-        self._ctx._open()
+        self._ctx.core.opened()
         check_type(model, LlamaModel)
         if self._checked is not model:
             _check_vocabularies(model, self._model)
@@ -189,7 +172,7 @@ class DraftModel(ClosedByWith):
         drafted: list[int] = []
         if n < 1 or not tokens or max(map(index, tokens)) >= self._n_vocab:
             return drafted
-        self._sequence._set(list(tokens), self._check_cancelled)
+        self._sequence.set(list(tokens), between=self._check_cancelled)
         is_eog = self._model.vocab.is_eog
         while True:
             token, p = self._likeliest()
@@ -199,7 +182,7 @@ class DraftModel(ClosedByWith):
             if len(drafted) == n:
                 return drafted
             self._check_cancelled()
-            self._sequence.extend((token,))
+            self._sequence.append(token)
 
     def _likeliest(self) -> tuple[int, float]:
         if not self.p_min:
@@ -213,43 +196,41 @@ class DraftModel(ClosedByWith):
 
 
 class Speculation:
-    """The drafts of one generation: what they are checked with, and what becomes of them."""
+    """The drafts of one generation: how they are checked, and what becomes of them."""
 
     def __init__(
-        self,
-        ctx: LlamaContext,
-        request: Request,
-        cached: list[int],
-        shift: Callable[[], None] | None,
+        self, ctx: LlamaContext, sequence: LlamaSequence, request: Request, n_keep: int | None
     ) -> None:
-        """``cached`` is what the KV cache of ``ctx`` holds, kept right here: drafts that were not
-        checked yet are in it as well. ``shift`` makes room in it when it is full."""
+        """``sequence`` has the prompt; drafts that were not checked yet are in it as well. When the
+        context is full, its first ``n_keep`` tokens stay and half of the others."""
         draft = request.draft
         if not callable(getattr(draft, "draft", None)):
             raise TypeError(
                 f"draft must have a method draft(tokens, n), as PromptLookup has, not {draft!r}"
             )
         self._ctx = ctx
+        self._sequence = sequence
         self._draft = draft
         self._request = request
-        self._shift = shift
+        self._n_keep = n_keep
         self._left = request.limit  # so many tokens may come
         self._call("begin", ctx.model)
-        self._cached = cached
-        self._end = len(cached)  # of what is in the text for sure
+        self._end = len(sequence)  # of the tokens that are in the text for sure
         self._ahead: list[int] = []  # decoded, and not yet sampled
         self._accepted = 0  # of these
         self._reach = MOST  # a wrong guess makes the next draft short, right ones long again
         self._i = -1
-        self._most = min(MOST, ctx.n_batch - 1, ctx._n_ubatch - 1, ctx._n_outputs_max - 1)
-        self._checkpoint: _Checkpoint | None = None
-        if ctx._is_stateful:
-            library = ctx._library
-            kept = library.has("llama_n_rs_seq") and library.short.llama_n_rs_seq(ctx.handle)
-            if kept:
-                self._most = min(self._most, kept)
-            else:
-                self._checkpoint = _Checkpoint(ctx)
+        core = ctx.core
+        self._most = min(MOST, core.n_batch - 1, core.n_ubatch - 1, core.n_outputs_max - 1)
+        # To undo a draft, a recurrent memory needs a copy of its state from before.
+        self._copies = core.is_stateful and not core.n_rollback
+        if core.n_rollback:
+            self._most = min(self._most, core.n_rollback)
+        elif self._copies and not core.forgets:
+            raise LlamaContextError(
+                f"{ctx.model.path.name} is recurrent or hybrid, and this llama.cpp is too old to "
+                "go back after a draft: generate without one"
+            )
 
     def cancel(self) -> None:
         """Stop drafting, from any thread."""
@@ -261,16 +242,17 @@ class Speculation:
         self._left -= 1
         if len(self._ahead) > self._accepted and self._ahead[self._accepted] == token:
             self._accepted += 1
-            self._request.accepted += 1
+            self._request.accepted_tokens += 1
             self._end += 1
             self._i += 1
             return self._i
+        sequence = self._sequence
         again = self._finish()
-        if self._shift is not None and len(self._cached) + len(again) >= self._ctx.n_ctx_seq:
-            self._shift()
+        if self._n_keep is not None and len(sequence) + len(again) >= self._ctx.n_ctx_seq:
+            sequence.shift(self._n_keep, (len(sequence) - self._n_keep) // 2)
         drafted = [] if again else self._guess(token)
-        if drafted and self._checkpoint is not None:
-            self._checkpoint.save()
+        if drafted and self._copies:
+            sequence.checkpoint()
         try:
             self._extend(again, [token, *drafted])
         except LlamaDecodeError as error:
@@ -278,23 +260,23 @@ class Speculation:
                 raise
             drafted = []  # the KV cache has no room for the draft
             self._extend(again, [token])
-        self._end = len(self._cached) - len(drafted)
+        self._end = len(sequence) - len(drafted)
         self._ahead = drafted
-        self._request.drafted += len(drafted)
+        self._request.drafted_tokens += len(drafted)
         return self._i
 
     def _extend(self, again: list[int], tokens: list[int]) -> None:
+        """Decode ``again``, without outputs, and ``tokens``, each with one."""
         outputs = [False] * len(again) + [True] * len(tokens)
-        _decode(self._ctx, LlamaBatch(again + tokens, logits=outputs), self._cached)
+        self._ctx.decode(LlamaBatch(again + tokens, seq_id=self._sequence.id, logits=outputs))
         self._i = len(again)
 
     def _guess(self, token: int) -> list[int]:
-        ctx = self._ctx
-        # No draft is needed of the last token.
-        most = min(self._most, self._reach, self._left - 1, ctx.n_ctx_seq - len(self._cached) - 1)
+        ctx, room = self._ctx, self._ctx.n_ctx_seq - len(self._sequence) - 1
+        most = min(self._most, self._reach, self._left - 1, room)  # the last token needs no draft
         if self._draft is None or most < 1:
             return []
-        answer = self._draft.draft([*self._cached, token], most)
+        answer = self._draft.draft([*self._sequence.tokens, token], most)
         if isinstance(answer, str) or not isinstance(answer, Iterable):
             raise TypeError(f"{self._draft!r} must draft a list of tokens, not {answer!r}")
         drafted = list(answer)[:most]
@@ -302,12 +284,13 @@ class Speculation:
             try:
                 ctx.model.vocab.check_token(guess)
             except (TypeError, ValueError) as error:
-                raise type(error)(f"{self._draft!r} drafted what is no token: {error}") from None
+                raise type(error)(f"{self._draft!r} drafted a wrong token: {error}") from None
         return drafted
 
     def _finish(self) -> list[int]:
-        """Forget what is left of the last draft. Returns what has to be decoded again for it."""
-        ctx, cached, ahead = self._ctx, self._cached, self._ahead
+        """Forget the rest of the last draft. Returns the tokens that have to be decoded again for
+        it."""
+        ahead = self._ahead
         if not ahead:
             return []
         self._ahead = []
@@ -317,79 +300,18 @@ class Speculation:
             self._reach = min(MOST, 2 * self._reach)
             return []
         self._reach = accepted + 1
-        if self._checkpoint is not None:
-            text = cached[: self._end]
-            cached.clear()  # until it is known again
-            n = self._checkpoint.restore()
-            cached += text[:n]
-            return text[n:]
-        if ctx.remove(self._end):
-            del cached[self._end :]
-            return []
+        again = self._sequence.rewind(self._end)
+        if len(again) < self._end and len(again) + MOST < self._ctx.core.n_batch:
+            return again
         # A memory of another kind that forgets all or nothing: not a second time.
         self._draft = None
-        text = cached[: self._end]
-        cached.clear()
-        ctx.remove()
-        for start in range(0, len(text), ctx.n_batch):
-            _decode(ctx, LlamaBatch(text[start : start + ctx.n_batch]), cached)
+        self._sequence.extend(again)
         return []
 
     def _call(self, name: str, *arguments: Any) -> None:
         method = getattr(self._draft, name, None)
         if method is not None:
             method(*arguments)
-
-
-class _Checkpoint:
-    """A copy of what a sequence's memory cannot undo: its recurrent states."""
-
-    def __init__(self, ctx: LlamaContext) -> None:
-        if not ctx._library.has("llama_state_seq_get_data_ext"):
-            raise LlamaContextError(
-                f"{ctx.model.path.name} is recurrent or hybrid, and this llama.cpp is too old to "
-                "go back after a draft: generate without one"
-            )
-        self._ctx = ctx
-        self._data = (ctypes.c_uint8 * 0)()
-        self._size = 0
-        self._n = 0
-
-    def save(self) -> None:
-        """Remember the present state."""
-        library, handle = self._ctx._library, self._ctx.handle
-        partial = _raw.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
-        with self._ctx._held():
-            size = library.llama_state_seq_get_size_ext(handle, 0, partial)
-            if size > len(self._data):
-                self._data = (ctypes.c_uint8 * size)()
-            self._size = library.llama_state_seq_get_data_ext(handle, self._data, size, 0, partial)
-        self._n = self._ctx.pos_max() + 1
-        if not self._size:
-            raise LlamaContextError("the state before a draft could not be saved")
-
-    def restore(self) -> int:
-        """Go back to it. Returns how many tokens it has."""
-        library, handle = self._ctx._library, self._ctx.handle
-        partial = _raw.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
-        with self._ctx._held():
-            read = library.llama_state_seq_set_data_ext(handle, self._data, self._size, 0, partial)
-        # The rest of a hybrid model's memory is a KV cache, and forgets as one does.
-        if not read or not self._ctx.remove(self._n):
-            raise LlamaContextError("the state before a draft could not be restored")
-        return self._n
-
-
-def _decode(ctx: LlamaContext, batch: LlamaBatch, cached: list[int]) -> None:
-    """Decode ``batch``, and keep ``cached`` what the KV cache holds."""
-    try:
-        ctx.decode(batch)
-    except BaseException:
-        # Where no part can be forgotten, all is.
-        if ctx.pos_max() < 0:
-            cached.clear()
-        raise
-    cached += batch.tokens
 
 
 def _n_draft(n: int) -> int:

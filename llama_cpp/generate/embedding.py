@@ -143,7 +143,7 @@ class Embedder:
         longest = self._check(texts)
         with self._lock:
             ctx = self._context(longest)
-            width = ctx._n_pooled
+            width = ctx.outputs.n_pooled
             rows = bytearray(4 * width * len(texts))
             address = ctypes.addressof((ctypes.c_char * len(rows)).from_buffer(rows))
             run = ctx.encode if self._model.has_encoder else ctx.decode
@@ -158,11 +158,11 @@ class Embedder:
                     tokens.extend(text)
                     ids.extend([end - start] * len(text))
                     end += 1
-                if ctx._has_memory:
-                    ctx.clear(data=False)
+                if ctx.core.has_memory:
+                    ctx.memory.clear(data=False)
                 run(LlamaBatch(tokens, seq_id=ids, logits=True))
                 for i in range(start, end):
-                    ctx._copy_pooled(i - start, address + 4 * width * i)
+                    ctx.outputs.copy_pooled(i - start, address + 4 * width * i)
                 start = end
         return rows, width
 

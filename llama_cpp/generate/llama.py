@@ -4,47 +4,36 @@ from __future__ import annotations
 
 import ctypes
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .._params import KEYWORDS, LlamaContextParams, LlamaModelParams
 from ..context.context import LlamaContext
-from ..context.sequence import LlamaSequence, n_common
-from ..errors import LlamaBusyError, LlamaCancelled, LlamaContextError, LlamaModelError
+from ..context.sequence import LlamaSequence
+from ..context.turns import Turn
+from ..errors import LlamaCancelled, LlamaContextError, LlamaModelError
 from ..model.model import LOADING, LlamaModel
 from ..native.arguments import c_number, unknown_keyword
 from ..native.library import LlamaLibrary
 from ..native.resource import ClosedByWith
 from .chat import apply_chat_template, lacks_bos
+from .drafts import Speculation
 from .embedding import Embedder, Ranked
-from .generation import (
-    Completion,
-    Generation,
-    GenerationOptions,
-    Request,
-    TokenSource,
-    check_options,
-    completion,
-)
+from .generation import Completion, Generation, Request, TokenSource, completion
+from .options import GenerationOptions, check_options
 from .scheduler import Generations, completions
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
-    from ..context.sequence import _Checkpoint
     from ..model.device import LlamaDevice
     from ..model.hub import DownloadProgress
-    from .drafts import Speculation
 
 # Enough for a talk, and small enough for any machine that holds the model.
 _N_CTX = 4096
-# The sequence of `generate`: `LlamaContext.sequence` does not give it away.
-_OURS = frozenset((0,))
 
 
 class LlamaParams(LlamaModelParams, LlamaContextParams, total=False):
@@ -106,20 +95,12 @@ class Llama(ClosedByWith):
         if given.get("n_seq_max", 1) != 1:
             given.setdefault("kv_unified", True)
         self._ctx = LlamaContext(self._model, **given)
-        self._ctx._reserved = _OURS
         self._embedder = Embedder(self._model, given)
-        self._held: list[list[int]] = [[] for _ in range(self._ctx.n_seq_max)]
-        self._cached = self._held[0]  # what the KV cache holds, by sequence; generate has the first
-        self._n_ctx_seq = self._ctx._n_ctx_of_seq
-        self._checkpoints: list[_Checkpoint] = []  # of `_checked`, what `_cached` was then
-        self._checked: list[int] = []
-        self._written = self._ctx._writes.copy()  # when `_held` was right
-        self._moved = sys.maxsize  # from here on, `_cached` was shifted
-        self._weighed = 0  # the adapters that `_held` was computed with
+        self._sequences = [self._ctx.sequence()] if self._ctx.core.has_memory else []
+        """The first is that of `generate`; `generate_many` makes the others."""
+        self._n_ctx_seq = self._ctx.n_ctx_seq
         self._speculation: Speculation | None = None
-        self._turn = 0  # counts the generations: the latest has the context
         self._cancelled = False
-        self._using = threading.Lock()  # by a step of a generation
 
     @classmethod
     def from_pretrained(
@@ -294,7 +275,7 @@ class Llama(ClosedByWith):
 
         Raises as `generate` does.
         """
-        return Generations(self, prompts, options, shared, return_errors)
+        return self._many(prompts, options, shared, return_errors)
 
     def complete_many(
         self,
@@ -305,153 +286,98 @@ class Llama(ClosedByWith):
         **shared: Unpack[GenerationOptions],
     ) -> list[Completion]:
         """As `generate_many`, all at once. With ``return_errors``, what failed has an ``error``."""
-        return completions(Generations(self, prompts, options, shared, return_errors))
+        return completions(self._many(prompts, options, shared, return_errors))
+
+    def _many(
+        self,
+        prompts: Iterable[str | Sequence[int]],
+        options: Iterable[GenerationOptions] | None,
+        shared: GenerationOptions,
+        return_errors: bool,
+    ) -> Generations:
+        return Generations(
+            self._ctx, self._sequences, prompts, options, shared, return_errors, self._watch
+        )
+
+    def _watch(self, begins: bool) -> None:
+        """For `Generations`, before each step: LlamaCancelled after `cancel`."""
+        if begins:
+            self._cancelled = False
+        self._check_cancelled()
 
     def _tokens(self, request: Request) -> TokenSource:
         """Compute ``request``."""
-        ctx, sampler = self._ctx, request.sampler
+        sampler, turn, outputs = request.sampler, Turn(self._ctx.turns), self._ctx.outputs
         request.started = time.perf_counter()
-        turn, token, output, n_keep = 0, 0, -1, request.n_keep
+        token, output, n_keep, writes = 0, -1, request.n_keep, 0
         while True:
-            # What the cache holds, and what this object knows of it, change together.
-            self._enter()
-            try:
-                if not turn:
-                    turn = self._begin()
-                    n_keep = self._start(request)
-                elif self._turn != turn:
-                    raise LlamaContextError("another generation was begun on this Llama")
+            first = not turn.begun
+            with turn:
+                if first:
+                    self._cancelled = False
+                    sequence = self._sequence()
+                    n_keep = self._start(sequence, request)
                 else:
-                    ctx._check_writes(0, self._written[0])
+                    sequence.check_writes(writes)
                     self._check_cancelled()
-                    output = self._advance(token, n_keep)
+                    output = self._advance(sequence, token, n_keep)
                 self._check_cancelled()
-                token = sampler.sample(ctx, output)
-                request.score(ctx, token, output)
-            finally:
-                self._leave()
+                token = sampler.choose(outputs, output)
+                request.score(self._ctx, token, output)
+                writes = sequence.writes
             yield token
 
-    def _enter(self) -> None:
-        """Take it for a step of a generation. LlamaBusyError in the middle of another."""
-        if not self._using.acquire(blocking=False):
-            raise LlamaBusyError(
-                "this Llama is in the middle of a step, of another thread or of what called this: "
-                "give each its own Llama, on the same model"
-            )
+    def _sequence(self) -> LlamaSequence:
+        """The sequence of `generate`. Those of `generate_many` go: this one may take all the
+        room."""
+        if not self._sequences:
+            self._ctx.core.opened()
+            raise LlamaContextError(f"{self._model.path.name} has no KV cache: it cannot generate")
+        while len(self._sequences) > 1:
+            self._sequences.pop().close()
+        return self._sequences[0]
 
-    def _leave(self) -> None:
-        self._written = self._ctx._writes.copy()
-        self._using.release()
-
-    def _start(self, request: Request) -> int | None:
+    def _start(self, sequence: LlamaSequence, request: Request) -> int | None:
         """Compute the prompt. Returns how many tokens stay when the context is full, None to end
         there."""
-        ctx = self._ctx
-        for seq_id, held in enumerate(self._held):
-            if seq_id and held:  # of generate_many: this one may take all the room
-                ctx.remove(seq_id=seq_id)
-                held.clear()
         n_keep = request.n_keep
-        if n_keep is not None and not ctx.can_shift:
+        if n_keep is not None and not self._ctx.memory.can_shift:
             raise LlamaContextError(
                 "context_shift: positions cannot be moved in this context; a model with a sliding "
                 "window needs swa_full=True for it"
             )
-        if ctx._is_recurrent:
+        if self._ctx.is_recurrent:
             n_keep = None  # is never full
-        request.cached_tokens = self._prefill(request.prompt, request.cache_prompt)
-        self._speculation = self._speculate(request, n_keep)
+        if self._model.has_encoder:
+            self._encode(sequence, request.prompt)
+        else:
+            if not request.cache_prompt:
+                sequence.clear()
+            request.cached_tokens = sequence.set(request.prompt, between=self._check_cancelled)
+        self._speculation = None
+        if request.draft is not None:
+            self._speculation = Speculation(self._ctx, sequence, request, n_keep)
         return n_keep
 
-    def _advance(self, token: int, n_keep: int | None) -> int:
+    def _advance(self, sequence: LlamaSequence, token: int, n_keep: int | None) -> int:
         """Compute ``token``. Returns where its output is."""
         if self._speculation is not None:
             return self._speculation.step(token)
-        cached = self._cached
-        if n_keep is not None and len(cached) >= self._n_ctx_seq:
-            self._shift(n_keep)
-        # What the cache has is only known again when this is through.
-        self._ctx.decode((token,))
-        cached.append(token)
+        if n_keep is not None and len(sequence) >= self._n_ctx_seq:
+            sequence.shift(n_keep, (len(sequence) - n_keep) // 2)
+        sequence.append(token)
         return -1
 
-    def _begin(self) -> int:
-        """Begin with the context: who used it before may not go on. Returns the number of the
-        turn, which is over when `_turn` is another."""
-        self._turn += 1
-        self._cancelled = False
-        ctx = self._ctx
-        if self._moved < len(self._cached):
-            # What a shift has moved is not what its tokens alone would give.
-            if not ctx.remove(self._moved):
-                ctx.remove()
-            del self._cached[ctx.pos_max() + 1 :]
-        self._moved = sys.maxsize
-        if self._weighed != ctx._weighed:
-            # What adapters that were set since would have computed otherwise.
-            self._weighed = ctx._weighed
-            for held in self._held:
-                held.clear()
-        ctx._reserved = _OURS
-        for seq_id, held in enumerate(self._held):
-            if seq_id in ctx._sequences:
-                continue
-            # Others may use the context too; Ctrl-C can come between the cache's change and ours.
-            changed = ctx._writes[seq_id] != self._written[seq_id]
-            if changed or ctx.pos_max(seq_id) + 1 != len(held):
-                ctx.remove(seq_id=seq_id)
-                held.clear()
-        return self._turn
-
-    def _speculate(self, request: Request, n_keep: int | None) -> Speculation | None:
-        if request.draft is None:
-            return None
-        from .drafts import Speculation
-
-        shift = None if n_keep is None else partial(self._shift, n_keep)
-        return Speculation(self._ctx, request, self._cached, shift)
-
-    def _prefill(self, prompt: list[int], reuse: bool) -> int:
-        """Bring the KV cache to hold ``prompt``; returns how much of it was there already."""
-        if self._model.has_encoder:
-            self._encode(prompt)
-            return 0
-        with self._first() as sequence:
-            if not reuse:
-                sequence.truncate(0)
-            return sequence._set(prompt, self._check_cancelled)
-
-    @contextmanager
-    def _first(self) -> Iterator[LlamaSequence]:
-        """The sequence that `generate` has, for the block; it keeps `_cached` right."""
-        cached, known = self._cached, self._checkpoints
-        n = n_common(self._checked, cached)
-        known[:] = [point for point in known if point.n <= n]
-        try:
-            with LlamaSequence._over(self._ctx, 0, cached, known) as sequence:
-                yield sequence
-        finally:
-            self._checked = cached.copy()
-
-    def _shift(self, keep: int) -> None:
-        """The context is full: forget the older half of what is behind the first ``keep``."""
-        with self._first() as sequence:
-            sequence.shift(keep, (len(sequence) - keep) // 2)
-        self._moved = keep
-
-    def _encode(self, prompt: list[int]) -> None:
+    def _encode(self, sequence: LlamaSequence, prompt: list[int]) -> None:
         """Give the encoder ``prompt``, and the decoder its first token."""
         start = self._model.decoder_start_token
         if start is None:
             start = self._model.vocab.bos
         if start is None:
             raise LlamaModelError(f"{self._model!r} does not say what its decoder starts with")
-        self._ctx.remove()
-        self._cached.clear()
+        sequence.clear()
         self._ctx.encode(prompt)
-        self._ctx.decode((start,))
-        self._cached.append(start)
+        sequence.append(start)
 
     # -- embeddings
 

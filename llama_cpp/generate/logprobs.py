@@ -52,23 +52,18 @@ def log_probs(
     has. C: ``llama_get_logits_ith``, llama.h.
     """
     check_type(ctx, LlamaContext)
-    vocab, n = ctx.model.vocab, ctx._n_vocab
+    vocab, n = ctx.model.vocab, ctx.core.n_vocab
     top = check_top(top, n)
     if token is not None:
         token = vocab.check_token(token)
-    resource = ctx._open()
-    ctx._enter()
-    try:
-        logits = ctx._logits(resource, i)
+    with ctx.outputs.reading(i) as logits:
         scorer = _scorers.get(ctx)
         if scorer is None:
-            scorer = _scorers[ctx] = _Scorer(ctx._library, n)
+            scorer = _scorers[ctx] = _Scorer(ctx.core.library, n)
         total, best = scorer.score(logits, max(top, 1))
         if token is None:
             token = best[0][0]
         logit = logits[token]
-    finally:
-        ctx._lock.release()
     found = [TokenLogprob(t, vocab.piece(t, True), x - total) for t, x in best[:top]]
     return TokenLogprob(token, vocab.piece(token, True), logit - total, found)
 

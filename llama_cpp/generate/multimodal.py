@@ -12,32 +12,34 @@ import time
 from array import array
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from .. import _raw, _raw_mtmd
-from ..context import context
 from ..context.batch import LlamaBatch
-from ..context.context import LlamaContext, _decode_error
-from ..errors import LlamaBusyError, LlamaContextError, LlamaError, LlamaModelError
+from ..context.cells import CellBooks
+from ..context.context import LlamaContext
+from ..context.core import Core
+from ..context.turns import Turn
+from ..errors import LlamaBusyError, LlamaContextError, LlamaModelError
 from ..model.checks import check_projector
 from ..model.gguf import file_name
 from ..model.model import LlamaModel
 from ..native import log
-from ..native.arguments import check_type
-from ..native.calls import guarded
+from ..native.arguments import c_number, check_type
+from ..native.calls import call, guarded, unguarded
 from ..native.cpu import usable_cores
-from ..native.interrupt import stops_on_ctrl_c
 from ..native.library import LlamaLibrary
-from ..native.resource import Closable, Resource
+from ..native.resource import Closable, Resource, owned
 from .chat import apply_chat_template, lacks_bos
-from .generation import Completion, Generation, Request, check_options, completion
+from .generation import Completion, Generation, Request, completion
+from .options import GenerationOptions, check_options
 from .probe import probe as _probe
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from .generation import GenerationOptions
 
 Kind = Literal["text", "image", "audio"]
 
@@ -94,8 +96,8 @@ class LlamaMultimodal(Closable):
         probe: bool | None = None,
     ) -> None:
         check_type(model, LlamaModel)
-        parent = model._open()
-        model.vocab._with_tokens()
+        parent = model.opened()
+        model.vocab.with_tokens()
         file = Path(mmproj)
         if marker is not None and (not marker or "\0" in marker):
             raise ValueError(f"marker={marker!r} must be a text without NUL")
@@ -134,25 +136,14 @@ class LlamaMultimodal(Closable):
                 if probe:
                     raise LlamaModelError(f"{file} cannot be tried before it is loaded: {why}")
                 log.show(log.WARNING, f"{file} is loaded without a trial: {why}")
-        said: list[str] = []
 
         def load() -> Resource | None:
-            with log.heard() as heard:
-                handle = self._calls.mtmd_init_from_file(file_name(file), model.handle, raw)
-                said.extend(heard)
-                if handle is None:
-                    return None
-                return Resource(handle, self._calls.mtmd_free, parent, lock=self._lock)
+            handle = self._calls.mtmd_init_from_file(file_name(file), model.handle, raw)
+            return owned(handle, self._calls.mtmd_free, parent, lock=self._lock)
 
         # It builds the graph ("warmup"): what does not fit together runs into assertions.
-        with log.interruptible():
-            resource = guarded(model.library, load, f"{file} could not be loaded")
-        if resource is None:
-            raise LlamaModelError(
-                f"{file} is no projector for {model.path.name}: "
-                + log.reason(said, "the library does not say why")
-            )
-        self._resource: Resource | None = resource
+        what = f"{file} is no projector for {model.path.name}"
+        self._resource: Resource | None = call(model.library, load, what)
 
     # -- facts
 
@@ -175,24 +166,24 @@ class LlamaMultimodal(Closable):
     @property
     def marker(self) -> str:
         """What stands for an image or a sound in a text. C: ``mtmd_get_marker``."""
-        text: bytes = self._short.mtmd_get_marker(self._open().handle)
+        text: bytes = self._short.mtmd_get_marker(self.opened().handle)
         return text.decode()
 
     @property
     def has_vision(self) -> bool:
         """Whether it takes images. C: ``mtmd_support_vision``."""
-        return bool(self._short.mtmd_support_vision(self._open().handle))
+        return bool(self._short.mtmd_support_vision(self.opened().handle))
 
     @property
     def has_audio(self) -> bool:
         """Whether it takes audio. C: ``mtmd_support_audio``."""
-        return bool(self._short.mtmd_support_audio(self._open().handle))
+        return bool(self._short.mtmd_support_audio(self.opened().handle))
 
     @property
     def sample_rate(self) -> int | None:
         """The samples per second of the audio that it takes; None where it takes none.
         C: ``mtmd_get_audio_sample_rate``."""
-        rate = int(self._short.mtmd_get_audio_sample_rate(self._open().handle))
+        rate = int(self._short.mtmd_get_audio_sample_rate(self.opened().handle))
         return rate if rate > 0 else None
 
     # -- media
@@ -221,7 +212,7 @@ class LlamaMultimodal(Closable):
         if not 0 < height * width <= _MOST_PIXELS:
             raise ValueError(f"an image of {width} x {height} pixels is none, or too large")
         data = (ctypes.c_ubyte * pixels.nbytes).from_buffer_copy(pixels.tobytes())
-        self._open()
+        self.opened()
         return LlamaMedia(self, self._short.mtmd_bitmap_init(width, height, data))
 
     def audio(self, source: Any) -> LlamaMedia:
@@ -262,7 +253,7 @@ class LlamaMultimodal(Closable):
         options = self._short.mtmd_helper_init_opt_default()
         with log.heard() as said:
             made = self._calls.mtmd_helper_bitmap_init_from_buf(
-                self._open().handle, buffer, len(data), False, options
+                self.opened().handle, buffer, len(data), False, options
             )
         if made.video_ctx:
             self._short.mtmd_bitmap_free(made.bitmap)
@@ -292,7 +283,7 @@ class LlamaMultimodal(Closable):
         Raises ValueError when there are more or fewer markers than media, LlamaModelError for
         media that this model does not take or cannot prepare. C: ``mtmd_tokenize``, mtmd.h.
         """
-        handle = self._open().handle
+        handle = self.opened().handle
         marker = self.marker
         check_type(text, str)
         media = list(media)
@@ -308,7 +299,7 @@ class LlamaMultimodal(Closable):
                 f"{text.count(marker)} markers {marker!r} in the text for {len(media)} images or "
                 "sounds: each needs one, where it belongs"
             )
-        self._model.vocab._with_tokens()
+        self._model.vocab.with_tokens()
         encoded = text.encode()
         prompt = _raw_mtmd.mtmd_input_text(
             text=encoded,
@@ -316,25 +307,16 @@ class LlamaMultimodal(Closable):
             add_special=add_special,
             parse_special=parse_special,
         )
-        bitmaps = (_raw_mtmd.mtmd_bitmap * len(media))(*[m._open().handle for m in media])
+        bitmaps = (_raw_mtmd.mtmd_bitmap * len(media))(*[m.opened().handle for m in media])
         chunks = LlamaChunks(self)
-        target = chunks._open().handle
-        said: list[str] = []
+        target = chunks.opened().handle
 
         def prepare() -> int:
-            with log.heard() as heard:
-                code = self._calls.mtmd_tokenize(handle, target, prompt, bitmaps, len(media))
-                said.extend(heard)
-            return int(code)
+            return int(self._calls.mtmd_tokenize(handle, target, prompt, bitmaps, len(media)))
 
-        if media:  # what the preparation divides by and asserts comes from the projector's file
-            code = guarded(self._model.library, prepare, "the prompt could not be prepared")
-        else:
-            code = prepare()
-        if code:
-            raise LlamaModelError(
-                "the prompt could not be prepared: " + log.reason(said, f"code {code}")
-            )
+        # With media: what the preparation divides by and asserts comes from the projector's file.
+        guard = guarded if media else unguarded
+        call(self._model.library, prepare, "the prompt could not be prepared", guard=guard)
         chunks._read()
         return chunks
 
@@ -350,22 +332,24 @@ class LlamaMultimodal(Closable):
         LlamaCancelled. C: ``mtmd_encode_chunk``, mtmd.h; ``mtmd_helper_decode_image_chunk``,
         ``mtmd_helper_eval_chunk_single``, mtmd-helper.h.
         """
-        handle = self._open().handle
+        handle = self.opened().handle
         if not isinstance(ctx, LlamaContext) or not isinstance(chunks, LlamaChunks):
             raise TypeError(f"expected a LlamaContext and LlamaChunks, not {ctx!r}, {chunks!r}")
         if ctx.model is not self._model or chunks._owner is not self:
             raise LlamaContextError("the context, the chunks and this belong to different models")
         if not len(chunks):
             raise ValueError("there is nothing to evaluate")
-        seq_id = ctx._check_seq_id(seq_id)
-        if not ctx._has_memory or ctx._has_encoder:
+        seq_id = ctx.core.check_seq_id(int(c_number(_raw.llama_seq_id, seq_id, "seq_id")))
+        core = ctx.core
+        if not core.has_memory or core.has_encoder:
             raise LlamaContextError(f"{self._model.path.name} cannot go on with a prompt")
-        if ctx._live(seq_id) is not None:
+        if ctx.books.track(seq_id) is not None:
             raise LlamaContextError(f"sequence {seq_id} belongs to a LlamaSequence")
-        resource, chunk_list = ctx._open(), chunks._open()
+        core.opened()
+        held = chunks.opened()
         for chunk, raw in chunks._raw():
             at_once = chunk.kind != "text" and self._short.mtmd_decode_use_non_causal(handle, raw)
-            if at_once and chunk.n_tokens > min(ctx._n_batch, ctx._n_ubatch):
+            if at_once and chunk.n_tokens > min(core.n_batch, core.n_ubatch):
                 raise ValueError(
                     f"an {chunk.kind} has {chunk.n_tokens} tokens, which this model takes at once: "
                     "make the context with an n_batch and n_ubatch of at least that"
@@ -373,83 +357,61 @@ class LlamaMultimodal(Closable):
         if not self._lock.acquire(blocking=False):
             raise LlamaBusyError("another thread is using this projector")
         try:
-            with ctx._held():
-                return self._eval(ctx, resource, handle, chunks, chunk_list, seq_id)
+            with core.held():
+                return self._eval(core, ctx.books, handle, chunks, held, seq_id)
         finally:
             self._lock.release()
 
     def _eval(
         self,
-        ctx: LlamaContext,
-        resource: Resource,
+        core: Core,
+        books: CellBooks,
         handle: Any,
         chunks: LlamaChunks,
         _: Resource,  # held while they are used
         seq_id: int,
     ) -> int:
-        ctx._outputs = None
-        ctx._encoded, ctx._offset = False, 0
-        ctx._apply()
-        ctx._reclaim()
-        ctx._writes[seq_id] += 1
-        start = ctx._pos_max(ctx._kv, seq_id) + 1
-        past = _raw.llama_pos(start)
-        done = False
-        ctx._running = True
-        n_batch = ctx._n_batch
-        try:
-            with (
-                log.heard() as said,
-                log.interruptible() as came,
-                stops_on_ctrl_c(ctx._stop, came),
-            ):
-                for chunk, raw in chunks._raw():
-                    if chunk.kind == "text":
-                        last = chunk is chunks[-1]
-                        code = self._calls.mtmd_helper_eval_chunk_single(
-                            handle, resource.handle, raw, past.value, seq_id, n_batch, last,
-                            ctypes.byref(past),
-                        )  # fmt: skip
-                    else:
-                        self._encode(handle, raw, chunk.kind)
-                        embeddings = self._short.mtmd_get_output_embd(handle)
-                        code = self._calls.mtmd_helper_decode_image_chunk(
-                            handle, resource.handle, raw, embeddings, past.value, seq_id, n_batch,
-                            ctypes.byref(past), _raw_mtmd.mtmd_helper_post_decode_callback(), None,
-                        )  # fmt: skip
-                    if code:
-                        raise _decode_error(code, "decode", chunk.n_tokens, said, ctx._n_ctx)
-            done = True
-        finally:
-            with ctx._stopping:
-                ctx._running = False
-                if not context._exiting:
-                    ctx._stop[0] = b"\0"
-            if not done:
-                ctx._forget({seq_id: start})
+        core.outputs = None
+        core.encoded, core.offset = False, 0
+        past = _raw.llama_pos(0)
+
+        def compute(context: Any, _: None) -> int:
+            past.value = core.pos_max(core.kv, seq_id) + 1
+            for chunk, raw in chunks._raw():
+                if chunk.kind == "text":
+                    last = chunk is chunks[-1]
+                    code = self._calls.mtmd_helper_eval_chunk_single(
+                        handle, context, raw, past.value, seq_id, core.n_batch, last,
+                        ctypes.byref(past),
+                    )  # fmt: skip
+                else:
+                    self._encode(handle, raw, chunk.kind)
+                    embeddings = self._short.mtmd_get_output_embd(handle)
+                    code = self._calls.mtmd_helper_decode_image_chunk(
+                        handle, context, raw, embeddings, past.value, seq_id, core.n_batch,
+                        ctypes.byref(past), _raw_mtmd.mtmd_helper_post_decode_callback(), None,
+                    )  # fmt: skip
+                if code:
+                    return int(code)
+            return 0
+
+        n = chunks.n_tokens
+        core.run(books, (seq_id,), n, "decode", compute, None, long=True, parts=True)
         last_chunk = chunks[-1]
         if last_chunk.kind == "text":
-            ctx._outputs = ((last_chunk.n_tokens - 1) % n_batch,)
-        return past.value
+            core.outputs = ((last_chunk.n_tokens - 1) % core.n_batch,)
+        return int(past.value)
 
     def _encode(self, handle: Any, raw: Any, kind: Kind) -> None:
-        said: list[str] = []
-
-        def encode() -> bool:
-            with log.heard() as heard:
-                failed = bool(self._calls.mtmd_encode_chunk(handle, raw))
-                said.extend(heard)
-            return failed
-
         what = f"the {kind} could not be encoded"
-        if guarded(self._model.library, encode, what):
-            raise LlamaError(f"{what}: " + log.reason(said, "the library does not say why"))
+        encode = partial(self._calls.mtmd_encode_chunk, handle, raw)
+        call(self._model.library, encode, what)
 
     def _try(self, chunks: LlamaChunks) -> None:
         """Encode what is not text, for nothing."""
         for chunk, raw in chunks._raw():
             if chunk.kind != "text":
-                self._encode(self._open().handle, raw, chunk.kind)
+                self._encode(self.opened().handle, raw, chunk.kind)
 
     # -- generation
 
@@ -498,29 +460,23 @@ class LlamaMultimodal(Closable):
         self, ctx: LlamaContext, chunks: LlamaChunks, request: Request
     ) -> Generator[int, None, None]:
         request.started = time.perf_counter()
-        turn, token, position, written = object(), -1, 0, 0
+        turn, writes = Turn(ctx.turns), ctx.books.writes
+        token, position, written = -1, 0, 0
         while True:
-            if not ctx._stepping.acquire(blocking=False):
-                raise LlamaBusyError(
-                    "this context is in the middle of a step, of another thread or of what called "
-                    "this: give each generation its own context"
-                )
-            try:
+            with turn:
                 if token < 0:
-                    ctx._turn = turn
-                    ctx.remove()
+                    ctx.memory.seq_rm()
                     position = self.eval(ctx, chunks)
-                elif ctx._turn is not turn:
-                    raise LlamaContextError("another generation was begun on this context")
                 else:
-                    ctx._check_writes(0, written)
+                    if writes[0] != written:
+                        raise LlamaContextError(
+                            "the context was used otherwise since this generation's last step"
+                        )
                     ctx.decode(LlamaBatch([token], pos=position))
                     position += 1
                 token = request.sampler.sample(ctx)
                 request.score(ctx, token)
-                written = ctx._writes[0]
-            finally:
-                ctx._stepping.release()
+                written = writes[0]
             yield token
 
 
@@ -539,7 +495,7 @@ class LlamaMedia(Closable):
         return "the image or sound"
 
     def _ask(self, name: str) -> Any:
-        return getattr(self._short, f"mtmd_bitmap_{name}")(self._open().handle)
+        return getattr(self._short, f"mtmd_bitmap_{name}")(self.opened().handle)
 
     @property
     def kind(self) -> Kind:
@@ -602,7 +558,7 @@ class LlamaChunks(Closable, Sequence[Chunk]):
         self._chunks: list[Chunk] = []
 
     def _read(self) -> None:
-        short, handle = self._short, self._open().handle
+        short, handle = self._short, self.opened().handle
         for i in range(short.mtmd_input_chunks_size(handle)):
             raw = short.mtmd_input_chunks_get(handle, i)
             kind = _KINDS[short.mtmd_input_chunk_get_type(raw)]
@@ -621,7 +577,7 @@ class LlamaChunks(Closable, Sequence[Chunk]):
             )
 
     def _raw(self) -> Iterator[tuple[Chunk, Any]]:
-        handle = self._open().handle
+        handle = self.opened().handle
         for i, chunk in enumerate(self._chunks):
             yield chunk, self._short.mtmd_input_chunks_get(handle, i)
 

@@ -6,24 +6,25 @@ is room for of the prompts that join. A sequence that ends makes place for the n
 
 from __future__ import annotations
 
-import ctypes
 import time
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ..context.batch import LlamaBatch
-from ..context.sequence import n_common
-from ..errors import LlamaContextError, LlamaDecodeError
-from ..native import log
+from ..context.context import LlamaContext
+from ..context.sequence import LlamaSequence, n_common
+from ..context.snapshot import Snapshot
+from ..context.turns import Turn
+from ..errors import LlamaBusyError, LlamaContextError, LlamaDecodeError
 from ..sampling.chain import LlamaSampler
-from .generation import Completion, GenerationState, Request, check_options
+from .generation import Completion, GenerationState, Request
+from .options import check_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..context.context import LlamaContext
-    from .llama import Llama
 
 # A prompt waits for another one that is being computed when they have so many tokens more in
 # common than can be had already.
@@ -70,13 +71,20 @@ class _Job:
 
 
 class _Slot:
-    """A sequence of the context."""
+    """A sequence of the context; when its job is done it stays, for prompts that begin alike."""
 
-    def __init__(self, seq_id: int, held: list[int]) -> None:
-        self.id = seq_id
-        self.held = held  # what the cache holds of it; afterwards, too, for what comes next
+    def __init__(self, sequence: LlamaSequence) -> None:
+        self.sequence = sequence
+        self.id = sequence.id
         self.job: _Job | None = None
         self.used = 0
+
+    def check(self) -> None:
+        """Have a sequence that somebody else changed begin anew, unless it generates here: then
+        LlamaContextError."""
+        sequence = self.sequence
+        if sequence.unknown and self.job is None:
+            sequence.clear()
 
 
 class Generations(Iterator[tuple[int, str]]):
@@ -88,12 +96,17 @@ class Generations(Iterator[tuple[int, str]]):
 
     def __init__(
         self,
-        llm: Llama,
+        ctx: LlamaContext,
+        sequences: list[LlamaSequence],
         prompts: Iterable[str | Sequence[int]],
         options: Iterable[Mapping[str, Any]] | None,
         shared: Mapping[str, Any],
         return_errors: bool,
+        watch: Callable[[bool], object],
     ) -> None:
+        """``sequences`` are those of ``ctx`` to work with; more are made as there is room, and
+        added. ``watch`` is called before each step, with whether it is the first, and may raise to
+        stop."""
         if isinstance(prompts, str | bytes):
             raise TypeError("generate_many takes several prompts: use generate for one")
         check_options(shared, "generate_many")
@@ -102,15 +115,17 @@ class Generations(Iterator[tuple[int, str]]):
                 check_options(own, "generate_many")
             if isinstance(prompts, list | tuple) and len(prompts) != len(options):
                 raise ValueError(f"{len(options)} options for {len(prompts)} prompts")
-        if llm.model.has_encoder:
+        if ctx.model.has_encoder:
             raise LlamaContextError(
-                f"{llm.model.path.name} has an encoder, which takes one prompt at a time: use "
+                f"{ctx.model.path.name} has an encoder, which takes one prompt at a time: use "
                 "generate"
             )
         self.generations: list[ParallelGeneration] = []
         """Those that were begun, by the index of their prompt."""
-        self._llm = llm
-        self._ctx: LlamaContext = llm.ctx
+        self._ctx = ctx
+        self._sequences = sequences
+        self._watch = watch
+        self._turn = Turn(ctx.turns)
         self._n_batch = self._ctx.n_batch
         self._prompts = iter(prompts)
         self._options = None if options is None else iter(options)
@@ -121,12 +136,11 @@ class Generations(Iterator[tuple[int, str]]):
         self._ready: deque[tuple[int, str]] = deque()
         self._slots: list[_Slot] = []
         self._waiting: deque[_Job] = deque()  # for the room that was taken from them
-        self._kept: list[int] = []  # the tokens of a state, and the state
-        self._state: ctypes.Array[ctypes.c_uint8] = (ctypes.c_uint8 * 0)()
+        self._kept: list[int] = []  # the tokens of the snapshot
+        self._snapshot: Snapshot | None = None
         self._exhausted = False
         self._crowded = False
         self._ended = False
-        self._turn = 0
         self._clock = 0
         self._batch_ids: list[int] = []
         self._batch: LlamaBatch | None = None
@@ -135,19 +149,27 @@ class Generations(Iterator[tuple[int, str]]):
         while not self._ready:
             if self._ended:
                 raise StopIteration
-            self._llm._enter()
+            first = not self._turn.begun
             try:
-                going_on = self._step()
-            except BaseException as error:
+                with self._turn:
+                    going_on = self._stepped(first)
+            except LlamaBusyError:
+                raise
+            except LlamaContextError as error:  # also the turn's: it is over
                 self._end(error)
                 raise
-            finally:
-                self._llm._leave()
             if not going_on:
                 self._end(None)
                 if self._errors and not self._return_errors:
                     raise self._errors[0]
         return self._ready.popleft()
+
+    def _stepped(self, first: bool) -> bool:
+        try:
+            return self._step(first)
+        except BaseException as error:
+            self._end(error)
+            raise
 
     def close(self) -> None:
         """Stop all of them. The Llama can be used for something else."""
@@ -164,21 +186,20 @@ class Generations(Iterator[tuple[int, str]]):
                     job.generation._fail(error)
         self._slots = []
         self._waiting.clear()
-        self._state = (ctypes.c_uint8 * 0)()
+        self._snapshot = None
 
     # -- a step
 
-    def _step(self) -> bool:
+    def _step(self, first: bool) -> bool:
         """Decode one batch, and choose the tokens that come next. False when all is done."""
-        llm = self._llm
-        if not self._turn:
-            self._turn = llm._begin()
-            free = [i for i in range(len(llm._held)) if i not in self._ctx._sequences]
-            self._slots = [_Slot(i, llm._held[i]) for i in free]
-            self._ctx._reserved = frozenset(free)
-        elif llm._turn != self._turn:
-            raise LlamaContextError("another generation was begun on this Llama")
-        llm._check_cancelled()
+        self._watch(first)
+        if first:
+            with suppress(LlamaContextError):  # none is left: they are enough
+                while len(self._sequences) < self._ctx.n_seq_max:
+                    self._sequences.append(self._ctx.sequence())
+            self._slots = [_Slot(sequence) for sequence in self._sequences]
+        for slot in self._slots:
+            slot.check()
         self._clock += 1
         self._admit()
         parts, plain = self._share_out()
@@ -192,8 +213,6 @@ class Generations(Iterator[tuple[int, str]]):
                 raise
             self._make_room(error)
             return True
-        for slot, part in parts:
-            slot.held += part
         for i, slot in outputs:
             self._sample(slot, i)
         return True
@@ -231,7 +250,7 @@ class Generations(Iterator[tuple[int, str]]):
                 self._leave(slot)
             elif not job.begun and not self._begin(slot, job):
                 continue
-            elif len(job.tokens) - len(slot.held) == 1:
+            elif len(job.tokens) - len(slot.sequence) == 1:
                 parts.append((slot, job.tokens[-1:]))
             else:
                 joining.append((slot, job))
@@ -239,7 +258,7 @@ class Generations(Iterator[tuple[int, str]]):
             return parts, True
         room = self._n_batch - len(parts)
         for slot, job in sorted(joining, key=lambda pair: pair[1].age):
-            start = len(slot.held)
+            start = len(slot.sequence)
             part = job.tokens[start : min(start + room, self._end_of(slot, job))]
             if part:
                 parts.append((slot, part))
@@ -252,9 +271,9 @@ class Generations(Iterator[tuple[int, str]]):
         """How far a prompt may be computed. A recurrent state can only be copied as it is: who
         waits for it does so for the end of what they have in common."""
         ends = [len(job.tokens)]
-        if self._ctx._is_stateful:
+        if self._ctx.core.is_stateful:
             others = [other.job for other in self._slots if other.job is not None]
-            ends += [o.common for o in others if o.leader is job and o.common > len(slot.held)]
+            ends += [o.common for o in others if o.leader is job and o.common > len(slot.sequence)]
         return min(ends)
 
     def _next_tokens(
@@ -303,7 +322,7 @@ class Generations(Iterator[tuple[int, str]]):
                 return None
             try:
                 options = self._merged(index, own)
-                request = Request(self._llm.model, prompt, self._llm._n_ctx_seq, options)
+                request = Request(self._ctx.model, prompt, self._ctx.n_ctx_seq, options)
             except Exception as error:
                 generation = ParallelGeneration(index, _Refused())
                 self.generations.append(generation)
@@ -335,14 +354,14 @@ class Generations(Iterator[tuple[int, str]]):
         self._clock += 1
         job.age = self._clock
         now = {slot.id: self._reusable(slot, job) for slot in self._slots}
-        slot = max(free, key=lambda s: (now[s.id], not s.held, -s.used))
+        slot = max(free, key=lambda s: (now[s.id], not len(s.sequence), -s.used))
         if max(now.values()) > now[slot.id]:  # it will be copied, so it is not taken from here
-            slot = max(free, key=lambda s: (not s.held, -s.used))
+            slot = max(free, key=lambda s: (not len(s.sequence), -s.used))
         worth = max(now.values()) + _WORTH_WAITING
         for other in self._slots:
             if other.job is not None and job.request.cache_prompt:
                 common = _common(other.job.tokens, job.tokens)
-                if common >= worth and common > max(job.common, len(other.held)):
+                if common >= worth and common > max(job.common, len(other.sequence)):
                     job.leader, job.common = other.job, common
         slot.job = job
 
@@ -350,7 +369,7 @@ class Generations(Iterator[tuple[int, str]]):
         """Bring the sequence to hold what can be had of the prompt. False while that is still
         being computed."""
         leads = [s for s in self._slots if s.job is not None and s.job is job.leader]
-        if leads and len(leads[0].held) < job.common:
+        if leads and len(leads[0].sequence) < job.common:
             return False
         job.leader = None
         job.begun = True
@@ -358,74 +377,49 @@ class Generations(Iterator[tuple[int, str]]):
         n, _, source = max(
             ((self._reusable(s, job), s is slot, s) for s in self._slots), key=lambda it: it[:2]
         )
-        if self._ctx._is_stateful and n and n == job.common:
+        if self._ctx.core.is_stateful and n and n == job.common:
             self._keep(source)
         if n < len(self._kept) == _common(self._kept, job.tokens) and job.request.cache_prompt:
-            n = self._restore(slot)
+            assert self._snapshot is not None
+            n = slot.sequence.restore(self._snapshot, self._kept)
         elif source is not slot:
-            self._clear(slot)
-            n = self._copy(source, slot, n)
-        elif n < len(slot.held):
-            if not self._ctx.remove(n, seq_id=slot.id):
-                n = 0  # a memory that cannot forget a part forgets it all
-                self._ctx.remove(seq_id=slot.id)
-            del slot.held[n:]
+            try:
+                n = slot.sequence.copy_from(source.sequence, n) if n else self._clear(slot)
+            except LlamaContextError:
+                n = self._clear(slot)  # no room for a copy: it is computed again
+        else:
+            slot.sequence.rewind(n)
+            n = len(slot.sequence)
         if not job.generation.tokens:
             job.request.cached_tokens = n
         return True
 
     def _reusable(self, slot: _Slot, job: _Job) -> int:
-        """How many tokens of the prompt can be had from what the cache holds of ``slot``."""
-        if not job.request.cache_prompt or not slot.held:
+        """How many tokens of the prompt can be had from the cells of ``slot``."""
+        sequence = slot.sequence
+        if not job.request.cache_prompt or not len(sequence):
             return 0
-        n = _common(slot.held, job.tokens)
-        if self._ctx._is_stateful:
-            return n if n == len(slot.held) else 0
+        n = sequence.reusable(job.tokens[:-1])  # not the last one, which makes the logits
+        if self._ctx.core.is_stateful:
+            return n if n == len(sequence) else 0
         return n if self._sees(slot, n) else 0
 
     def _sees(self, slot: _Slot, n: int) -> bool:
-        """Whether token ``n`` would find what it can see: a sliding window leaves tokens behind."""
-        window = self._ctx._n_swa
-        return not window or 0 <= self._ctx.pos_min(slot.id) <= max(0, n + 1 - window)
-
-    def _copy(self, source: _Slot, slot: _Slot, n: int) -> int:
-        ctx = self._ctx
-        part = n < len(source.held) and ctx._copies_parts
-        try:
-            ctx.copy(source.id, slot.id, 0, n if part else -1)
-        except LlamaContextError:
-            return 0  # no room for a copy: it is computed again
-        # Of a sliding window, only what it shows is copied.
-        whole = n == len(source.held) or part
-        if not whole and not (ctx.remove(n, seq_id=slot.id) and self._sees(slot, n)):
-            ctx.remove(seq_id=slot.id)
-            return 0
-        slot.held += source.held[:n]
-        return n
+        """Whether token ``n`` would find all that it can see: a sliding window leaves tokens
+        behind."""
+        window = self._ctx.core.n_swa
+        first = self._ctx.memory.seq_pos_min(slot.id) if window else 0
+        return not window or 0 <= first <= max(0, n + 1 - window)
 
     def _keep(self, slot: _Slot) -> None:
         """Keep a copy of a recurrent state that several go on from: when the next one comes, the
         sequences themselves will have left it behind."""
-        if self._exhausted or self._kept == slot.held:
+        tokens = slot.sequence.tokens
+        if self._exhausted or self._kept == tokens:
             return
-        library, handle = self._llm.model.library, self._ctx.handle
-        with self._ctx._memory(slot.id):
-            size = library.llama_state_seq_get_size(handle, slot.id)
-            state = (ctypes.c_uint8 * size)()
-            if library.llama_state_seq_get_data(handle, state, size, slot.id) == size:
-                self._kept, self._state = slot.held.copy(), state
-
-    def _restore(self, slot: _Slot) -> int:
-        """Bring the sequence to what `_keep` has kept: how many tokens it has then."""
-        library, handle = self._llm.model.library, self._ctx.handle
-        size = len(self._state)
-        with self._ctx._memory(slot.id), log.heard():  # it may find no room: then all is computed
-            read = library.llama_state_seq_set_data(handle, self._state, size, slot.id)
-        if read != size:
-            self._clear(slot)
-            return 0
-        slot.held[:] = self._kept
-        return len(slot.held)
+        snapshot = slot.sequence.snapshot()
+        if snapshot is not None:
+            self._kept, self._snapshot = tokens, snapshot
 
     # -- who leaves
 
@@ -443,7 +437,7 @@ class Generations(Iterator[tuple[int, str]]):
 
     def _make_room(self, error: LlamaDecodeError) -> None:
         """The cache is full: forget what is not in use, then have the youngest wait for room."""
-        idle = [s for s in self._slots if s.held and (s.job is None or not s.job.begun)]
+        idle = [s for s in self._slots if len(s.sequence) and (s.job is None or not s.job.begun)]
         if idle:
             self._clear(min(idle, key=lambda slot: slot.used))
             return
@@ -467,9 +461,9 @@ class Generations(Iterator[tuple[int, str]]):
             self._failed(generation, error)
         self._leave(slot)
 
-    def _clear(self, slot: _Slot) -> None:
-        self._ctx.remove(seq_id=slot.id)
-        slot.held.clear()
+    def _clear(self, slot: _Slot) -> int:
+        slot.sequence.clear()
+        return 0
 
 
 def _mixed(
@@ -483,7 +477,7 @@ def _mixed(
         tokens += part
         seq_ids += [slot.id] * len(part)
         assert slot.job is not None
-        if len(slot.held) + len(part) == len(slot.job.tokens):
+        if len(slot.sequence) + len(part) == len(slot.job.tokens):
             outputs[len(tokens) - 1] = slot
     wanted = [i in outputs for i in range(len(tokens))]
     return LlamaBatch(tokens, seq_id=seq_ids, logits=wanted), outputs.items()

@@ -114,7 +114,7 @@ class LlamaControlVector:
         first, last = min(self._layers), max(self._layers)
         return f"<LlamaControlVector, layers {first} to {last}, n_embd={self._n_embd}>"
 
-    def _rows(self, n_layer: int) -> array[float]:
+    def rows(self, n_layer: int) -> array[float]:
         """As C wants it: a row for each layer from 1 on, zeros where there is none."""
         rows = array("f", bytes(4 * self._n_embd * (n_layer - 1)))
         for layer, numbers in self._layers.items():

@@ -10,13 +10,14 @@ from .. import _raw
 from ..native import remote as _rpc
 from ..native.arguments import check_type
 from ..native.library import LlamaLibrary
+from ._getters import DeviceGetters
 
 T = TypeVar("T")
 
 _KIND = _raw.ggml_backend_dev_type_enum
 
 
-class LlamaDevice:
+class LlamaDevice(DeviceGetters):
     """A device that a library knows. From `devices`; for ``LlamaModel.from_file(devices=...)``."""
 
     def __init__(self, library: LlamaLibrary, handle: _raw.ggml_backend_device) -> None:
@@ -25,25 +26,6 @@ class LlamaDevice:
         check_type(handle, _raw.ggml_backend_device)
         self._library = library
         self._handle = handle
-        calls = library.short
-        self._name = _text(calls.ggml_backend_dev_name(handle))
-        self._description = _text(calls.ggml_backend_dev_description(handle))
-        self._type = _raw.ggml_backend_dev_type_enum(calls.ggml_backend_dev_type(handle))
-
-    @property
-    def name(self) -> str:
-        """Its name in the library: ``CPU``, ``CUDA0``. C: ``ggml_backend_dev_name``."""
-        return self._name
-
-    @property
-    def description(self) -> str:
-        """What it is, as its maker calls it. C: ``ggml_backend_dev_description``."""
-        return self._description
-
-    @property
-    def type(self) -> _raw.ggml_backend_dev_type_enum:
-        """CPU, GPU, a GPU with the CPU's memory, an accelerator. C: ``ggml_backend_dev_type``."""
-        return self._type
 
     @property
     def endpoint(self) -> str | None:
@@ -77,7 +59,8 @@ class LlamaDevice:
     def buffer_type(self) -> str:
         """The memory that weights lie in on it, for ``LlamaModel.from_file`` with
         ``tensor_buft_overrides``. C: ``ggml_backend_dev_buffer_type``."""
-        return _text(self._library.short.ggml_backend_buft_name(self._buffer_type()))
+        name = self._library.short.ggml_backend_buft_name(self._buffer_type())
+        return (name or b"").decode("utf-8", "replace")
 
     def _buffer_type(self) -> _raw.ggml_backend_buffer_type | None:
         ask = self._library.ggml_backend_dev_buffer_type
@@ -89,16 +72,16 @@ class LlamaDevice:
         return self._library
 
     def __repr__(self) -> str:
-        kind = self._type.name.removeprefix("GGML_BACKEND_DEVICE_TYPE_")
-        return f"<LlamaDevice {self._name!r}, {kind}, {self._description}>"
+        kind = self.type.name.removeprefix("GGML_BACKEND_DEVICE_TYPE_")
+        return f"<LlamaDevice {self.name!r}, {kind}, {self.description}>"
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, LlamaDevice):
             return NotImplemented
-        return (self._library.path, self._name) == (other._library.path, other._name)
+        return (self._library.path, self.name) == (other._library.path, other.name)
 
     def __hash__(self) -> int:
-        return hash((self._library.path, self._name))
+        return hash((self._library.path, self.name))
 
 
 def devices(library: LlamaLibrary | None = None) -> list[LlamaDevice]:
@@ -181,7 +164,3 @@ def device_array(library: LlamaLibrary, chosen: Sequence[LlamaDevice]) -> Array[
     if len(handles) > most:
         raise ValueError(f"{len(handles)} devices: the library takes {most} at most")
     return (_raw.ggml_backend_device * (len(handles) + 1))(*handles)
-
-
-def _text(value: bytes | None) -> str:
-    return (value or b"").decode("utf-8", "replace")

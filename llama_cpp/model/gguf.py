@@ -18,8 +18,9 @@ from .. import _raw
 from ..errors import LlamaError, LlamaModelError
 from ..native import log
 from ..native.arguments import check_type
+from ..native.calls import call, unguarded
 from ..native.library import LlamaLibrary
-from ..native.resource import Resource
+from ..native.resource import Resource, owned
 
 _MAGIC = b"GGUF"
 SPLIT = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
@@ -72,13 +73,14 @@ class GGUFFile:
         self.path = path
         self._calls = library.short
         params = _raw.gguf_init_params(no_alloc=True)
-        with log.heard() as said:
+
+        def read() -> Resource | None:
             handle = library.gguf_init_from_file(file_name(path), params)
-            if handle is not None:
-                self._resource = Resource(handle, library.gguf_free)
-        if handle is None:
-            raise error(f"{path} cannot be read as GGUF: {log.reason(said, 'damaged')}")
-        self._handle = handle
+            return owned(handle, library.gguf_free)
+
+        what = f"{path} cannot be read as GGUF"
+        self._resource = call(library, read, what, error=error, guard=unguarded)
+        self._handle = self._resource.handle
 
     def _find(self, key: str, kind: _raw.gguf_type) -> int | None:
         """Where ``key`` is; None where it is not, or is of another type."""

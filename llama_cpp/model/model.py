@@ -1,4 +1,4 @@
-"""A model and its vocabulary: loading, facts, text to tokens and back."""
+"""A model, and its LoRA adapters: loading, facts, text to tokens and back."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ctypes
 import os
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -13,18 +14,21 @@ from typing import TYPE_CHECKING, Any
 
 from .. import _raw
 from .._params import KEYWORDS, POINTERS
-from ..errors import LlamaCancelled, LlamaModelError, LlamaTokenizeError
+from ..errors import LlamaAdapterError, LlamaCancelled, LlamaModelError, LlamaTokenizeError
 from ..native import log
 from ..native import remote as _rpc
 from ..native.arguments import c_string, check_type, set_params, unknown_keyword
-from ..native.calls import guarded
+from ..native.calls import call, guarded
 from ..native.library import LlamaLibrary
-from ..native.resource import Closable, Resource
+from ..native.remote import free_for, guard_for
+from ..native.resource import Closable, Resource, owned
+from . import hub
 from . import overrides as _overrides
+from ._getters import ModelGetters
 from .checks import check_model
 from .device import LlamaDevice, chosen_devices, device_array
 from .gguf import GGUFFile, Tensor, check_parts, file_name, parts, written
-from .lora import LlamaLora
+from .lora import check_lora
 from .metadata import Metadata
 from .text import StreamDecoder
 from .vocab import LlamaVocab
@@ -33,7 +37,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from .._params import LlamaModelParams
-    from .hub import DownloadProgress
 
 # What `LlamaModel.from_file` takes besides the fields of the struct.
 LOADING = ("devices", "rpc_servers", "tensor_split", "kv_overrides", "tensor_buft_overrides")
@@ -43,7 +46,7 @@ _LARGEST_WINDOW = 1 << 24
 _SHORT_TEXT = 4096
 
 
-class LlamaModel(Closable):
+class LlamaModel(ModelGetters, Closable):
     """A model in memory. Made by `from_file`; closed by `close`, by ``with``, or when forgotten.
 
     Contexts keep what they need of a model, so it may be closed before them.
@@ -61,9 +64,9 @@ class LlamaModel(Closable):
         self._library = library
         self._path = path
         self._files = [path]
-        self._adapters = threading.RLock()  # the library's list of them is read by decodes, too
+        self.adapters_lock = threading.RLock()  # the library's list of them is read by decodes, too
         self._vocab_only = False
-        self.vocab = LlamaVocab(self)
+        self.vocab = LlamaVocab(library, resource, path)
 
     @classmethod
     def from_file(
@@ -86,9 +89,9 @@ class LlamaModel(Closable):
 
         ``progress`` is called, in a thread of its own, with the part that is done, 0.0 to 1.0;
         returning False stops the load. ``devices`` are what to compute on besides the CPU, see
-        `llama_cpp.devices`; an empty list is the CPU alone.
-        ``rpc_servers`` are addresses (``host:port``) of ggml-rpc-servers, see `LlamaRpcServer`: their
-        devices come before ``devices``: the model is spread over them all. RPC has no passwords
+        `llama_cpp.devices`; an empty list is the CPU alone. ``rpc_servers`` are addresses
+        (``host:port``) of ggml-rpc-servers, see `LlamaRpcServer`: their devices come before
+        ``devices``, and the model is spread over them all. RPC has no passwords
         and no encryption: use it on networks that you trust. ``tensor_split`` says how much of the
         model each gets, as proportions. ``kv_overrides`` is metadata to use in place of the file's.
         The library ignores, with a warning in its log, a value of another type than the key's.
@@ -159,41 +162,34 @@ class LlamaModel(Closable):
             files = parts(library, file)
         check_parts(library, files)
         names = [file_name(one) for one in files]
+
+        def load() -> Resource | None:
+            if split:
+                paths = (ctypes.c_char_p * len(names))(*names)
+                handle = library.llama_model_load_from_splits(paths, len(names), raw)
+            else:
+                handle = library.llama_model_load_from_file(names[0], raw)
+            return owned(handle, free, *keep)
+
+        resource: Resource | None = None
         with log.interruptible() as interrupted:
             reporter = _Progress(progress, interrupted)
             raw.progress_callback = reporter.callback
-            said: list[str] = []
-
-            def load() -> Resource | None:
-                with log.heard() as heard:
-                    if split:
-                        paths = (ctypes.c_char_p * len(names))(*names)
-                        handle = library.llama_model_load_from_splits(paths, len(names), raw)
-                    else:
-                        handle = library.llama_model_load_from_file(names[0], raw)
-                    said.extend(heard)
-                    # At once: what is raised at the end of the block must not leave it behind.
-                    if handle is None:
-                        return None
-                    return Resource(handle, free, *keep)
-
             # A file, or an override, whose numbers do not fit each other runs into assertions.
-            what = f"{file} could not be loaded"
-            guard: Callable[..., Resource | None] = guarded
-            if remote:
-                guard = partial(_rpc.load, endpoints=remote)
-            resource = guard(library, load, what)
-            # Not before, or beside it: where memory is short, loading is what can say so.
-            if resource is not None and not raw.vocab_only:
-                check_model(library, files)
+            guard = partial(_rpc.load, endpoints=remote) if remote else None
+            try:
+                resource = call(library, load, f"{file} could not be loaded", guard=guard)
+            except LlamaModelError:
+                if not reporter.stopped:
+                    raise
+            else:
+                # Not before, or beside it: where memory is short, loading is what can say so.
+                if not raw.vocab_only:
+                    check_model(library, files)
         _give_memory_back()
         reporter.raise_error()
         if resource is None:
-            if reporter.stopped:
-                raise LlamaCancelled(f"loading {file} was stopped by progress")
-            raise LlamaModelError(
-                f"{file} could not be loaded: {log.reason(said, 'the library does not say why')}"
-            )
+            raise LlamaCancelled(f"loading {file} was stopped by progress")
         model = cls(resource, library, file)
         if library.has("llama_model_n_swa") and not 0 <= model.n_swa <= _LARGEST_WINDOW:
             raise LlamaModelError(
@@ -216,7 +212,7 @@ class LlamaModel(Closable):
         cache_dir: str | os.PathLike[str] | None = None,
         local_files_only: bool = False,
         progress: Callable[[float], object] | None = None,
-        download_progress: DownloadProgress | None = None,
+        download_progress: hub.DownloadProgress | None = None,
         library: LlamaLibrary | None = None,
         **params: Any,
     ) -> Self:
@@ -232,9 +228,7 @@ class LlamaModel(Closable):
         Raises LlamaDownloadError for what cannot be had, ModuleNotFoundError without the extra
         ``hub``, and as `from_file`.
         """
-        from .hub import fetch
-
-        path = fetch(
+        path = hub.fetch(
             repo,
             file,
             revision=revision,
@@ -250,7 +244,7 @@ class LlamaModel(Closable):
     @property
     def handle(self) -> _raw.llama_model:
         """The C object, for `llama_cpp._raw` and the functions of `library`."""
-        handle: _raw.llama_model = self._open().handle
+        handle: _raw.llama_model = self.opened().handle
         return handle
 
     @property
@@ -290,61 +284,10 @@ class LlamaModel(Closable):
         return buffer.value.decode("utf-8", "replace")
 
     @property
-    def n_ctx_train(self) -> int:
-        """The context length that it was trained with, in tokens."""
-        return int(self._ask("llama_model_n_ctx_train"))
-
-    @property
-    def n_embd(self) -> int:
-        """The width of its hidden state. C: ``llama_model_n_embd``."""
-        return int(self._ask("llama_model_n_embd"))
-
-    @property
-    def n_layer(self) -> int:
-        """The number of its layers."""
-        return int(self._ask("llama_model_n_layer"))
-
-    @property
     def n_head(self) -> int:
         """The number of its attention heads, in the first layer."""
         # Without a layer, as with vocab_only, the library would abort.
         return int(self._ask("llama_model_n_head")) if self.n_layer else 0
-
-    @property
-    def n_params(self) -> int:
-        """The number of its parameters."""
-        return int(self._ask("llama_model_n_params"))
-
-    @property
-    def size(self) -> int:
-        """The size of all its tensors, in bytes."""
-        return int(self._ask("llama_model_size"))
-
-    @property
-    def has_encoder(self) -> bool:
-        """Whether `LlamaContext.encode` has to come before `LlamaContext.decode`."""
-        return bool(self._ask("llama_model_has_encoder"))
-
-    @property
-    def has_decoder(self) -> bool:
-        """Whether it can generate with `LlamaContext.decode`."""
-        return bool(self._ask("llama_model_has_decoder"))
-
-    @property
-    def decoder_start_token(self) -> int | None:
-        """What an encoder-decoder model's decoder starts with; None where the model has none."""
-        token = int(self._ask("llama_model_decoder_start_token"))
-        return None if token == _raw.LLAMA_TOKEN_NULL else token
-
-    @property
-    def n_embd_inp(self) -> int:
-        """The width of what goes in, where embeddings take the place of tokens."""
-        return int(self._ask("llama_model_n_embd_inp"))
-
-    @property
-    def n_embd_out(self) -> int:
-        """The width of the embeddings that come out, which may differ from `n_embd`."""
-        return int(self._ask("llama_model_n_embd_out"))
 
     @property
     def n_head_kv(self) -> int:
@@ -352,26 +295,11 @@ class LlamaModel(Closable):
         return int(self._ask("llama_model_n_head_kv")) if self.n_layer else 0
 
     @property
-    def n_swa(self) -> int:
-        """The size of its sliding window, in tokens; 0 where it has none."""
-        return int(self._ask("llama_model_n_swa"))
-
-    @property
     def n_layer_nextn(self) -> int:
         """The layers, on top of `n_layer`, that predict tokens after the next."""
         if not self._library.has("llama_model_n_layer_nextn"):
             return 0  # older llama.cpp does not say
         return int(self._ask("llama_model_n_layer_nextn"))
-
-    @property
-    def rope_type(self) -> _raw.llama_rope_type:
-        """How positions are rotated into keys and queries."""
-        return _raw.llama_rope_type(self._ask("llama_model_rope_type"))
-
-    @property
-    def rope_freq_scale_train(self) -> float:
-        """The factor of the rotation's frequency that it was trained with."""
-        return float(self._ask("llama_model_rope_freq_scale_train"))
 
     @property
     def ftype(self) -> str:
@@ -382,21 +310,6 @@ class LlamaModel(Closable):
             return self.description.split(maxsplit=2)[-1]  # the same words, at its end
         name = self._library.short.llama_ftype_name(self._ask("llama_model_ftype"))
         return (name or b"").decode()
-
-    @property
-    def is_recurrent(self) -> bool:
-        """Whether it has a state in place of a KV cache, as Mamba and RWKV do."""
-        return bool(self._ask("llama_model_is_recurrent"))
-
-    @property
-    def is_hybrid(self) -> bool:
-        """Whether some of its layers are recurrent and others have attention, as in Jamba."""
-        return bool(self._ask("llama_model_is_hybrid"))
-
-    @property
-    def is_diffusion(self) -> bool:
-        """Whether it generates by diffusion, as LLaDA does, and not token by token."""
-        return bool(self._ask("llama_model_is_diffusion"))
 
     @property
     def n_cls_out(self) -> int:
@@ -455,7 +368,7 @@ class LlamaModel(Closable):
         Raises ValueError for the file that the model was loaded from.
         C: ``llama_model_save_to_file``.
         """
-        resource = self._open()
+        resource = self.opened()
         if self._vocab_only:
             raise LlamaModelError(
                 f"{self._path.name} was loaded with vocab_only: it has no weights"
@@ -527,7 +440,7 @@ class LlamaModel(Closable):
         data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
         if not isinstance(data, bytes):
             raise TypeError(f"text must be a string or bytes, not {type(text).__name__}")
-        vocab = self.vocab._with_tokens()
+        vocab = self.vocab.with_tokens()
         if len(data) > 2**31 - 8:
             raise ValueError(f"text of {len(data)} bytes: the library takes 2 GiB at most")
         calls = self._library.short if len(data) < _SHORT_TEXT else self._library
@@ -560,7 +473,7 @@ class LlamaModel(Closable):
         tokens that `tokenize` adds. Raises ValueError for what is no token of this model.
         C: ``llama_detokenize``.
         """
-        vocab = self.vocab._with_tokens()
+        vocab = self.vocab.with_tokens()
         ids = self.vocab.check_tokens(tokens)
         count = len(ids)
         given = (_raw.llama_token * count).from_buffer(ids) if count else None
@@ -592,8 +505,105 @@ class LlamaModel(Closable):
 
         ``special`` writes control tokens out; by default they give no text.
         """
-        self.vocab._with_tokens()
+        self.vocab.with_tokens()
         return StreamDecoder(self.vocab, special=special)
+
+
+class LlamaLora(Closable):
+    """A LoRA adapter for a model. From `LlamaModel.load_lora`; used by `LlamaContext.set_loras`.
+
+    Contexts keep what they need of it, so it may be closed while it is in use there. It keeps the
+    model's memory.
+    """
+
+    def __init__(self, model: LlamaModel, path: str | os.PathLike[str]) -> None:
+        """Programs call `LlamaModel.load_lora`."""
+        check_type(model, LlamaModel)
+        parent = model.opened()
+        library = model.library
+        self._model = model
+        self._library = library
+        self._path = Path(path)
+        arch = model.metadata.get("general.architecture")
+        check_lora(library, self._path, model.path.name, arch, model._tensors)
+        lock = model.adapters_lock
+
+        self.users = _Users()
+
+        def free(handle: _raw.llama_adapter_lora) -> None:
+            with lock:
+                free_for(library, "llama_adapter_lora_free", parent)(handle)
+
+        def load() -> Resource | None:
+            handle = library.llama_adapter_lora_init(parent.handle, file_name(self._path))
+            return owned(handle, free, parent, lock=self.users)
+
+        what = f"{path} could not be loaded"
+        with lock:
+            self._resource = call(
+                library, load, what, error=LlamaAdapterError, guard=guard_for(parent)
+            )
+
+    @property
+    def handle(self) -> _raw.llama_adapter_lora:
+        """The C object, for the functions of the library."""
+        handle: _raw.llama_adapter_lora = self.opened().handle
+        return handle
+
+    @property
+    def library(self) -> LlamaLibrary:
+        """The library that it was loaded by."""
+        return self._library
+
+    @property
+    def model(self) -> LlamaModel:
+        """The model that it was loaded for."""
+        return self._model
+
+    @property
+    def path(self) -> Path:
+        """The file that it was loaded from."""
+        return self._path
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """Its GGUF metadata that has a single value, as strings.
+
+        C: ``llama_adapter_meta_val_str``.
+        """
+        self.opened()
+        return Metadata(self, "llama_adapter_meta")
+
+    @property
+    def invocation_tokens(self) -> list[int]:
+        """The tokens from which on an activated LoRA (aLoRA) is meant to be used; empty for others.
+
+        The library does not look for them: call `LlamaContext.set_loras` when they come.
+        C: ``llama_adapter_get_alora_invocation_tokens``.
+        """
+        calls = self._library.short
+        count = int(calls.llama_adapter_get_alora_n_invocation_tokens(self.handle))
+        if not count:
+            return []
+        tokens = calls.llama_adapter_get_alora_invocation_tokens(self.handle)
+        return [int(tokens[i]) for i in range(count)]
+
+    def _name(self) -> str:
+        return f"the adapter {self._path}"
+
+    def __repr__(self) -> str:
+        return f"<LlamaLora {self._path.name!r}{', closed' if self.closed else ''}>"
+
+
+class _Users:
+    """The locks of the contexts that an adapter is in, as one: what is in use is not freed."""
+
+    def __init__(self) -> None:
+        self.locks: weakref.WeakSet[threading.Lock] = weakref.WeakSet()
+
+    def acquire(self, blocking: bool = True) -> bool:
+        """Whether none is held. They are not taken: nothing comes after the adapter was freed."""
+        return not any(lock.locked() for lock in self.locks)
 
 
 def _give_memory_back() -> None:

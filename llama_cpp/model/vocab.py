@@ -5,30 +5,30 @@ from __future__ import annotations
 import ctypes
 from array import array
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from .. import _raw
 from ..errors import LlamaClosedError, LlamaTokenizeError
 from ..native.arguments import c_number, check_type
+from ..native.library import LlamaLibrary
 from ..native.resource import Resource
-
-if TYPE_CHECKING:
-    from .model import LlamaModel
+from ._getters import VocabGetters
 
 
-class LlamaVocab:
+class LlamaVocab(VocabGetters):
     """The tokens of a model. An attribute of the model: `LlamaModel.vocab`."""
 
-    def __init__(self, model: LlamaModel) -> None:
-        from .model import LlamaModel
-
-        check_type(model, LlamaModel)
-        # Not the model itself: each would keep the other until the garbage collector comes.
-        self._resource: Resource | None = model._open()
-        self._library = model.library
-        self._path = model.path
-        self._handle = model.library.short.llama_model_get_vocab(model.handle)
-        calls = model.library.short
+    def __init__(self, library: LlamaLibrary, model: Resource, path: Path) -> None:
+        """The vocabulary of ``model``, which ``library`` has loaded from ``path``."""
+        check_type(library, LlamaLibrary)
+        check_type(model, Resource)
+        check_type(model.handle, _raw.llama_model)
+        # Not the `LlamaModel`: each would keep the other until the garbage collector comes.
+        self._resource: Resource | None = model
+        self._library = library
+        self._path = path
+        calls = library.short
+        self._handle = calls.llama_model_get_vocab(model.handle)
         self._type = calls.llama_vocab_type(self._handle)
         self._n_tokens = int(calls.llama_vocab_n_tokens(self._handle))
         # Filled on first use: asking the library takes a hundred times as long.
@@ -71,90 +71,6 @@ class LlamaVocab:
         kind = "closed" if self._resource is None else f"{self._n_tokens} tokens, {self.type.name}"
         return f"<LlamaVocab, {kind}>"
 
-    def _token(self, name: str) -> int | None:
-        token = getattr(self._library.short, name)(self.handle)
-        return None if token == _raw.LLAMA_TOKEN_NULL else int(token)
-
-    @property
-    def bos(self) -> int | None:
-        """The token that begins a text; None where the model has none."""
-        return self._token("llama_vocab_bos")
-
-    @property
-    def eos(self) -> int | None:
-        """The token that ends a text; None where the model has none."""
-        return self._token("llama_vocab_eos")
-
-    @property
-    def eot(self) -> int | None:
-        """The token that ends a turn of a chat; None where the model has none."""
-        return self._token("llama_vocab_eot")
-
-    @property
-    def nl(self) -> int | None:
-        """The token of a line end; None where the model has none."""
-        return self._token("llama_vocab_nl")
-
-    @property
-    def pad(self) -> int | None:
-        """The token that fills up; None where the model has none."""
-        return self._token("llama_vocab_pad")
-
-    @property
-    def sep(self) -> int | None:
-        """The token between two texts; None where the model has none."""
-        return self._token("llama_vocab_sep")
-
-    @property
-    def mask(self) -> int | None:
-        """The token that stands for one to guess; None where the model has none."""
-        return self._token("llama_vocab_mask")
-
-    @property
-    def fim_pre(self) -> int | None:
-        """Fill in the middle: what comes before the text in front of the gap, or None."""
-        return self._token("llama_vocab_fim_pre")
-
-    @property
-    def fim_suf(self) -> int | None:
-        """Fill in the middle: what comes before the text behind the gap, or None."""
-        return self._token("llama_vocab_fim_suf")
-
-    @property
-    def fim_mid(self) -> int | None:
-        """Fill in the middle: what comes before the text of the gap, or None."""
-        return self._token("llama_vocab_fim_mid")
-
-    @property
-    def fim_pad(self) -> int | None:
-        """Fill in the middle: what fills up, or None."""
-        return self._token("llama_vocab_fim_pad")
-
-    @property
-    def fim_rep(self) -> int | None:
-        """Fill in the middle: what comes before the name of a repository, or None."""
-        return self._token("llama_vocab_fim_rep")
-
-    @property
-    def fim_sep(self) -> int | None:
-        """Fill in the middle: what comes between its files, or None."""
-        return self._token("llama_vocab_fim_sep")
-
-    @property
-    def add_bos(self) -> bool:
-        """Whether `LlamaModel.tokenize` puts `bos` first. C: ``llama_vocab_get_add_bos``."""
-        return bool(self._library.short.llama_vocab_get_add_bos(self.handle))
-
-    @property
-    def add_eos(self) -> bool:
-        """Whether `LlamaModel.tokenize` puts `eos` last. C: ``llama_vocab_get_add_eos``."""
-        return bool(self._library.short.llama_vocab_get_add_eos(self.handle))
-
-    @property
-    def add_sep(self) -> bool:
-        """Whether `sep` belongs between two texts. C: ``llama_vocab_get_add_sep``."""
-        return bool(self._library.short.llama_vocab_get_add_sep(self.handle))
-
     @property
     def suppress_tokens(self) -> list[int]:
         """The tokens that the model's makers say it should never generate.
@@ -175,7 +91,7 @@ class LlamaVocab:
         C: ``llama_vocab_get_text``.
         """
         calls = self._library.short
-        found = calls.llama_vocab_get_text(self._with_tokens(), self.check_token(token))
+        found = calls.llama_vocab_get_text(self.with_tokens(), self.check_token(token))
         return (found or b"").decode("utf-8", "replace")
 
     def score(self, token: int) -> float:
@@ -184,7 +100,7 @@ class LlamaVocab:
         C: ``llama_vocab_get_score``.
         """
         calls = self._library.short
-        return float(calls.llama_vocab_get_score(self._with_tokens(), self.check_token(token)))
+        return float(calls.llama_vocab_get_score(self.with_tokens(), self.check_token(token)))
 
     def attr(self, token: int) -> _raw.llama_token_attr:
         """What ``token`` is: normal text, a byte, a control token and so on; flags.
@@ -192,7 +108,7 @@ class LlamaVocab:
         C: ``llama_vocab_get_attr``.
         """
         calls = self._library.short
-        found = calls.llama_vocab_get_attr(self._with_tokens(), self.check_token(token))
+        found = calls.llama_vocab_get_attr(self.with_tokens(), self.check_token(token))
         return _raw.llama_token_attr(found)
 
     def is_eog(self, token: int) -> bool:
@@ -243,7 +159,7 @@ class LlamaVocab:
             token = self.check_token(token)
         found = pieces.get(token)
         if found is None:
-            handle = self._with_tokens()
+            handle = self.with_tokens()
             token = self.check_token(token)
             found = pieces[token] = self._read_piece(handle, token, special)
         return found
@@ -270,7 +186,7 @@ class LlamaVocab:
                 raise LlamaTokenizeError(f"token {token} has no text")
             room = -size
 
-    def _with_tokens(self) -> _raw.llama_vocab:
+    def with_tokens(self) -> _raw.llama_vocab:
         """The handle, for what cannot be done without tokens: the library aborts then."""
         handle = self.handle
         if self._type == _raw.LLAMA_VOCAB_TYPE_NONE:

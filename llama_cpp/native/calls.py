@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from .. import _raw
 from ..errors import LlamaError, LlamaModelError
@@ -29,6 +29,21 @@ _threads: dict[threading.Thread, Callable[[str], None]] = {}  # those whose call
 _remote: set[threading.Thread] = set()
 _running: dict[Path, int] = {}  # library -> its guarded calls
 _previous: dict[Path, _raw.ggml_abort_callback_t] = {}
+
+
+class Guard(Protocol):
+    """How something is called that may abort: `guarded`, or what stands in for it over RPC."""
+
+    def __call__(
+        self,
+        library: LlamaLibrary,
+        call: Callable[[], T],
+        what: str,
+        *,
+        error: type[LlamaError] = ...,
+    ) -> T:
+        """The result of ``call``."""
+        ...
 
 
 def guarded(
@@ -51,6 +66,48 @@ def guarded(
         return call()  # older llama.cpp
     with log.interruptible():
         return _in_thread(library, call, what, error, lost, slow)
+
+
+def unguarded(
+    library: LlamaLibrary,
+    call: Callable[[], T],
+    what: str,
+    *,
+    error: type[LlamaError] = LlamaModelError,
+) -> T:
+    """The result of ``call``, which does not abort."""
+    return call()
+
+
+def call(
+    library: LlamaLibrary,
+    function: Callable[[], T | None],
+    what: str,
+    *,
+    error: type[LlamaError] = LlamaModelError,
+    guard: Guard | None = None,
+) -> T:
+    """The result of ``function``, which calls the library for something long that can fail.
+
+    C says that it failed by NULL or by a code, so None and a number other than 0 are ``error``: its
+    message is ``what`` and the reason that the library logged. An abort is ``error`` as well, see
+    `guarded`, and Ctrl-C waits for the end. Of a handle ``function`` makes an `owned` Resource:
+    what is raised afterwards must not leave it behind.
+    """
+    said: list[str] = []
+
+    def work() -> T | None:
+        with log.heard() as heard:
+            result = function()
+            said.extend(heard)
+            return result
+
+    with log.interruptible():
+        result = (guard or guarded)(library, work, what, error=error)
+    if result is None or (isinstance(result, int) and result):
+        code = "the library does not say why" if result is None else f"code {int(result)}"
+        raise error(f"{what}: {log.reason(said, code)}")
+    return result
 
 
 def _in_thread(

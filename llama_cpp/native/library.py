@@ -95,7 +95,7 @@ class LlamaLibrary(_Calls):
     """The same functions, called without releasing the GIL."""
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
-        found = _find(path)
+        found = find_library(path)
         dlls = _load(found)
         super().__init__(found, dlls)
         self.short = _Calls(found, [ctypes.PyDLL(d._name, handle=d._handle) for d in dlls])
@@ -222,7 +222,8 @@ def _cpu_backend(library: LlamaLibrary) -> ctypes.CDLL | None:
 # -- finding
 
 
-def _find(path: str | os.PathLike[str] | None) -> Path:
+def find_library(path: str | os.PathLike[str] | None) -> Path:
+    """The file of libllama: ``path``, or the first found in the order of `LlamaLibrary`."""
     if path is not None:
         return _in(Path(path), "the path")
     named = os.environ.get("LLAMA_CPP_LIB")

@@ -26,7 +26,7 @@ from weakref import WeakKeyDictionary, WeakSet
 from .. import _raw
 from ..errors import LlamaError, LlamaModelError, LlamaRpcError
 from . import log
-from .calls import guarded, is_guarded
+from .calls import Guard, guarded, is_guarded
 from .interrupt import held
 from .library import LlamaLibrary
 from .resource import Closable, Resource
@@ -254,6 +254,7 @@ def reach(
     what: str = "over RPC",
     *,
     endpoints: Iterable[str],
+    error: type[LlamaError] = LlamaModelError,
 ) -> T:
     """As `guarded`, for what lets llama.cpp connect to ``endpoints``."""
     with _alone():
@@ -264,23 +265,24 @@ def reach(
             if endpoint not in used:
                 probe(endpoint)
             _servers.add(endpoint)
-        return _remote(library, call, what)
+        return _remote(library, call, what, error=error)
 
 
 def load(
     library: LlamaLibrary,
-    call: Callable[[], Resource | None],
+    call: Callable[[], T],
     what: str,
     *,
     endpoints: frozenset[str],
-) -> Resource | None:
+    error: type[LlamaError] = LlamaModelError,
+) -> T:
     """As `reach`, for a ``call`` that loads a model: it uses the servers as long as it is there."""
     with _alone():  # who comes next has to know
-        resource = reach(library, call, what, endpoints=endpoints)
-        if resource is not None:
+        result = reach(library, call, what, endpoints=endpoints, error=error)
+        if isinstance(result, Resource):
             with _lock:
-                _users[resource] = endpoints
-        return resource
+                _users[result] = endpoints
+        return result
 
 
 # -- what uses them
@@ -318,17 +320,9 @@ class _Guarded:
         return value
 
 
-def guarded_for(
-    library: LlamaLibrary,
-    resource: Resource,
-    call: Callable[[], T],
-    what: str,
-    error: type[LlamaError],
-) -> T:
-    """As `guarded`, for what uses the model ``resource``."""
-    if resource not in _users:
-        return guarded(library, call, what, error=error)
-    return _remote(library, call, what, error=error)
+def guard_for(resource: Resource) -> Guard:
+    """`guarded`, for what uses the model ``resource``."""
+    return _remote if resource in _users else guarded
 
 
 def free_for(library: LlamaLibrary, name: str, resource: Resource) -> Callable[[Any], object]:

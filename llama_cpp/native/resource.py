@@ -73,6 +73,13 @@ class Resource(NoCopy):
         return self._finalizer.detach()
 
 
+def owned(
+    handle: Any, free: Callable[[Any], object], *keep: object, lock: Lock | None = None
+) -> Resource | None:
+    """What C has just made, as a `Resource`; None for NULL."""
+    return None if handle is None else Resource(handle, free, *keep, lock=lock)
+
+
 class ClosedByWith(NoCopy):
     """What has a `close`, to be called at the end of a ``with`` block."""
 
@@ -112,10 +119,11 @@ class Closable(ClosedByWith):
         self._resource = None
 
     def __enter__(self) -> Self:
-        self._open()
+        self.opened()
         return self
 
-    def _open(self) -> Resource:
+    def opened(self) -> Resource:
+        """Its resource. LlamaClosedError once it is closed."""
         if self._resource is None:
             raise LlamaClosedError(f"{self._name()} is closed")
         return self._resource

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import index
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
+from weakref import ref
 
 from .. import _raw
 from .._params import KEYWORDS
-from ..context.context import LlamaContext
 from ..errors import LlamaSamplerError
 from ..native import log
 from ..native.arguments import c_number, set_params
@@ -21,13 +21,13 @@ from ..native.resource import Closable, Resource
 from ._samplers import SELECTORS, TRUNCATING, SamplerMethods
 from .custom import Candidates, CustomSampler
 from .grammar import Grammar, Trigger
-from .in_graph import InGraph, check_sample
+from .in_graph import InGraph, check_chain, check_not_sampled, for_a_graph, in_a_graph
+from .source import Source
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from .._params import LlamaSamplerChainParams
-    from ..context.sequence import LlamaSequence
     from ..model.model import LlamaModel
 
 _PREFIX = "llama_sampler_init_"
@@ -45,6 +45,13 @@ _RANGES: dict[str, tuple[float, float]] = {
 _TEMPERATURES = {("temp", "t"), ("temp_ext", "t")}
 _COLDEST = 1e-6
 _MAX_INFILL = 1000
+
+
+class HasOutputs(Protocol):
+    """A `LlamaContext`."""
+
+    @property
+    def outputs(self) -> Source: ...
 
 
 @dataclass(frozen=True)
@@ -112,7 +119,7 @@ class LlamaSampler(SamplerMethods, Closable):
         return cls(library, **params)
 
     def _append(self, name: str, model: LlamaModel | None, /, **arguments: Any) -> Self:
-        self._open()
+        self.opened()
         method = name.removeprefix(_PREFIX)
         self._check_end(method)
         types = _raw.FUNCTIONS[name].argtypes
@@ -121,7 +128,7 @@ class LlamaSampler(SamplerMethods, Closable):
         if model is not None:
             if model.library is not self._library:
                 raise LlamaSamplerError("the chain and the model belong to different libraries")
-            model.vocab._with_tokens()
+            model.vocab.with_tokens()
             self._check_model(model)
             for token in _tokens_in(arguments):
                 model.vocab.check_token(token)
@@ -138,7 +145,7 @@ class LlamaSampler(SamplerMethods, Closable):
                     f"{method}: " + log.reason(said, "the library did not make this sampler")
                 )
         if model is not None:
-            self._keep.append(model._open())
+            self._keep.append(model.opened())
         numbers = {k: v for k, v in arguments.items() if isinstance(v, int | float)}
         self._add(method, sampler, numbers, grammar)
         if method == "top_k":
@@ -152,7 +159,7 @@ class LlamaSampler(SamplerMethods, Closable):
     def _add(
         self, method: str, sampler: Any, numbers: Mapping[str, Any], grammar: Grammar | None
     ) -> None:
-        self._library.short.llama_sampler_chain_add(self._open().handle, sampler)
+        self._library.short.llama_sampler_chain_add(self.opened().handle, sampler)
         if grammar is not None:
             self._keep.append(grammar)
             self._grammars.append(grammar)
@@ -174,7 +181,7 @@ class LlamaSampler(SamplerMethods, Closable):
 
         Raises TypeError for an object without ``apply``.
         """
-        self._open()
+        self.opened()
         name = type(sampler).__name__
         if not callable(getattr(sampler, "apply", None)) or isinstance(sampler, type):
             raise TypeError(
@@ -236,7 +243,7 @@ class LlamaSampler(SamplerMethods, Closable):
     @property
     def handle(self) -> Any:
         """The C object, for `llama_cpp._raw` and the functions of the library."""
-        return self._open().handle
+        return self.opened().handle
 
     def close(self) -> None:
         """Free it, and the samplers in it."""
@@ -266,52 +273,55 @@ class LlamaSampler(SamplerMethods, Closable):
 
     # -- use
 
-    def sample(self, ctx: LlamaContext, i: int = -1) -> int:
-        """Choose the next token from the output at index ``i`` of the last decode, and tell the
-        samplers of the choice. -1 is the last output.
+    def sample(self, ctx: HasOutputs, i: int = -1) -> int:
+        """Choose the next token from the output at index ``i`` of the last decode of ``ctx``, a
+        `LlamaContext`, and tell the samplers of the choice. -1 is the last output.
 
         Raises LlamaSamplerError for a chain that cannot select, and when a grammar allows none of
         the tokens that were left; LlamaOutputError when that output was not computed;
         LlamaBusyError when another thread is in the context. C: ``llama_sampler_sample``, llama.h.
         """
-        return self._choose(ctx, i)
+        source = getattr(ctx, "outputs", None)
+        if not isinstance(source, Source):
+            raise TypeError(f"expected a LlamaContext, not {type(ctx).__name__}: {ctx!r}")
+        return self.choose(source, i)
 
-    def _choose(self, ctx: LlamaContext, i: int, sequence: LlamaSequence | None = None) -> int:
-        """As `sample`; with a sequence from its output, which another thread may be about to move:
-        so it is looked up when the context is ours."""
-        chain = self._open()
+    def choose(self, source: Source, i: int, find: Callable[[], int] | None = None) -> int:
+        """As `sample`, from the outputs themselves. ``find`` gives the index when the context is
+        ours: until then another thread may move the output of a sequence."""
+        chain = self.opened()
         if not self._selects:
             raise LlamaSamplerError(
                 f"the chain {self!r} selects no token: end it with one of "
                 + ", ".join(sorted(SELECTORS))
             )
-        if not isinstance(ctx, LlamaContext):
-            raise TypeError(f"expected a LlamaContext, not {type(ctx).__name__}: {ctx!r}")
-        if ctx._model._library is not self._library:
+        if source.library is not self._library:
             raise LlamaSamplerError("the chain and the context belong to different libraries")
-        if self._n_tokens is not None and self._n_tokens != ctx._n_vocab:
+        if self._n_tokens is not None and self._n_tokens != source.n_vocab:
             raise LlamaSamplerError(
                 f"the chain is for a vocabulary of {self._n_tokens} tokens, the context's model "
-                f"has {ctx._n_vocab}"
+                f"has {source.n_vocab}"
             )
         if self._customs:
-            return self._sample_in_steps(chain, ctx, i, sequence)
-        resource = ctx._open()
-        ctx._enter()
+            return self._sample_in_steps(chain, source, i, find)
+        handle = source.opened().handle
+        source.enter()
         try:
-            i = ctx._check_output(i if sequence is None else sequence._last_output())
-            if self._in_graph is not None or ctx._samplers:
-                check_sample(self, ctx, resource.handle, i)
+            i = source.check_output(i if find is None else find())
+            if self._in_graph is not None:
+                self._in_graph.check_sample(self, source, handle, i)
+            elif source.samplers:
+                check_not_sampled(source, handle, i)
             chosen = None
             if self._greedy and self._length(chain.handle) == 1:
-                chosen = ctx._likeliest.choose(resource.handle, i)
+                chosen = source.likeliest.choose(handle, i)
             if chosen is None:
-                token = int(self._sample(chain.handle, resource.handle, i))
+                token = int(self._sample(chain.handle, handle, i))
             else:
                 token = chosen
                 self._accept(chain.handle, token)  # which counts it
         finally:
-            ctx._lock.release()
+            source.leave()
         if self._grammars:
             for grammar in self._grammars:
                 grammar.check(token)
@@ -319,10 +329,43 @@ class LlamaSampler(SamplerMethods, Closable):
                 grammar.accept(token)
         return token
 
+    # -- in the graph of a context
+
+    def check_in_graph(self, library: LlamaLibrary, n_tokens: int) -> None:
+        """LlamaSamplerError if a context with ``n_tokens`` tokens cannot run it in its graph."""
+        if self._library is not library:
+            raise LlamaSamplerError("the chain and the model belong to different libraries")
+        if self._n_tokens not in (None, n_tokens):
+            raise LlamaSamplerError(
+                f"the chain is for a vocabulary of {self._n_tokens} tokens, the model has "
+                f"{n_tokens}"
+            )
+        if self._in_graph is not None:
+            raise LlamaSamplerError(f"{self!r} runs in a graph already: give a clone() of it")
+        if self._customs:
+            raise LlamaSamplerError("a sampler written in Python cannot run in a graph")
+        entries = zip(self._names, self._numbers, strict=True)
+        inside = for_a_graph(self._library, self.handle, entries)
+        check_chain(self, inside, len(self), n_tokens)
+
+    def give_to_graph(self) -> Resource:
+        """Belong to the graph of a context from now on, whatever comes of that context: the library
+        sets a chain up only once. Returns the C object, which has to live as long."""
+        self._in_graph = InGraph()
+        return self.opened()
+
+    def note_graph(self, source: Source) -> None:
+        """Note which of its samplers run in the graph of the context with these outputs."""
+        graph = self._in_graph
+        assert graph is not None
+        graph.source = ref(source)
+        graph.names = in_a_graph(self._library, self.handle, self._names)
+        graph.selects = self._selects and len(graph.names) == len(self._names)
+
     def reset(self) -> None:
         """Forget the tokens sampled so far, and start the random numbers again.
         C: ``llama_sampler_reset``."""
-        self._library.short.llama_sampler_reset(self._open().handle)
+        self._library.short.llama_sampler_reset(self.opened().handle)
         for grammar in self._grammars:
             grammar.reset()
         for custom in self._customs:
@@ -338,7 +381,7 @@ class LlamaSampler(SamplerMethods, Closable):
         Raises LlamaSamplerError for a token that a grammar does not allow; then none is told.
         C: ``llama_sampler_accept``, llama.h.
         """
-        chain = self._open()
+        chain = self.opened()
         last = (1 << 31) if self._n_tokens is None else self._n_tokens
         number = index(token)
         if not 0 <= number < last:
@@ -352,7 +395,7 @@ class LlamaSampler(SamplerMethods, Closable):
         A custom sampler is cloned by its own ``clone()``; without one, both chains use it.
         C: ``llama_sampler_clone``, llama.h.
         """
-        chain, short = self._open(), self._library.short
+        chain, short = self.opened(), self._library.short
         copy = type(self)(self._library, **self._params)
         copy._n_tokens, copy._few, copy._removes = self._n_tokens, self._few, self._removes
         # As a list of its own: what it refers to has to live as long as the first sampler in it.
@@ -377,36 +420,35 @@ class LlamaSampler(SamplerMethods, Closable):
     def seed(self) -> int | None:
         """The seed of its random numbers, also where none was given; None if it has none.
         C: ``llama_sampler_get_seed``, llama.h."""
-        seed = int(self._library.short.llama_sampler_get_seed(self._open().handle))
+        seed = int(self._library.short.llama_sampler_get_seed(self.opened().handle))
         return None if seed == _raw.LLAMA_DEFAULT_SEED else seed
 
     @property
     def perf(self) -> SamplerPerf:
         """What it has cost so far. C: ``llama_perf_sampler``, llama.h."""
-        data = self._library.short.llama_perf_sampler(self._open().handle)
+        data = self._library.short.llama_perf_sampler(self.opened().handle)
         return SamplerPerf(data.t_sample_ms / 1000 + self._seconds, data.n_sample)
 
     def reset_perf(self) -> None:
         """Measure from here on. C: ``llama_perf_sampler_reset``, llama.h."""
-        self._library.short.llama_perf_sampler_reset(self._open().handle)
+        self._library.short.llama_perf_sampler_reset(self.opened().handle)
         self._seconds = 0.0
 
     # -- in steps
 
     def _sample_in_steps(
-        self, chain: Resource, ctx: LlamaContext, i: int, sequence: LlamaSequence | None
+        self, chain: Resource, source: Source, i: int, find: Callable[[], int] | None
     ) -> int:
         """As the library does it, and with the custom samplers."""
         candidates = self._candidates
-        if candidates is None or candidates.n != ctx._n_vocab:
-            candidates = self._candidates = Candidates(self._library, ctx._n_vocab)
-        resource = ctx._open()
-        ctx._enter()
+        if candidates is None or candidates.n != source.n_vocab:
+            candidates = self._candidates = Candidates(self._library, source.n_vocab)
+        source.opened()
+        source.enter()
         try:
-            i = i if sequence is None else sequence._last_output()
-            candidates.fill(ctx._logits(resource, i))
+            candidates.fill(source.logits_at(i if find is None else find()))
         finally:
-            ctx._lock.release()
+            source.leave()
         started = perf_counter()
         # What they do may change this object, or close it.
         names, steps, grammars = list(self._names), list(self._steps), list(self._grammars)

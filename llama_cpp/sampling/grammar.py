@@ -74,7 +74,7 @@ class Grammar:
             found = re.search(r"error parsing grammar: (.*?)\n\n", printed(), re.S)
             said = [found[1]] if found else said
             raise LlamaSamplerError(f"grammar: {log.reason(said, 'the library refuses it')}")
-        self._model = model._open()
+        self._model = model.opened()
         self._tokens = {_token(model, match) for match in _TOKEN.finditer(plain)}
         self._trigger = trigger
         self._waiting = trigger is not None

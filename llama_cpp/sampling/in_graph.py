@@ -1,23 +1,18 @@
 """Sampler chains that a context runs in its graph, on the device that computes the logits.
 
 llama.cpp calls them backend samplers, and checks little: a chain of two contexts, a top_k of more
-candidates than are left, a bias behind what reorders them, and a graph that grows too large all
-end the process. So a chain is looked at before it is given to the library.
+candidates than are left, a bias behind a sampler that reorders them, and a graph that grows too
+large all end the process. So a chain is checked before it is given to the library.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from typing import Any
 from weakref import ref
 
-from .. import _raw
-from ..errors import LlamaContextError, LlamaSamplerError
-
-if TYPE_CHECKING:
-    from ..context.context import LlamaContext
-    from ..model.model import LlamaModel
-    from .chain import LlamaSampler
+from ..errors import LlamaSamplerError
+from .source import Source, sampled
 
 # It tries every chain on so many candidates, in a graph of 2,048 nodes; a sampler takes up to 30.
 _TRIED = 128 * 1024
@@ -32,76 +27,68 @@ class InGraph:
     """Where a chain runs."""
 
     def __init__(self) -> None:
-        self.ctx: ref[LlamaContext] | None = None
-        """None for a context that could not be made."""
+        self.source: ref[Source] | None = None
+        """The outputs of its context; None for a context that could not be made."""
         self.names: tuple[str, ...] = ()
         """The samplers that run in the graph; those behind them run as ever."""
         self.selects = False
         """Whether the last of these selects the token."""
 
-
-def give_samplers(
-    model: LlamaModel,
-    raw: _raw.llama_context_params,
-    samplers: Mapping[int, LlamaSampler] | None,
-) -> list[object]:
-    """Put the chains, by sequence, into the parameters of a context. What is returned has to live
-    as long as that. Raises for what llama.cpp would abort for."""
-    if samplers is None:
-        return []
-    if not isinstance(samplers, Mapping):
-        raise TypeError(f"samplers must map sequences to chains, not {samplers!r}")
-    _check(model, raw, samplers)
-    configs = (_raw.llama_sampler_seq_config * len(samplers))()
-    kept: list[object] = [configs]
-    for config, (seq_id, chain) in zip(configs, samplers.items(), strict=True):
-        config.seq_id, config.sampler = seq_id, chain.handle
-        kept.append(chain._open())
-        # From here on, whatever comes of it: the library sets a chain up only once.
-        chain._in_graph = InGraph()
-    raw.samplers, raw.n_samplers = configs, len(samplers)
-    return kept
-
-
-def _check(
-    model: LlamaModel, raw: _raw.llama_context_params, samplers: Mapping[int, LlamaSampler]
-) -> None:
-    from .chain import LlamaSampler
-
-    if model.has_encoder or raw.embeddings:
-        raise LlamaContextError(
-            "samplers run in the graph of contexts that generate, not of encoders and embeddings"
-        )
-    if raw.n_outputs_max_per_seq != 1:
-        raise ValueError("with samplers in the graph, n_outputs_max_per_seq must be 1")
-    for seq_id, chain in samplers.items():
-        if not isinstance(seq_id, int):
-            raise TypeError(f"samplers: a sequence must be an integer, not {seq_id!r}")
-        if not 0 <= seq_id < raw.n_seq_max:
-            raise ValueError(f"samplers: seq_id {seq_id} is not 0 to {raw.n_seq_max - 1}")
-        if not isinstance(chain, LlamaSampler):
-            raise TypeError(f"samplers: expected a LlamaSampler, not {chain!r}")
-        if chain._library is not model.library:
-            raise LlamaSamplerError("the chain and the model belong to different libraries")
-        n_tokens = model.vocab.n_tokens
-        if chain._n_tokens not in (None, n_tokens):
+    def check_sample(self, chain: object, source: Source, handle: Any, i: int) -> None:
+        """LlamaSamplerError if ``chain``, which runs here, is not the one for the output at index
+        ``i`` of ``source``."""
+        inside, chose = sampled(source.library.short, handle, i)
+        if self.source is None or self.source() is not source:
             raise LlamaSamplerError(
-                f"the chain is for a vocabulary of {chain._n_tokens} tokens, the model has "
-                f"{n_tokens}"
+                f"{chain!r} runs in the graph of another context: use a clone() of it here"
             )
-        if chain._in_graph is not None:
-            raise LlamaSamplerError(f"{chain!r} runs in a graph already: give a clone() of it")
-        _check_chain(chain, n_tokens)
-    if len({id(chain) for chain in samplers.values()}) < len(samplers):
-        raise LlamaSamplerError("a chain is for one sequence: give each a clone() of it")
+        if not inside or (self.selects and not chose):
+            raise LlamaSamplerError(
+                f"the output at index {i} did not go through this chain: it is for the sequence "
+                "that the context was given it for"
+            )
 
 
-def _check_chain(chain: LlamaSampler, n_tokens: int) -> None:
-    if chain._customs:
-        raise LlamaSamplerError("a sampler written in Python cannot run in a graph")
-    if len(chain) > _MOST:
+def check_not_sampled(source: Source, handle: Any, i: int) -> None:
+    """LlamaSamplerError if the output at index ``i`` went through a chain in the graph."""
+    if sampled(source.library.short, handle, i)[0]:
+        raise LlamaSamplerError(
+            f"the output at index {i} went through the chain of its sequence, in the graph of "
+            "the context: sample it with that chain"
+        )
+
+
+def for_a_graph(library: Any, handle: Any, entries: Iterable[Any]) -> list[Any]:
+    """Those of ``entries``, one for each sampler of the chain ``handle``, that would run in a
+    graph: up to the first that cannot."""
+    inside = []
+    for place, entry in enumerate(entries):
+        sampler = library.short.llama_sampler_chain_get(handle, place)
+        if not sampler.contents.iface.contents.backend_init:
+            break
+        inside.append(entry)
+    return inside
+
+
+def in_a_graph(library: Any, handle: Any, names: Iterable[str]) -> tuple[str, ...]:
+    """The ``names`` of the samplers of the chain ``handle`` that do run in a graph: the library
+    marks them in their names, + runs, - cannot, ? has nothing to do."""
+    found = []
+    for place, name in enumerate(names):
+        sampler = library.short.llama_sampler_chain_get(handle, place)
+        if not (library.short.llama_sampler_name(sampler) or b"").startswith((b"+", b"?")):
+            break
+        found.append(name)
+    return tuple(found)
+
+
+def check_chain(
+    chain: object, inside: list[tuple[str, Mapping[str, Any]]], n_samplers: int, n_tokens: int
+) -> None:
+    """LlamaSamplerError for a chain that llama.cpp would abort for. ``inside`` are the samplers, of
+    ``n_samplers``, that would run in the graph, with their numbers."""
+    if n_samplers > _MOST:
         raise LlamaSamplerError(f"a chain for a graph has at most {_MOST} samplers")
-    inside = _for_a_graph(chain)
     if not inside:
         raise LlamaSamplerError(
             f"nothing of {chain!r} runs in a graph: it has to begin with one of "
@@ -131,67 +118,3 @@ def _check_chain(chain: LlamaSampler, n_tokens: int) -> None:
             left = 1
         if cold or name in _REORDER:
             reordered.append(name)
-
-
-def _for_a_graph(chain: LlamaSampler) -> list[tuple[str, Mapping[str, Any]]]:
-    """The samplers that would run in a graph: up to the first that cannot."""
-    inside = []
-    for place, entry in enumerate(zip(chain._names, chain._numbers, strict=True)):
-        sampler = chain._library.short.llama_sampler_chain_get(chain.handle, place)
-        if not sampler.contents.iface.contents.backend_init:
-            break
-        inside.append(entry)
-    return inside
-
-
-def note_samplers(ctx: LlamaContext, samplers: Mapping[int, LlamaSampler]) -> None:
-    """Note what of the chains runs in the graph of ``ctx``."""
-    if samplers and not ctx._has_memory:
-        raise LlamaContextError("samplers run in the graph only with a KV cache")
-    short = ctx._library.short
-    for chain in samplers.values():
-        names = []
-        for place, name in enumerate(chain._names):
-            sampler = short.llama_sampler_chain_get(chain.handle, place)
-            # It marks them: + runs, - cannot, ? has nothing to do.
-            if not (short.llama_sampler_name(sampler) or b"").startswith((b"+", b"?")):
-                break
-            names.append(name)
-        assert chain._in_graph is not None
-        chain._in_graph.ctx = ref(ctx)
-        chain._in_graph.names = tuple(names)
-        chain._in_graph.selects = chain._selects and len(names) == len(chain._names)
-
-
-def is_sampled(calls: Any, handle: Any, i: int) -> bool:
-    """Whether the output at index ``i`` went through a chain in the graph."""
-    return any(_sampled(calls, handle, i))
-
-
-def _sampled(calls: Any, handle: Any, i: int) -> tuple[bool, bool]:
-    """Whether the output at index ``i`` went through a chain in the graph, and whether that chose
-    the token."""
-    chose = calls.llama_get_sampled_token_ith(handle, i) != _raw.LLAMA_TOKEN_NULL
-    return chose or bool(calls.llama_get_sampled_logits_ith(handle, i)), chose
-
-
-def check_sample(chain: LlamaSampler, ctx: LlamaContext, handle: Any, i: int) -> None:
-    """LlamaSamplerError if ``chain`` is not the one for the output at index ``i``."""
-    inside, chose = _sampled(ctx._library.short, handle, i)
-    graph = chain._in_graph
-    if graph is None:
-        if inside:
-            raise LlamaSamplerError(
-                f"the output at index {i} went through the chain of its sequence, in the graph of "
-                "the context: sample it with that chain"
-            )
-        return
-    if graph.ctx is None or graph.ctx() is not ctx:
-        raise LlamaSamplerError(
-            f"{chain!r} runs in the graph of another context: use a clone() of it here"
-        )
-    if not inside or (graph.selects and not chose):
-        raise LlamaSamplerError(
-            f"the output at index {i} did not go through this chain: it is for the sequence that "
-            "the context was given it for"
-        )

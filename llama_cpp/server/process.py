@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from .. import _raw
-from ..engine.cache import Progress
 from ..engine.find import INSTALL, preferred_engine, program
+from ..engine.progress import Progress
 from ..errors import LlamaClosedError, LlamaEngineError, LlamaServerStartError
 from ..native.arguments import c_number, check_type, integer
 from ..native.resource import ClosedByWith

@@ -1,0 +1,1 @@
+"""Checks that take long or need something besides: ``python -m checks`` names them."""

@@ -1,0 +1,66 @@
+"""``python -m checks NAME [arguments]`` runs one of the long checks; without a name, lists them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import NamedTuple
+
+from tests.support.python import ROOT
+
+
+class Check(NamedTuple):
+    """A check, and the module and arguments that run it."""
+
+    about: str
+    command: tuple[str, ...]
+
+
+CHECKS = {
+    "leaks": Check(
+        "the same 1,000 times: memory, files and threads level off", ("checks.stress", "leaks")
+    ),
+    "threads": Check(
+        "many threads for a minute, and 1,000 cancels: the same tokens as one",
+        ("checks.stress", "threads"),
+    ),
+    "cycles": Check(
+        "200 servers started and stopped: no process, port or file is left", ("checks.cycles",)
+    ),
+    "fuzz": Check("10,000 damaged files (-n): each loads or raises", ("checks.fuzz",)),
+    "fuzz-api": Check(
+        "1,000 scenarios (-n) of wrong calls: each call returns or raises",
+        ("checks.fuzz", "--api", "-n", "1000"),
+    ),
+    "sanitize": Check(
+        "the engine tests with AddressSanitizer and UBSan (--build FOLDER)", ("checks.sanitize",)
+    ),
+    "proxy": Check(
+        "agents on three servers behind HAProxy, of which some are killed", ("checks.proxy",)
+    ),
+    "hosts": Check("RPC servers on machines made of network namespaces (Linux)", ("checks.hosts",)),
+    "matrix": Check(
+        "the engine tests on prebuilt engines of other tags, and pairs of tags", ("checks.matrix",)
+    ),
+    "history": Check(
+        "the bindings of many tags of the last half year, generated and verified",
+        ("codegen", "history"),
+    ),
+}
+
+
+def main(arguments: list[str]) -> int:
+    if not arguments:
+        for name, check in CHECKS.items():
+            print(f"  {name:9} {check.about}")
+        return 0
+    name, *rest = arguments
+    if name not in CHECKS:
+        print(f"there is no check {name}; use one of {', '.join(CHECKS)}", file=sys.stderr)
+        return 2
+    command = [sys.executable, "-m", *CHECKS[name].command, *rest]
+    return subprocess.run(command, cwd=ROOT, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

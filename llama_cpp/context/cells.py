@@ -1,0 +1,366 @@
+"""Who has which cells of a context's KV cache: the only books of that.
+
+A `Track` has the tokens of one sequence, and a context's `CellBooks` has the tracks. What changes
+the cache, a decode or an operation of `LlamaMemory`, tells the books, and these the tracks.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable, Sequence
+
+from ..errors import LlamaContextError, LlamaOutputError
+from .batch import LlamaBatch
+from .core import Core
+from .snapshot import Snapshot
+
+
+class Track:
+    """The tokens of one sequence, in step with its cells. The context's lock must be held."""
+
+    def __init__(self, books: CellBooks, seq_id: int, n_checkpoints: int) -> None:
+        self._books = books
+        self._core = books.core
+        self.id = seq_id
+        self.n_checkpoints = n_checkpoints
+        self.tokens: list[int] = []
+        self.exact = 0
+        """How many tokens are in the cache as if computed from the beginning."""
+        self.checkpoints: list[Snapshot] = []
+        self.output: int | None = None
+        """Where the last decode has this sequence's last output."""
+        self.shared = False
+        """Whether it shares cells with another sequence."""
+        self.unknown = False
+        """Whether the cells were changed in a way that leaves the tokens unknown."""
+
+    def last_output(self) -> int:
+        """`output`, or LlamaOutputError."""
+        if self.output is None:
+            raise LlamaOutputError(
+                "the context's last decode had no output for this sequence: extend it first"
+            )
+        return self.output
+
+    def rewind(self, n: int) -> None:
+        """Go back to ``n`` tokens, or to the last place before where that is possible."""
+        core = self._core
+        held = 0
+        if n and core.seq_rm(core.kv, self.id, n, -1) and self._books.goes_on(self.id, n):
+            held = n
+        elif n:
+            held = self._restore(n)
+        if not held:
+            core.seq_rm(core.kv, self.id, -1, -1)
+        del self.tokens[held:]
+        self.drop_after(held)
+
+    def drop_after(self, n: int) -> None:
+        """Forget checkpoints and output behind the first ``n`` tokens: they are out of date."""
+        self.checkpoints[:] = [point for point in self.checkpoints if point.n <= n]
+        self.exact = min(self.exact, n)
+        self.output = None
+
+    def _restore(self, n: int) -> int:
+        """Go back to the last checkpoint up to ``n``: how many tokens that has, 0 without one."""
+        core = self._core
+        for point in reversed(self.checkpoints):
+            if point.n <= n:
+                # It may find no room: then all is computed again.
+                if not point.put(core, self.id) and core.seq_rm(core.kv, self.id, point.n, -1):
+                    return point.n
+                break
+        return 0
+
+    def add_checkpoint(self) -> None:
+        """Keep a copy of the state here, if it is one to go back to."""
+        n, points = len(self.tokens), self.checkpoints
+        if not n or self.exact < n or (points and points[-1].n >= n):
+            return
+        point = Snapshot.take(self._core, self.id, n, partial=True)
+        if point is None:
+            return
+        points.append(point)
+        if len(points) > self.n_checkpoints:
+            # Without which the others still lie closest; the newest stays.
+            ends = [0, *(point.n for point in points)]
+            gaps = [ends[i + 2] - ends[i] for i in range(len(points) - 1)]
+            del points[gaps.index(min(gaps)) if gaps else 0]
+
+    def unshare(self) -> None:
+        """Give it cells of its own: they cannot move for one sequence alone."""
+        core = self._core
+        if core.kv_unified and not core.is_recurrent:
+            # Shared cells are counted more than once, so this may refuse a little too early.
+            used = sum(core.pos_max(core.kv, seq_id) + 1 for seq_id in range(core.n_seq_max))
+            if used + len(self.tokens) > core.n_ctx:
+                raise LlamaContextError(
+                    "no room to move what is shared with a fork: close one, or make the context "
+                    "with a larger n_ctx"
+                )
+        try:
+            self._books.clone(self.id, self.id)
+        except LlamaContextError:
+            self.tokens.clear()
+            self.drop_after(0)
+            raise
+        self.shared = False
+
+    def take(self, tokens: list[int], exact: int, *, shared: bool) -> None:
+        """Note that the cells now hold ``tokens``."""
+        self.tokens[:] = tokens
+        self.exact, self.shared, self.unknown = exact, shared, False
+        self.output = None
+
+    def changed(self, *, tail: bool) -> None:
+        """Operations of the memory have changed it: with ``tail`` they have cut off its end."""
+        core = self._core
+        held = core.pos_max(core.kv, self.id) + 1
+        if not tail or held > len(self.tokens):
+            held = 0
+            self.unknown = True
+        elif held and not self._books.goes_on(self.id, held):
+            self.unknown = True
+        elif not held:
+            self.unknown = False
+        del self.tokens[held:]
+        self.drop_after(held)
+
+    def decoded(self, token: int, pos: int | None) -> None:
+        """Note ``token`` of a batch."""
+        n = len(self.tokens)
+        if self.unknown or (pos is not None and pos != n):
+            self.unknown = True
+            return
+        self.tokens.append(token)
+        if self.exact == n:
+            self.exact = n + 1
+
+
+class CellBooks:
+    """Which sequences there are in a context, and whether something of them has changed. The
+    context's lock must be held."""
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+        self.writes = [0] * core.n_seq_max
+        """How often something came or changed, by sequence."""
+        self.orphans: list[int] = []
+        """Ids of sequences that are gone, with their cells still in the cache."""
+        self.turned = True
+        """Whether the keys are turned to their positions: `moved` only notes positions down."""
+        self.tracks: dict[int, weakref.ref[Track]] = {}
+
+    # -- sequences
+
+    def new_track(self, n_checkpoints: int, seq_id: int | None) -> Track:
+        """A track under an id that nothing uses, or under ``seq_id``. LlamaContextError when there
+        is none left."""
+        self.reclaim()
+        core = self.core
+        if seq_id is None:
+            for free in range(core.n_seq_max):
+                if free not in self.tracks and core.pos_max(core.kv, free) < 0:
+                    seq_id = free
+                    break
+            else:
+                raise LlamaContextError(
+                    f"no sequence is left: {len(self.tracks)} are in use, and tokens decoded "
+                    "without a LlamaSequence may be in others; close or remove one, or make the "
+                    f"context with a larger n_seq_max than {core.n_seq_max}"
+                )
+        elif seq_id in self.tracks:
+            raise LlamaContextError(
+                f"sequence {seq_id} belongs to a LlamaSequence: close it, or use another context"
+            )
+        track = Track(self, seq_id, n_checkpoints)
+        self.tracks[seq_id] = weakref.ref(track)
+        return track
+
+    def give_back(self, seq_id: int) -> None:
+        """The sequence is gone. While the context is in use (Python may let go of a sequence
+        anywhere) its cells wait for the next decode. Needs no lock."""
+        core = self.core
+        if core.closed:
+            return
+        self.orphans.append(seq_id)
+        if core.lock.acquire(blocking=False):
+            try:
+                self.reclaim()
+            finally:
+                core.lock.release()
+
+    def reclaim(self) -> None:
+        """Free the cells and ids of sequences that are gone."""
+        while self.orphans:
+            seq_id = self.orphans.pop()
+            self.core.seq_rm(self.core.kv, seq_id, -1, -1)
+            del self.tracks[seq_id]
+
+    def track(self, seq_id: int) -> Track | None:
+        """The track of a sequence, None where no LlamaSequence has it."""
+        ref = self.tracks.get(seq_id)
+        return None if ref is None else ref()
+
+    # -- decodes
+
+    def prepare(self, seq_ids: Iterable[int]) -> dict[int, int]:
+        """Before a decode: sequence -> the position where its new tokens begin."""
+        if not self.turned:
+            self.turn()
+        if self.orphans:
+            self.reclaim()
+        starts = {}
+        core, writes = self.core, self.writes
+        for seq_id in seq_ids:
+            starts[seq_id] = core.pos_max(core.kv, seq_id) + 1
+            writes[seq_id] += 1
+        return starts
+
+    def forget(self, starts: dict[int, int]) -> None:
+        """Remove what a decode put into the KV cache behind ``starts``, or all of a sequence where
+        no part can go (recurrent models), or what it needs is gone (sliding windows)."""
+        core = self.core
+        for seq_id, start in starts.items():
+            track = self.track(seq_id)
+            if track is not None:
+                track.rewind(start)
+            elif not core.seq_rm(core.kv, seq_id, start, -1) or not self.goes_on(seq_id, start):
+                core.seq_rm(core.kv, seq_id, -1, -1)
+
+    def record(self, batch: LlamaBatch, outputs: Sequence[int]) -> None:
+        """Tell the tracks what was decoded, and where its ``outputs`` are."""
+        if len(batch.tokens) == 1 == len(self.tracks):  # generation, one token after the other
+            (seq_id,) = self.tracks
+            track = self.track(seq_id)
+            if track is not None:
+                track.output = None
+                if seq_id == (0 if batch.seq_ids is None else batch.seq_ids[0]):
+                    track.decoded(batch.tokens[0], None if batch.pos is None else batch.pos[0])
+                    track.output = 0 if outputs else None
+            return
+        live = {}
+        for seq_id, ref in self.tracks.items():
+            track = ref()
+            if track is not None:
+                live[seq_id] = track
+                track.output = None
+        ids, pos = batch.seq_ids, batch.pos
+        for i, token in enumerate(batch.tokens):
+            track = live.get(0 if ids is None else ids[i])
+            if track is not None:
+                track.decoded(token, None if pos is None else pos[i])
+        for i in outputs:
+            track = live.get(0 if ids is None else ids[i])
+            if track is not None:
+                track.output = i
+
+    # -- changes
+
+    def changed(self, seq_id: int, *, tail: bool = False) -> None:
+        """An operation has changed the cells of a sequence; with ``tail`` it has cut off its
+        end."""
+        self.writes[seq_id] += 1
+        track = self.track(seq_id)
+        if track is not None:
+            track.changed(tail=tail)
+
+    def moved(self, seq_id: int) -> None:
+        """Positions of a sequence were moved; the next decode turns the keys to match."""
+        self.note_move()
+        for other in range(self.core.n_seq_max) if self.core.kv_unified else (seq_id,):
+            self.changed(other)
+
+    def note_move(self) -> None:
+        """Positions were moved by the sequence itself."""
+        self.turned = self.core.is_recurrent
+
+    def reweigh(self) -> None:
+        """The model computes otherwise from now on: nothing in the cache is to be reused."""
+        for seq_id in self.tracks:
+            track = self.track(seq_id)
+            if track is not None:
+                track.drop_after(0)
+
+    def copy(self, src: int, dst: int, p0: int, p1: int) -> None:
+        """Give sequence ``dst`` a range of sequence ``src``; see `LlamaMemory.seq_cp`."""
+        if src == dst:
+            return
+        core = self.core
+        last = core.pos_max(core.kv, src)
+        if p0 <= 0 and (p1 < 0 or p1 > last):
+            p0 = p1 = -1  # the whole
+        elif not core.copies_parts:
+            raise LlamaContextError(
+                f"positions {p0} to {p1} of sequence {src} cannot be copied alone: copy the "
+                "whole and remove the rest, or make the context with kv_unified=True (but "
+                "recurrent and hybrid models only copy whole sequences)"
+            )
+        core.seq_rm(core.kv, dst, p0, p1)
+        if last < 0:
+            return
+        if core.shares_cells:
+            core.short.llama_memory_seq_cp(core.kv, src, dst, p0, p1)
+        else:
+            self.clone(src, dst)
+
+    def clone(self, src: int, dst: int) -> None:
+        """Copy the cells of a whole sequence. ``llama_memory_seq_cp`` would copy between streams
+        all that the cache has room for, and only at the next decode."""
+        self.turn()
+        copy = Snapshot.take(self.core, src, 0)
+        failure = (
+            "the library does not give its state" if copy is None else copy.put(self.core, dst)
+        )
+        if failure:
+            self.core.seq_rm(self.core.kv, dst, -1, -1)
+            raise LlamaContextError(f"sequence {src} was not copied: {failure}")
+
+    def goes_on(self, seq_id: int, n: int) -> bool:
+        """Whether the cache has all that the token at position ``n`` looks at."""
+        core = self.core
+        if core.pos_max(core.kv, seq_id) != n - 1:
+            return False
+        if not core.n_swa or core.is_stateful:
+            return True
+        first = core.short.llama_memory_seq_pos_min(core.kv, seq_id)
+        return bool(first <= max(0, n - core.n_swa + 1))
+
+    def first(self, seq_id: int) -> int:
+        """The first position of a sequence, or 0 when that cannot be known."""
+        core = self.core
+        if core.is_stateful and not core.is_recurrent:
+            return 0  # of a hybrid memory, pos_min is that of the recurrent state
+        return max(0, int(core.short.llama_memory_seq_pos_min(core.kv, seq_id)))
+
+    def turn(self) -> None:
+        """Have the library turn the keys of cells that were moved.
+
+        It does so at the start of a decode, whatever becomes of that, and in place: being
+        cancelled half way would spoil the cache, and a state that is saved before has the wrong
+        keys. So this decodes one token, which nothing can cancel, and takes it back. The outputs
+        of the last decode are lost.
+        """
+        if self.turned:
+            return
+        core = self.core
+        ends = [core.pos_max(core.kv, seq_id) for seq_id in range(core.n_seq_max)]
+        self.turned = True
+        if max(ends) < 0:
+            return
+        seq_id = ends.index(min(ends))  # one that is free, if there is one
+        start = ends[seq_id] + 1
+        state = None
+        if start and core.is_stateful:
+            state = Snapshot.take(core, seq_id, start, partial=True)
+        core.outputs = None
+        batch = LlamaBatch([0], pos=start, seq_id=seq_id, logits=False)
+        core.decode(core.handle, batch.struct)
+        if state is not None:
+            state.put(core, seq_id)
+        core.seq_rm(core.kv, seq_id, start if start else -1, -1)
+
+
+def seq_ids_of(batch: LlamaBatch) -> Iterable[int]:
+    """The sequences that ``batch`` has tokens for."""
+    return (0,) if batch.seq_ids is None else set(batch.seq_ids)

@@ -1,0 +1,60 @@
+"""Copies of a sequence's state in memory: to go back, or to go on from it elsewhere."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+from .. import _raw
+from ..native import log
+from .core import Core
+
+_PARTIAL = _raw.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
+
+
+class Snapshot:
+    """What the memory has of a sequence after ``n`` tokens.
+
+    A ``partial`` one has only what cannot be had by removing cells: the recurrent state, or the
+    sliding window. C: ``llama_state_seq_get_data``, ``llama_state_seq_get_data_ext``.
+    """
+
+    __slots__ = ("_data", "_partial", "n")
+
+    def __init__(self, n: int, data: ctypes.Array[ctypes.c_uint8], partial: bool) -> None:
+        self.n = n
+        """How many tokens it stands for."""
+        self._data = data
+        self._partial = partial
+
+    @classmethod
+    def take(cls, core: Core, seq_id: int, n: int, *, partial: bool = False) -> Snapshot | None:
+        """Copy the state of a sequence of ``n`` tokens, with the context's lock held. None where
+        the library does not give it."""
+        library, handle = core.library, core.handle
+        if partial:
+            size = library.llama_state_seq_get_size_ext(handle, seq_id, _PARTIAL)
+            data = (ctypes.c_uint8 * size)()
+            got = library.llama_state_seq_get_data_ext(handle, data, size, seq_id, _PARTIAL)
+        else:
+            size = library.llama_state_seq_get_size(handle, seq_id)
+            data = (ctypes.c_uint8 * size)()
+            got = library.llama_state_seq_get_data(handle, data, size, seq_id)
+        return cls(n, data, partial) if got == size and size else None
+
+    def put(self, core: Core, seq_id: int) -> str:
+        """Bring it into a sequence, with the context's lock held. Returns why that failed, as for
+        want of cells, or an empty text; a whole sequence is empty then."""
+        library, handle, data = core.library, core.handle, self._data
+        size = len(data)
+        with log.heard() as said:
+            read: Any
+            if self._partial:
+                read = library.llama_state_seq_set_data_ext(handle, data, size, seq_id, _PARTIAL)
+            else:
+                read = library.llama_state_seq_set_data(handle, data, size, seq_id)
+        if read == size:
+            return ""
+        if not self._partial:
+            core.seq_rm(core.kv, seq_id, -1, -1)
+        return log.reason(said, "the library does not say why")

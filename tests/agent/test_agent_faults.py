@@ -1,0 +1,823 @@
+"""What the agent does when the server, or what stands between, does not do what it should."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pytest
+
+from llama_cpp import AsyncLlamaAgent, LlamaAgent, LlamaCancelled, LlamaClient, LlamaServerError
+from llama_cpp.agent.events import Retry, TextDelta
+from llama_cpp.errors import (
+    LlamaAnswerError,
+    LlamaAuthenticationError,
+    LlamaBadRequestError,
+    LlamaContextOverflowError,
+    LlamaNotSupportedError,
+    LlamaServerConnectionError,
+    LlamaServerLoadingError,
+    LlamaServerTemplateError,
+    LlamaServerTimeoutError,
+    LlamaServerUnavailableError,
+    LlamaStreamError,
+)
+from llama_cpp.server import http as _http
+from llama_cpp.server.http import Timeouts
+from tests.support.faultserver import (
+    CLOSE,
+    HANG,
+    LOADING,
+    RESET,
+    STREAM,
+    Answer,
+    FaultServer,
+    called,
+    chat,
+    chat_events,
+    delta,
+    error,
+    event,
+    fault_server,
+    part,
+    reply,
+    soon,
+    streamed,
+    whole,
+)
+
+KEY = "a-key-that-must-not-show"
+QUICK = Timeouts(connect=2, first_byte=5, idle=5, loading=5)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The waits between two tries, a tenth as long."""
+    monkeypatch.setattr(_http, "_FIRST_DELAY", 0.02)
+
+
+# -- failures before an answer begins: the same whether it is to be streamed or not
+
+
+@dataclass
+class Case:
+    """What the server does, and what comes of it."""
+
+    answers: list[Answer | str]
+    """``"ok"`` is a good answer."""
+    error: type[LlamaServerError] | None
+    """None where the good answer has to come."""
+    requests: int
+    """How often the server is asked."""
+    match: str = "."
+    options: dict[str, Any] = field(default_factory=dict)
+    """Of the agent."""
+
+
+FULL = error(500, "Context size has been exceeded.")
+NO_FIT = error(500, "Input prompt is too big: it does not fit into the KV cache")
+NO_SLOT = error(503, "no slot available", "unavailable_error")
+OVERFLOW = error(
+    400,
+    "request (700 tokens) exceeds the available context size (512 tokens), try increasing it",
+    "exceed_context_size_error",
+    n_prompt_tokens=700,
+    n_ctx=512,
+)
+NO_MATCH = error(
+    500, "The model produced output that does not match the expected peg-native format"
+)
+GRAMMAR = error(400, "Failed to initialize samplers: failed to parse grammar", "invalid_request")
+NO_JSON = "<html><body>nginx</body></html>"
+UNAVAILABLE = LlamaServerUnavailableError
+NATIVE = {"mode": "native"}
+
+BEFORE: dict[str, Case] = {
+    "loading": Case([LOADING, LOADING, "ok"], None, 3),
+    "loading for ever": Case(
+        [LOADING], LlamaServerLoadingError, 3, options={"timeouts": Timeouts(loading=0.08)}
+    ),
+    "loading, then a wrong key": Case(
+        [LOADING, error(401, "Invalid API Key", "authentication_error")],
+        LlamaAuthenticationError, 2, "api_key",
+    ),
+    "loading does not count as a failure": Case(
+        [LOADING, LOADING, NO_SLOT, "ok"], None, 4, options={"retries": 1}
+    ),
+    "router cannot load": Case(
+        [error(500, "model name=x failed to load")], LlamaServerError, 1, "failed to load"
+    ),
+    "wrong key": Case(
+        [error(401, "Invalid API Key", "authentication_error")], LlamaAuthenticationError, 1
+    ),
+    "not allowed": Case([error(403, "no", "permission_error")], LlamaAuthenticationError, 1),
+    "not found": Case([error(404, "File Not Found", "not_found")], LlamaNotSupportedError, 1),
+    "not supported": Case([error(501, "no", "not_supported_error")], LlamaNotSupportedError, 1),
+    "bad request": Case([error(400, "no", "invalid_request_error")], LlamaBadRequestError, 1, "no"),
+    "prompt too long": Case([OVERFLOW], LlamaContextOverflowError, 1, "700 tokens .* only 512"),
+    "bad grammar": Case(
+        [GRAMMAR], LlamaBadRequestError, 1, "Failed to initialize samplers", NATIVE
+    ),
+    "reply without its form": Case([NO_MATCH], LlamaServerTemplateError, 1, options=NATIVE),
+    "template fails": Case(
+        [error(500, "Jinja Exception: no")], LlamaServerTemplateError, 1, options=NATIVE
+    ),
+    "any other 500": Case([error(500, "[json.exception] no")], LlamaServerError, 1, "no"),
+    "500 that says nothing": Case([reply(500, "")], LlamaServerError, 1, "it gave no reason"),
+    "500 that breaks off": Case([[*reply(500, "boo", length=99), CLOSE]], LlamaServerError, 1),
+    "cache full": Case([FULL, "ok"], None, 2),
+    "cache full again": Case([FULL], LlamaServerError, 2, "exceeded"),
+    "cache full, no retries": Case([FULL], LlamaServerError, 1, options={"retries": 0}),
+    "no slot, then the cache full": Case([NO_SLOT, FULL, "ok"], None, 3),
+    "cache full, no slot, cache full": Case([FULL, NO_SLOT, FULL], LlamaServerError, 3),
+    "no room in the cache": Case([NO_FIT, "ok"], None, 2),
+    "no slot": Case([NO_SLOT, "ok"], None, 2),
+    "no slot for ever": Case([NO_SLOT], UNAVAILABLE, 4, "no slot available"),
+    "too many requests": Case([reply(429, "slowly"), "ok"], None, 2),
+    "proxy without a server": Case([reply(502, NO_JSON), "ok"], None, 2),
+    "proxy without patience": Case([reply(504, NO_JSON)], UNAVAILABLE, 4, "nginx"),
+    "503 that is no JSON": Case([reply(503, NO_JSON), "ok"], None, 2),
+    "body too large": Case([reply(413, "Payload Too Large")], LlamaBadRequestError, 1, "Too Large"),
+    "error that is a text": Case([reply(400, {"error": "no way"})], LlamaBadRequestError, 1, "way"),
+    "error that is a list": Case([reply(400, [1])], LlamaBadRequestError, 1),
+    "error with odd numbers": Case(
+        [error(400, "x", "exceed_context_size_error", n_prompt_tokens="many", n_ctx=None)],
+        LlamaContextOverflowError, 1,
+    ),
+    "redirect": Case(
+        [reply(302, "", "Location: http://elsewhere/")], LlamaServerError, 1, "http://elsewhere/"
+    ),
+    "reset": Case([[RESET], "ok"], None, 2),
+    "closed": Case([[CLOSE], "ok"], None, 2),
+    "closed for ever": Case([[CLOSE]], LlamaServerConnectionError, 4, "Is llama-server running"),
+    "half a status": Case([[b"HTTP/1.1 2", CLOSE], "ok"], None, 2),
+    "half a head": Case([[b"HTTP/1.1 200 OK\r\nContent-", CLOSE]], LlamaServerError, 1),
+    "no HTTP": Case([[b"SSH-2.0-OpenSSH\r\n\r\n", CLOSE]], LlamaServerConnectionError, 4),
+    "slow head": Case(
+        [[0.3, "ok"]], None, 1, options={"timeouts": Timeouts(connect=0.1, first_byte=5, idle=0.1)}
+    ),  # type: ignore[list-item]
+    "no head": Case(
+        [[HANG]], LlamaServerTimeoutError, 1, "did not answer within 0.15 s",
+        options={"timeouts": Timeouts(first_byte=0.15)},
+    ),
+    "a page in place of an answer": Case([reply(200, NO_JSON)], LlamaServerError, 1),
+    "nothing in place of an answer": Case([reply(200, "")], LlamaServerError, 1),
+    "an answer without choices": Case([reply(200, {"choices": []})], LlamaServerError, 1),
+}  # fmt: skip
+
+
+def chat_whole(agent: LlamaAgent) -> str:
+    return str(agent.chat("Hi", [])["choices"][0]["message"]["content"])
+
+
+def chat_streamed(agent: LlamaAgent) -> str:
+    return str(agent.chat("Hi", [], stream=True)["choices"][0]["message"]["content"])
+
+
+def run(agent: LlamaAgent) -> str:
+    return agent.run("Hi").text
+
+
+def run_async(agent: LlamaAgent) -> str:
+    transport = agent.client._transport
+    other = AsyncLlamaAgent(
+        transport.base_url, timeouts=transport.timeouts, retries=transport.retries
+    )
+
+    async def main() -> str:
+        async with other:
+            return (await other.run("Hi")).text
+
+    return asyncio.run(main())
+
+
+def answers_of(case: Case, good: Answer) -> list[Answer]:
+    """The answers, with ``good`` for each ``"ok"``."""
+    made: list[Answer] = []
+    for answer in case.answers:
+        steps: list[Any] = []
+        for step in [answer] if isinstance(answer, str) else answer:
+            steps += good if step == "ok" else [step]
+        made.append(steps)
+    return made
+
+
+@pytest.mark.parametrize("ask", [chat_whole, run])
+@pytest.mark.parametrize("name", BEFORE)
+def test_before_an_answer(name: str, ask: Callable[[LlamaAgent], str]) -> None:
+    case = BEFORE[name]
+    good = whole() if ask is chat_whole else chat()
+    with (
+        fault_server(*answers_of(case, good)) as server,
+        LlamaAgent(server.url, **{"timeouts": QUICK, **case.options}) as agent,
+    ):
+        if case.error is None:
+            assert ask(agent) == "Hello"
+            assert [m["role"] for m in agent.messages] == ["user", "assistant"]
+        else:
+            with pytest.raises(case.error, match=case.match) as caught:
+                ask(agent)
+            if case.error in (LlamaServerError, LlamaBadRequestError):
+                assert type(caught.value) in (case.error, LlamaStreamError)
+            assert agent.messages == []
+        assert len(server.requests) == case.requests
+        assert all(body == server.bodies[0] for body in server.bodies)
+
+
+@pytest.mark.parametrize("name", ["cache full", "closed", "prompt too long", "no head"])
+def test_the_same_with_asyncio(name: str) -> None:
+    case = BEFORE[name]
+    with (
+        fault_server(*answers_of(case, chat())) as server,
+        LlamaAgent(server.url, **{"timeouts": QUICK, **case.options}) as agent,
+    ):
+        if case.error is None:
+            assert run_async(agent) == "Hello"
+        else:
+            with pytest.raises(case.error, match=case.match):
+                run_async(agent)
+        assert len(server.requests) == case.requests
+
+
+def test_the_numbers_of_a_prompt_that_is_too_long() -> None:
+    with (
+        fault_server(OVERFLOW) as server,
+        LlamaAgent(server.url) as agent,
+        pytest.raises(LlamaContextOverflowError) as caught,
+    ):
+        agent.run("Hi")
+    assert (caught.value.n_prompt_tokens, caught.value.n_ctx) == (700, 512)
+    assert caught.value.status == 400
+
+
+def test_the_waits_between_tries_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_http, "_FIRST_DELAY", 0.1)
+    begun = time.monotonic()
+    with (
+        fault_server(NO_SLOT) as server,
+        LlamaAgent(server.url) as agent,
+        pytest.raises(UNAVAILABLE),
+    ):
+        agent.run("Hi")
+    assert time.monotonic() - begun >= 0.75 * (0.1 + 0.2 + 0.4)
+
+
+def test_a_server_that_ends_while_it_loads_is_not_waited_for() -> None:
+    def gone() -> None:
+        raise LlamaServerConnectionError("llama-server has ended")
+
+    with (
+        fault_server(LOADING) as server,
+        LlamaAgent(server.url, alive=gone) as agent,
+        pytest.raises(LlamaServerConnectionError, match="has ended"),
+    ):
+        agent.run("Hi")
+
+
+def test_loading_is_not_ready_and_says_nothing_of_the_key() -> None:
+    with (
+        fault_server(LOADING, LOADING, reply(200, {"status": "ok"})) as server,
+        LlamaAgent(server.url) as agent,
+    ):
+        assert agent.client.health() is False
+        agent.client.wait(5)
+        assert [r.path for r in server.requests] == ["/health"] * 3
+
+
+def test_no_connection_within_the_time_for_one() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        address = full.getsockname()
+        waiting = []
+        for _ in range(4):  # until the system takes no more
+            other = socket.socket()
+            other.setblocking(False)
+            other.connect_ex(address)
+            waiting.append(other)
+        agent = LlamaAgent(
+            f"http://127.0.0.1:{address[1]}", timeouts=Timeouts(connect=0.2), retries=3
+        )
+        begun = time.monotonic()
+        with agent, pytest.raises(LlamaServerTimeoutError, match=r"within 0\.2 s") as caught:
+            agent.run("Hi")
+        assert caught.value.phase == "connect"
+        assert time.monotonic() - begun < 5
+        for other in waiting:
+            other.close()
+
+
+def test_an_answer_that_stops_in_its_middle_is_not_asked_for_again() -> None:
+    half = [*reply(200, "{", length=99), HANG]
+    with (
+        fault_server(half) as server,
+        LlamaAgent(server.url, timeouts=Timeouts(idle=0.15)) as agent,
+        pytest.raises(LlamaServerTimeoutError) as caught,
+    ):
+        agent.chat("Hi")
+    assert caught.value.phase == "idle"
+    assert len(server.requests) == 1
+    assert server.left.wait(5)
+
+
+def test_an_answer_that_breaks_off_is_asked_for_again() -> None:
+    half = [*reply(200, '{"cho', length=99), CLOSE]
+    with fault_server(half, whole()) as server, LlamaAgent(server.url) as agent:
+        assert chat_whole(agent) == "Hello"
+        assert len(server.requests) == 2
+
+
+# -- failures in the middle of a stream
+
+
+def text_of(*parts: str) -> bytes:
+    return b"".join(event(delta(content=text)) for text in parts)
+
+
+STORY = "naïve \u2028 日本 🙂"
+GOOD = chat_events(STORY)
+ERROR = {"error": {"code": 500, "message": "Compute error.", "type": "server_error"}}
+NO_FORM = {"error": {"code": 500, "message": "Output that does not match the expected format"}}
+BEGUN = text_of("a", "b")
+
+
+@dataclass
+class Broken:
+    """A stream, and what comes of it."""
+
+    answer: Answer
+    error: type[LlamaServerError]
+    match: str
+    partial: str | None = "ab"
+
+
+STREAMS: dict[str, Broken] = {
+    "reset": Broken([STREAM, part(BEGUN), 0.05, RESET], LlamaStreamError, "broke in the middle"),
+    "closed": Broken([STREAM, part(BEGUN), CLOSE], LlamaStreamError, "broke in the middle"),
+    "closed at once": Broken([STREAM, CLOSE], LlamaStreamError, "broke in the middle", None),
+    "closed inside an event": Broken(
+        [STREAM, part(BEGUN + event(delta(content="c"))[:20]), CLOSE], LlamaStreamError, "broke"
+    ),
+    "no [DONE]": Broken(streamed(BEGUN), LlamaStreamError, r"without \[DONE\]"),
+    "no [DONE] after the finish": Broken(
+        streamed(BEGUN + event(delta("stop"))), LlamaStreamError, r"without \[DONE\]"
+    ),
+    "no event at all": Broken(streamed(), LlamaStreamError, r"without \[DONE\]", None),
+    "no [DONE], ends with the connection": Broken(
+        [b"HTTP/1.1 200 OK\r\n\r\n", BEGUN, CLOSE], LlamaStreamError, r"without \[DONE\]"
+    ),
+    "error": Broken(streamed(BEGUN, event(ERROR)), LlamaStreamError, "Compute error"),
+    "error as older servers say it": Broken(
+        streamed(BEGUN, event(ERROR["error"], "error")), LlamaStreamError, "Compute error"
+    ),
+    "error at once": Broken(streamed(event(ERROR)), LlamaStreamError, "Compute error", None),
+    "cache full": Broken(
+        streamed(BEGUN, event({"error": {**ERROR["error"], "message": "Context size exceeded"}})),
+        LlamaStreamError, "Context size",
+    ),
+    "no JSON": Broken(streamed(BEGUN, event("{")), LlamaStreamError, "not JSON"),
+    "no object": Broken(streamed(BEGUN, event("[1]")), LlamaStreamError, "not an object"),
+    "no choices": Broken(streamed(BEGUN, event("{}")), LlamaStreamError, "without choices"),
+    "a choice that is none": Broken(
+        streamed(BEGUN, event('{"choices": [7]}')), LlamaStreamError, "broken chunk"
+    ),
+    "text that is none": Broken(
+        streamed(BEGUN, event(delta(content={"a": 1}))), LlamaStreamError, "broken chunk"
+    ),
+    "calls out of order": Broken(
+        streamed(BEGUN, event(delta(tool_calls=[called("f", "{}", 2)]))), LlamaStreamError, "call 2"
+    ),
+    "a part that is none": Broken(
+        [STREAM, part(BEGUN), b"zz\r\n", CLOSE], LlamaStreamError, "broke in the middle"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_in_a_stream(name: str) -> None:
+    case = STREAMS[name]
+    with fault_server(case.answer) as server, LlamaAgent(server.url, timeouts=QUICK) as agent:
+        came: list[str] = []
+        texts = (e.text for e in agent.stream("Hi") if isinstance(e, TextDelta))
+        with pytest.raises(case.error, match=case.match) as caught:
+            came.extend(texts)
+        assert isinstance(caught.value, LlamaStreamError)
+        partial = caught.value.partial
+        got = None if partial is None else partial["choices"][0]["message"]["content"]
+        assert got == case.partial
+        assert "".join(came) == (case.partial or "")
+        assert agent.messages == []
+        assert len(server.requests) == 1
+        # And the agent can be used as before.
+        server.answers = [chat()]
+        assert run(agent) == "Hello"
+
+
+def test_a_stream_that_says_nothing_more() -> None:
+    with (
+        fault_server([STREAM, part(BEGUN), HANG]) as server,
+        LlamaAgent(server.url, timeouts=Timeouts(idle=0.15)) as agent,
+    ):
+        with pytest.raises(LlamaServerTimeoutError) as caught:
+            agent.run("Hi")
+        assert (caught.value.phase, caught.value.seconds) == ("idle", 0.15)
+        assert len(server.requests) == 1
+        assert server.left.wait(5)
+
+
+def cut(data: bytes, *, size: int) -> list[bytes]:
+    return [data[i : i + size] for i in range(0, len(data), size)]
+
+
+PING = b": ping\n\n"
+WELL: dict[str, Answer] = {
+    "at once": streamed(GOOD),
+    "byte by byte": streamed(*cut(GOOD, size=1)),
+    "by threes, in letters and lines": streamed(*cut(GOOD, size=3)),
+    "with CRLF": streamed(GOOD.replace(b"\n", b"\r\n")),
+    "with pings": streamed(GOOD.replace(b"\n\n", b"\n\n" + PING)),
+    "with what comes after [DONE]": streamed(GOOD, event("{")),
+    "with a wire that stays silent after [DONE]": [STREAM, part(GOOD), HANG],
+    "with a wire that breaks after [DONE]": [STREAM, part(GOOD), RESET],
+    "with the connection as its end": [b"HTTP/1.1 200 OK\r\n\r\n", GOOD, CLOSE],
+    "with a length": [b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(GOOD), GOOD],
+    "with signs of life": [STREAM, *[s for _ in range(8) for s in (part(PING), 0.1)], part(GOOD)],
+}
+
+
+@pytest.mark.parametrize("name", WELL)
+def test_what_is_no_failure(name: str) -> None:
+    limits = Timeouts(idle=0.4)
+    with fault_server(WELL[name]) as server, LlamaAgent(server.url, timeouts=limits) as agent:
+        texts = [e.text for e in agent.stream("Hi") if isinstance(e, TextDelta)]
+        assert "".join(texts) == STORY
+        assert agent.messages[-1]["content"] == STORY
+        assert len(server.requests) == 1
+
+
+# -- answers that are kept by the server
+
+
+def test_a_kept_answer_is_taken_up_where_it_broke() -> None:
+    first, second, third = GOOD[:70], GOOD[70:101], GOOD[101:]
+    with (
+        fault_server(
+            [STREAM, part(first), 0.05, RESET], [STREAM, part(second), CLOSE], streamed(third)
+        ) as server,
+        LlamaClient(server.url) as client,
+    ):
+        with client.chat_stream([], conversation="mine") as stream:
+            list(stream)
+        assert stream.response["choices"][0]["message"]["content"] == STORY
+        assert server.requests[0].headers["x-conversation-id"] == "mine"
+        assert [r.path for r in server.requests[1:]] == [
+            "/v1/stream?conv_id=mine&from=70",
+            "/v1/stream?conv_id=mine&from=101",
+        ]
+
+
+def test_a_kept_answer_that_the_server_lost() -> None:
+    with (
+        fault_server(
+            [STREAM, part(BEGUN), CLOSE], error(404, "no such stream", "not_found_error")
+        ) as server,
+        LlamaClient(server.url) as client,
+        pytest.raises(LlamaStreamError, match="broke in the middle") as caught,
+    ):
+        list(client.chat_stream([], conversation="mine"))
+    assert caught.value.partial is not None
+
+
+def test_a_kept_answer_is_taken_up_only_so_often() -> None:
+    with (
+        fault_server([STREAM, part(event(delta(content="a"))), CLOSE]) as server,
+        LlamaClient(server.url, retries=2) as client,
+        pytest.raises(LlamaStreamError),
+    ):
+        list(client.chat_stream([], conversation="mine"))
+    assert [r.method for r in server.requests] == ["POST", "GET", "GET", "DELETE"]
+
+
+def test_giving_up_a_kept_answer_does_not_wait_for_the_server() -> None:
+    with (
+        fault_server([STREAM, part(BEGUN), HANG], [HANG]) as server,
+        LlamaClient(server.url, timeouts=Timeouts(connect=0.2)) as client,
+    ):
+        stream = client.chat_stream([], conversation="mine")
+        next(iter(stream))
+        begun = time.monotonic()
+        stream.close()
+        assert time.monotonic() - begun < 3
+        assert server.requests[-1].method == "DELETE"
+        assert server.left.wait(5)
+
+
+# -- connections that are kept
+
+
+def test_a_connection_is_used_again() -> None:
+    with fault_server(whole()) as server, LlamaAgent(server.url) as agent:
+        for _ in range(4):
+            chat_whole(agent)
+        assert {r.connection for r in server.requests} == {0}
+
+
+@pytest.mark.parametrize("retries", [3, 0])
+def test_a_connection_that_was_kept_too_long_is_replaced(retries: int) -> None:
+    with (
+        fault_server(whole(), [RESET], whole(), [CLOSE], whole()) as server,
+        LlamaAgent(server.url, retries=retries) as agent,
+    ):
+        assert [chat_whole(agent) for _ in range(3)] == ["Hello"] * 3
+        assert [r.connection for r in server.requests] == [0, 0, 1, 1, 2]
+
+
+def test_a_connection_that_the_server_has_closed_is_not_used() -> None:
+    with (
+        fault_server([*whole(), CLOSE]) as server,
+        LlamaAgent(server.url, retries=0) as agent,
+    ):
+        for _ in range(3):
+            chat_whole(agent)
+            time.sleep(0.05)
+        assert [r.connection for r in server.requests] == [0, 1, 2]
+
+
+# -- cancelling
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [[HANG], [STREAM, HANG], [STREAM, part(BEGUN), HANG]],
+    ids=["no slot is free", "nothing came", "in the middle"],
+)
+@pytest.mark.parametrize("ask", [run, chat_streamed, chat_whole])
+def test_cancelling_leaves_the_server_at_once(answer: Answer, ask: Callable[..., str]) -> None:
+    with fault_server(answer) as server, LlamaAgent(server.url) as agent:
+
+        def cancel() -> None:
+            assert soon(lambda: server.requests)
+            time.sleep(0.1)
+            agent.cancel()
+
+        thread = threading.Thread(target=cancel)
+        thread.start()
+        begun = time.monotonic()
+        with pytest.raises(LlamaCancelled):
+            ask(agent)
+        assert time.monotonic() - begun < 5
+        thread.join()
+        assert server.left.wait(5)
+        assert len(server.requests) == 1
+        assert agent.messages == []
+
+
+@pytest.mark.parametrize("answer", [LOADING, NO_SLOT])
+def test_cancelling_ends_the_wait_for_another_try(
+    answer: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_http, "_FIRST_DELAY", 30.0)
+    with fault_server(answer) as server, LlamaAgent(server.url) as agent:
+        timer = threading.Timer(0.3, agent.cancel)
+        timer.start()
+        begun = time.monotonic()
+        with pytest.raises(LlamaCancelled):
+            agent.run("Hi")
+        assert time.monotonic() - begun < 5
+        assert len(server.requests) == 1
+
+
+def test_cancelling_a_task_that_waits_for_a_slot() -> None:
+    async def main() -> None:
+        async with AsyncLlamaAgent(server.url) as agent:
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(agent.run("Hi"), 0.3)
+
+    with fault_server([HANG]) as server:
+        begun = time.monotonic()
+        asyncio.run(main())
+        assert time.monotonic() - begun < 4
+        assert server.left.wait(5)
+
+
+# -- keys
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        error(400, f"bad key {KEY}"),
+        error(401, f"bad key {KEY}", "authentication_error"),
+        reply(500, f"Authorization: Bearer {KEY}"),
+        reply(200, f"Authorization: Bearer {KEY}"),
+        reply(302, "", f"Location: http://x/?key={KEY}"),
+        streamed(event({"error": {"code": 500, "message": f"bad key {KEY}"}})),
+        streamed(event(f"bad key {KEY}")),
+        streamed(event({"key": KEY})),
+        streamed(event({"choices": [{"delta": {"content": 3}, "key": KEY}]})),
+    ],
+)
+@pytest.mark.parametrize("ask", [chat_whole, run])
+def test_a_key_that_the_server_repeats_is_not_shown(
+    answer: Answer, ask: Callable[..., str]
+) -> None:
+    with fault_server(answer) as server, LlamaAgent(server.url, api_key=KEY) as agent:
+        with pytest.raises(LlamaServerError) as caught:
+            ask(agent)
+        assert server.requests[0].headers["authorization"] == f"Bearer {KEY}"
+        assert KEY not in str(caught.value)
+
+
+# -- tools
+
+
+def get_weather(city: Literal["Paris", "Oslo"]) -> str:
+    """Get the weather."""
+    return f"22 degrees in {city}"
+
+
+CALL = called("get_weather", '{"city": "Paris"}')
+
+
+def test_a_template_without_tools_is_not_given_any() -> None:
+    wanted = '{"tool": "get_weather", "arguments": {"city": "Oslo"}}'
+    with (
+        fault_server(chat(wanted), chat('{"answer": "22"}')) as server,
+        LlamaAgent(server.url, tools=[get_weather]) as agent,
+    ):
+        result = agent.run("Hi")
+        assert (result.text, result.mode) == ("22", "constrained")
+        assert [c.result for c in result.calls] == ["22 degrees in Oslo"]
+        for body in server.bodies:
+            assert "tools" not in body
+            # The server would read a schema that lies any flatter as "any object".
+            schema = body["response_format"]["json_schema"]["schema"]
+            assert "get_weather" in json.dumps(schema)
+        told = server.bodies[1]["messages"][-1]
+        assert told["role"] == "user"
+        assert "22 degrees in Oslo" in told["content"]
+
+
+@pytest.mark.parametrize("choice", ["required", "get_weather"])
+def test_a_call_that_has_to_be_made_is_forced(choice: str) -> None:
+    wanted = '{"tool": "get_weather", "arguments": {"city": "Oslo"}}'
+    with (
+        fault_server(chat(wanted), chat("fine"), native=True) as server,
+        LlamaAgent(server.url, tools=[get_weather]) as agent,
+    ):
+        assert agent.run("Hi", tool_choice=choice).calls[0].arguments == {"city": "Oslo"}
+        assert "response_format" in server.bodies[0]
+        assert "answer" not in server.bodies[0]["response_format"]["json_schema"]["schema"]
+        assert "tools" in server.bodies[1]  # the results are there: now it may answer
+
+
+def test_prose_in_place_of_a_call_is_said() -> None:
+    with (
+        fault_server(chat("Once upon a time"), native=True) as server,
+        LlamaAgent(server.url, tools=[get_weather], mode="native") as agent,
+    ):
+        with pytest.raises(LlamaAnswerError, match="must call a tool") as caught:
+            agent.run("Hi", tool_choice="required")
+        assert caught.value.text == "Once upon a time"
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [NO_MATCH, streamed(BEGUN, event(NO_FORM))],
+    ids=["before the answer", "in its middle"],
+)  # fmt: skip
+def test_a_reply_that_the_server_cannot_read_is_asked_for_in_another_form(failure: Answer) -> None:
+    with (
+        fault_server(failure, chat('{"answer": "22"}'), native=True) as server,
+        LlamaAgent(server.url, tools=[get_weather]) as agent,
+    ):
+        events = list(agent.stream("Hi"))
+        assert sum(isinstance(e, Retry) for e in events) == 1
+        assert agent.messages[-1]["content"] == "22"
+        assert ["tools" in body for body in server.bodies] == [True, False]
+    with (
+        fault_server(failure, native=True) as server,
+        LlamaAgent(server.url, tools=[get_weather], mode="native") as agent,
+        pytest.raises(LlamaServerTemplateError),
+    ):
+        agent.run("Hi")
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments", ['{"city": ', "[]", "", '{"city": "Rome"}', '{"town": "Oslo"}']
+)
+def test_broken_arguments_are_told_and_not_kept(arguments: str) -> None:
+    first = chat("", "tool_calls", [called("get_weather", arguments)])
+    with (
+        fault_server(first, chat("sorry"), native=True) as server,
+        LlamaAgent(server.url, tools=[get_weather]) as agent,
+    ):
+        result = agent.run("Hi")
+        assert result.calls[0].error is not None
+        call, told = server.bodies[1]["messages"][-2:]
+        kept = call["tool_calls"][0]["function"]["arguments"]
+        assert isinstance(json.loads(kept), dict)
+        assert told["role"] == "tool"
+        assert told["tool_call_id"] == call["tool_calls"][0]["id"]
+        assert told["content"].startswith("Error: ")
+
+
+def test_a_call_that_was_cut_off_is_not_made() -> None:
+    made = []
+
+    def note(text: str) -> None:
+        """Note it."""
+        made.append(text)
+
+    cut_off = called("note", '{"text": "a"}')
+    with (
+        fault_server(chat("", "length", [cut_off]), native=True) as server,
+        LlamaAgent(server.url, tools=[note]) as agent,
+    ):
+        result = agent.run("Hi")
+        assert (result.reason, result.calls, made) == ("length", [], [])
+        assert len(server.requests) == 1
+        assert "tool_calls" not in agent.messages[-1]
+        server.answers = [chat('{"tool": "note", "arguments": {"text": "a', "length")]
+        agent.settings.mode = "constrained"
+        result = agent.run("Hi")
+        assert (result.reason, result.calls, made) == ("length", [], [])
+
+
+def test_an_answer_that_fills_the_context_ends_the_run() -> None:
+    with fault_server(chat("and so on", "length")) as server, LlamaAgent(server.url) as agent:
+        result = agent.run("Hi")
+        assert (result.reason, result.text) == ("length", "and so on")
+        assert len(server.requests) == 1
+
+
+def test_the_server_gets_no_repetition_that_it_refuses() -> None:
+    function = {
+        "name": "note",
+        "parameters": {
+            "type": "object",
+            "properties": {"text": {"type": "string", "minLength": 3000, "maxLength": 100_000}},
+            "required": ["text"],
+        },
+    }
+    for native in (True, False):
+        with (
+            fault_server(chat('{"answer": ""}'), native=native) as server,
+            LlamaAgent(server.url, tools=[{"type": "function", "function": function}]) as agent,
+        ):
+            agent.run("Hi")
+            sent = json.dumps(server.bodies[0])
+            assert '"note"' in sent
+            assert "3000" not in sent
+            assert "100000" not in sent
+
+
+def test_calls_without_an_id_get_one() -> None:
+    calls: Sequence[Any] = [{**CALL, "id": ""}, {**called("get_weather", "{}", 1), "id": None}]
+    with (
+        fault_server(chat("", "tool_calls", calls), chat("done"), native=True) as server,
+        LlamaAgent(server.url, tools=[get_weather]) as agent,
+    ):
+        agent.run("Hi")
+        _, call, *told = server.bodies[1]["messages"]
+        ids = [c["id"] for c in call["tool_calls"]]
+        assert len(set(ids)) == 2
+        assert all(ids)
+        assert [m["tool_call_id"] for m in told] == ids
+
+
+def test_a_failure_after_a_call_leaves_the_conversation_as_it_was() -> None:
+    with (
+        fault_server(chat("", "tool_calls", [CALL]), error(400, "no"), native=True) as server,
+        LlamaAgent(server.url, tools=[get_weather]) as agent,
+    ):
+        with pytest.raises(LlamaBadRequestError):
+            agent.run("Hi")
+        assert agent.messages == []
+        assert len(server.requests) == 2
+
+
+def test_threads_share_an_agent_over_a_server_that_fails() -> None:
+    found: list[str] = []
+
+    def ask(agent: LlamaAgent) -> None:
+        found.append(agent.run([{"role": "user", "content": "Hi"}]).text)
+
+    answers = [[RESET], NO_SLOT, chat(), [CLOSE], FULL, chat()]
+    with (
+        fault_server(*answers) as server,
+        LlamaAgent(server.url, timeouts=QUICK, retries=6) as agent,
+    ):
+        threads = [threading.Thread(target=ask, args=(agent,)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+        assert found == ["Hello"] * 8
+        assert isinstance(server, FaultServer)

@@ -1,0 +1,336 @@
+"""Schemas: from Python types to what llama-server takes as a grammar, and values back."""
+
+from __future__ import annotations
+
+import enum
+import inspect
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, make_dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Optional, Union
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel, Field, ValidationError, create_model
+from typing_extensions import NotRequired, TypedDict
+
+from llama_cpp import LlamaClient, LlamaLibrary
+from llama_cpp.agent.constrained import Protocol
+from llama_cpp.agent.schema import adapter_of, for_server, plain, schema_of, type_text
+from llama_cpp.agent.signature import signature_of
+from llama_cpp.agent.tools import Tool
+from llama_cpp.errors import LlamaBadRequestError
+from tests.support.llamaserver import KEY, running
+
+
+def steady(n: int) -> settings:
+    """``n`` examples, the same ones each time: a test does not fail by chance."""
+    return settings(
+        max_examples=n,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+NAMES = st.sampled_from(
+    ["a", "b", "city", "root", "string", "x-y", "x_y", "schema", "ref", "ü", "$"]
+)
+IDENTIFIERS = st.sampled_from(
+    ["a", "b", "city", "root", "string", "value", "schema", "x_y", "items"]
+)
+PLAIN = st.sampled_from([int, str, float, bool, None, Any, dict, list])
+LITERALS = st.lists(
+    st.one_of(st.integers(-5, 5), st.sampled_from(["celsius", "a b", 'q"uote', "ü\n", ""])),
+    min_size=1,
+    max_size=4,
+    unique_by=repr,
+).map(lambda values: Literal[tuple(values)])
+RESTRICTED = st.one_of(
+    st.builds(
+        lambda low, span: Annotated[int, Field(ge=low, le=low + span)],
+        st.integers(-(10**12), 10**12),
+        st.integers(0, 10**12),
+    ),
+    st.integers(-1000, 1000).map(lambda n: Annotated[int, Field(gt=n)]),
+    st.integers(0, 5000).map(lambda n: Annotated[str, Field(max_length=n)]),
+    st.integers(0, 30).map(lambda n: Annotated[str, Field(min_length=n)]),
+    st.integers(0, 5000).map(lambda n: Annotated[list[int], Field(max_length=n)]),
+    st.sampled_from(
+        [
+            r"^[a-z]+$",
+            r"\d",
+            "^(?!x)a$",
+            r"^\w{2,3}-\d*$",
+            "^[^a]$",
+            "^.$",
+            "^a|b$",
+            r"^\s$",
+            "^(a$",
+        ]
+    ).map(lambda p: Annotated[str, Field(json_schema_extra={"pattern": p})]),
+)
+
+
+def records(types: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    fields = st.dictionaries(IDENTIFIERS, types, max_size=4)
+    enums = st.lists(st.sampled_from("abcde"), min_size=1, max_size=4, unique=True).map(
+        lambda names: enum.Enum("Kind", {name: name.upper() for name in names})
+    )
+    return st.one_of(
+        enums,
+        fields.map(lambda f: make_dataclass("Record", f.items())),
+        fields.map(lambda f: TypedDict("Entry", {k: NotRequired[t] for k, t in f.items()})),  # type: ignore[misc]
+        st.dictionaries(NAMES, types, max_size=4).map(
+            lambda f: create_model(
+                "Model",
+                **{f"f{i}": (t, Field(alias=name)) for i, (name, t) in enumerate(f.items())},
+            )
+        ),
+    )
+
+
+def compound(types: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.one_of(
+        types.map(lambda t: list[t]),
+        types.map(lambda t: dict[str, t]),
+        types.map(lambda t: Optional[t]),  # noqa: UP045
+        types.map(lambda t: set[int]),
+        st.lists(types, min_size=1, max_size=3).map(lambda ts: tuple[tuple(ts)]),
+        types.map(lambda t: tuple[t, ...]),
+        st.lists(types, min_size=2, max_size=3).map(lambda ts: Union[tuple(ts)]),  # noqa: UP007
+        records(types),
+    )
+
+
+TYPES = st.recursive(st.one_of(PLAIN, LITERALS, RESTRICTED), compound, max_leaves=6)
+
+
+def function_of(hints: dict[str, Any], optional: int) -> Any:
+    """A function with these parameters, the last ``optional`` of them with a default."""
+    kinds = inspect.Parameter
+    parameters = [
+        kinds(
+            name,
+            kinds.KEYWORD_ONLY,
+            default=None if i >= len(hints) - optional else kinds.empty,
+            annotation=hint,
+        )
+        for i, (name, hint) in enumerate(hints.items())
+    ]
+
+    def function(**kwargs: Any) -> None:
+        pass
+
+    function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    function.__annotations__ = dict(hints)
+    return function
+
+
+FUNCTIONS = st.builds(
+    function_of, st.dictionaries(IDENTIFIERS, TYPES, max_size=4), st.integers(0, 4)
+)
+
+
+@pytest.fixture(scope="module")
+def client(
+    library: LlamaLibrary,
+    tiny_path: Callable[..., Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[LlamaClient]:
+    """A server with a tiny model: what it writes is random, and fits the grammar all the same."""
+    folder = tmp_path_factory.mktemp("schema")
+    with (
+        running(library, tiny_path("llama"), folder, "--ctx-size", 512, "-np", 1) as up,
+        LlamaClient(up.url, api_key=KEY) as client,
+    ):
+        client.wait(60)
+        yield client
+
+
+def generate(client: LlamaClient, schema: Any, n: int) -> tuple[str, bool]:
+    """What the model writes under ``schema``, and whether it came to the end."""
+    done = client.complete(
+        "JSON:", json_schema=schema, n_predict=n, temperature=2.0, seed=1, min_p=0.0
+    )
+    return str(done["content"]), done["stop_type"] == "eos"
+
+
+@steady(100)
+@given(function=FUNCTIONS)
+def test_the_server_takes_every_function(client: LlamaClient, function: Any) -> None:
+    signature = signature_of(function)
+    schema = for_server(signature.schema)
+    json.dumps(schema)
+    text, ended = generate(client, schema, 24)
+    if ended:
+        assert isinstance(json.loads(text, strict=False), dict)
+
+
+@steady(40)
+@given(functions=st.lists(FUNCTIONS, min_size=1, max_size=3), answer=TYPES, parallel=st.booleans())
+def test_the_server_takes_every_protocol(
+    client: LlamaClient, functions: list[Any], answer: Any, parallel: bool
+) -> None:
+    signatures = [signature_of(function) for function in functions]
+    tools = {
+        f"t-{i}": Tool(f"t-{i}", "Does.", s.schema, functions[i], signature=s)
+        for i, s in enumerate(signatures)
+    }
+    protocol = Protocol(tools, for_server(adapter_of(answer)[1]), parallel)
+    protocol.system("Be kind.")
+    generate(client, protocol.schema(), 1)
+
+
+@steady(25)
+@given(
+    hints=st.dictionaries(
+        IDENTIFIERS,
+        st.one_of(
+            st.just(bool),
+            LITERALS,
+            st.integers(-50, 50).map(lambda n: Annotated[int, Field(ge=n, le=n + 20)]),
+            st.integers(0, 2).map(lambda n: Annotated[list[bool], Field(max_length=n)]),
+            st.just(tuple[bool, bool]),
+            records(st.sampled_from([bool, None])),
+        ),
+        min_size=1,
+        max_size=3,
+    )
+)
+def test_what_is_generated_fits_the_function(client: LlamaClient, hints: dict[str, Any]) -> None:
+    signature = signature_of(function_of(hints, 0))
+    text, ended = generate(client, for_server(signature.schema), 120)
+    if ended:
+        signature.bind(json.loads(text))
+
+
+@steady(100)
+@given(hint=TYPES)
+def test_every_type_has_a_short_text(hint: Any) -> None:
+    schema = adapter_of(hint)[1]
+    assert "$ref" not in json.dumps(schema)
+    assert "\n" not in type_text(schema)
+
+
+# -- by hand
+
+
+@dataclass
+class Node:
+    value: int
+    children: list[Node]
+
+
+class Shape(BaseModel):
+    kind: Literal["circle"]
+    radius: float = 1.0
+
+
+class Square(BaseModel):
+    kind: Literal["square"]
+    side: Shape | None = None
+
+
+class Drawing(BaseModel):
+    title: str = Field(description="what it shows")
+    shapes: list[Annotated[Shape | Square, Field(discriminator="kind")]]
+
+
+def test_titles_and_references_are_gone_but_not_properties_of_that_name() -> None:
+    schema = schema_of(Drawing)
+    assert schema["properties"]["title"] == {"type": "string", "description": "what it shows"}
+    assert "title" not in schema
+    assert "$defs" not in schema
+    circle, square = schema["properties"]["shapes"]["items"]["oneOf"]
+    assert circle["properties"]["radius"] == {"type": "number", "default": 1.0}
+    assert square["properties"]["side"]["anyOf"] == [circle, {"type": "null"}]
+
+
+def test_what_contains_itself_stays_a_definition(client: LlamaClient) -> None:
+    adapter, schema = adapter_of(Node)
+    assert schema["$ref"] == "#/$defs/Type0"
+    generate(client, for_server(schema), 8)
+    tool = Tool("f", "", {"type": "object", "properties": {"n": schema}, "$defs": schema["$defs"]})
+    reply = Protocol({"f": tool, "g": tool}, schema).schema()
+    assert set(reply["$defs"]) == {"t0Type0", "t1Type0", "aType0"}
+    generate(client, reply, 8)
+    assert adapter.validate_python({"value": 1, "children": []}) == Node(1, [])
+    assert type_text(schema).startswith("{value: integer, children: {value: integer")
+
+
+def test_what_the_server_refuses_is_left_out(client: LlamaClient) -> None:
+    hard = {
+        "type": "object",
+        "properties": {
+            "long": {"type": "string", "maxLength": 10**6},
+            "big": {"type": "integer", "maximum": 10**30},
+            "pattern": {"type": "string", "pattern": "^(?=x).*$"},
+            "tuple": {"type": "array", "prefixItems": [{"type": "null"}], "items": False},
+            "not": {"type": "string", "not": {"const": "x"}, "format": "email"},
+            "any": True,
+        },
+        "additionalProperties": False,
+        "patternProperties": {"^x": {}},
+    }
+    with pytest.raises(LlamaBadRequestError):
+        generate(client, hard, 1)
+    schema = for_server(hard)
+    assert schema["properties"]["pattern"] == {"type": "string"}
+    assert schema["properties"]["tuple"] == {"type": "array", "prefixItems": [{"type": "null"}]}
+    generate(client, schema, 1)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "sent"),
+    [
+        (r"^[A-Z]{2}-\d{3}$", "^[A-Z]{2}-[0-9]{3}$"),
+        (r"^(a|b)[\d-]\w?$", "^(a|b)[0-9-][A-Za-z0-9_]?$"),
+        (r"^\.x$", r"^\.x$"),
+    ],
+)
+def test_patterns_that_the_server_understands_are_kept(
+    client: LlamaClient, pattern: str, sent: str
+) -> None:
+    schema = for_server({"type": "string", "pattern": pattern})
+    assert schema["pattern"] == sent
+    text, ended = generate(client, schema, 40)
+    assert ended
+    assert re.fullmatch(pattern, json.loads(text))
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["a", "^a", "^(a$", "^.$", "^[^a]$", r"^\s$", "^(?=a)a$", '^"$', "^a{1001}$", "^a\\$"],
+)
+def test_patterns_that_it_does_not_are_left_out(pattern: str) -> None:
+    assert for_server({"type": "string", "pattern": pattern}) == {"type": "string"}
+
+
+def test_given_schemas_are_made_plain() -> None:
+    given_schema = {
+        "title": "T",
+        "$defs": {"a/b": {"type": "integer", "title": "AB"}},
+        "properties": {"x": {"$ref": "#/$defs/a~1b", "description": "an x"}},
+    }
+    assert plain(given_schema) == {"properties": {"x": {"type": "integer", "description": "an x"}}}
+
+
+def test_types_are_written_short() -> None:
+    assert type_text(schema_of(Drawing)) == (
+        '{title: string, shapes: ({kind: "circle", radius?: number} | '
+        '{kind: "square", side?: {kind: "circle", radius?: number} | null})[]}'
+    )
+    assert type_text(adapter_of(dict[str, int])[1]) == "{[key]: integer}"
+    assert type_text(adapter_of(tuple[int, Any])[1]) == "[integer, any]"
+
+
+def test_a_type_without_a_schema_is_refused() -> None:
+    with pytest.raises(TypeError, match="output_type"):
+        adapter_of(Iterator)
+    with pytest.raises(ValidationError):
+        adapter_of(int)[0].validate_python("x")

@@ -1,0 +1,223 @@
+"""``llama-py agent``, as a user runs it. The other commands: test_cli_commands.py."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from llama_cpp import LlamaServer
+from tests.support.faultserver import called, chat, fault_server
+from tests.support.python import ROOT
+
+TOOLS = '''
+from dataclasses import dataclass
+
+@dataclass
+class Report:
+    city: str
+
+def get_current_weather(city: str) -> str:
+    """Get the current weather.
+
+    Args:
+        city: the city
+    """
+    return f"22 degrees and sunny in {city}"
+
+def _hidden() -> None: ...
+'''
+
+
+@pytest.fixture
+def tools(tmp_path: Path) -> Path:
+    file = tmp_path / "weather_tools.py"
+    file.write_text(TOOLS)
+    return file
+
+
+@pytest.fixture(scope="module")
+def server(model_path: Path) -> Iterator[LlamaServer]:
+    with LlamaServer(model_path, ctx_size=1024, parallel=1) as server:
+        yield server
+
+
+def run(
+    *arguments: object, server: LlamaServer | None = None, stdin: str = ""
+) -> subprocess.CompletedProcess[str]:
+    key = {} if server is None else {"LLAMA_API_KEY": server.api_key}
+    at = () if server is None else ("--url", server.base_url)
+    return subprocess.run(
+        [sys.executable, "-m", "llama_cpp.cli", "agent", *at, *map(str, arguments)],
+        cwd=ROOT, env={**os.environ, **key}, input=stdin,
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+
+
+def test_a_message_is_answered_by_a_server_of_its_own(model_path: Path) -> None:
+    done = run("-m", model_path, "-c", 512, "--temperature", 0, "Say hello.")
+    assert done.returncode == 0, done.stderr
+    assert "ello" in done.stdout
+
+
+def test_a_tool_from_a_file_is_called_and_shown(server: LlamaServer, tools: Path) -> None:
+    done = run("-t", tools, "--temperature", 0, "What is the weather in Paris?", server=server)
+    assert done.returncode == 0, done.stderr
+    assert "-> get_current_weather(city='Paris')" in done.stderr
+    assert "<- 22 degrees and sunny in Paris" in done.stderr
+    assert "22" in done.stdout
+
+
+def test_a_call_can_be_refused(server: LlamaServer, tools: Path) -> None:
+    asked = ("-t", tools, "--ask", "--max-steps", 2, "--temperature", 0)
+    done = run(*asked, "What is the weather in Paris?", server=server, stdin="n\nn\nn\n")
+    assert "Call get_current_weather({'city': 'Paris'})? [y/N]" in done.stderr
+    assert "does not allow" in done.stderr
+
+
+def test_lines_are_a_conversation(server: LlamaServer, tools: Path, tmp_path: Path) -> None:
+    saved = tmp_path / "talk.json"
+    lines = (
+        f"My name is Ada.\n\n/tools\n/save {saved}\n/clear\n/load {saved}\n/load\n/load nothing\n"
+    )
+    done = run("--temperature", 0, "-t", tools, server=server, stdin=lines + "/quit\nmore\n")
+    assert done.returncode == 0, done.stderr
+    assert "get_current_weather: Get the current weather." in done.stdout
+    assert "/save FILE" in done.stdout  # for what was not understood
+    assert "nothing" in done.stderr
+    assert "My name is Ada." in saved.read_text()
+    assert "more" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ([], 2, "either --model or --url"),
+        (["-m", "a", "--url", "b"], 2, "either --model or --url"),
+        (["-m", "/nowhere/model.gguf", "Hello"], 1, "there is no model /nowhere/model.gguf"),
+        (["--url", "http://127.0.0.1:1", "Hello"], 1, "127.0.0.1"),
+        (["-m", "a", "-t", "/nowhere.py"], 2, "does not exist"),
+        (["-m", "a", "-t", os.devnull], 2, "is not a Python file"),
+        (["-m", "a", "-t", str(ROOT / "tests" / "__main__.py")], 2, "does not exist"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line(arguments: list[str], code: int, words: str) -> None:
+    done = run(*arguments)
+    assert done.returncode == code
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_file_of_tools_that_raises_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "broken_tools.py"
+    file.write_text("1 / 0")
+    assert "ZeroDivisionError" in run("-m", "a", "-t", file).stderr
+    file.write_text("x = 1")
+    assert "has no public function" in run("-m", "a", "-t", file).stderr
+    for tools, words in (("5", "tools must be a list"), ("[5]", "a tool is a function")):
+        file.write_text(f"TOOLS = {tools}")
+        done = run("-m", "a", "-t", file)
+        assert done.returncode == 2
+        assert words in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+class Terminal:
+    """The command in a terminal of its own."""
+
+    def __init__(self, url: str, key: str, *options: str) -> None:
+        command = [sys.executable, "-m", "llama_cpp.cli", "agent", "--url", url, *options]
+        self._child, self._terminal = pty.fork()
+        if self._child == 0:
+            os.chdir(ROOT)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            os.execve(sys.executable, command, {**os.environ, "LLAMA_API_KEY": key})
+        self._shown = ""
+        self.until("> ")
+
+    def until(self, pattern: str) -> str:
+        """Wait until this is shown, since what was typed last. All that is."""
+        assert self._comes(pattern, 60), self._shown
+        return self._shown
+
+    def ctrl_c(self, pattern: str, before: str = "") -> None:
+        """Type it until this is shown. Python's input() misses one that comes in the moment before
+        it begins to wait, until the next key."""
+        self.type(f"{before}\x03")
+        for _ in range(6):
+            if self._comes(pattern, 10):
+                return
+            os.write(self._terminal, b"\x03")
+        self.until(pattern)
+
+    def _comes(self, pattern: str, seconds: float) -> bool:
+        end = time.monotonic() + seconds
+        while not re.search(pattern, self._shown, re.S):
+            left = end - time.monotonic()
+            if left <= 0 or not select.select([self._terminal], [], [], left)[0]:
+                return False
+            self._shown += os.read(self._terminal, 4096).decode("utf-8", "replace")
+        return True
+
+    def type(self, text: str) -> None:
+        self._shown = ""
+        os.write(self._terminal, text.encode())
+
+    def ended(self) -> int:
+        """Its exit code."""
+        _, status = os.waitpid(self._child, 0)
+        self._child = 0
+        return os.waitstatus_to_exitcode(status)
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._terminal)
+        if self._child:
+            os.kill(self._child, signal.SIGKILL)
+            self.ended()
+
+
+def test_ctrl_c_stops_an_answer_and_not_the_talk(server: LlamaServer) -> None:
+    with Terminal(server.base_url, server.api_key) as terminal:
+        terminal.type("Write a very long story about the sea.\n")
+        terminal.until(r"sea\.\r\n.{20}")
+        terminal.ctrl_c(r"\[stopped\].*> ")
+        terminal.ctrl_c(r"Ctrl-D or /quit ends the talk.*> ", "not mea")
+        terminal.type("/help\n")
+        # Until the terminal is readline's, the kernel makes something else of Ctrl-D.
+        terminal.until("Ctrl-D.*> ")
+        terminal.type("\x04")
+        assert terminal.ended() == 0
+
+
+def test_calls_are_asked_for_one_by_one_and_ctrl_c_makes_none(tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    tools = tmp_path / "note_tools.py"
+    tools.write_text(
+        "def note(text: str) -> None:\n"
+        f"    with open({str(made)!r}, 'a') as file:\n        file.write(text)\n"
+    )
+    calls = [called("note", f'{{"text": "{text}"}}', i) for i, text in enumerate("ab")]
+    with (
+        fault_server(chat("", "tool_calls", calls), native=True) as server,
+        Terminal(server.url, "", "--ask", "--tools", str(tools)) as terminal,
+    ):
+        terminal.type("Note a and b.\n")
+        assert terminal.until(r"\[y/N\]: ").count("[y/N]") == 1
+        terminal.type("y\n")
+        assert terminal.until(r"\[y/N\]: ").count("[y/N]") == 1
+        terminal.ctrl_c(r"\[stopped\].*> ")
+        terminal.type("/quit\n")
+        assert terminal.ended() == 0
+    assert not made.exists()

@@ -1,0 +1,335 @@
+"""The pipeline from the pinned header to the generated files."""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from codegen import api, generate, parse, render, source
+from codegen.api import Array, FunctionType, Named, Pointer
+from tests.support.python import ROOT
+
+GENERATED = [ROOT / "llama_cpp" / name for name in render.GENERATED]
+
+
+@pytest.fixture(scope="session")
+def tree() -> source.Tree:
+    return source.resolve(tag=source.pinned_tag())
+
+
+@pytest.fixture(scope="session")
+def parsed(tree: source.Tree) -> api.Api:
+    return generate.read_api(tree)
+
+
+@pytest.fixture(scope="session")
+def every(tree: source.Tree) -> list[api.Api]:
+    """The API of each set of bindings."""
+    return generate.read_apis(tree)
+
+
+@pytest.fixture
+def headers(tree: source.Tree, tmp_path: Path) -> Path:
+    """A tree with the parts of the pinned one that the generator reads."""
+    root = tmp_path / "llama.cpp"
+    for folder in {folder for b in source.bindings() for folder in b.include} | {"src"}:
+        (root / folder).mkdir(parents=True)
+        for pattern in ("*.h", "llama*.cpp", "mtmd*.cpp"):
+            for path in (tree.root / folder).glob(pattern):
+                shutil.copy(path, root / folder)
+    return root
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of the project's own code in another folder."""
+    root = tmp_path / "elsewhere" / "project"
+    for folder in ("codegen", "llama_cpp", "templates"):
+        shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    return root
+
+
+def codegen(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    environment = {k: v for k, v in os.environ.items() if k not in ("LLAMA_CPP", "PYTHONPATH")}
+    return subprocess.run(
+        [sys.executable, "-m", "codegen", *map(str, arguments)],
+        cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+
+
+# -- what there is
+
+
+def test_everything_that_the_headers_declare_is_there(parsed: api.Api) -> None:
+    assert len(parsed.headers) == 7
+    assert len(parsed.functions) == 923
+    assert sum(f.place.header == "llama.h" for f in parsed.functions) == 255
+    assert sum(f.deprecated for f in parsed.functions) == 44
+    assert len(parsed.enums) == 41
+    assert sum(len(e.constants) for e in parsed.enums) == 410
+    # 37 structs with a name, two unnamed ones and a union inside them.
+    assert sum(not s.opaque for s in parsed.structs) == 40
+    callbacks = [t for t in parsed.typedefs if isinstance(t.type, Pointer) and "fn(" in str(t.type)]
+    assert len(callbacks) == 27
+
+
+def test_every_deprecation_names_its_replacement_but_the_one_that_has_none(
+    parsed: api.Api,
+) -> None:
+    functions = {f.name for f in parsed.functions}
+    without = {f.name for f in parsed.functions if f.deprecated and not f.replacement}
+    assert without == {"llama_set_warmup"}
+    assert {f.replacement for f in parsed.functions if f.replacement} <= functions
+
+
+def test_the_defaults_are_read_from_the_source(parsed: api.Api) -> None:
+    assert set(parsed.defaults) == {
+        "llama_model_default_params",
+        "llama_context_default_params",
+        "llama_sampler_chain_default_params",
+        "llama_model_quantize_default_params",
+    }
+    assert parsed.defaults["llama_context_default_params"]["n_batch"] == 2048
+
+
+def test_a_tree_without_sources_only_lacks_the_defaults(headers: Path, parsed: api.Api) -> None:
+    shutil.rmtree(headers / "src")
+    found = generate.read_api(source.Tree(headers, parsed.tag))
+    assert found.defaults == {}
+    assert found.functions == parsed.functions
+
+
+def test_the_names_that_c_uses_twice_keep_both_meanings() -> None:
+    from llama_cpp import _raw
+
+    for name, kind in {
+        "llama_vocab_type": "enum",
+        "llama_pooling_type": "enum",
+        "ggml_backend_dev_type": "enum",
+        "ggml_backend_graph_copy": "struct",
+    }.items():
+        assert isinstance(getattr(_raw, name), _raw.Function)
+        assert isinstance(getattr(_raw, f"{name}_{kind}"), type)
+        assert f"{name}_{kind}" in (_raw.__doc__ or "")
+
+
+# -- the notation of types
+
+
+@pytest.mark.parametrize(
+    ("text", "c"),
+    [
+        ("int32_t", "int32_t x"),
+        ("*const char", "const char *x"),
+        ("**const char", "const char **x"),
+        ("*const *char", "char *const *x"),
+        ("[4]int64_t", "int64_t x[4]"),
+        ("*[4]float", "float (*x)[4]"),
+        ("*fn(*void, ...) bool", "bool (*x)(void *, ...)"),
+        ("*fn() void", "void (*x)(void)"),
+        ("*fn(*fn(int) void) *fn() char", "char (*(*x)(void (*)(int)))(void)"),
+        ("enum ggml_type", "enum ggml_type x"),
+    ],
+)
+def test_a_type_is_read_and_written(text: str, c: str) -> None:
+    ctype = api.parse_type(text)
+    assert str(ctype) == text
+    assert api.c_declaration(ctype, "x") == c
+
+
+@pytest.mark.parametrize("text", ["", "*", "int)", "fn(int", "[x]int"])
+def test_what_is_no_type_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"type|invalid literal"):
+        api.parse_type(text)
+
+
+def test_types_are_values() -> None:
+    assert api.parse_type("*fn([2]char) int") == Pointer(
+        FunctionType((Array(Named("char"), 2),), Named("int"))
+    )
+
+
+def test_the_api_comes_back_from_json(every: list[api.Api], tmp_path: Path) -> None:
+    for one in every:
+        path = tmp_path / one.file
+        path.write_text(api.dump(one), "utf-8")
+        assert api.load(path) == one
+
+
+# -- up to date, and deterministic
+
+
+def test_that_the_generated_files_are_up_to_date(every: list[api.Api]) -> None:
+    assert generate.stale(every) == ""
+
+
+def test_that_the_api_data_gives_the_generated_files_without_a_tree() -> None:
+    committed = generate.committed_apis()
+    assert [a.module for a in committed] == [b.module for b in source.bindings()]
+    assert generate.stale(committed) == ""
+
+
+def test_two_runs_from_two_folders_give_the_same_bytes(
+    headers: Path, project: Path, tmp_path: Path
+) -> None:
+    first = codegen("regen", "--tag", source.pinned_tag(), "--out", tmp_path / "a")
+    assert first.returncode == 0, first.stderr
+    second = codegen("regen", "--llama-cpp", headers, "--out", tmp_path / "b", cwd=project)
+    assert second.returncode == 0, second.stderr
+    names = [path.name for path in GENERATED]
+    same, different, missing = filecmp.cmpfiles(tmp_path / "a", tmp_path / "b", names, False)
+    assert (sorted(same), different, missing) == (sorted(names), [], [])
+    for path in GENERATED:
+        assert path.read_bytes() == (tmp_path / "a" / path.name).read_bytes()
+
+
+def test_regen_in_place_changes_nothing(project: Path) -> None:
+    done = codegen("regen", cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert "\nnothing to do: " in done.stdout
+
+
+def test_no_path_of_a_machine_is_in_a_generated_file(tree: source.Tree) -> None:
+    paths = re.compile(
+        "|".join(map(re.escape, {str(tree.root), str(ROOT), str(Path.home()), sys.prefix}))
+        + r"|/(?:home|tmp|Users|usr)/|[A-Z]:\\\\"
+    )
+    data = [ROOT / "codegen" / api.api_file(b.module) for b in source.bindings()]
+    for path in [*GENERATED, *data]:
+        found = paths.search(path.read_text("utf-8"))
+        assert found is None, f"{path.name}: {found and found[0]}"
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [(name, "mtmd_bitmap" if "mtmd" in name else "llama_sampler") for name in
+     [*render.GENERATED, "api.json", "api_mtmd.json"]],
+)  # fmt: skip
+def test_an_edit_of_a_generated_file_is_found(project: Path, name: str, word: str) -> None:
+    path = project / ("codegen" if name.endswith(".json") else "llama_cpp") / name
+    text = path.read_text("utf-8")
+    assert word in text
+    path.write_text(text.replace(word, "edited", 1), "utf-8")
+    done = codegen("check", cwd=project)
+    assert done.returncode == 1
+    assert "edited" in done.stdout
+    assert name in done.stdout
+    assert path.read_text("utf-8") != text, "check must not write"
+
+
+def test_an_edit_of_a_template_is_found(project: Path) -> None:
+    path = project / "templates" / "_raw.py.j2"
+    path.write_text(path.read_text("utf-8").replace("# Constants", "# Constants!"), "utf-8")
+    done = codegen("check", cwd=project)
+    assert done.returncode == 1
+    assert "\n+# Constants!\n" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "shown"),
+    [
+        ("#define LLAMA_SESSION_VERSION 11", "#define LLAMA_SESSION_VERSION 12", "= 12"),
+        ("int32_t n_gpu_layers;", "int16_t n_gpu_layers;", "c_int16"),
+        ("// C interface", "// C interfacE", "llama.h"),  # a comment: the header's hash changes
+    ],
+)
+def test_an_edit_of_the_header_is_found(headers: Path, old: str, new: str, shown: str) -> None:
+    header = headers / "include" / "llama.h"
+    text = header.read_text("utf-8")
+    assert old in text
+    header.write_text(text.replace(old, new, 1), "utf-8")
+    done = codegen("check", "--llama-cpp", headers)
+    assert done.returncode == 1
+    assert shown in done.stdout
+
+
+def test_check_finds_an_unchanged_copy_of_the_header_up_to_date(headers: Path) -> None:
+    done = codegen("check", "--llama-cpp", headers)
+    assert (done.returncode, done.stdout) == (0, f"up to date with {source.pinned_tag()}\n")
+
+
+def test_raw_can_be_imported_on_its_own(tmp_path: Path, headers: Path) -> None:
+    out = tmp_path / "out"
+    assert codegen("regen", "--llama-cpp", headers, "--out", out).returncode == 0
+    assert sorted(p.name for p in out.iterdir()) == sorted(render.GENERATED)
+    program = "import _raw; print(_raw.TAG, len(_raw.FUNCTIONS)); _raw.llama_max_devices()"
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(out)!r}); {program}"],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.stdout == f"{source.pinned_tag()} 923\n"
+    assert "ImportError: _raw was imported on its own and has no library" in done.stderr
+
+
+# -- where a tree comes from
+
+
+def test_an_environment_variable_names_the_tree(
+    headers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLAMA_CPP", str(headers))
+    assert source.resolve().root == headers.resolve()
+    assert source.resolve(tag=source.pinned_tag()).tag == source.pinned_tag()
+
+
+def test_a_checkout_around_the_project_is_the_tree(
+    headers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LLAMA_CPP", raising=False)
+    monkeypatch.setattr(source, "ROOT", headers / "bindings" / "python")
+    assert source.resolve().root == headers
+
+
+@pytest.mark.parametrize("tag", ["11434", "b", "master", "b11434; ls", "../b11434", "b1" * 9])
+def test_what_is_no_tag_is_refused(tag: str) -> None:
+    done = codegen("fetch", "--tag", tag)
+    assert done.returncode == 2
+    assert done.stderr == f"error: {tag!r} is not a tag of llama.cpp: they look like b11434\n"
+
+
+def test_what_is_no_tree_is_refused(tmp_path: Path) -> None:
+    done = codegen("check", "--llama-cpp", tmp_path)
+    assert done.returncode == 2
+    assert "is not a llama.cpp tree" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_targets_that_disagree_stop_the_generator(headers: Path) -> None:
+    header = headers / "include" / "llama.h"
+    text = header.read_text("utf-8")
+    header.write_text(text.replace("int32_t n_gpu_layers;", "long n_gpu_layers;", 1), "utf-8")
+    done = codegen("check", "--llama-cpp", headers)
+    assert done.returncode == 2
+    assert "'long' is a type that has no form in ctypes" in done.stderr
+
+    header.write_text(
+        text.replace(
+            "int32_t n_gpu_layers;",
+            "\n#ifdef _WIN32\nint16_t n_gpu_layers;\n#else\nint32_t n_gpu_layers;\n#endif\n",
+            1,
+        ),
+        "utf-8",
+    )
+    done = codegen("check", "--llama-cpp", headers)
+    assert done.returncode == 2
+    assert "llama_model_params differs between targets" in done.stderr
+
+
+def test_parsing_reads_no_header_of_this_machine(headers: Path) -> None:
+    header = headers / "include" / "llama.h"
+    header.write_text("#include <string.h>\n" + header.read_text("utf-8"), "utf-8")
+    done = codegen("check", "--llama-cpp", headers)
+    assert done.returncode == 2
+    assert done.stderr == "error: llama.h:1: 'string.h' file not found\n"
+
+
+def test_all_targets_are_64_bit() -> None:
+    assert len(parse.TARGETS) >= 4
+    assert all(t.startswith(("x86_64", "aarch64", "arm64")) for t in parse.TARGETS)

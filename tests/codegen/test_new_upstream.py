@@ -1,0 +1,87 @@
+"""A llama.cpp with one context parameter and one sampler more is usable after ``regen`` alone."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from codegen import source
+from llama_cpp import LlamaLibrary
+from tests.support.python import PROGRAMS, ROOT
+
+# What upstream would have changed: file -> what stands there, and what to put behind it.
+_CHANGES = {
+    "include/llama.h": [
+        ("        struct llama_context * ctx_other;\n", "        int32_t n_foresight;\n"),
+        (
+            "    LLAMA_API struct llama_sampler * llama_sampler_init_greedy(void);\n",
+            "    LLAMA_API struct llama_sampler * llama_sampler_init_steady(llama_token token);\n",
+        ),
+    ],
+    "src/llama-context.cpp": [
+        ("        /*.ctx_other                   =*/ nullptr,\n", "        /*.n_foresight =*/ 7,\n")
+    ],
+}
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """The parts of the pinned tree that the generator reads, with the changes."""
+    pinned = source.resolve(tag=source.pinned_tag()).root
+    root = tmp_path / "llama.cpp"
+    for folder in {folder for b in source.bindings() for folder in b.include} | {"src"}:
+        shutil.copytree(pinned / folder, root / folder)
+    for name, changes in _CHANGES.items():
+        text = (root / name).read_text("utf-8")
+        for line, added in changes:
+            assert text.count(line) == 1, line
+            text = text.replace(line, line + added)
+        (root / name).write_text(text, "utf-8")
+    return root
+
+
+def _run(*command: object, cwd: Path) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(cwd), "GGML_NO_BACKTRACE": "1"}
+    done = subprocess.run(
+        list(map(str, command)),
+        cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_a_new_parameter_and_a_new_sampler_need_regen_alone(
+    tree: Path, tmp_path: Path, library: LlamaLibrary, model_path: Path
+) -> None:
+    project = tmp_path / "project"
+    for folder in ("codegen", "llama_cpp", "templates"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / folder, project / folder, ignore=ignored)
+    changed = _run(sys.executable, "-m", "codegen", "regen", "--llama-cpp", tree, cwd=project)
+    assert "n_foresight" in changed
+    assert "llama_sampler_init_steady" in changed
+    engine = Path(library.path).parent
+    built = tmp_path / "libllama-new.so"
+    _run(
+        "cc", "-shared", "-fPIC", "-o", built, ROOT / "tests" / "codegen" / "new_upstream.c",
+        f"-I{tree / 'include'}", f"-I{tree / 'ggml' / 'include'}",
+        f"-L{engine}", f"-Wl,-rpath,{engine}", "-Wl,--no-as-needed",
+        "-lllama", "-lggml", "-lggml-base",
+        cwd=project,
+    )  # fmt: skip
+    printed = _run(
+        sys.executable, PROGRAMS / "new_parameter_and_sampler.py", built, model_path, cwd=project
+    )
+    assert printed.splitlines() == [
+        "default 7",
+        "given 3",
+        "LlamaContext has no keyword argument 'n_foresigth'; did you mean 'n_foresight'?",
+        "<class 'int'>",
+        "(self, token: 'int') -> 'Self'",
+        "<LlamaSampler steady -> greedy> 99",
+    ]

@@ -1,0 +1,1 @@
+"""Wrong use of the package, and the error that each has to end in."""

@@ -1,0 +1,50 @@
+"""Wrong use ends in a typed exception that says what is wrong: not in a crash, a hang or noise.
+
+Without the guard that it is about, most rows end the process: a failed assertion of the library
+aborts, a C++ exception terminates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.misuse.cases import ROWS, Outcome, Row, outcomes
+
+
+@pytest.fixture(scope="module")
+def results(
+    model_path: Path, tiny_path: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Outcome]:
+    """What every row came to."""
+    found = outcomes(ROWS, model_path, tiny_path("llama"), tmp_path_factory.mktemp("misuse"))
+    return {row.code: outcome for row, outcome in zip(ROWS, found, strict=True)}
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.code[:70])
+def test_wrong_use_raises_and_says_what_is_wrong(row: Row, results: dict[str, Outcome]) -> None:
+    assert results[row.code].problem == ""
+
+
+def test_rows_are_distinct() -> None:
+    assert len({row.code for row in ROWS}) == len(ROWS)
+
+
+def test_a_crash_is_laid_on_its_row(
+    model_path: Path, tiny_path: Callable[..., Path], tmp_path: Path
+) -> None:
+    rows = [
+        Row("pass", "nothing", ""),
+        Row("import ctypes; ctypes.string_at(0)", "nothing", ""),
+        Row("1 / 0", "ZeroDivisionError", ""),
+        Row("print('x', file=sys.stderr)", "nothing", ""),
+        Row("1 / 0", "ValueError", ""),
+    ]
+    found = outcomes(rows, model_path, tiny_path("llama"), tmp_path)
+    fine, crash, error, noise, other = (outcome.problem for outcome in found)
+    assert (fine, error) == ("", "")
+    assert "ended with -11" in crash
+    assert "it wrote: x" in noise
+    assert "ZeroDivisionError" in other

@@ -1,0 +1,140 @@
+"""What a model is loaded from, and what changes how: split files, metadata, buffer types."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import gguf
+import pytest
+
+from llama_cpp import LlamaContext, LlamaModel, LlamaModelError, devices
+from tests.support import tiny
+from tests.support.python import run_program
+
+
+def logits(model: LlamaModel) -> list[float]:
+    with LlamaContext(model, n_ctx=64, n_threads=1, n_threads_batch=1) as ctx:
+        ctx.decode(model.tokenize("the cat sat on a mat"))
+        return ctx.logits().tolist()
+
+
+@pytest.fixture
+def whole(tiny_path: Callable[..., Path]) -> Path:
+    return tiny_path("llama")
+
+
+NAMES = [f"m-0000{i}-of-00003.gguf" for i in (1, 2, 3)]
+
+
+# -- split files
+
+
+def test_a_split_model_is_loaded_from_its_first_file(whole: Path, tmp_path: Path) -> None:
+    first, *_ = tiny.split(whole, tmp_path, NAMES)
+    model = LlamaModel.from_file(first)
+    assert model.path == first
+    assert logits(model) == logits(LlamaModel.from_file(whole))
+
+
+def test_a_split_model_is_loaded_from_a_list(whole: Path, tmp_path: Path) -> None:
+    paths = tiny.split(whole, tmp_path, ["a.gguf", "b.gguf", "c.gguf"])
+    model = LlamaModel.from_file(paths)
+    assert model.path == paths[0]
+    assert logits(model) == logits(LlamaModel.from_file(whole))
+    seen: list[float] = []
+    LlamaModel.from_file([str(path) for path in paths], progress=seen.append)
+    assert seen[-1] == 1.0
+
+
+def test_a_missing_part_is_named(whole: Path, tmp_path: Path) -> None:
+    first, second, _ = tiny.split(whole, tmp_path, NAMES)
+    second.unlink()
+    with pytest.raises(FileNotFoundError, match="m-00002-of-00003"):
+        LlamaModel.from_file(first)
+
+
+@pytest.mark.parametrize(
+    ("order", "message"),
+    [((0, 2, 1), "invalid split file idx"), ((0, 1), "split count"), ((1, 0, 2), "first split")],
+)
+def test_parts_that_do_not_fit_are_refused(
+    whole: Path, tmp_path: Path, order: Sequence[int], message: str
+) -> None:
+    paths = tiny.split(whole, tmp_path, NAMES)
+    with pytest.raises(LlamaModelError, match=message):
+        LlamaModel.from_file([paths[i] for i in order])
+
+
+def test_the_second_part_alone_is_refused(whole: Path, tmp_path: Path) -> None:
+    paths = tiny.split(whole, tmp_path, NAMES)
+    with pytest.raises(LlamaModelError, match="first split"):
+        LlamaModel.from_file(paths[1])
+
+
+def test_a_part_with_a_number_of_another_type_is_refused(whole: Path, tmp_path: Path) -> None:
+    paths = tiny.split(whole, tmp_path, NAMES)
+    data = bytearray(paths[1].read_bytes())
+    at = data.index(b"split.no") + len(b"split.no")
+    data[at] = gguf.GGUFValueType.INT16  # of the same size
+    paths[1].write_bytes(data)
+    with pytest.raises(LlamaModelError, match=r"m-00002.*no split\.no"):
+        LlamaModel.from_file(paths[0])
+
+
+def test_a_name_like_a_part_s_may_be_a_whole_model(whole: Path, tmp_path: Path) -> None:
+    path = tmp_path / NAMES[0]
+    path.write_bytes(whole.read_bytes())
+    assert LlamaModel.from_file(path).n_layer == 2
+
+
+# -- kv_overrides
+
+
+def test_metadata_can_be_overridden(whole: Path) -> None:
+    overrides: dict[str, Any] = {
+        "llama.context_length": 1234,
+        "tokenizer.ggml.add_bos_token": False,
+        "llama.attention.layer_norm_rms_epsilon": 0.1,
+        "general.name": "mine",
+    }
+    plain = LlamaModel.from_file(whole)
+    model = LlamaModel.from_file(whole, kv_overrides=overrides)
+    assert (plain.n_ctx_train, model.n_ctx_train) == (512, 1234)
+    assert (plain.vocab.add_bos, model.vocab.add_bos) == (True, False)
+    assert logits(model) != logits(plain)
+
+
+def test_an_override_of_another_type_is_ignored_as_the_library_does(whole: Path) -> None:
+    model = LlamaModel.from_file(whole, kv_overrides={"llama.context_length": "1234"})
+    assert model.n_ctx_train == 512
+
+
+def test_a_file_that_the_library_aborts_over_is_refused(tmp_path: Path) -> None:
+    facts: list[dict[str, Any]] = [{"block_count": 1000}, {"expert_count": 3}, {}]
+    paths = [tiny.make("llama", tmp_path, seed=i, facts=fact) for i, fact in enumerate(facts)]
+    done = run_program("load_in_threads", *paths)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert "llama-0.gguf could not be loaded: llama-model.cpp" in lines[0]
+    assert "n_layer_all" in lines[0]
+    assert "n_expert_used" in lines[1]
+    assert lines[2] == "loaded"
+    assert sorted(lines[3:]) == sorted(lines[:3])
+
+
+# -- tensor_buft_overrides
+
+
+def test_tensors_can_be_put_on_a_device(whole: Path) -> None:
+    buffer_type = devices()[0].buffer_type
+    overrides = {r"blk\.[0-9]+\.ffn_.*": buffer_type, "attn": buffer_type}
+    model = LlamaModel.from_file(whole, tensor_buft_overrides=overrides, use_extra_bufts=False)
+    assert logits(model) == logits(LlamaModel.from_file(whole))
+    assert logits(LlamaModel.from_file(whole, tensor_buft_overrides={})) == logits(model)
+
+
+def test_what_only_cpp_cannot_read_is_an_error_of_the_load(whole: Path) -> None:
+    with pytest.raises(LlamaModelError, match="could not be loaded"):
+        LlamaModel.from_file(whole, tensor_buft_overrides={"(?P<name>a)": "CPU"})

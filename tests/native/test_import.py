@@ -1,0 +1,112 @@
+"""Importing needs nothing: no third-party package, no library, no cache."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import llama_cpp
+from tests.support.python import ROOT, bare
+
+
+def test_raw_imports_without_packages_or_library(tmp_path: Path) -> None:
+    done = bare(
+        "from llama_cpp import _raw; print(_raw.TAG, len(_raw.FUNCTIONS));"
+        "assert not [m for m in sys.modules if 'site-packages' in"
+        " (getattr(sys.modules[m], '__file__', None) or '')]",
+        tmp_path,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split()[0].startswith("b")
+
+
+def test_every_public_name_imports_without_packages_or_library(tmp_path: Path) -> None:
+    done = bare(
+        "import llama_cpp; [getattr(llama_cpp, name) for name in llama_cpp.__all__];"
+        "from llama_cpp import *; print(LlamaModel.__name__, LlamaSampler.__name__)",
+        tmp_path,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "LlamaModel LlamaSampler\n", "")
+    assert not list(tmp_path.iterdir()), "importing wrote into the cache"
+
+
+def test_without_an_engine_the_first_use_says_how_to_get_one(tmp_path: Path) -> None:
+    done = bare(
+        "import llama_cpp\n"
+        "try: llama_cpp.LlamaLibrary()\n"
+        "except llama_cpp.errors.LlamaLibraryError as error: print(error)",
+        tmp_path,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "make engine" in done.stdout
+    assert "LLAMA_CPP_LIB" in done.stdout
+
+
+def test_import_of_the_package_loads_its_table_of_contents_alone(tmp_path: Path) -> None:
+    done = bare(
+        "import llama_cpp; print([m for m in sys.modules if m.startswith('llama_cpp.')])", tmp_path
+    )
+    assert done.stdout == "['llama_cpp._lazy']\n"
+
+
+def test_an_agent_loads_its_own_layers_alone(tmp_path: Path) -> None:
+    done = bare(
+        "import llama_cpp.agent.agent\n"
+        "for name, module in sys.modules.items():\n"
+        "    if name.startswith('llama_cpp.') and not hasattr(module, '__path__'): print(name)",
+        tmp_path,
+    )
+    loaded = done.stdout.split()
+    assert "llama_cpp.server.client" in loaded
+    layers = {"agent", "server", "native", "errors", "usage", "_lazy", "_needs"}
+    assert {name.split(".")[1] for name in loaded} <= layers
+    native = {name for name in loaded if name.startswith("llama_cpp.native.")}
+    assert native <= {f"llama_cpp.native.{name}" for name in ("arguments", "interrupt", "resource")}
+    assert len(loaded) <= 22, loaded
+
+
+def test_files_of_the_other_package_of_this_name_are_refused(tmp_path: Path) -> None:
+    """This package was installed over llama-cpp-python, into the same folder."""
+    package = tmp_path / "llama_cpp"
+    package.mkdir()
+    for name in ("__init__.py", "_lazy.py"):
+        shutil.copy(ROOT / "llama_cpp" / name, package)
+    command = [sys.executable, "-c", "import llama_cpp"]
+    for mixed in (False, True):
+        if mixed:
+            (package / "llama_cpp.py").touch()
+        done = subprocess.run(
+            command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60,
+            env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        )  # fmt: skip
+        assert bool(done.returncode) is mixed, done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("ImportError: llama-py and llama-cpp-python are both installed in ")
+    assert str(package) in last
+    assert "pip uninstall -y llama-cpp-python llama-py" in last
+
+
+def test_all_is_sorted_and_complete() -> None:
+    assert llama_cpp.__all__ == sorted(llama_cpp.__all__)
+    assert [name for name in llama_cpp.__all__ if not hasattr(llama_cpp, name)] == []
+    assert set(llama_cpp.__all__) <= set(dir(llama_cpp))
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    assert not hasattr(llama_cpp, "LlamaModle")
+
+
+def test_what_needs_a_package_says_how_to_get_it(tmp_path: Path) -> None:
+    done = bare(
+        "import llama_cpp\n"
+        "try: llama_cpp.LlamaClient()\n"
+        "except ModuleNotFoundError as error: print(error)",
+        tmp_path,
+    )
+    assert (done.returncode, done.stdout) == (
+        0,
+        "LlamaClient needs requests: pip install 'llama-py[agent]'\n",
+    )

@@ -1,0 +1,47 @@
+"""The README's programs run as they stand, on a real model and the real engine."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from llama_cpp import LlamaLibrary
+from tests.support import codeblocks
+from tests.support.python import ROOT
+
+README = ROOT / "README.md"
+PROGRAMS = codeblocks.programs(README)
+
+
+def test_there_are_programs() -> None:
+    assert len(PROGRAMS) >= 4
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: f"line {program.line}")
+def test_a_program_of_the_readme_runs(
+    program: codeblocks.Block, model_path: Path, library: LlamaLibrary, tmp_path: Path
+) -> None:
+    (tmp_path / "model.gguf").symlink_to(model_path)
+    code = "from llama_cpp import LlamaModel\n" + program.code
+    code = code.replace("/opt/llama.cpp/lib/libllama.so", str(library.path))
+    done = codeblocks.run(README, [program._replace(code=code)], tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("target", re.findall(r"^make ([a-z-]+)", README.read_text("utf-8"), re.M))
+def test_a_target_of_the_readme_is_in_the_makefile(target: str) -> None:
+    assert codeblocks.fault(["make", target]) is None
+
+
+def test_what_the_guide_for_contributors_names_is_there() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    targets = re.findall(r"`make ([a-z-]+)", text)
+    assert len(targets) > 10
+    assert [target for target in targets if codeblocks.fault(["make", target])] == []
+    paths = set(re.findall(r"`([\w.]+(?:/[\w.]+)+)`", text)) - {
+        "llama_cpp/_raw_rpc.py", "codegen/api_rpc.json",
+    }  # fmt: skip
+    assert len(paths) > 10
+    assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []

@@ -1,0 +1,83 @@
+"""Greedy choice straight from the logits gives what the library's sampler gives."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from llama_cpp import LlamaBatch, LlamaContext, LlamaLibrary, LlamaModel, LlamaSampler
+from tests.support import tiny
+
+
+@pytest.fixture(scope="module")
+def ctx(library: LlamaLibrary, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaContext]:
+    path: Path = tiny.make("llama", tmp_path_factory.mktemp("greedy"))
+    model = LlamaModel.from_file(path, library=library)
+    with LlamaContext(model, n_ctx=256, n_threads=1, n_threads_batch=1) as context:
+        yield context
+
+
+def plain(library: LlamaLibrary) -> LlamaSampler:
+    return LlamaSampler.chain(library).greedy()
+
+
+def measured(library: LlamaLibrary) -> LlamaSampler:
+    """One whose time the library measures, so that it has to choose itself."""
+    return LlamaSampler.chain(library, no_perf=False).greedy()
+
+
+def test_same_tokens(ctx: LlamaContext, library: LlamaLibrary) -> None:
+    ours, theirs = plain(library), measured(library)
+    ctx.memory.seq_rm()
+    ctx.decode([1, 300, 301])
+    seen = set()
+    for _ in range(60):
+        token = ours.sample(ctx)
+        assert token == theirs.sample(ctx) == int(np.argmax(ctx.logits()))
+        seen.add(token)
+        ctx.decode((token,))
+    assert len(seen) > 3
+    assert ours.perf.n_samples == theirs.perf.n_samples == 60
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {7: 1e9, 40: 1e9},  # equal: the first
+        {0: math.nan},
+        {7: 1e9, 40: math.nan},
+        {7: math.nan, 40: 1e9},
+        {7: math.inf, 40: math.inf},
+        dict.fromkeys(range(200), -math.inf),
+    ],
+)
+def test_ties_and_nan(ctx: LlamaContext, library: LlamaLibrary, changes: dict[int, float]) -> None:
+    ctx.memory.seq_rm()
+    ctx.decode([1, 300, 301])
+    logits = ctx.logits()
+    for token, value in changes.items():
+        logits[token] = value
+    assert plain(library).sample(ctx) == measured(library).sample(ctx)
+
+
+def test_without_numpy(
+    ctx: LlamaContext, library: LlamaLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ctx.memory.seq_rm()
+    ctx.decode([1, 300, 301])
+    expected = plain(library).sample(ctx)
+    monkeypatch.delitem(sys.modules, "numpy")
+    assert ctx.outputs.likeliest.choose(ctx.handle, -1) is None
+    assert plain(library).sample(ctx) == expected
+
+
+def test_each_output_of_a_batch(ctx: LlamaContext, library: LlamaLibrary) -> None:
+    ctx.memory.seq_rm()
+    ctx.decode(LlamaBatch([1, 300, 301, 310], logits=True))
+    ours, theirs = plain(library), measured(library)
+    assert [ours.sample(ctx, i) for i in range(4)] == [theirs.sample(ctx, i) for i in range(4)]

@@ -1,0 +1,444 @@
+"""The client of llama-server: every endpoint, streams, errors, patience."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llama_cpp import LlamaLibrary, LlamaServer
+from llama_cpp.errors import (
+    LlamaAuthenticationError,
+    LlamaBadRequestError,
+    LlamaCancelled,
+    LlamaContextOverflowError,
+    LlamaNotSupportedError,
+    LlamaServerConnectionError,
+    LlamaServerError,
+    LlamaServerLoadingError,
+    LlamaServerTimeoutError,
+    LlamaStreamError,
+)
+from llama_cpp.server.client import LlamaClient, Timeouts, image
+from llama_cpp.server.stream import ChatAssembler, Event, EventParser
+from tests.support.llamaserver import KEY, Running, running
+
+HELLO = [{"role": "user", "content": "Say hello."}]
+
+
+@pytest.fixture(scope="module")
+def client(server: Running) -> Iterator[LlamaClient]:
+    with LlamaClient(server.url, api_key=KEY) as client:
+        client.wait(60)
+        yield client
+
+
+# -- events
+
+
+EVENTS = [
+    Event("message", "naïve \u2028 日本 🙂"),
+    Event("error", "a\nb"),
+    Event("message", "[DONE]"),
+]
+TEXT = (
+    ": ping\n\n:\n\ndata: naïve \u2028 日本 🙂\n\nid: 7\nevent: error\r\ndata: a\r\ndata:b\r\n\r\n"
+    "retry: 5\n\ndata: [DONE]\n\n"
+).encode()
+
+
+@given(st.lists(st.integers(0, len(TEXT)), max_size=12))
+def test_events_come_whole_however_the_bytes_are_cut(cuts: list[int]) -> None:
+    parser = EventParser()
+    events, edges = [], [0, *sorted(cuts), len(TEXT)]
+    for start, end in pairwise(edges):
+        events += parser.feed(TEXT[start:end])
+    assert events == EVENTS
+    assert parser.finish() == []
+
+
+def test_an_event_is_given_with_its_last_byte() -> None:
+    parser = EventParser()
+    assert [parser.feed(bytes([b])) for b in b"data: x\n"] == [[]] * 8
+    assert parser.feed(b"\n") == [Event("message", "x")]
+
+
+def test_an_event_that_lacks_its_last_line_end_is_given_at_the_end() -> None:
+    parser = EventParser()
+    assert parser.feed(b"data: x") == []
+    assert parser.finish() == [Event("message", "x")]
+
+
+# -- endpoints of the real server
+
+
+def test_every_endpoint_answers(client: LlamaClient, tmp_path: Path) -> None:
+    assert client.health()
+    tokens = client.tokenize("Hello world")
+    assert client.detokenize(tokens) == "Hello world"
+    assert client.tokenize("Hello world", add_special=True)[-len(tokens) :] == tokens
+    prompt = client.apply_template(HELLO)
+    assert "Say hello." in prompt
+    assert client.count_tokens(HELLO) == len(client.tokenize(prompt))
+    assert client.props()["chat_template_caps"]["supports_tools"] is False
+    assert len(client.slots()) == 2
+    assert client.models()[0]["id"]
+    assert client.lora_adapters() == []
+    client.set_lora_scales({})
+    assert client.metrics()["llamacpp:prompt_tokens_total"] >= 0
+
+
+def test_a_completion_streamed_and_whole_are_the_same(client: LlamaClient) -> None:
+    options: Any = {"max_tokens": 8, "temperature": 0, "cache_prompt": False}
+    whole = client.complete("One, two, three,", **options)
+    parts = list(client.complete_stream("One, two, three,", **options))
+    assert "".join(part["content"] for part in parts) == whole["content"] != ""
+    assert len(parts) > 2
+    assert parts[-1]["stop"]
+
+
+def test_a_chat_streamed_and_whole_are_the_same(client: LlamaClient) -> None:
+    options: Any = {"max_tokens": 12, "temperature": 0, "cache_prompt": False}
+    whole = client.chat_completion(HELLO, **options)
+    with client.chat_stream(HELLO, **options) as stream:
+        chunks = list(stream)
+    assert stream.response["choices"] == whole["choices"]
+    assert stream.response["usage"] == whole["usage"]
+    assert set(stream.response) == set(whole)
+    assert len(chunks) > 5
+
+
+def test_log_probabilities_are_put_together(client: LlamaClient) -> None:
+    options: Any = {"max_tokens": 4, "temperature": 0, "logprobs": True, "top_logprobs": 2}
+    with client.chat_stream(HELLO, **options) as stream:
+        list(stream)
+    (choice,) = stream.response["choices"]
+    assert (
+        choice["logprobs"]["content"]
+        == (client.chat_completion(HELLO, **options)["choices"][0]["logprobs"]["content"])
+    )
+
+
+def test_a_slot_is_pinned_saved_erased_and_restored(client: LlamaClient) -> None:
+    text = "The capital of France is a city that lies on a river."
+    first = client.complete(text, id_slot=1, n_predict=1)
+    assert first["id_slot"] == 1
+    saved = client.save_slot(1, "a.slot")
+    client.erase_slot(1)
+    assert client.restore_slot(1, "a.slot")["n_restored"] == saved["n_saved"] > 5
+
+
+def test_what_the_server_cannot_do_is_said(client: LlamaClient) -> None:
+    with pytest.raises(LlamaNotSupportedError) as caught:
+        client.embed("x")
+    assert caught.value.status == 501
+    with pytest.raises(LlamaServerError):
+        client.rerank("x", ["y"])
+    with pytest.raises(LlamaServerError):
+        client.infill("a", "b")
+    with pytest.raises(LlamaNotSupportedError):
+        client.load_model("other")
+
+
+def test_vectors_and_scores(library: LlamaLibrary, model_path: Path, tmp_path: Path) -> None:
+    with (
+        running(library, model_path, tmp_path, "--embedding", "--pooling", "mean") as up,
+        LlamaClient(up.url, api_key=KEY) as client,
+    ):
+        client.wait(60)
+        one, two = client.embed(["a cat", "a dog"])
+        assert len(one) == len(two) > 100
+        assert client.embed("a cat")[0] == pytest.approx(one, abs=1e-3)
+
+
+def test_models_are_loaded_and_unloaded_by_name(model_path: Path) -> None:
+    with (
+        LlamaServer({"a": model_path, "b": model_path}, ctx_size=512) as up,
+        LlamaClient(up.base_url, api_key=up.api_key, model="a") as client,
+    ):
+
+        def status() -> dict[str, str]:
+            return {model["id"]: model["status"]["value"] for model in client.models()}
+
+        assert status() == {"a": "unloaded", "b": "unloaded"}
+        client.load_model("a", timeout=60)
+        assert status() == {"a": "loaded", "b": "unloaded"}
+        assert client.chat_completion(HELLO, max_tokens=2)["model"] == "a"
+        assert client.props()["default_generation_settings"]["n_ctx"] == 512
+        client.unload_model("a")
+        deadline = time.monotonic() + 10
+        while status()["a"] != "unloaded":
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("url", "base"),
+    [
+        ("localhost:8080", "http://localhost:8080"),
+        ("https://host/llama/v1/", "https://host/llama"),
+        ("http://127.0.0.1:1/?x=1#y", "http://127.0.0.1:1"),
+    ],
+)
+def test_addresses_are_taken_as_people_write_them(url: str, base: str) -> None:
+    with LlamaClient(url) as client:
+        assert client.base_url == base
+
+
+@pytest.mark.parametrize("url", ["", "ftp://host", "http://", "http://me:secret@host"])
+def test_an_address_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="base_url") as caught:
+        LlamaClient(url)
+    assert "secret" not in str(caught.value)
+
+
+def test_an_unknown_field_is_refused_with_the_nearest(client: LlamaClient) -> None:
+    with pytest.raises(TypeError, match="did you mean 'temperature'"):
+        client.complete("x", temprature=1.0)  # type: ignore[call-arg]
+
+
+def test_null_is_the_default(client: LlamaClient) -> None:
+    assert client.chat_completion(HELLO, max_tokens=2, top_p=None, seed=None)["choices"]
+
+
+def test_an_image_becomes_a_part_of_a_message(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"\xff\xd8")
+    assert image(path)["image_url"]["url"] == "data:image/jpeg;base64,/9g="
+    assert image(b"\x89PNG")["image_url"]["url"].startswith("data:image/png;base64,")
+    assert image("https://host/x.png")["image_url"]["url"] == "https://host/x.png"
+
+
+# -- errors of the real server
+
+
+def test_a_wrong_key_is_an_authentication_error(server: Running, client: LlamaClient) -> None:
+    with (
+        LlamaClient(server.url, api_key="wrong-key-1234") as other,
+        pytest.raises(LlamaAuthenticationError) as caught,
+    ):
+        other.props()
+    assert caught.value.status == 401
+    assert "wrong-key" not in str(caught.value)
+    with LlamaClient(server.url) as other, pytest.raises(LlamaAuthenticationError):
+        other.props()
+
+
+def test_the_key_is_in_no_log_and_no_repr(
+    client: LlamaClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        client.props()
+        with pytest.raises(LlamaBadRequestError) as caught:
+            client.chat_completion(HELLO, response_format={"type": KEY})
+    assert KEY not in caplog.text + repr(client) + str(caught.value)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_prompt_that_is_too_long_tells_both_numbers(client: LlamaClient, streamed: bool) -> None:
+    messages = [{"role": "user", "content": "word " * 3000}]
+    ask = client.chat_stream if streamed else client.chat_completion
+    with pytest.raises(LlamaContextOverflowError) as caught:
+        ask(messages)
+    assert caught.value.n_prompt_tokens > 3000
+    assert caught.value.n_ctx == 2048
+
+
+def test_a_grammar_that_is_none_is_not_tried_again(client: LlamaClient) -> None:
+    start = time.monotonic()
+    with pytest.raises(LlamaBadRequestError):
+        client.chat_completion(HELLO, grammar="root ::= (")
+    assert time.monotonic() - start < 2
+
+
+def test_closing_a_stream_stops_the_server(client: LlamaClient) -> None:
+    with client.chat_stream(HELLO, max_tokens=1500, ignore_eos=True, id_slot=0) as stream:
+        next(iter(stream))
+    deadline = time.monotonic() + 5
+    while any(slot["is_processing"] for slot in client.slots()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_stream_is_closed_from_another_thread(client: LlamaClient) -> None:
+    stream = client.chat_stream(HELLO, max_tokens=1500, ignore_eos=True)
+    threading.Timer(0.3, stream.close).start()
+    with pytest.raises(LlamaCancelled):
+        for _ in stream:
+            pass
+    deadline = time.monotonic() + 5
+    while any(slot["is_processing"] for slot in client.slots()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_stream_that_breaks_is_taken_up_again(client: LlamaClient) -> None:
+    options: Any = {"max_tokens": 40, "temperature": 0, "cache_prompt": False}
+    whole = client.chat_completion(HELLO, **options)
+    with client.chat_stream(HELLO, conversation="taken-up", **options) as stream:
+        for i, _ in enumerate(stream):
+            if i == 4:  # cut the wire
+                stream._stream._response.raw.connection.sock.shutdown(2)
+    assert stream.response["choices"] == whole["choices"]
+
+
+# -- scripted servers: what the real one does too rarely
+
+
+@contextmanager
+def scripted(*answers: Any) -> Iterator[tuple[str, list[str]]]:
+    """A server that gives ``answers`` in turn, the last one for ever: a status with JSON or text,
+    or a function that gets the handler."""
+    left, seen = list(answers), list[str]()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            seen.append(self.path)
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            answer = left.pop(0) if len(left) > 1 else left[0]
+            if callable(answer):
+                answer(self)
+                return
+            status, body = answer
+            data = (body if isinstance(body, str) else json.dumps(body)).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(data)))
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(data)
+
+        do_POST = do_GET
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{httpd.server_address[1]}", seen
+    finally:
+        httpd.shutdown()
+        httpd.server_close()
+        thread.join()
+
+
+LOADING = (503, {"error": {"code": 503, "message": "Loading model", "type": "unavailable_error"}})
+
+
+def test_a_loading_model_is_waited_for() -> None:
+    waits: list[tuple[str, float]] = []
+    with (
+        scripted(LOADING, LOADING, (200, {"ok": 1})) as (url, seen),
+        LlamaClient(url, on_wait=lambda *what: waits.append(what)) as client,
+    ):
+        assert client.props() == {"ok": 1}
+    assert len(seen) == 3
+    assert [what for what, _ in waits] == ["loading", "loading"]
+
+
+def test_a_model_that_does_not_end_loading_is_an_error() -> None:
+    with (
+        scripted(LOADING) as (url, _),
+        LlamaClient(url, timeouts=Timeouts(loading=0.5)) as client,
+        pytest.raises(LlamaServerLoadingError),
+    ):
+        client.props()
+
+
+def test_nobody_there_is_tried_again_and_then_said() -> None:
+    with (
+        LlamaClient("http://127.0.0.1:9", retries=1) as client,
+        pytest.raises(LlamaServerConnectionError, match="Is llama-server running"),
+    ):
+        client.props()
+
+
+def test_an_idle_stream_times_out() -> None:
+    def silent(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        handler.wfile.write(b'data: {"choices": []}\n\n')
+        handler.wfile.flush()
+        time.sleep(1.5)
+        handler.close_connection = True
+
+    with (
+        scripted(silent) as (url, _),
+        LlamaClient(url, timeouts=Timeouts(idle=0.3)) as client,
+        pytest.raises(LlamaServerTimeoutError) as caught,
+    ):
+        list(client.chat_stream(HELLO))
+    assert caught.value.phase == "idle"
+
+
+def test_closing_wakes_a_thread_that_waits_for_a_silent_server() -> None:
+    free = threading.Event()
+
+    def silent(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        handler.wfile.flush()
+        free.wait(20)
+        handler.close_connection = True
+
+    with scripted(silent) as (url, _), LlamaClient(url) as client:
+        stream = client.chat_stream(HELLO)
+        threading.Timer(0.2, stream.close).start()
+        start = time.monotonic()
+        with pytest.raises(LlamaCancelled):
+            list(stream)
+        assert time.monotonic() - start < 5
+        free.set()
+
+
+# -- what streams may not do
+
+
+def delta(**fields: Any) -> Any:
+    return {"choices": [{"index": 0, "delta": fields, "finish_reason": None}]}
+
+
+def test_tool_calls_are_put_together() -> None:
+    assembler = ChatAssembler()
+    for part in (
+        {"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": "{"}},
+        {"index": 0, "function": {"arguments": "}"}},
+        {"index": 1, "id": "b", "type": "function", "function": {"name": "g", "arguments": ""}},
+        {"index": 1, "function": {"arguments": "{}"}},
+    ):
+        assembler.add(delta(tool_calls=[part]))
+    calls = assembler.response()["choices"][0]["message"]["tool_calls"]
+    assert [(c["id"], c["function"]) for c in calls] == [
+        ("a", {"name": "f", "arguments": "{}"}),
+        ("b", {"name": "g", "arguments": "{}"}),
+    ]
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        {},
+        {"choices": [3]},
+        delta(tool_calls=[{"index": 1, "function": {"name": "f"}}]),
+        delta(tool_calls=[{"index": 0, "function": {"arguments": "{}"}}]),
+        delta(tool_calls=[{"function": {"name": "f"}}]),
+        delta(content=3),
+    ],
+)
+def test_a_broken_chunk_is_an_error(chunk: Any) -> None:
+    with pytest.raises(LlamaStreamError):
+        ChatAssembler().add(chunk)

@@ -1,0 +1,72 @@
+"""Python in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import llama_cpp
+from tests.support.patience import patience
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The project's folder."""
+PROGRAMS = ROOT / "tests" / "programs"
+
+
+# -I and -S: no environment variables, no site-packages; the project's folder alone is added.
+BARE = [sys.executable, "-I", "-S", "-c"]
+PREPARE = f"import sys; sys.path.insert(0, {str(ROOT)!r});"
+
+
+class Result(NamedTuple):
+    """How a process ended, and what it wrote."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run_python(
+    code: str, *arguments: object, timeout: float = 120, env: dict[str, str] | None = None
+) -> Result:
+    """Run ``code`` in a fresh interpreter in the project's folder. ``env`` goes on top of ours."""
+    return _run(["-c", code, *map(str, arguments)], timeout, env or {})
+
+
+def run_program(
+    name: str, *arguments: object, timeout: float = 120, env: dict[str, str] | None = None
+) -> Result:
+    """Run ``tests/programs/NAME.py`` as `run_python` runs code."""
+    return _run([str(PROGRAMS / f"{name}.py"), *map(str, arguments)], timeout, env or {})
+
+
+def _run(arguments: list[str], timeout: float, env: dict[str, str]) -> Result:
+    folder = Path(llama_cpp.__file__).parents[1]  # the package under test may be another copy
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env={
+            **os.environ,
+            "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}",
+            # A crash must show as one: quickly, and where it was.
+            "GGML_NO_BACKTRACE": "1",
+            "PYTHONFAULTHANDLER": "1",
+            **env,
+        },
+        capture_output=True,
+        text=True,
+        timeout=patience(timeout),
+        check=False,
+    )
+    return Result(done.returncode, done.stdout, done.stderr)
+
+
+def bare(code: str, home: Path) -> subprocess.CompletedProcess[str]:
+    """Run ``code`` where there are no packages, no engine and an empty cache."""
+    env = {"HOME": str(home), "XDG_CACHE_HOME": str(home), "PATH": "/usr/bin:/bin"}
+    return subprocess.run(
+        [*BARE, PREPARE + code], cwd=home, env=env, capture_output=True, text=True, check=False
+    )

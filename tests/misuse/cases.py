@@ -243,7 +243,7 @@ ROWS = [
     Row("LlamaServer(T, port=10**6)", "ValueError", "port=1000000 is not 0 to 65535"),
     Row("LlamaServer(T, timeout='x')", "TypeError", "timeout must be a number"),
     Row("LlamaRpcServer(port='x')", "TypeError", "port must be an integer"),
-    Row("LlamaAgent('http://127.0.0.1:9', api_key='a\\nb')", "ValueError", "must be printable ASCII"),
+    Row("LlamaAgent('http://127.0.0.1:9', api_key='a\\nb')", "ValueError", "printable ASCII"),
     Row("llm().generate_many(['a'], [b''])", "TypeError", "expected a Mapping, not bytes"),
     Row("LlamaModel(None, None, None)", "TypeError", "expected a Resource, not NoneType"),
     Row("LlamaModel(small()._resource, None, T)", "TypeError", "expected a llama_model, not"),

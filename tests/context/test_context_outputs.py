@@ -60,7 +60,10 @@ def test_more_tokens_than_n_batch_are_computed_in_parts(
     whole.decode(tokens(200))
     parts.decode(tokens(200))
     assert near(whole.logits(), parts.logits())
-    assert (parts.logits(199).tolist(), parts.memory.seq_pos_max()) == (parts.logits().tolist(), 199)
+    assert (parts.logits(199).tolist(), parts.memory.seq_pos_max()) == (
+        parts.logits().tolist(),
+        199,
+    )
     with pytest.raises(LlamaOutputError, match=r"index 7 has no output.*\[199\]"):
         parts.logits(7)
 
@@ -109,7 +112,9 @@ def test_a_part_that_fails_takes_the_others_back(
     same.decode(tokens(100))
     with pytest.raises(LlamaDecodeError, match="no room in the KV cache for 500 more"):
         ctx.decode(tokens(500))
-    assert ctx.memory.seq_pos_max() in (left, -1), "as it was, or empty where no part can be forgotten"
+    assert ctx.memory.seq_pos_max() in (left, -1), (
+        "as it was, or empty where no part can be forgotten"
+    )
     if ctx.memory.seq_pos_max() < 0:
         ctx.decode(tokens(100))
     ctx.decode([300])

@@ -194,7 +194,11 @@ _MOVES = [
     ["ctx.memory.seq_div(0, 0, -1, 0)", "ValueError", "divisor=0 must be 1 or more"],
     ["ctx.memory.seq_div(0, 0, -1, -2)", "ValueError", "divisor=-2"],
     ["ctx.memory.seq_add(0, 0, -1, 2**31 - 20); ctx.decode([300])", None, None],
-    ["ctx.memory.seq_add(0, 5, 4, 3); ctx.memory.seq_div(0, 5, 4, 3); ctx.decode([300])", None, None],
+    [
+        "ctx.memory.seq_add(0, 5, 4, 3); ctx.memory.seq_div(0, 5, 4, 3); ctx.decode([300])",
+        None,
+        None,
+    ],
     ["ctx.memory.seq_add(2, 0, -1, 9); ctx.memory.seq_div(2, 0, -1, 9)", None, None],
 ]
 _FIXED = [
@@ -203,7 +207,13 @@ _FIXED = [
 ]
 _NO_CACHE = [
     [code, "LlamaContextError", "has no KV cache"]
-    for code in ("ctx.memory.clear()", "ctx.memory.seq_pos_max()", "ctx.memory.seq_cp(0, 1)", "ctx.memory.seq_keep(0)", "ctx.memory.can_shift")
+    for code in (
+        "ctx.memory.clear()",
+        "ctx.memory.seq_pos_max()",
+        "ctx.memory.seq_cp(0, 1)",
+        "ctx.memory.seq_keep(0)",
+        "ctx.memory.can_shift",
+    )
 ]
 MISUSE = {
     "llama": [*_ALL, *_MOVES],
@@ -246,6 +256,11 @@ def test_another_thread_is_busy(tiny_model: Load) -> None:
     from llama_cpp.errors import LlamaBusyError
 
     with context(tiny_model("llama")) as ctx, ctx.core.lock:
-        for call in (ctx.memory.clear, ctx.memory.seq_pos_max, lambda: ctx.memory.seq_cp(0, 1), lambda: ctx.memory.seq_add(0, 0, 1, 1)):
+        for call in (
+            ctx.memory.clear,
+            ctx.memory.seq_pos_max,
+            lambda: ctx.memory.seq_cp(0, 1),
+            lambda: ctx.memory.seq_add(0, 0, 1, 1),
+        ):
             with pytest.raises(LlamaBusyError):
                 call()

@@ -328,9 +328,9 @@ def test_chat_comes_in_pieces_too(llm: Llama) -> None:
     # Read as control tokens, not as the characters that they are written with.
     start = llm.tokenize("<|im_start|>", add_special=False, parse_special=True)
     assert len(start) == 1
-    assert generation.prompt.count(start[0]) == llm.detokenize(
-        generation.prompt
-    ).count("<|im_start|>")
+    assert generation.prompt.count(start[0]) == llm.detokenize(generation.prompt).count(
+        "<|im_start|>"
+    )
 
 
 def test_a_template_that_is_not_known_is_an_error(llm: Llama) -> None:

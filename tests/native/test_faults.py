@@ -217,9 +217,7 @@ READS = """if True:
 
 
 @pytest.mark.parametrize("path", ["/proc/self/mem", "/dev/zero", "pipe"])
-@pytest.mark.parametrize(
-    "what", ["LlamaModel.from_file(p)", "model.load_lora(p)", "ctx.load(p)"]
-)
+@pytest.mark.parametrize("what", ["LlamaModel.from_file(p)", "model.load_lora(p)", "ctx.load(p)"])
 def test_what_cannot_be_read_is_refused_at_once(
     what: str, path: str, tiny_path: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -96,7 +96,14 @@ def test_a_key_is_in_no_repr_error_log_or_saved_conversation(
 def test_what_owns_memory_cannot_be_copied(tiny_model: Any, tiny_path: Any) -> None:
     model = tiny_model("llama")
     with LlamaContext(model, n_ctx=64) as ctx, Llama(tiny_path("llama"), n_ctx=64) as llm:
-        owners = (model, ctx, llm, LlamaSampler.chain().greedy(), ctx.sequence(), ctx.core._resource)
+        owners = (
+            model,
+            ctx,
+            llm,
+            LlamaSampler.chain().greedy(),
+            ctx.sequence(),
+            ctx.core._resource,
+        )
         for owner in owners:
             for way in (copy.copy, copy.deepcopy, pickle.dumps):
                 with pytest.raises(TypeError, match="cannot be copied, pickled or sent"):

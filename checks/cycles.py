@@ -67,7 +67,7 @@ def _once(model: Path, i: int) -> int:
     """A server's life, and the port that it had."""
     server = LlamaServer(model, ctx_size=256, threads=1, parallel=1)
     with server.agent() as agent:
-        agent.tokenize("once")
+        agent.client.tokenize("once")
     port = int(server.base_url.rpartition(":")[2])
     if i % 4 == 1:
         del server

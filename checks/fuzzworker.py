@@ -21,8 +21,9 @@ from pathlib import Path
 import gguf
 import numpy as np
 
+from checks import mutants
 from llama_cpp import LlamaContext, LlamaControlVector, LlamaError, LlamaModel, LlamaMultimodal
-from tests.support import mutants, tiny, tiny_mmproj
+from tests.support import tiny, tiny_mmproj
 
 MODELS = tuple(tiny.KINDS)
 PROJECTORS = ("vision", "audio")

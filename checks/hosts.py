@@ -23,7 +23,7 @@ from llama_cpp import Llama, LlamaModel
 from llama_cpp.errors import LlamaRpcError
 from llama_cpp.native.remote import probe
 from llama_cpp.server.process import find_program
-from llama_cpp.server.warden import _dies_with_us
+from llama_cpp.server.warden import dies_with_us
 from tests.support import tiny
 from tests.support.python import ROOT
 
@@ -46,7 +46,7 @@ class Host:
         self._process = subprocess.Popen(
             ["unshare", "--net", "sh", "-c", 'read _; exec "$@"', "sh", *server, "--threads", "1"],
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            preexec_fn=_dies_with_us(),
+            preexec_fn=dies_with_us(),
         )  # fmt: skip
         pid = str(self._process.pid)
         soon(lambda: namespace(pid) != namespace("self"), "a namespace")

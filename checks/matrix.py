@@ -63,7 +63,7 @@ def _one(tag: str, tests: list[Path]) -> bool:
         folder = engines.package(tag, Path(name).resolve())
         summary = folder / "summary.json"
         done = engines.run(
-            folder, library, "-m", "pytest", "-q", "-p", "tests.support.lacking",
+            folder, library, "-m", "pytest", "-q", "-p", "checks.lacking",
             "--summary", str(summary), "-p", "no:cacheprovider", "-c", str(ROOT / "pyproject.toml"),
             "-o", f"pythonpath={folder}", *map(str, tests),
         )  # fmt: skip

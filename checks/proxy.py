@@ -58,7 +58,7 @@ class Farm:
     def busy(self, name: str) -> int:
         """How many slots of a server are at work."""
         with self.servers[name].agent(retries=0) as agent:
-            return sum(slot["is_processing"] for slot in agent.slots())
+            return sum(slot["is_processing"] for slot in agent.client.slots())
 
     def kill(self, name: str) -> None:
         """Without a warning."""
@@ -107,7 +107,7 @@ def running(folder: Path) -> Iterator[Farm]:
         stack.callback(proxy.kill)
         farm = Farm(f"http://{address}", servers, control)
         with farm.agent() as agent:
-            soon(agent.health, "the proxy is up")
+            soon(agent.client.health, "the proxy is up")
         yield farm
 
 

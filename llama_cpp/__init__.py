@@ -44,9 +44,8 @@ __getattr__, __dir__, __all__ = contents(
         "generate.multimodal": "LlamaMultimodal",
         "server.client": "LlamaClient image",
         "server.rpc": "LlamaRpcServer",
-        "server.server": "LlamaServer",
-        "agent.agent": "LlamaAgent",
-        "agent.async_agent": "AsyncLlamaAgent",
+        "agent.agent": "AsyncLlamaAgent LlamaAgent",
+        "agent.server": "LlamaServer",
         "agent.tools": "Tool tool",
     },
 )

@@ -30,9 +30,9 @@ from .generate.multimodal import LlamaMultimodal as LlamaMultimodal
 from .server.client import LlamaClient as LlamaClient
 from .server.client import image as image
 from .server.rpc import LlamaRpcServer as LlamaRpcServer
-from .server.server import LlamaServer as LlamaServer
+from .agent.agent import AsyncLlamaAgent as AsyncLlamaAgent
 from .agent.agent import LlamaAgent as LlamaAgent
-from .agent.async_agent import AsyncLlamaAgent as AsyncLlamaAgent
+from .agent.server import LlamaServer as LlamaServer
 from .agent.tools import Tool as Tool
 from .agent.tools import tool as tool
-# seal: b11434 sha256:51b20d65d49443cf7c6c04c2ed1d04a87d214bedd6043ffc6a5cd0c23d86c643
+# seal: b11434 sha256:e905c68cb5257cdc9372b43993834557586e382136ce95040217e1c313522e5d

@@ -6,7 +6,7 @@
     chat.bind_tools([get_current_weather]).invoke("What is the weather in Istanbul?").tool_calls
     chat.with_structured_output(City).invoke("Where is the Eiffel tower?")
 
-Of a `LlamaServer`: ``ChatLlama(base_url=server.base_url, api_key=server.api_key)``.
+For a `LlamaServer`: ``ChatLlama(base_url=server.base_url, api_key=server.api_key)``.
 """
 
 from __future__ import annotations
@@ -18,10 +18,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 try:
-    from langchain_core.callbacks import (
-        AsyncCallbackManagerForLLMRun,
-        CallbackManagerForLLMRun,
-    )
+    from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
     from langchain_core.embeddings import Embeddings
     from langchain_core.language_models import BaseChatModel, LanguageModelInput
     from langchain_core.messages import (
@@ -39,10 +36,7 @@ try:
     from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
     from langchain_core.tools import BaseTool
     from langchain_core.utils import secret_from_env
-    from langchain_core.utils.function_calling import (
-        convert_to_json_schema,
-        convert_to_openai_tool,
-    )
+    from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
     from langchain_core.utils.json_schema import dereference_refs
     from langchain_core.utils.pydantic import is_basemodel_subclass
     from pydantic import Field, PrivateAttr, SecretStr, WithJsonSchema
@@ -52,7 +46,7 @@ except ModuleNotFoundError as error:
         name=error.name,
     ) from error
 
-from .agent.async_agent import AsyncLlamaAgent
+from .agent.agent import AsyncLlamaAgent
 from .agent.events import Done, Event, ReasoningDelta, Retry, RunResult, TextDelta
 from .errors import LlamaStreamError
 from .server.http import Timeouts
@@ -61,51 +55,52 @@ if TYPE_CHECKING:
     from .generate.llama import Llama
 
 Json = dict[str, Any]
+_Tools = Sequence[Json | type | Callable[..., Any] | BaseTool]
 
 _SAMPLING = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty", "seed", "max_tokens")
-# What a message to the server may consist of; LangChain's other blocks repeat what is said
-# elsewhere (calls), or are for the reader alone (reasoning).
+# The server's kinds of blocks in a message. LangChain's other blocks repeat parts of the message
+# (calls), or are only for the reader (reasoning).
 _BLOCKS = ("text", "image_url", "input_audio", "file")
 _PROVIDER = "llama.cpp"
-_ERROR = "Error: "  # as `LlamaAgent` begins the result of a call that failed
+_ERROR = "Error: "  # `LlamaAgent` begins the result of a failed call with it
 
 
 class ChatLlama(BaseChatModel):
     """The model of a llama-server as a chat model of LangChain.
 
-    Tools work with every model, as with `LlamaAgent`: a chat template that knows tools gets them,
-    and for others the reply is forced into a call or an answer. ``tool_choice`` and
-    `with_structured_output` hold for every model, too, since a grammar enforces them.
+    Tools work with every model, as with `LlamaAgent`: they go into a chat template that knows
+    tools; otherwise a grammar forces the reply into a call or an answer. ``tool_choice`` and
+    `with_structured_output` work with every model, too.
 
     Other fields of a request go into ``sampling``, or with the call:
-    ``chat.invoke("Hello", logprobs=True)``. LangChain runs the tools: this class never does.
+    ``chat.invoke("Hello", logprobs=True)``. LangChain runs the tools, never this class.
     Errors are those of `LlamaAgent.run`.
     """
 
     base_url: str = Field(
         default_factory=lambda: os.environ.get("LLAMA_BASE_URL", "http://localhost:8080")
     )
-    """The server's address; by default that in ``LLAMA_BASE_URL``."""
+    """The server's address; by default from ``LLAMA_BASE_URL``."""
     api_key: SecretStr | None = Field(
         default_factory=secret_from_env("LLAMA_API_KEY", default=None)
     )
-    """Its key; by default that in ``LLAMA_API_KEY``."""
+    """The server's key; by default from ``LLAMA_API_KEY``."""
     model: str | None = None
-    """Which model, of a server that has several."""
+    """The model's name, for a server with several."""
     temperature: float | None = None
-    """0 takes the most likely token. What is None is as the server was started."""
+    """0 takes the most likely token. None leaves a value to the server, here and below."""
     max_tokens: int | None = None
-    """The most to generate."""
+    """The maximum number of tokens to generate."""
     stop: list[str] | None = None
     """Texts to end before."""
     seed: int | None = None
-    """Of the random numbers."""
+    """The seed of the random numbers."""
     top_k: int | None = None
-    """Only so many of the likeliest tokens."""
+    """Take only that many of the likeliest tokens."""
     top_p: float | None = None
-    """Only the likeliest tokens that have this probability together."""
+    """Take only the likeliest tokens with this probability together."""
     min_p: float | None = None
-    """Only tokens that are so likely, measured by the likeliest."""
+    """Take only tokens at least this likely, relative to the likeliest."""
     repeat_penalty: float | None = None
     """Above 1, against repetition."""
     sampling: dict[str, Any] = Field(default_factory=dict)
@@ -113,15 +108,15 @@ class ChatLlama(BaseChatModel):
     mode: Literal["auto", "native", "constrained"] = "auto"
     """How tools are offered, see `LlamaAgent`."""
     timeout: float | None = None
-    """Seconds to wait for an answer, and for each next part of it; None is what `Timeouts` has."""
+    """Seconds to wait for an answer, and for each next part of it; None: those of `Timeouts`."""
     max_retries: int = 3
-    """How often a request is sent again that could not be answered."""
+    """How often an unanswered request is sent again."""
     streaming: bool = False
-    """Whether ``invoke`` tells callbacks of each part."""
+    """Whether ``invoke`` passes each part to callbacks."""
 
     _agents: dict[str | None, AsyncLlamaAgent] = PrivateAttr(default_factory=dict)
 
-    # -- what LangChain asks for
+    # -- LangChain's properties
 
     @property
     def _llm_type(self) -> str:
@@ -140,20 +135,17 @@ class ChatLlama(BaseChatModel):
 
     def get_token_ids(self, text: str) -> list[int]:
         """``text`` as the model's tokens."""
-        return self._agent(self.model).sync.tokenize(text)
+        return self._agent(self.model).sync.client.tokenize(text)
 
     def get_num_tokens_from_messages(
-        self,
-        messages: list[BaseMessage],
-        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool] | None = None,
-        **kwargs: Any,
+        self, messages: list[BaseMessage], tools: _Tools | None = None, **kwargs: Any
     ) -> int:
-        """How many tokens the prompt for ``messages`` has."""
+        """The number of tokens in the prompt for ``messages``."""
         agent = self._agent(kwargs.get("model", self.model)).sync
         return agent.count(_messages(messages), _tools(tools or ()))
 
     def close(self) -> None:
-        """Close the connections. They open again when the model is used again."""
+        """Close the connections. They open again at the next use."""
         while self._agents:
             _, agent = self._agents.popitem()
             agent.sync.cancel()
@@ -223,10 +215,8 @@ class ChatLlama(BaseChatModel):
         """The agent to ask, the conversation, and the other arguments of its ``run``."""
         if not messages:
             raise ValueError("there are no messages")
-        given = {name: getattr(self, name) for name in _SAMPLING}
-        params = {name: value for name, value in given.items() if value is not None}
-        params.update(self.sampling)
-        params.update(kwargs)
+        own = {name: value for name in _SAMPLING if (value := getattr(self, name)) is not None}
+        params = {**own, **self.sampling, **kwargs}
         params.pop("stream", None)  # LangChain's own
         model = params.pop("model", self.model)
         wanted = stop if stop is not None else self.stop
@@ -234,44 +224,38 @@ class ChatLlama(BaseChatModel):
             params["stop"] = wanted
         schema = _schema(params.get("response_format"))
         if schema is not None:
-            # As the agent's own: it tells the model, and knows what to do beside tools.
+            # As the agent's own type: it tells the model, and combines the schema with tools.
             del params["response_format"]
             params["output_type"] = Annotated[Any, WithJsonSchema(schema)]
-        # LangChain runs the tools, so there is one reply, and what the model calls is handed over.
+        # LangChain runs the tools, so there is one reply, with the model's calls.
         params = {"tools": [], **params, "max_steps": 1}
         return self._agent(model), _messages(messages), params
 
     def _agent(self, model: str | None) -> AsyncLlamaAgent:
         agent = self._agents.get(model)
         if agent is None:
-            timeouts = None
-            if self.timeout is not None:
-                timeouts = Timeouts(first_byte=self.timeout, idle=self.timeout)
-            key = None if self.api_key is None else self.api_key.get_secret_value()
+            wait = self.timeout
             made = AsyncLlamaAgent(
-                self.base_url,
-                api_key=key,
-                model=model,
-                mode=self.mode,
-                timeouts=timeouts,
-                retries=self.max_retries,
-            )
-            agent = self._agents.setdefault(model, made)  # of several threads one is first
+                self.base_url, model=model, mode=self.mode, retries=self.max_retries,
+                api_key=None if self.api_key is None else self.api_key.get_secret_value(),
+                timeouts=None if wait is None else Timeouts(first_byte=wait, idle=wait),
+            )  # fmt: skip
+            agent = self._agents.setdefault(model, made)  # one of several threads is first
         return agent
 
     # -- tools and typed answers
 
     def bind_tools(
         self,
-        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        tools: _Tools,
         *,
         tool_choice: str | bool | dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, AIMessage]:
         """A model that may call ``tools``.
 
-        ``tool_choice``: ``any``, ``required`` or True for a call of one of them, a tool's name for
-        a call of that one, ``none``, ``auto``, or what OpenAI writes. It is always kept to.
+        ``tool_choice`` is always enforced: ``any``, ``required`` or True for a call of any tool, a
+        tool's name for a call of that one, ``none``, ``auto``, or a dict in OpenAI's form.
         """
         kwargs.pop("strict", None)  # arguments always follow their schema
         if tool_choice == "any" or tool_choice is True:
@@ -289,7 +273,7 @@ class ChatLlama(BaseChatModel):
         strict: bool | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, Any]:
-        """A model that answers with ``schema``: a Pydantic class, a TypedDict or a JSON schema.
+        """A model whose answers follow ``schema``: a Pydantic class, a TypedDict or a JSON schema.
 
         ``json_schema`` constrains the answer to the schema, ``json_mode`` to any JSON, and
         ``function_calling`` asks for the call of a tool. ``strict`` changes nothing.
@@ -354,7 +338,7 @@ class LlamaEmbeddings(Embeddings):
 
 
 class _Reader:
-    """Takes the events of a run, and gives chunks of its message."""
+    """Turns the events of a run into chunks of its message."""
 
     def __init__(self, *, held: bool) -> None:
         self._held = held
@@ -366,13 +350,11 @@ class _Reader:
             return ChatGenerationChunk(message=AIMessageChunk(content=event.text))
         if isinstance(event, ReasoningDelta):
             thought = {"reasoning_content": event.text}
-            return ChatGenerationChunk(
-                message=AIMessageChunk(content="", additional_kwargs=thought)
-            )
+            message = AIMessageChunk(content="", additional_kwargs=thought)
+            return ChatGenerationChunk(message=message)
         if isinstance(event, Retry) and self._given:
-            # What was given cannot be taken back.
             raise LlamaStreamError(
-                f"the reply is void after a part of it was given ({event.reason}): "
+                f"the reply is void, but a part of it was streamed ({event.reason}): "
                 'use invoke(), or ChatLlama(mode="constrained")'
             )
         if isinstance(event, Done):
@@ -382,7 +364,7 @@ class _Reader:
 
 
 def _has_two_parts(params: Json) -> bool:
-    """Whether a first reply, with calls or prose, may be followed by the typed answer."""
+    """Whether the typed answer may follow a first reply with calls or prose."""
     return bool(params["tools"]) and "output_type" in params
 
 
@@ -398,17 +380,13 @@ def _text(result: RunResult[Any]) -> str:
 
 
 def _message(result: RunResult[Any], text: str) -> AIMessageChunk:
-    """The last chunk: ``text``, calls, and what is known of the reply as a whole."""
+    """The last chunk: ``text``, calls, and facts about the whole reply."""
     response = result.steps[-1].response
     choice = response["choices"][0]
     calls = [
-        tool_call_chunk(
-            name=call["function"]["name"],
-            args=call["function"]["arguments"],
-            id=call["id"],
-            index=i,
-        )
+        tool_call_chunk(name=made["name"], args=made["arguments"], id=call["id"], index=i)
         for i, call in enumerate(choice["message"].get("tool_calls") or ())
+        if (made := call["function"])
     ]
     about: Json = {
         "model_provider": _PROVIDER,
@@ -421,29 +399,27 @@ def _message(result: RunResult[Any], text: str) -> AIMessageChunk:
     if choice.get("logprobs"):
         about["logprobs"] = choice["logprobs"]
     usage = result.usage
+    tokens = {
+        "input_tokens": usage.prompt_tokens,
+        "output_tokens": usage.completion_tokens,
+        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+        "input_token_details": {"cache_read": usage.cached_tokens},
+    }
     return AIMessageChunk(
         content=text,
         tool_call_chunks=calls,
         response_metadata=about,
-        usage_metadata=UsageMetadata(
-            input_tokens=usage.prompt_tokens,
-            output_tokens=usage.completion_tokens,
-            total_tokens=usage.prompt_tokens + usage.completion_tokens,
-            input_token_details={"cache_read": usage.cached_tokens},
-            output_token_details={},
-        ),
+        usage_metadata=cast("UsageMetadata", tokens),  # its keys differ between versions
         chunk_position="last",
     )
 
 
-def _tools(
-    tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
-) -> list[Json]:
+def _tools(tools: _Tools) -> list[Json]:
     return [convert_to_openai_tool(tool) for tool in tools]
 
 
 def _schema(response_format: Any) -> Json | None:
-    """The schema in a ``response_format``, if one is."""
+    """The schema in a ``response_format``, if there is one."""
     if not isinstance(response_format, Mapping) or response_format.get("type") != "json_schema":
         return None
     schema = dict(response_format["json_schema"]["schema"])
@@ -451,7 +427,7 @@ def _schema(response_format: Any) -> Json | None:
 
 
 def _messages(messages: Sequence[BaseMessage]) -> list[Json]:
-    """``messages`` as the server takes them."""
+    """``messages`` in the server's form."""
     converted = []
     for message in messages:
         failed = isinstance(message, ToolMessage) and message.status == "error"

@@ -1,1 +1,1 @@
-"""What makes the packages, and tries them out. Not in a wheel."""
+"""Builds the packages and tries them out. Not part of a wheel."""

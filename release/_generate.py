@@ -1,10 +1,9 @@
-"""Run in the environment that is tried out: generates a little, and says with what.
+"""Run in the environment under test: generates a little, and prints the text and the library.
 
 python _generate.py MODEL TOKENS
 
-"lead" is by how much the likeliest token was ahead of the next, in log probabilities, where it was
-least: the code for one kind of CPU rounds otherwise than that for another, which comes to some
-tenths with a small quantized model.
+"lead" is the smallest distance of a likeliest token from the next, in log probabilities. The code
+for each kind of CPU rounds differently, by some tenths with a small quantized model.
 """
 
 import json
@@ -27,7 +26,7 @@ try:
         lead = min(t.top[0].logprob - t.top[1].logprob for t in generation.logprobs)
         library = llm.model.library
         path = str(library.path)
-        # In the code for one kind of CPU, a library of its own.
+        # The code for each kind of CPU is a library of its own.
         cpu = library.has("ggml_backend_cpu_init") and library.short.ggml_cpu_has_fma() in (0, 1)
 except LlamaError as error:
     sys.exit(f"{type(error).__name__}: {error}")

@@ -1,10 +1,10 @@
-"""Run in the environment that is tried out: llama-server answers, refuses what is wrong with the
-status for it, and answers again. Prints what it did.
+"""Run in the environment under test: llama-server answers, refuses bad requests with the right
+status, and answers again. Prints a summary.
 
 python _serve.py MODEL
 
-The refusals are C++ exceptions that cross from library to library. Where those do not know each
-other's types, as a compiler can make them, one ends the server.
+The refusals are C++ exceptions between libraries. If a compiler makes libraries that do not share
+exception types, a refusal ends the server.
 """
 
 import http.client
@@ -16,7 +16,7 @@ from llama_cpp import LlamaServer
 from llama_cpp.errors import LlamaError
 
 GOOD = {"prompt": "The three most important things in life are", "n_predict": 8, "temperature": 0}
-# What each is thrown by: the JSON parser, the server, the chat templates, the grammars.
+# They are thrown by the JSON parser, the server, the chat templates, and the grammars.
 BAD: dict[str, tuple[str, str | dict[str, Any]]] = {
     "no JSON": ("/completion", "{"),
     "no prompt": ("/completion", {}),

@@ -1,8 +1,8 @@
-"""Whether a git tag is that of the version, before anything is built for it.
+"""Check that a git tag belongs to the version, before anything is built for it.
 
     python -m release.check_tag v0.1.11434
 
-0 it is, 1 it is not.
+Exit code 0 if it does, 1 if not.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from llama_cpp import __version__
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Is the git tag that of the version?")
+    parser = argparse.ArgumentParser(description="Check that the git tag belongs to the version.")
     parser.add_argument("tag", help="such as v0.1.11434, or v0.1.11434.post1")
     tag = parser.parse_args().tag
     if tag != f"v{__version__}":

@@ -1,11 +1,11 @@
-"""The wheel in dist/, as a new user meets it: for each Python that there is a clean environment
+"""The wheel in dist/, as a new user meets it: for each installed Python a clean environment
 without a compiler, pip install, the first text, and llama-server.
 
     python -m release.check_wheel [WHEEL] [--no-doctor]
 
-Prints a row for each Python: seconds for the install alone and until the first text, how many
-requests the server answered and refused, and what ``llama-py doctor`` says. 0 all generate the
-same, 1 one does not, or the wheel lacks a file or has one that nothing needs, 2 there is no wheel.
+Prints a row for each Python: seconds for the install and until the first text, the requests that
+the server answered and refused, and the result of ``llama-py doctor``. Exit code 0 if all generate
+the same text, 1 if not, or if files of the wheel are missing or unneeded, 2 if there is no wheel.
 """
 
 from __future__ import annotations
@@ -38,8 +38,7 @@ def main() -> int:
     options = parser.parse_args()
     wheel = options.wheel or find_wheel()
     if wheel is None:
-        print("error: no wheel with an engine in dist/: make wheel", file=sys.stderr)
-        return 2
+        parser.error("no wheel with an engine in dist/; run: make wheel")
     model = find_model()
     print(f"{wheel.name}: {wheel.stat().st_size / 1e6:.1f} MB")
     try:
@@ -72,7 +71,7 @@ def find_wheel() -> Path | None:
 
 
 def find_model() -> Path:
-    """The small model that the text is made with."""
+    """The small model that generates the text."""
     done = subprocess.run(
         [sys.executable, PROJECT / "examples" / "fetch_model.py"],
         stdout=subprocess.PIPE, text=True, check=True,
@@ -81,7 +80,7 @@ def find_model() -> Path:
 
 
 def pythons() -> dict[str, Path]:
-    """The Pythons that the wheel is for, by version: pyenv's, those on PATH, and this one."""
+    """The Pythons to try, by version: pyenv's, those on PATH, or else this one."""
     root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv", "versions")
     folders = [*root.glob("3.*/bin"), *map(Path, os.environ.get("PATH", "").split(os.pathsep))]
     found = {}
@@ -137,7 +136,7 @@ def one(python: Path, wheel: Path, model: Path, *, doctor: bool) -> tuple[list[s
         said = "not asked"
         if doctor:
             run(*pip, f"{wheel}[cli]")
-            # It ends with 1 where it finds something.
+            # It ends with 1 if it finds a fault.
             asked = run(programs / "llama-py", "doctor", "--json", "-m", model, check=False)
             said = _doctor(asked.stdout)
         place = "/".join(library.parts[-3:-1]) + " " + ",".join(result["code"])

@@ -1,8 +1,7 @@
-"""Which files an engine inside a wheel has to have, and that there are no others.
+"""The files of an engine inside a wheel: all that are needed, and no others.
 
-A program or library names what it needs, in its own format on each system, by file name and with a
-zero after it; what is opened by name later is written so as well. Backends are found by looking
-into the folder, and programs are there for people.
+On every system a program or library names the libraries that it needs by file name, followed by a
+zero byte, also those that it opens later. Backends are found by listing the folder.
 """
 
 from __future__ import annotations
@@ -16,20 +15,20 @@ from pathlib import Path
 from llama_cpp.engine.find import MANIFEST
 from llama_cpp.errors import LlamaError
 
-# What we manage, or a user asks for; llama.cpp has many more.
+# The programs that this package manages; llama.cpp has many more.
 PROGRAMS = frozenset(["llama-server", "ggml-rpc-server"])
 _LOADED = ("llama", "mtmd", "ggml-rpc")
 _CPU = re.compile(r"(lib)?ggml-cpu[\w.-]*\.(so|dylib|dll)")
 _BACKEND = re.compile(r"(lib)?ggml-(?!base\b)[\w.-]+\.(so|dylib|dll)")
 _LIBRARY = re.compile(r"\.(so|dylib|dll)(\.\d+)*$")
-# Another's library is said to be missing by who looks for it, auditwheel or the loader.
+# Missing libraries of others are reported by auditwheel or the loader.
 _OURS = re.compile(rb"(?:lib)?(?:ggml|llama|mtmd)[\w.-]*\.(?:so|dylib|dll)(?:\.\d+)*(?=\0)")
 
 
 def unneeded(files: Mapping[str, bytes]) -> set[str]:
-    """The names of those of an engine's programs and libraries that no other needs.
+    """The names of an engine's programs and libraries that no other needs.
 
-    Raises `LlamaError` where one is missing.
+    Raises `LlamaError` if one is missing.
     """
     roots = _roots()
     missing = roots - set(files)
@@ -51,15 +50,15 @@ def unneeded(files: Mapping[str, bytes]) -> set[str]:
 
 
 def leave_out(engine: Path) -> None:
-    """Remove what no part of the engine needs."""
+    """Remove the files that no part of the engine needs."""
     files = {path.name: path.read_bytes() for path in engine.iterdir() if path.is_file()}
     for name in sorted(unneeded(files)):
-        print(f"left out, since nothing needs it: {name}", file=sys.stderr, flush=True)
+        print(f"left out, because nothing needs it: {name}", file=sys.stderr, flush=True)
         (engine / name).unlink()
 
 
 def check(wheel: Path) -> None:
-    """`LlamaError` where a wheel lacks a file, or has one that nothing needs."""
+    """Raise `LlamaError` if a wheel lacks a file, or has one that nothing needs."""
     files = {}
     with zipfile.ZipFile(wheel) as archive:
         for name in archive.namelist():

@@ -1,6 +1,6 @@
-"""The licences of the libraries that auditwheel puts into a wheel: OpenMP's runtime, from gcc.
+"""The licences of the libraries that auditwheel adds to a wheel, such as gcc's OpenMP runtime.
 
-Their texts are those of the packages that this machine has them from: Debian's or an RPM's.
+Their texts come from this machine's packages: Debian's or an RPM's.
 """
 
 from __future__ import annotations
@@ -8,18 +8,18 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-import subprocess
 import zipfile
 from pathlib import Path
 
+from llama_cpp.engine.folders import capture
 from llama_cpp.errors import LlamaError
 
 
 def add(wheel: Path, engine: Path, root: Path = Path("/")) -> bool:
-    """Put the licences of ``wheel``'s foreign libraries into its ``engine``, from which it is to
-    be built again; whether there were any. ``root`` is where the system is.
+    """Add the licences of ``wheel``'s foreign libraries to its ``engine``, and return whether there
+    were any; then the wheel must be built again. ``root`` is the root of the system.
 
-    Raises `LlamaError` where one has no text.
+    Raises `LlamaError` if a licence has no text.
     """
     with zipfile.ZipFile(wheel) as archive:
         names = [name for name in archive.namelist() if re.search(r"\.libs/[^/]+$", name)]
@@ -34,18 +34,18 @@ def add(wheel: Path, engine: Path, root: Path = Path("/")) -> bool:
 
 
 def _original(name: str, engine: Path) -> Path:
-    """The file that auditwheel has copied as ``name``, which has the digest of it."""
+    """The file that auditwheel has copied as ``name``, which contains its digest."""
     for path in sorted(engine.iterdir()):
         for found in re.findall(r"=> (/.+) \(0x", _output("ldd", path)):
             library = Path(found).resolve()
             digest = hashlib.sha256(library.read_bytes()).hexdigest()[:8]
             if name == library.name.replace(".", f"-{digest}.", 1):
                 return library
-    raise LlamaError(f"nothing says where {name}, which auditwheel put into the wheel, is from")
+    raise LlamaError(f"the origin of {name}, which auditwheel put into the wheel, is unknown")
 
 
 def _of(library: Path, root: Path) -> tuple[str, list[Path]]:
-    """The package that ``library`` is of, and the files with its licence."""
+    """The package of ``library``, and the files with its licence."""
     package, texts = _debian(library, root) or _rpm(library, root) or ("", [])
     if not package:
         raise LlamaError(f"{library} is in the wheel, and neither dpkg nor rpm knows its package")
@@ -55,7 +55,7 @@ def _of(library: Path, root: Path) -> tuple[str, list[Path]]:
 
 
 def _debian(library: Path, root: Path) -> tuple[str, list[Path]] | None:
-    # A package may have the older name of what is in /usr now.
+    # A package may list a file of /usr by its older name.
     for path in (library, Path("/", *library.parts[2:])):
         listed = _output("dpkg-query", "--admindir", root / "var/lib/dpkg", "--search", path)
         if listed:
@@ -66,7 +66,7 @@ def _debian(library: Path, root: Path) -> tuple[str, list[Path]] | None:
     text = root / "usr/share/doc" / package / "copyright"
     if not text.is_file():
         return package, []
-    # It leaves the words of the well-known ones to files that every Debian has.
+    # It refers to files of every Debian for the text of common licences.
     common = root / "usr/share/common-licenses"
     named = re.findall(r"/usr/share/common-licenses/([\w.+-]*\w)", text.read_text("utf-8"))
     return package, [text, *sorted({(common / name).resolve(strict=True) for name in named})]
@@ -78,7 +78,7 @@ def _rpm(library: Path, root: Path) -> tuple[str, list[Path]] | None:
     if not known:
         return None
     package, source = known.split()[:2]
-    # One of the packages of the same source may have the licence of all: for libgomp, libgcc.
+    # Another package of the same source may have the licence: libgcc has that of libgomp.
     listed = _output(*rpm, "--query", "--all", "--queryformat", "%{NAME} %{SOURCERPM}\n")
     pairs = [line.split() for line in listed.splitlines()]
     same = sorted(name for name, of in pairs if of == source and name != package)
@@ -91,12 +91,9 @@ def _rpm(library: Path, root: Path) -> tuple[str, list[Path]] | None:
 
 
 def _output(*command: str | Path) -> str:
-    """What a command prints; nothing where it fails or is not there."""
+    """The output of a command; empty if it fails or is not installed."""
     try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-            timeout=120,
-        )  # fmt: skip
+        done = capture(*command)
     except FileNotFoundError:
         return ""
     return done.stdout if done.returncode == 0 else ""

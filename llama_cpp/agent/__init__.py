@@ -1,16 +1,16 @@
-"""Agents on llama-server: tool calls, typed answers, events."""
+"""Agents on llama-server: tool calls, typed answers, events; and a llama-server of one's own."""
 
 from .._lazy import contents
 
 __getattr__, __dir__, __all__ = contents(
     __name__,
     {
-        "agent": "LlamaAgent",
-        "async_agent": "AsyncLlamaAgent",
+        "agent": "AsyncLlamaAgent LlamaAgent",
         "events": (
             "Done PromptProgress ReasoningDelta Retry RunResult Step TextDelta ToolCallDelta "
             "ToolCallFinished ToolCallStarted"
         ),
+        "server": "LlamaServer",
         "tools": "Deny Replace Tool ToolCall tool",
     },
 )

@@ -2,48 +2,52 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
-from ..errors import LlamaError, LlamaNotSupportedError
+from ..errors import LlamaError
 from ..native.arguments import check_count, check_text
+from ..native.resource import ClosedByWith
 from ..server.client import LlamaClient
 from ..server.fields import ChatParams, Json
 from ..server.http import Timeouts
-from . import history as _history
+from . import history
 from .events import Done, Event, RunResult
 from .execute import Executor
+from .handle import Handle, in_thread
+from .history import Talk
 from .question import arguments_of
-from .tools import AfterCall, BeforeCall, as_tools
-from .turn import Handle, Run, Talk, drain, stored
+from .tools import AfterCall, BeforeCall, Tool, as_tools
+from .turn import Run, ServerFacts, Settings, ToolMode, drain, stored
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
+    from typing_extensions import Self, Unpack
 
 T = TypeVar("T")
 Message = str | Mapping[str, Any] | Sequence[Mapping[str, Any]]
-ToolMode = Literal["auto", "native", "constrained"]
 
 
-class LlamaAgent(LlamaClient):
+class LlamaAgent(ClosedByWith):
     """A conversation with the model of a llama-server, and the tools that it may call.
 
         agent = LlamaAgent("http://localhost:8080", tools=[get_current_weather])
         print(agent.run("What is the weather in Istanbul?").text)
 
-    Tools are Python functions, see `llama_cpp.agent.tool`. How they are offered is asked of the
-    server before the first call: a chat template that knows tools gets them (``native``). For
-    others the agent describes them itself and forces each reply into a call or an answer
+    Tools are Python functions, see `llama_cpp.agent.tool`. Before the first call the agent asks the
+    server how to offer them: a chat template that knows tools gets them (``native``). For other
+    templates the agent describes the tools itself and forces each reply into a call or an answer
     (``constrained``), which works with every model. ``mode`` fixes one of the two. In ``auto`` a
-    call that has to be made (``tool_choice``) is constrained, since templates do not force any, and
-    a native reply that the server cannot read is asked for again in constrained form.
+    call that must be made (``tool_choice``) is constrained, since templates do not force any, and
+    a native reply that the server cannot parse is asked for again in constrained form.
 
-    The conversation is kept in `messages`: change it, replace it, `save` it. One run at a time
-    uses it; threads may otherwise share an agent. The class has the methods of `LlamaClient` too.
+    The conversation is in `messages`: change it, replace it, `save` it. One run at a time uses it;
+    otherwise threads may share an agent. `client` has all other endpoints of the server.
     """
 
     def __init__(
@@ -71,16 +75,16 @@ class LlamaAgent(LlamaClient):
     ) -> None:
         """``sampling`` are fields for every request, for example ``temperature=0``.
 
-        ``max_steps`` replies make a run at most, and ``max_tool_errors`` of them in a row whose
-        calls all fail. ``tool_timeout``, in seconds, is for tools that have none of their own.
+        A run has at most ``max_steps`` replies, and at most ``max_tool_errors`` in a row whose
+        calls all fail. ``tool_timeout``, in seconds, is for tools without a timeout of their own.
         ``before_call(call)`` may return `Deny` or `Replace` and may change ``call.arguments``; it
-        is asked of one call at a time, before any of those that may run beside each other;
-        ``after_call(call)`` may return `Replace`. ``trim`` drops the oldest turns of a conversation
-        that has grown longer than the context. ``resume`` has the server keep each answer, so that
-        it is taken up again when the connection breaks; the server then goes on generating when
-        this program dies. The other arguments are those of `LlamaClient`.
+        is called for one call at a time, before calls that may run in parallel are started.
+        ``after_call(call)`` may return `Replace`. ``trim`` drops the oldest turns when the
+        conversation outgrows the context. With ``resume`` the server keeps each answer, so that
+        reading can continue after a broken connection; the server then goes on generating if this
+        program dies. The other arguments are those of `LlamaClient`.
         """
-        super().__init__(
+        self.client = LlamaClient(
             base_url,
             api_key=api_key,
             model=model,
@@ -89,31 +93,34 @@ class LlamaAgent(LlamaClient):
             on_wait=on_wait,
             alive=alive,
         )
-        if mode not in ("auto", "native", "constrained"):
-            raise ValueError(f"mode must be auto, native or constrained, not {mode!r}")
-        check_count(max_steps, "max_steps", 1)
-        check_count(max_tool_errors, "max_tool_errors")
-        check_count(output_retries, "output_retries")
+        """The connection to the server."""
+        self.settings = Settings(
+            mode=mode,
+            max_steps=max_steps,
+            max_tool_errors=max_tool_errors,
+            output_retries=output_retries,
+            trim=trim,
+            resume=resume,
+            sampling=cast("Json", dict(sampling)),
+            executor=Executor(before_call, after_call, tool_timeout),
+        )
+        """The settings of all runs. They may be changed between runs."""
         check_text(system, "system")
+        self.client.check_fields(self.settings.sampling)
         self.tools = as_tools(tools)
         self.system = system
-        self.mode: ToolMode = mode
-        self.max_steps = max_steps
-        self.max_tool_errors = max_tool_errors
-        self.output_retries = output_retries
-        self.trim = trim
-        self.resume = resume
-        self.sampling = dict(sampling)
         self.messages: list[Json] = []
         """The conversation so far, without the system message. It may be changed between runs."""
-        self.check_fields(self.sampling)
-        self.executor = Executor(before_call, after_call, tool_timeout)
-        self.schemas_as_completion = False
-        """Whether a schema has to go past the server's chat endpoint, which cannot apply it with
-        this template or tokenizer. The agent finds out."""
-        self._props: Json | None = None
+        self._facts = ServerFacts(self.client)
         self._handles: set[Handle] = set()
         self._turn = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"<LlamaAgent {self.client.base_url}>"
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.client.close()
 
     # -- one reply
 
@@ -125,12 +132,12 @@ class LlamaAgent(LlamaClient):
         stream: bool = False,
         **params: Unpack[ChatParams],
     ) -> Json:
-        """The server's answer to ``message``, a dict with ``choices``; tools are not run.
+        """The server's response to ``message``, a dict with ``choices``; tools are not run.
 
-        ``message`` is the user's text or one message, which goes on with the conversation, or a
-        list of messages, which is a conversation of its own. ``tools`` take the place of the
-        agent's. Constrained calls come in the same form as native ones. ``stream`` changes nothing
-        in the answer: the server sends it in parts, and `cancel` can stop it.
+        ``message`` is the user's text or one message, which continues the conversation, or a list
+        of messages, which is a conversation of its own. ``tools`` replace the agent's. Constrained
+        calls have the same form as native ones. With ``stream`` the server sends the answer in
+        parts, so that `cancel` can stop it; the response is the same.
         """
         return self._chat(Handle(), message, tools, stream, cast("Json", params))
 
@@ -142,9 +149,9 @@ class LlamaAgent(LlamaClient):
         stream: bool,
         params: Json,
     ) -> Json:
-        offered = self.tools if tools is None else as_tools(tools)
+        offered = self._offered(tools)
         with self._conversation(message) as talk, self._running(handle):
-            reply = drain(Run(self, handle, talk, offered, params).ask(stream=stream))
+            reply = drain(self._run(handle, talk, offered, params).ask(stream=stream))
             kept = stored(reply)
             for call in kept.get("tool_calls", ()):
                 arguments_of(call)
@@ -186,9 +193,9 @@ class LlamaAgent(LlamaClient):
     ) -> RunResult[Any]:
         """Ask, run the tools that the model calls, tell it the results, until it answers.
 
-        ``message`` and ``tools`` are as for `chat`. ``output_type``, a dataclass, a TypedDict, a
-        Pydantic model or any other type, is what the answer has to be: it is asked for as JSON,
-        checked, and asked for again when it does not fit; LlamaAnswerError when it never does.
+        ``message`` and ``tools`` are as for `chat`. ``output_type`` is the type of the answer: a
+        dataclass, a TypedDict, a Pydantic model or any other type. The answer is then JSON, is
+        checked, and is asked for again if it does not fit. LlamaAnswerError if it never fits.
 
         The conversation changes only when the run ends. Raises LlamaCancelled after `cancel`.
         """
@@ -208,10 +215,10 @@ class LlamaAgent(LlamaClient):
         max_steps: int | None = None,
         **params: Unpack[ChatParams],
     ) -> Iterator[Event]:
-        """As `run`, as events: text, reasoning and calls while they are generated, tools as they
-        run, and `Done` with the result. Closing the iterator stops the generation."""
-        given = cast("Json", params)
-        return self._events(Handle(), message, tools, output_type, max_steps, given)
+        """The events of a `run`: text, reasoning and calls while they are generated, tools while
+        they run, and `Done` with the result. Closing the iterator stops the generation."""
+        fields = cast("Json", params)
+        return self._events(Handle(), message, tools, output_type, max_steps, fields)
 
     def _events(
         self,
@@ -222,17 +229,30 @@ class LlamaAgent(LlamaClient):
         max_steps: int | None,
         params: Json,
     ) -> Iterator[Event]:
-        offered = self.tools if tools is None else as_tools(tools)
-        steps = self.max_steps if max_steps is None else max_steps
+        offered = self._offered(tools)
+        steps = self.settings.max_steps if max_steps is None else max_steps
         check_count(steps, "max_steps", 1)
         with self._conversation(message) as talk, self._running(handle):
-            run = Run(self, handle, talk, offered, params, output_type)
-            result = yield from run.loop(steps)
+            result = yield from self._run(handle, talk, offered, params, output_type).loop(steps)
         yield Done(result)
 
+    def _offered(self, tools: Iterable[Any] | None) -> dict[str, Tool]:
+        return self.tools if tools is None else as_tools(tools)
+
+    def _run(
+        self,
+        handle: Handle,
+        talk: Talk,
+        tools: Mapping[str, Tool],
+        params: Json,
+        output_type: Any = None,
+    ) -> Run:
+        client, facts, settings = self.client, self._facts, self.settings
+        return Run(client, facts, settings, handle, talk, tools, params, output_type)
+
     def cancel(self) -> None:
-        """Stop what runs, from any thread: it raises LlamaCancelled, and the server stops
-        generating. A tool that is running is waited for."""
+        """Stop every run, from any thread: runs raise LlamaCancelled, and the server stops
+        generating. A running tool is waited for."""
         for handle in list(self._handles):
             handle.cancel()
 
@@ -252,57 +272,46 @@ class LlamaAgent(LlamaClient):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the conversation and the system message to a JSON file: all of it or nothing."""
-        _history.save(Path(path), self.system, self.messages)
+        history.save(Path(path), self.system, self.messages)
 
     def load(self, path: str | os.PathLike[str]) -> None:
-        """Go on with a conversation that was saved. ValueError for any other file."""
-        self.system, self.messages = _history.load(Path(path))
+        """Continue a saved conversation. ValueError for any other file."""
+        self.system, self.messages = history.load(Path(path))
 
     def count(self, message: Message = (), tools: Iterable[Any] | None = None) -> int:
         """How many tokens `run` would send for ``message``, with the conversation and the tools."""
-        offered = self.tools if tools is None else as_tools(tools)
         with self._conversation(message, commit=False) as talk:
-            return Run(self, Handle(), talk, offered, {}).count()
+            return self._run(Handle(), talk, self._offered(tools), {}).count()
 
     @property
-    def context_size(self) -> int:
-        """How many tokens a conversation and its answer may have together: the server's n_ctx."""
-        return int(self._facts()["default_generation_settings"]["n_ctx"])
+    def n_ctx(self) -> int:
+        """How many tokens a conversation and its answer can have together."""
+        return self._facts.n_ctx
 
     @property
     def native_tools(self) -> bool:
         """Whether the model's chat template knows tools, calls and their results."""
-        caps = self._facts().get("chat_template_caps")
-        if caps is None:  # an older server
-            return "tool" in str(self._facts().get("chat_template", "tool"))
-        return bool(caps.get("supports_tools") and caps.get("supports_tool_calls"))
-
-    def _facts(self) -> Json:
-        if self._props is None:
-            try:
-                self._props = self.props()
-            except LlamaNotSupportedError:
-                self._props = {}
-        return self._props
+        return self._facts.native_tools
 
     @contextlib.contextmanager
     def _conversation(self, message: Message, *, commit: bool = True) -> Iterator[Talk]:
-        """The messages before this turn, and room for those that it adds."""
+        """The conversation for one turn; the messages that it adds are kept if it succeeds."""
         if not isinstance(message, str | Mapping) and (
             message or not isinstance(message, Sequence)
         ):
-            yield self._talk(_history.checked(message))
+            yield self._talk(history.checked(message))
             return
         if not self._turn.acquire(blocking=False):
             raise LlamaError(
-                "this agent's conversation is in use: one run at a time, or give lists of messages"
+                "this agent's conversation is in use: start one run at a time, or pass lists of "
+                "messages"
             )
         try:
-            talk = self._talk(_history.checked(self.messages))
+            talk = self._talk(history.checked(self.messages))
             if isinstance(message, str):
                 talk.added.append({"role": "user", "content": message})
             elif message:
-                talk.added += _history.checked([message])
+                talk.added += history.checked([message])
             yield talk
             if commit:
                 self.messages = [*talk.before, *talk.added]
@@ -312,3 +321,128 @@ class LlamaAgent(LlamaClient):
     def _talk(self, messages: list[Json]) -> Talk:
         has_own = bool(messages) and messages[0]["role"] == "system"
         return Talk(None if has_own else self.system, messages)
+
+
+class AsyncLlamaAgent:
+    """A `LlamaAgent` whose methods are awaited; it takes the same arguments.
+
+        async with AsyncLlamaAgent(url, tools=[get_current_weather]) as agent:
+            result = await agent.run("What is the weather in Istanbul?")
+
+    Async tools and hooks run in the caller's event loop, the others in threads. Cancelling the task
+    stops the generation in the server. `sync` has the conversation, and the server's other
+    endpoints: ``await asyncio.to_thread(agent.sync.client.embed, texts)``.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.sync = LlamaAgent(*args, **kwargs)
+        """The agent underneath."""
+
+    async def chat(
+        self,
+        message: Message,
+        tools: Iterable[Any] | None = None,
+        **params: Unpack[ChatParams],
+    ) -> Json:
+        """As `LlamaAgent.chat`."""
+        handle = Handle(asyncio.get_running_loop())
+        fields = cast("Json", params)
+        return await in_thread(
+            lambda: self.sync._chat(handle, message, tools, True, fields), handle
+        )
+
+    @overload
+    async def run(
+        self,
+        message: Message,
+        tools: Iterable[Any] | None = None,
+        *,
+        output_type: type[T],
+        max_steps: int | None = None,
+        **params: Unpack[ChatParams],
+    ) -> RunResult[T]: ...
+
+    @overload
+    async def run(
+        self,
+        message: Message,
+        tools: Iterable[Any] | None = None,
+        *,
+        output_type: Any = None,
+        max_steps: int | None = None,
+        **params: Unpack[ChatParams],
+    ) -> RunResult[Any]: ...
+
+    async def run(
+        self,
+        message: Message,
+        tools: Iterable[Any] | None = None,
+        *,
+        output_type: Any = None,
+        max_steps: int | None = None,
+        **params: Unpack[ChatParams],
+    ) -> RunResult[Any]:
+        """As `LlamaAgent.run`."""
+        async for event in self.stream(
+            message, tools, output_type=output_type, max_steps=max_steps, **params
+        ):
+            if isinstance(event, Done):
+                return event.result
+        raise AssertionError("a run ends with Done")
+
+    async def stream(
+        self,
+        message: Message,
+        tools: Iterable[Any] | None = None,
+        *,
+        output_type: Any = None,
+        max_steps: int | None = None,
+        **params: Unpack[ChatParams],
+    ) -> AsyncIterator[Event]:
+        """As `LlamaAgent.stream`: ``async for event in agent.stream(...)``."""
+        loop = asyncio.get_running_loop()
+        handle = Handle(loop)
+        fields = cast("Json", params)
+        events: asyncio.Queue[Event | None] = asyncio.Queue()
+
+        def work() -> None:
+            try:
+                for event in self.sync._events(
+                    handle, message, tools, output_type, max_steps, fields
+                ):
+                    loop.call_soon_threadsafe(events.put_nowait, event)
+            finally:
+                loop.call_soon_threadsafe(events.put_nowait, None)
+
+        worker = asyncio.ensure_future(in_thread(work, handle))
+        try:
+            while (event := await events.get()) is not None:
+                yield event
+            await worker
+        finally:
+            if not worker.done():
+                worker.cancel()
+                await asyncio.wait([worker])
+
+    def cancel(self) -> None:
+        """As `LlamaAgent.cancel`."""
+        self.sync.cancel()
+
+    async def aclose(self) -> None:
+        """Stop every run and close the connections."""
+        self.sync.cancel()
+        self.sync.close()
+
+    def __repr__(self) -> str:
+        return f"<AsyncLlamaAgent {self.sync.client.base_url}>"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()

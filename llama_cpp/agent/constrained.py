@@ -2,7 +2,7 @@
 
 The tools are described in the system message, and a JSON schema forces the reply into a call of one
 of them or an answer. The conversation is rewritten as text: calls as the JSON that the model wrote,
-results as messages of the user.
+results as messages from the user.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from .schema import for_server, members_text, merge_definitions
 from .tools import Tool
 
 ANSWER: Json = {"anyOf": [{"type": "string", "minLength": 1}, {"type": "number"}]}
-"""The schema of an answer that is any text. Small models do not put quotes around a number."""
+"""The schema of a plain text answer. Small models write numbers without quotes."""
 
 _MOST_CALLS = 16
-# Small models repeat an example in place of what the user said.
+# Small models repeat an example instead of using the words of the user.
 _EXAMPLE = re.compile(
     r"[\s,;:(]*\b(?:e\.g\.|for example|for instance)(?:.*?\)|.*?(?=\.\s+[A-Z])|.*)", re.I | re.S
 )
@@ -33,19 +33,19 @@ _ANSWER_FORM = '{"answer": ...}'
 
 @dataclass(frozen=True)
 class Protocol:
-    """What the model may reply."""
+    """The replies that the model may give."""
 
     tools: Mapping[str, Tool]
-    """Those it is told of."""
+    """The tools that are described to it."""
     answer: Json | None = field(default_factory=lambda: ANSWER)
-    """The schema of an answer; None where it has to call."""
+    """The schema of an answer; None if it must call a tool."""
     parallel: bool = False
     """Whether one reply may hold several calls."""
     answer_only: bool = False
-    """Whether it has to answer now, although it is told of tools."""
+    """Whether it must answer now, without a call."""
 
     def system(self, before: str | None) -> str:
-        """The system message, after what stood there ``before``."""
+        """The system message: ``before``, followed by the description of the tools."""
         call = f"{_CALLS_FORM} to call tools" if self.parallel else f"{_CALL_FORM} to call a tool"
         answer = "" if self.answer is None else f", or {_ANSWER_FORM} to answer the user"
         if self.answer is not None and self.answer is not ANSWER:
@@ -117,11 +117,11 @@ def as_text(messages: Sequence[Mapping[str, Any]], *, answers: bool = False) -> 
 def read_reply(text: str) -> tuple[str | None, list[Json]]:
     """A whole reply: the answer, or the calls as ``{"name": ..., "arguments": ...}``.
 
-    ValueError for what is neither, as when it was cut off.
+    ValueError if it is neither, for example because it was cut off.
     """
     reply = json.loads(text, strict=False)
     if not isinstance(reply, dict):
-        raise ValueError("the reply is no JSON object")
+        raise ValueError("the reply is not a JSON object")
     if "answer" in reply:
         answer = reply["answer"]
         return answer if isinstance(answer, str) else _dump(answer), []
@@ -133,7 +133,7 @@ def read_reply(text: str) -> tuple[str | None, list[Json]]:
 
 
 class AnswerReader:
-    """Takes a reply in as it is generated, and gives the text of its answer."""
+    """Reads a reply while it is generated, and extracts the text of its answer."""
 
     def __init__(self) -> None:
         self._raw = ""
@@ -165,7 +165,7 @@ class AnswerReader:
         return str(json.loads(f'"{text}"', strict=False)) if text else ""
 
     def _escape(self, at: int) -> int:
-        """How long the escape at ``at`` is: both halves of what JSON writes as two."""
+        """The length of the escape at ``at``; a surrogate pair is one escape."""
         if self._raw[at + 1 : at + 2] != "u":
             return 2
         high = self._raw[at + 2 : at + 6].lower()
@@ -212,7 +212,7 @@ def _json_or_text(text: Any) -> Any:
 
 
 def _add_user(messages: list[Json], content: Any) -> None:
-    """Many templates want user and assistant by turns: what follows the user's is added to it."""
+    """Add to the user's last message: many templates want user and assistant to alternate."""
     last = messages[-1] if messages else {}
     if last.get("role") != "user":
         messages.append({"role": "user", "content": content})

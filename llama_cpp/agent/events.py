@@ -1,4 +1,4 @@
-"""What an agent tells while it runs, and what it gives at the end."""
+"""The events of a run, and its result."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ T = TypeVar("T")
 Mode = Literal["native", "constrained", "plain"]
 """How tools were offered: by the chat template, by a schema for the reply, or not at all."""
 Reason = Literal["answer", "length", "tool_calls", "max_steps", "tool_errors"]
-"""Why a run ended: with an answer, cut off by ``max_tokens`` or a full context, with calls of tools
-that the caller runs, after ``max_steps`` replies, or after too many failed calls in a row."""
+"""Why a run ended: an answer, an answer cut off by ``max_tokens`` or a full context, calls of tools
+that the caller runs, ``max_steps`` replies, or too many failed calls in a row."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class Step:
     mode: Mode
     """How tools were offered."""
     response: Json = field(repr=False)
-    """The reply, in the form of the server's answers."""
+    """The reply, in the form of the server's responses."""
     calls: list[ToolCall]
-    """The calls in it, with what came of them."""
+    """Its calls, with their results."""
 
     @property
     def finish_reason(self) -> str:
@@ -42,16 +42,16 @@ class RunResult(Generic[T]):
     text: str
     """The final answer; for an ``output_type`` its JSON."""
     output: T
-    """The answer as the ``output_type`` that was asked for. None where none was, and where the
-    run ended for another reason than ``answer``."""
+    """The answer as the ``output_type``. None without one, and if the run did not end with
+    ``answer``."""
     reason: Reason
     """Why the run ended."""
     mode: Mode
     """How tools were offered in the last reply that could call one."""
     messages: list[Json] = field(repr=False)
-    """What the run added to the conversation: the message, calls, results, the answer."""
+    """The messages that the run added to the conversation: question, calls, results, answer."""
     calls: list[ToolCall]
-    """Every call of a tool, in the order of the model's asking."""
+    """Every call of a tool, in the order in which the model made them."""
     steps: list[Step] = field(repr=False)
     """Every reply of the model."""
     usage: Usage
@@ -59,7 +59,7 @@ class RunResult(Generic[T]):
     timings: Timings
     """Time of all replies together."""
     reasoning: str = field(default="", repr=False)
-    """What the model thought before its last reply, where the server tells."""
+    """The model's reasoning before its last reply, if the server reports it."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class TextDelta:
 
 @dataclass(frozen=True)
 class ReasoningDelta:
-    """A part of what the model thinks."""
+    """A part of the model's reasoning."""
 
     text: str
     """The part."""
@@ -80,9 +80,9 @@ class ReasoningDelta:
 
 @dataclass(frozen=True)
 class ToolCallDelta:
-    """A part of a call: the first one has the name, all of them parts of the arguments' JSON.
+    """A part of a call. The first part has the name; all have parts of the arguments' JSON.
 
-    Constrained replies give each call in one part.
+    A constrained reply gives each call in one part.
     """
 
     index: int
@@ -95,10 +95,10 @@ class ToolCallDelta:
 
 @dataclass(frozen=True)
 class PromptProgress:
-    """How far the prompt is processed; comes with ``return_progress=True``."""
+    """The progress of the prompt; sent with ``return_progress=True``."""
 
     processed: int
-    """Tokens processed, those in the cache among them."""
+    """Tokens processed, including those in the cache."""
     total: int
     """Tokens of the prompt."""
 
@@ -116,7 +116,7 @@ class ToolCallStarted:
     """A tool is about to run."""
 
     call: ToolCall
-    """The call; its result comes later."""
+    """The call, without a result yet."""
 
 
 @dataclass(frozen=True)
@@ -145,4 +145,4 @@ Event = (
     | ToolCallFinished
     | Done[Any]
 )
-"""What `LlamaAgent.stream` gives."""
+"""The events of `LlamaAgent.stream`."""

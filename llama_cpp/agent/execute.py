@@ -21,14 +21,14 @@ RunAsync = Callable[[Awaitable[Any]], Any]
 
 @dataclass
 class Executor:
-    """What all calls of an agent have in common."""
+    """The hooks and the timeout of all calls of an agent."""
 
     before_call: Any = None
     after_call: Any = None
     timeout: float | None = None
-    """For tools that have none of their own, in seconds."""
+    """Seconds for tools without a timeout of their own."""
     run_async: RunAsync | None = None
-    """Where awaitables run; by default in a loop of their own."""
+    """Runs awaitables; by default in a loop of their own."""
 
     def __post_init__(self) -> None:
         check_callable(self.before_call, "before_call")
@@ -36,15 +36,17 @@ class Executor:
         check_timeout(self.timeout, "tool_timeout")
 
     def run(self, calls: Iterable[ToolCall], tools: Mapping[str, Tool]) -> None:
-        """Run ``calls``, beside each other where their tools allow it, and fill in what came of
-        them. What a tool raises becomes the call's error; what a hook raises comes out."""
+        """Run ``calls``, in parallel where their tools allow it, and fill in their results.
+
+        Errors of a tool become the call's error; errors of a hook are raised.
+        """
         waiting: list[_Thread] = []
         for call in calls:
             tool = tools.get(call.name)
             alone = tool is None or not tool.parallel
             if alone:
                 _join(waiting)
-            if call.error is not None:  # its arguments were no JSON
+            if call.error is not None:  # its arguments were not JSON
                 continue
             # Here, not in its thread: it may ask the user, who answers one question at a time.
             decided = self._hook(self.before_call, call)
@@ -54,7 +56,7 @@ class Executor:
             else:
                 waiting.append(_Thread(work))
         if len(waiting) == 1:
-            waiting.pop().work()  # no thread for what has nothing beside it
+            waiting.pop().work()  # a single call needs no thread
         _join(waiting)
 
     def _one(
@@ -86,7 +88,7 @@ class Executor:
         limit = self.timeout if tool.timeout is None else tool.timeout
         if limit is None:
             return self._finish(tool(*positional, **keywords))
-        # A thread cannot be stopped: one that takes too long is left to itself.
+        # A thread cannot be stopped: one that takes too long goes on unwatched.
         thread = _Thread(lambda: self._finish(tool(*positional, **keywords), limit))
         start = time.monotonic()
         thread.start()
@@ -94,13 +96,13 @@ class Executor:
             if thread.wait(limit):
                 return thread.result()
         except (TimeoutError, asyncio.TimeoutError):
-            # The limit of what is awaited, which may come first, or an error of the tool's own.
+            # The limit of the awaitable, which may pass first, or an error of the tool's own.
             if time.monotonic() - start < limit:
                 raise
         raise LlamaToolError(f"{tool.name} took longer than {limit:g} s")
 
     def _finish(self, value: Any, limit: float | None = None) -> Any:
-        """``value``, awaited where it has to be."""
+        """``value``, awaited if it is awaitable."""
         if not inspect.isawaitable(value):
             return value
 
@@ -143,7 +145,7 @@ class _Thread:
 
 
 def _join(threads: list[_Thread]) -> None:
-    """Run all, wait for all, then raise what the first of them raised. Empties the list."""
+    """Run all, wait for all, then raise the first error. Empties the list."""
     running, threads[:] = threads[:], []
     for thread in running:
         thread.start()

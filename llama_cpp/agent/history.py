@@ -1,4 +1,4 @@
-"""Conversations as lists of messages: turns, and files."""
+"""Conversations: lists of messages, their turns, and their files."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,40 @@ from ..server.fields import Json
 _ROLES = ("system", "developer", "user", "assistant", "tool")
 
 
+@dataclass
+class Talk:
+    """A conversation during one turn."""
+
+    system: str | None
+    """The system message; not stored in the conversation."""
+    before: list[Json]
+    """The messages of earlier turns."""
+    added: list[Json] = field(default_factory=list)
+    """The messages that this turn adds to the conversation."""
+    aside: list[Json] = field(default_factory=list)
+    """Messages for the next reply only; not stored in the conversation."""
+
+    @property
+    def messages(self) -> list[Json]:
+        """All messages, as the model reads them."""
+        head = [] if self.system is None else [{"role": "system", "content": self.system}]
+        return [*head, *self.before, *self.added, *self.aside]
+
+    def drop_first_turn(self) -> bool:
+        """Drop the oldest turn: a user's message and everything up to the next one.
+
+        Messages before it stay. False if the oldest turn is the present one.
+        """
+        messages = [*self.before, *self.added]
+        starts = [i for i, message in enumerate(messages) if message["role"] == "user"]
+        if len(starts) < 2:
+            return False
+        self.before = [*self.before[: starts[0]], *self.before[starts[1] :]]
+        return True
+
+
 def checked(messages: Any) -> list[Json]:
-    """``messages`` as a list of our own. TypeError or ValueError for what are none."""
+    """A copy of ``messages``. TypeError or ValueError if they are not messages."""
     if isinstance(messages, str | Mapping) or not isinstance(messages, Sequence):
         raise TypeError(f"messages are a list of dicts with a role, not {messages!r}")
     for i, message in enumerate(messages):
@@ -29,20 +62,11 @@ def checked(messages: Any) -> list[Json]:
     return [dict(message) for message in messages]
 
 
-def without_first_turn(before: list[Json], now: list[Json]) -> list[Json] | None:
-    """``before`` without its oldest turn: a user's message and all up to the next one. None when
-    that is the turn that goes on in ``now``. What stands before the first turn stays."""
-    starts = [i for i, message in enumerate([*before, *now]) if message["role"] == "user"]
-    if len(starts) < 2:
-        return None
-    return [*before[: starts[0]], *before[starts[1] :]]
-
-
 def save(path: Path, system: str | None, messages: Sequence[Json]) -> None:
-    """Write a conversation: all of it or nothing."""
-    from ..model.gguf import check_target  # here: an agent needs the library for nothing else
-
-    check_target(path)
+    """Write a conversation: all of it or nothing. ValueError if ``path`` is not a file."""
+    if path.exists() and not path.is_file():
+        # A file moved onto a device or a pipe would replace it, /dev/null for all programs.
+        raise ValueError(f"{path} exists and is not a file; choose another name")
     text = json.dumps(
         {"version": 1, "system": system, "messages": list(messages)}, ensure_ascii=False, indent=1
     )
@@ -60,14 +84,14 @@ def save(path: Path, system: str | None, messages: Sequence[Json]) -> None:
 
 
 def load(path: Path) -> tuple[str | None, list[Json]]:
-    """What `save` wrote. ValueError for any other file."""
+    """The system message and the messages in a file of `save`. ValueError for any other file."""
     try:
         saved = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path} is no saved conversation: {error}") from error
+        raise ValueError(f"{path} is not a saved conversation: {error}") from error
     if not isinstance(saved, dict) or saved.get("version") != 1:
-        raise ValueError(f"{path} is no conversation that this version saved")
+        raise ValueError(f"{path} is not a conversation saved by this version")
     system = saved.get("system")
     if system is not None and not isinstance(system, str):
-        raise ValueError(f"{path}: the system message is no text")
+        raise ValueError(f"{path}: the system message must be a string, not {system!r}")
     return system, checked(saved.get("messages"))

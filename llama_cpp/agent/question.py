@@ -20,12 +20,12 @@ _ids = itertools.count(1)
 
 @dataclass(frozen=True)
 class Choice:
-    """What ``tool_choice`` says, in one form."""
+    """A ``tool_choice`` in one form."""
 
     kind: str = "auto"
     """``auto``, ``none`` or ``required``."""
     name: str | None = None
-    """The one tool that is to be called, with ``required``."""
+    """The only tool that may be called, with ``required``."""
 
 
 def choice_of(given: Any, tools: Mapping[str, Tool]) -> Choice:
@@ -39,13 +39,13 @@ def choice_of(given: Any, tools: Mapping[str, Tool]) -> Choice:
         return Choice(given)
     if name not in tools:
         known = ", ".join(("auto", "none", "required", *tools))
-        raise ValueError(f"tool_choice {given!r} is neither a tool nor any of {known}")
+        raise ValueError(f"tool_choice {given!r} is not one of {known}")
     return Choice("required", name)
 
 
 @dataclass
 class Question:
-    """All that decides what is sent."""
+    """Everything that decides the next request."""
 
     messages: Sequence[Json]
     tools: Mapping[str, Tool]
@@ -82,16 +82,16 @@ class Question:
         if self.mode == "plain" or self.answer_only:
             if self.answer is not None:
                 params["response_format"] = _format("answer", self.answer)
-                messages = _told(messages, f"Answer with JSON: {type_text(self.answer)}")
+                messages = _with_system(messages, f"Answer with JSON: {type_text(self.answer)}")
             return messages, None, params
-        # Beside tools there is no room for another schema: a typed answer is asked for afterwards.
+        # A request with tools cannot have a schema, too: a typed answer is asked for afterwards.
         params["tool_choice"] = self.choice.kind
         if self.parallel is not None:
             params["parallel_tool_calls"] = self.parallel
         return messages, [tool.definition for tool in self.tools.values()], params
 
     def events(self, chunk: Json) -> Generator[Event, None, None]:
-        """What a chunk of the stream says."""
+        """The events of a chunk of the stream."""
         progress = chunk.get("prompt_progress")
         if progress:
             yield PromptProgress(int(progress.get("processed", 0)), int(progress.get("total", 0)))
@@ -115,7 +115,7 @@ class Question:
             yield TextDelta(part)
 
     def reply(self, response: Json) -> Json:
-        """The server's answer with its calls and text in their places, whatever the mode."""
+        """The server's response with calls and text in their usual places, for every mode."""
         choices = response.get("choices")
         if not choices:
             raise LlamaStreamError("the server answered without a choice", partial=response)
@@ -153,8 +153,11 @@ class Question:
 
 
 def arguments_of(call: Json) -> tuple[Json, str | None]:
-    """The arguments of a call, or nothing and what is wrong with them. Mends the call: the server
-    refuses every later request whose history holds arguments that are no JSON object."""
+    """The arguments of a call, or none and the problem with them.
+
+    Repairs the call: the server refuses every request whose history has arguments that are not a
+    JSON object.
+    """
     function = call["function"] = dict(call["function"])
     given: Any = function.get("arguments")
     try:
@@ -164,14 +167,14 @@ def arguments_of(call: Json) -> tuple[Json, str | None]:
         if isinstance(read, dict):
             function["arguments"] = json.dumps(read, ensure_ascii=False)
             return read, None
-        problem = f"{type(read).__name__} is no object"
+        problem = f"{type(read).__name__} is not an object"
     except ValueError as error:
         problem = str(error)
     function["arguments"] = "{}"
     return {}, f"the arguments are not a JSON object: {problem}"
 
 
-def _told(messages: list[Json], text: str) -> list[Json]:
+def _with_system(messages: list[Json], text: str) -> list[Json]:
     """``messages`` with ``text`` at the end of the system message."""
     if messages and messages[0].get("role") == "system":
         first, *rest = messages

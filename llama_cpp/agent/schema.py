@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 import re
-import sys
 import typing
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from .._needs import needs
-from ..errors import LlamaToolError
 from ..server.fields import Json
-from .docstring import read_docstring
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel, TypeAdapter
+    from pydantic import TypeAdapter
 
 _INT64 = 2**63
 # The server refuses a grammar that repeats more often than 2000 times.
@@ -29,90 +24,19 @@ _KEPT = {
     *("prefixItems", "additionalProperties", "anyOf", "oneOf", "allOf", "$ref", "$defs"),
     *("pattern", "format", *_COUNTS, *_BOUNDS),
 }
-# Classes that can give a character which ends or breaks a JSON string, and what is no regular
-# expression in the narrow sense: the server turns these into other grammars, or none.
+# Classes with a character that ends or breaks a JSON string, and constructs beyond regular
+# expressions in the narrow sense: the server turns these into other grammars, or none.
 _HARD_PATTERN = re.compile(r'\(\?|\\[^dw.+*?()\[\]{}|/^$-]|\[\^|(?<!\\)\.|"|\{\d{4,}|\{\d*,\d{4,}')
 
 
-@dataclass(frozen=True)
-class Signature:
-    """A function's parameters as a schema, and their values from JSON."""
-
-    description: str
-    schema: Json
-    model: type[BaseModel]
-    parameters: Mapping[str, inspect.Parameter]
-
-    def bind(self, arguments: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
-        """Positional and keyword arguments for the function, checked and converted.
-
-        Pydantic's ValidationError for what does not fit.
-        """
-        values = self.model.model_validate(dict(arguments))
-        positional: list[Any] = []
-        keywords: dict[str, Any] = {}
-        for i, (name, parameter) in enumerate(self.parameters.items()):
-            given = f"p{i}" in values.model_fields_set
-            value = getattr(values, f"p{i}") if given else parameter.default
-            if parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
-                positional.append(value)
-            elif given:
-                keywords[name] = value
-        return positional, keywords
-
-
-def signature_of(function: Callable[..., Any]) -> Signature:
-    """What ``function`` takes. LlamaToolError where a parameter cannot be given in JSON."""
-    pydantic = needs("pydantic", "A tool")
-    name = getattr(function, "__name__", type(function).__name__)
-    try:
-        parameters = dict(inspect.signature(function).parameters)
-    except (TypeError, ValueError) as error:
-        raise LlamaToolError(f"{name} cannot be a tool: {error}") from error
-    hints = _hints(function, name)
-    description, told = read_docstring(_doc(function))
-    fields: dict[str, Any] = {}
-    for parameter in list(parameters.values()):
-        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-            del parameters[parameter.name]
-        elif parameter.kind is inspect.Parameter.VAR_POSITIONAL:
-            raise LlamaToolError(
-                f"{name} cannot be a tool: *{parameter.name} has no place in JSON arguments; "
-                "take a list"
-            )
-    for i, parameter in enumerate(parameters.values()):
-        hint = hints.get(parameter.name, Any)
-        options: dict[str, Any] = {"alias": parameter.name}
-        said = told.get(parameter.name) or _said(hint)
-        if said:
-            options["description"] = said
-        if parameter.default is inspect.Parameter.empty:
-            field = pydantic.Field(**options)
-        else:
-            field = pydantic.Field(parameter.default, **options)
-            if parameter.default is None:
-                hint = hint | None if hint is not Any else hint
-        # Named by number: a field's own name could be one that Pydantic keeps for itself.
-        fields[f"p{i}"] = (hint, field)
-    try:
-        model = pydantic.create_model(
-            name, __config__=pydantic.ConfigDict(extra="forbid"), **fields
-        )
-        schema = schema_of(model)
-    except (pydantic.errors.PydanticUserError, TypeError) as error:
-        raise LlamaToolError(f"{name} cannot be a tool: {_first_line(error)}") from error
-    schema.pop("description", None)
-    return Signature(description, schema, model, parameters)
-
-
 def adapter_of(output_type: Any) -> tuple[TypeAdapter[Any], Json]:
-    """What validates ``output_type``, and its schema. TypeError where it has none."""
+    """A validator for ``output_type``, and its schema. TypeError for a type without one."""
     pydantic = needs("pydantic", "output_type")
     try:
         adapter = pydantic.TypeAdapter(output_type)
         return adapter, schema_of(adapter)
     except pydantic.errors.PydanticUserError as error:
-        raise TypeError(f"output_type {output_type!r}: {_first_line(error)}") from error
+        raise TypeError(f"output_type {output_type!r}: {first_line(error)}") from error
 
 
 def schema_of(model: Any) -> Json:
@@ -126,8 +50,8 @@ def schema_of(model: Any) -> Json:
     return plain(make(schema_generator=Generate))
 
 
-def what_is_wrong(error: Any) -> str:
-    """A ValidationError in words for the model: where, what, and what it had given."""
+def error_text(error: Any) -> str:
+    """A ValidationError worded for the model: the place, the problem and the given value."""
     parts = []
     for detail in error.errors(include_url=False, include_context=False):
         where = ".".join(str(step) for step in detail["loc"]) or "the value"
@@ -141,8 +65,8 @@ def what_is_wrong(error: Any) -> str:
 
 
 def plain(schema: Json) -> Json:
-    """``schema`` without titles, with each definition in the place where it is used; only what
-    contains itself stays a definition."""
+    """``schema`` without titles, with each definition in the place where it is used; only recursive
+    ones stay definitions."""
     definitions: dict[str, Json] = schema.get("$defs", {})
     recursive = {name for name in definitions if _reaches(name, name, definitions, set())}
     safe = {name: f"Type{i}" for i, name in enumerate(sorted(recursive))}
@@ -196,8 +120,8 @@ def _reaches(start: str, goal: str, definitions: Json, seen: set[str]) -> bool:
 
 
 def for_server(schema: Any) -> Json:
-    """``schema`` without what the server's grammars do not know or refuse. What is left out here
-    is still checked when the value has come."""
+    """``schema`` without the parts that the server's grammars ignore or refuse. These parts are
+    checked when the value has arrived."""
     if not isinstance(schema, Mapping):
         return {}
     node = {k: v for k, v in schema.items() if k in _KEPT}
@@ -232,7 +156,7 @@ def for_server(schema: Any) -> Json:
 
 
 def _pattern_for_server(pattern: str) -> str | None:
-    """``pattern`` in the server's words, or None for one that it would refuse or take wrongly."""
+    """``pattern`` in the server's syntax, or None if it would refuse or misread it."""
     inner = pattern[1:-1]
     anchored = len(pattern) > 1 and pattern[0] == "^" and pattern[-1] == "$" and inner[-1:] != "\\"
     if not anchored or _HARD_PATTERN.search(inner):
@@ -250,7 +174,7 @@ def _pattern_for_server(pattern: str) -> str | None:
 
 
 def merge_definitions(schema: Json, prefix: str, into: Json) -> Json:
-    """``schema`` with its definitions moved ``into`` those of another, under names of their own."""
+    """``schema`` with its definitions moved ``into`` those of another, under new names."""
     definitions = schema.get("$defs", {})
     new = {name: f"{prefix}{name}" for name in definitions}
 
@@ -275,7 +199,7 @@ def merge_definitions(schema: Json, prefix: str, into: Json) -> Json:
 
 
 def type_text(schema: Any, definitions: Json | None = None, depth: int = 0) -> str:
-    """``schema`` in the short notation of TypeScript, which models have read much of."""
+    """``schema`` in the short notation of TypeScript, which models know well."""
     if not isinstance(schema, Mapping) or not schema:
         return "any"
     definitions = definitions if definitions is not None else schema.get("$defs", {})
@@ -325,62 +249,7 @@ def _literal(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-# -- hints
-
-
-def _hints(function: Callable[..., Any], name: str) -> dict[str, Any]:
-    target: Any = function
-    while hasattr(target, "func"):  # functools.partial
-        target = target.func
-    if not inspect.isroutine(target):
-        target = type(target).__call__
-    target = inspect.unwrap(target)
-    try:
-        return typing.get_type_hints(target, include_extras=True)
-    except NameError as first:
-        # A type that was defined inside a function, under `from __future__ import annotations`.
-        try:
-            around = _names_around(target)
-            return typing.get_type_hints(target, localns=around, include_extras=True)
-        except NameError:
-            raise LlamaToolError(
-                f"{name} cannot be a tool: {first}; its types must be at the top of a module"
-            ) from first
-    except TypeError as error:
-        raise LlamaToolError(f"{name} cannot be a tool: {error}") from error
-
-
-def _names_around(target: Any) -> dict[str, Any]:
-    """The names of the functions that ``target`` was defined in, while they run."""
-    names: dict[str, Any] = {}
-    frame = sys._getframe(1)
-    outer = set(getattr(target, "__qualname__", "").split(".")[:-1])
-    walked: Any = frame
-    while walked is not None:
-        if walked.f_code.co_name in outer:
-            names = {**walked.f_locals, **names}
-        walked = walked.f_back
-    return names
-
-
-def _doc(function: Any) -> str | None:
-    while hasattr(function, "func"):
-        function = function.func
-    if inspect.isroutine(function) or "__doc__" in vars(type(function)):
-        return inspect.getdoc(function)
-    return inspect.getdoc(type(function).__call__)
-
-
-def _said(hint: Any) -> str:
-    """A description that stands in the hint: ``Annotated[str, "the city"]``."""
-    if get_origin(hint) is Annotated:
-        for extra in get_args(hint)[1:]:
-            if isinstance(extra, str):
-                return extra
-    return ""
-
-
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
     return str(error).strip().splitlines()[0]
 
 

@@ -13,31 +13,32 @@ from typing import Any, overload
 from .._needs import needs
 from ..errors import LlamaToolError
 from ..server.fields import Json
-from .schema import Signature, for_server, plain, signature_of, what_is_wrong
+from .schema import error_text, for_server, plain
+from .signature import Signature, signature_of
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 
 
 @dataclass
 class ToolCall:
-    """One call of a tool by the model, and what came of it."""
+    """One call of a tool by the model, and its result."""
 
     name: str
     """The tool's name."""
     arguments: Json
-    """The arguments that the model gave; empty where they were no JSON object."""
+    """The model's arguments; empty if they were not a JSON object."""
     id: str = ""
     """Ties the result to the call in the messages."""
     result: Any = None
-    """What the tool returned."""
+    """The tool's return value."""
     error: str | None = None
-    """What the model was told in place of a result."""
+    """The error that the model reads instead of a result."""
     duration: float = 0.0
     """Seconds that the tool took."""
 
     @property
     def text(self) -> str:
-        """What the model is told: the result as text or JSON, or the error."""
+        """The text that the model reads: the result as text or JSON, or the error."""
         return f"Error: {self.error}" if self.error is not None else result_text(self.result)
 
 
@@ -46,13 +47,13 @@ class Deny:
     """Returned by a ``before_call`` hook: do not call, and tell the model why."""
 
     reason: str = "the user does not allow this call"
-    """What the model reads."""
+    """The text for the model."""
 
 
 @dataclass(frozen=True)
 class Replace:
-    """Returned by a hook: take this for the result, without a call (``before_call``) or in place
-    of what came (``after_call``)."""
+    """Returned by a hook: use this result, instead of a call (``before_call``) or instead of the
+    tool's result (``after_call``)."""
 
     result: Any
     """The result."""
@@ -64,26 +65,26 @@ AfterCall = Callable[[ToolCall], Replace | None]
 
 @dataclass(eq=False)
 class Tool:
-    """A tool: what the model is told of it, and the function behind it.
+    """A tool: its description for the model, and its function.
 
-    Made by `tool`, or by the agent from whatever it was given. A tool without a ``function`` is
-    one that the caller runs: the agent stops and hands the call over.
+    Made by `tool`, or by the agent from functions and definitions. A tool without a ``function`` is
+    run by the caller: the agent stops and returns the call.
     """
 
     name: str
-    """What the model calls it."""
+    """Its name for the model."""
     description: str
-    """What the model is told."""
+    """Its description for the model."""
     parameters: Json
     """The arguments' JSON schema."""
     function: Callable[..., Any] | None = None
     """Sync or async; called with the arguments, converted to its hints."""
     timeout: float | None = None
-    """Seconds after which the model is told that it took too long; None waits for ever."""
+    """Seconds after which the call fails; None waits for ever."""
     parallel: bool = True
-    """Whether it may run at the same time as the other calls of one reply."""
+    """Whether it may run in parallel with other calls of the same reply."""
     signature: Signature | None = field(default=None, repr=False)
-    """The function's parameters; None where the schema was given."""
+    """The function's parameters; None if the schema was given by hand."""
 
     def __post_init__(self) -> None:
         check_timeout(self.timeout)
@@ -109,7 +110,7 @@ class Tool:
     def bind(self, arguments: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
         """Positional and keyword arguments for the function, checked and converted.
 
-        LlamaToolError, in words for the model, for what does not fit.
+        LlamaToolError, worded for the model, if they do not fit.
         """
         if self.signature is not None:
             from pydantic import ValidationError
@@ -117,7 +118,7 @@ class Tool:
             try:
                 return self.signature.bind(arguments)
             except ValidationError as error:
-                raise LlamaToolError(f"wrong arguments: {what_is_wrong(error)}") from error
+                raise LlamaToolError(f"wrong arguments: {error_text(error)}") from error
         known = self.parameters.get("properties", {})
         missing = [name for name in self.parameters.get("required", ()) if name not in arguments]
         unknown = [name for name in arguments if name not in known]
@@ -166,7 +167,7 @@ def tool(
     The schema comes from the hints, the descriptions from the docstring (Google, NumPy or Sphinx
     style) or from ``Annotated[str, "the city"]``. ``schema`` gives the arguments' JSON schema by
     hand: the function then gets them unconverted. ``timeout`` is in seconds. ``parallel=False`` is
-    for a function that must not run beside others.
+    for a function that must not run in parallel with others.
 
     LlamaToolError for a function whose parameters cannot be given in JSON.
     """
@@ -184,7 +185,7 @@ def tool(
     name = name or _name_of(function)
     if not _NAME.fullmatch(name):
         raise LlamaToolError(
-            f"{name!r} cannot be a tool's name: letters, digits, _ and - alone; give name="
+            f"{name!r} cannot be a tool's name: use letters, digits, _ and -, or pass name="
         )
     if schema is not None:
         text = description or inspect.getdoc(function) or ""
@@ -226,7 +227,7 @@ def as_tools(given: Iterable[Any]) -> dict[str, Tool]:
 
 
 def check_timeout(seconds: object, name: str = "timeout") -> None:
-    """TypeError for what is no number of seconds, ValueError for one that is not above 0."""
+    """TypeError for anything but a number or None, ValueError unless it is above 0."""
     if seconds is None:
         return
     if not isinstance(seconds, int | float) or isinstance(seconds, bool):

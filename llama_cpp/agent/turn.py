@@ -1,26 +1,24 @@
-"""One turn of an agent: ask, run the tools that were called, tell the results, until an answer."""
+"""One turn of an agent: ask, run the tools that the model calls, tell it the results, repeat."""
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
 import json
 import uuid
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Literal, cast, get_args
 
 from ..errors import (
     LlamaAnswerError,
     LlamaBadRequestError,
-    LlamaCancelled,
+    LlamaNotSupportedError,
     LlamaServerTemplateError,
 )
-from ..server.assemble import ChatStream
+from ..native.arguments import check_count
+from ..server.client import LlamaClient
 from ..server.fields import ChatParams, Json
-from ..server.http import Stop
 from ..usage import Timings, Usage
-from . import history as _history
 from .events import (
     Event,
     Mode,
@@ -33,118 +31,108 @@ from .events import (
     ToolCallFinished,
     ToolCallStarted,
 )
+from .execute import Executor
+from .handle import Handle
+from .history import Talk
 from .question import Choice, Question, arguments_of, choice_of
-from .schema import adapter_of, for_server, what_is_wrong
+from .schema import adapter_of, error_text, for_server
 from .tools import Tool, ToolCall
 
-if TYPE_CHECKING:
-    from .agent import LlamaAgent
-
+ToolMode = Literal["auto", "native", "constrained"]
 
 _NO_SAMPLERS = "Failed to initialize samplers"
 
 
-class Handle:
-    """What stops a run from outside, and where its awaitables are awaited."""
-
-    def __init__(
-        self,
-        submit: Callable[[Awaitable[Any]], concurrent.futures.Future[Any]] | None = None,
-    ) -> None:
-        self.cancelled = False
-        self.run_async = None if submit is None else self._wait
-        self._submit = submit
-        self._stream: ChatStream | None = None
-        self._stop = Stop()
-        self._futures: set[concurrent.futures.Future[Any]] = set()
-
-    def cancel(self) -> None:
-        """Stop, from any thread."""
-        self.cancelled = True
-        self._stop.set()
-        stream = self._stream
-        if stream is not None:
-            stream.close()
-        for future in list(self._futures):
-            future.cancel()
-
-    def check(self) -> None:
-        """LlamaCancelled when it was stopped."""
-        if self.cancelled:
-            raise LlamaCancelled("the run was cancelled")
-
-    def sending(self) -> contextlib.AbstractContextManager[None]:
-        """While requests of this thread are what has to be stopped."""
-        return self._stop.watching()
-
-    @contextlib.contextmanager
-    def reading(self, stream: ChatStream) -> Generator[None, None, None]:
-        """While ``stream`` is what has to be stopped."""
-        self._stream = stream
-        try:
-            self.check()
-            yield
-        finally:
-            self._stream = None
-
-    def _wait(self, awaitable: Awaitable[Any]) -> Any:
-        assert self._submit is not None
-        future = self._submit(awaitable)
-        self._futures.add(future)
-        try:
-            if self.cancelled:
-                future.cancel()
-            return future.result()
-        except concurrent.futures.CancelledError:
-            raise LlamaCancelled("the run was cancelled") from None
-        finally:
-            self._futures.discard(future)
-
-
 @dataclass
-class Talk:
-    """A conversation during one turn."""
+class Settings:
+    """The settings of an agent, for all its runs."""
 
-    system: str | None
-    """What stands in front and is not part of it."""
-    before: list[Json]
-    """What was said before."""
-    added: list[Json] = field(default_factory=list)
-    """What the turn adds and the conversation keeps."""
-    aside: list[Json] = field(default_factory=list)
-    """What is said besides and not kept."""
+    mode: ToolMode = "auto"
+    """How tools are offered."""
+    max_steps: int = 10
+    """Replies in a run."""
+    max_tool_errors: int = 3
+    """Replies in a row whose calls all fail."""
+    output_retries: int = 2
+    """How often a typed answer that does not fit is asked for again."""
+    trim: bool = False
+    """Whether the oldest turns are dropped when the conversation outgrows the context."""
+    resume: bool = False
+    """Whether the server keeps each answer, so that reading can continue after a broken
+    connection."""
+    sampling: Json = field(default_factory=dict)
+    """Fields of every request."""
+    executor: Executor = field(default_factory=Executor)
+    """Runs the tools."""
+
+    def __post_init__(self) -> None:
+        if self.mode not in get_args(ToolMode):
+            raise ValueError(f"mode must be auto, native or constrained, not {self.mode!r}")
+        check_count(self.max_steps, "max_steps", 1)
+        check_count(self.max_tool_errors, "max_tool_errors")
+        check_count(self.output_retries, "output_retries")
+
+
+class ServerFacts:
+    """What an agent has learned about its server: asked once, or found out on the way."""
+
+    def __init__(self, client: LlamaClient) -> None:
+        self._client = client
+        self._props: Json | None = None
+        self.schemas_as_completion = False
+        """Whether schemas need `LlamaClient.chat_as_completion`, because the server cannot apply
+        them with this template or tokenizer."""
 
     @property
-    def messages(self) -> list[Json]:
-        """All of it."""
-        head = [] if self.system is None else [{"role": "system", "content": self.system}]
-        return [*head, *self.before, *self.added, *self.aside]
+    def n_ctx(self) -> int:
+        """Tokens that a conversation and its answer can have together."""
+        return int(self._asked()["default_generation_settings"]["n_ctx"])
+
+    @property
+    def native_tools(self) -> bool:
+        """Whether the model's chat template knows tools, calls and their results."""
+        props = self._asked()
+        caps = props.get("chat_template_caps")
+        if caps is None:  # an older server
+            return "tool" in str(props.get("chat_template", "tool"))
+        return bool(caps.get("supports_tools") and caps.get("supports_tool_calls"))
+
+    def _asked(self) -> Json:
+        if self._props is None:
+            try:
+                self._props = self._client.props()
+            except LlamaNotSupportedError:
+                self._props = {}
+        return self._props
 
 
 class Run:
-    """One turn of an agent: what was asked for, and how far it is."""
+    """One turn of an agent: the question, and the replies and calls so far."""
 
     def __init__(
         self,
-        agent: LlamaAgent,
+        client: LlamaClient,
+        facts: ServerFacts,
+        settings: Settings,
         handle: Handle,
         talk: Talk,
         tools: Mapping[str, Tool],
         params: Json,
         output_type: Any = None,
     ) -> None:
-        self.agent, self.handle, self.talk, self.tools = agent, handle, talk, tools
-        agent.check_fields(params)
-        self.params = {**agent.sampling, **params}
+        client.check_fields(params)
+        self.client, self.facts, self.settings = client, facts, settings
+        self.handle, self.talk, self.tools = handle, talk, tools
+        self.params = {**settings.sampling, **params}
         self.choice = choice_of(self.params.pop("tool_choice", None), tools)
         if self.choice.kind == "required" and not tools:
-            raise ValueError("tool_choice asks for a call, and there are no tools")
+            raise ValueError("tool_choice requires a call, but there are no tools")
         self.adapter, self.schema = None, None
         if output_type is not None:
             self.adapter, schema = adapter_of(output_type)
             self.schema = for_server(schema)
         self.mode: Mode = self._first_mode()
-        self.as_completion = False  # past the server's reading of replies, where that fails
+        self.as_completion = False  # whether the server's chat endpoint refused the model's replies
         self.steps: list[Step] = []
         self.replies: list[Json] = []
         self.calls: list[ToolCall] = []
@@ -152,9 +140,9 @@ class Run:
     def _first_mode(self) -> Mode:
         if not self.tools or self.choice.kind == "none":
             return "plain"
-        if self.agent.mode != "auto":
-            return self.agent.mode
-        if self.choice.kind == "required" or not self.agent.native_tools:
+        if self.settings.mode != "auto":
+            return self.settings.mode
+        if self.choice.kind == "required" or not self.facts.native_tools:
             return "constrained"
         return "native"
 
@@ -163,7 +151,7 @@ class Run:
     def ask(
         self, *, stream: bool = True, answer_only: bool = False
     ) -> Generator[Event, None, Json]:
-        """The model's reply, in one form whatever the mode."""
+        """The model's reply, in the same form for every mode."""
         with self.handle.sending():
             self._fit()
         while True:
@@ -171,10 +159,10 @@ class Run:
             try:
                 response = yield from self._send(question, stream)
             except (LlamaServerTemplateError, LlamaBadRequestError) as error:
-                # The second: a grammar that does not take the beginning of the answer that the
-                # template wrote, as some tokenizers cut it.
+                # LlamaBadRequestError: with some tokenizers the grammar refuses the beginning of
+                # the answer that the template wrote.
                 known = isinstance(error, LlamaServerTemplateError) or _NO_SAMPLERS in str(error)
-                if not known or self.agent.mode == "native" or self.as_completion:
+                if not known or self.settings.mode == "native" or self.as_completion:
                     raise
                 if question.mode != "native" and _has_media(self.talk.messages):
                     raise
@@ -187,12 +175,12 @@ class Run:
             reply = question.reply(response)
             self.replies.append(reply)
             if self.as_completion and (question.mode == "constrained" or self.schema):
-                self.agent.schemas_as_completion = True  # no need to find out again
+                self.facts.schemas_as_completion = True
             if self.choice.kind == "required":
                 _check_called(reply, response, question.mode)
             if stream and question.mode == "constrained":
                 text = reply["choices"][0]["message"]["content"]
-                if text and not question.text_given:  # a number, or JSON of a type
+                if text and not question.text_given:  # a number, or the JSON of a typed answer
                     yield TextDelta(text)
                 calls = reply["choices"][0]["message"].get("tool_calls") or ()
                 for i, call in enumerate(calls):
@@ -201,8 +189,8 @@ class Run:
             return reply
 
     def _question(self, answer_only: bool) -> Question:
-        native = self.agent.mode == "native" or (
-            self.agent.mode == "auto" and self.agent.native_tools
+        native = self.settings.mode == "native" or (
+            self.settings.mode == "auto" and self.facts.native_tools
         )
         return Question(
             self.talk.messages,
@@ -219,19 +207,19 @@ class Run:
         messages, tools, params = question.request()
         fields = cast("ChatParams", params)
         self.handle.check()
-        past_templates = question.mode != "native" and (
-            self.as_completion or (self.agent.schemas_as_completion and "response_format" in params)
+        as_completion = question.mode != "native" and (
+            self.as_completion or (self.facts.schemas_as_completion and "response_format" in params)
         )
         with self.handle.sending():
-            if past_templates:
-                chunks = self.agent._text_stream(messages, params)
+            if as_completion:
+                chunks = self.client.chat_as_completion(messages, **fields)
             elif stream:
-                conversation = uuid.uuid4().hex if self.agent.resume else None
-                chunks = self.agent.chat_stream(
+                conversation = uuid.uuid4().hex if self.settings.resume else None
+                chunks = self.client.chat_stream(
                     messages, tools=tools, conversation=conversation, **fields
                 )
             else:
-                return self.agent.chat_completion(messages, tools=tools, **fields)
+                return self.client.chat_completion(messages, tools=tools, **fields)
         with chunks, self.handle.reading(chunks):
             for chunk in chunks:
                 yield from question.events(chunk)
@@ -240,89 +228,90 @@ class Run:
     # -- the context
 
     def count(self) -> int:
-        """How many tokens would be sent now."""
+        """How many tokens the next request has."""
         messages, tools, params = self._question(False).request()
-        return self.agent.count_tokens(messages, tools=tools, **cast("ChatParams", params))
+        return self.client.count_tokens(messages, tools=tools, **cast("ChatParams", params))
 
     def _fit(self) -> None:
         """Drop the oldest turns until the prompt and a reply have room."""
-        if not self.agent.trim:
+        if not self.settings.trim:
             return
         reserve = self.params.get("max_tokens") or self.params.get("n_predict") or 0
-        size = self.agent.context_size
+        size = self.facts.n_ctx
         room = size - min(max(int(reserve), 1), size // 2)
-        while self.count() > room:
-            shorter = _history.without_first_turn(self.talk.before, self.talk.added)
-            if shorter is None:
-                return  # the server says what is too long
-            self.talk.before = shorter
+        while self.count() > room and self.talk.drop_first_turn():
+            pass  # if the present turn alone is too long, the server says so
 
     # -- the loop
 
     def loop(self, max_steps: int) -> Generator[Event, None, RunResult[Any]]:
         """Replies and calls until there is an answer, or a reason to stop."""
-        failures = 0
-        retries = 0
+        failures = retries = 0
         repeated = False
         while True:
             reply = yield from self.ask(answer_only=repeated)
             message = stored(reply)
-            made = message.get("tool_calls") or []
-            calls = [_call_of(call) for call in made]
-            if self._repeats(calls):
-                # A small model that goes round in circles has all that it asked for.
-                repeated = True
+            calls = [_call_of(call) for call in message.get("tool_calls") or ()]
+            repeated = self._repeats(calls)
+            if repeated:  # a small model in a circle: it has the results already
                 yield Retry("the model repeated its last calls")
                 continue
-            repeated = False
             self.steps.append(Step(self.mode, reply, calls))
-            reason = reply["choices"][0]["finish_reason"]
-            if not calls:
-                if reason == "length":
-                    self.talk.added.append(message)
-                    return self._result("length")
-                output, problem = self._output(str(message.get("content") or ""))
-                if problem is None:
-                    self.talk.added.append(message)
-                    return self._result("answer", output)
-                retries += 1
-                if retries > self.agent.output_retries:
-                    raise LlamaAnswerError(problem, text=str(message.get("content") or ""))
-                self._ask_again(message, problem)
-                yield Retry(problem)
+            if calls:
+                reason = yield from self._run_calls(message, calls)
+                if reason is not None:
+                    return self._result(reason)
+                failures = failures + 1 if all(call.error is not None for call in calls) else 0
+                if failures >= self.settings.max_tool_errors:
+                    return self._result("tool_errors")
+                if len(self.steps) >= max_steps:
+                    return self._result("max_steps")
                 continue
-            self.talk.added.append(message)
-            self.calls += calls
-            if any(self._is_callers(call) for call in calls):
-                return self._result("tool_calls")
-            for call in calls:
-                yield ToolCallStarted(call)
-            replace(self.agent.executor, run_async=self.handle.run_async).run(calls, self.tools)
-            for call in calls:
-                yield ToolCallFinished(call)
-                self.talk.added.append(_told(call))
-            self.handle.check()
-            failures = failures + 1 if all(call.error is not None for call in calls) else 0
-            if failures >= self.agent.max_tool_errors:
-                return self._result("tool_errors")
-            if len(self.steps) >= max_steps:
-                return self._result("max_steps")
-            if self.choice.kind == "required":  # once: the results are there to be used
-                self.choice = Choice()
-                self.mode = self._first_mode()
+            text = str(message.get("content") or "")
+            cut_off = reply["choices"][0]["finish_reason"] == "length"
+            output, problem = (None, None) if cut_off else self._output(text)
+            if problem is None:
+                self.talk.added.append(message)
+                return self._result("length" if cut_off else "answer", output)
+            retries += 1
+            if retries > self.settings.output_retries:
+                raise LlamaAnswerError(problem, text=text)
+            self._ask_again(message, problem)
+            yield Retry(problem)
+
+    def _run_calls(
+        self, message: Json, calls: list[ToolCall]
+    ) -> Generator[Event, None, Reason | None]:
+        """Run ``calls`` and add their results; a reason to stop if the caller has to run one."""
+        self.talk.added.append(message)
+        self.calls += calls
+        if any(self._is_callers(call) for call in calls):
+            return "tool_calls"
+        for call in calls:
+            yield ToolCallStarted(call)
+        executor = replace(self.settings.executor, run_async=self.handle.run_async)
+        executor.run(calls, self.tools)
+        for call in calls:
+            yield ToolCallFinished(call)
+            self.talk.added.append(_result_message(call))
+        self.handle.check()
+        if self.choice.kind == "required":  # once: the model needs the chance to use the results
+            self.choice = Choice()
+            self.mode = self._first_mode()
+        return None
 
     def _repeats(self, calls: list[ToolCall]) -> bool:
-        """Whether the model asks for nothing but what it has just been told."""
+        """Whether the model repeats calls whose results are the last messages."""
         if self.mode != "constrained" or self.choice.kind == "required":
             return False
         messages = self.talk.messages
-        told: dict[Any, str] = {}
+        results: dict[Any, str] = {}
         while messages and messages[-1]["role"] == "tool":
             message = messages.pop()
-            told[message.get("tool_call_id")] = str(message.get("content"))
+            results[message.get("tool_call_id")] = str(message.get("content"))
         made = messages[-1].get("tool_calls") if messages else None
-        before = [_call_of(dict(call)) for call in made or () if call.get("id") in told]
-        known = [(c.name, c.arguments) for c in before if not told[c.id].startswith("Error: ")]
+        before = [_call_of(dict(call)) for call in made or () if call.get("id") in results]
+        known = [(c.name, c.arguments) for c in before if not results[c.id].startswith("Error: ")]
         return bool(calls) and all((call.name, call.arguments) in known for call in calls)
 
     def _is_callers(self, call: ToolCall) -> bool:
@@ -330,7 +319,7 @@ class Run:
         return tool is not None and tool.function is None
 
     def _output(self, text: str) -> tuple[Any, str | None]:
-        """The answer as the type that was asked for, or what is wrong with it."""
+        """The answer as the ``output_type``, or the problem with it."""
         if self.adapter is None:
             return None, None
         from pydantic import ValidationError
@@ -340,15 +329,15 @@ class Run:
         except ValidationError as error:
             with contextlib.suppress(ValidationError):
                 return self.adapter.validate_python(text), None  # a text, without quotes
-            return None, f"the answer does not fit: {what_is_wrong(error)}"
+            return None, f"the answer does not fit: {error_text(error)}"
 
     def _ask_again(self, message: Json, problem: str) -> None:
-        told = f"Error: {problem}. Answer again."
+        request = f"Error: {problem}. Answer again."
         if self.mode == "native":
-            # From here on a schema takes the place of the tools.
+            # From here on a schema replaces the tools.
             self.mode = "plain"
-            told = f"Answer with JSON of this schema: {json.dumps(self.schema)}"
-        self.talk.aside = [message, {"role": "user", "content": told}]
+            request = f"Answer with JSON of this schema: {json.dumps(self.schema)}"
+        self.talk.aside = [message, {"role": "user", "content": request}]
 
     def _result(self, reason: Reason, output: Any = None) -> RunResult[Any]:
         last = self.steps[-1].response["choices"][0]["message"]
@@ -369,16 +358,16 @@ class Run:
 
 
 def _check_called(reply: Json, response: Json, mode: Mode) -> None:
-    """LlamaAnswerError when the model wrote something else in place of a call."""
+    """LlamaAnswerError if the model wrote something else instead of a call."""
     message = response["choices"][0]["message"]
     cut_off = reply["choices"][0]["finish_reason"] == "length"
     if reply["choices"][0]["message"].get("tool_calls"):
         return
     if mode == "native" and not message.get("tool_calls"):
-        cut_off = False  # prose, and no end of it
+        cut_off = False  # endless prose
     if not cut_off:
         raise LlamaAnswerError(
-            "a tool has to be called, and the model called none", text=message.get("content") or ""
+            "the model must call a tool, but called none", text=message.get("content") or ""
         )
 
 
@@ -387,6 +376,7 @@ def _has_media(messages: list[Json]) -> bool:
 
 
 def drain(events: Generator[Event, None, Json]) -> Json:
+    """The result of ``events``, which are ignored."""
     while True:
         try:
             next(events)
@@ -395,7 +385,7 @@ def drain(events: Generator[Event, None, Json]) -> Json:
 
 
 def stored(reply: Json) -> Json:
-    """The reply's message as the conversation keeps it."""
+    """The reply's message, as a copy for the conversation."""
     message = dict(reply["choices"][0]["message"])
     if message.get("tool_calls"):
         message["tool_calls"] = [dict(call) for call in message["tool_calls"]]
@@ -407,7 +397,7 @@ def _call_of(call: Json) -> ToolCall:
     return ToolCall(call["function"]["name"], arguments, call["id"], error=problem)
 
 
-def _told(call: ToolCall) -> Json:
+def _result_message(call: ToolCall) -> Json:
     return {"role": "tool", "tool_call_id": call.id, "name": call.name, "content": call.text}
 
 

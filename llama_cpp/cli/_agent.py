@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,18 +22,17 @@ from ..agent.events import (
     ToolCallFinished,
     ToolCallStarted,
 )
-from ..agent.tools import Tool, as_tools
+from ..agent.server import LlamaServer
+from ..agent.tools import Deny, Tool, as_tools
 from ..errors import LlamaError
-from ..server.server import LlamaServer
-from ._common import MODEL, NUMBER, find, going_on, lines
+from ._common import MODEL, NUMBER, find, talk
 
-# More of a tool's result than this is not shown.
-_SHOWN = 500
+_SHOWN = 500  # characters of a tool's result
 _HELP = """\
 /tools       the tools that the model can call
 /clear       forget the conversation
 /save FILE   write the conversation to a file
-/load FILE   go on with one that was saved
+/load FILE   continue a saved conversation
 /quit        leave; so does Ctrl-D. Ctrl-C stops an answer"""
 
 
@@ -40,8 +40,10 @@ _HELP = """\
 @click.option(
     "--model", "-m", type=MODEL, metavar="MODEL", help="GGUF file or hf:...; starts a server."
 )
-@click.option("--url", help="A llama-server that runs already, in place of --model.")
-@click.option("--api-key", envvar="LLAMA_API_KEY", help="Its key [environment: LLAMA_API_KEY].")
+@click.option("--url", help="A running llama-server, instead of --model.")
+@click.option(
+    "--api-key", envvar="LLAMA_API_KEY", help="The server's key [environment: LLAMA_API_KEY]."
+)
 @click.option(
     "--tools", "-t", multiple=True, type=click.Path(exists=True, dir_okay=False),
     help="Python file whose public functions, or whose TOOLS, are tools; can be repeated.",
@@ -97,27 +99,14 @@ def agent(
             assert model is not None
             server = stack.enter_context(LlamaServer(find(model), ctx_size=ctx_size))
             talker = server.agent(**options)
-        _talk(talker, [message] if message is not None else lines())
+        talk(message, partial(_answer, talker), partial(_command, talker))
 
 
-def _talk(agent: LlamaAgent, messages: Iterator[str] | list[str]) -> None:
-    for message in messages:
-        if message in ("/quit", "/exit"):
-            return
-        if message.startswith("/"):
-            _command(agent, message)
-        elif message.strip():
-            _answer(agent, message, once=isinstance(messages, list))
-
-
-def _answer(agent: LlamaAgent, message: str, *, once: bool) -> None:
-    with (
-        going_on(once=once),
-        closing(cast("Generator[Event]", agent.stream(message))) as events,
-    ):
+def _answer(agent: LlamaAgent, message: str) -> None:
+    with closing(cast("Generator[Event]", agent.stream(message))) as events:
         for event in events:
             _show(event)
-        click.echo()
+    click.echo()
 
 
 def _show(event: Event) -> None:
@@ -141,31 +130,26 @@ def _show(event: Event) -> None:
 def _command(agent: LlamaAgent, line: str) -> None:
     name, _, argument = line.partition(" ")
     argument = argument.strip()
-    try:
-        if name == "/clear":
-            agent.reset()
-        elif name == "/tools":
-            for tool in agent.tools.values():
-                first = tool.description.partition("\n")[0]
-                click.echo(f"{tool.name}: {first}")
-        elif name == "/save" and argument:
-            agent.save(argument)
-        elif name == "/load" and argument:
-            agent.load(argument)
-        else:
-            click.echo(_HELP)
-    except (OSError, ValueError) as error:
-        click.secho(str(error), fg="red", err=True)
+    if name == "/clear":
+        agent.reset()
+    elif name == "/tools":
+        for tool in agent.tools.values():
+            click.echo(f"{tool.name}: {tool.description.partition(chr(10))[0]}")
+    elif name in ("/save", "/load") and argument:
+        try:
+            (agent.save if name == "/save" else agent.load)(argument)
+        except OSError as error:  # any other OSError ends the program, as a closed pipe must
+            raise LlamaError(str(error)) from error
+    else:
+        click.echo(_HELP)
 
 
-def _asked(call: Any) -> Any:
-    from ..agent.tools import Deny
-
+def _asked(call: Any) -> Deny | None:
     return None if click.confirm(f"Call {call.name}({call.arguments})?", err=True) else Deny()
 
 
 def _tools_of(file: Path) -> list[Tool]:
-    """The tools in a Python file: its ``TOOLS``, or else its public functions."""
+    """The tools in a Python file: its ``TOOLS`` or its public functions."""
     spec = importlib.util.spec_from_file_location(file.stem, file)
     if spec is None or spec.loader is None:
         raise click.BadParameter(f"{file} is not a Python file")

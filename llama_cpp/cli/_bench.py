@@ -1,4 +1,4 @@
-"""``llama-py bench``: how fast a model is here."""
+"""``llama-py bench``: the speed of a model on this machine."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ class _Result:
 @model_option
 @click.option(
     "--prompt-tokens", "-p", type=click.IntRange(0), metavar="TOKENS", default=512,
-    show_default=True, help="How long the prompt is; 0 leaves it out.",
+    show_default=True, help="Length of the prompt; 0 leaves it out.",
 )  # fmt: skip
 @click.option(
     "--max-tokens", "-n", type=click.IntRange(0), metavar="TOKENS", default=128,
-    show_default=True, help="How many to generate; 0 leaves it out.",
+    show_default=True, help="Tokens to generate; 0 leaves it out.",
 )  # fmt: skip
 @click.option(
-    "--rounds", "-r", type=click.IntRange(1), default=5, show_default=True, help="Of each."
+    "--rounds", "-r", type=click.IntRange(1), default=5, show_default=True, help="Rounds of each."
 )
 @click.option(
     "--threads", type=click.IntRange(1), multiple=True,
-    help="By default the cores there are; can be repeated, to compare.",
+    help="By default the usable cores; can be repeated, to compare.",
 )  # fmt: skip
 @click.option("--gpu-layers", "-g", type=int, help="Layers on the GPU; by default all.")
 @json_option
@@ -62,9 +62,9 @@ def bench(
     gpu_layers: int | None,
     as_json: bool,
 ) -> None:
-    """Measure how many tokens a second a model reads and generates.
+    """Measure the tokens per second that a model reads and generates.
 
-    The prompt is random, and starts from an empty context each time; generation starts from one
+    The prompt is random and starts from an empty context each time; generation starts from one
     token and takes the likeliest. Each number is the median of the rounds, with its quartiles.
     """
     if not prompt_tokens and not max_tokens:
@@ -133,7 +133,7 @@ def _measure(
                     begun = time.perf_counter()
                     work(ctx)
                     ctx.logits(-1)  # the device may still be at work
-                    if i:  # the first finds caches cold and memory untouched
+                    if i:  # in the first, caches are cold and memory is untouched
                         speeds.append(tokens / (time.perf_counter() - begun))
                     done += 1
                     progress(done / parts)
@@ -142,7 +142,7 @@ def _measure(
 
 
 def _generate(ctx: LlamaContext, n: int) -> None:
-    """``n`` of the likeliest tokens, whether or not the text is at its end."""
+    """Generate ``n`` of the likeliest tokens, also past the end of the text."""
     with LlamaSampler.chain(ctx.model.library).greedy() as sampler:
         token = 0
         for _ in range(n):

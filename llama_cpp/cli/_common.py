@@ -1,4 +1,4 @@
-"""What several commands share: options, bars, lines from the user."""
+"""Shared parts of the commands: options, progress bars, lines from the user."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from rich.console import Console
@@ -24,17 +24,14 @@ from rich.progress import (
 )
 from rich.table import Table
 
+import llama_cpp
+
 from ..engine.find import EngineInfo, engine_info
 from ..errors import LlamaError
 from ..model import hub
 
-if TYPE_CHECKING:
-    from ..generate.llama import Llama
-    from ..native.library import LlamaLibrary
-
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-# For progress, which is not what a command gives.
 _stderr = Console(stderr=True, highlight=False)
 
 
@@ -50,7 +47,7 @@ def with_options(*options: Decorator) -> Decorator:
 
 
 class _Number(click.types.FloatParamType):
-    """A float, but for NaN, which compares with nothing."""
+    """A float other than NaN."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -63,7 +60,7 @@ class _Number(click.types.FloatParamType):
 
 NUMBER = _Number()
 MODEL = click.Path()
-"""A file for the shell's completion, and anything for `find`."""
+"""A file for the shell's completion; `find` takes more."""
 model_option: Decorator = click.option(
     "--model", "-m", type=MODEL, required=True, metavar="MODEL",
     help="GGUF file, or hf:owner/repo/file.gguf.",
@@ -72,23 +69,23 @@ json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="G
 loading_options: Decorator = with_options(
     click.option(
         "--ctx-size", "-c", type=click.IntRange(1), metavar="TOKENS",
-        help="Room for prompt and answer; by default the model's own, 4096 at most.",
+        help="Room for prompt and answer; by default the model's own, at most 4096.",
     ),
-    click.option("--threads", type=click.IntRange(1), help="By default the cores there are."),
+    click.option("--threads", type=click.IntRange(1), help="By default the usable cores."),
     click.option("--gpu-layers", "-g", type=int, help="Layers on the GPU; by default all."),
 )  # fmt: skip
 sampling_options: Decorator = with_options(
     click.option("--max-tokens", "-n", type=click.IntRange(1), help="The most to generate."),
     click.option("--temperature", type=NUMBER, help="0 takes the most likely token."),
-    click.option("--top-k", type=int, help="Only so many of the likeliest."),
-    click.option("--top-p", type=NUMBER, help="Only the likeliest that have this probability."),
-    click.option("--min-p", type=NUMBER, help="Only those at least this likely."),
+    click.option("--top-k", type=int, help="Only that many of the likeliest tokens."),
+    click.option("--top-p", type=NUMBER, help="Only the likeliest with this probability together."),
+    click.option("--min-p", type=NUMBER, help="Only tokens at least this likely."),
     click.option("--repeat-penalty", type=NUMBER, help="Above 1, against repetition."),
-    click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Of the random numbers."),
+    click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Seed of the random numbers."),
     click.option("--stop", multiple=True, help="Text to end before; can be repeated."),
     click.option(
         "--grammar", "grammar", type=click.File(encoding="utf-8"), metavar="FILE",
-        help="GBNF grammar that the text has to follow.",
+        help="GBNF grammar that the text must follow.",
     ),
 )  # fmt: skip
 
@@ -104,30 +101,22 @@ def sampling(given: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
-def open_llama(model: str, given: dict[str, Any]) -> Llama:
+def open_llama(model: str, given: dict[str, Any]) -> llama_cpp.Llama:
     """The model with the values of `loading_options`."""
-    from ..generate.llama import (
-        Llama,  # here: the doctor works where that file is not this package's
-    )
-
-    names = {
-        "ctx_size": ("n_ctx",),
-        "threads": ("n_threads", "n_threads_batch"),
-        "gpu_layers": ("n_gpu_layers",),
+    params = {
+        "n_ctx": given["ctx_size"],
+        "n_threads": given["threads"],
+        "n_threads_batch": given["threads"],
+        "n_gpu_layers": given["gpu_layers"],
     }
-    params: dict[str, Any] = {
-        keyword: given[name]
-        for name, keywords in names.items()
-        for keyword in keywords
-        if given[name] is not None
-    }
+    named: Any = {name: value for name, value in params.items() if value is not None}
     path = find(model)
     with bar(f"Loading {path.name}") as progress:
-        return Llama(path, progress=progress, **params)
+        return llama_cpp.Llama(path, progress=progress, **named)
 
 
 def find(model: str) -> Path:
-    """The file of ``model``, which is downloaded where it is one of the hub's."""
+    """The file of ``model``; one of the hub's is downloaded first."""
     columns = (
         TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(),
         TimeRemainingColumn(),
@@ -146,15 +135,14 @@ def find(model: str) -> Path:
     return path
 
 
-def engine_of(library: LlamaLibrary) -> EngineInfo | None:
-    """The engine that a library is of; None for the system's, which may have no folder, and for
-    one that another has built."""
+def engine_of(library: llama_cpp.LlamaLibrary) -> EngineInfo | None:
+    """The engine of a library; None for the system's and for one built by other means."""
     return engine_info(library.path.parent) if library.path.is_absolute() else None
 
 
 @contextmanager
 def bar(label: str) -> Iterator[Callable[[float], None]]:
-    """A bar on the terminal for the block; call what this gives with the part that is done."""
+    """A progress bar for the block, and a function to set the fraction that is done."""
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
     with _progress(*columns, TimeRemainingColumn()) as progress:
         task = progress.add_task(label, total=1.0)
@@ -171,13 +159,13 @@ def give(value: object) -> None:
 
 
 def show(table: Table) -> None:
-    """Write ``table``: as wide as the terminal, or as it needs to be in a file or a pipe."""
+    """Write ``table`` as wide as the terminal, or into a file or a pipe as wide as needed."""
     width = None if sys.stdout.isatty() else 10_000
     Console(width=width, highlight=False, markup=False).print(table)
 
 
 def text_or_stdin(text: str | None) -> str:
-    """``text``, or all that comes through a pipe where it is not given."""
+    """``text``, or all of stdin if it is None or "-"."""
     if text is not None and text != "-":
         return text
     if sys.stdin.isatty():
@@ -185,29 +173,38 @@ def text_or_stdin(text: str | None) -> str:
     return sys.stdin.read()
 
 
-@contextmanager
-def going_on(*, once: bool) -> Iterator[None]:
-    """For an answer in a talk: Ctrl-C and what goes wrong end the answer, and are said, but not the
-    talk. With ``once`` it is the only answer, and they come out."""
-    try:
-        yield
-    except (KeyboardInterrupt, click.Abort):  # Abort: at a question
-        if once:
-            raise
-        click.secho(" [stopped]", dim=True, err=True)
-    except LlamaError as error:
-        if once:
-            raise
-        click.secho(f"\n{error}", fg="red", err=True)
+def talk(
+    message: str | None, answer: Callable[[str], None], command: Callable[[str], None]
+) -> None:
+    """Call ``answer`` with ``message``, or with each line of the user, until /quit.
+
+    Lines of the user that begin with / go to ``command``. Ctrl-C and errors end an answer, with a
+    line on stderr, but not the conversation; the error for a single ``message`` is raised.
+    """
+    if message is not None:
+        answer(message)
+        return
+    for line in _lines():
+        if line in ("/quit", "/exit"):
+            return
+        try:
+            if line.startswith("/"):
+                command(line)
+            elif line.strip():
+                answer(line)
+        except (KeyboardInterrupt, click.Abort):  # Abort: at a question
+            click.secho(" [stopped]", dim=True, err=True)
+        except (LlamaError, ValueError) as error:
+            click.secho(f"\n{error}", fg="red", err=True)
 
 
-def lines() -> Iterator[str]:
-    """What the user types, or what comes through a pipe."""
+def _lines() -> Iterator[str]:
+    """The lines that the user types, or those of a pipe."""
     typed = sys.stdin.isatty()
     if typed:
-        click.secho("/help says what else can be typed.", dim=True, err=True)
+        click.secho("/help lists the commands.", dim=True, err=True)
         with suppress(ImportError):  # Windows has its own
-            import readline  # noqa: F401 (input() uses it, to edit lines and for their history)
+            import readline  # noqa: F401 (input() uses it to edit lines and for their history)
     while True:
         try:
             line = input("> " if typed else "")
@@ -215,7 +212,7 @@ def lines() -> Iterator[str]:
             if typed:
                 click.echo(err=True)
             return
-        except KeyboardInterrupt:  # what was typed is not meant; the talk is not to be lost
+        except KeyboardInterrupt:  # drops the line, not the conversation
             if not typed:
                 raise
             click.secho("\nCtrl-D or /quit ends the talk.", dim=True, err=True)

@@ -248,8 +248,9 @@ def _trial(*arguments: Path) -> dict[str, Any]:
     trial = Path(__file__).with_name("_trial.py")
     try:
         done = subprocess.run(
-            [sys.executable, "-I", trial, _PACKAGE.parent, *arguments], capture_output=True, text=True, errors="replace", check=False,
-            env={**os.environ, "GGML_NO_BACKTRACE": "1"}, timeout=_TIMEOUT,
+            [sys.executable, "-I", trial, _PACKAGE.parent, *arguments], capture_output=True,
+            text=True, errors="replace", check=False, timeout=_TIMEOUT,
+            env={**os.environ, "GGML_NO_BACKTRACE": "1"},
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         return {"error": f"it was not through after {_TIMEOUT} seconds"}

@@ -1,4 +1,4 @@
-"""``llama-py engine``: what `llama_cpp.engine` does, and a list of what is there."""
+"""``llama-py engine``: the commands of `llama_cpp.engine`, and a list of the engines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ._common import give, json_option, show
 
 _PASSED_ON: dict[str, Any] = {
     "context_settings": {"ignore_unknown_options": True},
-    "add_help_option": False,  # theirs is shown
+    "add_help_option": False,  # `main` has its own
 }
 
 
@@ -41,30 +41,25 @@ def build(arguments: tuple[str, ...]) -> int:
 @engine.command(**_PASSED_ON, short_help="Print the folder of the engine in use.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def where(arguments: tuple[str, ...]) -> int:
-    """Where the engine is; --help has the options."""
+    """Print the engine's folder; --help has the options."""
     return main(["where", *arguments])
 
 
 @engine.command("list")
 @json_option
 def list_engines(as_json: bool) -> None:
-    """The engines in the cache; the bindings take the one that is marked."""
+    """List the engines in the cache; * marks the one in use."""
     found = installed_engines()
     if as_json:
         give([{"folder": str(folder), **asdict(info)} for folder, info in found])
         return
     if not found:
-        click.echo("There is none in the cache: llama-py engine install", err=True)
+        click.echo("No engine in the cache; run: llama-py engine install", err=True)
         return
     used = preferred_engine(_raw.TAG)
     table = Table("", "tag", "from", "backend", "runs here", "folder", box=None)
     for folder, info in found:
-        table.add_row(
-            "*" if folder == used else "",
-            info.tag,
-            info.origin,
-            info.backend or "CPU",
-            "no, another CPU" if missing_features(info) else "yes",
-            str(folder),
-        )
+        mark = "*" if folder == used else ""
+        runs = "no, another CPU" if missing_features(info) else "yes"
+        table.add_row(mark, info.tag, info.origin, info.backend or "CPU", runs, str(folder))
     show(table)

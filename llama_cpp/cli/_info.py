@@ -1,4 +1,4 @@
-"""``llama-py info``: what a model is, or what the bindings run on."""
+"""``llama-py info``: about a model, or about the library and its devices."""
 
 from __future__ import annotations
 
@@ -12,20 +12,19 @@ from rich.table import Table
 
 from .. import _raw
 from ..model.device import devices
-from ..model.gguf import parts
+from ..model.gguf import GGUFFile, parts
 from ..model.model import LlamaModel
 from ..native.library import LlamaLibrary
 from ._common import MODEL, engine_of, find, give, json_option, show
 
-# More of a value than this is not shown, but with --json.
-_SHOWN = 100
+_SHOWN = 100  # characters of a value, without --json
 
 
-@click.command(short_help="What a MODEL is, or what library there is.")
+@click.command(short_help="About a MODEL, or the library.")
 @json_option
 @click.argument("model", type=MODEL, required=False)
 def info(as_json: bool, model: str | None) -> None:
-    """What a MODEL is; without one, the library and the devices that it computes on."""
+    """About a MODEL; without one, about the library and its devices."""
     facts = _library() if model is None else _model(find(model))
     if as_json:
         give(facts)
@@ -69,7 +68,7 @@ def _part(name: str, value: Any) -> str:
 
 
 def _library() -> dict[str, Any]:
-    library = LlamaLibrary.default()  # its check is passed, or an error says what differs
+    library = LlamaLibrary.default()  # raises an error if the ABI check fails
     engine = engine_of(library)
     return {
         "library": str(library.path),
@@ -90,11 +89,11 @@ def _library() -> dict[str, Any]:
 
 
 def _model(path: Path) -> dict[str, Any]:
-    """From the file alone: however large the model is, its weights are not read."""
+    """Facts from the file; its weights are not read."""
     with LlamaModel.from_file(path, vocab_only=True) as model:
         metadata = dict(model.metadata)
-        tensors = model._tensors().values()
         files = parts(model.library, path)
+        tensors = [t for file in files for t in GGUFFile(model.library, file).tensors().values()]
         vocab = model.vocab
         arch = metadata.get("general.architecture", "")
         special = {

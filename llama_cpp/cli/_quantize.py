@@ -17,8 +17,8 @@ from ._common import MODEL, bar, find
 @click.option(
     "--imatrix", type=click.Path(exists=True, dir_okay=False), help="Importance matrix, as GGUF."
 )
-@click.option("--allow-requantize", is_flag=True, help="Also what is quantized already.")
-@click.option("--threads", type=click.IntRange(1), help="By default the cores there are.")
+@click.option("--allow-requantize", is_flag=True, help="Accept a model that is quantized already.")
+@click.option("--threads", type=click.IntRange(1), help="By default the usable cores.")
 @click.argument("source", type=MODEL, metavar="MODEL")
 @click.argument("target", type=click.Path(dir_okay=False, path_type=Path))
 @click.argument("ftype", metavar="[TYPE]", default="Q4_K_M")
@@ -32,7 +32,7 @@ def quantize(
 ) -> None:
     """Write a MODEL to TARGET in a smaller TYPE, by default Q4_K_M.
 
-    TARGET is there only when all of it is; Ctrl-C leaves nothing behind.
+    TARGET appears only when it is complete; Ctrl-C leaves nothing behind.
     """
     path = find(source)
     with bar(f"Quantizing {path.name} to {ftype}") as progress:

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
+from ..agent.server import RESERVED, LlamaServer
 from ..errors import LlamaServerError
-from ..server.server import _OURS, LlamaServer
 from ._common import find, give, json_option, model_option
 
 
@@ -19,12 +19,12 @@ from ._common import find, give, json_option, model_option
 )
 @model_option
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="By default a free one.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="By default a free port.")
 @click.option(
     "--api-key", envvar="LLAMA_API_KEY",
-    help="By default a random one [environment: LLAMA_API_KEY].",
+    help="By default a random key [environment: LLAMA_API_KEY].",
 )  # fmt: skip
-@click.option("--log", type=click.Path(dir_okay=False), help="File for what the server prints.")
+@click.option("--log", type=click.Path(dir_okay=False), help="File for the server's output.")
 @json_option
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
 def server(
@@ -42,11 +42,10 @@ def server(
     the address and the key are a line of JSON when the server is ready.
     """
     given = _options(options)
-    # Who manages services ends them like this: clean up then as for Ctrl-C.
+    # Service managers end a service with SIGTERM: clean up as for Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with LlamaServer(
-        find(model), host=host, port=port, api_key=api_key, log=log, **given
-    ) as running:
+    file = find(model)
+    with LlamaServer(file, host=host, port=port, api_key=api_key, log=log, **given) as running:
         if as_json:
             give({"url": running.base_url, "api_key": running.api_key})
         else:
@@ -68,20 +67,18 @@ def _options(words: tuple[str, ...]) -> dict[str, Any]:
         if word.startswith("--"):
             name, equals, value = word[2:].partition("=")
             name = name.replace("-", "_")
-            if name in (*_OURS, "program", "timeout"):
+            if name in (*RESERVED, "program", "timeout"):
                 raise click.UsageError(f"{word} cannot be given to this server")
             given.setdefault(name, []).append(value if equals else True)
         elif name and given[name][-1] is True:
             given[name][-1] = word
         else:
-            raise click.UsageError(f"{word!r} is no option of llama-server in its long form")
+            raise click.UsageError(f"{word!r} is not an option of llama-server in its long form")
     return {name: _one_or_all(name, values) for name, values in given.items()}
 
 
 def _one_or_all(name: str, values: list[str | bool]) -> object:
-    if all(value is True for value in values):
-        return True
-    if True in values:
+    if len(set(values)) > 1 and True in values:
         flag = name.replace("_", "-")
         raise click.UsageError(f"--{flag} is given {len(values)} times, not always with a value")
-    return values if len(values) > 1 else values[0]
+    return values[0] if len(values) == 1 or values[0] is True else values

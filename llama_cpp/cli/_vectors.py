@@ -20,18 +20,17 @@ from ._common import (
     text_or_stdin,
 )
 
-# Texts that are computed before any is written.
-_AT_ONCE = 64
+_AT_ONCE = 64  # texts to compute before any is written
 
 
 @click.command()
 @model_option
 @loading_options
-@click.option("--normalize/--no-normalize", default=True, help="Whether each has length 1.")
+@click.option("--normalize/--no-normalize", default=True, help="Scale each vector to length 1.")
 @json_option
 @click.argument("texts", nargs=-1)
 def embed(model: str, normalize: bool, as_json: bool, texts: tuple[str, ...], **given: Any) -> None:
-    """Texts as vectors, a line for each.
+    """Turn texts into vectors, a line for each.
 
     Without TEXTS, each line of stdin is one. A vector is numbers with spaces between them; with
     --json, an object with the text and its embedding.
@@ -60,10 +59,10 @@ def _lines() -> Iterator[str]:
 def tokenize(
     model: str, special: bool, parse_special: bool, as_json: bool, text: str | None
 ) -> None:
-    """A text as tokens: number and piece, a line for each.
+    """Split a text into tokens: number and piece, a line for each.
 
-    Without a TEXT, or with -, it is read from stdin. A piece that is a part of a character has
-    U+FFFD in it.
+    Without a TEXT, or with -, it is read from stdin. A piece with a part of a
+    character has U+FFFD in it.
     """
     text = text_or_stdin(text)
     with LlamaModel.from_file(find(model), vocab_only=True) as loaded:

@@ -23,6 +23,11 @@ _CHUNK = 1 << 20
 _LARGEST_READ = 16 << 20
 _LONGEST_TARGET = 4096
 
+# ValueError is also our own; zipfile raises RuntimeError for encryption and an unknown compression.
+_FAILURES = (
+    *(OSError, EOFError, ValueError, RuntimeError),
+    *(tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error),
+)
 # A member as tar describes it, also one of a zip, and a function that opens its content.
 _Member = tuple[tarfile.TarInfo, Callable[[], "IO[bytes] | None"]]
 
@@ -69,16 +74,7 @@ def unpack(
                 if only is None or only(inside):
                     info.name = str(inside)
                     _write(parts, _checked(info, root), source, root, found)
-    except (
-        tarfile.TarError,
-        zipfile.BadZipFile,
-        EOFError,
-        lzma.LZMAError,
-        zlib.error,
-        OSError,
-        ValueError,  # this module's own, and a name that no file can have
-        RuntimeError,  # zipfile: an encrypted member, an unknown compression
-    ) as error:
+    except _FAILURES as error:
         raise LlamaDownloadError(f"{archive}: cannot unpack into {dest}: {error}") from error
     if not found:
         place = f" under {member!r}" if member else ""

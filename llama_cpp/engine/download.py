@@ -158,12 +158,7 @@ def _failure(url: str, message: str) -> LlamaDownloadError:
 
 
 def _fetch(
-    url: str,
-    stream: IO[bytes],
-    progress: Progress,
-    timeout: float,
-    attempts: int,
-    max_bytes: int,
+    url: str, stream: IO[bytes], progress: Progress, timeout: float, attempts: int, max_bytes: int
 ) -> None:
     for attempt in range(1, attempts + 1):
         try:

@@ -165,15 +165,12 @@ def cpu_features() -> frozenset[str]:
     if sys.platform == "linux":
         try:
             with Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as lines:
-                for line in lines:
-                    name, _, value = line.partition(":")
-                    if name.strip() == "flags":
-                        return frozenset(f for f in value.split() if _X86_FEATURES.match(f))
-                    if name.strip() == "Features":
-                        return frozenset(value.split())
-        except OSError:
-            return frozenset()  # a locked-down container
-        return frozenset()
+                found = (re.match(r"(flags|Features)\s*:(.*)", line) for line in lines)
+                name, values = next((m.groups() for m in found if m), ("", ""))
+        except OSError:  # a locked-down container
+            return frozenset()
+        names = values.split()
+        return frozenset(n for n in names if name == "Features" or _X86_FEATURES.match(n))
     if sys.platform == "darwin":
         import subprocess
 

@@ -70,10 +70,13 @@ def locked(path: Path, *, label: str) -> Iterator[None]:
     except OSError as error:
         raise LlamaError(f"cannot lock {path}: {error}") from error
     with stream:
-        if not _try_lock(stream, path):
-            say(f"{label}: waiting for another process to finish it")
-            while not _try_lock(stream, path):
-                time.sleep(0.2)
+        try:
+            if not _try_lock(stream):
+                say(f"{label}: waiting for another process to finish it")
+                while not _try_lock(stream):
+                    time.sleep(0.2)
+        except OSError as error:
+            raise LlamaError(f"cannot lock {path}: {error}") from error
         try:
             yield
         finally:
@@ -83,14 +86,12 @@ def locked(path: Path, *, label: str) -> Iterator[None]:
 if sys.platform == "win32":
     import msvcrt
 
-    def _try_lock(stream: IO[bytes], path: Path) -> bool:
+    def _try_lock(stream: IO[bytes]) -> bool:
         stream.seek(0)
         try:
             msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
         except PermissionError:
             return False
-        except OSError as error:
-            raise LlamaError(f"cannot lock {path}: {error}") from error
         return True
 
     def _unlock(stream: IO[bytes]) -> None:
@@ -100,13 +101,11 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-    def _try_lock(stream: IO[bytes], path: Path) -> bool:
+    def _try_lock(stream: IO[bytes]) -> bool:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
-        except OSError as error:
-            raise LlamaError(f"cannot lock {path}: {error}") from error
         return True
 
     def _unlock(stream: IO[bytes]) -> None:

@@ -65,11 +65,7 @@ def release_asset(tag: str, backend: str | None = None) -> str:
 
 
 def install_release(
-    tag: str,
-    *,
-    backend: str | None = None,
-    base_url: str | None = None,
-    api_url: str | None = None,
+    tag: str, *, backend: str | None = None, base_url: str | None = None, api_url: str | None = None
 ) -> Path:
     """Install the official release binaries of `tag` and return the engine's folder.
 

@@ -152,10 +152,10 @@ class Generations(Iterator[tuple[int, str]]):
             first = not self._turn.begun
             try:
                 with self._turn:
-                    going_on = self._step(first)
+                    going_on = self._stepped(first)
             except LlamaBusyError:
                 raise
-            except BaseException as error:
+            except LlamaContextError as error:  # also the turn's: it is over
                 self._end(error)
                 raise
             if not going_on:
@@ -163,6 +163,13 @@ class Generations(Iterator[tuple[int, str]]):
                 if self._errors and not self._return_errors:
                     raise self._errors[0]
         return self._ready.popleft()
+
+    def _stepped(self, first: bool) -> bool:
+        try:
+            return self._step(first)
+        except BaseException as error:
+            self._end(error)
+            raise
 
     def close(self) -> None:
         """Stop all of them. The Llama can be used for something else."""

@@ -1,4 +1,7 @@
-"""llama-server: a client for its HTTP interface, and its process. RPC servers for large models."""
+"""The processes of llama.cpp's servers, and a client for llama-server's HTTP interface.
+
+`LlamaServer` stands in `llama_cpp.agent`, since it makes agents.
+"""
 
 from .._lazy import contents
 
@@ -8,6 +11,5 @@ __getattr__, __dir__, __all__ = contents(
         "client": "LlamaClient image",
         "http": "Timeouts",
         "rpc": "LlamaRpcServer",
-        "server": "LlamaServer",
     },
 )

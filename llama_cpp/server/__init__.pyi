@@ -7,5 +7,4 @@ from .client import LlamaClient as LlamaClient
 from .client import image as image
 from .http import Timeouts as Timeouts
 from .rpc import LlamaRpcServer as LlamaRpcServer
-from .server import LlamaServer as LlamaServer
-# seal: b11434 sha256:3b4b01a6428672d85f1dfc6b3086cb7509269f093adaaf6782fc43a83db31b1c
+# seal: b11434 sha256:99d7f4131ec71d510523b58c7f74453114ff0f3e9ef461cb0527cfc4bfae376e

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, cast
 from ..errors import LlamaServerError, LlamaServerLoadingError
 from ..native.arguments import check_text, unknown_keyword
 from ..native.resource import ClosedByWith
-from .assemble import ChatStream, read_event
 from .fields import CHAT_FIELDS, SAMPLING_FIELDS, ChatParams, Json, LoraScale, SamplingParams
 from .http import Timeouts, Transport
+from .stream import ChatStream, Stream
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -25,9 +25,9 @@ Prompt = str | Sequence[int] | Sequence[str | int]
 class LlamaClient(ClosedByWith):
     """A connection to a running llama-server.
 
-    Methods answer with the server's own JSON. They raise the errors under `LlamaServerError`; what
-    can succeed on a second try (no connection, a busy server) is tried ``retries`` times more, and
-    a model that is loading is waited for. Threads may share a client.
+    Methods return the server's own JSON and raise the errors under `LlamaServerError`. Failures
+    that can pass (no connection, a busy server) are retried ``retries`` times, and a model that is
+    still loading is waited for. Threads may share a client.
     """
 
     def __init__(
@@ -41,10 +41,10 @@ class LlamaClient(ClosedByWith):
         on_wait: Callable[[str, float], None] | None = None,
         alive: Callable[[], None] | None = None,
     ) -> None:
-        """``model`` names the model of each request, for a server that has several.
+        """``model`` names the model of each request, for a server with several models.
 
-        ``on_wait(what, seconds)`` is called while the server loads its model. ``alive()`` is called
-        before each new try and may raise, for example when the server's process has ended.
+        ``on_wait(reason, seconds)`` is called while the server loads its model. ``alive()`` is
+        called before each retry and may raise, for example when the server's process has ended.
         """
         self._transport = Transport(
             base_url,
@@ -72,12 +72,12 @@ class LlamaClient(ClosedByWith):
     # -- text
 
     def complete(self, prompt: Prompt, **params: Unpack[SamplingParams]) -> Json:
-        """Go on with ``prompt``: text, tokens, or both mixed. ``POST /completion``."""
+        """Continue ``prompt``: text, tokens, or both mixed. ``POST /completion``."""
         body = self._body(SAMPLING_FIELDS, cast("Json", params), prompt=prompt)
         return cast("Json", self._transport.request("POST", "/completion", body))
 
     def complete_stream(self, prompt: Prompt, **params: Unpack[SamplingParams]) -> Iterator[Json]:
-        """As `complete`, in parts as they are generated; closing the iterator stops the server."""
+        """As `complete`, in parts as they are generated. Closing the iterator stops the server."""
         body = self._body(SAMPLING_FIELDS, cast("Json", params), prompt=prompt, stream=True)
         return self._parts("/completion", body)
 
@@ -90,7 +90,7 @@ class LlamaClient(ClosedByWith):
         extra: Sequence[Mapping[str, str]] = (),
         **params: Unpack[SamplingParams],
     ) -> Json:
-        """The text between ``prefix`` and ``suffix``, by a model that was trained for that.
+        """The text between ``prefix`` and ``suffix``, by a model trained to fill such gaps.
 
         ``extra`` are other files, each with a ``filename`` and a ``text``. ``POST /infill``.
         """
@@ -115,8 +115,8 @@ class LlamaClient(ClosedByWith):
     ) -> Json:
         """The answer to ``messages``. ``POST /v1/chat/completions``.
 
-        ``tools`` go to the chat template as they are: one that knows no tools drops them without a
-        word. `LlamaAgent` sees to that.
+        ``tools`` are passed to the chat template unchanged; a template without tools ignores them
+        silently. `LlamaAgent` works with every template.
         """
         body = self._chat_body(messages, tools, params)
         return self._transport.request_object("POST", "/v1/chat/completions", body)
@@ -131,25 +131,32 @@ class LlamaClient(ClosedByWith):
     ) -> ChatStream:
         """As `chat_completion`, in chunks as they are generated.
 
-        ``conversation``, an id of your own, lets the server keep the answer: when the connection
-        breaks it is taken up where it stopped.
+        With ``conversation``, an id of your own, the server keeps the answer, and reading continues
+        where it stopped when the connection breaks.
         """
         body = self._chat_body(messages, tools, params)
         body["stream"] = True
         body.setdefault("stream_options", {"include_usage": True})
-        stream = self._transport.stream("/v1/chat/completions", body, conversation=conversation)
-        return ChatStream(stream)
+        path = "/v1/chat/completions"
+        return ChatStream(Stream(self._transport, path, body, conversation=conversation))
 
-    def _text_stream(self, messages: Sequence[Mapping[str, Any]], params: Json) -> ChatStream:
-        """As `chat_stream`, past the server's reading of what the model writes: that refuses what
-        does not have the form that belongs to the chat template."""
+    def chat_as_completion(
+        self, messages: Sequence[Mapping[str, Any]], **params: Unpack[ChatParams]
+    ) -> ChatStream:
+        """As `chat_stream`, for replies that the server's chat endpoint would refuse because they
+        do not have the form that belongs to the chat template.
+
+        Of the fields of a chat only ``response_format``, with a JSON schema, is heeded.
+        ``POST /apply-template`` and ``POST /completion``.
+        """
+        self.check_fields(params)
         prompt = self.apply_template(messages)
         fields = {name: value for name, value in params.items() if name in SAMPLING_FIELDS}
         wanted = params.get("response_format")
         if wanted is not None:
             fields["json_schema"] = wanted["json_schema"]["schema"]
         body = self._body(SAMPLING_FIELDS, fields, prompt=prompt, stream=True)
-        return ChatStream(self._transport.stream("/completion", body), completion=True)
+        return ChatStream(Stream(self._transport, "/completion", body), completion=True)
 
     def count_tokens(
         self,
@@ -173,7 +180,7 @@ class LlamaClient(ClosedByWith):
         tools: Sequence[Mapping[str, Any]] | None = None,
         **params: Unpack[ChatParams],
     ) -> str:
-        """The prompt that the chat template makes of ``messages``. ``POST /apply-template``."""
+        """The prompt that the chat template makes from ``messages``. ``POST /apply-template``."""
         body = self._chat_body(messages, tools, params)
         return str(self._transport.request("POST", "/apply-template", body)["prompt"])
 
@@ -194,7 +201,7 @@ class LlamaClient(ClosedByWith):
         return str(self._transport.request("POST", "/detokenize", body)["content"])
 
     def embed(self, texts: str | Sequence[str]) -> list[list[float]]:
-        """One vector for each text, of a server started with ``--embedding``.
+        """One vector for each text. Needs a server started with ``--embedding``.
 
         ``POST /v1/embeddings``.
         """
@@ -205,8 +212,10 @@ class LlamaClient(ClosedByWith):
     def rerank(
         self, query: str, documents: Sequence[str], *, top_n: int | None = None
     ) -> list[Json]:
-        """``documents`` by how well they fit ``query``, best first: each an ``index`` and a
-        ``relevance_score``. Needs a server started with ``--reranking``. ``POST /v1/rerank``."""
+        """The ``index`` and ``relevance_score`` of each of ``documents``, best first.
+
+        Needs a server started with ``--reranking``. ``POST /v1/rerank``.
+        """
         body = self._body((), {}, query=query, documents=list(documents))
         if top_n is not None:
             body["top_n"] = top_n
@@ -216,7 +225,7 @@ class LlamaClient(ClosedByWith):
     # -- the server
 
     def health(self) -> bool:
-        """Whether the model is loaded. Does not wait, and says nothing about the API key."""
+        """Whether the model is loaded. Does not wait, and does not check the API key."""
         try:
             with self._once() as transport:
                 transport.request("GET", "/health")
@@ -225,8 +234,11 @@ class LlamaClient(ClosedByWith):
         return True
 
     def wait(self, timeout: float | None = None) -> None:
-        """Wait until the server is ready. LlamaServerLoadingError, or what is the matter, when it
-        is not after ``timeout`` seconds (by default `Timeouts.loading`)."""
+        """Wait until the server is ready.
+
+        Raises its last error, such as LlamaServerLoadingError, if it is not ready after ``timeout``
+        seconds (by default `Timeouts.loading`).
+        """
         limit = self._transport.timeouts.loading if timeout is None else timeout
         end = None if limit is None else time.monotonic() + limit
         with self._once() as transport:
@@ -240,14 +252,14 @@ class LlamaClient(ClosedByWith):
                 time.sleep(0.1)
 
     def props(self) -> Json:
-        """What the server runs: its template and what that can do, slots, default settings.
+        """Properties of the server: chat template and its abilities, slots, default settings.
 
         ``GET /props``.
         """
         return cast("Json", self._transport.request("GET", "/props", params=self._query()))
 
     def slots(self) -> list[Json]:
-        """What each slot is doing. ``GET /slots``."""
+        """The state of each slot. ``GET /slots``."""
         return list(self._transport.request("GET", "/slots", params=self._query()))
 
     def save_slot(self, id_slot: int, filename: str) -> Json:
@@ -258,7 +270,7 @@ class LlamaClient(ClosedByWith):
         return self._slot(id_slot, "save", filename)
 
     def restore_slot(self, id_slot: int, filename: str) -> Json:
-        """Bring back what `save_slot` saved. ``POST /slots/{id}?action=restore``."""
+        """Restore a file of `save_slot`. ``POST /slots/{id}?action=restore``."""
         return self._slot(id_slot, "restore", filename)
 
     def erase_slot(self, id_slot: int) -> Json:
@@ -266,13 +278,13 @@ class LlamaClient(ClosedByWith):
         return self._slot(id_slot, "erase", None)
 
     def metrics(self) -> dict[str, float]:
-        """The counters of a server started with ``--metrics``, by name. ``GET /metrics``."""
+        """The server's counters by name. Needs ``--metrics``. ``GET /metrics``."""
         text = str(self._transport.request("GET", "/metrics", params=self._query()))
         pairs = [line.rsplit(" ", 1) for line in text.splitlines() if line and line[0] != "#"]
         return {name: float(value) for name, value in pairs}
 
     def lora_adapters(self) -> list[Json]:
-        """The LoRA adapters that are loaded: ``id``, ``path``, ``scale``.
+        """The loaded LoRA adapters: ``id``, ``path``, ``scale``.
 
         ``GET /lora-adapters``.
         """
@@ -287,7 +299,7 @@ class LlamaClient(ClosedByWith):
         self._transport.request("POST", "/lora-adapters", adapters)
 
     def models(self) -> list[Json]:
-        """The models of the server; in router mode all that it could load. ``GET /v1/models``."""
+        """The server's models; in router mode all that it can load. ``GET /v1/models``."""
         return list(self._transport.request("GET", "/v1/models")["data"])
 
     def load_model(self, name: str, *, timeout: float | None = None) -> None:
@@ -334,7 +346,7 @@ class LlamaClient(ClosedByWith):
         return cast("Json", answer)
 
     def check_fields(self, params: Mapping[str, Any]) -> None:
-        """TypeError for a field that a chat does not have, with the nearest that it has."""
+        """TypeError for a field that a chat request does not have, naming the nearest one."""
         self._body(CHAT_FIELDS, dict(params))
 
     def _body(self, known: Any, params: Json, **fields: Any) -> Json:
@@ -358,20 +370,17 @@ class LlamaClient(ClosedByWith):
         return body
 
     def _parts(self, path: str, body: Json) -> Iterator[Json]:
-        with self._transport.stream(path, body) as stream:
-            for event in stream.events():
-                part = read_event(event.kind, stream.clean(event.data), path)
-                if part is None:
-                    break
+        with Stream(self._transport, path, body) as stream:
+            for part in stream.parts():
                 yield part
                 if part.get("stop") is True:
                     stream.done()
 
 
 def image(source: str | Path | bytes, *, mime: str | None = None) -> Json:
-    """An image as a part of a message's ``content``, for a model that sees.
+    """An image as a part of a message's ``content``, for a model with vision.
 
-    ``source`` is a file, an address (http, https or data), or the bytes of the file.
+    ``source`` is a file, a URL (http, https or data), or the bytes of the file.
     """
     if isinstance(source, str) and source.startswith(("http://", "https://", "data:")):
         return {"type": "image_url", "image_url": {"url": source}}

@@ -13,14 +13,14 @@ Json = dict[str, Any]
 
 
 class LoraScale(TypedDict):
-    """How strongly one LoRA adapter acts; `id` counts from 0 in the order of the server's start."""
+    """The scale of one LoRA adapter; `id` counts from 0 in the order of the server's options."""
 
     id: int
     scale: float
 
 
 class SamplingParams(TypedDict, total=False):
-    """What every generation takes."""
+    """The fields of every generation."""
 
     # length
     max_tokens: int | None
@@ -69,7 +69,7 @@ class SamplingParams(TypedDict, total=False):
     n_cache_reuse: int | None
     id_slot: int | None
     lora: Sequence[LoraScale] | None
-    # what the answer tells
+    # contents of the answer
     n_probs: int | None
     post_sampling_probs: bool | None
     return_tokens: bool | None
@@ -81,7 +81,7 @@ class SamplingParams(TypedDict, total=False):
 
 
 class ChatParams(SamplingParams, total=False):
-    """What a chat takes besides."""
+    """The fields of a chat."""
 
     tool_choice: str | Mapping[str, Any] | None
     parallel_tool_calls: bool | None

@@ -27,20 +27,17 @@ from ..errors import (
     LlamaServerTemplateError,
     LlamaServerTimeoutError,
     LlamaServerUnavailableError,
-    LlamaStreamError,
 )
 from ..native.arguments import check_callable, check_count
 from ..native.resource import ClosedByWith
-from .sse import Event, EventParser
 
 if TYPE_CHECKING:
     import requests
 
 _FIRST_DELAY = 0.25
 _LONGEST_DELAY = 4.0
-_PORTION = 65536
-# The server's words for what is wrong with a reply or a template: the same request fails the same
-# way again. (common/chat.cpp, common/jinja)
+# The server's messages about a reply or a template that is wrong: the same request would fail
+# again. (common/chat.cpp, common/jinja)
 _TEMPLATE_WORDS = (
     "does not match the expected",
     "jinja",
@@ -49,7 +46,7 @@ _TEMPLATE_WORDS = (
     "failed to parse tool call",
     "tool call arguments",
 )
-# What other requests did to this one: it can succeed later. (server-context.cpp, decode)
+# Other requests took the room of this one: it can succeed later. (server-context.cpp, decode)
 _TRANSIENT_WORDS = ("context size has been exceeded", "not fit into the kv cache")
 
 
@@ -60,8 +57,8 @@ class Timeouts:
     connect: float | None = 10.0
     """For a connection."""
     first_byte: float | None = 600.0
-    """For the beginning of an answer: it comes when a slot is free and, where nothing is
-    streamed, when all of it is there."""
+    """For the beginning of an answer: it arrives when a slot is free and, without streaming, when
+    the whole answer is ready."""
     idle: float | None = 120.0
     """For the next part of a streamed answer. The server sends a sign of life every 30 seconds."""
     loading: float | None = 600.0
@@ -69,7 +66,7 @@ class Timeouts:
 
 
 class Stop:
-    """Ends requests from outside, also those that wait for a free slot or for another try."""
+    """Ends requests from another thread, also those that wait for a free slot or a retry."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
@@ -85,18 +82,18 @@ class Stop:
                     sock.shutdown(socket.SHUT_RDWR)
 
     def check(self) -> None:
-        """LlamaCancelled when it was stopped."""
+        """Raise LlamaCancelled if it was stopped."""
         if self._event.is_set():
             raise LlamaCancelled("the request was cancelled")
 
     def sleep(self, seconds: float) -> None:
-        """Wait, unless it is stopped."""
+        """Wait, and raise LlamaCancelled as soon as it is stopped."""
         self._event.wait(seconds)
         self.check()
 
     @contextlib.contextmanager
     def waiting(self, sock: socket.socket) -> Iterator[None]:
-        """While ``sock`` is what an answer is awaited from."""
+        """While a thread waits for an answer from ``sock``."""
         with self._lock:
             self.check()
             self._waiting.add(sock)
@@ -108,7 +105,7 @@ class Stop:
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
-        """While the requests of this thread are those that it ends."""
+        """While the requests of this thread are to be ended by it."""
         before = getattr(_thread, "stop", None)
         _thread.stop = self
         try:
@@ -118,113 +115,6 @@ class Stop:
 
 
 _thread = threading.local()
-
-
-class Stream(ClosedByWith):
-    """The events of one streamed answer. Closing it stops the generation in the server."""
-
-    def __init__(
-        self,
-        transport: Transport,
-        response: requests.Response,
-        conversation: str | None,
-        attempts: int,
-    ) -> None:
-        self._transport = transport
-        self._response = response
-        self._conversation = conversation
-        self._resumes = attempts
-        self._received = 0
-        self._finished = False
-        self._closed = False
-        self._lock = threading.Lock()
-
-    def events(self) -> Iterator[Event]:
-        """The events as they come. It ends when the bytes end: whether they were all is for the
-        caller to tell."""
-        parser = EventParser()
-        try:
-            while True:
-                try:
-                    for portion in self._portions():
-                        self._received += len(portion)
-                        yield from parser.feed(portion)
-                    break
-                except LlamaStreamError:
-                    if not self._resume():
-                        raise
-            self._finished = True
-            yield from parser.finish()
-        finally:
-            self.close()
-
-    def done(self) -> None:
-        """The last event came: there is nothing left to stop."""
-        self._finished = True
-
-    def clean(self, text: str) -> str:
-        """``text`` without the API key."""
-        return self._transport.clean(text)
-
-    def _portions(self) -> Iterator[bytes]:
-        import urllib3
-
-        raw = self._response.raw
-        try:
-            while portion := raw.read1(_PORTION):
-                yield portion
-        except urllib3.exceptions.ReadTimeoutError:
-            limit = self._transport.timeouts.idle
-            raise LlamaServerTimeoutError(
-                f"the server sent nothing for {limit} s in the middle of an answer",
-                phase="idle",
-                seconds=limit,
-            ) from None
-        except (urllib3.exceptions.HTTPError, OSError, ValueError, AttributeError) as error:
-            # A socket that another thread closes shows as any of these.
-            if self._closed:
-                raise LlamaCancelled("the answer was cancelled") from None
-            raise LlamaStreamError(
-                f"the connection broke in the middle of an answer: {self._transport.clean(error)}"
-            ) from None
-        if self._closed:
-            raise LlamaCancelled("the answer was cancelled")
-
-    def _resume(self) -> bool:
-        """Take the answer up where it broke off, where the server keeps it."""
-        if self._conversation is None or self._closed or self._resumes < 1:
-            return False
-        self._resumes -= 1
-        self._response.close()
-        try:
-            self._response = self._transport.open(
-                "GET",
-                "/v1/stream",
-                params={"conv_id": self._conversation, "from": str(self._received)},
-            )
-        except LlamaServerError:
-            return False
-        return True
-
-    def close(self) -> None:
-        """Stop, from any thread: the server gives up what it was generating."""
-        with self._lock:
-            if self._closed:
-                return
-            self._closed = True
-        if not self._finished:
-            sock = _socket(self._response)
-            if sock is not None:  # wakes a thread that is reading; closing alone would not
-                with contextlib.suppress(OSError):
-                    sock.shutdown(socket.SHUT_RDWR)
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            self._response.close()
-        if not self._finished and self._conversation is not None:
-            with (
-                contextlib.suppress(LlamaServerError),
-                self._transport.without_patience() as transport,
-            ):
-                transport.request("DELETE", "/v1/stream", params={"conv_id": self._conversation})
 
 
 class Transport(ClosedByWith):
@@ -268,7 +158,7 @@ class Transport(ClosedByWith):
         self._session.close()
 
     def without_patience(self) -> Transport:
-        """The same, that neither waits nor tries again."""
+        """A transport to the same server that neither waits for it nor retries."""
         return Transport(
             self.base_url,
             api_key=self._key,
@@ -289,7 +179,7 @@ class Transport(ClosedByWith):
         *,
         params: Mapping[str, str] | None = None,
     ) -> Any:
-        """The JSON of an answer; text where it is none; None where it is empty."""
+        """The JSON of an answer, its text if that is not JSON, or None if it is empty."""
         response = self._send(method, path, body, params=params, stream=False)
         text = response.content.decode("utf-8", "replace")
         if not text:
@@ -299,28 +189,20 @@ class Transport(ClosedByWith):
         except ValueError:
             if "json" in response.headers.get("Content-Type", ""):
                 raise LlamaServerError(
-                    f"{self.base_url}{path} answered with what is not JSON: "
-                    f"{self.clean(text[:200])!r}",
+                    f"{self.base_url}{path} answered with invalid JSON: {self.clean(text[:200])!r}",
                     status=response.status_code,
                 ) from None
             return text
 
     def request_object(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
-        """As `request`, of an answer that has to be a JSON object."""
+        """As `request`, for an answer that must be a JSON object."""
         answer = self.request(method, path, body)
         if not isinstance(answer, dict):
             raise LlamaServerError(
-                f"{self.base_url}{path} answered with what is no JSON object: "
+                f"{self.base_url}{path} did not answer with a JSON object: "
                 f"{self.clean(answer)[:200]!r}. Is it a llama-server?"
             )
         return answer
-
-    def stream(self, path: str, body: Any, *, conversation: str | None = None) -> Stream:
-        """Begin a streamed answer. With ``conversation``, an id, it is taken up again when the
-        connection breaks."""
-        headers = {} if conversation is None else {"X-Conversation-Id": conversation}
-        response = self.open("POST", path, body, headers=headers)
-        return Stream(self, response, conversation, self.retries)
 
     def open(
         self,
@@ -331,7 +213,7 @@ class Transport(ClosedByWith):
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> requests.Response:
-        """An answer of which only the head was read."""
+        """An answer of which only the head has been read."""
         response = self._send(method, path, body, params=params, headers=headers, stream=True)
         sock = _socket(response)
         if sock is not None:
@@ -368,7 +250,7 @@ class Transport(ClosedByWith):
                         self._read(response, stop)
                     return response
             except LlamaServerConnectionError as failed:
-                stop.check()  # it may have broken because of that
+                stop.check()  # a stop breaks the connection, too
                 error = failed
             if isinstance(error, LlamaServerLoadingError):
                 now = time.monotonic()
@@ -382,7 +264,7 @@ class Transport(ClosedByWith):
             else:
                 failures += 1
                 if failures == 1 and _broke(error):
-                    continue  # a connection that was kept open too long: a new one will do
+                    continue  # the server had closed an idle connection: use a new one
                 crowded_out += _is_crowded_out(error)
                 if failures > self._allowed(error) or crowded_out > 1:
                     raise error
@@ -397,7 +279,7 @@ class Transport(ClosedByWith):
         return self.retries if outside or _is_crowded_out(error) else 0
 
     def _read(self, response: requests.Response, stop: Stop) -> None:
-        """Read all of an answer that has begun."""
+        """Read the whole body of an answer."""
         import requests
 
         sock = _socket(response)
@@ -440,7 +322,7 @@ class Transport(ClosedByWith):
                 params=params,
                 data=data,
                 headers=headers,
-                auth=self._authorize,  # a callable, so that no netrc file is asked
+                auth=self._authorize,  # a callable, so that requests does not read a netrc file
                 stream=True,
                 timeout=(limits.connect, limits.first_byte),
                 allow_redirects=False,
@@ -491,8 +373,16 @@ class Transport(ClosedByWith):
         return error_of(body, status, path, self.clean(text[:500]), self.clean)
 
 
+def shut_down(response: requests.Response) -> None:
+    """End the connection of ``response``, also under a thread that reads from it."""
+    sock = _socket(response)
+    if sock is not None:
+        with contextlib.suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
+
+
 def _socket(response: requests.Response) -> socket.socket | None:
-    """What ``response`` is read from."""
+    """The socket that ``response`` is read from."""
     connection = getattr(response.raw, "connection", None)
     sock = getattr(connection, "sock", None)
     if sock is None:  # an answer that ends with the connection has taken the socket over
@@ -502,12 +392,12 @@ def _socket(response: requests.Response) -> socket.socket | None:
 
 
 def _is_crowded_out(error: LlamaServerError) -> bool:
-    """Whether other requests took the room of this one: that is tried once more."""
+    """Whether other requests took the room of this one: such a request is retried once."""
     return error.status == 500 and any(word in str(error).lower() for word in _TRANSIENT_WORDS)
 
 
 def _broke(error: LlamaServerError) -> bool:
-    """Whether a connection that was there broke before an answer began."""
+    """Whether an open connection broke before the answer began."""
     import requests
     import urllib3
 
@@ -521,7 +411,7 @@ def _broke(error: LlamaServerError) -> bool:
 
 @functools.cache
 def _pools() -> dict[str, Any]:
-    """Pools of connections that can be ended while they wait for an answer to begin."""
+    """Connection pools whose connections a `Stop` can end while they wait for an answer."""
     import urllib3
 
     class Watched:
@@ -556,20 +446,22 @@ def error_of(
     text: str = "",
     clean: Callable[[object], str] = str,
 ) -> LlamaServerError:
-    """The error that the server means with the JSON ``body``, or with ``text`` that is none."""
-    said = body.get("error", body) if isinstance(body, dict) else body
-    if not isinstance(said, dict):
-        said = {"message": said if isinstance(said, str) else text or "it gave no reason"}
+    """The error that the server reports in its JSON ``body``, or in ``text`` without JSON."""
+    reported = body.get("error", body) if isinstance(body, dict) else body
+    if not isinstance(reported, dict):
+        reported = {
+            "message": reported if isinstance(reported, str) else text or "it gave no reason"
+        }
     if status is None or status < 400:
-        code = said.get("code")
+        code = reported.get("code")
         status = code if isinstance(code, int) else None
-    message = clean(said.get("message", text))
-    kind = said.get("type")
+    message = clean(reported.get("message", text))
+    kind = reported.get("type")
     kind = kind if isinstance(kind, str) else None
     lower = message.lower()
     where = f"llama-server, {path}"
-    if kind == "exceed_context_size_error" or "n_prompt_tokens" in said:
-        numbers = [said.get("n_prompt_tokens"), said.get("n_ctx")]
+    if kind == "exceed_context_size_error" or "n_prompt_tokens" in reported:
+        numbers = [reported.get("n_prompt_tokens"), reported.get("n_ctx")]
         needed, room = (n if isinstance(n, int) else 0 for n in numbers)
         return LlamaContextOverflowError(
             f"{where}: the prompt has {needed} tokens and the context only {room}: shorten it, "
@@ -599,31 +491,31 @@ def error_of(
 
 
 def check_api_key(key: str | None) -> str | None:
-    """``key`` if it can stand in a header. The errors do not show it."""
+    """``key``, if it can stand in an HTTP header. The errors do not show it."""
     if key is None:
         return None
     if not isinstance(key, str):
         raise TypeError(f"api_key must be a string, not {type(key).__name__}")
     if key != key.strip() or not all(" " <= c <= "~" for c in key):
-        raise ValueError("api_key may have ASCII characters only, no line end, no space around it")
+        raise ValueError("api_key must be printable ASCII without spaces at its ends")
     return key
 
 
 def _has_address(parts: SplitResult) -> bool:
     try:
         return bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is no number, or too large
+    except ValueError:  # the port is not a number, or too large
         return False
 
 
 def _base_url(url: str) -> str:
-    """``url`` as the beginning of every address. ValueError for what is none."""
+    """``url`` without its path's ``/v1``. ValueError if it is not an HTTP address."""
     if not isinstance(url, str):
         raise TypeError(f"base_url must be a string, not {url!r}")
     parts = urlsplit(url if "://" in url else f"http://{url}")
     if "@" in parts.netloc:
         raise ValueError("base_url cannot hold a password: give the key as api_key")
-    # urlsplit takes line ends out without a word.
+    # urlsplit removes line ends silently.
     is_one = url.isprintable() and " " not in url
     if not is_one or parts.scheme not in ("http", "https") or not _has_address(parts):
         raise ValueError(f"base_url must look like 'http://localhost:8080', not {url!r}")

@@ -1,4 +1,4 @@
-"""A program of llama.cpp that runs beside Python: started, watched, and ended with it."""
+"""A server of llama.cpp in a process of its own: started, watched, and ended with Python."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from ..errors import LlamaClosedError, LlamaEngineError, LlamaServerStartError
 from ..native.arguments import c_number, check_type, integer
 from ..native.resource import ClosedByWith
 
-# How long a program that was asked to end may take for it, in seconds.
+# Seconds that a program has to end after it was asked to.
 _GRACE = 10.0
 
 
 class ManagedProcess(ClosedByWith):
-    """A process for this program alone.
+    """A server process for this program alone.
 
-    It ends with `close`, with ``with``, when the object is forgotten, and when Python ends, however
-    it ends.
+    It ends with `close`, with ``with``, when the object is collected, and when Python ends, even
+    when it is killed.
     """
 
     _kind: str
@@ -56,14 +56,25 @@ class ManagedProcess(ClosedByWith):
         self._host = host
         self._port = port
         self._timeout = timeout
-        # A folder of our own: nobody else can read the log, or put a file in its place.
+        # A private folder: other users can neither read the log nor replace it.
         self._folder = tempfile.TemporaryDirectory(prefix=f"{self._kind}-")
         self._log = Path(self._folder.name, "log.txt") if log is None else Path(log)
 
     @property
-    def log(self) -> Path:
-        """The file with what it printed; a temporary one goes with `close`."""
-        return self._log
+    def host(self) -> str:
+        """The address that it listens on."""
+        return self._host
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        return self._port
+
+    @property
+    def pid(self) -> int | None:
+        """The process to signal or to watch, which ends together with the server; None after
+        `close`."""
+        return None if self._process is None else self._process.pid
 
     @property
     def running(self) -> bool:
@@ -72,25 +83,30 @@ class ManagedProcess(ClosedByWith):
 
     @property
     def returncode(self) -> int | None:
-        """How the process ended: its exit code, 128 and the signal's number, or None while it
-        runs."""
+        """The exit code of the process, or 128 plus the number of the signal that ended it. None
+        while it runs and after `close`."""
         return None if self._process is None else self._process.poll()
 
+    @property
+    def log(self) -> Path:
+        """The file with its output; a temporary one is deleted by `close`."""
+        return self._log
+
     def log_tail(self, lines: int = 20) -> str:
-        """The last lines of its log."""
+        """The last lines of its output."""
         return "\n".join(self._log.read_text("utf-8", "replace").splitlines()[-lines:])
 
     # -- life
 
     def restart(self) -> None:
-        """Stop it if it runs, and start it again with the same port and options."""
+        """Stop it if it runs, and start it again on the same port with the same options."""
         if self._process is None:
-            raise LlamaClosedError("the server is closed")
+            raise LlamaClosedError(f"the {type(self).__name__} is closed")
         self._end()
         self._start_or_close()
 
     def close(self) -> None:
-        """Stop it: it is asked to end, and killed when it has not after ten seconds."""
+        """Stop it: ask it to end, and kill it if it has not ended after ten seconds."""
         self._end()
         self._process = None
         self._folder.cleanup()
@@ -127,26 +143,26 @@ class ManagedProcess(ClosedByWith):
         self._wait(self._process, ready)
 
     def _check_folder(self) -> None:
-        """LlamaServerStartError for a current folder with what llama.cpp's programs take for a
-        backend and load: they look there, as well as in their own folder."""
+        """LlamaServerStartError if the current folder has a file that llama.cpp's programs would
+        load as a backend: they look there, as well as in their own folder."""
         try:
             here = Path.cwd()
             files = list(here.iterdir())
         except OSError:
-            return  # it was removed, or cannot be read: not by them either
+            return  # it was removed, or cannot be read, by them neither
         if here == self._program.resolve().parent:
             return
         start, end = ("ggml-", ".dll") if sys.platform == "win32" else ("libggml-", ".so")
         found = [p.name for p in files if p.name.startswith(start) and p.suffix == end]
         if found:
             raise LlamaServerStartError(
-                f"{self._kind} would load {found[0]} from the current folder, {here}: start from "
-                "another one"
+                f"{self._kind} would load {found[0]} from the current folder, {here}; change to "
+                "another folder"
             )
 
     def _library_path(self) -> dict[str, str]:
-        """`LD_LIBRARY_PATH` without the current folder, which an empty entry means; and before the
-        user's the program's own folder, so that it gets the libraries that it was built with."""
+        """``LD_LIBRARY_PATH`` with the program's own folder first, so that it gets the libraries
+        that it was built with, and without the current folder (an empty or relative entry)."""
         if sys.platform != "linux":
             return {}
         named = os.environ.get("LD_LIBRARY_PATH", "").replace(";", ":").split(":")
@@ -166,17 +182,17 @@ class ManagedProcess(ClosedByWith):
                 progress.show(f"loading for {seconds:.0f} s")
                 time.sleep(min(0.05, 0.005 + seconds / 20))
         except BaseException:
-            # It does not listen to reason while it loads.
+            # While it loads it does not react to the request to end.
             self._end(hurried=True)
             raise
         finally:
             progress.close()
 
-    def _failed(self, what: str) -> LlamaServerStartError:
+    def _failed(self, reason: str) -> LlamaServerStartError:
         tail = self.log_tail()
-        said = f"{self._kind} {what}"
+        message = f"{self._kind} {reason}"
         return LlamaServerStartError(
-            f"{said}. The end of its log:\n{tail}" if tail else said,
+            f"{message}. The end of its log:\n{tail}" if tail else message,
             log=tail,
             returncode=self.returncode,
         )
@@ -192,7 +208,7 @@ class ManagedProcess(ClosedByWith):
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Close the pipe, which ends the program, and wait for that."""
+    """Close the pipe, which ends the program, and wait for its end."""
     assert process.stdin is not None
     with suppress(OSError):  # nobody reads it any more
         process.stdin.close()
@@ -207,7 +223,7 @@ _pipes: weakref.WeakSet[IO[bytes]] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
-    """The copy of a process must not keep the pipes of its parent open."""
+    """Close the pipes in a forked process: they would keep the parent's servers running."""
     nothing = os.open(os.devnull, os.O_WRONLY)
     for pipe in _pipes:
         if not pipe.closed:
@@ -220,10 +236,10 @@ if hasattr(os, "register_at_fork"):
 
 
 def reserve(host: str, port: int) -> int:
-    """``port``, or a free one for 0. LlamaServerStartError where it cannot be used: llama.cpp's
-    servers share a port with whoever listens there already, and get every other request."""
+    """``port``, or a free one for 0. LlamaServerStartError if it is in use: llama.cpp's servers
+    would share it with the other program, and each would get some of the requests."""
     with socket.socket() as trial:
-        if sys.platform != "win32":  # where this means something else
+        if sys.platform != "win32":  # where SO_REUSEADDR allows a port that is in use
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             trial.bind((host, port))
@@ -233,7 +249,7 @@ def reserve(host: str, port: int) -> int:
 
 
 def find_program(kind: str) -> Path:
-    """The program that belongs to the library that would be loaded, or the system's."""
+    """The program next to the library that would be loaded, or the system's."""
     name = f"{kind}.exe" if sys.platform == "win32" else kind
     folders = [preferred_engine(_raw.TAG)]
     named = os.environ.get("LLAMA_CPP_LIB")
@@ -244,5 +260,5 @@ def find_program(kind: str) -> Path:
             return folder / name
     found = program(name)
     if found is None:
-        raise LlamaEngineError(f"no {name} was found: run {INSTALL}, or give its path as program=")
+        raise LlamaEngineError(f"no {name} was found: run {INSTALL}, or pass its path as program=")
     return Path(found)

@@ -1,4 +1,4 @@
-"""A ggml-rpc-server of one's own: a machine, or a part of it, that models can be spread over."""
+"""LlamaRpcServer: a ggml-rpc-server of one's own, which lends its devices to models."""
 
 from __future__ import annotations
 
@@ -16,30 +16,31 @@ from .process import ManagedProcess, reserve
 class LlamaRpcServer(ManagedProcess):
     """A ggml-rpc-server process on this machine, for this program alone.
 
-    It lends its devices, by default its graphics cards or else its processor, to a model:
+    It lends its devices (by default its GPUs, or without any its CPU) to a model:
 
         with LlamaRpcServer() as one, LlamaRpcServer() as two:
             servers = [one.endpoint, two.endpoint]
             with LlamaModel.from_file("model.gguf", rpc_servers=servers) as model:
                 ...
 
-    For other machines, start ``ggml-rpc-server --host ADDRESS --port PORT`` there, of the same
-    llama.cpp. A server serves one program at a time; others wait.
+    On other machines, start ``ggml-rpc-server --host ADDRESS --port PORT`` of the same llama.cpp. A
+    server serves one program at a time; others wait.
 
-    **The protocol knows no password and no encryption: whoever reaches the port can use the
-    machine, and should be thought able to take it over.** So the default is the loopback interface.
-    ``host`` may be another IPv4 address of this machine: give one of a network that only you can
-    reach, never an open one.
+    **The protocol has no password and no encryption: anybody who reaches the port can use the
+    machine, and may be able to take it over.** So the default is the loopback interface. ``host``
+    may be another IPv4 address of this machine: one of a network that only you can reach, never an
+    open one.
 
-    ``port`` 0 is a free one. ``n_threads`` is for the processor, by default all cores that may be
-    used. ``devices`` are the names of those to lend, as `LlamaDevice.name` has them. With ``cache``
-    it keeps large tensors in a folder (``$LLAMA_CACHE/rpc``), and they are not sent again.
-    ``program`` is another ggml-rpc-server than the engine's, ``log`` a file for what it prints. The
-    process ends with `close`, with ``with``, when the object is forgotten, and when Python ends.
-    Close the models first: llama.cpp cannot do without a server that it uses.
+    ``port`` 0 takes a free port. ``n_threads`` is for the CPU, by default all usable cores.
+    ``devices`` are the names of the devices to lend, see `LlamaDevice.name`. With ``cache`` the
+    server keeps large tensors in a folder (``$LLAMA_CACHE/rpc``), so that they are not sent again.
+    ``program`` is the path of another ggml-rpc-server than the engine's, ``log`` a file for its
+    output, by default a temporary one. The process ends with `close`, with ``with``, when the
+    object is collected, and when Python ends. Close the models first: llama.cpp cannot do without a
+    server that it uses.
 
-    Raises LlamaEngineError where there is no ggml-rpc-server, and LlamaServerStartError, with the
-    end of its log, when it does not start or is not ready within ``timeout`` seconds.
+    Raises LlamaEngineError if there is no ggml-rpc-server, and LlamaServerStartError, with the end
+    of its output, if it is not ready within ``timeout`` seconds.
     """
 
     _kind = "ggml-rpc-server"
@@ -47,12 +48,12 @@ class LlamaRpcServer(ManagedProcess):
     def __init__(
         self,
         *,
-        host: str = "127.0.0.1",
-        port: int = 0,
         n_threads: int | None = None,
         devices: Sequence[str] | None = None,
         cache: bool = False,
         program: str | os.PathLike[str] | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
         log: str | os.PathLike[str] | None = None,
         timeout: float = 60.0,
     ) -> None:
@@ -79,14 +80,14 @@ class LlamaRpcServer(ManagedProcess):
 
     @property
     def endpoint(self) -> str:
-        """Its address for ``LlamaModel.from_file(rpc_servers=...)``: ``127.0.0.1:41234``."""
+        """Its host and port, for ``LlamaModel.from_file(rpc_servers=...)``: ``127.0.0.1:41234``."""
         return f"{self._host}:{self._port}"
 
     def __repr__(self) -> str:
         return f"<LlamaRpcServer {self.endpoint if self.running else 'not running'}>"
 
     def _start(self) -> None:
-        # It takes no 0 itself.
+        # Unlike llama-server it does not accept port 0.
         self._port = reserve(self._host, self._port)
         arguments = ["--host", self._host, "--port", str(self._port), *self._options]
         self._launch(arguments, {}, self._ready)

@@ -1,10 +1,10 @@
-"""Runs a program, and ends it when whoever wanted it is gone.
+"""Runs a program, and ends it when the Python process that started it is gone.
 
 `llama_cpp.server.process` starts this file as a script: ``warden.py GRACE PROGRAM ARGUMENT...``.
 Its standard input is a pipe. The only thing ever written to it is ``!``: end the program at once.
-When the pipe closes, by `ManagedProcess.close` or because the Python process died however it died,
-the program is asked to end and, after GRACE seconds, made to. What it started is made to end with
-it. The exit code is the program's.
+When the pipe closes, by `ManagedProcess.close` or because the Python process died, the program is
+asked to end, and killed after GRACE seconds. Its child processes are killed with it. The exit code
+is the program's.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from collections.abc import Callable
 _PR_SET_PDEATHSIG = 1
 
 
-def _dies_with_us() -> Callable[[], None] | None:
-    """For the program between fork and exec: on Linux it does not outlive this process."""
+def dies_with_us() -> Callable[[], None] | None:
+    """A function for between fork and exec: on Linux the program does not outlive this process."""
     if sys.platform != "linux":
         return None
     import ctypes
@@ -30,7 +30,7 @@ def _dies_with_us() -> Callable[[], None] | None:
 
 
 def _kill_all(process: subprocess.Popen[bytes]) -> None:
-    """Kill it, and what it started."""
+    """Kill the process and its children."""
     if sys.platform == "win32":
         process.kill()
         return
@@ -50,14 +50,14 @@ def _end_with_the_pipe(process: subprocess.Popen[bytes], grace: float) -> None:
 
 
 def main(grace: str, *command: str) -> int:
-    """Run ``command`` to its end, or to ours."""
-    # Ctrl-C in a terminal goes to every process in it; what ends the program is the pipe.
+    """Run ``command`` until it ends or the pipe closes."""
+    # Ctrl-C in a terminal goes to all of its processes, but only the pipe ends the program.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     process = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
         start_new_session=sys.platform != "win32",
-        preexec_fn=_dies_with_us(),
+        preexec_fn=dies_with_us(),
         restore_signals=False,  # SIGPIPE stays ignored: a client that goes away must not end it
     )
     threading.Thread(target=_end_with_the_pipe, args=(process, float(grace)), daemon=True).start()

@@ -90,7 +90,7 @@ CALCULATE = definition(
 @pytest.fixture
 def agent(server: Running) -> Iterator[LlamaAgent]:
     with LlamaAgent(server.url, api_key=KEY, temperature=0, max_tokens=64) as agent:
-        agent.wait(60)
+        agent.client.wait(60)
         yield agent
 
 
@@ -131,7 +131,7 @@ def with_template(
             agent = LlamaAgent(
                 urls[name], api_key=KEY, **{"temperature": 0, "max_tokens": 48, **options}
             )
-            agent.wait(60)
+            agent.client.wait(60)
             return stack.enter_context(agent)
 
         yield start
@@ -273,8 +273,8 @@ def test_streams_keep_upstreams_rules(
 ) -> None:
     forced = with_template(FORCES_CALLS)
     for client, fields in (
-        (agent, {"max_tokens": 12}),
-        (forced, {"tools": [WEATHER], "tool_choice": "required", "max_tokens": 64}),
+        (agent.client, {"max_tokens": 12}),
+        (forced.client, {"tools": [WEATHER], "tool_choice": "required", "max_tokens": 64}),
     ):
         seen: list[Any] = []
         text = arguments = ""
@@ -313,7 +313,7 @@ def test_a_named_tool_is_called(quick: LlamaAgent) -> None:
         (call,) = reply["choices"][0]["message"]["tool_calls"]
         assert call["function"]["name"] == "test"
         quick.reset()
-    with pytest.raises(ValueError, match="neither a tool nor any of auto, none, required, test"):
+    with pytest.raises(ValueError, match="is not one of auto, none, required, test"):
         quick.chat("x", [TEST], tool_choice="nothing")
     with pytest.raises(ValueError, match="there are no tools"):
         quick.chat("x", tool_choice="required")
@@ -474,7 +474,7 @@ def test_cancelling_stops_the_run_and_the_server(agent: LlamaAgent) -> None:
         agent.run("Tell me a story.", max_tokens=1500, ignore_eos=True)
     assert agent.messages == []
     deadline = time.monotonic() + 5
-    while any(slot["is_processing"] for slot in agent.slots()):
+    while any(slot["is_processing"] for slot in agent.client.slots()):
         assert time.monotonic() < deadline
         time.sleep(0.02)
     assert agent.run("Hello", max_tokens=2).reason == "length"
@@ -483,7 +483,7 @@ def test_cancelling_stops_the_run_and_the_server(agent: LlamaAgent) -> None:
 def test_a_connection_that_breaks_is_taken_up_again(agent: LlamaAgent) -> None:
     question = [{"role": "user", "content": "Count to ten."}]
     whole = agent.run(question, max_tokens=40, cache_prompt=False)
-    agent.resume = True
+    agent.settings.resume = True
     events = agent.stream(question, max_tokens=40, cache_prompt=False)
     text = ""
     for i, event in enumerate(events):
@@ -575,7 +575,7 @@ def test_a_conversation_is_kept_saved_and_loaded(quick: LlamaAgent, tmp_path: Pa
     quick.save(path)
     kept = list(quick.messages)
     quick.save(path)
-    with LlamaAgent(quick.base_url) as other:
+    with LlamaAgent(quick.client.base_url) as other:
         other.load(path)
         assert (other.messages, other.system) == (kept, quick.system)
     assert list(tmp_path.iterdir()) == [path]
@@ -620,11 +620,11 @@ def test_a_long_conversation_is_trimmed_by_whole_turns(quick: LlamaAgent) -> Non
     with pytest.raises(LlamaContextOverflowError):
         quick.run("Hello", max_tokens=4)
     assert quick.messages == long
-    quick.trim = True
+    quick.settings.trim = True
     quick.run("Hello", max_tokens=4)
     assert 2 < len(quick.messages) < len(long)
     assert quick.messages[:-2] == long[-(len(quick.messages) - 2) :]
-    assert quick.count() < quick.context_size
+    assert quick.count() < quick.n_ctx
     quick.reset()
     with pytest.raises(LlamaContextOverflowError):
         quick.run("word " * 2000)
@@ -672,7 +672,7 @@ def test_cancelling_a_task_stops_the_server(server: Running) -> None:
             assert agent.sync.messages == []
         async for _ in agent.stream("Tell me a story.", max_tokens=1500, ignore_eos=True):
             break
-        await agent.close()
+        await agent.aclose()
 
     asyncio.run(main())
     with LlamaClient(server.url, api_key=KEY) as client:

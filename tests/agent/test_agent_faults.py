@@ -185,8 +185,9 @@ def run(agent: LlamaAgent) -> str:
 
 
 def run_async(agent: LlamaAgent) -> str:
+    transport = agent.client._transport
     other = AsyncLlamaAgent(
-        agent.base_url, timeouts=agent._transport.timeouts, retries=agent._transport.retries
+        transport.base_url, timeouts=transport.timeouts, retries=transport.retries
     )
 
     async def main() -> str:
@@ -284,8 +285,8 @@ def test_loading_is_not_ready_and_says_nothing_of_the_key() -> None:
         fault_server(LOADING, LOADING, reply(200, {"status": "ok"})) as server,
         LlamaAgent(server.url) as agent,
     ):
-        assert agent.health() is False
-        agent.wait(5)
+        assert agent.client.health() is False
+        agent.client.wait(5)
         assert [r.path for r in server.requests] == ["/health"] * 3
 
 
@@ -379,7 +380,7 @@ STREAMS: dict[str, Broken] = {
         LlamaStreamError, "Context size",
     ),
     "no JSON": Broken(streamed(BEGUN, event("{")), LlamaStreamError, "not JSON"),
-    "no object": Broken(streamed(BEGUN, event("[1]")), LlamaStreamError, "no object"),
+    "no object": Broken(streamed(BEGUN, event("[1]")), LlamaStreamError, "not an object"),
     "no choices": Broken(streamed(BEGUN, event("{}")), LlamaStreamError, "without choices"),
     "a choice that is none": Broken(
         streamed(BEGUN, event('{"choices": [7]}')), LlamaStreamError, "broken chunk"
@@ -679,7 +680,7 @@ def test_prose_in_place_of_a_call_is_said() -> None:
         fault_server(chat("Once upon a time"), native=True) as server,
         LlamaAgent(server.url, tools=[get_weather], mode="native") as agent,
     ):
-        with pytest.raises(LlamaAnswerError, match="has to be called") as caught:
+        with pytest.raises(LlamaAnswerError, match="must call a tool") as caught:
             agent.run("Hi", tool_choice="required")
         assert caught.value.text == "Once upon a time"
         assert len(server.requests) == 1
@@ -744,7 +745,7 @@ def test_a_call_that_was_cut_off_is_not_made() -> None:
         assert len(server.requests) == 1
         assert "tool_calls" not in agent.messages[-1]
         server.answers = [chat('{"tool": "note", "arguments": {"text": "a', "length")]
-        agent.mode = "constrained"
+        agent.settings.mode = "constrained"
         result = agent.run("Hi")
         assert (result.reason, result.calls, made) == ("length", [], [])
 

@@ -117,16 +117,16 @@ def test_what_is_cancelled_is_no_longer_generated(roomy: LlamaServer, way: str) 
     agent = roomy.agent()
     events = agent.stream("once", **LONG)
     assert text(next(events))
-    assert agent.slots()[0]["is_processing"]
+    assert agent.client.slots()[0]["is_processing"]
     if way == "close":
         events.close()  # type: ignore[attr-defined]
     else:
         agent.cancel()
         with pytest.raises(LlamaCancelled):
             list(events)
-    assert soon(lambda: not agent.slots()[0]["is_processing"], 5)
+    assert soon(lambda: not agent.client.slots()[0]["is_processing"], 5)
     # Not because it came to its end.
-    assert agent.slots()[0]["next_token"][0]["n_decoded"] < 14_000
+    assert agent.client.slots()[0]["next_token"][0]["n_decoded"] < 14_000
 
 
 def test_one_that_waits_for_a_slot_is_cancelled(roomy: LlamaServer) -> None:
@@ -136,11 +136,11 @@ def test_one_that_waits_for_a_slot_is_cancelled(roomy: LlamaServer) -> None:
     threading.Timer(0.3, waits.cancel).start()
     with pytest.raises(LlamaCancelled):
         waits.run("once", max_tokens=1)
-    assert busy.slots()[0]["is_processing"]
+    assert busy.client.slots()[0]["is_processing"]
     busy.cancel()
     with pytest.raises(LlamaCancelled):
         list(events)
-    assert soon(lambda: not busy.slots()[0]["is_processing"], 5)
+    assert soon(lambda: not busy.client.slots()[0]["is_processing"], 5)
 
 
 def test_a_wrong_key(server: LlamaServer) -> None:
@@ -169,10 +169,10 @@ def test_a_conversation_that_is_too_long(server: LlamaServer, mode: Any, streame
     before = list(agent.messages)
     with pytest.raises(LlamaContextOverflowError) as caught:
         agent.chat("once", stream=streamed)
-    assert caught.value.n_ctx == agent.context_size == 512
+    assert caught.value.n_ctx == agent.n_ctx == 512
     assert caught.value.n_prompt_tokens == agent.count("once") > 512
     assert agent.messages == before
-    agent.trim = True
+    agent.settings.trim = True
     agent.chat("once", stream=streamed)
     kept = agent.messages[:-2]
     assert kept == before[-len(kept) :]

@@ -193,7 +193,7 @@ def test_what_came_before_a_new_reply_cannot_be_taken_back() -> None:
     reader = _Reader(held=False)
     assert reader.take(Retry("at the beginning")) is None
     assert reader.take(TextDelta("once")) is not None
-    with pytest.raises(LlamaStreamError, match="a part of it was given"):
+    with pytest.raises(LlamaStreamError, match="a part of it was streamed"):
         reader.take(Retry("in the middle"))
 
 

@@ -19,7 +19,8 @@ from typing_extensions import NotRequired, TypedDict
 
 from llama_cpp import LlamaClient, LlamaLibrary
 from llama_cpp.agent.constrained import Protocol
-from llama_cpp.agent.schema import adapter_of, for_server, plain, schema_of, signature_of, type_text
+from llama_cpp.agent.schema import adapter_of, for_server, plain, schema_of, type_text
+from llama_cpp.agent.signature import signature_of
 from llama_cpp.agent.tools import Tool
 from llama_cpp.errors import LlamaBadRequestError
 from tests.support.llamaserver import KEY, running

@@ -18,8 +18,8 @@ from typing_extensions import NotRequired, TypedDict
 
 from llama_cpp import Tool, tool
 from llama_cpp.agent import Deny, Replace, ToolCall
-from llama_cpp.agent.docstring import read_docstring
 from llama_cpp.agent.execute import Executor, _Thread
+from llama_cpp.agent.signature import read_docstring
 from llama_cpp.agent.tools import as_tool, as_tools, result_text
 from llama_cpp.errors import LlamaToolError
 

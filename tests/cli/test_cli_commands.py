@@ -243,7 +243,7 @@ def test_the_server_answers_until_ctrl_c(tiny_path: Tiny) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["-c", "12"], "'-c' is no option of llama-server"),
+        (["-c", "12"], "'-c' is not an option of llama-server"),
         (["--timeout", "1"], "cannot be given"),
         (["--lora", "a", "--lora"], "--lora is given 2 times, not always with a value"),
     ],

@@ -12,7 +12,7 @@ import pytest
 
 from codegen import source
 from llama_cpp import LlamaLibrary
-from tests.support.python import ROOT
+from tests.support.python import PROGRAMS, ROOT
 
 # What upstream would have changed: file -> what stands there, and what to put behind it.
 _CHANGES = {
@@ -27,28 +27,6 @@ _CHANGES = {
         ("        /*.ctx_other                   =*/ nullptr,\n", "        /*.n_foresight =*/ 7,\n")
     ],
 }
-
-_PROGRAM = """
-import ctypes, inspect, sys, typing
-from llama_cpp import LlamaContext, LlamaLibrary, LlamaModel, LlamaSampler, _params
-
-library = LlamaLibrary(sys.argv[1])
-last = ctypes.c_int32.in_dll(ctypes.CDLL(sys.argv[1]), "llama_last_n_foresight")
-model = LlamaModel.from_file(sys.argv[2], library=library)
-LlamaContext(model, n_ctx=64)
-print("default", last.value)
-ctx = LlamaContext(model, n_ctx=64, n_foresight=3)
-print("given", last.value)
-try:
-    LlamaContext(model, n_ctx=64, n_foresigth=3)
-except TypeError as error:
-    print(error)
-print(typing.get_type_hints(_params.LlamaContextParams)["n_foresight"])
-print(inspect.signature(LlamaSampler.steady))
-ctx.decode(model.tokenize("Hello"))
-chain = LlamaSampler.chain(library).steady(token=99).greedy()
-print(chain, chain.sample(ctx))
-"""
 
 
 @pytest.fixture
@@ -96,7 +74,9 @@ def test_a_new_parameter_and_a_new_sampler_need_regen_alone(
         "-lllama", "-lggml", "-lggml-base",
         cwd=project,
     )  # fmt: skip
-    printed = _run(sys.executable, "-c", _PROGRAM, built, model_path, cwd=project)
+    printed = _run(
+        sys.executable, PROGRAMS / "new_parameter_and_sampler.py", built, model_path, cwd=project
+    )
     assert printed.splitlines() == [
         "default 7",
         "given 3",

@@ -22,7 +22,7 @@ from llama_cpp import (
 )
 from llama_cpp.errors import LlamaBusyError, LlamaOutputError
 from llama_cpp.native.cpu import usable_cores
-from tests.support.python import run_python
+from tests.support.python import run_program
 
 TOKENS = [19556, 957, 1462, 314]  # "Hello my name is"
 
@@ -192,77 +192,21 @@ def test_views_keep_the_memory_that_they_show(model: LlamaModel) -> None:
     assert (array == before).all()
 
 
-ORDERS = """
-import gc, itertools, sys
-from llama_cpp import LlamaContext, LlamaModel, LlamaSampler
-for order in itertools.permutations(range(4)):
-    model = LlamaModel.from_file(sys.argv[1])
-    ctx = LlamaContext(model, n_ctx=32)
-    sampler = LlamaSampler.chain().grammar(model, 'root ::= .*').top_k(40)
-    sampler.greedy()
-    ctx.decode([1, 2, 3])
-    sampler.sample(ctx)
-    view = ctx.logits()
-    before = bytes(view)
-    things = [model, ctx, sampler, view]
-    del model, ctx, sampler, view
-    for i in order:
-        assert things[3] is None or bytes(things[3]) == before
-        if sys.argv[2] == "close" and i != 3:
-            things[i].close()
-        else:
-            things[i] = None
-        gc.collect()
-        if things[1] is not None and 1 not in order[: order.index(i) + 1]:
-            things[1].decode([4])  # the model that it needs may be closed by now
-            before = bytes(things[1].logits())
-print("done")
-"""
-
-
 @pytest.mark.parametrize("how", ["close", "forget"])
 def test_things_may_go_in_every_order(model_path: Path, how: str) -> None:
-    assert run_python(ORDERS, model_path, how) == (0, "done\n", "")
-
-
-EXIT = """
-import sys
-from llama_cpp import LlamaContext, LlamaModel, LlamaSampler
-names = sys.argv[2].split(",")
-made = {}
-sampler = LlamaSampler.chain()
-model = LlamaModel.from_file(sys.argv[1], progress=lambda done: True)
-ctx = LlamaContext(model, n_ctx=32)
-sampler.grammar(model, 'root ::= .*').top_k(40).greedy()
-ctx.decode([1, 2, 3])
-sampler.sample(ctx)
-made.update(model=model, ctx=ctx, sampler=sampler, view=ctx.logits())
-# A cycle is not collected before the process ends.
-made["itself"] = made
-globals().update({name: made[name] for name in names})
-sys.keep = made if "cycle" in sys.argv else None
-"""
+    assert run_program("closes_in_every_order", model_path, how) == (0, "done\n", "")
 
 
 @pytest.mark.parametrize("names", ["model", "ctx", "sampler", "view", "view,model", "ctx,sampler"])
 @pytest.mark.parametrize("extra", ["", "cycle"])
 def test_a_process_ends_quietly_with_live_objects(model_path: Path, names: str, extra: str) -> None:
-    code = "import warnings; warnings.simplefilter('error')\n" + EXIT
-    assert run_python(code, model_path, names, extra, env={"PYTHONDEVMODE": "1"}) == (0, "", "")
+    assert run_program(
+        "ends_with_live_objects", model_path, names, extra, env={"PYTHONDEVMODE": "1"}
+    ) == (0, "", "")
 
 
 def test_a_thread_may_still_work_when_the_process_ends(model_path: Path) -> None:
-    code = """if True:
-        import sys, threading
-        from llama_cpp import LlamaContext, LlamaModel
-        ctx = LlamaContext(LlamaModel.from_file(sys.argv[1]), n_ctx=4096, n_batch=512)
-        def work():
-            while True:
-                ctx.decode([1] * 512)
-        threading.Thread(target=work, daemon=True).start()
-        import time; time.sleep(0.3)
-    """
-    done = run_python(code, model_path)
+    done = run_program("ends_while_a_thread_decodes", model_path)
     assert done == (0, "", "")
 
 
@@ -296,49 +240,13 @@ def test_numpy_arrays_count_as_views(model: LlamaModel) -> None:
 
 
 def test_contexts_come_and_go_without_a_leak(model_path: Path) -> None:
-    code = """if True:
-        import resource, sys
-        from llama_cpp import LlamaContext, LlamaModel
-        model = LlamaModel.from_file(sys.argv[1])
-        def cycle(close):
-            ctx = LlamaContext(model, n_ctx=256)
-            ctx.decode([1, 2, 3])
-            view = ctx.logits()
-            if close:
-                ctx.close()
-        def used():
-            pages = int(open("/proc/self/statm").read().split()[1])
-            return pages * resource.getpagesize() / 1e6
-        for i in range(20):
-            cycle(i % 2)
-        before = used()
-        for i in range(200):
-            cycle(i % 2)
-        print(used() - before)
-    """
-    done = run_python(code, model_path, timeout=300)
+    done = run_program("contexts_come_and_go", model_path, timeout=300)
     assert (done.returncode, done.stderr) == (0, "")
     assert float(done.stdout) < 5, "megabytes; a context alone is more than 6"
 
 
 def test_models_come_and_go_without_a_leak(model_path: Path) -> None:
-    code = """if True:
-        import resource, sys
-        from llama_cpp import LlamaModel
-        def cycle():
-            with LlamaModel.from_file(sys.argv[1], vocab_only=True) as model:
-                model.token_to_bytes(5)
-        def used():
-            pages = int(open("/proc/self/statm").read().split()[1])
-            return pages * resource.getpagesize() / 1e6
-        for _ in range(5):
-            cycle()
-        before = used()
-        for _ in range(15):
-            cycle()
-        print(used() - before)
-    """
-    done = run_python(code, model_path, timeout=300)
+    done = run_program("models_come_and_go", model_path, timeout=300)
     assert (done.returncode, done.stderr) == (0, "")
     assert float(done.stdout) < 10, "megabytes; a vocabulary alone is more than 10"
 
@@ -373,21 +281,7 @@ def test_a_context_refuses_a_second_thread(model: LlamaModel) -> None:
 
 
 def test_a_context_closed_during_a_decode_is_freed_after_it(model_path: Path) -> None:
-    code = """if True:
-        import sys, threading, time
-        from llama_cpp import LlamaContext, LlamaModel
-        model = LlamaModel.from_file(sys.argv[1])
-        ctx = LlamaContext(model, n_ctx=2048, n_batch=1024)
-        thread = threading.Thread(target=ctx.decode, args=([1] * 1024,))
-        thread.start()
-        time.sleep(0.1)
-        assert thread.is_alive()
-        ctx.close()
-        model.close()
-        thread.join()
-        print("done")
-    """
-    assert run_python(code, model_path) == (0, "done\n", "")
+    assert run_program("closes_during_a_decode", model_path) == (0, "done\n", "")
 
 
 def test_contexts_run_side_by_side(model: LlamaModel) -> None:

@@ -21,7 +21,7 @@ from llama_cpp import (
 from llama_cpp.context import ContextPerf
 from llama_cpp.errors import LlamaContextError, LlamaOutputError
 from tests.support import tiny
-from tests.support.python import run_python
+from tests.support.python import run_program
 
 MEAN, CLS, LAST, RANK = 1, 2, 3, 4
 
@@ -337,27 +337,10 @@ def test_perf_counts_and_measures(make: Callable[..., LlamaContext]) -> None:
 # -- sizes
 
 # What the process may have: as much as it has, and this.
-FIT = """
-import resource, sys
-from llama_cpp import LlamaContext, LlamaModel
-from llama_cpp.errors import LlamaContextError
-model = LlamaModel.from_file(sys.argv[1])
-keywords = dict(n_ctx=1 << 19, n_batch=64, n_ubatch=64, n_threads=1, n_threads_batch=1)
-LlamaContext(model, n_ctx=256, n_batch=64, n_ubatch=64, n_threads=1, n_threads_batch=1).decode([1])
-used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (used + 150_000_000,) * 2)
-try:
-    LlamaContext(model, **keywords)
-except LlamaContextError as error:
-    print("refused")
-ctx = LlamaContext(model, fit=True, **keywords)
-ctx.decode([1, 2, 3])
-print(ctx.n_ctx)
-"""
 
 
 def test_the_largest_context_that_there_is_room_for(tiny_path: Callable[..., Path]) -> None:
-    done = run_python(FIT, tiny_path("llama"))
+    done = run_program("fits_into_memory", tiny_path("llama"))
     assert (done.returncode, done.stderr) == (0, "")
     refused, n_ctx = done.stdout.split()
     assert refused == "refused"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from llama_cpp import LlamaBatch, LlamaContext, LlamaModel
-from tests.support.python import run_python
+from tests.support.python import run_program
 
 KINDS = ("llama", "swa", "mamba", "hybrid")
 TOKENS = [1, *range(270, 300)]
@@ -222,29 +222,12 @@ MISUSE = {
     "swa": [*_ALL, *_FIXED],
     "bert": _NO_CACHE,
 }
-PROGRAM = """
-import json, sys
-from llama_cpp import LlamaContext, LlamaModel
-model = LlamaModel.from_file(sys.argv[1])
-for code in json.loads(sys.argv[2]):
-    ctx = LlamaContext(model, n_ctx=1024, n_ubatch=32, n_seq_max=3, swa_full=False)
-    if ctx.core.has_memory:
-        ctx.decode([1, *range(270, 279)])
-    said = [None, None]
-    try:
-        exec(code)
-    except Exception as error:
-        said = [type(error).__name__, str(error)]
-    if not ctx.closed and ctx.core.has_memory and said != [None, None]:
-        assert ctx.memory.seq_pos_max() == 9, code
-    print(json.dumps(said), flush=True)
-"""
 
 
 @pytest.mark.parametrize("kind", MISUSE)
 def test_misuse_is_refused(tiny_path: Callable[..., Path], kind: str) -> None:
     rows = MISUSE[kind]
-    result = run_python(PROGRAM, tiny_path(kind), json.dumps([row[0] for row in rows]))
+    result = run_program("kv_cache_misuse", tiny_path(kind), json.dumps([row[0] for row in rows]))
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     assert len(lines) == len(rows), f"{rows[len(lines)][0]} ended the process: {result.stderr}"
     for (code, error, message), (got, said) in zip(rows, lines, strict=True):

@@ -22,7 +22,7 @@ from llama_cpp import (
     LlamaSequence,
 )
 from llama_cpp.errors import LlamaClosedError, LlamaContextError, LlamaOutputError
-from tests.support.python import run_python
+from tests.support.python import run_program
 
 KINDS = ("llama", "swa", "mamba", "hybrid")
 Load = Callable[..., LlamaModel]
@@ -342,24 +342,6 @@ def test_what_was_decoded_without_a_sequence_is_not_taken(tiny_model: Load) -> N
         assert ctx.sequence().id == 1
 
 
-PROGRAM = """
-import json, sys
-from llama_cpp import LlamaContext, LlamaModel, LlamaSampler
-model = LlamaModel.from_file(sys.argv[1])
-for code in json.loads(sys.argv[2]):
-    ctx = LlamaContext(model, n_ctx=256, n_seq_max=2)
-    seq = ctx.sequence()
-    seq.extend(range(270, 279))
-    said = [None, None]
-    try:
-        exec(code)
-    except Exception as error:
-        said = [type(error).__name__, str(error)]
-    if not ctx.closed and not seq.closed:
-        assert len(seq) == ctx.memory.seq_pos_max(seq.id) + 1, code
-        seq.extend([300])
-    print(json.dumps(said), flush=True)
-"""
 MISUSE = [
     ["seq.close(); seq.fork()", "LlamaClosedError", "the sequence is closed"],
     ["seq.close(); seq.extend([1])", "LlamaClosedError", "the sequence is closed"],
@@ -398,7 +380,7 @@ MISUSE = [
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_misuse_is_refused(tiny_path: Callable[..., Path], kind: str) -> None:
-    result = run_python(PROGRAM, tiny_path(kind), json.dumps([row[0] for row in MISUSE]))
+    result = run_program("sequence_misuse", tiny_path(kind), json.dumps([row[0] for row in MISUSE]))
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     assert len(lines) == len(MISUSE), f"{MISUSE[len(lines)][0]} ended it: {result.stderr}"
     for (code, error, message), (got, said) in zip(MISUSE, lines, strict=True):

@@ -12,7 +12,7 @@ import pytest
 
 from llama_cpp import LlamaContext, LlamaModel
 from llama_cpp.errors import LlamaContextError, LlamaStateError
-from tests.support.python import run_python
+from tests.support.python import run_program
 
 KINDS = ("llama", "swa", "mamba", "hybrid")
 TOKENS = [1, *range(270, 360)]
@@ -202,82 +202,18 @@ def test_other_files_are_refused(tiny_model: Load, tmp_path: Path) -> None:
             ctx.to_bytes([10**6])
 
 
-PROGRAM = """
-import json, random, sys
-from llama_cpp import LlamaContext, LlamaModel
-from llama_cpp.errors import LlamaStateError
-model = LlamaModel.from_file(sys.argv[1])
-ctx = LlamaContext(model, n_ctx=512, n_seq_max=2, n_ubatch=32, swa_full=False)
-kept = ctx.sequence()
-kept.extend(range(270, 300))
-state = {"sequence": kept.to_bytes(), "context": ctx.to_bytes()}
-kept.close()
-ctx.decode(range(300, 340))
-load = {"sequence": ctx.sequence.from_bytes, "context": ctx.restore}
-chance = random.Random(1)
-n = 0
-for kind, good in state.items():
-    offsets = [*range(150), *range(len(good) - 40, len(good))]
-    offsets += [chance.randrange(len(good)) for _ in range(300)]
-    for at in offsets:
-        flipped = bytearray(good)
-        flipped[at] ^= 1 << chance.randrange(8)
-        for bad in (flipped, good[:at]):
-            try:
-                load[kind](bad)
-            except LlamaStateError:
-                n += 1
-            else:
-                sys.exit(f"{kind}: {at} was not noticed")
-    assert ctx.memory.seq_pos_max(0) == 39, kind
-    for bad in (good + b"x", good + good):
-        try:
-            load[kind](bad)
-        except LlamaStateError:
-            n += 1
-print(n)
-"""
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_damage_is_noticed_before_anything_changes(
     tiny_path: Callable[..., Path], kind: str
 ) -> None:
-    result = run_python(PROGRAM, tiny_path(kind))
+    result = run_program("damaged_states", tiny_path(kind))
     assert result.returncode == 0, result.stderr
     assert int(result.stdout) == 2 * (2 * 490 + 2)
 
 
-FULL = """if True:
-    import resource, signal, sys
-    from pathlib import Path
-    from llama_cpp import LlamaContext, LlamaModel
-    target = Path(sys.argv[2])
-    model = LlamaModel.from_file(sys.argv[1])
-    with LlamaContext(model, n_ctx=256, n_threads=1) as ctx, ctx.sequence() as seq:
-        seq.extend(range(270, 275))
-        seq.save(target)
-        old = target.read_bytes()
-        seq.extend(range(270, 300))
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
-        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
-        for save in (seq.save, ctx.save_state_file):
-            try:
-                save(target)
-            except OSError as error:
-                print(error.strerror)
-        assert target.read_bytes() == old
-        assert list(target.parent.iterdir()) == [target]
-        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
-        seq.save(target)
-        assert len(target.read_bytes()) > len(old)
-"""
-
-
 def test_a_full_disk_leaves_the_old_file(tiny_path: Callable[..., Path], tmp_path: Path) -> None:
     """A limit on the size of files stands for the disk that is full."""
-    done = run_python(FULL, tiny_path("llama"), tmp_path / "state")
+    done = run_program("state_on_full_disk", tiny_path("llama"), tmp_path / "state")
     assert done == (0, "File too large\n" * 2, "")
 
 
@@ -290,28 +226,8 @@ def test_a_link_stays_a_link(tiny_model: Load, tmp_path: Path) -> None:
 
 
 def test_a_state_outlives_the_process(tiny_path: Callable[..., Path], tmp_path: Path) -> None:
-    program = """
-import json, sys
-from llama_cpp import LlamaContext, LlamaModel, LlamaSampler
-greedy = LlamaSampler.chain().greedy()
-def go_on(seq):
-    tokens = []
-    for _ in range(8):
-        tokens.append(seq.sample(greedy))
-        seq.extend(tokens[-1:])
-    return tokens
-with LlamaModel.from_file(sys.argv[1]) as model, LlamaContext(model, n_ctx=256) as ctx:
-    if sys.argv[3] == "save":
-        seq = ctx.sequence()
-        seq.extend(range(270, 300))
-        seq.save(sys.argv[2])
-    else:
-        seq = ctx.sequence.load(sys.argv[2])
-    seq.set(seq.tokens)
-    print(json.dumps(go_on(seq)))
-"""
     results = [
-        run_python(program, tiny_path("llama"), tmp_path / "state", what)
+        run_program("save_or_load_state", tiny_path("llama"), tmp_path / "state", what)
         for what in ("save", "load")
     ]
     assert results[0].returncode == 0, results[0].stderr

@@ -26,6 +26,7 @@ from llama_cpp.engine.progress import Progress
 from llama_cpp.engine.publish import publish
 from llama_cpp.errors import LlamaDownloadError, LlamaError, LlamaHashError
 from tests.support.httpserver import Served, serve
+from tests.support.python import PROGRAMS
 
 CONTENT = bytes(range(256)) * 2000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -578,23 +579,9 @@ def _never(_: Path) -> bool:
     return False
 
 
-BUILDER = """
-import sys, time
-from pathlib import Path
-from llama_cpp.engine.publish import publish
-with publish(Path(sys.argv[1]), label="it") as work:
-    if work is None:
-        print("found it")
-    else:
-        (work / "a").touch()
-        print("building", flush=True)
-        time.sleep(float(sys.argv[2]))
-"""
-
-
 def builder(final: Path, seconds: float) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", BUILDER, str(final), str(seconds)],
+        [sys.executable, PROGRAMS / "publishes_a_folder.py", str(final), str(seconds)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -23,6 +23,7 @@ from llama_cpp.engine import command
 from llama_cpp.engine import find as _installed
 from llama_cpp.errors import LlamaDownloadError, LlamaEngineError, LlamaHashError
 from tests.support.httpserver import Served, serve
+from tests.support.python import PROGRAMS
 
 TAG = "b11434"
 
@@ -660,18 +661,8 @@ def test_an_installed_engine_is_reported_at_once(upstream: Upstream) -> None:
 
 # --- who else may write there -----------------------------------------------------------------
 
-AS_ANOTHER = """
-import os, sys
-from pathlib import Path
-from llama_cpp.engine.find import cache_root
-os.chown(sys.argv[1], int(sys.argv[2]), -1)
-os.chmod(sys.argv[1], int(sys.argv[3], 8))
-os.seteuid(int(sys.argv[4]))
-try:
-    print(cache_root())
-except Exception as error:
-    print(type(error).__name__, error)
-"""
+
+AS_ANOTHER = PROGRAMS / "cache_of_another_user.py"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a folder another user's")
@@ -698,7 +689,7 @@ def test_a_cache_that_others_may_write_to_is_refused(
         root = Path(name, "llama-py")
         root.mkdir()
         done = subprocess.run(
-            [sys.executable, "-c", AS_ANOTHER, root, str(owner), mode, str(user)],
+            [sys.executable, AS_ANOTHER, root, str(owner), mode, str(user)],
             env={**os.environ, "XDG_CACHE_HOME": name}, capture_output=True, text=True,
             timeout=60, check=True,
         )  # fmt: skip

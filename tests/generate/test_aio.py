@@ -14,7 +14,7 @@ import pytest
 
 from llama_cpp import AsyncLlama, Llama, LlamaCancelled, LlamaModel, LlamaModelError
 from llama_cpp.errors import LlamaBusyError, LlamaClosedError, LlamaContextError
-from tests.support.python import ROOT, run_python
+from tests.support.python import ROOT, run_program
 
 PROMPT = "once upon a time the cat sat on"
 
@@ -215,21 +215,7 @@ def test_async_with_loads_and_closes(tiny_path: Callable[..., Path]) -> None:
 
 
 def test_ctrl_c_ends_asyncio_run(model_path: Path) -> None:
-    code = """if True:
-        import asyncio, os, signal, sys, threading, time
-        from llama_cpp import AsyncLlama, Llama
-        llama = Llama(sys.argv[1], n_ctx=4096, n_batch=2048)
-        async def main():
-            llm = AsyncLlama(llama)
-            threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
-            await llm.complete([5] * 4000)
-        try:
-            asyncio.run(main())
-        except KeyboardInterrupt:
-            print("interrupted")
-        print(len(llama.complete([5, 6, 7], max_tokens=2).tokens) <= 2)
-    """
-    assert run_python(code, model_path) == (0, "interrupted\nTrue\n", "")
+    assert run_program("ctrl_c_in_asyncio", model_path) == (0, "interrupted\nTrue\n", "")
 
 
 def test_the_example_runs(model_path: Path) -> None:

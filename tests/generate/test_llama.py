@@ -20,7 +20,7 @@ from llama_cpp.errors import (
 )
 from llama_cpp.generate.chat import apply_chat_template
 from llama_cpp.generate.stops import StopStrings
-from tests.support.python import run_python
+from tests.support.python import run_program
 
 PROMPT = "The three most important things in life are"
 
@@ -380,44 +380,10 @@ def test_a_long_prompt_is_cancelled_at_once_and_the_cache_is_as_before(model: Ll
 
 
 def test_ctrl_c_stops_a_long_decode(model_path: Path) -> None:
-    code = """if True:
-        import os, signal, sys, threading
-        from llama_cpp import LlamaContext, LlamaModel
-        ctx = LlamaContext(LlamaModel.from_file(sys.argv[1]), n_ctx=4096, n_batch=2048)
-        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
-        try:
-            ctx.decode([1] * 2000)
-        except KeyboardInterrupt:
-            print("interrupted")
-        ctx.decode([1])
-        print("usable")
-    """
-    assert run_python(code, model_path) == (0, "interrupted\nusable\n", "")
+    assert run_program("ctrl_c_during_a_decode", model_path) == (0, "interrupted\nusable\n", "")
 
 
 def test_ctrl_c_just_before_a_long_decode_stops_it(tiny_path: Callable[..., Path]) -> None:
     """While what waits for Ctrl-C is started, which takes its time where the machine is busy."""
-    code = """if True:
-        import os, signal, sys
-        from llama_cpp import LlamaContext, LlamaModel
-        from llama_cpp.native import interrupt as _interrupt
-        ctx = LlamaContext(LlamaModel.from_file(sys.argv[1]), n_ctx=256, n_batch=32)
-        decode, watched = ctx.core.decode, _interrupt._watched
-        codes = []
-        def counted(*arguments):
-            codes.append(decode(*arguments))
-            return codes[-1]
-        def interrupted():
-            os.kill(os.getpid(), signal.SIGINT)
-            return watched()
-        ctx.core.decode, _interrupt._watched = counted, interrupted
-        try:
-            ctx.decode([1] * 200)
-        except KeyboardInterrupt:
-            print("interrupted", codes)
-        _interrupt._watched = watched
-        ctx.decode([1] * 200)
-        print("usable", codes)
-    """
-    done = run_python(code, tiny_path("llama"))
+    done = run_program("ctrl_c_before_a_decode", tiny_path("llama"))
     assert done == (0, "interrupted [2]\nusable [2, 0, 0, 0, 0, 0, 0, 0]\n", "")

@@ -28,7 +28,7 @@ from llama_cpp.errors import LlamaBusyError, LlamaContextError
 from llama_cpp.generate import Generations
 from tests.support import tiny
 from tests.support.patience import patience
-from tests.support.python import run_python
+from tests.support.python import run_program
 
 TinyModel = Callable[..., LlamaModel]
 
@@ -494,24 +494,7 @@ def test_cancelling_from_a_thread_and_after_a_time(tiny_model: TinyModel) -> Non
 
 
 def test_ctrl_c_at_any_time_leaves_all_right(tiny_path: Callable[..., Path]) -> None:
-    code = """if True:
-        import itertools, os, signal, sys, threading
-        from llama_cpp import Llama
-        llm = Llama(sys.argv[1], n_ctx=1024, n_seq_max=4, n_threads=1)
-        alone = llm.complete("hello", max_tokens=8, temperature=0).text
-        for i in range(8):
-            timer = threading.Timer(0.05 + 0.011 * i, os.kill, (os.getpid(), signal.SIGINT))
-            timer.start()
-            try:
-                for _ in llm.generate_many(itertools.cycle(["hello", "the cat"]), max_tokens=20):
-                    pass
-            except KeyboardInterrupt:
-                print("interrupted", end=" ")
-            done = llm.complete_many(["hello"] * 5, max_tokens=8, temperature=0)
-            assert [one.text for one in done] == [alone] * 5, done
-        print("usable")
-    """
-    result = run_python(code, tiny_path("llama"))
+    result = run_program("ctrl_c_among_many_prompts", tiny_path("llama"))
     assert result == (0, "interrupted " * 8 + "usable\n", result.stderr)
 
 

@@ -296,7 +296,7 @@ def test_what_cannot_draft_is_an_error(
         def draft(self, tokens: Sequence[int], n: int) -> list[int]:
             return [1 << 20]
 
-    with pytest.raises(ValueError, match="drafted what is no token: token 1048576"):
+    with pytest.raises(ValueError, match="drafted a wrong token: token 1048576"):
         plain.complete("the cat", max_tokens=5, draft=Wild())
     assert held(plain) == len(plain._sequences[0].tokens)
     closed = DraftModel(tiny_path("llama", seed=1), n_ctx=64)

@@ -137,7 +137,7 @@ UPPER = [
     Row("agent().run('a', max_steps=0)", "ValueError", "max_steps must be at least 1"),
     Row("agent().run('a')", "LlamaServerConnectionError", "no answer from"),
     Row("a = agent(); a.messages = [None]; a.run('a')", "TypeError", "message 0 is a dict"),
-    Row("agent().load(T)", "ValueError", "is no saved conversation"),
+    Row("agent().load(T)", "ValueError", "is not a saved conversation"),
     Row("agent().save('/dev/null')", "ValueError", "give another name"),
     Row("AsyncLlamaAgent(tools=5)", "TypeError", "tools must be a list"),
     Row("wait(AsyncLlamaAgent().run(5))", "TypeError", "messages are a list"),

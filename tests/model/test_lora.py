@@ -17,7 +17,7 @@ from llama_cpp.errors import LlamaAdapterError, LlamaClosedError
 from tests.support import tiny
 from tests.support.adapters import Q, write_lora
 from tests.support.patience import patience
-from tests.support.python import ROOT, run_python
+from tests.support.python import ROOT, run_program
 
 
 @pytest.fixture
@@ -156,93 +156,28 @@ def test_a_closed_adapter_is_used_until_it_is_taken_off(
     assert len(freed) == 1
 
 
-ORDER = """
-import gc, itertools, sys
-from llama_cpp import LlamaContext, LlamaModel
-for order in itertools.permutations(range(3)):
-    for forget in (False, True):
-        model = LlamaModel.from_file(sys.argv[1])
-        lora = model.load_lora(sys.argv[2])
-        ctx = LlamaContext(model, n_ctx=64, n_threads=1)
-        ctx.set_loras([lora])
-        ctx.decode([1, 2, 3])
-        things = [model, lora, ctx]
-        del model, lora, ctx
-        for i in order:
-            if not forget:
-                things[i].close()
-            things[i] = None
-            gc.collect()
-# at the end of the process, in whatever order Python has then
-model = LlamaModel.from_file(sys.argv[1])
-ctx = LlamaContext(model, n_ctx=64, n_threads=1)
-lora = model.load_lora(sys.argv[2])
-ctx.set_loras([lora])
-print("done")
-"""
-
-
 def test_models_adapters_and_contexts_go_in_any_order(
     tiny_path: Callable[..., Path], tmp_path: Path
 ) -> None:
-    done = run_python(ORDER, tiny_path("llama"), write_lora(tmp_path / "a.gguf"))
+    done = run_program(
+        "adapters_go_in_any_order", tiny_path("llama"), write_lora(tmp_path / "a.gguf")
+    )
     assert done == (0, "done\n", "")
-
-
-THREADS = """
-import sys, threading
-from llama_cpp import LlamaContext, LlamaModel
-model = LlamaModel.from_file(sys.argv[1])
-stop = threading.Event()
-failed = []
-def decode():
-    try:
-        ctx = LlamaContext(model, n_ctx=64, n_threads=1, n_threads_batch=1)
-        lora = model.load_lora(sys.argv[2])
-        i = 0
-        while not stop.is_set():
-            i += 1
-            ctx.set_loras({lora: i})
-            ctx.memory.seq_rm()
-            ctx.decode([1, 2, 3])
-    except BaseException as error:
-        failed.append(repr(error))
-threads = [threading.Thread(target=decode) for _ in range(2)]
-for thread in threads:
-    thread.start()
-for _ in range(150):
-    model.load_lora(sys.argv[2])
-stop.set()
-for thread in threads:
-    thread.join()
-print(failed)
-"""
 
 
 def test_adapters_are_loaded_and_freed_while_contexts_compute(
     tiny_path: Callable[..., Path], tmp_path: Path
 ) -> None:
-    done = run_python(THREADS, tiny_path("llama"), write_lora(tmp_path / "a.gguf"))
+    done = run_program("adapters_come_and_go", tiny_path("llama"), write_lora(tmp_path / "a.gguf"))
     assert done == (0, "[]\n", "")
 
 
 def test_an_adapter_of_a_daemon_thread_is_not_freed_under_it(
     tiny_path: Callable[..., Path], tmp_path: Path
 ) -> None:
-    code = """if True:
-        import sys, threading, time
-        from llama_cpp import LlamaContext, LlamaModel
-        model = LlamaModel.from_file(sys.argv[1])
-        model.library.llama_adapter_lora_free = lambda handle: print("freed", flush=True)
-        ctx = LlamaContext(model, n_ctx=1 << 15, n_threads=1, n_threads_batch=1)
-        lora = model.load_lora(sys.argv[2])
-        ctx.set_loras([lora])
-        ctx.decode([1])
-        # For many seconds: between two calls the thread is not computing.
-        threading.Thread(target=ctx.decode, args=([1] * 32_000,), daemon=True).start()
-        time.sleep(0.3)
-    """
-    done = run_python(code, tiny_path("llama"), write_lora(tmp_path / "a.gguf"))
+    done = run_program(
+        "ends_with_an_adapter_in_use", tiny_path("llama"), write_lora(tmp_path / "a.gguf")
+    )
     assert done == (0, "", "")
 
 

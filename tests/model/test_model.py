@@ -11,7 +11,7 @@ import pytest
 from llama_cpp import LlamaCancelled, LlamaModel, LlamaModelError, _raw
 from llama_cpp.errors import LlamaClosedError
 from tests.support import tiny
-from tests.support.python import run_python
+from tests.support.python import run_program, run_python
 
 # -- facts
 
@@ -132,17 +132,6 @@ def test_a_closed_model_says_so(model_path: Path) -> None:
 
 # -- what is no model. In processes of their own: nothing may come on stderr, nothing may crash.
 
-LOAD = """
-import sys
-from llama_cpp import LlamaModel
-for path in sys.argv[1:]:
-    try:
-        LlamaModel.from_file(path)
-        print("loaded")
-    except Exception as error:
-        print(type(error).__name__, str(error).replace("\\n", " "))
-"""
-
 
 def test_a_truncated_model_is_refused(model_path: Path, tmp_path: Path) -> None:
     data = model_path.read_bytes()
@@ -151,7 +140,7 @@ def test_a_truncated_model_is_refused(model_path: Path, tmp_path: Path) -> None:
     for length in lengths:
         paths.append(tmp_path / f"{length}.gguf")
         paths[-1].write_bytes(data[:length])
-    done = run_python(LOAD, *paths)
+    done = run_program("load_models", *paths)
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert len(lines) == len(lengths)
@@ -166,7 +155,7 @@ def test_a_damaged_model_is_refused(model_path: Path, tmp_path: Path, at: int) -
         data = bytearray(file.read(1 << 20))
     data[at : at + 8] = b"\xff" * 8
     (tmp_path / "damaged.gguf").write_bytes(data)
-    done = run_python(LOAD, tmp_path / "damaged.gguf")
+    done = run_program("load_models", tmp_path / "damaged.gguf")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("LlamaModelError")
 
@@ -220,18 +209,7 @@ def test_what_a_short_program_does_not_import(model_path: Path) -> None:
 
 
 def test_what_reading_the_header_took_is_given_back(model_path: Path) -> None:
-    code = """if True:
-        import ctypes, sys
-        from llama_cpp import LlamaModel
-        def resident():
-            with open("/proc/self/statm") as file:
-                return int(file.read().split()[1]) * 4096
-        model = LlamaModel.from_file(sys.argv[1], vocab_only=True)
-        before = resident()
-        ctypes.CDLL(None).malloc_trim(0)
-        print(before - resident())
-    """
-    assert int(run_python(code, model_path).stdout) < 500_000
+    assert int(run_program("header_memory", model_path).stdout) < 500_000
 
 
 def test_native_logs_go_to_logging_when_it_is_configured(model_path: Path) -> None:
@@ -251,20 +229,7 @@ def test_native_logs_go_to_logging_when_it_is_configured(model_path: Path) -> No
 
 
 def test_what_a_logging_handler_raises_comes_out(model_path: Path) -> None:
-    code = """if True:
-        import logging, sys
-        from llama_cpp import LlamaModel
-        class Handler(logging.Handler):
-            def emit(self, record):
-                raise LookupError("from the handler")
-        logging.getLogger("llama_cpp").addHandler(Handler())
-        logging.getLogger("llama_cpp").setLevel(logging.INFO)
-        try:
-            LlamaModel.from_file(sys.argv[1])
-        except LookupError as error:
-            print(error)
-    """
-    assert run_python(code, model_path) == (0, "from the handler\n", "")
+    assert run_program("logging_handler_raises", model_path) == (0, "from the handler\n", "")
 
 
 # -- progress
@@ -299,76 +264,27 @@ def test_what_progress_raises_comes_out(model_path: Path) -> None:
         LlamaModel.from_file(model_path, progress=fail)
 
 
-INTERRUPT = """
-import logging, os, signal, sys, threading, time
-from llama_cpp import LlamaContext, LlamaLibrary, LlamaModel
-from llama_cpp.native import log as _log
-if sys.argv[2] == "logged":
-    logging.basicConfig(level=logging.INFO, stream=open(os.devnull, "w"))
-library = LlamaLibrary.default()
-started = threading.Event()
-def interrupt():
-    started.wait()
-    time.sleep(float(sys.argv[3]))
-    os.kill(os.getpid(), signal.SIGINT)
-thread = threading.Thread(target=interrupt, daemon=True)  # kept, as Python loses a Ctrl-C that
-thread.start()  # comes while it frees one
-try:
-    started.set()
-    while True:
-        model = LlamaModel.from_file(sys.argv[1])
-        LlamaContext(model, n_ctx=64)
-except KeyboardInterrupt:
-    print("interrupted")
-assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-"""
-
-
 @pytest.mark.parametrize("logged", ["silent", "logged"])
 @pytest.mark.parametrize("delay", [0.0, 0.01, 0.05, 0.2])
 def test_ctrl_c_during_a_load_is_a_keyboard_interrupt(
     model_path: Path, logged: str, delay: float
 ) -> None:
-    assert run_python(INTERRUPT, model_path, logged, delay) == (0, "interrupted\n", "")
+    assert run_program("ctrl_c_during_a_load", model_path, logged, delay) == (
+        0,
+        "interrupted\n",
+        "",
+    )
 
 
 def test_a_programs_own_handler_of_ctrl_c_stays(model_path: Path) -> None:
-    code = """if True:
-        import json, os, signal, sys
-        from llama_cpp import LlamaModel
-        came = []
-        def handler(number, frame):
-            came.append(number)
-        signal.signal(signal.SIGINT, handler)
-        def progress(done):
-            if done == 0:
-                os.kill(os.getpid(), signal.SIGINT)
-        LlamaModel.from_file(sys.argv[1], progress=progress)
-        print(json.dumps(came), signal.getsignal(signal.SIGINT) is handler)
-    """
-    done = run_python(code, model_path)
+    done = run_program("own_handler_of_ctrl_c", model_path)
     assert (done.returncode, done.stderr) == (0, "")
     came, kept = done.stdout.rsplit(maxsplit=1)
     assert (len(json.loads(came)), kept) == (1, "True")
 
 
 def test_a_model_is_freed_without_the_garbage_collector(model_path: Path) -> None:
-    code = """if True:
-        import gc, sys
-        from llama_cpp import LlamaContext, LlamaModel
-        gc.disable()
-        def resident():
-            with open("/proc/self/statm") as file:
-                return int(file.read().split()[1]) * 4096
-        sizes = []
-        for _ in range(8):
-            model = LlamaModel.from_file(sys.argv[1])
-            ctx = LlamaContext(model, n_ctx=64)
-            del ctx, model
-            sizes.append(resident())
-        print(sizes[-1] - sizes[2] < 40e6 or sizes)  # the model has 98 MB
-    """
-    assert run_python(code, model_path) == (0, "True\n", "")
+    assert run_program("freed_without_gc", model_path) == (0, "True\n", "")
 
 
 def test_a_vocabulary_outlives_a_forgotten_model_and_not_a_closed_one(model_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from llama_cpp import LlamaContext, LlamaModel, LlamaModelError, devices
 from tests.support import tiny
-from tests.support.python import run_python
+from tests.support.python import run_program
 
 
 def logits(model: LlamaModel) -> list[float]:
@@ -111,29 +111,10 @@ def test_an_override_of_another_type_is_ignored_as_the_library_does(whole: Path)
     assert model.n_ctx_train == 512
 
 
-DAMAGED = """
-import sys, threading
-from llama_cpp import LlamaModel, LlamaModelError
-def load(path):
-    try:
-        LlamaModel.from_file(path)
-        print("loaded\\n", end="")  # at once: threads may write between a line and its end
-    except LlamaModelError as error:
-        print(f"{error}\\n", end="")
-for path in sys.argv[1:]:
-    load(path)
-threads = [threading.Thread(target=load, args=(path,)) for path in sys.argv[1:]]
-for thread in threads:
-    thread.start()
-for thread in threads:
-    thread.join()
-"""
-
-
 def test_a_file_that_the_library_aborts_over_is_refused(tmp_path: Path) -> None:
     facts: list[dict[str, Any]] = [{"block_count": 1000}, {"expert_count": 3}, {}]
     paths = [tiny.make("llama", tmp_path, seed=i, facts=fact) for i, fact in enumerate(facts)]
-    done = run_python(DAMAGED, *paths)
+    done = run_program("load_in_threads", *paths)
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert "llama-0.gguf could not be loaded: llama-model.cpp" in lines[0]

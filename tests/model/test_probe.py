@@ -13,11 +13,12 @@ from typing import Any
 import gguf
 import pytest
 
+from checks import mutants
 from llama_cpp import LlamaModel, LlamaModelError, LlamaMultimodal
 from llama_cpp.generate import probe as _probe
 from llama_cpp.native import child as _child
-from tests.support import mutants, tiny_mmproj
-from tests.support.python import run_python
+from tests.support import tiny_mmproj
+from tests.support.python import run_program
 
 
 @pytest.fixture(scope="module")
@@ -46,27 +47,6 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[str]]:
 
 
 # Each tensor missing in turn: it loads, and can be used, or raises.
-MISSING = """
-import sys, pathlib
-sys.path.insert(0, "tests")
-import gguf, mutants
-from llama_cpp import *
-model_path, path, target = map(pathlib.Path, sys.argv[1:])
-model = LlamaModel.from_file(model_path)
-whole = mutants.Gguf(path.read_bytes())
-for tensor in gguf.GGUFReader(path).tensors:
-    target.write_bytes(mutants.without(whole, tensor.name))
-    try:
-        with LlamaMultimodal(model, target, n_threads=1) as both:
-            media = both.audio([0.0] * 999) if both.has_audio else both.image(bytes.fromhex(
-                "424d3a0000000000000036000000280000000100000001000000010018000000000004000000"
-                "00000000000000000000000000000000ffffff00"))
-            with LlamaContext(model, n_ctx=64, n_threads=1) as ctx:
-                both.eval(ctx, both.tokenize(both.marker + "a", [media]))
-        print(tensor.name, "works")
-    except LlamaModelError as error:
-        print(tensor.name, error)
-"""
 
 
 @pytest.mark.parametrize("kind", ["vision", "audio"])
@@ -74,7 +54,9 @@ def test_no_missing_tensor_ends_the_process(
     kind: str, text_model: LlamaModel, tmp_path: Path
 ) -> None:
     path = tiny_mmproj.make(tmp_path, kind)
-    done = run_python(MISSING, text_model.path, path, tmp_path / "damaged.gguf", timeout=300)
+    done = run_program(
+        "projector_without_a_tensor", text_model.path, path, tmp_path / "damaged.gguf", timeout=300
+    )
     assert (done.returncode, done.stderr) == (0, "")
     lines = dict(line.split(" ", 1) for line in done.stdout.splitlines())
     assert len(lines) == len(gguf.GGUFReader(path).tensors)

@@ -19,7 +19,7 @@ import pytest
 from llama_cpp import LlamaCancelled, LlamaContext, LlamaModel, LlamaModelError, _raw, quantize
 from tests.support import tiny
 from tests.support.patience import patience
-from tests.support.python import ROOT, run_python
+from tests.support.python import ROOT, run_program
 
 TYPE = gguf.GGMLQuantizationType
 
@@ -239,24 +239,9 @@ def test_a_failure_leaves_the_old_file(source: Path, tmp_path: Path) -> None:
     assert types(target)
 
 
-FULL = """
-import os, resource, sys
-from llama_cpp import LlamaModel, LlamaModelError, quantize
-source, target = sys.argv[1:]
-model = LlamaModel.from_file(source)
-resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-for write in (lambda: quantize(source, target, "Q8_0"), lambda: model.save(target)):
-    try:
-        write()
-    except LlamaModelError as error:
-        print(error)
-print(os.listdir(os.path.dirname(target)))
-"""
-
-
 def test_a_full_disk_is_an_error(source: Path, tmp_path: Path) -> None:
     # A limit on a file's size does to a write what a full disk does.
-    done = run_python(FULL, source, tmp_path / "a.gguf")
+    done = run_program("quantize_on_full_disk", source, tmp_path / "a.gguf")
     assert (done.returncode, done.stderr) == (0, "")
     quantized, saved, left = done.stdout.splitlines()
     assert "writing failed; the disk may be full" in quantized
@@ -297,25 +282,10 @@ def test_a_real_model_is_saved(model: LlamaModel, tmp_path: Path) -> None:
     assert logits(LlamaModel.from_file(target)) == logits(model)
 
 
-UNKNOWN = """
-import os, sys
-from llama_cpp import LlamaContext, LlamaModel
-model = LlamaModel.from_file(sys.argv[1])
-for _ in range(2):
-    try:
-        model.save(sys.argv[2])
-    except Exception as error:
-        print(type(error).__name__, error)
-with LlamaContext(model, n_ctx=64, n_threads=1) as ctx:
-    ctx.encode([1, 2, 3])
-print(os.listdir(os.path.dirname(sys.argv[2])))
-"""
-
-
 def test_what_the_library_cannot_save_is_an_error(
     tiny_path: Callable[..., Path], tmp_path: Path
 ) -> None:
-    done = run_python(UNKNOWN, tiny_path("t5"), tmp_path / "a.gguf")
+    done = run_program("saves_what_cannot_be_saved", tiny_path("t5"), tmp_path / "a.gguf")
     assert (done.returncode, done.stderr) == (0, "")
     *errors, left = done.stdout.splitlines()
     assert len(errors) == 2
@@ -327,17 +297,7 @@ def test_what_the_library_cannot_save_is_an_error(
 def test_an_assertion_elsewhere_still_ends_the_process(
     tiny_path: Callable[..., Path], tmp_path: Path
 ) -> None:
-    code = """if True:
-        import sys
-        from llama_cpp import LlamaModel
-        model = LlamaModel.from_file(sys.argv[1])
-        try:
-            model.save(sys.argv[2])
-        except Exception as error:
-            print(type(error).__name__, flush=True)
-        model.library.ggml_abort(b"file.c", 1, b"on purpose")
-    """
-    done = run_python(code, tiny_path("t5"), tmp_path / "a.gguf")
+    done = run_program("assertion_after_a_save", tiny_path("t5"), tmp_path / "a.gguf")
     assert (done.returncode, done.stdout) == (-signal.SIGABRT, "LlamaModelError\n")
     assert "on purpose" in done.stderr
 

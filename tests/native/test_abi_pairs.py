@@ -19,6 +19,7 @@ from codegen import diff, generate, source
 from codegen.api import Api
 from examples.fetch_model import fetch_model
 from tests.support import engines
+from tests.support.python import PROGRAMS
 
 pytestmark = pytest.mark.engines
 
@@ -27,31 +28,7 @@ TAGS = ("b9873", "b10068", "b11063", source.pinned_tag())
 PAIRS = [(a, b) for a in TAGS for b in TAGS if a != b]
 
 # Prints what came out as JSON on the last line.
-_PROGRAM = """
-import json, sys
-from llama_cpp import LlamaBatch, LlamaContext
-from llama_cpp.errors import LlamaABIError
-from llama_cpp import LlamaLibrary, LlamaModel, LlamaSampler
-
-def generate(path):
-    model = LlamaModel.from_file(path, n_gpu_layers=0)
-    with LlamaContext(model, n_ctx=64, n_threads=2, n_threads_batch=2) as ctx:
-        sampler = LlamaSampler.chain().greedy()
-        batch = LlamaBatch(model.tokenize("The three most important things in life are"))
-        tokens = []
-        while len(tokens) < 16:
-            ctx.decode(batch)
-            tokens.append(sampler.sample(ctx))
-            batch = LlamaBatch(tokens[-1:])
-        return tokens
-
-try:
-    LlamaLibrary.default()
-except LlamaABIError as error:
-    print(json.dumps({"refused": str(error)}))
-else:
-    print(json.dumps({"tokens": generate(sys.argv[1])}))
-"""
+PROGRAM = str(PROGRAMS / "sixteen_tokens.py")
 
 
 @pytest.fixture(scope="session")
@@ -66,7 +43,7 @@ def api(tag: str) -> Api:
 
 @cache
 def outcome(folder: Path, tag: str) -> dict[str, Any]:
-    done = engines.run(folder, engines.engine(tag), "-c", _PROGRAM, str(fetch_model()), timeout=120)
+    done = engines.run(folder, engines.engine(tag), PROGRAM, str(fetch_model()), timeout=120)
     assert done.returncode == 0, f"ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
@@ -116,7 +93,7 @@ def test_the_command_in_a_refusal_makes_matching_bindings(
         shutil.copy(header, prefix / "include")
     (prefix / "lib").mkdir()
     library = Path(shutil.copy(engines.engine(tag), prefix / "lib"))
-    done = engines.run(packages[source.pinned_tag()], library, "-c", _PROGRAM, "")
+    done = engines.run(packages[source.pinned_tag()], library, PROGRAM, "")
     refused = json.loads(done.stdout.splitlines()[-1])["refused"]
     command = re.search(r"`make regen (LLAMA_CPP=.*?)`", refused)
     assert command is not None
@@ -128,7 +105,7 @@ def test_the_command_in_a_refusal_makes_matching_bindings(
 
 
 def tokens_of(folder: Path, library: Path) -> list[int]:
-    done = engines.run(folder, library, "-c", _PROGRAM, str(fetch_model()), timeout=120)
+    done = engines.run(folder, library, PROGRAM, str(fetch_model()), timeout=120)
     assert done.returncode == 0, done.stderr
     tokens: list[int] = json.loads(done.stdout.splitlines()[-1])["tokens"]
     return tokens

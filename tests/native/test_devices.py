@@ -11,7 +11,7 @@ from pathlib import Path
 
 from llama_cpp import LlamaLibrary, LlamaModel, _raw, devices
 from llama_cpp.model import LlamaDevice
-from tests.support.python import ROOT, run_python
+from tests.support.python import ROOT, run_program, run_python
 
 KIND = _raw.ggml_backend_dev_type_enum
 
@@ -45,17 +45,7 @@ def test_a_device_of_another_library_is_refused(
 ) -> None:
     for file in library.path.parent.glob("*.*"):
         shutil.copy(file, tmp_path)
-    code = """if True:
-        import sys
-        from llama_cpp import LlamaLibrary, LlamaModel, devices
-        ours, theirs = devices(), devices(LlamaLibrary(sys.argv[1]))
-        print(ours[0].name == theirs[0].name, ours == theirs)
-        try:
-            LlamaModel.from_file(sys.argv[2], devices=theirs)
-        except ValueError as error:
-            print(error)
-    """
-    done = run_python(code, tmp_path, tiny_path("llama"))
+    done = run_program("devices_of_two_libraries", tmp_path, tiny_path("llama"))
     assert (done.returncode, done.stderr) == (0, "")
     first, second = done.stdout.splitlines()
     assert first == "True False"

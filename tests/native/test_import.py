@@ -45,18 +45,35 @@ def test_without_an_engine_the_first_use_says_how_to_get_one(tmp_path: Path) -> 
     assert "LLAMA_CPP_LIB" in done.stdout
 
 
-def test_import_of_the_package_loads_no_module_of_its_own(tmp_path: Path) -> None:
+def test_import_of_the_package_loads_its_table_of_contents_alone(tmp_path: Path) -> None:
     done = bare(
         "import llama_cpp; print([m for m in sys.modules if m.startswith('llama_cpp.')])", tmp_path
     )
-    assert done.stdout == "[]\n"
+    assert done.stdout == "['llama_cpp._lazy']\n"
+
+
+def test_an_agent_loads_its_own_layers_alone(tmp_path: Path) -> None:
+    done = bare(
+        "import llama_cpp.agent.agent\n"
+        "for name, module in sys.modules.items():\n"
+        "    if name.startswith('llama_cpp.') and not hasattr(module, '__path__'): print(name)",
+        tmp_path,
+    )
+    loaded = done.stdout.split()
+    assert "llama_cpp.server.client" in loaded
+    layers = {"agent", "server", "native", "errors", "usage", "_lazy", "_needs"}
+    assert {name.split(".")[1] for name in loaded} <= layers
+    native = {name for name in loaded if name.startswith("llama_cpp.native.")}
+    assert native <= {f"llama_cpp.native.{name}" for name in ("arguments", "interrupt", "resource")}
+    assert len(loaded) <= 22, loaded
 
 
 def test_files_of_the_other_package_of_this_name_are_refused(tmp_path: Path) -> None:
     """This package was installed over llama-cpp-python, into the same folder."""
     package = tmp_path / "llama_cpp"
     package.mkdir()
-    shutil.copy(ROOT / "llama_cpp" / "__init__.py", package)
+    for name in ("__init__.py", "_lazy.py"):
+        shutil.copy(ROOT / "llama_cpp" / name, package)
     command = [sys.executable, "-c", "import llama_cpp"]
     for mixed in (False, True):
         if mixed:
@@ -74,7 +91,8 @@ def test_files_of_the_other_package_of_this_name_are_refused(tmp_path: Path) -> 
 
 def test_all_is_sorted_and_complete() -> None:
     assert llama_cpp.__all__ == sorted(llama_cpp.__all__)
-    assert set(llama_cpp._HOME) == set(llama_cpp.__all__)
+    assert [name for name in llama_cpp.__all__ if not hasattr(llama_cpp, name)] == []
+    assert set(llama_cpp.__all__) <= set(dir(llama_cpp))
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

@@ -16,7 +16,7 @@ import pytest
 from llama_cpp import LlamaContext, LlamaLibrary, LlamaModel, _raw
 from llama_cpp.errors import LlamaABIError, LlamaLibraryError, LlamaMissingFunctionError
 from llama_cpp.native.library import _NAMES
-from tests.support.python import ROOT, run_python
+from tests.support.python import PROGRAMS, ROOT, run_program, run_python
 
 NAME = _NAMES["llama"]
 
@@ -53,39 +53,16 @@ def test_a_null_handle_is_none(library: LlamaLibrary) -> None:
 
 def test_a_ctrl_c_that_the_program_catches_does_not_end_it_later() -> None:
     """It comes where the types of a function are made, on its first use."""
-    code = """if True:
-        import os, signal
-        from llama_cpp import _raw
-        def interrupted():
-            os.kill(os.getpid(), signal.SIGINT)
-        try:
-            _raw.Function("llama_free", "(interrupted(),)", vars()).restype
-        except KeyboardInterrupt:
-            print("interrupted")
-    """
-    assert run_python(code) == (0, "interrupted\n", "")
+    assert run_program("ctrl_c_on_first_use") == (0, "interrupted\n", "")
 
 
 def test_a_deprecated_function_warns_once_and_names_its_replacement() -> None:
-    code = """if True:
-        import warnings
-        from llama_cpp import LlamaLibrary, _raw
-        with warnings.catch_warnings(record=True) as seen:
-            warnings.simplefilter("always")
-            library = LlamaLibrary.default()
-            params = _raw.llama_model_default_params()
-            for _ in range(3):
-                _raw.llama_load_model_from_file(b"/no/such/file", params)
-            for _ in range(3):
-                library.llama_load_model_from_file(b"/no/such/file", params)
-        for warning in seen:
-            print(warning.category.__name__, warning.filename, warning.message)
-    """
-    done = run_python(code)
+    done = run_program("deprecated_calls")
     assert done.returncode == 0, done.stderr
     text = "llama_load_model_from_file is deprecated: use llama_model_load_from_file instead"
     # Once through the module and once through the library, and where the program calls it.
-    assert done.stdout.splitlines()[0] == f"DeprecationWarning <string> {text}"
+    program = PROGRAMS / "deprecated_calls.py"
+    assert done.stdout.splitlines()[0] == f"DeprecationWarning {program} {text}"
     assert len(done.stdout.splitlines()) <= 2
 
 
@@ -197,15 +174,7 @@ def test_the_current_folder_is_never_searched(place: Path) -> None:
 
 def refusal(path: Path) -> tuple[str, str]:
     """How the library at ``path`` is refused, in a process of its own: the error and its text."""
-    code = """if True:
-        import sys
-        from llama_cpp import LlamaLibrary
-        try:
-            LlamaLibrary(sys.argv[1])
-        except Exception as error:
-            print(type(error).__name__, error, sep="\\n")
-    """
-    done = run_python(code, path)
+    done = run_program("load_library", path)
     assert done.returncode == 0, f"died with {done.returncode}: {done.stderr[-2000:]}"
     assert done.stderr == ""
     name, _, text = done.stdout.partition("\n")

@@ -23,7 +23,7 @@ from llama_cpp.errors import (
     LlamaServerStartError,
 )
 from llama_cpp.native.remote import PROTOCOL, probe
-from tests.support.python import run_python
+from tests.support.python import run_program
 
 PROMPT = "hello world"
 
@@ -279,58 +279,16 @@ def test_addresses(small: Path, servers: list[LlamaRpcServer]) -> None:
 
 # -- servers that are lost
 
-LOST = """if True:
-    import os
-    import signal
-    import sys
-    import threading
-    import time
-    from pathlib import Path
-    from llama_cpp import Llama, LlamaContext, LlamaModel
-    from llama_cpp.errors import LlamaClosedError, LlamaRpcError
-    from llama_cpp import LlamaRpcServer, devices
-    sys.path.insert(0, "tests")
-    from tests.support.started import program
-    path = sys.argv[1]
 
-    def attempt(call, *arguments, **keywords):
-        try:
-            call(*arguments, **keywords)
-        except Exception as error:
-            return type(error).__name__
-        return "done"
-
-    local = LlamaContext(LlamaModel.from_file(path), n_ctx=256, n_threads=1)
-    one, two = LlamaRpcServer(n_threads=1), LlamaRpcServer(n_threads=1)
-    servers = [one.endpoint, two.endpoint]
-    model = LlamaModel.from_file(path, rpc_servers=servers)
-    """
-
-
-def lost(code: str, small: Path) -> list[str]:
-    """What ``code`` prints after `LOST`; it must end well, and say nothing else."""
-    done = run_python(LOST + code.strip() + "\n", small)
+def lost(small: Path, case: str, *code: str) -> list[str]:
+    """What a case of the program prints; it must end well, and say nothing else."""
+    done = run_program("rpc_servers_are_lost", small, case, *code)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.splitlines()
 
 
 def test_a_server_that_dies_in_mid_generation_is_an_error(small: Path) -> None:
-    code = """
-    device = devices()[-1]
-    llm = Llama(model, n_ctx=256, n_threads=1)
-    other = LlamaContext(model, n_ctx=256, n_threads=1)
-    try:
-        for i, text in enumerate(llm.generate("hello", max_tokens=100, temperature=0)):
-            if i == 3:
-                two.close()
-    except LlamaRpcError as error:
-        print(error)
-    print(model.closed, other.closed, llm.ctx.closed)
-    print(attempt(other.decode, [1]), attempt(LlamaModel.from_file, path, rpc_servers=servers[:1]))
-    print(attempt(local.decode, [1, 2]), attempt(lambda: device.memory_free))
-    del model, other, llm
-    """
-    said, closed, over, here = lost(code, small)
+    said, closed, over, here = lost(small, "during_a_generation")
     assert said.startswith("an RPC server was lost (Remote RPC server crashed")
     assert closed == "True True True"
     assert over == "LlamaClosedError LlamaRpcError"
@@ -338,47 +296,12 @@ def test_a_server_that_dies_in_mid_generation_is_an_error(small: Path) -> None:
 
 
 def test_connections_break_when_the_machine_is_gone(small: Path) -> None:
-    """Whether they do: `make hosts`. Here the server only stands still."""
-    code = """
-    import socket
-
-    llm = Llama(model, n_ctx=256, n_threads=1)
-    alive = llm.complete("hello", max_tokens=8, temperature=0).tokens
-
-    def watched():
-        found = []
-        for file in Path("/dev/fd").iterdir():
-            if file.is_socket():
-                with socket.socket(fileno=os.dup(int(file.name))) as it:
-                    if it.family == socket.AF_INET and it.getpeername()[1] == two._port:
-                        found.append(bool(it.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)))
-        return found
-
-    print(any(watched()))
-    os.kill(program(two), signal.SIGSTOP)
-    threading.Timer(2.5, os.kill, [program(two), signal.SIGCONT]).start()
-    again = llm.complete("hello", max_tokens=8, temperature=0, cache_prompt=False).tokens
-    print(again == alive, watched() and all(watched()))
-    """
-    assert lost(code, small) == ["False", "True True"]
+    """Whether they do: `make checks NAME=hosts`. Here the server only stands still."""
+    assert lost(small, "stands_still") == ["False", "True True"]
 
 
 def test_ctrl_c_twice_gives_a_silent_server_up(small: Path) -> None:
-    code = """
-    llm = Llama(model, n_ctx=256, n_threads=1)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    os.kill(program(two), signal.SIGSTOP)
-    for delay in (0.5, 1):
-        threading.Timer(delay, os.kill, [os.getpid(), signal.SIGINT]).start()
-    try:
-        llm.complete("hello", max_tokens=8)
-    except KeyboardInterrupt as error:
-        print(error.__context__)
-    os.kill(program(two), signal.SIGKILL)  # which the thread that is stuck notices
-    time.sleep(1)
-    print(model.closed, llm.ctx.closed, attempt(LlamaContext, model), attempt(local.decode, [1, 2]))
-    """
-    said, after = lost(code, small)
+    said, after = lost(small, "given_up")
     assert said.startswith("an RPC server was lost (given up by Ctrl-C)")
     assert after == "True True LlamaClosedError done"
 
@@ -393,57 +316,17 @@ def test_ctrl_c_twice_gives_a_silent_server_up(small: Path) -> None:
     ],
 )
 def test_whatever_finds_it_lost(small: Path, use: str) -> None:
-    code = f"""
-    ctx = LlamaContext(model, n_ctx=256, n_threads=1)
-    ctx.decode([1, 2, 3])
-    state = ctx.to_bytes()
-    one.close(); two.close()
-    print({use}, attempt(local.decode, [1, 2]))
-    """
-    assert lost(code, small) == ["LlamaRpcError done"]
+    assert lost(small, "used", use) == ["LlamaRpcError done"]
 
 
 def test_who_waits_for_a_server_that_is_lost_is_told(small: Path) -> None:
     """A thread that loads on another server, and one that computes, while a load loses its own."""
-    code = """
-    import threading, time
-    three = LlamaRpcServer(n_threads=1)
-    ctx = LlamaContext(model, n_ctx=256, n_threads=1)
-    calls = [
-        lambda: LlamaModel.from_file(path, rpc_servers=[three.endpoint]),
-        lambda: ctx.decode([1, 2]),
-    ]
-    found = []
-    threads = [
-        threading.Thread(target=lambda c=call: found.append(attempt(c)), daemon=True)
-        for call in calls
-    ]
-
-    def progress(done):
-        if threads[0].ident is None:
-            for thread in threads:
-                thread.start()
-            time.sleep(0.5)  # until they wait for this load
-            two.close()
-
-    print(attempt(LlamaModel.from_file, path, rpc_servers=servers, progress=progress))
-    for thread in threads:
-        thread.join(20)
-    print(found)
-    """
-    assert lost(code, small) == ["LlamaRpcError", "['LlamaRpcError', 'LlamaRpcError']"]
+    assert lost(small, "waited_for") == ["LlamaRpcError", "['LlamaRpcError', 'LlamaRpcError']"]
 
 
 @pytest.mark.parametrize("how", ["ctx.close(); model.close()", "pass"])
 def test_what_was_on_it_closes_quietly(small: Path, how: str) -> None:
-    code = f"""
-    ctx = LlamaContext(model, n_ctx=256, n_threads=1)
-    ctx.decode([1, 2, 3])
-    one.close(); two.close()
-    {how}
-    print(attempt(local.decode, [1, 2]))
-    """
-    assert lost(code, small) == ["done"]
+    assert lost(small, "closed", how) == ["done"]
 
 
 # -- LlamaRpcServer

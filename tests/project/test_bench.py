@@ -19,7 +19,7 @@ from bench import build, cancel, generation, guards, report, rpc, share, start, 
 from bench.measure import Spread, Worker, interleaved
 from bench.place import Place
 from tests.support import tiny, tiny_mmproj
-from tests.support.python import ROOT, run_python
+from tests.support.python import ROOT, run_program
 
 
 @pytest.fixture(scope="module")
@@ -72,41 +72,15 @@ def test_the_same_work_as_in_c(place: Place, task: str, ours: str, units: int) -
     assert in_c.isdecimal()
 
 
-NULL = """
-import sys
-from llama_cpp import Llama, LlamaLibrary, LlamaModel
-model = LlamaModel.from_file(sys.argv[2], library=LlamaLibrary(sys.argv[1]))
-with Llama(model, n_ctx=512) as llm:
-    done = llm.complete("hello", max_tokens=40, temperature=0, stop="###")
-assert len(done.tokens) == 40
-assert "\u00e9" in done.text  # it comes in two pieces
-assert " word word" in done.text
-print("done")
-"""
-
-
 def test_null_engine(place: Place) -> None:
-    done = run_python(NULL, place.null_library, place.null_model)
+    done = run_program("null_engine", place.null_library, place.null_model)
     assert done.stdout == "done\n", done.stderr
-
-
-BOTH = """
-import sys
-import numpy as np
-from llama_cpp import LlamaLibrary, LlamaModel, LlamaMultimodal
-null, null_model, model, mmproj = sys.argv[1:]
-LlamaModel.from_file(null_model, library=LlamaLibrary(null))
-eyes = LlamaMultimodal(LlamaModel.from_file(model), mmproj, n_threads=1)
-image = eyes.image(np.zeros((20, 30, 3), np.uint8))
-chunks = eyes.tokenize("the cat " + eyes.marker, [image])
-print(eyes.model.detokenize(chunks[0].tokens))
-"""
 
 
 def test_one_library_does_not_get_into_another(place: Place, tmp_path: Path) -> None:
     # The null engine has every function of llama.cpp; the real libmtmd must not find them.
     model, mmproj = tiny.make("llama", tmp_path), tiny_mmproj.make(tmp_path)
-    done = run_python(BOTH, place.null_library, place.null_model, model, mmproj)
+    done = run_program("two_libraries", place.null_library, place.null_model, model, mmproj)
     assert "the cat" in done.stdout, done.stderr
 
 

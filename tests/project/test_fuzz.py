@@ -8,9 +8,9 @@ from pathlib import Path
 import gguf
 import pytest
 
-from checks import apiworker, fuzz, fuzzworker
+from checks import apiworker, fuzz, fuzzworker, mutants
 from llama_cpp import LlamaModel, LlamaModelError
-from tests.support import mutants, tiny
+from tests.support import tiny
 
 # So that a failing file can be made again: python tests/fuzz.py --only KIND NUMBER
 SEED = 7

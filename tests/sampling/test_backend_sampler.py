@@ -18,7 +18,7 @@ from llama_cpp import (
     log_probs,
 )
 from llama_cpp.errors import LlamaContextError, LlamaOutputError, LlamaSamplerError
-from tests.support.python import run_python
+from tests.support.python import run_program
 
 PROMPT = "the cat sat on"
 Chain = Callable[[LlamaModel], LlamaSampler]
@@ -208,71 +208,16 @@ def test_what_a_graph_would_abort_for_is_refused(tiny: LlamaModel, name: str) ->
 
 
 def test_no_chain_that_is_not_refused_ends_the_process(tiny_path: Callable[..., Path]) -> None:
-    done = run_python(
-        """
-import random, sys
-from llama_cpp import LlamaContext, LlamaModel, LlamaSampler
-from llama_cpp.errors import LlamaSamplerError
-
-model = LlamaModel.from_file(sys.argv[1])
-n = model.vocab.n_tokens
-chance = random.Random(5)
-some = lambda *values: chance.choice(values)
-ADD = [
-    lambda c: c.top_k(some(0, 1, 2, 5, 9, n, n + 1)),
-    lambda c: c.top_p(some(0.0, 0.5, 1.0)),
-    lambda c: c.min_p(some(0.0, 0.1, 1.0)),
-    lambda c: c.temp(some(0.0, 0.5, 1.0)),
-    lambda c: c.temp_ext(some(0.0, 0.8), some(0.0, 0.5), 1.0),
-    lambda c: c.penalties(model, some(0, 1, 64, n + 9), some(1.0, 1.2), some(0.0, 0.3), 0.1),
-    lambda c: c.logit_bias(model, some({}, {3: 1.0, n - 1: float("-inf")})),
-    lambda c: c.typical(0.9),
-    lambda c: c.xtc(0.5, 0.1, seed=1),
-]
-END = [lambda c: c.dist(1), lambda c: c.greedy(), lambda c: c.mirostat_v2(1)]
-made = refused = 0
-for _ in range(400):
-    chain = LlamaSampler.chain()
-    for add in chance.choices(ADD, k=some(0, 1, 2, 3, 4, 5, 6)):
-        add(chain)
-    chance.choice(END)(chain)
-    print(chain, chain._numbers, file=sys.stderr, flush=True)
-    try:
-        with LlamaContext(model, n_ctx=64, n_threads=1, samplers={0: chain}) as ctx:
-            ctx.decode(model.tokenize("the cat"))
-            for _ in range(3):
-                ctx.decode([chain.sample(ctx)])
-        made += 1
-    except LlamaSamplerError as error:
-        print(error, file=sys.stderr)
-        refused += 1
-print(made > 100 and refused > 100)
-""",
+    done = run_program(
+        "random_chains_in_a_graph",
         tiny_path("llama"),
     )
     assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr[-2000:]
 
 
 def test_a_graph_has_room_for_the_longest_chain(tiny_path: Callable[..., Path]) -> None:
-    done = run_python(
-        """
-import sys
-from llama_cpp import LlamaContext, LlamaModel, LlamaSampler
-
-model = LlamaModel.from_file(sys.argv[1])
-for add in (
-    lambda c: c.penalties(model, 64, 1.01, 0.1, 0.1),
-    lambda c: c.min_p(0.01),
-    lambda c: c.temp_ext(0.9, 0.1, 1.0),
-):
-    chain = LlamaSampler.chain().top_k(5).top_p(0.9)
-    for _ in range(29):
-        add(chain)
-    chain.dist(1)
-    with LlamaContext(model, n_ctx=64, n_threads=1, samplers={0: chain}) as ctx:
-        ctx.decode([1])
-        print(chain.sample(ctx) >= 0)
-""",
+    done = run_program(
+        "longest_chains_in_a_graph",
         tiny_path("llama"),
     )
     assert (done.returncode, done.stdout) == (0, "True\n" * 3), done.stderr

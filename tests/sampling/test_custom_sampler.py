@@ -18,7 +18,7 @@ from llama_cpp import LlamaContext, LlamaModel, LlamaSampler
 from llama_cpp.errors import LlamaClosedError, LlamaSamplerError
 from llama_cpp.sampling import LlamaCandidates
 from tests.support.patience import patience
-from tests.support.python import ROOT, run_python
+from tests.support.python import ROOT, run_program
 
 PROMPT = "Hello my name is"
 
@@ -393,21 +393,8 @@ def test_it_may_close_the_chain_and_use_it(model: LlamaModel) -> None:
 
 
 def test_closing_the_context_inside_is_harmless(model_path: Path) -> None:
-    done = run_python(
-        """
-import sys
-from llama_cpp import LlamaContext, LlamaModel, LlamaSampler
-
-class Closes:
-    def apply(self, candidates):
-        ctx.close()
-        model.close()
-
-model = LlamaModel.from_file(sys.argv[1])
-ctx = LlamaContext(model, n_ctx=64)
-ctx.decode(model.tokenize("Hello"))
-print(LlamaSampler.chain().custom(Closes()).penalties(model).top_k(5).dist(1).sample(ctx))
-""",
+    done = run_program(
+        "sampler_closes_context",
         model_path,
     )
     assert done.returncode == 0, done.stderr
@@ -415,22 +402,8 @@ print(LlamaSampler.chain().custom(Closes()).penalties(model).top_k(5).dist(1).sa
 
 
 def test_the_end_of_the_process_is_quiet(model_path: Path) -> None:
-    done = run_python(
-        """
-import sys
-from llama_cpp import LlamaContext, LlamaModel, LlamaSampler
-
-class Plain:
-    def apply(self, candidates):
-        pass
-
-model = LlamaModel.from_file(sys.argv[1])
-ctx = LlamaContext(model, n_ctx=64)
-ctx.decode(model.tokenize("Hello"))
-plain = Plain()
-plain.chain = LlamaSampler.chain().custom(plain).greedy()
-plain.chain.sample(ctx)
-""",
+    done = run_program(
+        "sampler_holds_its_chain",
         model_path,
     )
     assert (done.returncode, done.stderr) == (0, "")

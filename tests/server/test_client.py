@@ -30,9 +30,8 @@ from llama_cpp.errors import (
     LlamaServerTimeoutError,
     LlamaStreamError,
 )
-from llama_cpp.server.assemble import ChatAssembler
 from llama_cpp.server.client import LlamaClient, Timeouts, image
-from llama_cpp.server.sse import Event, EventParser
+from llama_cpp.server.stream import ChatAssembler, Event, EventParser
 from tests.support.llamaserver import KEY, Running, running
 
 HELLO = [{"role": "user", "content": "Say hello."}]

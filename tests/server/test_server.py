@@ -16,13 +16,13 @@ from typing import Any
 import pytest
 
 from llama_cpp import LlamaClient, LlamaServer
+from llama_cpp.agent.server import _arguments
 from llama_cpp.errors import (
     LlamaClosedError,
     LlamaEngineError,
     LlamaServerConnectionError,
     LlamaServerStartError,
 )
-from llama_cpp.server.server import _arguments
 from tests.support import tiny
 from tests.support.faultserver import soon
 from tests.support.python import ROOT, run_python
@@ -153,7 +153,7 @@ def test_several_models_are_loaded_when_they_are_named(small: Path, tmp_path: Pa
 
 def test_it_hands_over_an_agent(server: LlamaServer) -> None:
     agent = server.agent(system="Be brief.", temperature=0, max_tokens=4)
-    assert agent.base_url == server.base_url
+    assert agent.client.base_url == server.base_url
     assert agent.system == "Be brief."
     assert agent.chat("hello")["usage"]["completion_tokens"] <= 4
 
@@ -178,11 +178,11 @@ def test_wrong_arguments_raise(small: Path) -> None:
         LlamaServer(small, context_length=3)
     with pytest.raises(TypeError, match="'api_key_file' cannot be given"):
         LlamaServer(small, api_key_file="x")
-    with pytest.raises(ValueError, match="there are no models"):
+    with pytest.raises(ValueError, match="model is an empty mapping"):
         LlamaServer({})
     with pytest.raises(ValueError, match="no entry 'model'"):
         LlamaServer({"a": {"ctx_size": 3}})
-    with pytest.raises(ValueError, match="cannot be called"):
+    with pytest.raises(ValueError, match="cannot be written to a preset"):
         LlamaServer({"a]\n[b": small})
 
 
@@ -206,13 +206,15 @@ def test_one_that_was_killed_can_be_restarted(small: Path) -> None:
         assert soon(lambda: not server.running)
         assert server.returncode == 128 + signal.SIGKILL
         assert "not running" in repr(server)
-        agent = server.agent()
+        agent, client = server.agent(), server.client()
         with pytest.raises(LlamaServerConnectionError, match=r"has ended \(code 137\)"):
             agent.chat("Hello")
+        with pytest.raises(LlamaServerConnectionError, match=r"has ended \(code 137\)"):
+            client.complete("Hello")
         server.restart()
         assert (server.base_url, server.api_key) == (address, key)
         assert ask(server, "/props")[0] == 200
-        assert agent.props()["total_slots"] == 1
+        assert client.props()["total_slots"] == 1
         server.restart()
         assert ask(server, "/props")[0] == 200
 
@@ -235,6 +237,9 @@ def test_nothing_is_left_after_close(small: Path) -> None:
         server.restart()
     with pytest.raises(LlamaClosedError):
         server.agent()
+    with pytest.raises(LlamaClosedError):
+        server.client()
+    assert server.pid is None
 
 
 def test_it_ends_when_it_is_forgotten(small: Path) -> None:

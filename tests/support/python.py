@@ -13,6 +13,7 @@ from tests.support.patience import patience
 
 ROOT = Path(__file__).resolve().parents[2]
 """The project's folder."""
+PROGRAMS = ROOT / "tests" / "programs"
 
 
 # -I and -S: no environment variables, no site-packages; the project's folder alone is added.
@@ -32,11 +33,29 @@ def run_python(
     code: str, *arguments: object, timeout: float = 120, env: dict[str, str] | None = None
 ) -> Result:
     """Run ``code`` in a fresh interpreter in the project's folder. ``env`` goes on top of ours."""
+    return _run(["-c", code, *map(str, arguments)], timeout, env or {})
+
+
+def run_program(
+    name: str, *arguments: object, timeout: float = 120, env: dict[str, str] | None = None
+) -> Result:
+    """Run ``tests/programs/NAME.py`` as `run_python` runs code."""
+    return _run([str(PROGRAMS / f"{name}.py"), *map(str, arguments)], timeout, env or {})
+
+
+def _run(arguments: list[str], timeout: float, env: dict[str, str]) -> Result:
+    folder = Path(llama_cpp.__file__).parents[1]  # the package under test may be another copy
     done = subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        cwd=Path(llama_cpp.__file__).parents[1],  # the package under test may be another copy
-        # A crash must show as one: quickly, and where it was.
-        env={**os.environ, "GGML_NO_BACKTRACE": "1", "PYTHONFAULTHANDLER": "1", **(env or {})},
+        [sys.executable, *arguments],
+        cwd=folder,
+        env={
+            **os.environ,
+            "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}",
+            # A crash must show as one: quickly, and where it was.
+            "GGML_NO_BACKTRACE": "1",
+            "PYTHONFAULTHANDLER": "1",
+            **env,
+        },
         capture_output=True,
         text=True,
         timeout=patience(timeout),

@@ -35,8 +35,8 @@ def processes(word: object) -> list[int]:
 
 def warden(server: LlamaServer | LlamaRpcServer) -> int:
     """What watches over a server's program, and ends it when we are gone."""
-    assert server._process is not None
-    return server._process.pid
+    assert server.pid is not None
+    return server.pid
 
 
 def program(server: LlamaServer | LlamaRpcServer) -> int:

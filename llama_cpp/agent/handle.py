@@ -1,0 +1,109 @@
+"""Stopping a run from outside, and running it in a thread of its own for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import threading
+from collections.abc import Awaitable, Callable, Generator
+from typing import Any, TypeVar
+
+from ..errors import LlamaCancelled
+from ..server.http import Stop
+from ..server.stream import ChatStream
+
+R = TypeVar("R")
+
+# How long a cancelled task waits for its thread, which may be in a tool that nothing can stop.
+_PATIENCE = 5.0
+
+
+class Handle:
+    """Stops one run, from any thread. Awaitables of the run go to ``loop``, if it has one."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        self.cancelled = False
+        self.run_async = None if loop is None else self._wait
+        self._loop = loop
+        self._stream: ChatStream | None = None
+        self._stop = Stop()
+        self._futures: set[concurrent.futures.Future[Any]] = set()
+
+    def cancel(self) -> None:
+        """Stop, from any thread."""
+        self.cancelled = True
+        self._stop.set()
+        stream = self._stream
+        if stream is not None:
+            stream.close()
+        for future in list(self._futures):
+            future.cancel()
+
+    def check(self) -> None:
+        """Raise LlamaCancelled if it was stopped."""
+        if self.cancelled:
+            raise LlamaCancelled("the run was cancelled")
+
+    def sending(self) -> contextlib.AbstractContextManager[None]:
+        """While `cancel` is to end the requests of this thread."""
+        return self._stop.watching()
+
+    @contextlib.contextmanager
+    def reading(self, stream: ChatStream) -> Generator[None, None, None]:
+        """While `cancel` is to end ``stream``."""
+        self._stream = stream
+        try:
+            self.check()
+            yield
+        finally:
+            self._stream = None
+
+    def _wait(self, awaitable: Awaitable[Any]) -> Any:
+        async def wait() -> Any:
+            return await awaitable
+
+        assert self._loop is not None
+        future = asyncio.run_coroutine_threadsafe(wait(), self._loop)
+        self._futures.add(future)
+        try:
+            if self.cancelled:
+                future.cancel()
+            return future.result()
+        except concurrent.futures.CancelledError:
+            raise LlamaCancelled("the run was cancelled") from None
+        finally:
+            self._futures.discard(future)
+
+
+async def in_thread(function: Callable[[], R], handle: Handle) -> R:
+    """Run ``function`` in a thread of its own. Cancelling the task cancels ``handle``."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[R] = loop.create_future()
+
+    def set_result(value: R) -> None:
+        if not done.done():
+            done.set_result(value)
+
+    def set_error(error: BaseException) -> None:
+        if not done.done():
+            done.set_exception(error)
+
+    def work() -> None:
+        with contextlib.suppress(RuntimeError):  # the loop may have been closed in the meantime
+            try:
+                value = function()
+            except BaseException as error:
+                loop.call_soon_threadsafe(set_error, error)
+            else:
+                loop.call_soon_threadsafe(set_result, value)
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        return await asyncio.shield(done)
+    except asyncio.CancelledError:
+        handle.cancel()
+        await asyncio.wait([done], timeout=_PATIENCE)
+        if done.done():
+            done.exception()  # mark it as seen: the task reports its own cancellation
+        raise

@@ -14,6 +14,8 @@ from codegen import seal
 from codegen.seal import GENERATED
 from tests.support.python import ROOT
 
+pytestmark = pytest.mark.quick
+
 UPSTREAM = ROOT / "codegen" / "upstream.toml"
 
 

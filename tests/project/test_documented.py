@@ -10,6 +10,8 @@ import pytest
 
 import llama_cpp
 
+pytestmark = pytest.mark.quick
+
 PACKAGE = Path(llama_cpp.__file__).parent
 MODULES = sorted(path for path in PACKAGE.glob("*.py") if not path.name.startswith("_"))
 _DEFINITION = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef

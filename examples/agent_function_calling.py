@@ -24,7 +24,7 @@ from typing import Any
 
 from llama_cpp import LlamaAgent, LlamaServer
 from llama_cpp.agent import Deny, ToolCall
-from llama_cpp.agent.events import Done, Retry, TextDelta, ToolCallFinished, ToolCallStarted
+from llama_cpp.agent import Done, Retry, TextDelta, ToolCallFinished, ToolCallStarted
 
 _OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
     ast.Add: operator.add,

@@ -74,7 +74,7 @@ def wrong_ways(graph: Mapping[str, set[str]]) -> list[str]:
             other = _layer(name)
             if other == layer or layer in TOP | {""}:
                 continue
-            if other and other not in (BELOW[layer] if layer in BELOW else BASE):
+            if other and other not in BELOW.get(layer, BASE):
                 found.append(f"{module} imports {name}")
     return sorted(found)
 

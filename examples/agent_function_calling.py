@@ -23,8 +23,15 @@ from pathlib import Path
 from typing import Any
 
 from llama_cpp import LlamaAgent, LlamaServer
-from llama_cpp.agent import Deny, ToolCall
-from llama_cpp.agent.events import Done, Retry, TextDelta, ToolCallFinished, ToolCallStarted
+from llama_cpp.agent import (
+    Deny,
+    Done,
+    Retry,
+    TextDelta,
+    ToolCall,
+    ToolCallFinished,
+    ToolCallStarted,
+)
 
 _OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
     ast.Add: operator.add,

@@ -121,29 +121,33 @@ def users(package: Path) -> dict[str, list[str]]:
     call it where none says so; "inside" is what only private ones do."""
     said: dict[str, list[str]] = {}
     called: dict[str, list[str]] = {}
-    names = _exported(package)
-    for path in sorted(package.glob("*.py")):
+    names = exported(package)
+    for path in sorted(package.rglob("*.py")):
         if path.name.startswith("_raw"):
             continue
         tree = ast.parse(path.read_text("utf-8"))
         for name, node in _public(tree):
+            if name.partition(".")[0] not in names:
+                continue
             for code in re.findall(r"``([^`]+)``", _after_c(node)):
                 prototype = _PROTOTYPE.match(code)
                 _add(said, prototype[1] if prototype else code, name)
             if not isinstance(node, ast.ClassDef):
-                for function in _called(node) if name.partition(".")[0] in names else ():
+                for function in _called(node):
                     _add(called, function, name)
         for function in _called(tree):
             called.setdefault(function, [])
     return {name: public or ["inside"] for name, public in (called | said).items()}
 
 
-def _exported(package: Path) -> set[str]:
-    """What the package has in its ``__all__``."""
-    for node in ast.parse((package / "__init__.py").read_text("utf-8")).body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
-            return set(ast.literal_eval(node.value))
-    raise ValueError(f"{package} has no __all__")
+def exported(package: Path) -> dict[str, str]:
+    """The public names of the package's tables of contents, each with its shortest address."""
+    names: dict[str, str] = {}
+    for stub in sorted(package.rglob("__init__.pyi")):
+        table = ".".join(stub.parent.relative_to(package.parent).parts)
+        for name in re.findall(r" as ([A-Za-z]\w*)$", stub.read_text("utf-8"), re.MULTILINE):
+            names.setdefault(name, f"{table}.{name}")
+    return names
 
 
 def _add(found: dict[str, list[str]], key: str, name: str) -> None:
@@ -172,7 +176,7 @@ _PUBLIC = {
     "VocabGetters": "LlamaVocab",
     "DeviceGetters": "LlamaDevice",
     "Outputs": "LlamaContext",
-    "ContextMemory": "LlamaContext",
+    "Computing": "LlamaContext",
     "ContextSettings": "LlamaContext",
     "ContextAdapters": "LlamaContext",
 }

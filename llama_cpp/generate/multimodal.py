@@ -428,7 +428,7 @@ class LlamaMultimodal(Closable):
         one generation at a time: the next one ends the one before with LlamaContextError, and a
         step in the middle of another raises LlamaBusyError. The options are those of
         `Llama.generate`, without ``cache_prompt``, ``context_shift`` and ``draft``. In
-        ``prompt_tokens`` of the generation, -1 stands for what is an image or a sound.
+        `Generation.prompt`, -1 stands for what is an image or a sound.
         """
         check_type(ctx, LlamaContext)
         check_options(options, "LlamaMultimodal.generate")

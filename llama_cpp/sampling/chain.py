@@ -51,7 +51,9 @@ class HasOutputs(Protocol):
     """A `LlamaContext`."""
 
     @property
-    def outputs(self) -> Source: ...
+    def outputs(self) -> Source:
+        """The outputs of its last decode."""
+        ...
 
 
 @dataclass(frozen=True)

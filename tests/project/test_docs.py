@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pkgutil
 import re
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 
 import llama_cpp
 from codegen import source
-from llama_cpp import _raw, _raw_mtmd
+from llama_cpp import _raw, _raw_mtmd, errors, langchain, usage
 from tests.support import codeblocks, tiny_mmproj
 from tests.support.adapters import write_lora
 from tests.support.httpserver import serve
@@ -109,12 +110,14 @@ def test_a_command_that_does_not_exist_is_found(line: str, tmp_path: Path) -> No
 
 
 def test_what_the_pages_name_exists() -> None:
+    addresses = links.exported(ROOT / "llama_cpp").values()
+    public = {address.rpartition(".")[2]: pkgutil.resolve_name(address) for address in addresses}
     wrong = []
     for page in PAGES:
         text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.M | re.S)
         for owner, member in re.findall(r"`(\w+)\.(\w+)[^`\n]*`", text):
-            if owner in llama_cpp.__all__:
-                found = getattr(llama_cpp, owner)
+            if owner in public:
+                found = public[owner]
                 fields = {
                     f for c in getattr(found, "__mro__", ()) for f in inspect.get_annotations(c)
                 }
@@ -136,17 +139,39 @@ def test_the_site_has_every_page() -> None:
     assert sorted(nav) == [name(page) for page in PAGES]
 
 
-def test_the_reference_has_every_public_name() -> None:
+def test_the_reference_has_every_public_name_and_no_other() -> None:
     pages = (page.read_text("utf-8") for page in (DOCS / "reference").glob("*.md"))
-    found = [n for page in pages for n in re.findall(r"^::: llama_cpp\.(\S+)$", page, re.M)]
-    assert set(llama_cpp.__all__) <= set(found)
-    assert len(found) == len(set(found))
+    found = [n for page in pages for n in re.findall(r"^::: (\S+)$", page, re.M)]
+    public = set(links.exported(ROOT / "llama_cpp").values())
+    for module in (errors, usage, langchain):
+        public |= {
+            f"{module.__name__}.{name}"
+            for name, value in vars(module).items()
+            if getattr(value, "__module__", "") == module.__name__ and not name.startswith("_")
+        }
+    for name in llama_cpp.__all__:  # those have a shorter address
+        public.discard(f"llama_cpp.errors.{name}")
+    assert sorted(found) == sorted(public)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_no_page_leads_into_a_module_of_a_layer(page: Path) -> None:
+    """Public names come from the packages' tables: the modules behind those may change."""
+    named = re.findall(r"\bllama_cpp\.([a-z]\w*)\.([a-z]\w*)", page.read_text("utf-8"))
+    tables = set(links.exported(ROOT / "llama_cpp").values())
+    assert [
+        f"{layer}.{module}"
+        for layer, module in named
+        if (ROOT / f"llama_cpp/{layer}/{module}.py").is_file()
+        and f"llama_cpp.{layer}.{module}" not in tables
+    ] == []
 
 
 def test_troubleshooting_has_every_error() -> None:
     text = (DOCS / "troubleshooting.md").read_text("utf-8")
-    errors = [n for n in llama_cpp.__all__ if n.endswith("Error")] + ["LlamaCancelled"]
-    assert [error for error in errors if f"`{error}`" not in text] == []
+    names = [n for n in vars(errors) if n.endswith("Error")] + ["LlamaCancelled"]
+    assert len(names) > 30
+    assert [error for error in names if f"`{error}`" not in text] == []
 
 
 # -- links to the headers

@@ -12,6 +12,7 @@ import threading
 
 from llama_cpp import *
 from llama_cpp import _raw
+from llama_cpp.model import LlamaDevice, LlamaVocab
 
 M, T, FOLDER = sys.argv[1:4]
 chain = LlamaSampler.chain

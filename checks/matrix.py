@@ -16,8 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from checks import engines
 from codegen.errors import CodegenError
-from tests.support import engines
 from tests.support.python import ROOT
 
 # The tests that load a library. They use the public API alone.

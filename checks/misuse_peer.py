@@ -1,4 +1,4 @@
-"""The nearest calls of llama-cpp-python to the cases of misuse_cases.py, each in a process.
+"""The nearest calls of llama-cpp-python to the rows of `tests.misuse.cases`, each in a process.
 
 Only what a program can do with its high-level class ``Llama``, ``LlamaGrammar`` and the like, and
 with the objects behind it that its documentation shows.
@@ -11,23 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from llama_cpp import LlamaLibrary
-from tests.misuse.cases import run
+from tests.misuse.runner import run
+from tests.support.python import ROOT
 
-_PREPARE = """
-import json, os, sys
-import numpy as np
-from llama_cpp import *
-from llama_cpp import llama_cpp as C
-M = sys.argv[1]
-def load(**keywords): return Llama(M, **{"n_ctx": 64, "n_threads": 1, "verbose": False, **keywords})
-[code] = json.loads(sys.argv[2])
-try:
-    exec(code)
-except BaseException as error:
-    print("raised", type(error).__name__, error, flush=True)
-else:
-    print("nothing", flush=True)
-"""
+_PROGRAM = ROOT / "checks" / "misuse_peer_program.py"
 
 _RIGHT = "load()('a', max_tokens=2)"
 CALLS = (
@@ -95,7 +82,7 @@ def compare(model: Path) -> None:
     }
 
     def one(call: str) -> str:
-        done = run(python, _PREPARE, [call], model, cwd=code, **env)
+        done = run(python, _PROGRAM, [call], model, cwd=code, **env)
         words = done.stdout.split()
         if done.returncode == 124:
             return "hung"

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from checks import misuse_peer
 from examples.fetch_model import fetch_model
-from tests.misuse.cases import ROWS, outcomes
+from tests.misuse.cases import ROWS
+from tests.misuse.runner import outcomes
 from tests.support import tiny
 
 

@@ -1,89 +1,21 @@
-"""Wrong use, and what it has to end in: the table of test_misuse.py and of misuse.py."""
+"""The table of wrong uses, by class: the code, and the error that it has to end in.
+
+``tests/programs/misuse_cases.py`` has the names that the code uses.
+"""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import NamedTuple
 
-from tests.misuse.rows import UPPER, Row
-from tests.support.patience import patience
-from tests.support.python import ROOT
 
-_TOGETHER = 20
-_SECONDS = 180.0
-_MARK = "\x1e"
+class Row(NamedTuple):
+    """What is done, and the exception and a part of the message that have to come of it."""
 
-PREPARE = """
-import asyncio, gc, json, logging, os, socket, sys, threading
-from llama_cpp import *
-from llama_cpp import _raw
-M, T, FOLDER = sys.argv[1:4]
-chain = LlamaSampler.chain
-def load(**keywords): return LlamaModel.from_file(M, **keywords)
-def ctx(**keywords): return LlamaContext(load(), **{"n_ctx": 256, **keywords})
-def tiny(): return LlamaModel.from_file(T)
-def small(model=None, **keywords):
-    return LlamaContext(model or tiny(), **{"n_ctx": 64, "n_threads": 1, **keywords})
-def llm(): return Llama(tiny(), n_ctx=64, n_threads=1)
-def sample(make, n=4, **keywords):
-    c = ctx(**keywords)
-    sampler = make(c.model)
-    c.decode(c.model.tokenize("Hello my name is"))
-    for _ in range(n):
-        token = sampler.sample(c)
-        c.decode([token])
-class Custom:
-    def __init__(self, act): self.apply = act
-def elsewhere(act):
-    caught = []
-    def run():
-        try: act()
-        except BaseException as error: caught.append(error)
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    if caught: raise caught[0]
-def wait(it):
-    async def run(): return await it
-    return asyncio.run(run())
-def alm(**keywords): return AsyncLlama(T, **{"n_ctx": 64, "n_threads": 1, **keywords})
-def agent(*args, **keywords):
-    with socket.socket() as s:  # nobody listens there
-        s.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{s.getsockname()[1]}"
-    return LlamaAgent(*args or (url,), **{"retries": 0, **keywords})
-def draft(**keywords): return DraftModel(tiny(), **{"n_ctx": 64, "n_threads": 1, **keywords})
-class Draft:
-    def __init__(self, act): self.draft = act
-    def __repr__(self): return "<Draft>"
-class Handler(logging.Handler):
-    def __init__(self, act): super().__init__(); self.emit, self.busy = act, False
-def logged(act, do=tiny):
-    log, handler = logging.getLogger("llama_cpp"), Handler(act)
-    log.setLevel(logging.DEBUG)
-    log.addHandler(handler)
-    try: do()
-    finally: log.removeHandler(handler)
-INF = float("inf")
-names = dict(globals())
-for code in json.loads(sys.argv[4]):
-    try:
-        exec(code, dict(names))
-    except BaseException as error:
-        end = [type(error).__name__, str(error)]
-    else:
-        end = ["nothing", ""]
-    gc.collect()
-    sys.stderr.flush()
-    os.write(2, b"\\x1e")
-    print(json.dumps(end), flush=True)
-"""
+    code: str
+    error: str
+    message: str
+    alone: bool = False
+    """In a process of its own: how that ends is a part of the case."""
 
 
 ROWS = [
@@ -246,11 +178,11 @@ ROWS = [
     Row("LlamaAgent('http://127.0.0.1:9', api_key='a\\nb')", "ValueError", "printable ASCII"),
     Row("llm().generate_many(['a'], [b''])", "TypeError", "expected a Mapping, not bytes"),
     Row("LlamaModel(None, None, None)", "TypeError", "expected a Resource, not NoneType"),
-    Row("LlamaModel(small()._resource, None, T)", "TypeError", "expected a llama_model, not"),
+    Row("LlamaModel(small()._core._resource, None, T)", "TypeError", "expected a llama_model, not"),
     Row("LlamaDevice(None, None)", "TypeError", "expected a LlamaLibrary, not NoneType"),
     Row("LlamaVocab(5, None, T)", "TypeError", "expected a LlamaLibrary, not int"),
-    Row("LlamaSequence(5)", "TypeError", "expected a LlamaContext, not int"),
-    Row("LlamaSequence(small(), _seq_id=99)", "ValueError", "seq_id 99 is not 0 to 0"),
+    Row("LlamaSequence(5)", "TypeError", "make a sequence by ctx.sequence(), not of 5"),
+    Row("LlamaSequence(small().computing, seq_id=99)", "TypeError", "unexpected keyword argument '_seq_id'"),
     Row("small().sequence().sample(5)", "TypeError", "expected a LlamaSampler, not int"),
     Row("LlamaControlVector(5)", "TypeError", "expected a Mapping, not int"),
     Row("import numpy; small().memory.seq_rm(0, numpy.int64(0), numpy.int32(1))", "nothing", ""),
@@ -488,68 +420,133 @@ ROWS = [
         True,
     ),
     Row("sys.kept = llm().generate('the cat'); next(iter(sys.kept))", "nothing", "", True),
-    *UPPER,
+    # asyncio
+    Row("alm().sync", "LlamaContextError", "not loaded yet"),
+    Row("AsyncLlama(llm(), n_ctx=5)", "TypeError", "takes no more arguments"),
+    Row("wait(AsyncLlama(5).complete('a'))", "TypeError", "os.PathLike"),
+    Row("wait(alm(n_ctxx=5).complete('a'))", "TypeError", "did you mean 'n_ctx'"),
+    Row("wait(alm().complete('a', temprature=1))", "TypeError", "did you mean 'temperature'"),
+    Row("wait(alm().complete(5))", "TypeError", "a prompt must be text or tokens"),
+    Row("wait(alm().chat('hello'))", "TypeError", "message 0 must have a role"),
+    Row("wait(alm().embed(5))", "TypeError", "texts must be a text or several, not 5"),
+    Row("wait(alm().complete_many('abc'))", "TypeError", "several prompts"),
+    Row("wait(alm(progress=lambda done: 1 / 0).complete('a'))", "ZeroDivisionError", ""),
+    Row("wait(alm(progress=lambda done: False).complete('a'))", "LlamaCancelled", "by progress"),
+    Row("alm().generate('a').state", "LlamaContextError", "it has not begun"),
+    Row("for _ in alm().generate('a'): pass", "TypeError", "not iterable"),
+    Row("x = alm(); wait(x.aclose()); wait(x.complete('a'))", "LlamaClosedError", "AsyncLlama"),
+    Row("x = AsyncLlama(llm()); x.sync.close(); wait(x.complete('a'))", "LlamaClosedError", "mod"),
+    Row(
+        "async def go():\n    x = AsyncLlama(llm()); s = x.generate('the'); await anext(s)\n"
+        "    await x.complete('a')\nwait(go())",
+        "LlamaBusyError",
+        "this task has a stream",
+    ),
+    Row(
+        "async def go():\n    x = AsyncLlama(llm()); s = x.generate('the'); await anext(s)\n"
+        "    x.sync.close(); await anext(s)\nwait(go())",
+        "LlamaClosedError",
+        "the context",
+    ),
+    Row(
+        "async def go():\n    x = AsyncLlama(llm()); s = x.generate('the'); await anext(s)\n"
+        "    x.sync.complete('a'); await anext(s)\nwait(go())",
+        "LlamaContextError",
+        "another generation was begun",
+    ),
+    Row(
+        # The first takes seconds. It is stopped in a decode or between two, which say different.
+        "async def go():\n    x = AsyncLlama(Llama(tiny(), n_ctx=4096, n_threads=1))\n"
+        "    await asyncio.gather(*(x.complete('the') for _ in range(4)), x.aclose())\nwait(go())",
+        "LlamaCancelled",
+        "",
+    ),
+    # drafts
+    Row("llm().complete('the', draft='model.gguf')", "TypeError", "must have a method draft"),
+    Row("llm().complete('the', draft=DraftModel(M))", "LlamaModelError", "of different kinds"),
+    Row("d = draft(); d.close(); llm().complete('the', draft=d)", "LlamaClosedError", "context"),
+    Row("d = draft(); d.model.close(); llm().complete('the', draft=d)", "LlamaClosedError", "mod"),
+    Row("d = draft(); d.close(); d.draft([1, 2], 3)", "LlamaClosedError", "the context"),
+    Row("draft().draft([-1], 3)", "ValueError", "token -1"),
+    Row("draft().draft(['a'], 3)", "TypeError", "cannot be interpreted as an integer"),
+    Row("draft().begin(5)", "TypeError", "expected a LlamaModel"),
+    Row("draft(n_draft=33)", "ValueError", "n_draft=33 must be 1 to 32"),
+    Row("draft(n_draft='a')", "TypeError", "n_draft must be an integer"),
+    Row("draft(p_min='a')", "TypeError", "p_min must be a number"),
+    Row("PromptLookup('a')", "TypeError", "ngram must be an integer"),
+    Row("llm().complete('a', draft=Draft(lambda t, n: [10**6]))", "ValueError", "token 1000000"),
+    Row(
+        "llm().complete('a', draft=Draft(lambda t, n: ['a']))", "TypeError", "drafted a wrong token"
+    ),
+    Row("llm().complete('a', draft=Draft(lambda t, n: None))", "TypeError", "<Draft> must draft"),
+    Row("llm().complete('a', draft=Draft(lambda t, n: 1 / 0))", "ZeroDivisionError", ""),
+    Row("llm().complete('a', draft=Draft(lambda t, n: [1] * 999), max_tokens=5)", "nothing", ""),
+    Row(
+        "x = llm(); x.complete('a', draft=Draft(lambda t, n: x.close() or []))",
+        "LlamaClosedError",
+        "the context",
+    ),
+    Row(
+        "x = llm(); x.complete('a', draft=Draft(lambda t, n: x.complete('b')))",
+        "LlamaBusyError",
+        "in the middle of a step",
+    ),
+    # logging handlers and progress, called from within the library
+    Row("logged(lambda line: 1 / 0)", "ZeroDivisionError", "division by zero"),
+    Row("logged(lambda line: sys.exit(3))", "SystemExit", "3"),
+    Row("c = small(); logged(lambda line: c.close()); c.decode([1])", "LlamaClosedError", "conte"),
+    Row("c = small(); logged(lambda line: c.decode([1])); c.decode([1])", "nothing", ""),
+    Row("logged(lambda line: small().decode([1]))", "nothing", "", True),
+    Row(
+        "m = tiny(); logged(lambda line: m.close(), lambda: small(m)); m.vocab",
+        "LlamaClosedError",
+        "the model",
+    ),
+    Row("load(progress=lambda done: sys.exit(3))", "SystemExit", "3"),
+    Row("load(progress=lambda: None)", "TypeError", "positional argument"),
+    Row(
+        "c = small(); load(progress=lambda done: c.close()); c.decode([1])", "LlamaClosedError", ""
+    ),
+    Row("c = small(); load(progress=lambda done: c.decode([1]) or 1 / 0)", "ZeroDivisionError", ""),
+    Row("load(progress=lambda done: tiny() and None)", "nothing", ""),
+    Row(
+        "quantize(T, FOLDER + '/a.gguf', 'Q8_0', progress=lambda done: 1 / 0)",
+        "ZeroDivisionError",
+        "",
+    ),
+    # agents, without a server
+    Row("agent(5)", "TypeError", "base_url must be a string"),
+    Row("agent('file:///etc/passwd')", "ValueError", "base_url must look like"),
+    Row("agent('http://localhost:99999')", "ValueError", "base_url must look like"),
+    Row("agent('http://local host')", "ValueError", "base_url must look like"),
+    Row("agent('http://localhost\\r\\nX: y')", "ValueError", "base_url must look like"),
+    Row("agent(api_key='a\\r\\nb')", "ValueError", "printable ASCII"),
+    Row("agent(tools=print)", "TypeError", "tools must be a list"),
+    Row("agent(tools='abc')", "TypeError", "tools must be a list"),
+    Row("agent(tools=[5])", "TypeError", "a tool is a function"),
+    Row("agent(tools=[{'type': 'function'}])", "TypeError", "needs a function with a name"),
+    Row("agent(tools=[lambda x: x])", "LlamaToolError", "cannot be a tool's name"),
+    Row("def f(*a: int): pass\nagent(tools=[f])", "LlamaToolError", "*a has no place"),
+    Row("def f(x: int): pass\nagent(tools=[f, f])", "ValueError", "two tools have the name"),
+    Row("agent(mode='magic')", "ValueError", "mode must be"),
+    Row("agent(max_steps='a')", "TypeError", "max_steps must be an integer"),
+    Row("agent(max_tool_errors=-1)", "ValueError", "max_tool_errors must be at least 0"),
+    Row("agent(tool_timeout=-1)", "ValueError", "tool_timeout must be more than 0"),
+    Row("agent(before_call=5)", "TypeError", "before_call must be callable"),
+    Row("agent(retries='a')", "TypeError", "retries must be an integer"),
+    Row("agent(timeouts=5)", "TypeError", "timeouts must be Timeouts"),
+    Row("agent(system=5)", "TypeError", "system must be a string"),
+    Row("agent(temprature=5)", "TypeError", "did you mean 'temperature'"),
+    Row("agent().run(None)", "TypeError", "messages are a list of dicts"),
+    Row("agent().run([5])", "TypeError", "message 0 is a dict"),
+    Row("agent().run({'role': 'nobody'})", "ValueError", "the role 'nobody'"),
+    Row("agent().run('a', max_steps=0)", "ValueError", "max_steps must be at least 1"),
+    Row("agent().run('a')", "LlamaServerConnectionError", "no answer from"),
+    Row("a = agent(); a.messages = [None]; a.run('a')", "TypeError", "message 0 is a dict"),
+    Row("agent().load(T)", "ValueError", "is not a saved conversation"),
+    Row("agent().save('/dev/null')", "ValueError", "choose another name"),
+    Row("AsyncLlamaAgent(tools=5)", "TypeError", "tools must be a list"),
+    Row("wait(AsyncLlamaAgent().run(5))", "TypeError", "messages are a list"),
+    Row("wait(AsyncLlamaAgent().chat([{'role': 'x'}]))", "ValueError", "the role 'x'"),
+    Row("for _ in AsyncLlamaAgent().stream('a'): pass", "TypeError", "not iterable"),
 ]
-
-
-class Outcome(NamedTuple):
-    """What a case came to."""
-
-    error: str
-    message: str
-    problem: str
-    """What is wrong with that; empty where nothing is."""
-
-
-def outcomes(rows: Sequence[Row], model: Path, tiny: Path, folder: Path) -> Iterator[Outcome]:
-    """Every case's, in order. Some share a process; when one ends it, each runs alone."""
-    groups: list[list[Row]] = []
-    for row in rows:
-        if row.alone or not groups or groups[-1][0].alone or len(groups[-1]) == _TOGETHER:
-            groups.append([])
-        groups[-1].append(row)
-    with ThreadPoolExecutor(2) as pool:
-        for found in pool.map(lambda group: _group(group, model, tiny, folder), groups):
-            yield from found
-
-
-def _group(rows: Sequence[Row], *files: Path) -> list[Outcome]:
-    done = run(sys.executable, PREPARE, [row.code for row in rows], *files)
-    ends = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
-    if done.returncode or len(ends) != len(rows):
-        if len(rows) > 1:
-            return [outcome for row in rows for outcome in _group([row], *files)]
-        end = f"the process ended with {done.returncode}: {done.stderr[-2000:]}"
-        return [Outcome("", "", end)]
-    *noise, rest = done.stderr.split(_MARK)
-    noise[-1] += rest
-    return [_judge(row, *end, said) for row, end, said in zip(rows, ends, noise, strict=True)]
-
-
-def _judge(row: Row, error: str, message: str, noise: str) -> Outcome:
-    problem = ""
-    if error != row.error or row.message not in message:
-        problem = f"{error}: {message}"
-    elif noise:
-        problem = f"it wrote: {noise}"
-    return Outcome(error, message, problem)
-
-
-def run(
-    python: str | Path,
-    program: str,
-    codes: Sequence[str],
-    *files: Path,
-    cwd: Path = ROOT,
-    **env: str,
-) -> subprocess.CompletedProcess[str]:
-    """Run cases in a process. A crash must show as one: quickly, and where it was."""
-    arguments = [python, "-c", program, *map(str, files), json.dumps(codes)]
-    variables = {"GGML_NO_BACKTRACE": "1", "PYTHONFAULTHANDLER": "1", "OMP_WAIT_POLICY": "passive"}
-    try:
-        return subprocess.run(
-            arguments, cwd=cwd, env={**os.environ, **variables, **env}, capture_output=True,
-            text=True, errors="replace", timeout=patience(_SECONDS), check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        return subprocess.CompletedProcess(arguments, 124, "", f"{_SECONDS:.0f} seconds were over")

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.misuse.cases import ROWS, Outcome, Row, outcomes
+from tests.misuse.cases import ROWS, Row
+from tests.misuse.runner import Outcome, outcomes
 
 
 @pytest.fixture(scope="module")

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
+from checks import engines
 from codegen import diff, generate, source
 from codegen.api import Api
 from examples.fetch_model import fetch_model
-from tests.support import engines
 from tests.support.python import PROGRAMS
 
 pytestmark = pytest.mark.engines

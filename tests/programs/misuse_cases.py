@@ -1,0 +1,129 @@
+"""Runs lines of code, and prints the error of each: MODEL TINY_MODEL FOLDER CODES."""
+
+# ruff: noqa: F401, F403, F405  # the names are for the code
+import asyncio
+import gc
+import json
+import logging
+import os
+import socket
+import sys
+import threading
+
+from llama_cpp import *
+from llama_cpp import _raw
+from llama_cpp.model import LlamaDevice, LlamaVocab
+
+M, T, FOLDER = sys.argv[1:4]
+chain = LlamaSampler.chain
+
+
+def load(**keywords):
+    return LlamaModel.from_file(M, **keywords)
+
+
+def ctx(**keywords):
+    return LlamaContext(load(), **{"n_ctx": 256, **keywords})
+
+
+def tiny():
+    return LlamaModel.from_file(T)
+
+
+def small(model=None, **keywords):
+    return LlamaContext(model or tiny(), **{"n_ctx": 64, "n_threads": 1, **keywords})
+
+
+def llm():
+    return Llama(tiny(), n_ctx=64, n_threads=1)
+
+
+def sample(make, n=4, **keywords):
+    c = ctx(**keywords)
+    sampler = make(c.model)
+    c.decode(c.model.tokenize("Hello my name is"))
+    for _ in range(n):
+        token = sampler.sample(c)
+        c.decode([token])
+
+
+class Custom:
+    def __init__(self, act):
+        self.apply = act
+
+
+def elsewhere(act):
+    caught = []
+
+    def run():
+        try:
+            act()
+        except BaseException as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    if caught:
+        raise caught[0]
+
+
+def wait(it):
+    async def run():
+        return await it
+
+    return asyncio.run(run())
+
+
+def alm(**keywords):
+    return AsyncLlama(T, **{"n_ctx": 64, "n_threads": 1, **keywords})
+
+
+def agent(*args, **keywords):
+    with socket.socket() as s:  # nobody listens there
+        s.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{s.getsockname()[1]}"
+    return LlamaAgent(*args or (url,), **{"retries": 0, **keywords})
+
+
+def draft(**keywords):
+    return DraftModel(tiny(), **{"n_ctx": 64, "n_threads": 1, **keywords})
+
+
+class Draft:
+    def __init__(self, act):
+        self.draft = act
+
+    def __repr__(self):
+        return "<Draft>"
+
+
+class Handler(logging.Handler):
+    def __init__(self, act):
+        super().__init__()
+        self.emit, self.busy = act, False
+
+
+def logged(act, do=tiny):
+    log, handler = logging.getLogger("llama_cpp"), Handler(act)
+    log.setLevel(logging.DEBUG)
+    log.addHandler(handler)
+    try:
+        do()
+    finally:
+        log.removeHandler(handler)
+
+
+INF = float("inf")
+names = dict(globals())
+for code in json.loads(sys.argv[4]):
+    try:
+        exec(code, dict(names))
+    except BaseException as error:
+        end = [type(error).__name__, str(error)]
+    else:
+        end = ["nothing", ""]
+    gc.collect()
+    sys.stderr.flush()
+    os.write(2, b"\x1e")
+    print(json.dumps(end), flush=True)

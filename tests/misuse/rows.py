@@ -17,7 +17,7 @@ class Row(NamedTuple):
 
 UPPER = [
     # asyncio
-    Row("alm().llama", "LlamaContextError", "not loaded yet"),
+    Row("alm().sync", "LlamaContextError", "not loaded yet"),
     Row("AsyncLlama(llm(), n_ctx=5)", "TypeError", "takes no more arguments"),
     Row("wait(AsyncLlama(5).complete('a'))", "TypeError", "os.PathLike"),
     Row("wait(alm(n_ctxx=5).complete('a'))", "TypeError", "did you mean 'n_ctx'"),
@@ -31,7 +31,7 @@ UPPER = [
     Row("alm().generate('a').state", "LlamaContextError", "it has not begun"),
     Row("for _ in alm().generate('a'): pass", "TypeError", "not iterable"),
     Row("x = alm(); wait(x.aclose()); wait(x.complete('a'))", "LlamaClosedError", "AsyncLlama"),
-    Row("x = AsyncLlama(llm()); x.llama.close(); wait(x.complete('a'))", "LlamaClosedError", "mod"),
+    Row("x = AsyncLlama(llm()); x.sync.close(); wait(x.complete('a'))", "LlamaClosedError", "mod"),
     Row(
         "async def go():\n    x = AsyncLlama(llm()); s = x.generate('the'); await anext(s)\n"
         "    await x.complete('a')\nwait(go())",
@@ -40,13 +40,13 @@ UPPER = [
     ),
     Row(
         "async def go():\n    x = AsyncLlama(llm()); s = x.generate('the'); await anext(s)\n"
-        "    x.llama.close(); await anext(s)\nwait(go())",
+        "    x.sync.close(); await anext(s)\nwait(go())",
         "LlamaClosedError",
         "the context",
     ),
     Row(
         "async def go():\n    x = AsyncLlama(llm()); s = x.generate('the'); await anext(s)\n"
-        "    x.llama.complete('a'); await anext(s)\nwait(go())",
+        "    x.sync.complete('a'); await anext(s)\nwait(go())",
         "LlamaContextError",
         "another generation was begun",
     ),

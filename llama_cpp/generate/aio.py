@@ -181,7 +181,7 @@ class AsyncLlama:
     # -- lifetime
 
     @property
-    def llama(self) -> Llama:
+    def sync(self) -> Llama:
         """The `Llama` that does the work. Raises LlamaContextError before it is loaded."""
         if self._llama is None:
             raise LlamaContextError("the model is not loaded yet: use async with, or await a call")

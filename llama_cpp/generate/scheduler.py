@@ -80,11 +80,9 @@ class _Slot:
         self.used = 0
 
     def check(self) -> None:
-        """Have a sequence that somebody else changed begin anew, unless it generates here: then
-        LlamaContextError."""
-        sequence = self.sequence
-        if sequence.unknown and self.job is None:
-            sequence.clear()
+        """Have a free sequence begin anew whose cells somebody else has changed."""
+        if self.job is None and self.sequence.unknown:
+            self.sequence.clear()
 
 
 class Generations(Iterator[tuple[int, str]]):

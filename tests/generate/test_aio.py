@@ -93,7 +93,7 @@ def test_the_event_loop_goes_on_during_a_long_prompt(model: LlamaModel) -> None:
         await llm.complete([5] * 1200, max_tokens=2)
         took = time.perf_counter() - start
         ticker.cancel()
-        llm.llama.ctx.close()
+        llm.sync.ctx.close()
         return took
 
     took = run(main())
@@ -123,7 +123,7 @@ def test_cancelling_a_task_stops_the_decode_and_leaves_all_usable(model: LlamaMo
         asyncio.get_running_loop().call_later(0.1, llm.cancel)
         with pytest.raises(LlamaCancelled):
             await llm.complete([5] * 3900)
-        llm.llama.ctx.close()
+        llm.sync.ctx.close()
 
     run(main())
 
@@ -188,7 +188,7 @@ def test_async_with_loads_and_closes(tiny_path: Callable[..., Path]) -> None:
     async def main() -> None:
         seen: list[float] = []
         async with AsyncLlama(path, n_ctx=64, n_threads=1, progress=seen.append) as llm:
-            llama = llm.llama
+            llama = llm.sync
             assert seen[-1] == 1.0
             await llm.complete(PROMPT, max_tokens=2)
             open_stream = llm.generate(PROMPT)
@@ -202,7 +202,7 @@ def test_async_with_loads_and_closes(tiny_path: Callable[..., Path]) -> None:
             await anext(open_stream)
         lazy = AsyncLlama(path, n_ctx=64)
         with pytest.raises(LlamaContextError, match="not loaded"):
-            _ = lazy.llama
+            _ = lazy.sync
         assert (await lazy.complete(PROMPT, max_tokens=2)).text
         await lazy.aclose()
         await AsyncLlama(path).aclose()

@@ -182,7 +182,7 @@ ROWS = [
     Row("LlamaDevice(None, None)", "TypeError", "expected a LlamaLibrary, not NoneType"),
     Row("LlamaVocab(5, None, T)", "TypeError", "expected a LlamaLibrary, not int"),
     Row("LlamaSequence(5)", "TypeError", "make a sequence by ctx.sequence(), not of 5"),
-    Row("LlamaSequence(small().computing, seq_id=99)", "TypeError", "unexpected keyword argument '_seq_id'"),
+    Row("LlamaSequence(small().computing, seq_id=99)", "ValueError", "seq_id 99 is not 0 to"),
     Row("small().sequence().sample(5)", "TypeError", "expected a LlamaSampler, not int"),
     Row("LlamaControlVector(5)", "TypeError", "expected a Mapping, not int"),
     Row("import numpy; small().memory.seq_rm(0, numpy.int64(0), numpy.int32(1))", "nothing", ""),

@@ -17,7 +17,7 @@ TREE := $(if $(TAG),--tag $(TAG))$(if $(LLAMA_CPP),--llama-cpp $(LLAMA_CPP))
 LIBLLAMA := $(if $(filter Darwin,$(shell uname -s)),libllama.dylib,libllama.so)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test newest lock regen check verify diff pin latest upstream engine model \
+.PHONY: help demo test quick newest lock regen check verify diff pin latest upstream engine model \
 	check-tag packages wheel check-wheel old-cpus misuse checks bench docs lint format clean
 
 help: ## show the targets
@@ -72,6 +72,11 @@ lock: $(VENV)/.ready ## raise the packages in requirements/ to the newest
 	$(COMPILE) requirements/dev.txt $(EXTRAS:%=--extra %) pyproject.toml
 	$(COMPILE) requirements/release.txt --extra release --constraint requirements/dev.txt pyproject.toml
 	$(COMPILE) requirements/peer.txt --constraint requirements/dev.txt requirements/peer.in
+
+# No engine can be found there, so that a test which needs one fails and loses its mark.
+quick: lint check ## all that needs no engine: lint, types, the up-to-date check, tests; 90 seconds
+	@echo "== tests without an engine"
+	LLAMA_CPP_LIB=$(CURDIR)/build/no-engine $(PY) -m pytest -q -n 2 -m quick $(PYTEST_ARGS)
 
 regen: $(VENV)/.ready ## regenerate the bindings (from the pin, TAG=bNNNN or LLAMA_CPP=folder)
 	@echo "== regenerating the bindings"

@@ -7,6 +7,7 @@ here the same table becomes an ``__init__.pyi``, so that each name is written on
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from pathlib import Path
 
 from .errors import CodegenError
@@ -38,9 +39,14 @@ def _table(init: Path) -> dict[str, str] | None:
     for node in ast.walk(ast.parse(init.read_text("utf-8"))):
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "contents":
             try:
-                return dict(ast.literal_eval(node.args[1]))
-            except (IndexError, ValueError, TypeError) as error:
+                table = dict(ast.literal_eval(node.args[1]))
+                names = Counter(name for some in table.values() for name in some.split())
+            except (IndexError, ValueError, TypeError, AttributeError) as error:
                 raise CodegenError(f"{init}: the table of contents is not plain data") from error
+            twice = [name for name, count in names.items() if count > 1]
+            if twice:
+                raise CodegenError(f"{init}: {twice[0]} is there twice")
+            return table
     return None
 
 

@@ -407,7 +407,7 @@ class LlamaMultimodal(Closable):
         encode = partial(self._calls.mtmd_encode_chunk, handle, raw)
         call(self._model.library, encode, what)
 
-    def _try(self, chunks: LlamaChunks) -> None:
+    def try_out(self, chunks: LlamaChunks) -> None:
         """Encode what is not text, for nothing."""
         for chunk, raw in chunks._raw():
             if chunk.kind != "text":

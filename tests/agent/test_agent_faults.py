@@ -52,6 +52,8 @@ from tests.support.faultserver import (
     whole,
 )
 
+pytestmark = pytest.mark.quick
+
 KEY = "a-key-that-must-not-show"
 QUICK = Timeouts(connect=2, first_byte=5, idle=5, loading=5)
 

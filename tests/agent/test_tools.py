@@ -23,6 +23,8 @@ from llama_cpp.agent.signature import read_docstring
 from llama_cpp.agent.tools import as_tool, as_tools, result_text
 from llama_cpp.errors import LlamaToolError
 
+pytestmark = pytest.mark.quick
+
 
 class Unit(enum.Enum):
     celsius = "C"

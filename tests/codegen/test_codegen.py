@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import filecmp
+import importlib
 import os
 import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from codegen import api, generate, parse, render, source
+from codegen import api, contents, generate, parse, render, source
 from codegen.api import Array, FunctionType, Named, Pointer
+from codegen.errors import CodegenError
 from tests.support.python import ROOT
 
 GENERATED = [ROOT / "llama_cpp" / name for name in render.GENERATED]
@@ -183,11 +186,11 @@ def test_two_runs_from_two_folders_give_the_same_bytes(
     assert first.returncode == 0, first.stderr
     second = codegen("regen", "--llama-cpp", headers, "--out", tmp_path / "b", cwd=project)
     assert second.returncode == 0, second.stderr
-    names = [path.name for path in GENERATED]
+    names = list(render.GENERATED)
     same, different, missing = filecmp.cmpfiles(tmp_path / "a", tmp_path / "b", names, False)
     assert (sorted(same), different, missing) == (sorted(names), [], [])
-    for path in GENERATED:
-        assert path.read_bytes() == (tmp_path / "a" / path.name).read_bytes()
+    for name, path in zip(names, GENERATED, strict=True):
+        assert path.read_bytes() == (tmp_path / "a" / name).read_bytes()
 
 
 def test_regen_in_place_changes_nothing(project: Path) -> None:
@@ -207,11 +210,21 @@ def test_no_path_of_a_machine_is_in_a_generated_file(tree: source.Tree) -> None:
         assert found is None, f"{path.name}: {found and found[0]}"
 
 
+def _word(name: str) -> str:
+    """What is in a generated file more than once, or once."""
+    if name.endswith("__init__.pyi"):
+        return "Generated from the table"
+    return {"_raw_mtmd.py": "mtmd_bitmap", "_raw_mtmd.pyi": "mtmd_bitmap"}.get(name, "llama_")
+
+
 @pytest.mark.parametrize(
     ("name", "word"),
-    [(name, "mtmd_bitmap" if "mtmd" in name else "llama_sampler") for name in
-     [*render.GENERATED, "api.json", "api_mtmd.json"]],
-)  # fmt: skip
+    [
+        *((name, _word(name)) for name in render.GENERATED),
+        ("api.json", "llama_sampler"),
+        ("api_mtmd.json", "mtmd_bitmap"),
+    ],
+)
 def test_an_edit_of_a_generated_file_is_found(project: Path, name: str, word: str) -> None:
     path = project / ("codegen" if name.endswith(".json") else "llama_cpp") / name
     text = path.read_text("utf-8")
@@ -258,7 +271,8 @@ def test_check_finds_an_unchanged_copy_of_the_header_up_to_date(headers: Path) -
 def test_raw_can_be_imported_on_its_own(tmp_path: Path, headers: Path) -> None:
     out = tmp_path / "out"
     assert codegen("regen", "--llama-cpp", headers, "--out", out).returncode == 0
-    assert sorted(p.name for p in out.iterdir()) == sorted(render.GENERATED)
+    written = [p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file()]
+    assert sorted(written) == sorted(render.GENERATED)
     program = "import _raw; print(_raw.TAG, len(_raw.FUNCTIONS)); _raw.llama_max_devices()"
     done = subprocess.run(
         [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(out)!r}); {program}"],
@@ -266,6 +280,90 @@ def test_raw_can_be_imported_on_its_own(tmp_path: Path, headers: Path) -> None:
     )  # fmt: skip
     assert done.stdout == f"{source.pinned_tag()} 923\n"
     assert "ImportError: _raw was imported on its own and has no library" in done.stderr
+
+
+# -- tables of contents
+
+
+def test_each_package_has_the_names_of_its_stub_and_each_once() -> None:
+    for place, text in contents.stubs().items():
+        package = importlib.import_module(".".join(["llama_cpp", *Path(place).parent.parts]))
+        names = re.findall(r"^from \S+ import \w+ as (\w+)$", text, re.MULTILINE)
+        assert sorted(n for n in names if not n.startswith("_")) == package.__all__
+        assert len(set(names)) == len(names)
+        assert [name for name in names if getattr(package, name, None) is None] == []
+
+
+@pytest.mark.parametrize(
+    ("table", "why"),
+    [
+        ('{"a": "Name", "b": "Other Name"}', "Name is there twice"),
+        ('{"a": NAMES}', "is not plain data"),
+        ('{"a": 5}', "is not plain data"),
+    ],
+)
+def test_a_table_that_says_a_name_twice_or_computes_is_refused(
+    table: str, why: str, tmp_path: Path
+) -> None:
+    (tmp_path / "__init__.py").write_text(f"x = contents(__name__, {table})\n")
+    with pytest.raises(CodegenError, match=why):
+        contents.stubs(tmp_path)
+
+
+def test_an_edit_of_a_table_of_contents_is_found(project: Path) -> None:
+    table = project / "llama_cpp" / "model" / "__init__.py"
+    table.write_text(table.read_text().replace('"LlamaVocab"', '"LlamaVocab Invented"'))
+    done = codegen("check", "--offline", cwd=project)
+    assert done.returncode == 1
+    assert "\n+from .vocab import Invented as Invented\n" in done.stdout
+    assert done.stdout.count("\n+++ ") + done.stdout.startswith("+++ ") == 1
+
+
+# -- properties
+
+
+def _with_function(old: str, new: api.Function | None) -> api.Api:
+    """The API with ``new`` in the place of the function ``old``, or without it."""
+    base = generate.committed_apis()[0]
+    functions = [new if f.name == old else f for f in base.functions]
+    return replace(base, functions=tuple(f for f in functions if f is not None))
+
+
+def _function(name: str) -> api.Function:
+    return next(f for f in generate.committed_apis()[0].functions if f.name == name)
+
+
+def test_a_property_is_what_the_header_and_the_data_say() -> None:
+    text = render.render_templates(generate.committed_apis()[0])["model/_getters.py"]
+    assert "def n_embd(self) -> int:" in text
+    assert "def bos(self) -> int | None:" in text
+    assert "def add_bos(self) -> bool:" in text
+    assert "def rope_type(self) -> _raw.llama_rope_type:" in text
+    assert "def rope_freq_scale_train(self) -> float:" in text
+    assert "def description(self) -> str:" in text
+    assert "to be looked at" not in render.report(generate.committed_apis())
+
+
+def test_a_new_function_of_a_model_is_in_the_report_and_no_property() -> None:
+    swa = _function("llama_model_n_swa")
+    one = _with_function("llama_model_save_to_file", replace(swa, name="llama_model_n_new"))
+    said = render.report([one])
+    assert "### Properties of `LlamaModel` to be looked at" in said
+    assert "int32_t llama_model_n_new(const struct llama_model *model)` (llama.h:" in said
+    assert "n_new" not in render.render_templates(one)["model/_getters.py"]
+
+
+def test_a_function_that_is_gone_is_in_the_report_and_no_property() -> None:
+    one = _with_function("llama_model_n_swa", None)
+    assert "- `llama_model_n_swa` is mentioned, and this llama.cpp does not" in render.report([one])
+    assert "n_swa" not in render.render_templates(one)["model/_getters.py"]
+
+
+@pytest.mark.parametrize("other", ["llama_model_cls_label", "llama_model_get_vocab"])
+def test_a_function_that_is_no_property_any_more_stops_the_generator(other: str) -> None:
+    one = _with_function("llama_model_n_swa", replace(_function(other), name="llama_model_n_swa"))
+    with pytest.raises(CodegenError, match=r"llama_model_n_swa.* is no property of LlamaModel any"):
+        render.render_templates(one)
 
 
 # -- where a tree comes from

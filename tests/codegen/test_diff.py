@@ -27,6 +27,8 @@ from codegen.api import (
 from codegen.diff import Change
 from codegen.errors import CodegenError
 
+pytestmark = pytest.mark.quick
+
 PLACE = Place("llama.h", 1)
 SIZES = {"char": 1, "bool": 1, "int8_t": 1, "double": 8, "int64_t": 8, "size_t": 8}
 

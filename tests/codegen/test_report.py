@@ -14,6 +14,8 @@ from codegen.api import Api
 from codegen.render import report
 from tests.support.python import ROOT
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture(scope="module", params=[b.module for b in source.bindings()])
 def api(request: pytest.FixtureRequest) -> Api:

@@ -14,13 +14,16 @@ from codegen import seal
 from codegen.seal import GENERATED
 from tests.support.python import ROOT
 
+pytestmark = pytest.mark.quick
+
 UPSTREAM = ROOT / "codegen" / "upstream.toml"
 
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     for name in GENERATED:
-        shutil.copy(ROOT / "llama_cpp" / name, tmp_path)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / "llama_cpp" / name, tmp_path / name)
     return tmp_path
 
 

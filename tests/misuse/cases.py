@@ -243,7 +243,7 @@ ROWS = [
     Row("LlamaServer(T, port=10**6)", "ValueError", "port=1000000 is not 0 to 65535"),
     Row("LlamaServer(T, timeout='x')", "TypeError", "timeout must be a number"),
     Row("LlamaRpcServer(port='x')", "TypeError", "port must be an integer"),
-    Row("LlamaAgent('http://127.0.0.1:9', api_key='a\\nb')", "ValueError", "no line end"),
+    Row("LlamaAgent('http://127.0.0.1:9', api_key='a\\nb')", "ValueError", "printable ASCII"),
     Row("llm().generate_many(['a'], [b''])", "TypeError", "expected a Mapping, not bytes"),
     Row("LlamaModel(None, None, None)", "TypeError", "expected a Resource, not NoneType"),
     Row("LlamaModel(small()._resource, None, T)", "TypeError", "expected a llama_model, not"),
@@ -463,7 +463,7 @@ ROWS = [
     Row("list(llm().generate_many(['a', 5]))", "TypeError", "a prompt must be text or tokens"),
     Row("x = llm(); x.close(); x.complete('a')", "LlamaClosedError", "the model"),
     Row("LlamaMultimodal(tiny(), T)", "LlamaModelError", "no projector"),
-    Row("LlamaServer('/no/such.gguf')", "FileNotFoundError", "no model"),
+    Row("LlamaServer('/no/such.gguf')", "FileNotFoundError", "does not exist"),
     # other threads, processes, lifetimes, the end of the interpreter
     Row("elsewhere(lambda: small().decode([]))", "ValueError", "no tokens"),
     Row("m = tiny(); c = small(m); m.close(); c.decode([1]); c.close()", "nothing", ""),

@@ -8,8 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import llama_cpp
 from tests.support.python import ROOT, bare
+
+pytestmark = pytest.mark.quick
 
 
 def test_raw_imports_without_packages_or_library(tmp_path: Path) -> None:

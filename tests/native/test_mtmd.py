@@ -90,7 +90,7 @@ def test_it_imports_without_packages_or_library(tmp_path: Path) -> None:
 
 def test_importing_the_base_leaves_it_alone(tmp_path: Path) -> None:
     done = bare(
-        "from llama_cpp import _raw, library\n"
+        "from llama_cpp import _raw\nfrom llama_cpp.native import library\n"
         "library._function('llama_decode'), hasattr(library, '__x__')\n"
         "print([m for m in sys.modules if 'mtmd' in m])",
         tmp_path,
@@ -240,7 +240,8 @@ def test_a_missing_libmtmd_is_named(library: LlamaLibrary, tmp_path: Path) -> No
             shutil.copy(file, tmp_path)
     done = run_python(
         "import sys\n"
-        "from llama_cpp import LlamaLibrary, LlamaMissingFunctionError, _raw_mtmd\n"
+        "from llama_cpp import LlamaLibrary, _raw_mtmd\n"
+        "from llama_cpp.errors import LlamaMissingFunctionError\n"
         "library = LlamaLibrary(sys.argv[1])\n"
         "print(library.has('mtmd_free'), library.has('llama_free'))\n"
         "for call in (library, library.short):\n"
@@ -303,7 +304,7 @@ def _codegen(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProces
 
 def test_no_code_knows_a_set_of_bindings_by_its_name() -> None:
     files = [*(ROOT / "codegen").glob("*.py"), *(ROOT / "templates").iterdir()]
-    files += [ROOT / "llama_cpp" / "library.py", ROOT / "llama_cpp" / "_raw.py"]
+    files += [ROOT / "llama_cpp" / "native" / "library.py", ROOT / "llama_cpp" / "_raw.py"]
     assert len(files) > 15
     assert [p.name for p in files if "mtmd" in p.read_text("utf-8").lower()] == []
 
@@ -316,8 +317,9 @@ def test_a_tree_without_the_header_lacks_the_module_only(
     assert done.returncode == 0, done.stderr
     note = f"note: the tree has no {BINDING.header}: _raw_mtmd is left out\n"
     assert done.stderr == note
-    names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == {"_raw.py", "_raw.pyi", "_params.py", "_samplers.py"}
+    files = {path.name for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    names = {"_raw.py", "_raw.pyi", "_params.py", "_samplers.py", "_getters.py", "__init__.pyi"}
+    assert files == names
     done = _codegen("check", "--llama-cpp", root)
     assert done.returncode == 1
     assert "-## `_raw_mtmd`, for libmtmd\n" in done.stdout

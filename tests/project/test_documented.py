@@ -12,6 +12,8 @@ import pytest
 
 import llama_cpp
 
+pytestmark = pytest.mark.quick
+
 PACKAGE = Path(llama_cpp.__file__).parent
 PACKAGES = [
     importlib.import_module(".".join(stub.parent.relative_to(PACKAGE.parent).parts))

@@ -10,6 +10,8 @@ import pytest
 import llama_cpp
 from tests.support.python import ROOT
 
+pytestmark = pytest.mark.quick
+
 DESIGN = (ROOT / "DESIGN.md").read_text("utf-8")
 PACKAGE = Path(llama_cpp.__file__).parent
 

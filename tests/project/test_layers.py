@@ -16,6 +16,8 @@ import pytest
 import llama_cpp
 from tests.support.python import ROOT
 
+pytestmark = pytest.mark.quick
+
 PACKAGE = Path(llama_cpp.__file__).parent
 BASE = {"_raw", "_raw_mtmd", "_params", "_lazy", "_needs", "_version", "errors", "usage"}
 BELOW = {

@@ -178,7 +178,7 @@ ROWS = [
     Row("LlamaAgent('http://127.0.0.1:9', api_key='a\\nb')", "ValueError", "printable ASCII"),
     Row("llm().generate_many(['a'], [b''])", "TypeError", "expected a Mapping, not bytes"),
     Row("LlamaModel(None, None, None)", "TypeError", "expected a Resource, not NoneType"),
-    Row("LlamaModel(small()._core._resource, None, T)", "TypeError", "expected a llama_model, not"),
+    Row("LlamaModel(small().core._resource, None, T)", "TypeError", "expected a llama_model, not"),
     Row("LlamaDevice(None, None)", "TypeError", "expected a LlamaLibrary, not NoneType"),
     Row("LlamaVocab(5, None, T)", "TypeError", "expected a LlamaLibrary, not int"),
     Row("LlamaSequence(5)", "TypeError", "make a sequence by ctx.sequence(), not of 5"),

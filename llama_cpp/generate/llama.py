@@ -310,10 +310,10 @@ class Llama(ClosedByWith):
         sampler, turn, outputs = request.sampler, Turn(self._ctx.turns), self._ctx.outputs
         request.started = time.perf_counter()
         token, output, n_keep, writes = 0, -1, request.n_keep, 0
+        sequence: LlamaSequence | None = None
         while True:
-            first = not turn.begun
             with turn:
-                if first:
+                if sequence is None:
                     self._cancelled = False
                     sequence = self._sequence()
                     n_keep = self._start(sequence, request)

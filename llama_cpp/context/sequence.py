@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable, Iterable, Sequence
+from operator import index
 from typing import TYPE_CHECKING
 
 from ..errors import LlamaClosedError, LlamaContextError, LlamaStateError
@@ -198,9 +199,7 @@ class LlamaSequence(ClosedByWith):
         self._check()
         if not isinstance(n, int):
             raise TypeError(f"n must be an integer, not {n!r}")
-        if not 0 <= n <= len(self._track.tokens):
-            raise ValueError(f"n={n} is not 0 to {len(self._track.tokens)}")
-        if n < len(self._track.tokens):
+        if n != len(self._track.tokens):
             missing = self.rewind(n)
             if missing:
                 self._extend(missing)
@@ -210,6 +209,9 @@ class LlamaSequence(ClosedByWith):
         """As `truncate`, but nothing is decoded: returns those of the first ``n`` tokens that the
         model has forgotten, to be decoded again."""
         self._check()
+        n = index(n)
+        if not 0 <= n <= len(self._track.tokens):
+            raise ValueError(f"n={n} is not 0 to {len(self._track.tokens)}")
         kept = self._track.tokens[:n]
         with self._core.held():
             self._track.rewind(n)
@@ -275,12 +277,15 @@ class LlamaSequence(ClosedByWith):
         cannot copy a part. Raises LlamaContextError when there is no room; it is empty then.
         """
         self._open()
+        check_type(source, LlamaSequence)
         source._check()
         if source._books is not self._books:
             raise LlamaContextError("the sequences belong to different contexts")
         mine, its, core = self._track, source._track, self._core
         whole = len(its.tokens)
-        n = whole if n is None else min(n, whole)
+        n = whole if n is None else min(index(n), whole)
+        if n < 0:
+            raise ValueError(f"n={n} is negative")
         with core.held():
             part = n < whole and core.copies_parts
             mine.take([], 0, shared=False)
@@ -311,12 +316,16 @@ class LlamaSequence(ClosedByWith):
         """Go on from ``snapshot``, taken of a sequence of this context that had ``tokens``. Returns
         how many they are; 0 when there was no room, and it is empty."""
         self._open()
+        check_type(snapshot, Snapshot)
+        ids = self._core.model.vocab.check_tokens(tokens).tolist()
+        if len(ids) != snapshot.n:
+            raise ValueError(f"the snapshot is of {snapshot.n} tokens, not of {len(ids)}")
         with self._core.held():
             self._track.rewind(0)
             if snapshot.put(self._core, self._id):
                 return 0
-            self._track.take(list(tokens), len(tokens), shared=False)
-        return len(tokens)
+            self._track.take(ids, len(ids), shared=False)
+        return len(ids)
 
     def to_bytes(self) -> bytes:
         """Its tokens and its part of the cache, for ``ctx.sequence.from_bytes``.

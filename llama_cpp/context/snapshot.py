@@ -6,6 +6,7 @@ import ctypes
 from typing import Any
 
 from .. import _raw
+from ..errors import LlamaStateError
 from ..native import log
 from .core import Core
 
@@ -19,11 +20,14 @@ class Snapshot:
     sliding window. C: ``llama_state_seq_get_data``, ``llama_state_seq_get_data_ext``.
     """
 
-    __slots__ = ("_data", "_partial", "n")
+    __slots__ = ("_core", "_data", "_partial", "n")
 
-    def __init__(self, n: int, data: ctypes.Array[ctypes.c_uint8], partial: bool) -> None:
+    def __init__(
+        self, core: Core, n: int, data: ctypes.Array[ctypes.c_uint8], partial: bool
+    ) -> None:
         self.n = n
         """How many tokens it stands for."""
+        self._core = core
         self._data = data
         self._partial = partial
 
@@ -40,11 +44,13 @@ class Snapshot:
             size = library.llama_state_seq_get_size(handle, seq_id)
             data = (ctypes.c_uint8 * size)()
             got = library.llama_state_seq_get_data(handle, data, size, seq_id)
-        return cls(n, data, partial) if got == size and size else None
+        return cls(core, n, data, partial) if got == size and size else None
 
     def put(self, core: Core, seq_id: int) -> str:
-        """Bring it into a sequence, with the context's lock held. Returns why that failed, as for
-        want of cells, or an empty text; a whole sequence is empty then."""
+        """Bring it into a sequence of its context, with the lock held. Returns why that failed, as
+        for want of cells, or an empty text; a whole sequence is empty then."""
+        if core is not self._core:
+            raise LlamaStateError("the snapshot is of another context")
         library, handle, data = core.library, core.handle, self._data
         size = len(data)
         with log.heard() as said:

@@ -408,7 +408,10 @@ class LlamaMultimodal(Closable):
         call(self._model.library, encode, what)
 
     def try_out(self, chunks: LlamaChunks) -> None:
-        """Encode what is not text, for nothing."""
+        """Encode the images and sounds of a prompt, to see whether that works."""
+        check_type(chunks, LlamaChunks)
+        if chunks._owner is not self:
+            raise LlamaContextError("the chunks and this belong to different models")
         for chunk, raw in chunks._raw():
             if chunk.kind != "text":
                 self._encode(self.opened().handle, raw, chunk.kind)

@@ -126,16 +126,6 @@ class Track:
         del self.tokens[held:]
         self.drop_after(held)
 
-    def decoded(self, token: int, pos: int | None) -> None:
-        """Note ``token`` of a batch."""
-        n = len(self.tokens)
-        if self.unknown or (pos is not None and pos != n):
-            self.unknown = True
-            return
-        self.tokens.append(token)
-        if self.exact == n:
-            self.exact = n + 1
-
 
 class CellBooks:
     """Which sequences there are in a context, and whether something of them has changed. The
@@ -230,26 +220,25 @@ class CellBooks:
 
     def record(self, batch: LlamaBatch, outputs: Sequence[int]) -> None:
         """Tell the tracks what was decoded, and where its ``outputs`` are."""
-        if len(batch.tokens) == 1 == len(self.tracks):  # generation, one token after the other
-            (seq_id,) = self.tracks
-            track = self.track(seq_id)
-            if track is not None:
-                track.output = None
-                if seq_id == (0 if batch.seq_ids is None else batch.seq_ids[0]):
-                    track.decoded(batch.tokens[0], None if batch.pos is None else batch.pos[0])
-                    track.output = 0 if outputs else None
-            return
         live = {}
         for seq_id, ref in self.tracks.items():
             track = ref()
             if track is not None:
                 live[seq_id] = track
                 track.output = None
-        ids, pos = batch.seq_ids, batch.pos
+        ids, positions = batch.seq_ids, batch.pos
         for i, token in enumerate(batch.tokens):
             track = live.get(0 if ids is None else ids[i])
-            if track is not None:
-                track.decoded(token, None if pos is None else pos[i])
+            if track is None:
+                continue
+            tokens = track.tokens
+            n = len(tokens)
+            if track.unknown or (positions is not None and positions[i] != n):
+                track.unknown = True
+                continue
+            tokens.append(token)
+            if track.exact == n:
+                track.exact = n + 1
         for i in outputs:
             track = live.get(0 if ids is None else ids[i])
             if track is not None:

@@ -63,9 +63,11 @@ class Computing:
     def _run(self, function: Any, batch: LlamaBatch, what: str) -> None:
         core, outputs = self.core, self.outputs
         n = len(batch.tokens)
-        core.opened()
+        if n != 1:
+            core.opened()
         self._check_batch(batch, n, what)
-        core.enter()
+        if not core.lock.acquire(blocking=False):
+            core.enter()
         try:
             every = outputs.all or what == "encode"
             wanted = range(n) if every else batch.outputs
@@ -90,10 +92,10 @@ class Computing:
                 what,
                 function if whole else _in_parts(function),
                 batch.struct if whole else parts,
-                long=n > _LONG or not whole,
-                parts=not whole,
-                batch=batch if what == "decode" else None,
-                outputs=wanted,
+                n > _LONG or not whole,
+                not whole,
+                batch if what == "decode" else None,
+                wanted,
             )
             core.offset = 0 if whole else (n - 1) // core.n_batch * core.n_batch
             core.outputs = wanted

@@ -203,7 +203,6 @@ class Core(Closable):
         what: str,
         call: Callable[[Any, Any], int],
         argument: Any,
-        *,
         long: bool,
         parts: bool = False,
         batch: LlamaBatch | None = None,
@@ -216,6 +215,7 @@ class Core(Closable):
 
         Raises for a code other than 0, and what ``call`` raises. The KV cache is then as it was.
         """
+        handle = self.opened().handle
         starts: dict[int, int] = {}  # sequence -> where its new tokens begin
         code: int | None = None
         try:
@@ -224,10 +224,10 @@ class Core(Closable):
             self.running = True
             with log.heard() as said:
                 if not long:
-                    code = call(self.opened().handle, argument)
+                    code = call(handle, argument)
                 else:
                     with log.interruptible() as came, stops_on_ctrl_c(self.stop, came):
-                        code = call(self.opened().handle, argument)
+                        code = call(handle, argument)
             if batch is not None and code == 0 and cells is not None and cells.tracks:
                 cells.record(batch, outputs)
         except BaseException:

@@ -25,7 +25,7 @@ class Outputs(Source):
 
     def __init__(self, core: Core, samplers: Mapping[int, Any]) -> None:
         model, short, library = core.model, core.short, core.library
-        super().__init__(model.library, core.n_vocab, core.enter, core.lock.release)
+        super().__init__(model.library, core.n_vocab, core.opened, core.enter, core.lock.release)
         self._core = core
         self.samplers = dict(samplers)
         self.likeliest = Likeliest(library, core.n_vocab)
@@ -88,10 +88,6 @@ class Outputs(Source):
         """See `LlamaContext.logits`."""
         with self.reading(i) as logits:
             return logits
-
-    def opened(self) -> Resource:
-        """The context's C object."""
-        return self._core.opened()
 
     def logits_at(self, i: int) -> memoryview[float]:
         """As `logits`, with the lock held."""

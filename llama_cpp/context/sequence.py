@@ -147,7 +147,8 @@ class LlamaSequence(ClosedByWith):
 
     def append(self, token: int) -> None:
         """`extend` by one token, as a loop that generates does for each."""
-        self._check()
+        if self._track.unknown or not self._finalizer.alive:
+            self._check()
         self._one.set_token(token)
         self._computing.decode(self._one)
 

@@ -310,6 +310,7 @@ class Llama(ClosedByWith):
         sampler, turn, outputs = request.sampler, Turn(self._ctx.turns), self._ctx.outputs
         request.started = time.perf_counter()
         token, output, n_keep, writes = 0, -1, request.n_keep, 0
+        written = self._ctx.books.writes  # of each sequence; `generate` has the first
         sequence: LlamaSequence | None = None
         while True:
             with turn:
@@ -318,13 +319,19 @@ class Llama(ClosedByWith):
                     sequence = self._sequence()
                     n_keep = self._start(sequence, request)
                 else:
-                    sequence.check_writes(writes)
+                    if written[0] != writes:
+                        sequence.check_writes(writes)
+                    if self._cancelled:
+                        self._check_cancelled()
+                    if self._speculation is None and n_keep is None:
+                        sequence.append(token)
+                    else:
+                        output = self._advance(sequence, token, n_keep)
+                if self._cancelled:
                     self._check_cancelled()
-                    output = self._advance(sequence, token, n_keep)
-                self._check_cancelled()
                 token = sampler.choose(outputs, output)
                 request.score(self._ctx, token, output)
-                writes = sequence.writes
+                writes = written[0]
             yield token
 
     def _sequence(self) -> LlamaSequence:

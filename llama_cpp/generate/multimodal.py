@@ -396,7 +396,7 @@ class LlamaMultimodal(Closable):
             return 0
 
         n = chunks.n_tokens
-        core.run(books, (seq_id,), n, "decode", compute, None, long=True, parts=True)
+        core.run(books, (seq_id,), n, "decode", compute, None, True, True)
         last_chunk = chunks[-1]
         if last_chunk.kind == "text":
             core.outputs = ((last_chunk.n_tokens - 1) % core.n_batch,)

@@ -196,8 +196,6 @@ class Generations(Iterator[tuple[int, str]]):
                 while len(self._sequences) < self._ctx.n_seq_max:
                     self._sequences.append(self._ctx.sequence())
             self._slots = [_Slot(sequence) for sequence in self._sequences]
-        for slot in self._slots:
-            slot.check()
         self._clock += 1
         self._admit()
         parts, plain = self._share_out()
@@ -296,6 +294,8 @@ class Generations(Iterator[tuple[int, str]]):
             free = [slot for slot in self._slots if slot.job is None]
             if not free:
                 return
+            for slot in free:
+                slot.check()
             job = self._waiting.popleft() if self._waiting else self._next_job()
             if job is None:
                 return

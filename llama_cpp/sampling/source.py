@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,7 +11,7 @@ from ..native.resource import Resource
 from .greedy import Likeliest
 
 
-class Source(ABC):
+class Source:
     """The outputs of a context's last decode, as `LlamaSampler` needs them."""
 
     samplers: Mapping[int, Any]
@@ -24,27 +23,26 @@ class Source(ABC):
         self,
         library: LlamaLibrary,
         n_vocab: int,
+        opened: Callable[[], Resource],
         enter: Callable[[], None],
         leave: Callable[[], None],
     ) -> None:
         self.library = library
         self.n_vocab = n_vocab
+        self.opened = opened
+        """Gives the context's C object. LlamaClosedError once it is closed."""
         self.enter = enter
         """Takes the context for this thread. LlamaBusyError when another one is in it."""
         self.leave = leave
 
-    @abstractmethod
-    def opened(self) -> Resource:
-        """The context's C object. LlamaClosedError once it is closed."""
-
-    @abstractmethod
     def check_output(self, i: int) -> int:
         """The index, for the library, of the logits ``i``. LlamaOutputError if the last decode has
         not computed them."""
+        raise NotImplementedError
 
-    @abstractmethod
     def logits_at(self, i: int) -> memoryview[float]:
         """The logits at index ``i``, with the context taken."""
+        raise NotImplementedError
 
 
 def is_sampled(calls: Any, handle: Any, i: int) -> bool:

@@ -427,7 +427,7 @@ def _save(bench: Bench, i: int) -> None:
 
 def _leak(bench: Bench, i: int) -> None:
     """Leaks on purpose, for the tests of these tests: memory, descriptors and threads."""
-    resource_ = bench.context()._resource
+    resource_ = bench.context().core._resource
     assert resource_ is not None
     resource_.detach()
     os.dup(0)

@@ -83,9 +83,9 @@ class ContextAdapters:
             if code:
                 raise LlamaAdapterError(f"the library refuses the adapters: code {code}")
             for lora in self._loras:
-                lora.users.locks.discard(self._core.lock)
+                lora.users.contexts.discard(self._core)
             for lora, _, _ in attached:
-                lora.users.locks.add(self._core.lock)
+                lora.users.contexts.add(self._core)
             self._loras = {lora: scale for lora, scale, _ in attached}
             self._kept[:] = [kept for _, _, kept in attached]
 

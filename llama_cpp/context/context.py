@@ -5,8 +5,9 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from .. import _raw
 from ..errors import LlamaContextError, LlamaSamplerError
@@ -70,7 +71,7 @@ class LlamaContext(ClosedByWith):
         check_type(model, LlamaModel)
         self.model = model
         """The model that it was made for."""
-        self.core = core = Core(model, threading.Lock())
+        self.core = core = Core(model)
         """The C object with its lock and sizes, for the parts of this class."""
         raw = context_params(model, params)
         raw.abort_callback = abort_callback()
@@ -109,8 +110,10 @@ class LlamaContext(ClosedByWith):
         parent = model.opened()
         note_user(self.core, parent)
         self._kept: list[Resource] = []
+        # Of this attempt alone: the lock of a context that was freed is held for good.
+        self.core.lock, self.core.freed = threading.Lock(), []
         keep = (parent, self.core.stop, self._kept, *self._chains)
-        free = free_for(library, "llama_free", parent)
+        free = partial(_free, free_for(library, "llama_free", parent), self.core.freed)
 
         def make() -> Resource | None:
             handle = library.llama_init_from_model(parent.handle, raw)
@@ -460,6 +463,11 @@ class LlamaContext(ClosedByWith):
         when another thread is in this context. C: ``llama_set_adapter_cvec``.
         """
         self._adapters.set_control_vector(vector, layers=layers)
+
+
+def _free(free: Callable[[Any], object], freed: list[bool], handle: Any) -> None:
+    free(handle)
+    freed.append(True)
 
 
 def _give_samplers(

@@ -59,9 +59,9 @@ class CellsOfDecode(Protocol):
 class Core(Closable):
     """What the parts of a context share."""
 
-    def __init__(self, model: LlamaModel, lock: threading.Lock) -> None:
+    def __init__(self, model: LlamaModel) -> None:
         self.model = model
-        self.lock = lock
+        self.lock = threading.Lock()
         # The library, but for a model over RPC: there it notices when a server is lost.
         self.library = calls_for(model.library, model.opened())
         self.short = self.library.short
@@ -69,6 +69,8 @@ class Core(Closable):
         # need the GIL; strlen of this buffer says 0, go on, until its first byte is set.
         self.stop = ctypes.create_string_buffer(2)
         self.running = False
+        self.freed: list[bool] = []
+        """Not empty when the C object was freed. Its lock is then held for good."""
         self._stopping = threading.Lock()
         self.outputs: Sequence[int] | None = None
         """The indexes that the last decode has outputs for; None when there are none."""
@@ -130,6 +132,10 @@ class Core(Closable):
             yield
         finally:
             self.lock.release()
+
+    def in_use(self) -> bool:
+        """Whether a thread is in it."""
+        return self.lock.locked() and not self.freed
 
     # -- facts about the memory
 

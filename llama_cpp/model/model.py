@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .. import _raw
 from .._params import KEYWORDS, POINTERS
@@ -595,15 +595,23 @@ class LlamaLora(Closable):
         return f"<LlamaLora {self._path.name!r}{', closed' if self.closed else ''}>"
 
 
+class User(Protocol):
+    """A context that an adapter is in."""
+
+    def in_use(self) -> bool:
+        """Whether a thread is in it."""
+        ...
+
+
 class _Users:
-    """The locks of the contexts that an adapter is in, as one: what is in use is not freed."""
+    """The locks of the contexts that an adapter is in, as one: while one computes, it stays."""
 
     def __init__(self) -> None:
-        self.locks: weakref.WeakSet[threading.Lock] = weakref.WeakSet()
+        self.contexts: weakref.WeakSet[User] = weakref.WeakSet()
 
     def acquire(self, blocking: bool = True) -> bool:
         """Whether none is held. They are not taken: nothing comes after the adapter was freed."""
-        return not any(lock.locked() for lock in self.locks)
+        return not any(context.in_use() for context in self.contexts)
 
 
 def _give_memory_back() -> None:

@@ -381,7 +381,7 @@ def test_a_checkout_around_the_project_is_the_tree(
     headers: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("LLAMA_CPP", raising=False)
-    monkeypatch.setattr(source, "ROOT", headers / "bindings" / "python")
+    monkeypatch.setattr(source, "PROJECT", headers / "bindings" / "python")
     assert source.resolve().root == headers
 
 

@@ -8,6 +8,7 @@ import math
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from llama_cpp import (
     LlamaModel,
     LlamaSampler,
 )
-from llama_cpp.errors import LlamaBusyError, LlamaOutputError
+from llama_cpp.errors import LlamaBusyError, LlamaContextError, LlamaOutputError
 from llama_cpp.native.cpu import usable_cores
 from tests.support.python import run_program
 
@@ -317,3 +318,22 @@ def test_a_refused_batch_leaves_the_cache_alone(model: LlamaModel) -> None:
             ctx.decode(LlamaBatch(TOKENS, pos=0))  # these positions are taken
         assert model.library.llama_memory_seq_pos_max(memory, 0) == held
         assert model.library.llama_memory_seq_pos_min(memory, 0) == 0
+
+
+def test_a_context_that_was_fitted_in_several_attempts_can_be_used(
+    model: LlamaModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The contexts that were tried before it are freed, and leave it alone."""
+    make, sizes = LlamaContext._make, []
+
+    def smaller(self: LlamaContext, raw: Any) -> Any:
+        sizes.append(raw.n_ctx)
+        if raw.n_ctx > 3000:
+            raise LlamaContextError("no memory")
+        return make(self, raw)
+
+    monkeypatch.setattr(LlamaContext, "_make", smaller)
+    with LlamaContext(model, n_ctx=8192, fit=True) as ctx:
+        assert sum(size <= 3000 for size in sizes) > 1
+        ctx.decode([1, 2, 3])
+        assert ctx.memory.seq_pos_max() == 2

@@ -63,11 +63,9 @@ class Computing:
     def _run(self, function: Any, batch: LlamaBatch, what: str) -> None:
         core, outputs = self.core, self.outputs
         n = len(batch.tokens)
-        if n != 1:
-            core.opened()
+        core.opened()
         self._check_batch(batch, n, what)
-        if not core.lock.acquire(blocking=False):
-            core.enter()
+        core.enter()
         try:
             every = outputs.all or what == "encode"
             wanted = range(n) if every else batch.outputs

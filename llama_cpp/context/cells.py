@@ -348,8 +348,3 @@ class CellBooks:
         if state is not None:
             state.put(core, seq_id)
         core.seq_rm(core.kv, seq_id, start if start else -1, -1)
-
-
-def seq_ids_of(batch: LlamaBatch) -> Iterable[int]:
-    """The sequences that ``batch`` has tokens for."""
-    return (0,) if batch.seq_ids is None else set(batch.seq_ids)

@@ -6,7 +6,6 @@ the cache, a decode or an operation of `LlamaMemory`, tells the books, and these
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterable, Sequence
 
 from ..errors import LlamaContextError, LlamaOutputError
@@ -28,7 +27,8 @@ class Track:
         """How many tokens are in the cache as if computed from the beginning."""
         self.checkpoints: list[Snapshot] = []
         self.output: int | None = None
-        """Where the last decode has this sequence's last output."""
+        """Where the decode with the number `decoded` has this sequence's last output."""
+        self.decoded = 0
         self.shared = False
         """Whether it shares cells with another sequence."""
         self.unknown = False
@@ -36,7 +36,7 @@ class Track:
 
     def last_output(self) -> int:
         """`output`, or LlamaOutputError."""
-        if self.output is None:
+        if self.output is None or self.decoded != self._books.decodes:
             raise LlamaOutputError(
                 "the context's last decode had no output for this sequence: extend it first"
             )
@@ -139,7 +139,9 @@ class CellBooks:
         """Ids of sequences that are gone, with their cells still in the cache."""
         self.turned = True
         """Whether the keys are turned to their positions: `moved` only notes positions down."""
-        self.tracks: dict[int, weakref.ref[Track]] = {}
+        self.tracks: dict[int, Track] = {}
+        self.decodes = 0
+        """How many decodes there were."""
 
     # -- sequences
 
@@ -164,7 +166,7 @@ class CellBooks:
                 f"sequence {seq_id} belongs to a LlamaSequence: close it, or use another context"
             )
         track = Track(self, seq_id, n_checkpoints)
-        self.tracks[seq_id] = weakref.ref(track)
+        self.tracks[seq_id] = track
         return track
 
     def give_back(self, seq_id: int) -> None:
@@ -172,6 +174,7 @@ class CellBooks:
         anywhere) its cells wait for the next decode. Needs no lock."""
         core = self.core
         if core.closed:
+            self.tracks.pop(seq_id, None)
             return
         self.orphans.append(seq_id)
         if core.lock.acquire(blocking=False):
@@ -187,11 +190,6 @@ class CellBooks:
             self.core.seq_rm(self.core.kv, seq_id, -1, -1)
             del self.tracks[seq_id]
 
-    def track(self, seq_id: int) -> Track | None:
-        """The track of a sequence, None where no LlamaSequence has it."""
-        ref = self.tracks.get(seq_id)
-        return None if ref is None else ref()
-
     # -- decodes
 
     def prepare(self, seq_ids: Iterable[int]) -> dict[int, int]:
@@ -200,6 +198,7 @@ class CellBooks:
             self.turn()
         if self.orphans:
             self.reclaim()
+        self.decodes += 1
         starts = {}
         core, writes = self.core, self.writes
         for seq_id in seq_ids:
@@ -212,7 +211,7 @@ class CellBooks:
         no part can go (recurrent models), or what it needs is gone (sliding windows)."""
         core = self.core
         for seq_id, start in starts.items():
-            track = self.track(seq_id)
+            track = self.tracks.get(seq_id)
             if track is not None:
                 track.rewind(start)
             elif not core.seq_rm(core.kv, seq_id, start, -1) or not self.goes_on(seq_id, start):
@@ -220,15 +219,10 @@ class CellBooks:
 
     def record(self, batch: LlamaBatch, outputs: Sequence[int]) -> None:
         """Tell the tracks what was decoded, and where its ``outputs`` are."""
-        live = {}
-        for seq_id, ref in self.tracks.items():
-            track = ref()
-            if track is not None:
-                live[seq_id] = track
-                track.output = None
+        tracks = self.tracks
         ids, positions = batch.seq_ids, batch.pos
         for i, token in enumerate(batch.tokens):
-            track = live.get(0 if ids is None else ids[i])
+            track = tracks.get(0 if ids is None else ids[i])
             if track is None:
                 continue
             tokens = track.tokens
@@ -240,9 +234,9 @@ class CellBooks:
             if track.exact == n:
                 track.exact = n + 1
         for i in outputs:
-            track = live.get(0 if ids is None else ids[i])
+            track = tracks.get(0 if ids is None else ids[i])
             if track is not None:
-                track.output = i
+                track.output, track.decoded = i, self.decodes
 
     # -- changes
 
@@ -250,7 +244,7 @@ class CellBooks:
         """An operation has changed the cells of a sequence; with ``tail`` it has cut off its
         end."""
         self.writes[seq_id] += 1
-        track = self.track(seq_id)
+        track = self.tracks.get(seq_id)
         if track is not None:
             track.changed(tail=tail)
 
@@ -266,10 +260,8 @@ class CellBooks:
 
     def reweigh(self) -> None:
         """The model computes otherwise from now on: nothing in the cache is to be reused."""
-        for seq_id in self.tracks:
-            track = self.track(seq_id)
-            if track is not None:
-                track.drop_after(0)
+        for track in self.tracks.values():
+            track.drop_after(0)
 
     def copy(self, src: int, dst: int, p0: int, p1: int) -> None:
         """Give sequence ``dst`` a range of sequence ``src``; see `LlamaMemory.seq_cp`."""

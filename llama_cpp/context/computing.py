@@ -63,8 +63,11 @@ class Computing:
     def _run(self, function: Any, batch: LlamaBatch, what: str) -> None:
         core, outputs = self.core, self.outputs
         n = len(batch.tokens)
-        core.opened()
-        self._check_batch(batch, n, what)
+        # One token more, as in generation, needs no more than this.
+        plain = n == 1 and batch.pos is None and batch.seq_ids is None
+        if not plain or not 0 <= batch.tokens[0] < core.n_vocab:
+            core.opened()
+            self._check_batch(batch, n, what)
         core.enter()
         try:
             every = outputs.all or what == "encode"
@@ -122,9 +125,6 @@ class Computing:
 
     def _check_batch(self, batch: LlamaBatch, n: int, what: str) -> None:
         core, outputs = self.core, self.outputs
-        plain = n == 1 and batch.pos is None and batch.seq_ids is None
-        if plain and 0 <= batch.tokens[0] < core.n_vocab:
-            return  # one token more, as in generation, needs none of the rest
         if n == 0:
             raise ValueError(f"there are no tokens to {what}")
         tokens = batch.tokens

@@ -122,6 +122,7 @@ class Core(Closable):
     def enter(self) -> None:
         """Take the lock. LlamaBusyError when another thread has it."""
         if not self.lock.acquire(blocking=False):
+            self.opened()  # a freed context keeps its lock
             raise LlamaBusyError("another thread is using this context")
 
     @contextmanager

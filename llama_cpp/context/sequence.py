@@ -80,8 +80,9 @@ class LlamaSequence(ClosedByWith):
     def close(self) -> None:
         """Give its id back, and free its cells."""
         self._finalizer()
-        self._track.tokens = []
-        self._track.checkpoints = []
+        track = self._track
+        track.tokens, track.checkpoints = [], []
+        track.unknown = True  # all that it refuses to go on with, a closed one refuses too
 
     def __enter__(self) -> Self:
         self._open()
@@ -147,7 +148,7 @@ class LlamaSequence(ClosedByWith):
 
     def append(self, token: int) -> None:
         """`extend` by one token, as a loop that generates does for each."""
-        if self._track.unknown or not self._finalizer.alive:
+        if self._track.unknown:
             self._check()
         self._one.set_token(token)
         self._computing.decode(self._one)
@@ -269,7 +270,7 @@ class LlamaSequence(ClosedByWith):
         except BaseException:
             other.close()
             raise
-        other._track.output = self._track.output
+        other._track.output, other._track.decoded = self._track.output, self._track.decoded
         return other
 
     def copy_from(self, source: LlamaSequence, n: int | None = None) -> int:
@@ -354,9 +355,8 @@ class LlamaSequence(ClosedByWith):
         self._core.opened()
 
     def _check(self) -> None:
-        if not self._finalizer.alive or self._core.closed:
+        if self._track.unknown or self._core.closed:
             self._open()
-        if self._track.unknown:
             raise LlamaContextError(
                 "the context's cache was changed by other means: give the sequence its tokens anew "
                 "(set), or close it"

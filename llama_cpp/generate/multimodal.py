@@ -343,7 +343,7 @@ class LlamaMultimodal(Closable):
         core = ctx.core
         if not core.has_memory or core.has_encoder:
             raise LlamaContextError(f"{self._model.path.name} cannot go on with a prompt")
-        if ctx.books.track(seq_id) is not None:
+        if seq_id in ctx.books.tracks:
             raise LlamaContextError(f"sequence {seq_id} belongs to a LlamaSequence")
         core.opened()
         held = chunks.opened()

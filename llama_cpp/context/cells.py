@@ -13,6 +13,8 @@ from .batch import LlamaBatch
 from .core import Core
 from .snapshot import Snapshot
 
+_NOTHING: tuple[LlamaBatch, Sequence[int]] = LlamaBatch(()), ()
+
 
 class Track:
     """The tokens of one sequence, in step with its cells. The context's lock must be held."""
@@ -26,21 +28,35 @@ class Track:
         self.exact = 0
         """How many tokens are in the cache as if computed from the beginning."""
         self.checkpoints: list[Snapshot] = []
-        self.output: int | None = None
-        """Where the decode with the number `decoded` has this sequence's last output."""
-        self.decoded = 0
+        self.set_output(None)
         self.shared = False
         """Whether it shares cells with another sequence."""
         self.unknown = False
         """Whether the cells were changed in a way that leaves the tokens unknown."""
 
+    def set_output(self, output: int | None) -> None:
+        """Until the next decode its last output is at index ``output``, or there is none."""
+        self._output = output
+        self._decodes = self._books.decodes
+
+    @property
+    def output(self) -> int | None:
+        """Where the last decode has this sequence's last output."""
+        books = self._books
+        if self._decodes == books.decodes:
+            return self._output
+        batch, outputs = books.decoded
+        ids = batch.seq_ids
+        return next((i for i in reversed(outputs) if self.id == (ids[i] if ids else 0)), None)
+
     def last_output(self) -> int:
         """`output`, or LlamaOutputError."""
-        if self.output is None or self.decoded != self._books.decodes:
+        output = self.output
+        if output is None:
             raise LlamaOutputError(
                 "the context's last decode had no output for this sequence: extend it first"
             )
-        return self.output
+        return output
 
     def rewind(self, n: int) -> None:
         """Go back to ``n`` tokens, or to the last place before where that is possible."""
@@ -59,7 +75,7 @@ class Track:
         """Forget checkpoints and output behind the first ``n`` tokens: they are out of date."""
         self.checkpoints[:] = [point for point in self.checkpoints if point.n <= n]
         self.exact = min(self.exact, n)
-        self.output = None
+        self.set_output(None)
 
     def _restore(self, n: int) -> int:
         """Go back to the last checkpoint up to ``n``: how many tokens that has, 0 without one."""
@@ -110,7 +126,7 @@ class Track:
         """Note that the cells now hold ``tokens``."""
         self.tokens[:] = tokens
         self.exact, self.shared, self.unknown = exact, shared, False
-        self.output = None
+        self.set_output(None)
 
     def changed(self, *, tail: bool) -> None:
         """Operations of the memory have changed it: with ``tail`` they have cut off its end."""
@@ -142,6 +158,8 @@ class CellBooks:
         self.tracks: dict[int, Track] = {}
         self.decodes = 0
         """How many decodes there were."""
+        self.decoded = _NOTHING
+        """The last batch that was decoded, and which of its tokens have an output."""
 
     # -- sequences
 
@@ -199,6 +217,7 @@ class CellBooks:
         if self.orphans:
             self.reclaim()
         self.decodes += 1
+        self.decoded = _NOTHING
         starts = {}
         core, writes = self.core, self.writes
         for seq_id in seq_ids:
@@ -219,10 +238,10 @@ class CellBooks:
 
     def record(self, batch: LlamaBatch, outputs: Sequence[int]) -> None:
         """Tell the tracks what was decoded, and where its ``outputs`` are."""
-        tracks = self.tracks
-        ids, positions = batch.seq_ids, batch.pos
+        self.decoded = batch, outputs
+        ids, positions, find = batch.seq_ids, batch.pos, self.tracks.get
         for i, token in enumerate(batch.tokens):
-            track = tracks.get(0 if ids is None else ids[i])
+            track = find(0 if ids is None else ids[i])
             if track is None:
                 continue
             tokens = track.tokens
@@ -233,10 +252,6 @@ class CellBooks:
             tokens.append(token)
             if track.exact == n:
                 track.exact = n + 1
-        for i in outputs:
-            track = tracks.get(0 if ids is None else ids[i])
-            if track is not None:
-                track.output, track.decoded = i, self.decodes
 
     # -- changes
 

@@ -108,7 +108,8 @@ class LlamaSequence(ClosedByWith):
         return self._track.tokens.copy()
 
     def __len__(self) -> int:
-        self._check()
+        if self._track.unknown:
+            self._check()
         return len(self._track.tokens)
 
     @property
@@ -205,7 +206,7 @@ class LlamaSequence(ClosedByWith):
             missing = self.rewind(n)
             if missing:
                 self._extend(missing)
-                self._track.output = None  # the same as where nothing had to be decoded
+                self._track.set_output(None)  # the same as where nothing had to be decoded
 
     def rewind(self, n: int) -> list[int]:
         """As `truncate`, but nothing is decoded: returns those of the first ``n`` tokens that the
@@ -270,7 +271,7 @@ class LlamaSequence(ClosedByWith):
         except BaseException:
             other.close()
             raise
-        other._track.output, other._track.decoded = self._track.output, self._track.decoded
+        other._track.set_output(self._track.output)
         return other
 
     def copy_from(self, source: LlamaSequence, n: int | None = None) -> int:

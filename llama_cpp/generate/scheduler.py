@@ -219,7 +219,7 @@ class Generations(Iterator[tuple[int, str]]):
         generation = job.generation
         text = ""
         try:
-            token = job.request.sampler.sample(self._ctx, i)
+            token = job.request.sampler.choose(self._ctx.outputs, i)
             job.request.score(self._ctx, token, i)
             text = generation._take(token)
         except Exception as error:

@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 
+@dataclass(eq=False, repr=False)
 class LlamaError(Exception):
-    """Base of every error of this package; the message says what went wrong and what to do."""
+    """Base of every error of this package."""
+
+    message: str = ""
+    """The problem, and what to do about it."""
+
+    def __str__(self) -> str:
+        return self.message
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class LlamaDownloadError(LlamaError):
-    """A file could not be fetched, or what was fetched could not be trusted or unpacked.
+    """A file could not be fetched, or what was fetched could not be trusted or unpacked."""
 
-    `url` is the address asked for (without credentials), or None where none was involved.
-    """
-
-    def __init__(self, message: str, *, url: str | None = None) -> None:
-        super().__init__(message)
-        self.url = url
+    url: str | None = None
+    """The address asked for (without credentials), or None where none was involved."""
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class LlamaHashError(LlamaDownloadError):
-    """A downloaded file is not the one that was promised; it has been removed.
+    """A downloaded file is not the one that was promised; it has been removed."""
 
-    `expected` and `got` are SHA-256 digests in hexadecimal.
-    """
-
-    def __init__(
-        self, message: str, *, url: str | None = None, expected: str = "", got: str = ""
-    ) -> None:
-        super().__init__(message, url=url)
-        self.expected = expected
-        self.got = got
+    expected: str = ""
+    """The SHA-256 digest that was promised, in hexadecimal."""
+    got: str = ""
+    """The digest of the file."""
 
 
 class LlamaEngineError(LlamaError):
@@ -65,15 +66,12 @@ class LlamaAdapterError(LlamaModelError):
     """A LoRA adapter or control vector could not be loaded, or is for another model."""
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class LlamaRpcError(LlamaError):
-    """An RPC server cannot be reached, speaks another version, or was lost while it was used.
+    """An RPC server cannot be reached, speaks another version, or was lost while it was used."""
 
-    ``endpoint`` is its address, or None where it is not known which one it was.
-    """
-
-    def __init__(self, message: str, *, endpoint: str | None = None) -> None:
-        super().__init__(message)
-        self.endpoint = endpoint
+    endpoint: str | None = None
+    """Its address, or None where it is not known which one it was."""
 
 
 class LlamaTokenizeError(LlamaError):
@@ -92,16 +90,13 @@ class LlamaOutputError(LlamaContextError):
     """Logits or embeddings were read that the last decode did not compute."""
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class LlamaDecodeError(LlamaContextError):
-    """A batch could not be decoded or encoded.
+    """A batch could not be decoded or encoded."""
 
-    ``code`` is what ``llama_decode`` returned (llama.h): 1 no room in the KV cache, 2 aborted,
-    -1 the batch is not valid, below -1 a failure inside the library.
-    """
-
-    def __init__(self, message: str, *, code: int) -> None:
-        super().__init__(message)
-        self.code = code
+    code: int
+    """The result of ``llama_decode`` (llama.h): 1 no room in the KV cache, 2 aborted, -1 the batch
+    is not valid, below -1 a failure inside the library."""
 
 
 class LlamaStateError(LlamaContextError):
@@ -120,34 +115,29 @@ class LlamaCancelled(LlamaError):
     """The work was stopped on request, by a callback or from outside."""
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class LlamaServerError(LlamaError):
-    """llama-server did not do what it was asked; also the base of the errors below.
+    """llama-server did not do what it was asked; also the base of the errors below."""
 
-    ``status`` is the HTTP status and ``kind`` the server's own name for the error, each None where
-    no answer came.
-    """
-
-    def __init__(self, message: str, *, status: int | None = None, kind: str | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.kind = kind
+    status: int | None = None
+    """The HTTP status, or None without an answer."""
+    kind: str | None = None
+    """The server's own name for the error, or None without an answer."""
 
 
 class LlamaServerConnectionError(LlamaServerError):
     """No connection to the server, or it broke before the answer began."""
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class LlamaServerTimeoutError(LlamaServerError):
-    """The server kept silent for too long.
+    """The server kept silent for too long."""
 
-    ``phase`` says when: ``connect``, ``first_byte`` (nothing was answered yet) or ``idle`` (in the
-    middle of an answer); ``seconds`` is the limit that passed.
-    """
-
-    def __init__(self, message: str, *, phase: str, seconds: float | None) -> None:
-        super().__init__(message)
-        self.phase = phase
-        self.seconds = seconds
+    phase: str
+    """When: ``connect``, ``first_byte`` (nothing was answered yet) or ``idle`` (in the middle of an
+    answer)."""
+    seconds: float | None
+    """The limit that passed."""
 
 
 class LlamaServerUnavailableError(LlamaServerError):
@@ -170,18 +160,16 @@ class LlamaBadRequestError(LlamaServerError):
     """The server refused the request as it stands: sending it again does not help."""
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class LlamaContextOverflowError(LlamaBadRequestError):
-    """The prompt is longer than the context.
+    """The prompt is longer than the context. The numbers are the server's, in tokens."""
 
-    ``n_prompt_tokens`` and ``n_ctx`` are the server's numbers, in tokens.
-    """
-
-    def __init__(
-        self, message: str, *, n_prompt_tokens: int, n_ctx: int, status: int | None = None
-    ) -> None:
-        super().__init__(message, status=status, kind="exceed_context_size_error")
-        self.n_prompt_tokens = n_prompt_tokens
-        self.n_ctx = n_ctx
+    n_prompt_tokens: int
+    """The length of the prompt."""
+    n_ctx: int
+    """The size of the context."""
+    kind: str | None = "exceed_context_size_error"
+    """The server's own name for the error."""
 
 
 class LlamaServerTemplateError(LlamaServerError):
@@ -191,22 +179,12 @@ class LlamaServerTemplateError(LlamaServerError):
     """
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class LlamaStreamError(LlamaServerError):
-    """A streamed answer broke off, or is not what a stream of llama-server looks like.
+    """A streamed answer broke off, or is not what a stream of llama-server looks like."""
 
-    ``partial`` is the answer as far as it came, in the form of a whole one, or None.
-    """
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        status: int | None = None,
-        kind: str | None = None,
-        partial: dict[str, Any] | None = None,
-    ) -> None:
-        super().__init__(message, status=status, kind=kind)
-        self.partial = partial
+    partial: dict[str, Any] | None = None
+    """The answer as far as it came, in the form of a whole one, or None."""
 
 
 class LlamaToolError(LlamaError):
@@ -216,25 +194,19 @@ class LlamaToolError(LlamaError):
     """
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class LlamaAnswerError(LlamaError):
-    """The model did not give an answer of the type that was asked for.
+    """The model did not give an answer of the type that was asked for."""
 
-    ``text`` is its last answer.
-    """
-
-    def __init__(self, message: str, *, text: str) -> None:
-        super().__init__(message)
-        self.text = text
+    text: str
+    """Its last answer."""
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class LlamaServerStartError(LlamaEngineError):
-    """llama-server, or ggml-rpc-server, did not start, or ended before it was ready.
+    """llama-server, or ggml-rpc-server, did not start, or ended before it was ready."""
 
-    `log` is the end of what it printed; `returncode` how it ended, None if it was stopped because
-    it took too long.
-    """
-
-    def __init__(self, message: str, *, log: str = "", returncode: int | None = None) -> None:
-        super().__init__(message)
-        self.log = log
-        self.returncode = returncode
+    log: str = ""
+    """The end of its output."""
+    returncode: int | None = None
+    """How it ended; None if it was stopped because it took too long."""

@@ -8,7 +8,6 @@ import os
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from ..errors import LlamaError
@@ -30,7 +29,20 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
 T = TypeVar("T")
-Message = str | Mapping[str, Any] | Sequence[Mapping[str, Any]]
+Input = str | Mapping[str, Any] | Sequence[Mapping[str, Any]]
+Tools = Iterable[Any] | None
+
+
+class Fields(ChatParams, total=False):
+    """The fields of a chat, and the greatest number of replies in a run."""
+
+    max_steps: int | None
+
+
+class Options(Fields, total=False):
+    """The options of a run."""
+
+    output_type: Any
 
 
 class LlamaAgent(ClosedByWith):
@@ -85,25 +97,16 @@ class LlamaAgent(ClosedByWith):
         program dies. The other arguments are those of `LlamaClient`.
         """
         self.client = LlamaClient(
-            base_url,
-            api_key=api_key,
-            model=model,
-            timeouts=timeouts,
-            retries=retries,
-            on_wait=on_wait,
-            alive=alive,
-        )
+            base_url, api_key=api_key, model=model, timeouts=timeouts, retries=retries,
+            on_wait=on_wait, alive=alive,
+        )  # fmt: skip
         """The connection to the server."""
         self.settings = Settings(
-            mode=mode,
-            max_steps=max_steps,
-            max_tool_errors=max_tool_errors,
-            output_retries=output_retries,
-            trim=trim,
-            resume=resume,
-            sampling=cast("Json", dict(sampling)),
+            mode=mode, max_steps=max_steps, max_tool_errors=max_tool_errors,
+            output_retries=output_retries, trim=trim, resume=resume,
+            sampling=cast("Json", sampling),
             executor=Executor(before_call, after_call, tool_timeout),
-        )
+        )  # fmt: skip
         """The settings of all runs. They may be changed between runs."""
         check_text(system, "system")
         self.client.check_fields(self.settings.sampling)
@@ -126,8 +129,8 @@ class LlamaAgent(ClosedByWith):
 
     def chat(
         self,
-        message: Message,
-        tools: Iterable[Any] | None = None,
+        message: Input,
+        tools: Tools = None,
         *,
         stream: bool = False,
         **params: Unpack[ChatParams],
@@ -142,12 +145,7 @@ class LlamaAgent(ClosedByWith):
         return self._chat(Handle(), message, tools, stream, cast("Json", params))
 
     def _chat(
-        self,
-        handle: Handle,
-        message: Message,
-        tools: Iterable[Any] | None,
-        stream: bool,
-        params: Json,
+        self, handle: Handle, message: Input, tools: Tools, stream: bool, params: Json
     ) -> Json:
         offered = self._offered(tools)
         with self._conversation(message) as talk, self._running(handle):
@@ -162,93 +160,57 @@ class LlamaAgent(ClosedByWith):
 
     @overload
     def run(
-        self,
-        message: Message,
-        tools: Iterable[Any] | None = None,
-        *,
-        output_type: type[T],
-        max_steps: int | None = None,
-        **params: Unpack[ChatParams],
+        self, message: Input, tools: Tools = None, *, output_type: type[T], **params: Unpack[Fields]
     ) -> RunResult[T]: ...
 
     @overload
     def run(
-        self,
-        message: Message,
-        tools: Iterable[Any] | None = None,
-        *,
-        output_type: Any = None,
-        max_steps: int | None = None,
-        **params: Unpack[ChatParams],
+        self, message: Input, tools: Tools = None, **options: Unpack[Options]
     ) -> RunResult[Any]: ...
 
     def run(
-        self,
-        message: Message,
-        tools: Iterable[Any] | None = None,
-        *,
-        output_type: Any = None,
-        max_steps: int | None = None,
-        **params: Unpack[ChatParams],
+        self, message: Input, tools: Tools = None, **options: Unpack[Options]
     ) -> RunResult[Any]:
         """Ask, run the tools that the model calls, tell it the results, until it answers.
 
-        ``message`` and ``tools`` are as for `chat`. ``output_type`` is the type of the answer: a
-        dataclass, a TypedDict, a Pydantic model or any other type. The answer is then JSON, is
-        checked, and is asked for again if it does not fit. LlamaAnswerError if it never fits.
+        ``message`` and ``tools`` are as for `chat`, ``max_steps`` is instead of the agent's.
+        ``output_type`` is the type of the answer: a dataclass, a TypedDict, a Pydantic model or any
+        other type. The answer is then JSON, is checked, and is asked for again if it does not fit.
+        LlamaAnswerError if it never fits.
 
         The conversation changes only when the run ends. Raises LlamaCancelled after `cancel`.
         """
-        for event in self.stream(
-            message, tools, output_type=output_type, max_steps=max_steps, **params
-        ):
+        for event in self.stream(message, tools, **options):
             if isinstance(event, Done):
                 return event.result
         raise AssertionError("a run ends with Done")
 
     def stream(
-        self,
-        message: Message,
-        tools: Iterable[Any] | None = None,
-        *,
-        output_type: Any = None,
-        max_steps: int | None = None,
-        **params: Unpack[ChatParams],
+        self, message: Input, tools: Tools = None, **options: Unpack[Options]
     ) -> Iterator[Event]:
         """The events of a `run`: text, reasoning and calls while they are generated, tools while
         they run, and `Done` with the result. Closing the iterator stops the generation."""
-        fields = cast("Json", params)
-        return self._events(Handle(), message, tools, output_type, max_steps, fields)
+        return self._events(Handle(), message, tools, cast("Json", options))
 
     def _events(
-        self,
-        handle: Handle,
-        message: Message,
-        tools: Iterable[Any] | None,
-        output_type: Any,
-        max_steps: int | None,
-        params: Json,
+        self, handle: Handle, message: Input, tools: Tools, options: Json
     ) -> Iterator[Event]:
         offered = self._offered(tools)
-        steps = self.settings.max_steps if max_steps is None else max_steps
+        output_type, given = options.pop("output_type", None), options.pop("max_steps", None)
+        steps = self.settings.max_steps if given is None else given
         check_count(steps, "max_steps", 1)
         with self._conversation(message) as talk, self._running(handle):
-            result = yield from self._run(handle, talk, offered, params, output_type).loop(steps)
+            result = yield from self._run(handle, talk, offered, options, output_type).loop(steps)
         yield Done(result)
 
-    def _offered(self, tools: Iterable[Any] | None) -> dict[str, Tool]:
+    def _offered(self, tools: Tools) -> dict[str, Tool]:
         return self.tools if tools is None else as_tools(tools)
 
     def _run(
-        self,
-        handle: Handle,
-        talk: Talk,
-        tools: Mapping[str, Tool],
-        params: Json,
-        output_type: Any = None,
+        self, handle: Handle, talk: Talk, tools: Mapping[str, Tool], params: Json, type: Any = None
     ) -> Run:
-        client, facts, settings = self.client, self._facts, self.settings
-        return Run(client, facts, settings, handle, talk, tools, params, output_type)
+        facts, settings = self._facts, self.settings
+        return Run(self.client, facts, settings, handle, talk, tools, params, type)
 
     def cancel(self) -> None:
         """Stop every run, from any thread: runs raise LlamaCancelled, and the server stops
@@ -278,7 +240,7 @@ class LlamaAgent(ClosedByWith):
         """Continue a saved conversation. ValueError for any other file."""
         self.system, self.messages = history.load(Path(path))
 
-    def count(self, message: Message = (), tools: Iterable[Any] | None = None) -> int:
+    def count(self, message: Input = (), tools: Tools = None) -> int:
         """How many tokens `run` would send for ``message``, with the conversation and the tools."""
         with self._conversation(message, commit=False) as talk:
             return self._run(Handle(), talk, self._offered(tools), {}).count()
@@ -294,7 +256,7 @@ class LlamaAgent(ClosedByWith):
         return self._facts.native_tools
 
     @contextlib.contextmanager
-    def _conversation(self, message: Message, *, commit: bool = True) -> Iterator[Talk]:
+    def _conversation(self, message: Input, *, commit: bool = True) -> Iterator[Talk]:
         """The conversation for one turn; the messages that it adds are kept if it succeeds."""
         if not isinstance(message, str | Mapping) and (
             message or not isinstance(message, Sequence)
@@ -338,12 +300,7 @@ class AsyncLlamaAgent:
         self.sync = LlamaAgent(*args, **kwargs)
         """The agent underneath."""
 
-    async def chat(
-        self,
-        message: Message,
-        tools: Iterable[Any] | None = None,
-        **params: Unpack[ChatParams],
-    ) -> Json:
+    async def chat(self, message: Input, tools: Tools = None, **params: Unpack[ChatParams]) -> Json:
         """As `LlamaAgent.chat`."""
         handle = Handle(asyncio.get_running_loop())
         fields = cast("Json", params)
@@ -353,63 +310,34 @@ class AsyncLlamaAgent:
 
     @overload
     async def run(
-        self,
-        message: Message,
-        tools: Iterable[Any] | None = None,
-        *,
-        output_type: type[T],
-        max_steps: int | None = None,
-        **params: Unpack[ChatParams],
+        self, message: Input, tools: Tools = None, *, output_type: type[T], **params: Unpack[Fields]
     ) -> RunResult[T]: ...
 
     @overload
     async def run(
-        self,
-        message: Message,
-        tools: Iterable[Any] | None = None,
-        *,
-        output_type: Any = None,
-        max_steps: int | None = None,
-        **params: Unpack[ChatParams],
+        self, message: Input, tools: Tools = None, **options: Unpack[Options]
     ) -> RunResult[Any]: ...
 
     async def run(
-        self,
-        message: Message,
-        tools: Iterable[Any] | None = None,
-        *,
-        output_type: Any = None,
-        max_steps: int | None = None,
-        **params: Unpack[ChatParams],
+        self, message: Input, tools: Tools = None, **options: Unpack[Options]
     ) -> RunResult[Any]:
         """As `LlamaAgent.run`."""
-        async for event in self.stream(
-            message, tools, output_type=output_type, max_steps=max_steps, **params
-        ):
+        async for event in self.stream(message, tools, **options):
             if isinstance(event, Done):
                 return event.result
         raise AssertionError("a run ends with Done")
 
     async def stream(
-        self,
-        message: Message,
-        tools: Iterable[Any] | None = None,
-        *,
-        output_type: Any = None,
-        max_steps: int | None = None,
-        **params: Unpack[ChatParams],
+        self, message: Input, tools: Tools = None, **options: Unpack[Options]
     ) -> AsyncIterator[Event]:
         """As `LlamaAgent.stream`: ``async for event in agent.stream(...)``."""
         loop = asyncio.get_running_loop()
         handle = Handle(loop)
-        fields = cast("Json", params)
         events: asyncio.Queue[Event | None] = asyncio.Queue()
 
         def work() -> None:
             try:
-                for event in self.sync._events(
-                    handle, message, tools, output_type, max_steps, fields
-                ):
+                for event in self.sync._events(handle, message, tools, cast("Json", options)):
                     loop.call_soon_threadsafe(events.put_nowait, event)
             finally:
                 loop.call_soon_threadsafe(events.put_nowait, None)
@@ -439,10 +367,5 @@ class AsyncLlamaAgent:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *exception: object) -> None:
         await self.aclose()

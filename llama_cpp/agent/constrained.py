@@ -26,6 +26,12 @@ _EXAMPLE = re.compile(
     r"[\s,;:(]*\b(?:e\.g\.|for example|for instance)(?:.*?\)|.*?(?=\.\s+[A-Z])|.*)", re.I | re.S
 )
 _ANSWER = re.compile(r'\s*\{\s*"answer"\s*:\s*"')
+# Whole characters of a JSON string: plain, \n, \u00e9, and surrogate pairs, which are one.
+_CHARACTERS = re.compile(
+    r'(?:[^"\\]|\\[^u]|\\u(?!d[89ab])[0-9a-f]{4}|'
+    r"\\u[0-9a-f]{4}(?:\\u[0-9a-f]{4}|(?=[^\\]|\\[^u])))*",
+    re.I,
+)
 _CALL_FORM = '{"tool": ..., "arguments": {...}}'
 _CALLS_FORM = f'{{"calls": [{_CALL_FORM}, ...]}}'
 _ANSWER_FORM = '{"answer": ...}'
@@ -151,28 +157,11 @@ class AnswerReader:
                 return ""
             self._inside = True
             self._raw = self._raw[start.end() :]
-        end = 0
-        while end < len(self._raw):
-            character = self._raw[end]
-            if character == '"':
-                self._ended = True
-                break
-            size = self._escape(end) if character == "\\" else 1
-            if end + size > len(self._raw):
-                break
-            end += size
-        text, self._raw = self._raw[:end], self._raw[end:]
-        return str(json.loads(f'"{text}"', strict=False)) if text else ""
-
-    def _escape(self, at: int) -> int:
-        """The length of the escape at ``at``; a surrogate pair is one escape."""
-        if self._raw[at + 1 : at + 2] != "u":
-            return 2
-        high = self._raw[at + 2 : at + 6].lower()
-        if len(high) == 4 and high[0] == "d" and high[1] in "89ab":
-            after = self._raw[at + 6 : at + 8]
-            return 12 if "\\u".startswith(after) else 6
-        return 6
+        found = _CHARACTERS.match(self._raw)
+        assert found is not None  # it matches nothing, too
+        self._raw = self._raw[found.end() :]
+        self._ended = self._raw.startswith('"')
+        return str(json.loads(f'"{found[0]}"', strict=False))
 
 
 def _described(tool: Tool) -> list[str]:
@@ -187,12 +176,8 @@ def _described(tool: Tool) -> list[str]:
 
 
 def _object(**properties: Json) -> Json:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
+    schema = {"type": "object", "properties": properties, "required": list(properties)}
+    return {**schema, "additionalProperties": False}
 
 
 def _written(function: Mapping[str, Any]) -> Json:

@@ -63,19 +63,17 @@ class RunResult(Generic[T]):
 
 
 @dataclass(frozen=True)
-class TextDelta:
+class _Delta:
+    text: str
+    """The part."""
+
+
+class TextDelta(_Delta):
     """A part of the answer's text."""
 
-    text: str
-    """The part."""
 
-
-@dataclass(frozen=True)
-class ReasoningDelta:
+class ReasoningDelta(_Delta):
     """A part of the model's reasoning."""
-
-    text: str
-    """The part."""
 
 
 @dataclass(frozen=True)
@@ -112,19 +110,17 @@ class Retry:
 
 
 @dataclass(frozen=True)
-class ToolCallStarted:
-    """A tool is about to run."""
-
+class _OfCall:
     call: ToolCall
-    """The call, without a result yet."""
+    """The call; the same object before and after the tool has run."""
 
 
-@dataclass(frozen=True)
-class ToolCallFinished:
-    """A tool has run."""
+class ToolCallStarted(_OfCall):
+    """A tool is about to run; its ``call`` has no result yet."""
 
-    call: ToolCall
-    """The call with its result or error."""
+
+class ToolCallFinished(_OfCall):
+    """A tool has run; its ``call`` has the result or the error."""
 
 
 @dataclass(frozen=True)
@@ -135,14 +131,6 @@ class Done(Generic[T]):
     """How it ended."""
 
 
-Event = (
-    TextDelta
-    | ReasoningDelta
-    | ToolCallDelta
-    | PromptProgress
-    | Retry
-    | ToolCallStarted
-    | ToolCallFinished
-    | Done[Any]
-)
+_CallEvent = ToolCallDelta | ToolCallStarted | ToolCallFinished
+Event = TextDelta | ReasoningDelta | _CallEvent | PromptProgress | Retry | Done[Any]
 """The events of `LlamaAgent.stream`."""

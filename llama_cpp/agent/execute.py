@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
+import concurrent.futures
 import inspect
-import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -14,9 +13,11 @@ from typing import Any
 
 from ..errors import LlamaToolError
 from ..native.arguments import check_callable
+from .handle import started
 from .tools import AfterCall, BeforeCall, Deny, Replace, Tool, ToolCall, check_timeout
 
 RunAsync = Callable[[Awaitable[Any]], Any]
+_TIMEOUTS = (TimeoutError, asyncio.TimeoutError, concurrent.futures.TimeoutError)
 
 
 @dataclass
@@ -40,12 +41,12 @@ class Executor:
 
         Errors of a tool become the call's error; errors of a hook are raised.
         """
-        waiting: list[_Thread] = []
+        waiting: list[Callable[[], None]] = []
         for call in calls:
             tool = tools.get(call.name)
             alone = tool is None or not tool.parallel
             if alone:
-                _join(waiting)
+                _run_together(waiting)
             if call.error is not None:  # its arguments were not JSON
                 continue
             # Here, not in its thread: it may ask the user, who answers one question at a time.
@@ -54,10 +55,8 @@ class Executor:
             if alone:
                 work()
             else:
-                waiting.append(_Thread(work))
-        if len(waiting) == 1:
-            waiting.pop().work()  # a single call needs no thread
-        _join(waiting)
+                waiting.append(work)
+        _run_together(waiting)
 
     def _one(
         self, call: ToolCall, tool: Tool | None, tools: Mapping[str, Tool], decided: object
@@ -89,14 +88,12 @@ class Executor:
         if limit is None:
             return self._finish(tool(*positional, **keywords))
         # A thread cannot be stopped: one that takes too long goes on unwatched.
-        thread = _Thread(lambda: self._finish(tool(*positional, **keywords), limit))
         start = time.monotonic()
-        thread.start()
+        thread = started(lambda: self._finish(tool(*positional, **keywords), limit))
         try:
-            if thread.wait(limit):
-                return thread.result()
-        except (TimeoutError, asyncio.TimeoutError):
-            # The limit of the awaitable, which may pass first, or an error of the tool's own.
+            return thread.result(limit)
+        except _TIMEOUTS:
+            # Ours, that of the awaitable, which may pass first, or an error of the tool's own.
             if time.monotonic() - start < limit:
                 raise
         raise LlamaToolError(f"{tool.name} took longer than {limit:g} s")
@@ -115,41 +112,13 @@ class Executor:
         return None if hook is None else self._finish(hook(call))
 
 
-class _Thread:
-    """A function in a daemon thread, with the context variables of the caller."""
-
-    def __init__(self, function: Callable[[], Any]) -> None:
-        self.work = function
-        self._value: Any = None
-        self._error: BaseException | None = None
-        context = contextvars.copy_context()
-        self._thread = threading.Thread(target=lambda: context.run(self._run), daemon=True)
-
-    def _run(self) -> None:
-        try:
-            self._value = self.work()
-        except BaseException as error:
-            self._error = error
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def wait(self, seconds: float | None = None) -> bool:
-        self._thread.join(seconds)
-        return not self._thread.is_alive()
-
-    def result(self) -> Any:
-        if self._error is not None:
-            raise self._error
-        return self._value
-
-
-def _join(threads: list[_Thread]) -> None:
+def _run_together(works: list[Callable[[], None]]) -> None:
     """Run all, wait for all, then raise the first error. Empties the list."""
-    running, threads[:] = threads[:], []
-    for thread in running:
-        thread.start()
-    for thread in running:
-        thread.wait()
-    for thread in running:
+    running, works[:] = works[:], []
+    if len(running) == 1:
+        running[0]()  # a single call needs no thread
+        return
+    threads = [started(work) for work in running]
+    concurrent.futures.wait(threads)
+    for thread in threads:
         thread.result()

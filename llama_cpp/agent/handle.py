@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import contextvars
 import threading
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any, TypeVar
@@ -76,29 +77,25 @@ class Handle:
             self._futures.discard(future)
 
 
-async def in_thread(function: Callable[[], R], handle: Handle) -> R:
-    """Run ``function`` in a thread of its own. Cancelling the task cancels ``handle``."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[R] = loop.create_future()
-
-    def set_result(value: R) -> None:
-        if not done.done():
-            done.set_result(value)
-
-    def set_error(error: BaseException) -> None:
-        if not done.done():
-            done.set_exception(error)
+def started(function: Callable[[], R]) -> concurrent.futures.Future[R]:
+    """``function`` in a daemon thread, with the context variables of the caller."""
+    future: concurrent.futures.Future[R] = concurrent.futures.Future()
+    future.set_running_or_notify_cancel()  # it cannot be cancelled any more
+    context = contextvars.copy_context()
 
     def work() -> None:
-        with contextlib.suppress(RuntimeError):  # the loop may have been closed in the meantime
-            try:
-                value = function()
-            except BaseException as error:
-                loop.call_soon_threadsafe(set_error, error)
-            else:
-                loop.call_soon_threadsafe(set_result, value)
+        try:
+            future.set_result(context.run(function))
+        except BaseException as error:
+            future.set_exception(error)
 
     threading.Thread(target=work, daemon=True).start()
+    return future
+
+
+async def in_thread(function: Callable[[], R], handle: Handle) -> R:
+    """Run ``function`` in a thread of its own. Cancelling the task cancels ``handle``."""
+    done = asyncio.wrap_future(started(function))
     try:
         return await asyncio.shield(done)
     except asyncio.CancelledError:
@@ -106,4 +103,6 @@ async def in_thread(function: Callable[[], R], handle: Handle) -> R:
         await asyncio.wait([done], timeout=_PATIENCE)
         if done.done():
             done.exception()  # mark it as seen: the task reports its own cancellation
+        else:
+            done.cancel()  # when the thread ends at last, the loop may be closed
         raise

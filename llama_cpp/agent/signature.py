@@ -21,16 +21,15 @@ from .schema import first_line, schema_of
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-_SECTION = re.compile(
-    r"(args|arguments|parameters|params|other parameters|keyword args)\s*:?", re.I
-)
+_SECTION = re.compile(r"(args|arguments|(other )?parameters|params|keyword args)\s*:?", re.I)
 _OTHER = re.compile(
     r"(returns?|yields?|raises?|examples?|notes?|warnings?|see also|references|attributes|todo)"
     r"\s*:?",
     re.I,
 )
 _GOOGLE = re.compile(r"\*{0,2}(\w+)\s*(?:\([^)]*\))?\s*:\s*(.*)")
-_NUMPY = re.compile(r"\*{0,2}(\w+(?:\s*,\s*\w+)*)\s*(?::.*)?")
+_NUMPY = re.compile(r"\*{0,2}(\w+(?:\s*,\s*\w+)*)\s*(?::.*)?()")
+_UNDERLINE = re.compile(r"\s*-{3,}\s*")
 _SPHINX = re.compile(r":(?:param|parameter|arg|argument)\s+(?:[^:]*\s)?\*{0,2}(\w+)\s*:\s*(.*)")
 _FIELD = re.compile(r":\w+[^:]*:")
 
@@ -73,32 +72,24 @@ def signature_of(function: Callable[..., Any]) -> Signature:
     hints = _hints(function, name)
     description, told = read_docstring(_doc(function))
     fields: dict[str, Any] = {}
-    for parameter in list(parameters.values()):
-        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-            del parameters[parameter.name]
-        elif parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+    for key, parameter in list(parameters.items()):
+        if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
             raise LlamaToolError(
-                f"{name} cannot be a tool: *{parameter.name} has no place in JSON arguments; "
-                "take a list"
+                f"{name} cannot be a tool: *{key} has no place in JSON arguments; take a list"
             )
-    for i, parameter in enumerate(parameters.values()):
-        hint = hints.get(parameter.name, Any)
-        options: dict[str, Any] = {"alias": parameter.name}
-        said = told.get(parameter.name) or _said(hint)
-        if said:
-            options["description"] = said
-        if parameter.default is inspect.Parameter.empty:
-            field = pydantic.Field(**options)
-        else:
-            field = pydantic.Field(parameter.default, **options)
-            if parameter.default is None:
-                hint = hint | None if hint is not Any else hint
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            del parameters[key]
+            continue
+        hint = hints.get(key, Any)
+        options: dict[str, Any] = {"alias": key, "description": told.get(key) or _said(hint)}
+        if parameter.default is not inspect.Parameter.empty:
+            options["default"] = parameter.default
+        if parameter.default is None and hint is not Any:
+            hint = hint | None
         # Named by number: a field's own name could be one that Pydantic keeps for itself.
-        fields[f"p{i}"] = (hint, field)
+        fields[f"p{len(fields)}"] = (hint, pydantic.Field(**options))
     try:
-        model = pydantic.create_model(
-            name, __config__=pydantic.ConfigDict(extra="forbid"), **fields
-        )
+        model = pydantic.create_model(name, __config__={"extra": "forbid"}, **fields)
         schema = schema_of(model)
     except (pydantic.errors.PydanticUserError, TypeError) as error:
         raise LlamaToolError(f"{name} cannot be a tool: {first_line(error)}") from error
@@ -134,13 +125,12 @@ def _hints(function: Callable[..., Any], name: str) -> dict[str, Any]:
 def _names_around(target: Any) -> dict[str, Any]:
     """The names of the functions that ``target`` was defined in, while they run."""
     names: dict[str, Any] = {}
-    frame = sys._getframe(1)
     outer = set(getattr(target, "__qualname__", "").split(".")[:-1])
-    walked: Any = frame
-    while walked is not None:
-        if walked.f_code.co_name in outer:
-            names = {**walked.f_locals, **names}
-        walked = walked.f_back
+    frame: Any = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name in outer:
+            names = {**frame.f_locals, **names}
+        frame = frame.f_back
     return names
 
 
@@ -152,13 +142,10 @@ def _doc(function: Any) -> str | None:
     return inspect.getdoc(type(function).__call__)
 
 
-def _said(hint: Any) -> str:
+def _said(hint: Any) -> str | None:
     """The description in a hint: ``Annotated[str, "the city"]``."""
-    if get_origin(hint) is Annotated:
-        for extra in get_args(hint)[1:]:
-            if isinstance(extra, str):
-                return extra
-    return ""
+    extras = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
+    return next((extra for extra in extras if isinstance(extra, str)), None)
 
 
 # -- docstrings
@@ -173,16 +160,15 @@ def read_docstring(text: str | None) -> tuple[str, dict[str, str]]:
     i = 0
     while i < len(lines):
         line = lines[i].strip()
-        underlined = i + 1 < len(lines) and re.fullmatch(r"\s*-{3,}\s*", lines[i + 1]) is not None
+        underlined = any(map(_UNDERLINE.fullmatch, lines[i + 1 : i + 2]))
         heading = underlined or line.endswith(":")
         if heading and (_SECTION.fullmatch(line) or _OTHER.fullmatch(line)):
             body, i = _section(lines, i + 1 + underlined, underlined)
             if _SECTION.fullmatch(line):
-                read = _numpy if underlined else _google
-                parameters.update(read(body))
+                parameters.update(_entries(body, _NUMPY if underlined else _GOOGLE))
         elif _FIELD.match(line):
-            field, i = _field(lines, i)
-            found = _SPHINX.match(field)
+            body, i = _section(lines, i + 1, False)  # continuation lines
+            found = _SPHINX.match(" ".join(" ".join([line, *body]).split()))
             if found:
                 parameters[found[1]] = found[2].strip()
         else:
@@ -192,53 +178,31 @@ def read_docstring(text: str | None) -> tuple[str, dict[str, str]]:
 
 
 def _section(lines: list[str], start: int, underlined: bool) -> tuple[list[str], int]:
-    """The lines of a section, and its end: in Google style the end of the indent."""
+    """The lines of a section, and its end: the next underlined heading, or that of the indent."""
     end = start
     while end < len(lines):
-        line = lines[end]
         if underlined:
-            if end + 1 < len(lines) and re.fullmatch(r"\s*-{3,}\s*", lines[end + 1]):
+            if any(map(_UNDERLINE.fullmatch, lines[end + 1 : end + 2])):
                 break
-        elif line.strip() and not line[0].isspace():
+        elif lines[end].strip() and not lines[end][0].isspace():
             break
         end += 1
     return lines[start:end], end
 
 
-def _field(lines: list[str], start: int) -> tuple[str, int]:
-    """A Sphinx field with its indented continuation lines."""
-    end = start + 1
-    while end < len(lines) and lines[end][:1].isspace():
-        end += 1
-    return " ".join(line.strip() for line in lines[start:end]), end
-
-
-def _google(lines: list[str]) -> dict[str, str]:
-    indents = [len(line) - len(line.lstrip()) for line in lines if line.strip()]
-    least = min(indents, default=0)
-    found: dict[str, str] = {}
-    name = ""
-    for line in lines:
-        entry = _GOOGLE.fullmatch(line.strip()) if len(line) - len(line.lstrip()) == least else None
-        if entry:
-            name = entry[1]
-            found[name] = entry[2].strip()
-        elif name and line.strip():
-            found[name] = f"{found[name]} {line.strip()}".strip()
-    return found
-
-
-def _numpy(lines: list[str]) -> dict[str, str]:
+def _entries(lines: list[str], pattern: re.Pattern[str]) -> dict[str, str]:
+    """The names that ``pattern`` finds at the least indent, each with its text and the lines below
+    it."""
+    lines = [line for line in lines if line.strip()]
+    indents = [len(line) - len(line.lstrip()) for line in lines]
     found: dict[str, str] = {}
     names: list[str] = []
-    for line in lines:
-        if not line.strip():
-            continue
-        entry = None if line[0].isspace() else _NUMPY.fullmatch(line.strip())
+    for line, indent in zip(map(str.strip, lines), indents, strict=True):
+        entry = pattern.fullmatch(line) if indent == min(indents) else None
         if entry:
-            names = [name.strip() for name in entry[1].split(",")]
-            found.update(dict.fromkeys(names, ""))
-        else:
-            for name in names:
-                found[name] = f"{found[name]} {line.strip()}".strip()
+            names = re.split(r"\s*,\s*", entry[1])
+            found.update(dict.fromkeys(names, entry[2].strip()))
+            continue
+        for name in names:
+            found[name] = f"{found[name]} {line}".strip()
     return found

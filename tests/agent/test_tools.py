@@ -9,6 +9,7 @@ import enum
 import functools
 import threading
 import time
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -18,7 +19,7 @@ from typing_extensions import NotRequired, TypedDict
 
 from llama_cpp import Tool, tool
 from llama_cpp.agent import Deny, Replace, ToolCall
-from llama_cpp.agent.execute import Executor, _Thread
+from llama_cpp.agent.execute import Executor
 from llama_cpp.agent.signature import read_docstring
 from llama_cpp.agent.tools import as_tool, as_tools, result_text
 from llama_cpp.errors import LlamaToolError
@@ -390,8 +391,8 @@ def test_a_tool_that_takes_too_long_is_left() -> None:
 
 
 def test_the_limit_of_what_is_awaited_may_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    wait = _Thread.wait
-    monkeypatch.setattr(_Thread, "wait", lambda self, seconds: wait(self, seconds + 5))
+    result = Future.result
+    monkeypatch.setattr(Future, "result", lambda self, seconds: result(self, seconds + 5))
 
     async def stuck() -> None:
         await asyncio.sleep(20)

@@ -168,8 +168,6 @@ class LlamaContextOverflowError(LlamaBadRequestError):
     """The length of the prompt."""
     n_ctx: int
     """The size of the context."""
-    kind: str | None = "exceed_context_size_error"
-    """The server's own name for the error."""
 
 
 class LlamaServerTemplateError(LlamaServerError):

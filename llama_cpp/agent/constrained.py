@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..server.fields import Json
-from .schema import for_server, members_text, merge_definitions
+from .schema import as_json, for_server, members_text, merge_definitions
 from .tools import Tool
 
 ANSWER: Json = {"anyOf": [{"type": "string", "minLength": 1}, {"type": "number"}]}
@@ -50,8 +50,8 @@ class Protocol:
     answer_only: bool = False
     """Whether it must answer now, without a call."""
 
-    def system(self, before: str | None) -> str:
-        """The system message: ``before``, followed by the description of the tools."""
+    def system(self) -> str:
+        """The description of the tools and of the replies."""
         call = f"{_CALLS_FORM} to call tools" if self.parallel else f"{_CALL_FORM} to call a tool"
         answer = "" if self.answer is None else f", or {_ANSWER_FORM} to answer the user"
         if self.answer is not None and self.answer is not ANSWER:
@@ -60,8 +60,7 @@ class Protocol:
         lines = [f"Reply with JSON only: {call}{answer}.", "", "Tools:"]
         for tool in self.tools.values():
             lines += _described(tool)
-        text = "\n".join(lines)
-        return f"{before}\n\n{text}" if before else text
+        return "\n".join(lines)
 
     def schema(self) -> Json:
         """The schema of a reply."""
@@ -85,12 +84,17 @@ class Protocol:
         return {**schema, "$defs": definitions} if definitions else schema
 
     def messages(self, messages: Sequence[Mapping[str, Any]]) -> list[Json]:
-        """``messages`` as text, with the system message in front."""
-        rest = list(messages)
-        before = None
-        if rest and rest[0].get("role") == "system":
-            before = str(rest.pop(0).get("content") or "")
-        return [{"role": "system", "content": self.system(before)}, *as_text(rest, answers=True)]
+        """``messages`` as text, with the tools in the system message."""
+        return with_system(as_text(messages, answers=True), self.system())
+
+
+def with_system(messages: Sequence[Json], text: str) -> list[Json]:
+    """``messages`` with ``text`` at the end of the system message."""
+    if not messages or messages[0].get("role") != "system":
+        return [{"role": "system", "content": text}, *messages]
+    first, *rest = messages
+    before = str(first.get("content") or "")
+    return [{**first, "content": f"{before}\n\n{text}" if before else text}, *rest]
 
 
 def as_text(messages: Sequence[Mapping[str, Any]], *, answers: bool = False) -> list[Json]:
@@ -106,9 +110,9 @@ def as_text(messages: Sequence[Mapping[str, Any]], *, answers: bool = False) -> 
                 names[call.get("id", "")] = call["function"]["name"]
             if calls:
                 written = [_written(call["function"]) for call in calls]
-                content = _dump(written[0] if len(written) == 1 else {"calls": written})
+                content = as_json(written[0] if len(written) == 1 else {"calls": written})
             elif answers:
-                content = _dump({"answer": _json_or_text(content)})
+                content = as_json({"answer": _json_or_text(content)})
             result.append({"role": "assistant", "content": content or ""})
         elif role == "tool":
             name = message.get("name") or names.get(message.get("tool_call_id", "")) or "the tool"
@@ -130,10 +134,10 @@ def read_reply(text: str) -> tuple[str | None, list[Json]]:
         raise ValueError("the reply is not a JSON object")
     if "answer" in reply:
         answer = reply["answer"]
-        return answer if isinstance(answer, str) else _dump(answer), []
+        return answer if isinstance(answer, str) else as_json(answer), []
     calls = reply.get("calls", [reply])
     try:
-        return None, [{"name": c["tool"], "arguments": _dump(c["arguments"])} for c in calls]
+        return None, [{"name": c["tool"], "arguments": as_json(c["arguments"])} for c in calls]
     except (KeyError, TypeError) as error:
         raise ValueError("the reply is neither a call nor an answer") from error
 
@@ -209,7 +213,3 @@ def _add_user(messages: list[Json], content: Any) -> None:
 
 def _parts(content: Any) -> list[Json]:
     return [{"type": "text", "text": content}] if isinstance(content, str) else list(content or ())
-
-
-def _dump(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)

@@ -10,9 +10,9 @@ from typing import Any
 
 from ..errors import LlamaStreamError
 from ..server.fields import Json
-from .constrained import ANSWER, AnswerReader, Protocol, as_text, read_reply
+from .constrained import ANSWER, AnswerReader, Protocol, as_text, read_reply, with_system
 from .events import Event, Mode, PromptProgress, ReasoningDelta, TextDelta, ToolCallDelta
-from .schema import type_text
+from .schema import as_json, type_text
 from .tools import Tool
 
 _ids = itertools.count(1)
@@ -82,7 +82,7 @@ class Question:
         if self.mode == "plain" or self.answer_only:
             if self.answer is not None:
                 params["response_format"] = _format("answer", self.answer)
-                messages = _with_system(messages, f"Answer with JSON: {type_text(self.answer)}")
+                messages = with_system(messages, f"Answer with JSON: {type_text(self.answer)}")
             return messages, None, params
         # A request with tools cannot have a schema, too: a typed answer is asked for afterwards.
         params["tool_choice"] = self.choice.kind
@@ -145,9 +145,7 @@ class Question:
         try:
             answer, calls = read_reply(text)
         except ValueError:
-            if reason == "length":
-                return AnswerReader().feed(text), []
-            return text, []
+            return (AnswerReader().feed(text) if reason == "length" else text), []
         made = [{"type": "function", "id": "", "function": call} for call in calls]
         return answer or "", made
 
@@ -165,21 +163,13 @@ def arguments_of(call: Json) -> tuple[Json, str | None]:
         if isinstance(read, str):  # some models write the JSON as a JSON string
             read = json.loads(read, strict=False)
         if isinstance(read, dict):
-            function["arguments"] = json.dumps(read, ensure_ascii=False)
+            function["arguments"] = as_json(read)
             return read, None
         problem = f"{type(read).__name__} is not an object"
     except ValueError as error:
         problem = str(error)
     function["arguments"] = "{}"
     return {}, f"the arguments are not a JSON object: {problem}"
-
-
-def _with_system(messages: list[Json], text: str) -> list[Json]:
-    """``messages`` with ``text`` at the end of the system message."""
-    if messages and messages[0].get("role") == "system":
-        first, *rest = messages
-        return [{**first, "content": f"{first.get('content') or ''}\n\n{text}"}, *rest]
-    return [{"role": "system", "content": text}, *messages]
 
 
 def _format(name: str, schema: Json) -> Json:

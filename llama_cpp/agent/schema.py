@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import typing
 from collections.abc import Mapping
@@ -89,9 +90,8 @@ def plain(schema: Json) -> Json:
             return {**walk(definitions[name]), **walk(beside)} if name in definitions else node
         result = {}
         for key, value in node.items():
-            if key in ("$defs", "discriminator") or (key == "title" and isinstance(value, str)):
-                continue
-            if key == "default" and value is None:
+            is_dropped = key == "title" and isinstance(value, str)
+            if is_dropped or key in ("$defs", "discriminator") or (key, value) == ("default", None):
                 continue
             if key == "properties":
                 result[key] = {name: walk(inner) for name, inner in value.items()}
@@ -125,18 +125,16 @@ def for_server(schema: Any) -> Json:
     if not isinstance(schema, Mapping):
         return {}
     node = {k: v for k, v in schema.items() if k in _KEPT}
-    for name in _COUNTS:
+    for name in (*_COUNTS, *_BOUNDS):
         value = node.get(name)
-        if value is not None and not (isinstance(value, int) and 0 <= value <= _MOST_REPEATS):
-            del node[name]
-    for name in _BOUNDS:
-        value = node.get(name)
-        if value is not None and not (isinstance(value, int | float) and abs(value) < _INT64):
-            del node[name]
-    if "pattern" in node:
-        pattern = _pattern_for_server(str(node.pop("pattern")))
-        if pattern is not None:
-            node["pattern"] = pattern
+        if name in _COUNTS:
+            fits = isinstance(value, int) and 0 <= value <= _MOST_REPEATS
+        else:
+            fits = isinstance(value, int | float) and abs(value) < _INT64
+        if not fits:
+            node.pop(name, None)
+    if "pattern" in node and (pattern := _pattern_for_server(str(node.pop("pattern")))):
+        node["pattern"] = pattern
     if "format" in node and not _FORMATS.fullmatch(str(node["format"])):
         del node["format"]
     if "prefixItems" in node:
@@ -146,12 +144,10 @@ def for_server(schema: Any) -> Json:
             node[name] = for_server(node[name])
         elif name == "items" and name in node:
             del node[name]
-    for name in ("anyOf", "oneOf", "allOf", "prefixItems"):
-        if name in node:
-            node[name] = [for_server(inner) for inner in node[name]]
-    for name in ("properties", "$defs"):
-        if name in node:
-            node[name] = {key: for_server(inner) for key, inner in node[name].items()}
+    for name in {"anyOf", "oneOf", "allOf", "prefixItems"} & set(node):
+        node[name] = [for_server(inner) for inner in node[name]]
+    for name in {"properties", "$defs"} & set(node):
+        node[name] = {key: for_server(inner) for key, inner in node[name].items()}
     return node
 
 
@@ -209,9 +205,9 @@ def type_text(schema: Any, definitions: Json | None = None, depth: int = 0) -> s
             return "object"
         return type_text(definitions[name], definitions, depth + 1)
     if "const" in schema:
-        return _literal(schema["const"])
+        return as_json(schema["const"])
     if "enum" in schema:
-        return " | ".join(_literal(value) for value in schema["enum"])
+        return " | ".join(map(as_json, schema["enum"]))
     for key in ("anyOf", "oneOf"):
         if key in schema:
             texts = [type_text(inner, definitions, depth) for inner in schema[key]]
@@ -243,13 +239,13 @@ def members_text(schema: Any, definitions: Json | None = None, depth: int = 0) -
     ]
 
 
-def _literal(value: Any) -> str:
-    import json
-
+def as_json(value: Any) -> str:
+    """``value`` as models read it: with the letters of every language."""
     return json.dumps(value, ensure_ascii=False)
 
 
 def first_line(error: BaseException) -> str:
+    """The first line of an error's message."""
     return str(error).strip().splitlines()[0]
 
 

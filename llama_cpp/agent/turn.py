@@ -110,16 +110,9 @@ class Run:
     """One turn of an agent: the question, and the replies and calls so far."""
 
     def __init__(
-        self,
-        client: LlamaClient,
-        facts: ServerFacts,
-        settings: Settings,
-        handle: Handle,
-        talk: Talk,
-        tools: Mapping[str, Tool],
-        params: Json,
-        output_type: Any = None,
-    ) -> None:
+        self, client: LlamaClient, facts: ServerFacts, settings: Settings, handle: Handle,
+        talk: Talk, tools: Mapping[str, Tool], params: Json, output_type: Any = None,
+    ) -> None:  # fmt: skip
         client.check_fields(params)
         self.client, self.facts, self.settings = client, facts, settings
         self.handle, self.talk, self.tools = handle, talk, tools
@@ -193,15 +186,9 @@ class Run:
             self.settings.mode == "auto" and self.facts.native_tools
         )
         return Question(
-            self.talk.messages,
-            self.tools,
-            self.choice,
-            dict(self.params),
-            self.mode,
-            native_history=native,
-            answer=self.schema,
-            answer_only=answer_only,
-        )
+            self.talk.messages, self.tools, self.choice, dict(self.params), self.mode,
+            native_history=native, answer=self.schema, answer_only=answer_only,
+        )  # fmt: skip
 
     def _send(self, question: Question, stream: bool) -> Generator[Event, None, Json]:
         messages, tools, params = question.request()
@@ -341,31 +328,20 @@ class Run:
 
     def _result(self, reason: Reason, output: Any = None) -> RunResult[Any]:
         last = self.steps[-1].response["choices"][0]["message"]
-        final = reason in ("answer", "length")
-        modes: list[Mode] = [step.mode for step in self.steps if step.mode != "plain"]
+        text = str(last.get("content") or "") if reason in ("answer", "length") else ""
+        modes: list[Mode] = ["plain", *(step.mode for step in self.steps if step.mode != "plain")]
         return RunResult(
-            text=str(last.get("content") or "") if final else "",
-            output=output,
-            reason=reason,
-            mode=modes[-1] if modes else "plain",
-            messages=list(self.talk.added),
-            calls=self.calls,
-            steps=self.steps,
-            usage=_usage(self.replies),
-            timings=_timings(self.replies),
-            reasoning=str(last.get("reasoning_content") or ""),
-        )
+            text, output, reason, modes[-1], list(self.talk.added), self.calls, self.steps,
+            *_totals(self.replies), reasoning=str(last.get("reasoning_content") or ""),
+        )  # fmt: skip
 
 
 def _check_called(reply: Json, response: Json, mode: Mode) -> None:
     """LlamaAnswerError if the model wrote something else instead of a call."""
-    message = response["choices"][0]["message"]
-    cut_off = reply["choices"][0]["finish_reason"] == "length"
-    if reply["choices"][0]["message"].get("tool_calls"):
-        return
-    if mode == "native" and not message.get("tool_calls"):
-        cut_off = False  # endless prose
-    if not cut_off:
+    message, choice = response["choices"][0]["message"], reply["choices"][0]
+    is_prose = mode == "native" and not message.get("tool_calls")  # which may be endless
+    cut_off = choice["finish_reason"] == "length" and not is_prose
+    if not choice["message"].get("tool_calls") and not cut_off:
         raise LlamaAnswerError(
             "the model must call a tool, but called none", text=message.get("content") or ""
         )
@@ -401,26 +377,21 @@ def _result_message(call: ToolCall) -> Json:
     return {"role": "tool", "tool_call_id": call.id, "name": call.name, "content": call.text}
 
 
-def _usage(replies: list[Json]) -> Usage:
-    parts = [reply.get("usage") or {} for reply in replies]
+def _totals(replies: list[Json]) -> tuple[Usage, Timings]:
+    usages = [reply.get("usage") or {} for reply in replies]
     timings = [reply.get("timings") or {} for reply in replies]
-    return Usage(
-        prompt_tokens=sum(part.get("prompt_tokens", 0) for part in parts),
-        cached_tokens=sum(
-            (part.get("prompt_tokens_details") or {}).get("cached_tokens", 0) for part in parts
-        ),
-        completion_tokens=sum(part.get("completion_tokens", 0) for part in parts),
-        drafted_tokens=sum(part.get("draft_n", 0) for part in timings),
-        accepted_tokens=sum(part.get("draft_n_accepted", 0) for part in timings),
-    )
+    details = [usage.get("prompt_tokens_details") or {} for usage in usages]
 
+    def total(parts: list[Json], name: str) -> Any:
+        return sum(part.get(name, 0) for part in parts)
 
-def _timings(replies: list[Json]) -> Timings:
-    parts = [reply.get("timings") or {} for reply in replies]
-    tokens = sum(part.get("predicted_n", 0) for part in parts)
-    seconds = sum(part.get("predicted_ms", 0.0) for part in parts) / 1000
-    return Timings(
-        prompt_seconds=sum(part.get("prompt_ms", 0.0) for part in parts) / 1000,
-        generation_seconds=seconds,
-        tokens_per_second=tokens / seconds if seconds > 0 else 0.0,
+    usage = Usage(
+        prompt_tokens=total(usages, "prompt_tokens"),
+        cached_tokens=total(details, "cached_tokens"),
+        completion_tokens=total(usages, "completion_tokens"),
+        drafted_tokens=total(timings, "draft_n"),
+        accepted_tokens=total(timings, "draft_n_accepted"),
     )
+    tokens, seconds = total(timings, "predicted_n"), total(timings, "predicted_ms") / 1000
+    speed = tokens / seconds if seconds > 0 else 0.0
+    return usage, Timings(total(timings, "prompt_ms") / 1000, seconds, speed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import mimetypes
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 Prompt = str | Sequence[int] | Sequence[str | int]
+Messages = Sequence[Mapping[str, Any]]
+
+
+class ToolParams(ChatParams, total=False):
+    """The fields of a chat with tools."""
+
+    tools: Sequence[Mapping[str, Any]] | None
 
 
 class LlamaClient(ClosedByWith):
@@ -47,13 +55,9 @@ class LlamaClient(ClosedByWith):
         called before each retry and may raise, for example when the server's process has ended.
         """
         self._transport = Transport(
-            base_url,
-            api_key=api_key,
-            timeouts=Timeouts() if timeouts is None else timeouts,
-            retries=retries,
-            on_wait=on_wait,
-            alive=alive,
-        )
+            base_url, api_key=api_key, timeouts=Timeouts() if timeouts is None else timeouts,
+            retries=retries, on_wait=on_wait, alive=alive,
+        )  # fmt: skip
         check_text(model, "model")
         self.model = model
 
@@ -95,54 +99,37 @@ class LlamaClient(ClosedByWith):
         ``extra`` are other files, each with a ``filename`` and a ``text``. ``POST /infill``.
         """
         body = self._body(
-            SAMPLING_FIELDS,
-            cast("Json", params),
-            input_prefix=prefix,
-            input_suffix=suffix,
-            prompt=prompt,
-            input_extra=list(extra),
-        )
+            SAMPLING_FIELDS, cast("Json", params),
+            input_prefix=prefix, input_suffix=suffix, prompt=prompt, input_extra=list(extra),
+        )  # fmt: skip
         return cast("Json", self._transport.request("POST", "/infill", body))
 
     # -- chat
 
-    def chat_completion(
-        self,
-        messages: Sequence[Mapping[str, Any]],
-        *,
-        tools: Sequence[Mapping[str, Any]] | None = None,
-        **params: Unpack[ChatParams],
-    ) -> Json:
+    def chat_completion(self, messages: Messages, **params: Unpack[ToolParams]) -> Json:
         """The answer to ``messages``. ``POST /v1/chat/completions``.
 
         ``tools`` are passed to the chat template unchanged; a template without tools ignores them
         silently. `LlamaAgent` works with every template.
         """
-        body = self._chat_body(messages, tools, params)
+        body = self._chat_body(messages, params)
         return self._transport.request_object("POST", "/v1/chat/completions", body)
 
     def chat_stream(
-        self,
-        messages: Sequence[Mapping[str, Any]],
-        *,
-        tools: Sequence[Mapping[str, Any]] | None = None,
-        conversation: str | None = None,
-        **params: Unpack[ChatParams],
+        self, messages: Messages, *, conversation: str | None = None, **params: Unpack[ToolParams]
     ) -> ChatStream:
         """As `chat_completion`, in chunks as they are generated.
 
         With ``conversation``, an id of your own, the server keeps the answer, and reading continues
         where it stopped when the connection breaks.
         """
-        body = self._chat_body(messages, tools, params)
+        body = self._chat_body(messages, params)
         body["stream"] = True
         body.setdefault("stream_options", {"include_usage": True})
         path = "/v1/chat/completions"
         return ChatStream(Stream(self._transport, path, body, conversation=conversation))
 
-    def chat_as_completion(
-        self, messages: Sequence[Mapping[str, Any]], **params: Unpack[ChatParams]
-    ) -> ChatStream:
+    def chat_as_completion(self, messages: Messages, **params: Unpack[ChatParams]) -> ChatStream:
         """As `chat_stream`, for replies that the server's chat endpoint would refuse because they
         do not have the form that belongs to the chat template.
 
@@ -158,30 +145,18 @@ class LlamaClient(ClosedByWith):
         body = self._body(SAMPLING_FIELDS, fields, prompt=prompt, stream=True)
         return ChatStream(Stream(self._transport, "/completion", body), completion=True)
 
-    def count_tokens(
-        self,
-        messages: Sequence[Mapping[str, Any]],
-        *,
-        tools: Sequence[Mapping[str, Any]] | None = None,
-        **params: Unpack[ChatParams],
-    ) -> int:
+    def count_tokens(self, messages: Messages, **params: Unpack[ToolParams]) -> int:
         """How many tokens the prompt of `chat_completion` has, without generating anything.
 
         ``POST /v1/chat/completions/input_tokens``.
         """
-        body = self._chat_body(messages, tools, params)
+        body = self._chat_body(messages, params)
         path = "/v1/chat/completions/input_tokens"
         return int(self._transport.request("POST", path, body)["input_tokens"])
 
-    def apply_template(
-        self,
-        messages: Sequence[Mapping[str, Any]],
-        *,
-        tools: Sequence[Mapping[str, Any]] | None = None,
-        **params: Unpack[ChatParams],
-    ) -> str:
+    def apply_template(self, messages: Messages, **params: Unpack[ToolParams]) -> str:
         """The prompt that the chat template makes from ``messages``. ``POST /apply-template``."""
-        body = self._chat_body(messages, tools, params)
+        body = self._chat_body(messages, params)
         return str(self._transport.request("POST", "/apply-template", body)["prompt"])
 
     # -- tokens and vectors
@@ -190,9 +165,8 @@ class LlamaClient(ClosedByWith):
         self, text: str, *, add_special: bool = False, parse_special: bool = True
     ) -> list[int]:
         """``text`` as tokens. ``POST /tokenize``."""
-        body = self._body(
-            (), {}, content=text, add_special=add_special, parse_special=parse_special
-        )
+        special = {"add_special": add_special, "parse_special": parse_special}
+        body = self._body((), {}, content=text, **special)
         return list(self._transport.request("POST", "/tokenize", body)["tokens"])
 
     def detokenize(self, tokens: Sequence[int]) -> str:
@@ -239,15 +213,14 @@ class LlamaClient(ClosedByWith):
         Raises its last error, such as LlamaServerLoadingError, if it is not ready after ``timeout``
         seconds (by default `Timeouts.loading`).
         """
-        limit = self._transport.timeouts.loading if timeout is None else timeout
-        end = None if limit is None else time.monotonic() + limit
+        end = time.monotonic() + self._limit(timeout)
         with self._once() as transport:
             while True:
                 try:
                     transport.request("GET", "/health")
                     return
                 except LlamaServerError:
-                    if end is not None and time.monotonic() >= end:
+                    if time.monotonic() >= end:
                         raise
                 time.sleep(0.1)
 
@@ -256,11 +229,11 @@ class LlamaClient(ClosedByWith):
 
         ``GET /props``.
         """
-        return cast("Json", self._transport.request("GET", "/props", params=self._query()))
+        return cast("Json", self._get("/props"))
 
     def slots(self) -> list[Json]:
         """The state of each slot. ``GET /slots``."""
-        return list(self._transport.request("GET", "/slots", params=self._query()))
+        return list(self._get("/slots"))
 
     def save_slot(self, id_slot: int, filename: str) -> Json:
         """Save a slot's prompt cache in the server's ``--slot-save-path``.
@@ -279,16 +252,13 @@ class LlamaClient(ClosedByWith):
 
     def metrics(self) -> dict[str, float]:
         """The server's counters by name. Needs ``--metrics``. ``GET /metrics``."""
-        text = str(self._transport.request("GET", "/metrics", params=self._query()))
+        text = str(self._get("/metrics"))
         pairs = [line.rsplit(" ", 1) for line in text.splitlines() if line and line[0] != "#"]
         return {name: float(value) for name, value in pairs}
 
     def lora_adapters(self) -> list[Json]:
-        """The loaded LoRA adapters: ``id``, ``path``, ``scale``.
-
-        ``GET /lora-adapters``.
-        """
-        return list(self._transport.request("GET", "/lora-adapters", params=self._query()))
+        """The loaded LoRA adapters: ``id``, ``path``, ``scale``. ``GET /lora-adapters``."""
+        return list(self._get("/lora-adapters"))
 
     def set_lora_scales(self, scales: Mapping[int, float]) -> None:
         """Set the scales of the adapters by id, for all requests; those not named are set to 0.
@@ -308,15 +278,15 @@ class LlamaClient(ClosedByWith):
         ``POST /models/load``.
         """
         self._transport.request("POST", "/models/load", {"model": name})
-        limit = self._transport.timeouts.loading if timeout is None else timeout
-        end = None if limit is None else time.monotonic() + limit
+        limit = self._limit(timeout)
+        end = time.monotonic() + limit
         while True:
             status = self._model_status(name)
             if status.get("value") == "loaded":
                 return
             if status.get("failed"):
                 raise LlamaServerError(f"the server could not load {name!r}: {status}")
-            if end is not None and time.monotonic() > end:
+            if time.monotonic() > end:
                 raise LlamaServerLoadingError(f"{name!r} was not loaded within {limit} s")
             time.sleep(0.1)
 
@@ -335,15 +305,18 @@ class LlamaClient(ClosedByWith):
     def _once(self) -> Transport:
         return self._transport.without_patience()
 
-    def _query(self) -> dict[str, str]:
-        return {} if self.model is None else {"model": self.model}
+    def _limit(self, timeout: float | None) -> float:
+        limit = self._transport.timeouts.loading if timeout is None else timeout
+        return math.inf if limit is None else limit
+
+    def _get(self, path: str) -> Any:
+        query = {} if self.model is None else {"model": self.model}
+        return self._transport.request("GET", path, params=query)
 
     def _slot(self, id_slot: int, action: str, filename: str | None) -> Json:
         body = self._body((), {}) if filename is None else self._body((), {}, filename=filename)
-        answer = self._transport.request(
-            "POST", f"/slots/{int(id_slot)}", body, params={"action": action}
-        )
-        return cast("Json", answer)
+        path, query = f"/slots/{int(id_slot)}", {"action": action}
+        return cast("Json", self._transport.request("POST", path, body, params=query))
 
     def check_fields(self, params: Mapping[str, Any]) -> None:
         """TypeError for a field that a chat request does not have, naming the nearest one."""
@@ -358,16 +331,10 @@ class LlamaClient(ClosedByWith):
             body.setdefault("model", self.model)
         return {**body, **fields}
 
-    def _chat_body(
-        self,
-        messages: Sequence[Mapping[str, Any]],
-        tools: Sequence[Mapping[str, Any]] | None,
-        params: ChatParams,
-    ) -> Json:
-        body = self._body(CHAT_FIELDS, cast("Json", params), messages=list(messages))
-        if tools:
-            body["tools"] = list(tools)
-        return body
+    def _chat_body(self, messages: Messages, params: ToolParams) -> Json:
+        body = self._body({*CHAT_FIELDS, "tools"}, cast("Json", params), messages=list(messages))
+        tools = body.pop("tools", None)
+        return {**body, "tools": list(tools)} if tools else body
 
     def _parts(self, path: str, body: Json) -> Iterator[Json]:
         with Stream(self._transport, path, body) as stream:

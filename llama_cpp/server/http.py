@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from .._needs import needs
 from ..errors import (
@@ -33,6 +33,8 @@ from ..native.resource import ClosedByWith
 
 if TYPE_CHECKING:
     import requests
+
+Pairs = Mapping[str, str] | None
 
 _FIRST_DELAY = 0.25
 _LONGEST_DELAY = 4.0
@@ -149,9 +151,7 @@ class Transport(ClosedByWith):
         self._session.mount("https://", adapter)
         # A proxy of the environment is not the way to a server on this machine.
         host = urlsplit(self.base_url).hostname or ""
-        self._session.trust_env = not (
-            host == "localhost" or host.startswith("127.") or host == "::1"
-        )
+        self._session.trust_env = host not in ("localhost", "::1") and host[:4] != "127."
 
     def close(self) -> None:
         """Close the connections."""
@@ -171,16 +171,9 @@ class Transport(ClosedByWith):
         text = str(text)
         return text.replace(self._key, "[key]") if self._key else text
 
-    def request(
-        self,
-        method: str,
-        path: str,
-        body: Any = None,
-        *,
-        params: Mapping[str, str] | None = None,
-    ) -> Any:
+    def request(self, method: str, path: str, body: Any = None, *, params: Pairs = None) -> Any:
         """The JSON of an answer, its text if that is not JSON, or None if it is empty."""
-        response = self._send(method, path, body, params=params, stream=False)
+        response = self._send(method, path, body, params, {"Accept": "application/json"})
         text = response.content.decode("utf-8", "replace")
         if not text:
             return None
@@ -205,16 +198,11 @@ class Transport(ClosedByWith):
         return answer
 
     def open(
-        self,
-        method: str,
-        path: str,
-        body: Any = None,
-        *,
-        params: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
+        self, method: str, path: str, body: Any = None, params: Pairs = None, headers: Pairs = None
     ) -> requests.Response:
         """An answer of which only the head has been read."""
-        response = self._send(method, path, body, params=params, headers=headers, stream=True)
+        sent = {"Accept": "text/event-stream", **(headers or {})}
+        response = self._send(method, path, body, params, sent, stream=True)
         sock = _socket(response)
         if sock is not None:
             sock.settimeout(self.timeouts.idle)
@@ -223,26 +211,17 @@ class Transport(ClosedByWith):
     # -- sending
 
     def _send(
-        self,
-        method: str,
-        path: str,
-        body: Any,
-        *,
-        params: Mapping[str, str] | None,
-        stream: bool,
-        headers: Mapping[str, str] | None = None,
+        self, method: str, path: str, body: Any, params: Pairs, headers: Pairs, stream: bool = False
     ) -> requests.Response:
         data = None if body is None else json.dumps(body, ensure_ascii=False).encode()
-        sent = {"Accept": "text/event-stream" if stream else "application/json", **(headers or {})}
-        if data is not None:
-            sent["Content-Type"] = "application/json"
+        kind = {} if data is None else {"Content-Type": "application/json"}
         stop: Stop = getattr(_thread, "stop", None) or Stop()
         loading_since: float | None = None
         delay = _FIRST_DELAY
         failures = crowded_out = 0
         while True:
             try:
-                response = self._once(method, path, data, params, sent)
+                response = self._once(method, path, data, params, {**(headers or {}), **kind})
                 if response.status_code >= 300:
                     error = self._error(response, path)
                 else:
@@ -253,10 +232,9 @@ class Transport(ClosedByWith):
                 stop.check()  # a stop breaks the connection, too
                 error = failed
             if isinstance(error, LlamaServerLoadingError):
-                now = time.monotonic()
+                now, limit = time.monotonic(), self.timeouts.loading
                 loading_since = now if loading_since is None else loading_since
                 waited = now - loading_since
-                limit = self.timeouts.loading
                 if limit is not None and waited + delay > limit:
                     raise error
                 if self._on_wait is not None:
@@ -285,8 +263,7 @@ class Transport(ClosedByWith):
         sock = _socket(response)
         if sock is None:  # nothing is left to be read
             return
-        limit = self.timeouts.idle
-        sock.settimeout(limit)
+        sock.settimeout(self.timeouts.idle)
         try:
             with stop.waiting(sock):
                 _ = response.content
@@ -294,22 +271,19 @@ class Transport(ClosedByWith):
             response.close()
             stop.check()
             if "timed out" in str(error):
-                raise LlamaServerTimeoutError(
-                    f"the server sent nothing for {limit} s in the middle of an answer",
-                    phase="idle",
-                    seconds=limit,
-                ) from None
+                raise self.idle() from None
             raise LlamaServerConnectionError(
                 f"the connection broke in the middle of an answer: {self.clean(error)}"
             ) from None
 
+    def idle(self) -> LlamaServerTimeoutError:
+        """The error for an answer that stops in its middle."""
+        limit = self.timeouts.idle
+        text = f"the server sent nothing for {limit} s in the middle of an answer"
+        return LlamaServerTimeoutError(text, phase="idle", seconds=limit)
+
     def _once(
-        self,
-        method: str,
-        path: str,
-        data: bytes | None,
-        params: Mapping[str, str] | None,
-        headers: Mapping[str, str],
+        self, method: str, path: str, data: bytes | None, params: Pairs, headers: Pairs
     ) -> requests.Response:
         import requests
 
@@ -317,33 +291,22 @@ class Transport(ClosedByWith):
         limits = self.timeouts
         try:
             return self._session.request(
-                method,
-                url,
-                params=params,
-                data=data,
-                headers=headers,
+                method, url, params=params, data=data, headers=headers, stream=True,
                 auth=self._authorize,  # a callable, so that requests does not read a netrc file
-                stream=True,
-                timeout=(limits.connect, limits.first_byte),
-                allow_redirects=False,
-            )
+                timeout=(limits.connect, limits.first_byte), allow_redirects=False,
+            )  # fmt: skip
         except requests.exceptions.ConnectTimeout:
-            raise LlamaServerTimeoutError(
-                f"no connection to {self.base_url} within {limits.connect} s",
-                phase="connect",
-                seconds=limits.connect,
-            ) from None
+            text = f"no connection to {self.base_url} within {limits.connect} s"
+            phase, limit = "connect", limits.connect
         except requests.exceptions.ReadTimeout:
-            raise LlamaServerTimeoutError(
-                f"{url} did not answer within {limits.first_byte} s",
-                phase="first_byte",
-                seconds=limits.first_byte,
-            ) from None
+            text = f"{url} did not answer within {limits.first_byte} s"
+            phase, limit = "first_byte", limits.first_byte
         except requests.exceptions.RequestException as error:
             raise LlamaServerConnectionError(
                 f"no answer from {self.base_url}: {self.clean(error)}. Is llama-server running "
                 "there?"
             ) from None
+        raise LlamaServerTimeoutError(text, phase=phase, seconds=limit)
 
     def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         if self._key:
@@ -440,18 +403,13 @@ def _pools() -> dict[str, Any]:
 
 
 def error_of(
-    body: Any,
-    status: int | None,
-    path: str,
-    text: str = "",
-    clean: Callable[[object], str] = str,
+    body: Any, status: int | None, path: str, text: str = "", clean: Callable[[object], str] = str
 ) -> LlamaServerError:
     """The error that the server reports in its JSON ``body``, or in ``text`` without JSON."""
     reported = body.get("error", body) if isinstance(body, dict) else body
     if not isinstance(reported, dict):
-        reported = {
-            "message": reported if isinstance(reported, str) else text or "it gave no reason"
-        }
+        reason = reported if isinstance(reported, str) else text or "it gave no reason"
+        reported = {"message": reason}
     if status is None or status < 400:
         code = reported.get("code")
         status = code if isinstance(code, int) else None
@@ -466,28 +424,24 @@ def error_of(
         return LlamaContextOverflowError(
             f"{where}: the prompt has {needed} tokens and the context only {room}: shorten it, "
             "trim the history, or start the server with a larger --ctx-size",
-            n_prompt_tokens=needed,
-            n_ctx=room,
-            status=status,
-        )
+            n_prompt_tokens=needed, n_ctx=room, status=status, kind="exceed_context_size_error",
+        )  # fmt: skip
     full = f"{where}: {message}" + ("" if status is None else f" (status {status})")
+    error = LlamaServerError
     if status in (401, 403) and kind != "feature_disabled":
-        return LlamaAuthenticationError(
-            f"{full}: give the key that the server was started with as api_key",
-            status=status,
-            kind=kind,
-        )
-    if status == 503 and "loading" in lower:
-        return LlamaServerLoadingError(full, status=status, kind=kind)
-    if status in (429, 502, 503, 504):
-        return LlamaServerUnavailableError(full, status=status, kind=kind)
-    if status in (403, 404, 405, 501):
-        return LlamaNotSupportedError(full, status=status, kind=kind)
-    if (status is None or status == 500) and any(word in lower for word in _TEMPLATE_WORDS):
-        return LlamaServerTemplateError(full, status=status, kind=kind)
-    if status is not None and 400 <= status < 500:
-        return LlamaBadRequestError(full, status=status, kind=kind)
-    return LlamaServerError(full, status=status, kind=kind)
+        full += ": give the key that the server was started with as api_key"
+        error = LlamaAuthenticationError
+    elif status == 503 and "loading" in lower:
+        error = LlamaServerLoadingError
+    elif status in (429, 502, 503, 504):
+        error = LlamaServerUnavailableError
+    elif status in (403, 404, 405, 501):
+        error = LlamaNotSupportedError
+    elif status in (None, 500) and any(word in lower for word in _TEMPLATE_WORDS):
+        error = LlamaServerTemplateError
+    elif status is not None and 400 <= status < 500:
+        error = LlamaBadRequestError
+    return error(full, status=status, kind=kind)
 
 
 def check_api_key(key: str | None) -> str | None:
@@ -501,13 +455,6 @@ def check_api_key(key: str | None) -> str | None:
     return key
 
 
-def _has_address(parts: SplitResult) -> bool:
-    try:
-        return bool(parts.hostname) and parts.port != 0
-    except ValueError:  # the port is not a number, or too large
-        return False
-
-
 def _base_url(url: str) -> str:
     """``url`` without its path's ``/v1``. ValueError if it is not an HTTP address."""
     if not isinstance(url, str):
@@ -516,8 +463,12 @@ def _base_url(url: str) -> str:
     if "@" in parts.netloc:
         raise ValueError("base_url cannot hold a password: give the key as api_key")
     # urlsplit removes line ends silently.
-    is_one = url.isprintable() and " " not in url
-    if not is_one or parts.scheme not in ("http", "https") or not _has_address(parts):
+    is_one = url.isprintable() and " " not in url and parts.scheme in ("http", "https")
+    try:
+        is_one = is_one and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # the port is not a number, or too large
+        is_one = False
+    if not is_one:
         raise ValueError(f"base_url must look like 'http://localhost:8080', not {url!r}")
     path = parts.path.rstrip("/").removesuffix("/v1")
     return urlunsplit((parts.scheme, parts.netloc, path, "", ""))

@@ -8,12 +8,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any, NamedTuple, cast
 
-from ..errors import (
-    LlamaCancelled,
-    LlamaServerError,
-    LlamaServerTimeoutError,
-    LlamaStreamError,
-)
+from ..errors import LlamaCancelled, LlamaServerError, LlamaStreamError
 from ..native.resource import ClosedByWith
 from .fields import Json
 from .http import Transport, error_of, shut_down
@@ -138,12 +133,7 @@ class Stream(ClosedByWith):
             while portion := raw.read1(_PORTION):
                 yield portion
         except urllib3.exceptions.ReadTimeoutError:
-            limit = self._transport.timeouts.idle
-            raise LlamaServerTimeoutError(
-                f"the server sent nothing for {limit} s in the middle of an answer",
-                phase="idle",
-                seconds=limit,
-            ) from None
+            raise self._transport.idle() from None
         except (urllib3.exceptions.HTTPError, OSError, ValueError, AttributeError) as error:
             # A socket that another thread closes shows as any of these.
             if self._closed:
@@ -208,14 +198,9 @@ class ChatAssembler:
 
     def _add_choice(self, choice: Json) -> None:
         index = choice.get("index", 0)
-        whole = self._choices.setdefault(
-            index,
-            {
-                "index": index,
-                "finish_reason": None,
-                "message": {"role": "assistant", "content": ""},
-            },
-        )
+        message: Json = {"role": "assistant", "content": ""}
+        new = {"index": index, "finish_reason": None, "message": message}
+        whole = self._choices.setdefault(index, new)
         message = whole["message"]
         delta = choice.get("delta") or {}
         if delta.get("role"):
@@ -238,13 +223,9 @@ class ChatAssembler:
         if index == len(calls):
             if not function.get("name"):
                 raise LlamaStreamError(f"a tool call began without a name: {_short(part)}")
-            calls.append(
-                {  # with some templates the server gives no id; the history needs one
-                    "id": part.get("id") or "",
-                    "type": "function",
-                    "function": {"name": "", "arguments": ""},
-                }
-            )
+            # With some templates the server gives no id; the history needs one.
+            made = {"name": "", "arguments": ""}
+            calls.append({"id": part.get("id") or "", "type": "function", "function": made})
         elif index > len(calls) or index < 0:
             raise LlamaStreamError(f"tool call {index} arrived before tool call {len(calls)}")
         whole = calls[index]

@@ -810,7 +810,9 @@ def test_what_a_model_without_tools_is_told() -> None:
             kind: which (e.g. a) it is
         """
 
-    assert Protocol({"find": find}).system("Be kind.") == (
+    assert Protocol({"find": find}).messages([{"role": "system", "content": "Be kind."}])[0][
+        "content"
+    ] == (
         "Be kind.\n\n"
         'Reply with JSON only: {"tool": ..., "arguments": {...}} to call a tool, '
         'or {"answer": ...} to answer the user.\n\n'

@@ -182,7 +182,7 @@ def test_the_server_takes_every_protocol(
         for i, s in enumerate(signatures)
     }
     protocol = Protocol(tools, for_server(adapter_of(answer)[1]), parallel)
-    protocol.system("Be kind.")
+    protocol.system()
     generate(client, protocol.schema(), 1)
 
 

@@ -12,10 +12,9 @@ For a `LlamaServer`: ``ChatLlama(base_url=server.base_url, api_key=server.api_ke
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from operator import itemgetter
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_args
 
 try:
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -35,7 +34,7 @@ try:
     from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
     from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
     from langchain_core.tools import BaseTool
-    from langchain_core.utils import secret_from_env
+    from langchain_core.utils import from_env, secret_from_env
     from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
     from langchain_core.utils.json_schema import dereference_refs
     from langchain_core.utils.pydantic import is_basemodel_subclass
@@ -56,6 +55,11 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 _Tools = Sequence[Json | type | Callable[..., Any] | BaseTool]
+_Messages = list[BaseMessage]
+_Method = Literal["json_schema", "function_calling", "json_mode"]
+_Stop = list[str] | None
+_Sync = CallbackManagerForLLMRun | None
+_Async = AsyncCallbackManagerForLLMRun | None
 
 _SAMPLING = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty", "seed", "max_tokens")
 # The server's kinds of blocks in a message. LangChain's other blocks repeat parts of the message
@@ -78,7 +82,7 @@ class ChatLlama(BaseChatModel):
     """
 
     base_url: str = Field(
-        default_factory=lambda: os.environ.get("LLAMA_BASE_URL", "http://localhost:8080")
+        default_factory=from_env("LLAMA_BASE_URL", default="http://localhost:8080")
     )
     """The server's address; by default from ``LLAMA_BASE_URL``."""
     api_key: SecretStr | None = Field(
@@ -154,63 +158,44 @@ class ChatLlama(BaseChatModel):
     # -- answers
 
     def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
+        self, messages: _Messages, stop: _Stop = None, run_manager: _Sync = None, **kwargs: Any
     ) -> ChatResult:
         agent, message, params = self._question(messages, stop, kwargs)
         return _result(agent.sync.run(message, **params))
 
     async def _agenerate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
+        self, messages: _Messages, stop: _Stop = None, run_manager: _Async = None, **kwargs: Any
     ) -> ChatResult:
         agent, message, params = self._question(messages, stop, kwargs)
         return _result(await agent.run(message, **params))
 
     def _stream(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
+        self, messages: _Messages, stop: _Stop = None, run_manager: _Sync = None, **kwargs: Any
     ) -> Iterator[ChatGenerationChunk]:
         agent, message, params = self._question(messages, stop, kwargs)
-        reader = _Reader(held=_has_two_parts(params))
+        reader = _Reader(params)
         events = cast("Any", agent.sync.stream(message, **params))
         with contextlib.closing(events):
-            for event in events:
-                chunk = reader.take(event)
-                if chunk is not None:
-                    if run_manager is not None:
-                        run_manager.on_llm_new_token(chunk.text, chunk=chunk)
-                    yield chunk
+            for chunk in filter(None, map(reader.take, events)):
+                if run_manager is not None:
+                    run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                yield chunk
 
     async def _astream(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
+        self, messages: _Messages, stop: _Stop = None, run_manager: _Async = None, **kwargs: Any
     ) -> AsyncIterator[ChatGenerationChunk]:
         agent, message, params = self._question(messages, stop, kwargs)
-        reader = _Reader(held=_has_two_parts(params))
+        reader = _Reader(params)
         events = cast("Any", agent.stream(message, **params))
         async with contextlib.aclosing(events):
             async for event in events:
-                chunk = reader.take(event)
-                if chunk is not None:
+                if chunk := reader.take(event):
                     if run_manager is not None:
                         await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                     yield chunk
 
     def _question(
-        self, messages: list[BaseMessage], stop: list[str] | None, kwargs: Json
+        self, messages: _Messages, stop: _Stop, kwargs: Json
     ) -> tuple[AsyncLlamaAgent, list[Json], Json]:
         """The agent to ask, the conversation, and the other arguments of its ``run``."""
         if not messages:
@@ -246,11 +231,7 @@ class ChatLlama(BaseChatModel):
     # -- tools and typed answers
 
     def bind_tools(
-        self,
-        tools: _Tools,
-        *,
-        tool_choice: str | bool | dict[str, Any] | None = None,
-        **kwargs: Any,
+        self, tools: _Tools, *, tool_choice: str | bool | Json | None = None, **kwargs: Any
     ) -> Runnable[LanguageModelInput, AIMessage]:
         """A model that may call ``tools``.
 
@@ -265,14 +246,9 @@ class ChatLlama(BaseChatModel):
         return self.bind(tools=_tools(tools), **kwargs)
 
     def with_structured_output(
-        self,
-        schema: dict[str, Any] | type,
-        *,
-        include_raw: bool = False,
-        method: Literal["json_schema", "function_calling", "json_mode"] = "json_schema",
-        strict: bool | None = None,
-        **kwargs: Any,
-    ) -> Runnable[LanguageModelInput, Any]:
+        self, schema: Json | type, *, include_raw: bool = False, method: _Method = "json_schema",
+        strict: bool | None = None, **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, Any]:  # fmt: skip
         """A model whose answers follow ``schema``: a Pydantic class, a TypedDict or a JSON schema.
 
         ``json_schema`` constrains the answer to the schema, ``json_mode`` to any JSON, and
@@ -280,10 +256,8 @@ class ChatLlama(BaseChatModel):
         """
         if method == "function_calling":
             return super().with_structured_output(schema, include_raw=include_raw, **kwargs)
-        if method not in ("json_schema", "json_mode"):
-            raise ValueError(
-                f"method must be json_schema, json_mode or function_calling, not {method!r}"
-            )
+        if method not in get_args(_Method):
+            raise ValueError(f"method must be one of {get_args(_Method)}, not {method!r}")
         if kwargs:
             raise ValueError(f"with_structured_output does not take {', '.join(kwargs)}")
         wanted: Json = {"type": "json_object"}
@@ -291,10 +265,8 @@ class ChatLlama(BaseChatModel):
             made = convert_to_json_schema(schema)
             name = made.get("title", "answer")
             wanted = {"type": "json_schema", "json_schema": {"name": name, "schema": made}}
-        asked = self.bind(
-            response_format=wanted,
-            ls_structured_output_format={"kwargs": {"method": method}, "schema": schema},
-        )
+        about = {"kwargs": {"method": method}, "schema": schema}
+        asked = self.bind(response_format=wanted, ls_structured_output_format=about)
         parser: Runnable[Any, Any] = JsonOutputParser()
         if isinstance(schema, type) and is_basemodel_subclass(schema):
             parser = PydanticOutputParser(pydantic_object=schema)
@@ -303,10 +275,8 @@ class ChatLlama(BaseChatModel):
         parsed = RunnablePassthrough.assign(
             parsed=itemgetter("raw") | parser, parsing_error=lambda _: None
         )
-        failed = RunnablePassthrough.assign(parsed=lambda _: None)
-        return RunnableMap(raw=asked) | parsed.with_fallbacks(
-            [failed], exception_key="parsing_error"
-        )
+        failed = [RunnablePassthrough.assign(parsed=lambda _: None)]
+        return RunnableMap(raw=asked) | parsed.with_fallbacks(failed, exception_key="parsing_error")
 
 
 class LlamaEmbeddings(Embeddings):
@@ -325,9 +295,7 @@ class LlamaEmbeddings(Embeddings):
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """A vector for each of ``texts``."""
-        if not texts:
-            return []
-        return self._vectors([self.document_prefix + text for text in texts])
+        return self._vectors([self.document_prefix + text for text in texts]) if texts else []
 
     def embed_query(self, text: str) -> list[float]:
         """The vector of a question."""
@@ -340,8 +308,9 @@ class LlamaEmbeddings(Embeddings):
 class _Reader:
     """Turns the events of a run into chunks of its message."""
 
-    def __init__(self, *, held: bool) -> None:
-        self._held = held
+    def __init__(self, params: Json) -> None:
+        # A typed answer may follow a first reply with calls or prose, which is not it.
+        self._held = bool(params["tools"]) and "output_type" in params
         self._given = False
 
     def take(self, event: Event) -> ChatGenerationChunk | None:
@@ -350,8 +319,9 @@ class _Reader:
             return ChatGenerationChunk(message=AIMessageChunk(content=event.text))
         if isinstance(event, ReasoningDelta):
             thought = {"reasoning_content": event.text}
-            message = AIMessageChunk(content="", additional_kwargs=thought)
-            return ChatGenerationChunk(message=message)
+            return ChatGenerationChunk(
+                message=AIMessageChunk(content="", additional_kwargs=thought)
+            )
         if isinstance(event, Retry) and self._given:
             raise LlamaStreamError(
                 f"the reply is void, but a part of it was streamed ({event.reason}): "
@@ -361,11 +331,6 @@ class _Reader:
             text = _text(event.result) if self._held or not self._given else ""
             return ChatGenerationChunk(message=_message(event.result, text))
         return None
-
-
-def _has_two_parts(params: Json) -> bool:
-    """Whether the typed answer may follow a first reply with calls or prose."""
-    return bool(params["tools"]) and "output_type" in params
 
 
 def _result(result: RunResult[Any]) -> ChatResult:
@@ -388,16 +353,10 @@ def _message(result: RunResult[Any], text: str) -> AIMessageChunk:
         for i, call in enumerate(choice["message"].get("tool_calls") or ())
         if (made := call["function"])
     ]
-    about: Json = {
-        "model_provider": _PROVIDER,
-        "model_name": response.get("model", ""),
-        "finish_reason": choice["finish_reason"],
-    }
-    for name in ("system_fingerprint", "timings"):
-        if response.get(name) is not None:
-            about[name] = response[name]
-    if choice.get("logprobs"):
-        about["logprobs"] = choice["logprobs"]
+    about: Json = {"model_provider": _PROVIDER, "model_name": response.get("model", "")}
+    facts = {**response, **choice}
+    names = ("system_fingerprint", "timings", "finish_reason", "logprobs")
+    about |= {name: facts[name] for name in names if facts.get(name)}
     usage = result.usage
     tokens = {
         "input_tokens": usage.prompt_tokens,
@@ -406,12 +365,9 @@ def _message(result: RunResult[Any], text: str) -> AIMessageChunk:
         "input_token_details": {"cache_read": usage.cached_tokens},
     }
     return AIMessageChunk(
-        content=text,
-        tool_call_chunks=calls,
-        response_metadata=about,
+        content=text, tool_call_chunks=calls, response_metadata=about, chunk_position="last",
         usage_metadata=cast("UsageMetadata", tokens),  # its keys differ between versions
-        chunk_position="last",
-    )
+    )  # fmt: skip
 
 
 def _tools(tools: _Tools) -> list[Json]:

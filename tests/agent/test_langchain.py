@@ -190,7 +190,7 @@ def test_a_stream_that_is_closed_ends_in_the_server(
 
 
 def test_what_came_before_a_new_reply_cannot_be_taken_back() -> None:
-    reader = _Reader(held=False)
+    reader = _Reader({"tools": []})
     assert reader.take(Retry("at the beginning")) is None
     assert reader.take(TextDelta("once")) is not None
     with pytest.raises(LlamaStreamError, match="a part of it was streamed"):

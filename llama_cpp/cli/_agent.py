@@ -25,7 +25,7 @@ from ..agent.events import (
 from ..agent.server import LlamaServer
 from ..agent.tools import Deny, Tool, as_tools
 from ..errors import LlamaError
-from ._common import MODEL, NUMBER, find, talk
+from ._common import COUNT, MODEL, NUMBER, find, talk
 
 _SHOWN = 500  # characters of a tool's result
 _HELP = """\
@@ -37,9 +37,7 @@ _HELP = """\
 
 
 @click.command()
-@click.option(
-    "--model", "-m", type=MODEL, metavar="MODEL", help="GGUF file or hf:...; starts a server."
-)
+@click.option("--model", "-m", type=MODEL, help="GGUF file or hf:...; starts a server.")
 @click.option("--url", help="A running llama-server, instead of --model.")
 @click.option(
     "--api-key", envvar="LLAMA_API_KEY", help="The server's key [environment: LLAMA_API_KEY]."
@@ -53,45 +51,25 @@ _HELP = """\
     "--mode", type=click.Choice(["auto", "native", "constrained"]), default="auto",
     show_default=True, help="How tools are offered.",
 )  # fmt: skip
-@click.option(
-    "--ctx-size", "-c", type=click.IntRange(1), default=8192, show_default=True,
-    help="With --model.",
-)  # fmt: skip
+@click.option("--ctx-size", "-c", type=COUNT, default=8192, show_default=True, help="With --model.")
 @click.option("--temperature", type=NUMBER, help="0 takes the most likely token.")
 @click.option(
-    "--max-steps", type=click.IntRange(1), default=10, show_default=True,
-    help="Replies to a message.",
-)  # fmt: skip
+    "--max-steps", type=COUNT, default=10, show_default=True, help="Replies to a message."
+)
 @click.option("--ask/--no-ask", default=False, help="Ask before each call of a tool.")
 @click.argument("message", required=False)
 def agent(
-    model: str | None,
-    url: str | None,
-    api_key: str | None,
-    tools: tuple[str, ...],
-    system: str | None,
-    mode: str,
-    ctx_size: int,
-    temperature: float | None,
-    max_steps: int,
-    ask: bool,
-    message: str | None,
-) -> None:
+    message: str | None, model: str | None, url: str | None, api_key: str | None,
+    tools: tuple[str, ...], ctx_size: int, ask: bool, **options: Any,
+) -> None:  # fmt: skip
     """Chat with a model that can call tools.
 
     With a MESSAGE, answer it and end; otherwise talk, line by line.
     """
     if (model is None) == (url is None):
         raise click.UsageError("give either --model or --url")
-    options: dict[str, Any] = {
-        "tools": [tool for file in tools for tool in _tools_of(Path(file))],
-        "system": system,
-        "mode": mode,
-        "max_steps": max_steps,
-        "before_call": _asked if ask else None,
-    }
-    if temperature is not None:
-        options["temperature"] = temperature
+    options["tools"] = [tool for file in tools for tool in _tools_of(Path(file))]
+    options["before_call"] = _asked if ask else None
     with ExitStack() as stack:
         if url is not None:
             talker = LlamaAgent(url, api_key=api_key, **options)
@@ -173,7 +151,5 @@ def _tools_of(file: Path) -> list[Tool]:
 
 
 def _is_tool(name: str, value: Any, module: Any) -> bool:
-    if isinstance(value, Tool):
-        return True
     own = inspect.isfunction(value) and value.__module__ == module.__name__
-    return own and not name.startswith("_")
+    return isinstance(value, Tool) or (own and not name.startswith("_"))

@@ -18,7 +18,7 @@ from ..model.device import devices
 from ..model.model import LlamaModel
 from ..native.cpu import usable_cores
 from ..sampling.chain import LlamaSampler
-from ._common import bar, engine_of, find, give, json_option, model_option, show
+from ._common import COUNT, bar, engine_of, find, give, json_option, model_option, show
 
 
 @dataclass(frozen=True)
@@ -44,24 +44,17 @@ class _Result:
     "--max-tokens", "-n", type=click.IntRange(0), metavar="TOKENS", default=128,
     show_default=True, help="Tokens to generate; 0 leaves it out.",
 )  # fmt: skip
+@click.option("--rounds", "-r", type=COUNT, default=5, show_default=True, help="Rounds of each.")
 @click.option(
-    "--rounds", "-r", type=click.IntRange(1), default=5, show_default=True, help="Rounds of each."
-)
-@click.option(
-    "--threads", type=click.IntRange(1), multiple=True,
+    "--threads", type=COUNT, multiple=True,
     help="By default the usable cores; can be repeated, to compare.",
 )  # fmt: skip
 @click.option("--gpu-layers", "-g", type=int, help="Layers on the GPU; by default all.")
 @json_option
 def bench(
-    model: str,
-    prompt_tokens: int,
-    max_tokens: int,
-    rounds: int,
-    threads: tuple[int, ...],
-    gpu_layers: int | None,
-    as_json: bool,
-) -> None:
+    model: str, prompt_tokens: int, max_tokens: int, rounds: int, threads: tuple[int, ...],
+    gpu_layers: int | None, as_json: bool,
+) -> None:  # fmt: skip
     """Measure the tokens per second that a model reads and generates.
 
     The prompt is random and starts from an empty context each time; generation starts from one
@@ -74,9 +67,8 @@ def bench(
     with bar(f"Loading {path.name}") as progress:
         loaded = LlamaModel.from_file(path, progress=progress, **layers)
     with loaded, bar(f"Measuring {path.name}") as progress:
-        results = _measure(
-            loaded, threads or (usable_cores(),), prompt_tokens, max_tokens, rounds, progress
-        )
+        threads = threads or (usable_cores(),)
+        results = _measure(loaded, threads, prompt_tokens, max_tokens, rounds, progress)
         engine = engine_of(loaded.library)
         facts: dict[str, Any] = {
             "model": loaded.description,
@@ -106,13 +98,9 @@ def bench(
 
 
 def _measure(
-    model: LlamaModel,
-    threads: tuple[int, ...],
-    prompt_tokens: int,
-    max_tokens: int,
-    rounds: int,
+    model: LlamaModel, threads: tuple[int, ...], prompt_tokens: int, max_tokens: int, rounds: int,
     progress: Callable[[float], None],
-) -> list[_Result]:
+) -> list[_Result]:  # fmt: skip
     chance = random.Random(1)
     prompt = [chance.randrange(model.vocab.n_tokens) for _ in range(prompt_tokens)]
     works: list[tuple[str, int, Callable[[LlamaContext], None]]] = []

@@ -7,6 +7,7 @@ import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +38,7 @@ _stderr = Console(stderr=True, highlight=False)
 
 def with_options(*options: Decorator) -> Decorator:
     """Several decorators in one, in the order of the help."""
-
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return decorate
+    return lambda function: reduce(lambda made, option: option(made), reversed(options), function)
 
 
 class _Number(click.types.FloatParamType):
@@ -59,23 +54,24 @@ class _Number(click.types.FloatParamType):
 
 
 NUMBER = _Number()
+COUNT = click.IntRange(1)
 MODEL = click.Path()
 """A file for the shell's completion; `find` takes more."""
+MODEL.name = "model"
 model_option: Decorator = click.option(
-    "--model", "-m", type=MODEL, required=True, metavar="MODEL",
-    help="GGUF file, or hf:owner/repo/file.gguf.",
-)  # fmt: skip
+    "--model", "-m", type=MODEL, required=True, help="GGUF file, or hf:owner/repo/file.gguf."
+)
 json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="Give JSON.")
 loading_options: Decorator = with_options(
     click.option(
-        "--ctx-size", "-c", type=click.IntRange(1), metavar="TOKENS",
+        "--ctx-size", "-c", type=COUNT, metavar="TOKENS",
         help="Room for prompt and answer; by default the model's own, at most 4096.",
     ),
-    click.option("--threads", type=click.IntRange(1), help="By default the usable cores."),
+    click.option("--threads", type=COUNT, help="By default the usable cores."),
     click.option("--gpu-layers", "-g", type=int, help="Layers on the GPU; by default all."),
 )  # fmt: skip
 sampling_options: Decorator = with_options(
-    click.option("--max-tokens", "-n", type=click.IntRange(1), help="The most to generate."),
+    click.option("--max-tokens", "-n", type=COUNT, help="The most to generate."),
     click.option("--temperature", type=NUMBER, help="0 takes the most likely token."),
     click.option("--top-k", type=int, help="Only that many of the likeliest tokens."),
     click.option("--top-p", type=NUMBER, help="Only the likeliest with this probability together."),
@@ -104,11 +100,9 @@ def sampling(given: dict[str, Any]) -> dict[str, Any]:
 def open_llama(model: str, given: dict[str, Any]) -> llama_cpp.Llama:
     """The model with the values of `loading_options`."""
     params = {
-        "n_ctx": given["ctx_size"],
-        "n_threads": given["threads"],
-        "n_threads_batch": given["threads"],
-        "n_gpu_layers": given["gpu_layers"],
-    }
+        "n_ctx": given["ctx_size"], "n_gpu_layers": given["gpu_layers"],
+        "n_threads": given["threads"], "n_threads_batch": given["threads"],
+    }  # fmt: skip
     named: Any = {name: value for name, value in params.items() if value is not None}
     path = find(model)
     with bar(f"Loading {path.name}") as progress:

@@ -63,9 +63,7 @@ class _Finding:
 
 
 @click.command()
-@click.option(
-    "--model", "-m", type=MODEL, metavar="MODEL", help="Load this model too, and generate with it."
-)
+@click.option("--model", "-m", type=MODEL, help="Load this model too, and generate with it.")
 @json_option
 def doctor(model: str | None, as_json: bool) -> int:
     """Find faults of this installation, and say how to repair them.

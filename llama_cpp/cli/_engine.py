@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
 
 import click
 from rich.table import Table
@@ -13,36 +12,29 @@ from ..engine.command import main
 from ..engine.find import installed_engines, missing_features, preferred_engine
 from ._common import give, json_option, show
 
-_PASSED_ON: dict[str, Any] = {
-    "context_settings": {"ignore_unknown_options": True},
-    "add_help_option": False,  # `main` has its own
-}
-
 
 @click.group()
 def engine() -> None:
     """The engine: libllama and llama.cpp's programs, in the cache."""
 
 
-@engine.command(**_PASSED_ON, short_help="Install an engine.")
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def install(arguments: tuple[str, ...]) -> int:
-    """Official binaries, or a build; --help has the options."""
-    return main(["install", *arguments])
+def _pass_on(name: str, words: list[str], help: str) -> None:
+    """A command whose options and their help are those of `llama_cpp.engine`."""
+
+    @engine.command(
+        name, help=f"{help} --help has the options.", short_help=help, add_help_option=False,
+        context_settings={"ignore_unknown_options": True},
+    )  # fmt: skip
+    @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+    def command(arguments: tuple[str, ...]) -> int:
+        return main([*words, *arguments])
 
 
-@engine.command(**_PASSED_ON, short_help="Build an engine: --source DIR is a llama.cpp tree.")
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def build(arguments: tuple[str, ...]) -> int:
-    """From the source of llama.cpp; --help has the options."""
-    return main(["install", "--from", "source", *arguments])
-
-
-@engine.command(**_PASSED_ON, short_help="Print the folder of the engine in use.")
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def where(arguments: tuple[str, ...]) -> int:
-    """Print the engine's folder; --help has the options."""
-    return main(["where", *arguments])
+_pass_on("install", ["install"], "Install an engine.")
+_pass_on(
+    "build", ["install", "--from", "source"], "Build an engine; --source DIR is llama.cpp's tree."
+)
+_pass_on("where", ["where"], "Print the folder of the engine in use.")
 
 
 @engine.command("list")

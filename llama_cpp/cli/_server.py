@@ -27,15 +27,7 @@ from ._common import find, give, json_option, model_option
 @click.option("--log", type=click.Path(dir_okay=False), help="File for the server's output.")
 @json_option
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
-def server(
-    model: str,
-    host: str,
-    port: int,
-    api_key: str | None,
-    log: str | None,
-    as_json: bool,
-    options: tuple[str, ...],
-) -> None:
+def server(model: str, as_json: bool, options: tuple[str, ...], **others: Any) -> None:
     """Run llama-server on a MODEL until Ctrl-C, and print its address and key.
 
     Other OPTIONS, in their long form, are llama-server's own: --ctx-size 4096 --jinja. With --json,
@@ -44,8 +36,7 @@ def server(
     given = _options(options)
     # Service managers end a service with SIGTERM: clean up as for Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    file = find(model)
-    with LlamaServer(file, host=host, port=port, api_key=api_key, log=log, **given) as running:
+    with LlamaServer(find(model), **others, **given) as running:
         if as_json:
             give({"url": running.base_url, "api_key": running.api_key})
         else:

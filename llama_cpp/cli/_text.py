@@ -55,14 +55,9 @@ def run(model: str, prompt: str | None, timings: bool, as_json: bool, **given: A
 @json_option
 @click.argument("message", required=False)
 def chat(
-    model: str,
-    system: str | None,
-    template: str | None,
-    timings: bool,
-    as_json: bool,
-    message: str | None,
-    **given: Any,
-) -> None:
+    model: str, system: str | None, template: str | None, timings: bool, as_json: bool,
+    message: str | None, **given: Any,
+) -> None:  # fmt: skip
     """Talk with a model.
 
     With a MESSAGE, answer it and end; otherwise talk, line by line. The model is in this process.

@@ -69,7 +69,6 @@ class LlamaServer(ManagedProcess):
         self._models = _models(model)
         self._options = _arguments(options)
         self._set_up(program, host, port, log, timeout)
-        self._start_or_close()
 
     @property
     def base_url(self) -> str:
@@ -191,7 +190,6 @@ def _arguments(options: Mapping[str, Option | None]) -> list[str]:
         if isinstance(value, bool):
             arguments.append(f"--{flag}" if value else f"--no-{flag}")
             continue
-        values = value if isinstance(value, list | tuple) else [value]
-        for one in values:
+        for one in value if isinstance(value, list | tuple) else [value]:
             arguments += [f"--{flag}", os.fspath(one) if isinstance(one, os.PathLike) else str(one)]
     return arguments

@@ -101,9 +101,7 @@ def signature_of(function: Callable[..., Any]) -> Signature:
 
 
 def _hints(function: Callable[..., Any], name: str) -> dict[str, Any]:
-    target: Any = function
-    while hasattr(target, "func"):  # functools.partial
-        target = target.func
+    target = without_partials(function)
     if not inspect.isroutine(target):
         target = type(target).__call__
     target = inspect.unwrap(target)
@@ -122,6 +120,13 @@ def _hints(function: Callable[..., Any], name: str) -> dict[str, Any]:
         raise LlamaToolError(f"{name} cannot be a tool: {error}") from error
 
 
+def without_partials(function: Any) -> Any:
+    """The function in a `functools.partial`, or in several."""
+    while hasattr(function, "func"):
+        function = function.func
+    return function
+
+
 def _names_around(target: Any) -> dict[str, Any]:
     """The names of the functions that ``target`` was defined in, while they run."""
     names: dict[str, Any] = {}
@@ -135,8 +140,7 @@ def _names_around(target: Any) -> dict[str, Any]:
 
 
 def _doc(function: Any) -> str | None:
-    while hasattr(function, "func"):
-        function = function.func
+    function = without_partials(function)
     if inspect.isroutine(function) or "__doc__" in vars(type(function)):
         return inspect.getdoc(function)
     return inspect.getdoc(type(function).__call__)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import inspect
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, TypedDict, overload
 
 from .._needs import needs
 from ..errors import LlamaToolError
+from ..native.arguments import unknown_keyword
 from ..server.fields import Json
-from .schema import error_text, for_server, plain
-from .signature import Signature, signature_of
+from .schema import as_json, error_text, for_server, plain
+from .signature import Signature, signature_of, without_partials
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 
@@ -98,14 +101,8 @@ class Tool:
     @cached_property
     def definition(self) -> Json:
         """The tool as the server takes it."""
-        return {
-            "type": "function",
-            "function": {
-                "name": self.name,
-                "description": self.description,
-                "parameters": for_server(self.parameters),
-            },
-        }
+        about = {"name": self.name, "description": self.description}
+        return {"type": "function", "function": about | {"parameters": for_server(self.parameters)}}
 
     def bind(self, arguments: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
         """Positional and keyword arguments for the function, checked and converted.
@@ -120,79 +117,65 @@ class Tool:
             except ValidationError as error:
                 raise LlamaToolError(f"wrong arguments: {error_text(error)}") from error
         known = self.parameters.get("properties", {})
-        missing = [name for name in self.parameters.get("required", ()) if name not in arguments]
-        unknown = [name for name in arguments if name not in known]
-        if self.parameters.get("additionalProperties", not known) is not False:
-            unknown = []
-        wrong = [f"{name}: missing" for name in missing] + [f"{name}: unknown" for name in unknown]
+        required = self.parameters.get("required", ())
+        wrong = [f"{name}: missing" for name in required if name not in arguments]
+        if self.parameters.get("additionalProperties", not known) is False:
+            wrong += [f"{name}: unknown" for name in arguments if name not in known]
         if wrong:
             raise LlamaToolError(f"wrong arguments: {'; '.join(wrong)}")
         return [], dict(arguments)
 
 
-@overload
-def tool(
-    function: Callable[..., Any],
-    *,
-    name: str | None = None,
-    description: str | None = None,
-    schema: Mapping[str, Any] | None = None,
-    timeout: float | None = None,
-    parallel: bool = True,
-) -> Tool: ...
+class ToolOptions(TypedDict, total=False):
+    """The options of `tool`."""
+
+    name: str | None
+    description: str | None
+    schema: Mapping[str, Any] | None
+    timeout: float | None
+    parallel: bool
 
 
 @overload
-def tool(
-    *,
-    name: str | None = None,
-    description: str | None = None,
-    schema: Mapping[str, Any] | None = None,
-    timeout: float | None = None,
-    parallel: bool = True,
-) -> Callable[[Callable[..., Any]], Tool]: ...
+def tool(function: Callable[..., Any], **options: Unpack[ToolOptions]) -> Tool: ...
+
+
+@overload
+def tool(**options: Unpack[ToolOptions]) -> Callable[[Callable[..., Any]], Tool]: ...
 
 
 def tool(
-    function: Callable[..., Any] | None = None,
-    *,
-    name: str | None = None,
-    description: str | None = None,
-    schema: Mapping[str, Any] | None = None,
-    timeout: float | None = None,
-    parallel: bool = True,
+    function: Callable[..., Any] | None = None, **options: Unpack[ToolOptions]
 ) -> Tool | Callable[[Callable[..., Any]], Tool]:
     """A tool of ``function``; also a decorator, with or without arguments.
 
     The schema comes from the hints, the descriptions from the docstring (Google, NumPy or Sphinx
-    style) or from ``Annotated[str, "the city"]``. ``schema`` gives the arguments' JSON schema by
+    style) or from ``Annotated[str, "the city"]``. ``name`` and ``description`` are instead of the
+    function's. ``schema`` gives the arguments' JSON schema by
     hand: the function then gets them unconverted. ``timeout`` is in seconds. ``parallel=False`` is
     for a function that must not run in parallel with others.
 
     LlamaToolError for a function whose parameters cannot be given in JSON.
     """
+    for option in options:
+        if option not in ToolOptions.__annotations__:
+            raise unknown_keyword(option, ToolOptions.__annotations__, "tool")
     if function is None:
-        return lambda function: tool(
-            function,
-            name=name,
-            description=description,
-            schema=schema,
-            timeout=timeout,
-            parallel=parallel,
-        )
+        return lambda function: tool(function, **options)
     if not callable(function):
         raise TypeError(f"a tool is made of a function, not of {function!r}")
-    name = name or _name_of(function)
+    name, schema = options.get("name") or _name_of(function), options.get("schema")
+    limits = options.get("timeout"), options.get("parallel", True)
     if not _NAME.fullmatch(name):
         raise LlamaToolError(
             f"{name!r} cannot be a tool's name: use letters, digits, _ and -, or pass name="
         )
     if schema is not None:
-        text = description or inspect.getdoc(function) or ""
-        return Tool(name, text, plain(dict(schema)), function, timeout, parallel)
+        text = options.get("description") or inspect.getdoc(function) or ""
+        return Tool(name, text, plain(dict(schema)), function, *limits)
     signature = signature_of(function)
-    text = description or signature.description
-    return Tool(name, text, signature.schema, function, timeout, parallel, signature)
+    text = options.get("description") or signature.description
+    return Tool(name, text, signature.schema, function, *limits, signature)
 
 
 def as_tool(given: Any) -> Tool:
@@ -242,13 +225,11 @@ def result_text(result: Any) -> str:
         return result
     core = needs("pydantic_core", "A tool")
     try:
-        plain_result = core.to_jsonable_python(result, fallback=str)
-        return json.dumps(plain_result, ensure_ascii=False)
+        return as_json(core.to_jsonable_python(result, fallback=str))
     except (ValueError, TypeError, RecursionError):
         return str(result)
 
 
 def _name_of(function: Any) -> str:
-    while hasattr(function, "func"):  # functools.partial
-        function = function.func
+    function = without_partials(function)
     return str(getattr(function, "__name__", None) or type(function).__name__)

@@ -123,26 +123,18 @@ class Transport(ClosedByWith):
     """Requests to one server. Threads may share it."""
 
     def __init__(
-        self,
-        base_url: str,
-        *,
-        api_key: str | None,
-        timeouts: Timeouts,
-        retries: int,
+        self, base_url: str, *, api_key: str | None, timeouts: Timeouts, retries: int,
         on_wait: Callable[[str, float], None] | None = None,
         alive: Callable[[], None] | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         check_callable(on_wait, "on_wait")
         check_callable(alive, "alive")
         check_count(retries, "retries")
         if not isinstance(timeouts, Timeouts):
             raise TypeError(f"timeouts must be Timeouts, not {timeouts!r}")
-        self.base_url = _base_url(base_url)
-        self.timeouts = timeouts
-        self.retries = retries
-        self._key = check_api_key(api_key)
-        self._on_wait = on_wait
-        self._alive = alive
+        self.base_url, self._key = _base_url(base_url), check_api_key(api_key)
+        self.timeouts, self.retries = timeouts, retries
+        self._on_wait, self._alive = on_wait, alive
         http = needs("requests", "LlamaClient")
         self._session: requests.Session = http.Session()
         adapter = http.adapters.HTTPAdapter(pool_maxsize=64)
@@ -159,12 +151,8 @@ class Transport(ClosedByWith):
 
     def without_patience(self) -> Transport:
         """A transport to the same server that neither waits for it nor retries."""
-        return Transport(
-            self.base_url,
-            api_key=self._key,
-            timeouts=replace(self.timeouts, first_byte=self.timeouts.connect, loading=0.0),
-            retries=0,
-        )
+        timeouts = replace(self.timeouts, first_byte=self.timeouts.connect, loading=0.0)
+        return Transport(self.base_url, api_key=self._key, timeouts=timeouts, retries=0)
 
     def clean(self, text: object) -> str:
         """``text`` without the API key, for errors."""
@@ -414,8 +402,7 @@ def error_of(
         code = reported.get("code")
         status = code if isinstance(code, int) else None
     message = clean(reported.get("message", text))
-    kind = reported.get("type")
-    kind = kind if isinstance(kind, str) else None
+    kind = reported["type"] if isinstance(reported.get("type"), str) else None
     lower = message.lower()
     where = f"llama-server, {path}"
     if kind == "exceed_context_size_error" or "n_prompt_tokens" in reported:

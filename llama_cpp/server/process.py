@@ -22,6 +22,8 @@ from ..errors import LlamaClosedError, LlamaEngineError, LlamaServerStartError
 from ..native.arguments import c_number, check_type, integer
 from ..native.resource import ClosedByWith
 
+StrPath = str | os.PathLike[str]
+
 # Seconds that a program has to end after it was asked to.
 _GRACE = 10.0
 
@@ -40,25 +42,19 @@ class ManagedProcess(ClosedByWith):
     _stop: weakref.finalize[..., Any] | None = None
 
     def _set_up(
-        self,
-        program: str | os.PathLike[str] | None,
-        host: str,
-        port: int,
-        log: str | os.PathLike[str] | None,
-        timeout: float,
+        self, program: StrPath | None, host: str, port: int, log: StrPath | None, timeout: float
     ) -> None:
+        """Check the arguments, and start the program."""
         check_type(host, str)
-        port = integer(port, "port")
-        if not 0 <= port < 1 << 16:
+        self._host, self._port = host, integer(port, "port")
+        if not 0 <= self._port < 1 << 16:
             raise ValueError(f"port={port} is not 0 to 65535")
-        timeout = c_number(ctypes.c_double, timeout, "timeout")
+        self._timeout = c_number(ctypes.c_double, timeout, "timeout")
         self._program = Path(program) if program is not None else find_program(self._kind)
-        self._host = host
-        self._port = port
-        self._timeout = timeout
         # A private folder: other users can neither read the log nor replace it.
         self._folder = tempfile.TemporaryDirectory(prefix=f"{self._kind}-")
         self._log = Path(self._folder.name, "log.txt") if log is None else Path(log)
+        self._start_or_close()
 
     @property
     def host(self) -> str:
@@ -123,10 +119,7 @@ class ManagedProcess(ClosedByWith):
         raise NotImplementedError
 
     def _launch(
-        self,
-        arguments: Sequence[str],
-        env: Mapping[str, str],
-        ready: Callable[[], bool],
+        self, arguments: Sequence[str], env: Mapping[str, str], ready: Callable[[], bool]
     ) -> None:
         """Start the program, and return when it is ``ready``."""
         self._check_folder()
@@ -190,12 +183,8 @@ class ManagedProcess(ClosedByWith):
 
     def _failed(self, reason: str) -> LlamaServerStartError:
         tail = self.log_tail()
-        message = f"{self._kind} {reason}"
-        return LlamaServerStartError(
-            f"{message}. The end of its log:\n{tail}" if tail else message,
-            log=tail,
-            returncode=self.returncode,
-        )
+        text = f"{self._kind} {reason}" + (f". The end of its log:\n{tail}" if tail else "")
+        return LlamaServerStartError(text, log=tail, returncode=self.returncode)
 
     def _end(self, *, hurried: bool = False) -> None:
         if self._stop is None:

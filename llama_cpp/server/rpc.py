@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 
 from ..errors import LlamaRpcError
-from ..native.arguments import check_type, integer
+from ..native.arguments import check_count, check_type, integer
 from ..native.cpu import usable_cores
 from ..native.remote import probe
 from .process import ManagedProcess, reserve
@@ -61,11 +61,8 @@ class LlamaRpcServer(ManagedProcess):
             ipaddress.IPv4Address(host)
         except ValueError as error:
             raise ValueError(f"host must be an IPv4 address of this machine: {error}") from None
-        if n_threads is None:
-            n_threads = usable_cores()
-        n_threads = integer(n_threads, "n_threads")
-        if n_threads < 1:
-            raise ValueError(f"n_threads must be at least 1, not {n_threads}")
+        n_threads = usable_cores() if n_threads is None else integer(n_threads, "n_threads")
+        check_count(n_threads, "n_threads", 1)
         self._options = ["--threads", str(n_threads)]
         if devices is not None:
             if isinstance(devices, str) or not devices:
@@ -76,7 +73,6 @@ class LlamaRpcServer(ManagedProcess):
         if cache:
             self._options.append("--cache")
         self._set_up(program, host, port, log, timeout)
-        self._start_or_close()
 
     @property
     def endpoint(self) -> str:

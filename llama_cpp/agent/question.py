@@ -32,11 +32,9 @@ def choice_of(given: Any, tools: Mapping[str, Tool]) -> Choice:
     """``tool_choice`` as OpenAI writes it, or a tool's name. ValueError for anything else."""
     if given is None:
         return Choice()
-    name = given
-    if isinstance(given, Mapping):
-        name = (given.get("function") or {}).get("name")
-    elif given in ("auto", "none", "required"):
+    if given in ("auto", "none", "required"):
         return Choice(given)
+    name = (given.get("function") or {}).get("name") if isinstance(given, Mapping) else given
     if name not in tools:
         known = ", ".join(("auto", "none", "required", *tools))
         raise ValueError(f"tool_choice {given!r} is not one of {known}")

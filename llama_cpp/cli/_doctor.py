@@ -70,9 +70,8 @@ def doctor(model: str | None, as_json: bool) -> int:
 
     Exit code 1 if something is wrong. A note is not a fault.
     """
-    path = None if model is None else find(model)
     findings = []
-    for finding in _examine(path):
+    for finding in _examine(None if model is None else find(model)):
         findings.append(finding)
         if not as_json:
             _show(finding)
@@ -84,6 +83,10 @@ def doctor(model: str | None, as_json: bool) -> int:
     else:
         click.secho("\nNothing is wrong.", fg="green")
     return 1 if wrong else 0
+
+
+def _judged(what: str, is_right: bool, text: str, advice: str) -> _Finding:
+    return _Finding(what, "ok", text) if is_right else _Finding(what, "wrong", text, advice)
 
 
 def _show(finding: _Finding) -> None:
@@ -108,22 +111,14 @@ def _examine(model: Path | None) -> Iterator[_Finding]:
 def _python() -> _Finding:
     bits = 8 * struct.calcsize("P")
     text = f"{sys.version.split()[0]}, {bits} bits, {sys.platform}, {sys.executable}"
-    if bits != 64:
-        return _Finding("Python", "wrong", text, "install a Python of 64 bits")
-    return _Finding("Python", "ok", text)
+    return _judged("Python", bits == 64, text, "install a Python of 64 bits")
 
 
 def _names() -> Iterator[_Finding]:
     """Whether another package has the same import name."""
-    try:
-        version = importlib.metadata.version("llama-py")
-    except importlib.metadata.PackageNotFoundError:
-        version = "not installed, from a folder"
+    own, other = _distribution("llama-py"), _distribution("llama-cpp-python")
+    version = "not installed, from a folder" if own is None else own.version
     yield _Finding("package", "ok", f"llama-py {version}, {_PACKAGE}, for llama.cpp {_raw.TAG}")
-    try:
-        other = importlib.metadata.distribution("llama-cpp-python")
-    except importlib.metadata.PackageNotFoundError:
-        other = None
     name = "llama-cpp-python" if other is None else f"llama-cpp-python {other.version}"
     text = ""
     if (_PACKAGE / "llama_cpp.py").is_file():
@@ -145,10 +140,13 @@ def _names() -> Iterator[_Finding]:
         if (folder / "_raw.py").is_file():
             yield _Finding("import name", "note", f"another copy of llama-py is not used: {folder}")
         else:
-            yield _Finding(
-                "import name", "wrong", f"another package is called llama_cpp, too: {folder}",
-                "remove it, or take its folder out of sys.path (PYTHONPATH)",
-            )  # fmt: skip
+            text = f"another package is called llama_cpp, too: {folder}"
+            advice = "remove it, or take its folder out of sys.path (PYTHONPATH)"
+            yield _Finding("import name", "wrong", text, advice)
+
+
+def _distribution(name: str) -> importlib.metadata.Distribution | None:
+    return next(iter(importlib.metadata.distributions(name=name)), None)
 
 
 def _cache() -> Iterator[_Finding]:
@@ -159,16 +157,12 @@ def _cache() -> Iterator[_Finding]:
         yield _Finding("cache", "wrong", str(error), advice)
         return
     if not os.access(root, os.W_OK | os.X_OK):
-        yield _Finding(
-            "cache", "wrong", f"{root} cannot be written to", f"change its owner, or {advice}"
-        )
+        advice = f"change its owner, or {advice}"
+        yield _Finding("cache", "wrong", f"{root} cannot be written to", advice)
     free = shutil.disk_usage(root).free
     text = f"{root}, {free / 1e9:.1f} GB free on its disk"
-    if free < _ROOM:
-        advice = f"make room: an engine takes up to {_ROOM / 1e9:.0f} GB"
-        yield _Finding("cache", "wrong", text, advice)
-    else:
-        yield _Finding("cache", "ok", text)
+    advice = f"make room: an engine takes up to {_ROOM / 1e9:.0f} GB"
+    yield _judged("cache", free >= _ROOM, text, advice)
 
 
 def _engine() -> _Finding:
@@ -182,14 +176,10 @@ def _engine() -> _Finding:
         return _Finding("engine", "wrong", str(error))
     if info is None:
         return _Finding("engine", "note", f"none of {_raw.TAG} in the package or the cache; {cpu}")
-    missing = missing_features(info)
+    missing = ", ".join(missing_features(info))
     if missing:
-        return _Finding(
-            "engine", "wrong",
-            f"{info.tag} in the cache was built for another CPU: this one lacks "
-            f"{', '.join(missing)}",
-            _INSTALL + " (it is replaced)",
-        )  # fmt: skip
+        text = f"{info.tag} in the cache was built for another CPU: this one lacks {missing}"
+        return _Finding("engine", "wrong", text, _INSTALL + " (it is replaced)")
     backend = info.backend or "CPU"
     place = "in the package" if folder == engine_inside() else f"from {info.origin}"
     return _Finding("engine", "ok", f"{info.tag} {place}, for {backend}; {cpu}")
@@ -205,10 +195,8 @@ def _library(model: Path | None) -> Iterator[_Finding]:
     yield _Finding("library", "ok", f"{path}, {_why(path)}")
     result = _trial()
     if "error" in result:
-        yield _Finding(
-            "ABI check", "wrong", result["error"],
-            "unset LLAMA_CPP_LIB" if os.environ.get("LLAMA_CPP_LIB") else _INSTALL,
-        )  # fmt: skip
+        advice = "unset LLAMA_CPP_LIB" if os.environ.get("LLAMA_CPP_LIB") else _INSTALL
+        yield _Finding("ABI check", "wrong", result["error"], advice)
         return
     yield _Finding("ABI check", "ok", f"functions and structs are those of {_raw.TAG}")
     if not result["devices"]:
@@ -225,11 +213,8 @@ def _library(model: Path | None) -> Iterator[_Finding]:
     else:
         yield _Finding("devices", "ok", names)
     if model is not None:
-        result = _trial(model)
-        if "error" in result:
-            yield _Finding("model", "wrong", result["error"])
-        else:
-            yield _Finding("model", "ok", f"{model.name} loads and generates")
+        fault = _trial(model).get("error")
+        yield _judged("model", fault is None, fault or f"{model.name} loads and generates", "")
 
 
 def _why(path: Path) -> str:
@@ -274,10 +259,11 @@ def _server() -> _Finding:
 
 
 def _extra(extra: str, modules: tuple[str, ...]) -> _Finding:
-    missing = [name for name in modules if importlib.util.find_spec(name) is None]
-    if not missing:
-        return _Finding(f"extra {extra!r}", "ok", "there")
-    return _Finding(
-        f"extra {extra!r}", "note", f"{', '.join(missing)} missing",
-        f"only if you want it: pip install 'llama-py[{extra}]'",
-    )  # fmt: skip
+    what = f"extra {extra!r}"
+    missing = ", ".join(name for name in modules if importlib.util.find_spec(name) is None)
+    advice = f"only if you want it: pip install 'llama-py[{extra}]'"
+    return (
+        _Finding(what, "note", f"{missing} missing", advice)
+        if missing
+        else _Finding(what, "ok", "there")
+    )

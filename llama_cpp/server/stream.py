@@ -41,14 +41,12 @@ class EventParser:
         self._rest += portion
         *lines, rest = self._rest.split(b"\n")
         self._rest = rest
-        events = (self._line(line) for line in lines)
-        return [event for event in events if event is not None]
+        return list(filter(None, map(self._line, lines)))
 
     def finish(self) -> list[Event]:
         """The last event, if only its line end is missing at the end of the bytes."""
-        last = [self._line(self._rest), self._line(b"")]
-        self._rest = bytearray()
-        return [event for event in last if event is not None]
+        last, self._rest = self._rest, bytearray()
+        return list(filter(None, (self._line(last), self._line(b""))))
 
     def _line(self, line: bytes | bytearray) -> Event | None:
         text = line.removesuffix(b"\r").decode("utf-8", "replace")

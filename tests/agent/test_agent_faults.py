@@ -7,8 +7,11 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import pytest
@@ -64,6 +67,18 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_http, "_FIRST_DELAY", 0.02)
 
 
+@contextmanager
+def talking(
+    *answers: Answer, native: bool = False, **options: Any
+) -> Iterator[tuple[FaultServer, LlamaAgent]]:
+    """A server that gives ``answers``, and an agent of it."""
+    with (
+        fault_server(*answers, native=native) as server,
+        LlamaAgent(server.url, **{"timeouts": QUICK, **options}) as agent,
+    ):
+        yield server, agent
+
+
 # -- failures before an answer begins: the same whether it is to be streamed or not
 
 
@@ -80,6 +95,8 @@ class Case:
     match: str = "."
     options: dict[str, Any] = field(default_factory=dict)
     """Of the agent."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """Of the error."""
 
 
 FULL = error(500, "Context size has been exceeded.")
@@ -122,7 +139,10 @@ BEFORE: dict[str, Case] = {
     "not found": Case([error(404, "File Not Found", "not_found")], LlamaNotSupportedError, 1),
     "not supported": Case([error(501, "no", "not_supported_error")], LlamaNotSupportedError, 1),
     "bad request": Case([error(400, "no", "invalid_request_error")], LlamaBadRequestError, 1, "no"),
-    "prompt too long": Case([OVERFLOW], LlamaContextOverflowError, 1, "700 tokens .* only 512"),
+    "prompt too long": Case(
+        [OVERFLOW], LlamaContextOverflowError, 1, "700 tokens .* only 512",
+        facts={"n_prompt_tokens": 700, "n_ctx": 512, "status": 400},
+    ),
     "bad grammar": Case(
         [GRAMMAR], LlamaBadRequestError, 1, "Failed to initialize samplers", NATIVE
     ),
@@ -215,10 +235,7 @@ def answers_of(case: Case, good: Answer) -> list[Answer]:
 def test_before_an_answer(name: str, ask: Callable[[LlamaAgent], str]) -> None:
     case = BEFORE[name]
     good = whole() if ask is chat_whole else chat()
-    with (
-        fault_server(*answers_of(case, good)) as server,
-        LlamaAgent(server.url, **{"timeouts": QUICK, **case.options}) as agent,
-    ):
+    with talking(*answers_of(case, good), **case.options) as (server, agent):
         if case.error is None:
             assert ask(agent) == "Hello"
             assert [m["role"] for m in agent.messages] == ["user", "assistant"]
@@ -227,6 +244,7 @@ def test_before_an_answer(name: str, ask: Callable[[LlamaAgent], str]) -> None:
                 ask(agent)
             if case.error in (LlamaServerError, LlamaBadRequestError):
                 assert type(caught.value) in (case.error, LlamaStreamError)
+            assert {name: getattr(caught.value, name) for name in case.facts} == case.facts
             assert agent.messages == []
         assert len(server.requests) == case.requests
         assert all(body == server.bodies[0] for body in server.bodies)
@@ -235,10 +253,7 @@ def test_before_an_answer(name: str, ask: Callable[[LlamaAgent], str]) -> None:
 @pytest.mark.parametrize("name", ["cache full", "closed", "prompt too long", "no head"])
 def test_the_same_with_asyncio(name: str) -> None:
     case = BEFORE[name]
-    with (
-        fault_server(*answers_of(case, chat())) as server,
-        LlamaAgent(server.url, **{"timeouts": QUICK, **case.options}) as agent,
-    ):
+    with talking(*answers_of(case, chat()), **case.options) as (server, agent):
         if case.error is None:
             assert run_async(agent) == "Hello"
         else:
@@ -247,25 +262,10 @@ def test_the_same_with_asyncio(name: str) -> None:
         assert len(server.requests) == case.requests
 
 
-def test_the_numbers_of_a_prompt_that_is_too_long() -> None:
-    with (
-        fault_server(OVERFLOW) as server,
-        LlamaAgent(server.url) as agent,
-        pytest.raises(LlamaContextOverflowError) as caught,
-    ):
-        agent.run("Hi")
-    assert (caught.value.n_prompt_tokens, caught.value.n_ctx) == (700, 512)
-    assert caught.value.status == 400
-
-
 def test_the_waits_between_tries_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_http, "_FIRST_DELAY", 0.1)
     begun = time.monotonic()
-    with (
-        fault_server(NO_SLOT) as server,
-        LlamaAgent(server.url) as agent,
-        pytest.raises(UNAVAILABLE),
-    ):
+    with talking(NO_SLOT) as (_, agent), pytest.raises(UNAVAILABLE):
         agent.run("Hi")
     assert time.monotonic() - begun >= 0.75 * (0.1 + 0.2 + 0.4)
 
@@ -275,18 +275,14 @@ def test_a_server_that_ends_while_it_loads_is_not_waited_for() -> None:
         raise LlamaServerConnectionError("llama-server has ended")
 
     with (
-        fault_server(LOADING) as server,
-        LlamaAgent(server.url, alive=gone) as agent,
+        talking(LOADING, alive=gone) as (_, agent),
         pytest.raises(LlamaServerConnectionError, match="has ended"),
     ):
         agent.run("Hi")
 
 
 def test_loading_is_not_ready_and_says_nothing_of_the_key() -> None:
-    with (
-        fault_server(LOADING, LOADING, reply(200, {"status": "ok"})) as server,
-        LlamaAgent(server.url) as agent,
-    ):
+    with talking(LOADING, LOADING, reply(200, {"status": "ok"})) as (server, agent):
         assert agent.client.health() is False
         agent.client.wait(5)
         assert [r.path for r in server.requests] == ["/health"] * 3
@@ -316,8 +312,7 @@ def test_no_connection_within_the_time_for_one() -> None:
 def test_an_answer_that_stops_in_its_middle_is_not_asked_for_again() -> None:
     half = [*reply(200, "{", length=99), HANG]
     with (
-        fault_server(half) as server,
-        LlamaAgent(server.url, timeouts=Timeouts(idle=0.15)) as agent,
+        talking(half, timeouts=Timeouts(idle=0.15)) as (server, agent),
         pytest.raises(LlamaServerTimeoutError) as caught,
     ):
         agent.chat("Hi")
@@ -328,7 +323,7 @@ def test_an_answer_that_stops_in_its_middle_is_not_asked_for_again() -> None:
 
 def test_an_answer_that_breaks_off_is_asked_for_again() -> None:
     half = [*reply(200, '{"cho', length=99), CLOSE]
-    with fault_server(half, whole()) as server, LlamaAgent(server.url) as agent:
+    with talking(half, whole()) as (server, agent):
         assert chat_whole(agent) == "Hello"
         assert len(server.requests) == 2
 
@@ -349,65 +344,64 @@ BEGUN = text_of("a", "b")
 
 @dataclass
 class Broken:
-    """A stream, and what comes of it."""
+    """A stream, and what the error says of it."""
 
     answer: Answer
-    error: type[LlamaServerError]
     match: str
     partial: str | None = "ab"
 
 
 STREAMS: dict[str, Broken] = {
-    "reset": Broken([STREAM, part(BEGUN), 0.05, RESET], LlamaStreamError, "broke in the middle"),
-    "closed": Broken([STREAM, part(BEGUN), CLOSE], LlamaStreamError, "broke in the middle"),
-    "closed at once": Broken([STREAM, CLOSE], LlamaStreamError, "broke in the middle", None),
+    "reset": Broken([STREAM, part(BEGUN), 0.05, RESET], "broke in the middle"),
+    "closed": Broken([STREAM, part(BEGUN), CLOSE], "broke in the middle"),
+    "closed at once": Broken([STREAM, CLOSE], "broke in the middle", None),
     "closed inside an event": Broken(
-        [STREAM, part(BEGUN + event(delta(content="c"))[:20]), CLOSE], LlamaStreamError, "broke"
+        [STREAM, part(BEGUN + event(delta(content="c"))[:20]), CLOSE], "broke"
     ),
-    "no [DONE]": Broken(streamed(BEGUN), LlamaStreamError, r"without \[DONE\]"),
+    "no [DONE]": Broken(streamed(BEGUN), r"without \[DONE\]"),
     "no [DONE] after the finish": Broken(
-        streamed(BEGUN + event(delta("stop"))), LlamaStreamError, r"without \[DONE\]"
+        streamed(BEGUN + event(delta("stop"))), r"without \[DONE\]"
     ),
-    "no event at all": Broken(streamed(), LlamaStreamError, r"without \[DONE\]", None),
+    "no event at all": Broken(streamed(), r"without \[DONE\]", None),
     "no [DONE], ends with the connection": Broken(
-        [b"HTTP/1.1 200 OK\r\n\r\n", BEGUN, CLOSE], LlamaStreamError, r"without \[DONE\]"
+        [b"HTTP/1.1 200 OK\r\n\r\n", BEGUN, CLOSE], r"without \[DONE\]"
     ),
-    "error": Broken(streamed(BEGUN, event(ERROR)), LlamaStreamError, "Compute error"),
+    "error": Broken(streamed(BEGUN, event(ERROR)), "Compute error"),
     "error as older servers say it": Broken(
-        streamed(BEGUN, event(ERROR["error"], "error")), LlamaStreamError, "Compute error"
+        streamed(BEGUN, event(ERROR["error"], "error")), "Compute error"
     ),
-    "error at once": Broken(streamed(event(ERROR)), LlamaStreamError, "Compute error", None),
+    "error at once": Broken(streamed(event(ERROR)), "Compute error", None),
     "cache full": Broken(
         streamed(BEGUN, event({"error": {**ERROR["error"], "message": "Context size exceeded"}})),
-        LlamaStreamError, "Context size",
+        "Context size",
     ),
-    "no JSON": Broken(streamed(BEGUN, event("{")), LlamaStreamError, "not JSON"),
-    "no object": Broken(streamed(BEGUN, event("[1]")), LlamaStreamError, "not an object"),
-    "no choices": Broken(streamed(BEGUN, event("{}")), LlamaStreamError, "without choices"),
-    "a choice that is none": Broken(
-        streamed(BEGUN, event('{"choices": [7]}')), LlamaStreamError, "broken chunk"
+    "no JSON": Broken(streamed(BEGUN, event("{")), "not JSON"),
+    "no object": Broken(streamed(BEGUN, event("[1]")), "not an object"),
+    "no choices": Broken(streamed(BEGUN, event("{}")), "without choices"),
+    "a choice that is none": Broken(streamed(BEGUN, event('{"choices": [7]}')), "broken chunk"),
+    "text that is none": Broken(streamed(BEGUN, event(delta(content={"a": 1}))), "broken chunk"),
+    "a call without a name": Broken(
+        streamed(BEGUN, event(delta(tool_calls=[called("", "{}")]))), "a name"
     ),
-    "text that is none": Broken(
-        streamed(BEGUN, event(delta(content={"a": 1}))), LlamaStreamError, "broken chunk"
+    "a call without a number": Broken(
+        streamed(BEGUN, event(delta(tool_calls=[{"function": {"name": "f"}}]))),
+        "broken chunk",
     ),
     "calls out of order": Broken(
-        streamed(BEGUN, event(delta(tool_calls=[called("f", "{}", 2)]))), LlamaStreamError, "call 2"
+        streamed(BEGUN, event(delta(tool_calls=[called("f", "{}", 2)]))), "call 2"
     ),
-    "a part that is none": Broken(
-        [STREAM, part(BEGUN), b"zz\r\n", CLOSE], LlamaStreamError, "broke in the middle"
-    ),
+    "a part that is none": Broken([STREAM, part(BEGUN), b"zz\r\n", CLOSE], "broke in the middle"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", STREAMS)
 def test_in_a_stream(name: str) -> None:
     case = STREAMS[name]
-    with fault_server(case.answer) as server, LlamaAgent(server.url, timeouts=QUICK) as agent:
+    with talking(case.answer) as (server, agent):
         came: list[str] = []
         texts = (e.text for e in agent.stream("Hi") if isinstance(e, TextDelta))
-        with pytest.raises(case.error, match=case.match) as caught:
+        with pytest.raises(LlamaStreamError, match=case.match) as caught:
             came.extend(texts)
-        assert isinstance(caught.value, LlamaStreamError)
         partial = caught.value.partial
         got = None if partial is None else partial["choices"][0]["message"]["content"]
         assert got == case.partial
@@ -420,10 +414,7 @@ def test_in_a_stream(name: str) -> None:
 
 
 def test_a_stream_that_says_nothing_more() -> None:
-    with (
-        fault_server([STREAM, part(BEGUN), HANG]) as server,
-        LlamaAgent(server.url, timeouts=Timeouts(idle=0.15)) as agent,
-    ):
+    with talking([STREAM, part(BEGUN), HANG], timeouts=Timeouts(idle=0.15)) as (server, agent):
         with pytest.raises(LlamaServerTimeoutError) as caught:
             agent.run("Hi")
         assert (caught.value.phase, caught.value.seconds) == ("idle", 0.15)
@@ -454,7 +445,7 @@ WELL: dict[str, Answer] = {
 @pytest.mark.parametrize("name", WELL)
 def test_what_is_no_failure(name: str) -> None:
     limits = Timeouts(idle=0.4)
-    with fault_server(WELL[name]) as server, LlamaAgent(server.url, timeouts=limits) as agent:
+    with talking(WELL[name], timeouts=limits) as (server, agent):
         texts = [e.text for e in agent.stream("Hi") if isinstance(e, TextDelta)]
         assert "".join(texts) == STORY
         assert agent.messages[-1]["content"] == STORY
@@ -522,7 +513,7 @@ def test_giving_up_a_kept_answer_does_not_wait_for_the_server() -> None:
 
 
 def test_a_connection_is_used_again() -> None:
-    with fault_server(whole()) as server, LlamaAgent(server.url) as agent:
+    with talking(whole()) as (server, agent):
         for _ in range(4):
             chat_whole(agent)
         assert {r.connection for r in server.requests} == {0}
@@ -530,19 +521,13 @@ def test_a_connection_is_used_again() -> None:
 
 @pytest.mark.parametrize("retries", [3, 0])
 def test_a_connection_that_was_kept_too_long_is_replaced(retries: int) -> None:
-    with (
-        fault_server(whole(), [RESET], whole(), [CLOSE], whole()) as server,
-        LlamaAgent(server.url, retries=retries) as agent,
-    ):
+    with talking(whole(), [RESET], whole(), [CLOSE], whole(), retries=retries) as (server, agent):
         assert [chat_whole(agent) for _ in range(3)] == ["Hello"] * 3
         assert [r.connection for r in server.requests] == [0, 0, 1, 1, 2]
 
 
 def test_a_connection_that_the_server_has_closed_is_not_used() -> None:
-    with (
-        fault_server([*whole(), CLOSE]) as server,
-        LlamaAgent(server.url, retries=0) as agent,
-    ):
+    with talking([*whole(), CLOSE], retries=0) as (server, agent):
         for _ in range(3):
             chat_whole(agent)
             time.sleep(0.05)
@@ -559,7 +544,7 @@ def test_a_connection_that_the_server_has_closed_is_not_used() -> None:
 )
 @pytest.mark.parametrize("ask", [run, chat_streamed, chat_whole])
 def test_cancelling_leaves_the_server_at_once(answer: Answer, ask: Callable[..., str]) -> None:
-    with fault_server(answer) as server, LlamaAgent(server.url) as agent:
+    with talking(answer) as (server, agent):
 
         def cancel() -> None:
             assert soon(lambda: server.requests)
@@ -583,7 +568,7 @@ def test_cancelling_ends_the_wait_for_another_try(
     answer: Answer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_http, "_FIRST_DELAY", 30.0)
-    with fault_server(answer) as server, LlamaAgent(server.url) as agent:
+    with talking(answer, timeouts=Timeouts()) as (server, agent):
         timer = threading.Timer(0.3, agent.cancel)
         timer.start()
         begun = time.monotonic()
@@ -627,7 +612,7 @@ def test_cancelling_a_task_that_waits_for_a_slot() -> None:
 def test_a_key_that_the_server_repeats_is_not_shown(
     answer: Answer, ask: Callable[..., str]
 ) -> None:
-    with fault_server(answer) as server, LlamaAgent(server.url, api_key=KEY) as agent:
+    with talking(answer, api_key=KEY) as (server, agent):
         with pytest.raises(LlamaServerError) as caught:
             ask(agent)
         assert server.requests[0].headers["authorization"] == f"Bearer {KEY}"
@@ -642,15 +627,13 @@ def get_weather(city: Literal["Paris", "Oslo"]) -> str:
     return f"22 degrees in {city}"
 
 
+with_weather = partial(talking, native=True, tools=[get_weather])
 CALL = called("get_weather", '{"city": "Paris"}')
 
 
 def test_a_template_without_tools_is_not_given_any() -> None:
     wanted = '{"tool": "get_weather", "arguments": {"city": "Oslo"}}'
-    with (
-        fault_server(chat(wanted), chat('{"answer": "22"}')) as server,
-        LlamaAgent(server.url, tools=[get_weather]) as agent,
-    ):
+    with talking(chat(wanted), chat('{"answer": "22"}'), tools=[get_weather]) as (server, agent):
         result = agent.run("Hi")
         assert (result.text, result.mode) == ("22", "constrained")
         assert [c.result for c in result.calls] == ["22 degrees in Oslo"]
@@ -667,10 +650,7 @@ def test_a_template_without_tools_is_not_given_any() -> None:
 @pytest.mark.parametrize("choice", ["required", "get_weather"])
 def test_a_call_that_has_to_be_made_is_forced(choice: str) -> None:
     wanted = '{"tool": "get_weather", "arguments": {"city": "Oslo"}}'
-    with (
-        fault_server(chat(wanted), chat("fine"), native=True) as server,
-        LlamaAgent(server.url, tools=[get_weather]) as agent,
-    ):
+    with with_weather(chat(wanted), chat("fine")) as (server, agent):
         assert agent.run("Hi", tool_choice=choice).calls[0].arguments == {"city": "Oslo"}
         assert "response_format" in server.bodies[0]
         assert "answer" not in server.bodies[0]["response_format"]["json_schema"]["schema"]
@@ -678,10 +658,7 @@ def test_a_call_that_has_to_be_made_is_forced(choice: str) -> None:
 
 
 def test_prose_in_place_of_a_call_is_said() -> None:
-    with (
-        fault_server(chat("Once upon a time"), native=True) as server,
-        LlamaAgent(server.url, tools=[get_weather], mode="native") as agent,
-    ):
+    with with_weather(chat("Once upon a time"), mode="native") as (server, agent):
         with pytest.raises(LlamaAnswerError, match="must call a tool") as caught:
             agent.run("Hi", tool_choice="required")
         assert caught.value.text == "Once upon a time"
@@ -694,17 +671,13 @@ def test_prose_in_place_of_a_call_is_said() -> None:
     ids=["before the answer", "in its middle"],
 )  # fmt: skip
 def test_a_reply_that_the_server_cannot_read_is_asked_for_in_another_form(failure: Answer) -> None:
-    with (
-        fault_server(failure, chat('{"answer": "22"}'), native=True) as server,
-        LlamaAgent(server.url, tools=[get_weather]) as agent,
-    ):
+    with with_weather(failure, chat('{"answer": "22"}')) as (server, agent):
         events = list(agent.stream("Hi"))
         assert sum(isinstance(e, Retry) for e in events) == 1
         assert agent.messages[-1]["content"] == "22"
         assert ["tools" in body for body in server.bodies] == [True, False]
     with (
-        fault_server(failure, native=True) as server,
-        LlamaAgent(server.url, tools=[get_weather], mode="native") as agent,
+        with_weather(failure, mode="native") as (server, agent),
         pytest.raises(LlamaServerTemplateError),
     ):
         agent.run("Hi")
@@ -716,10 +689,7 @@ def test_a_reply_that_the_server_cannot_read_is_asked_for_in_another_form(failur
 )
 def test_broken_arguments_are_told_and_not_kept(arguments: str) -> None:
     first = chat("", "tool_calls", [called("get_weather", arguments)])
-    with (
-        fault_server(first, chat("sorry"), native=True) as server,
-        LlamaAgent(server.url, tools=[get_weather]) as agent,
-    ):
+    with with_weather(first, chat("sorry")) as (server, agent):
         result = agent.run("Hi")
         assert result.calls[0].error is not None
         call, told = server.bodies[1]["messages"][-2:]
@@ -738,10 +708,7 @@ def test_a_call_that_was_cut_off_is_not_made() -> None:
         made.append(text)
 
     cut_off = called("note", '{"text": "a"}')
-    with (
-        fault_server(chat("", "length", [cut_off]), native=True) as server,
-        LlamaAgent(server.url, tools=[note]) as agent,
-    ):
+    with talking(chat("", "length", [cut_off]), native=True, tools=[note]) as (server, agent):
         result = agent.run("Hi")
         assert (result.reason, result.calls, made) == ("length", [], [])
         assert len(server.requests) == 1
@@ -753,26 +720,18 @@ def test_a_call_that_was_cut_off_is_not_made() -> None:
 
 
 def test_an_answer_that_fills_the_context_ends_the_run() -> None:
-    with fault_server(chat("and so on", "length")) as server, LlamaAgent(server.url) as agent:
+    with talking(chat("and so on", "length")) as (server, agent):
         result = agent.run("Hi")
         assert (result.reason, result.text) == ("length", "and so on")
         assert len(server.requests) == 1
 
 
 def test_the_server_gets_no_repetition_that_it_refuses() -> None:
-    function = {
-        "name": "note",
-        "parameters": {
-            "type": "object",
-            "properties": {"text": {"type": "string", "minLength": 3000, "maxLength": 100_000}},
-            "required": ["text"],
-        },
-    }
+    text = {"type": "string", "minLength": 3000, "maxLength": 100_000}
+    schema = {"type": "object", "properties": {"text": text}, "required": ["text"]}
+    tool = {"type": "function", "function": {"name": "note", "parameters": schema}}
     for native in (True, False):
-        with (
-            fault_server(chat('{"answer": ""}'), native=native) as server,
-            LlamaAgent(server.url, tools=[{"type": "function", "function": function}]) as agent,
-        ):
+        with talking(chat('{"answer": ""}'), native=native, tools=[tool]) as (server, agent):
             agent.run("Hi")
             sent = json.dumps(server.bodies[0])
             assert '"note"' in sent
@@ -782,10 +741,7 @@ def test_the_server_gets_no_repetition_that_it_refuses() -> None:
 
 def test_calls_without_an_id_get_one() -> None:
     calls: Sequence[Any] = [{**CALL, "id": ""}, {**called("get_weather", "{}", 1), "id": None}]
-    with (
-        fault_server(chat("", "tool_calls", calls), chat("done"), native=True) as server,
-        LlamaAgent(server.url, tools=[get_weather]) as agent,
-    ):
+    with with_weather(chat("", "tool_calls", calls), chat("done")) as (server, agent):
         agent.run("Hi")
         _, call, *told = server.bodies[1]["messages"]
         ids = [c["id"] for c in call["tool_calls"]]
@@ -795,10 +751,7 @@ def test_calls_without_an_id_get_one() -> None:
 
 
 def test_a_failure_after_a_call_leaves_the_conversation_as_it_was() -> None:
-    with (
-        fault_server(chat("", "tool_calls", [CALL]), error(400, "no"), native=True) as server,
-        LlamaAgent(server.url, tools=[get_weather]) as agent,
-    ):
+    with with_weather(chat("", "tool_calls", [CALL]), error(400, "no")) as (server, agent):
         with pytest.raises(LlamaBadRequestError):
             agent.run("Hi")
         assert agent.messages == []
@@ -806,20 +759,9 @@ def test_a_failure_after_a_call_leaves_the_conversation_as_it_was() -> None:
 
 
 def test_threads_share_an_agent_over_a_server_that_fails() -> None:
-    found: list[str] = []
-
-    def ask(agent: LlamaAgent) -> None:
-        found.append(agent.run([{"role": "user", "content": "Hi"}]).text)
+    def ask(_: int) -> str:
+        return agent.run([{"role": "user", "content": "Hi"}]).text
 
     answers = [[RESET], NO_SLOT, chat(), [CLOSE], FULL, chat()]
-    with (
-        fault_server(*answers) as server,
-        LlamaAgent(server.url, timeouts=QUICK, retries=6) as agent,
-    ):
-        threads = [threading.Thread(target=ask, args=(agent,)) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(20)
-        assert found == ["Hello"] * 8
-        assert isinstance(server, FaultServer)
+    with talking(*answers, retries=6) as (_, agent), ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(ask, range(8))) == ["Hello"] * 8

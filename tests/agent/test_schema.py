@@ -28,21 +28,15 @@ from tests.support.llamaserver import KEY, running
 
 def steady(n: int) -> settings:
     """``n`` examples, the same ones each time: a test does not fail by chance."""
-    return settings(
-        max_examples=n,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
+    options: Any = {"deadline": None, "derandomize": True, "database": None}
+    return settings(max_examples=n, suppress_health_check=list(HealthCheck), **options)
 
 
-NAMES = st.sampled_from(
-    ["a", "b", "city", "root", "string", "x-y", "x_y", "schema", "ref", "ü", "$"]
-)
-IDENTIFIERS = st.sampled_from(
-    ["a", "b", "city", "root", "string", "value", "schema", "x_y", "items"]
-)
+COMMON = ["a", "b", "city", "root", "string", "schema", "x_y"]
+NAMES = st.sampled_from([*COMMON, "x-y", "ref", "ü", "$"])
+IDENTIFIERS = st.sampled_from([*COMMON, "value", "items"])
+ODD_PATTERNS = ["^(a$", "^.$", "^[^a]$", r"^\s$"]
+PATTERNS = [*ODD_PATTERNS, r"^[a-z]+$", r"\d", "^(?!x)a$", r"^\w{2,3}-\d*$", "^a|b$"]
 PLAIN = st.sampled_from([int, str, float, bool, None, Any, dict, list])
 LITERALS = st.lists(
     st.one_of(st.integers(-5, 5), st.sampled_from(["celsius", "a b", 'q"uote', "ü\n", ""])),
@@ -60,19 +54,9 @@ RESTRICTED = st.one_of(
     st.integers(0, 5000).map(lambda n: Annotated[str, Field(max_length=n)]),
     st.integers(0, 30).map(lambda n: Annotated[str, Field(min_length=n)]),
     st.integers(0, 5000).map(lambda n: Annotated[list[int], Field(max_length=n)]),
-    st.sampled_from(
-        [
-            r"^[a-z]+$",
-            r"\d",
-            "^(?!x)a$",
-            r"^\w{2,3}-\d*$",
-            "^[^a]$",
-            "^.$",
-            "^a|b$",
-            r"^\s$",
-            "^(a$",
-        ]
-    ).map(lambda p: Annotated[str, Field(json_schema_extra={"pattern": p})]),
+    st.sampled_from(PATTERNS).map(
+        lambda p: Annotated[str, Field(json_schema_extra={"pattern": p})]
+    ),
 )
 
 
@@ -113,14 +97,10 @@ TYPES = st.recursive(st.one_of(PLAIN, LITERALS, RESTRICTED), compound, max_leave
 def function_of(hints: dict[str, Any], optional: int) -> Any:
     """A function with these parameters, the last ``optional`` of them with a default."""
     kinds = inspect.Parameter
+    defaults = [kinds.empty] * (len(hints) - optional) + [None] * len(hints)
     parameters = [
-        kinds(
-            name,
-            kinds.KEYWORD_ONLY,
-            default=None if i >= len(hints) - optional else kinds.empty,
-            annotation=hint,
-        )
-        for i, (name, hint) in enumerate(hints.items())
+        kinds(name, kinds.KEYWORD_ONLY, default=default, annotation=hint)
+        for (name, hint), default in zip(hints.items(), defaults, strict=False)
     ]
 
     def function(**kwargs: Any) -> None:
@@ -138,9 +118,7 @@ FUNCTIONS = st.builds(
 
 @pytest.fixture(scope="module")
 def client(
-    library: LlamaLibrary,
-    tiny_path: Callable[..., Path],
-    tmp_path_factory: pytest.TempPathFactory,
+    library: LlamaLibrary, tiny_path: Callable[..., Path], tmp_path_factory: Any
 ) -> Iterator[LlamaClient]:
     """A server with a tiny model: what it writes is random, and fits the grammar all the same."""
     folder = tmp_path_factory.mktemp("schema")
@@ -154,9 +132,8 @@ def client(
 
 def generate(client: LlamaClient, schema: Any, n: int) -> tuple[str, bool]:
     """What the model writes under ``schema``, and whether it came to the end."""
-    done = client.complete(
-        "JSON:", json_schema=schema, n_predict=n, temperature=2.0, seed=1, min_p=0.0
-    )
+    options: Any = {"temperature": 2.0, "seed": 1, "min_p": 0.0}
+    done = client.complete("JSON:", json_schema=schema, n_predict=n, **options)
     return str(done["content"]), done["stop_type"] == "eos"
 
 
@@ -186,22 +163,17 @@ def test_the_server_takes_every_protocol(
     generate(client, protocol.schema(), 1)
 
 
-@steady(25)
-@given(
-    hints=st.dictionaries(
-        IDENTIFIERS,
-        st.one_of(
-            st.just(bool),
-            LITERALS,
-            st.integers(-50, 50).map(lambda n: Annotated[int, Field(ge=n, le=n + 20)]),
-            st.integers(0, 2).map(lambda n: Annotated[list[bool], Field(max_length=n)]),
-            st.just(tuple[bool, bool]),
-            records(st.sampled_from([bool, None])),
-        ),
-        min_size=1,
-        max_size=3,
-    )
+SHORT = st.one_of(
+    st.sampled_from([bool, tuple[bool, bool]]),
+    LITERALS,
+    st.integers(-50, 50).map(lambda n: Annotated[int, Field(ge=n, le=n + 20)]),
+    st.integers(0, 2).map(lambda n: Annotated[list[bool], Field(max_length=n)]),
+    records(st.sampled_from([bool, None])),
 )
+
+
+@steady(25)
+@given(hints=st.dictionaries(IDENTIFIERS, SHORT, min_size=1, max_size=3))
 def test_what_is_generated_fits_the_function(client: LlamaClient, hints: dict[str, Any]) -> None:
     signature = signature_of(function_of(hints, 0))
     text, ended = generate(client, for_server(signature.schema), 120)
@@ -304,8 +276,7 @@ def test_patterns_that_the_server_understands_are_kept(
 
 
 @pytest.mark.parametrize(
-    "pattern",
-    ["a", "^a", "^(a$", "^.$", "^[^a]$", r"^\s$", "^(?=a)a$", '^"$', "^a{1001}$", "^a\\$"],
+    "pattern", [*ODD_PATTERNS, "a", "^a", "^(?=a)a$", '^"$', "^a{1001}$", "^a\\$"]
 )
 def test_patterns_that_it_does_not_are_left_out(pattern: str) -> None:
     assert for_server({"type": "string", "pattern": pattern}) == {"type": "string"}

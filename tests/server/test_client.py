@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,17 +19,14 @@ from llama_cpp.errors import (
     LlamaAuthenticationError,
     LlamaBadRequestError,
     LlamaCancelled,
-    LlamaContextOverflowError,
     LlamaNotSupportedError,
     LlamaServerConnectionError,
     LlamaServerError,
-    LlamaServerLoadingError,
-    LlamaServerTimeoutError,
-    LlamaStreamError,
 )
-from llama_cpp.server.client import LlamaClient, Timeouts, image
+from llama_cpp.server.client import LlamaClient, image
 from llama_cpp.server.stream import ChatAssembler, Event, EventParser
-from tests.support.llamaserver import KEY, Running, running
+from tests.support.faultserver import LOADING, called, delta, fault_server, reply, soon
+from tests.support.llamaserver import KEY, Running, is_idle, running
 
 HELLO = [{"role": "user", "content": "Say hello."}]
 
@@ -177,10 +171,7 @@ def test_models_are_loaded_and_unloaded_by_name(model_path: Path) -> None:
         assert client.chat_completion(HELLO, max_tokens=2)["model"] == "a"
         assert client.props()["default_generation_settings"]["n_ctx"] == 512
         client.unload_model("a")
-        deadline = time.monotonic() + 10
-        while status()["a"] != "unloaded":
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        assert soon(lambda: status()["a"] == "unloaded", 10)
 
 
 @pytest.mark.parametrize(
@@ -245,16 +236,6 @@ def test_the_key_is_in_no_log_and_no_repr(
     assert KEY not in caplog.text + repr(client) + str(caught.value)
 
 
-@pytest.mark.parametrize("streamed", [False, True])
-def test_a_prompt_that_is_too_long_tells_both_numbers(client: LlamaClient, streamed: bool) -> None:
-    messages = [{"role": "user", "content": "word " * 3000}]
-    ask = client.chat_stream if streamed else client.chat_completion
-    with pytest.raises(LlamaContextOverflowError) as caught:
-        ask(messages)
-    assert caught.value.n_prompt_tokens > 3000
-    assert caught.value.n_ctx == 2048
-
-
 def test_a_grammar_that_is_none_is_not_tried_again(client: LlamaClient) -> None:
     start = time.monotonic()
     with pytest.raises(LlamaBadRequestError):
@@ -265,10 +246,7 @@ def test_a_grammar_that_is_none_is_not_tried_again(client: LlamaClient) -> None:
 def test_closing_a_stream_stops_the_server(client: LlamaClient) -> None:
     with client.chat_stream(HELLO, max_tokens=1500, ignore_eos=True, id_slot=0) as stream:
         next(iter(stream))
-    deadline = time.monotonic() + 5
-    while any(slot["is_processing"] for slot in client.slots()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    assert soon(lambda: is_idle(client), 5)
 
 
 def test_a_stream_is_closed_from_another_thread(client: LlamaClient) -> None:
@@ -277,10 +255,7 @@ def test_a_stream_is_closed_from_another_thread(client: LlamaClient) -> None:
     with pytest.raises(LlamaCancelled):
         for _ in stream:
             pass
-    deadline = time.monotonic() + 5
-    while any(slot["is_processing"] for slot in client.slots()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    assert soon(lambda: is_idle(client), 5)
 
 
 def test_a_stream_that_breaks_is_taken_up_again(client: LlamaClient) -> None:
@@ -293,70 +268,18 @@ def test_a_stream_that_breaks_is_taken_up_again(client: LlamaClient) -> None:
     assert stream.response["choices"] == whole["choices"]
 
 
-# -- scripted servers: what the real one does too rarely
-
-
-@contextmanager
-def scripted(*answers: Any) -> Iterator[tuple[str, list[str]]]:
-    """A server that gives ``answers`` in turn, the last one for ever: a status with JSON or text,
-    or a function that gets the handler."""
-    left, seen = list(answers), list[str]()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            seen.append(self.path)
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            answer = left.pop(0) if len(left) > 1 else left[0]
-            if callable(answer):
-                answer(self)
-                return
-            status, body = answer
-            data = (body if isinstance(body, str) else json.dumps(body)).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(data)))
-            self.send_header("Content-Type", "application/json")
-            self.end_headers()
-            self.wfile.write(data)
-
-        do_POST = do_GET
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{httpd.server_address[1]}", seen
-    finally:
-        httpd.shutdown()
-        httpd.server_close()
-        thread.join()
-
-
-LOADING = (503, {"error": {"code": 503, "message": "Loading model", "type": "unavailable_error"}})
+# -- what the real server does too rarely; more of it: test_agent_faults.py
 
 
 def test_a_loading_model_is_waited_for() -> None:
     waits: list[tuple[str, float]] = []
     with (
-        scripted(LOADING, LOADING, (200, {"ok": 1})) as (url, seen),
-        LlamaClient(url, on_wait=lambda *what: waits.append(what)) as client,
+        fault_server(LOADING, LOADING, reply(200, {"status": "ok"})) as server,
+        LlamaClient(server.url, on_wait=lambda *what: waits.append(what)) as client,
     ):
-        assert client.props() == {"ok": 1}
-    assert len(seen) == 3
+        assert client.slots() == ["status"]
+    assert len(server.requests) == 3
     assert [what for what, _ in waits] == ["loading", "loading"]
-
-
-def test_a_model_that_does_not_end_loading_is_an_error() -> None:
-    with (
-        scripted(LOADING) as (url, _),
-        LlamaClient(url, timeouts=Timeouts(loading=0.5)) as client,
-        pytest.raises(LlamaServerLoadingError),
-    ):
-        client.props()
 
 
 def test_nobody_there_is_tried_again_and_then_said() -> None:
@@ -367,78 +290,17 @@ def test_nobody_there_is_tried_again_and_then_said() -> None:
         client.props()
 
 
-def test_an_idle_stream_times_out() -> None:
-    def silent(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(200)
-        handler.end_headers()
-        handler.wfile.write(b'data: {"choices": []}\n\n')
-        handler.wfile.flush()
-        time.sleep(1.5)
-        handler.close_connection = True
-
-    with (
-        scripted(silent) as (url, _),
-        LlamaClient(url, timeouts=Timeouts(idle=0.3)) as client,
-        pytest.raises(LlamaServerTimeoutError) as caught,
-    ):
-        list(client.chat_stream(HELLO))
-    assert caught.value.phase == "idle"
-
-
-def test_closing_wakes_a_thread_that_waits_for_a_silent_server() -> None:
-    free = threading.Event()
-
-    def silent(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(200)
-        handler.end_headers()
-        handler.wfile.flush()
-        free.wait(20)
-        handler.close_connection = True
-
-    with scripted(silent) as (url, _), LlamaClient(url) as client:
-        stream = client.chat_stream(HELLO)
-        threading.Timer(0.2, stream.close).start()
-        start = time.monotonic()
-        with pytest.raises(LlamaCancelled):
-            list(stream)
-        assert time.monotonic() - start < 5
-        free.set()
-
-
-# -- what streams may not do
-
-
-def delta(**fields: Any) -> Any:
-    return {"choices": [{"index": 0, "delta": fields, "finish_reason": None}]}
-
-
 def test_tool_calls_are_put_together() -> None:
     assembler = ChatAssembler()
-    for part in (
-        {"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": "{"}},
+    for call in (
+        called("f", "{"),
         {"index": 0, "function": {"arguments": "}"}},
-        {"index": 1, "id": "b", "type": "function", "function": {"name": "g", "arguments": ""}},
+        called("g", "", 1),
         {"index": 1, "function": {"arguments": "{}"}},
     ):
-        assembler.add(delta(tool_calls=[part]))
+        assembler.add(delta(tool_calls=[call]))
     calls = assembler.response()["choices"][0]["message"]["tool_calls"]
     assert [(c["id"], c["function"]) for c in calls] == [
-        ("a", {"name": "f", "arguments": "{}"}),
-        ("b", {"name": "g", "arguments": "{}"}),
+        ("c0", {"name": "f", "arguments": "{}"}),
+        ("c1", {"name": "g", "arguments": "{}"}),
     ]
-
-
-@pytest.mark.parametrize(
-    "chunk",
-    [
-        {},
-        {"choices": [3]},
-        delta(tool_calls=[{"index": 1, "function": {"name": "f"}}]),
-        delta(tool_calls=[{"index": 0, "function": {"arguments": "{}"}}]),
-        delta(tool_calls=[{"function": {"name": "f"}}]),
-        delta(content=3),
-    ],
-)
-def test_a_broken_chunk_is_an_error(chunk: Any) -> None:
-    with pytest.raises(LlamaStreamError):
-        ChatAssembler().add(chunk)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from llama_cpp import LlamaLibrary
+from llama_cpp import LlamaClient, LlamaLibrary
 
 KEY = "a-key-that-must-not-show"
 
@@ -54,3 +54,8 @@ def running(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def is_idle(client: LlamaClient) -> bool:
+    """Whether no slot of the server is at work."""
+    return not any(slot["is_processing"] for slot in client.slots())

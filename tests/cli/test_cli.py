@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from llama_cpp import LlamaServer
+from tests.support import command
 from tests.support.faultserver import called, chat, fault_server
 from tests.support.python import ROOT
 
@@ -56,11 +57,7 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     key = {} if server is None else {"LLAMA_API_KEY": server.api_key}
     at = () if server is None else ("--url", server.base_url)
-    return subprocess.run(
-        [sys.executable, "-m", "llama_cpp.cli", "agent", *at, *map(str, arguments)],
-        cwd=ROOT, env={**os.environ, **key}, input=stdin,
-        capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
+    return command.run("agent", *at, *arguments, stdin=stdin, env=key)
 
 
 def test_a_message_is_answered_by_a_server_of_its_own(model_path: Path) -> None:
@@ -96,25 +93,6 @@ def test_lines_are_a_conversation(server: LlamaServer, tools: Path, tmp_path: Pa
     assert "nothing" in done.stderr
     assert "My name is Ada." in saved.read_text()
     assert "more" not in done.stdout
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "words"),
-    [
-        ([], 2, "either --model or --url"),
-        (["-m", "a", "--url", "b"], 2, "either --model or --url"),
-        (["-m", "/nowhere/model.gguf", "Hello"], 1, "there is no model /nowhere/model.gguf"),
-        (["--url", "http://127.0.0.1:1", "Hello"], 1, "127.0.0.1"),
-        (["-m", "a", "-t", "/nowhere.py"], 2, "does not exist"),
-        (["-m", "a", "-t", os.devnull], 2, "is not a Python file"),
-        (["-m", "a", "-t", str(ROOT / "tests" / "__main__.py")], 2, "does not exist"),
-    ],
-)
-def test_what_is_wrong_is_said_in_a_line(arguments: list[str], code: int, words: str) -> None:
-    done = run(*arguments)
-    assert done.returncode == code
-    assert words in done.stderr
-    assert "Traceback" not in done.stderr
 
 
 def test_a_file_of_tools_that_raises_is_named(tmp_path: Path) -> None:

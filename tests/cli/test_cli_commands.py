@@ -23,21 +23,12 @@ import pytest
 from llama_cpp import _raw
 from llama_cpp.cli._server import _options
 from tests.support import tiny
+from tests.support.command import CLI, run
 from tests.support.httpserver import serve
 from tests.support.hub import Hub
 from tests.support.python import ROOT
 
-CLI = [sys.executable, "-m", "llama_cpp.cli"]
 Tiny = Callable[..., Path]
-
-
-def run(
-    *arguments: object, stdin: str = "", env: dict[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*CLI, *map(str, arguments)], cwd=ROOT, env={**os.environ, **(env or {})}, input=stdin,
-        capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
 
 
 def given(*arguments: object, stdin: str = "", env: dict[str, str] | None = None) -> str:
@@ -240,20 +231,6 @@ def test_the_server_answers_until_ctrl_c(tiny_path: Tiny) -> None:
             urlopen(request, timeout=5)
 
 
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (["-c", "12"], "'-c' is not an option of llama-server"),
-        (["--timeout", "1"], "cannot be given"),
-        (["--lora", "a", "--lora"], "--lora is given 2 times, not always with a value"),
-    ],
-)
-def test_options_that_the_server_does_not_get(options: list[str], words: str) -> None:
-    done = run("server", "-m", "x.gguf", *options)
-    assert done.returncode == 2
-    assert words in done.stderr
-
-
 def test_an_option_of_the_server_can_be_repeated() -> None:
     words = ("--lora", "a", "--jinja", "--jinja", "--lora=b", "--ctx-size", "64")
     assert _options(words) == {"lora": ["a", "b"], "jinja": True, "ctx_size": "64"}
@@ -306,8 +283,20 @@ def test_a_model_of_the_hub(tiny_path: Tiny, tmp_path: Path) -> None:
         (["run", "-m", "x", "--temperature", "nan", "x"], 2, "'nan' is not a number"),
         (["run", "-m", "x", "-n", "0", "x"], 2, "0 is not in the range x>=1"),
         (["rnu"], 2, "No such command 'rnu'. Did you mean 'run'?"),
+        (["server", "-m", "x", "-c", "12"], 2, "'-c' is not an option of llama-server"),
+        (["server", "-m", "x", "--timeout", "1"], 2, "cannot be given"),
+        (
+            ["server", "-m", "x", "--lora", "a", "--lora"], 2,
+            "--lora is given 2 times, not always with a value",
+        ),
+        (["agent"], 2, "either --model or --url"),
+        (["agent", "-m", "a", "--url", "b"], 2, "either --model or --url"),
+        (["agent", "-m", "/nowhere/m.gguf", "Hello"], 1, "there is no model /nowhere/m.gguf"),
+        (["agent", "--url", "http://127.0.0.1:1", "Hello"], 1, "127.0.0.1"),
+        (["agent", "-m", "a", "-t", "/nowhere.py"], 2, "does not exist"),
+        (["agent", "-m", "a", "-t", os.devnull], 2, "is not a Python file"),
     ],
-)
+)  # fmt: skip
 def test_what_is_wrong_is_said_in_a_line(arguments: list[str], code: int, words: str) -> None:
     done = run(*arguments)
     assert (done.returncode, done.stdout) == (code, "")

@@ -34,15 +34,17 @@ Tools = Iterable[Any] | None
 
 
 class Fields(ChatParams, total=False):
-    """The fields of a chat, and the greatest number of replies in a run."""
+    """The fields of a chat, and the limit of a run."""
 
     max_steps: int | None
+    """The greatest number of replies; by default that of the agent."""
 
 
 class Options(Fields, total=False):
     """The options of a run."""
 
     output_type: Any
+    """The type of the answer."""
 
 
 class LlamaAgent(ClosedByWith):

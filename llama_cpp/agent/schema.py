@@ -90,8 +90,9 @@ def plain(schema: Json) -> Json:
             return {**walk(definitions[name]), **walk(beside)} if name in definitions else node
         result = {}
         for key, value in node.items():
-            is_dropped = key == "title" and isinstance(value, str)
-            if is_dropped or key in ("$defs", "discriminator") or (key, value) == ("default", None):
+            is_title = key == "title" and isinstance(value, str)
+            is_none = key == "default" and value is None
+            if is_title or is_none or key in ("$defs", "discriminator"):
                 continue
             if key == "properties":
                 result[key] = {name: walk(inner) for name, inner in value.items()}

@@ -130,10 +130,15 @@ class ToolOptions(TypedDict, total=False):
     """The options of `tool`."""
 
     name: str | None
+    """Its name for the model; by default the function's."""
     description: str | None
+    """Its description for the model; by default that of the docstring."""
     schema: Mapping[str, Any] | None
+    """The arguments' JSON schema; the function then gets them unconverted."""
     timeout: float | None
+    """Seconds after which a call fails."""
     parallel: bool
+    """False for a function that must not run in parallel with others."""
 
 
 @overload
@@ -151,9 +156,9 @@ def tool(
 
     The schema comes from the hints, the descriptions from the docstring (Google, NumPy or Sphinx
     style) or from ``Annotated[str, "the city"]``. ``name`` and ``description`` are instead of the
-    function's. ``schema`` gives the arguments' JSON schema by
-    hand: the function then gets them unconverted. ``timeout`` is in seconds. ``parallel=False`` is
-    for a function that must not run in parallel with others.
+    function's. ``schema`` gives the arguments' JSON schema by hand: the function then gets them
+    unconverted. ``timeout`` is in seconds. ``parallel=False`` is for a function that must not run
+    in parallel with others.
 
     LlamaToolError for a function whose parameters cannot be given in JSON.
     """

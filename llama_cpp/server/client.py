@@ -28,6 +28,7 @@ class ToolParams(ChatParams, total=False):
     """The fields of a chat with tools."""
 
     tools: Sequence[Mapping[str, Any]] | None
+    """Their definitions."""
 
 
 class LlamaClient(ClosedByWith):

@@ -90,9 +90,9 @@ def plain(schema: Json) -> Json:
             return {**walk(definitions[name]), **walk(beside)} if name in definitions else node
         result = {}
         for key, value in node.items():
-            is_title = key == "title" and isinstance(value, str)
-            is_none = key == "default" and value is None
-            if is_title or is_none or key in ("$defs", "discriminator"):
+            if key in ("$defs", "discriminator") or (key == "title" and isinstance(value, str)):
+                continue
+            if key == "default" and value is None:
                 continue
             if key == "properties":
                 result[key] = {name: walk(inner) for name, inner in value.items()}

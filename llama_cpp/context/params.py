@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from .. import _raw
-from .._params import KEYWORDS, POINTERS
 from ..errors import LlamaContextError
 from ..model.device import devices
 from ..model.model import LlamaModel
-from ..native.arguments import set_params, unknown_keyword
+from ..model.params import set_params
 from ..native.cpu import usable_cores
 
 # What the library aborts for, fills the memory with or hangs over, or computes NaN from: keyword
@@ -58,13 +57,7 @@ def context_params(model: LlamaModel, given: Mapping[str, Any]) -> _raw.llama_co
     raw = model.library.short.llama_context_default_params()
     raw.n_threads = raw.n_threads_batch = usable_cores()
     raw.no_perf = False  # two looks at the clock for each decode
-    keywords = KEYWORDS["llama_context_params"]
-    for name in given:
-        if name in POINTERS["llama_context_params"]:
-            raise TypeError(f"LlamaContext: {name!r} is a C pointer, not a plain value")
-        if name not in keywords:
-            raise unknown_keyword(name, keywords, "LlamaContext")
-    set_params(raw, keywords, given, "LlamaContext")
+    set_params(raw, given, "LlamaContext")
     _check(model, raw)
     return raw
 

@@ -50,7 +50,7 @@ class LlamaControlVector:
 
         Raises FileNotFoundError, and LlamaAdapterError for what is no such file.
         """
-        file = GGUFFile(library or LlamaLibrary.default(), Path(path), LlamaAdapterError)
+        file = GGUFFile(LlamaLibrary.chosen(library), Path(path), LlamaAdapterError)
         file.check_whole()
         layers: dict[int, array[float]] = {}
         with file.path.open("rb") as stream:

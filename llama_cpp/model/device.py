@@ -91,9 +91,7 @@ def devices(library: LlamaLibrary | None = None) -> list[LlamaDevice]:
     while a model is loaded on them (``LlamaModel.from_file(rpc_servers=...)``).
     C: ``ggml_backend_dev_get``.
     """
-    if not isinstance(library, LlamaLibrary | None):
-        raise TypeError(f"library must be a LlamaLibrary, not {library!r}")
-    library = library or LlamaLibrary.default()
+    library = LlamaLibrary.chosen(library)
     calls = library.short
     found = (calls.ggml_backend_dev_get(i) for i in range(calls.ggml_backend_dev_count()))
     handles = [handle for handle in found if handle is not None]

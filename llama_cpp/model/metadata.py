@@ -30,30 +30,25 @@ class Metadata(Mapping[str, str]):
 
     def __getitem__(self, key: str) -> str:
         # A damaged file may have keys that are no UTF-8: what is iterated over can be looked up.
-        name = c_string(key, "surrogateescape")
-        room = 256
-        while True:
-            buffer = ctypes.create_string_buffer(room)
-            size = self._value(self._owner.handle, name, buffer, room)
-            if size < 0:
-                raise KeyError(key)
-            if size < room:
-                return buffer.raw[:size].decode("utf-8", "replace")
-            room = size + 1
+        value = self._read(self._value, c_string(key, "surrogateescape"))
+        if value is None:
+            raise KeyError(key)
+        return value.decode("utf-8", "replace")
 
     def __len__(self) -> int:
         return int(self._count(self._owner.handle))
 
     def __iter__(self) -> Iterator[str]:
         for i in range(len(self)):
-            room = 256
-            while True:
-                buffer = ctypes.create_string_buffer(room)
-                size = self._key(self._owner.handle, i, buffer, room)
-                if size < room:
-                    break
-                room = size + 1
-            yield buffer.raw[: max(size, 0)].decode("utf-8", "surrogateescape")
+            yield (self._read(self._key, i) or b"").decode("utf-8", "surrogateescape")
+
+    def _read(self, function: Any, which: bytes | int) -> bytes | None:
+        room, size = 0, 256
+        while size >= room:
+            room = size + 1
+            buffer = ctypes.create_string_buffer(room)
+            size = function(self._owner.handle, which, buffer, room)
+        return buffer.raw[:size] if size >= 0 else None
 
     def __repr__(self) -> str:
         return repr(dict(self))

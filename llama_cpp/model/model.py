@@ -13,22 +13,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .. import _raw
-from .._params import KEYWORDS, POINTERS
 from ..errors import LlamaAdapterError, LlamaCancelled, LlamaModelError, LlamaTokenizeError
 from ..native import log
 from ..native import remote as _rpc
-from ..native.arguments import c_string, check_type, set_params, unknown_keyword
+from ..native.arguments import c_string, check_callable, check_type
 from ..native.calls import call, guarded
 from ..native.library import LlamaLibrary
 from ..native.remote import free_for, guard_for
 from ..native.resource import Closable, Resource, owned
 from . import hub
-from . import overrides as _overrides
+from . import params as _params
 from ._getters import ModelGetters
-from .checks import check_model
+from .checks import check_lora, check_model
 from .device import LlamaDevice, chosen_devices, device_array
 from .gguf import GGUFFile, Tensor, check_parts, file_name, parts, written
-from .lora import check_lora
 from .metadata import Metadata
 from .text import StreamDecoder
 from .vocab import LlamaVocab
@@ -121,20 +119,11 @@ class LlamaModel(ModelGetters, Closable):
         files = [Path(one) for one in path] if split else [Path(path)]  # type: ignore
         if not files:
             raise ValueError("the list of the files of a split model is empty")
-        if not isinstance(library, LlamaLibrary | None):
-            raise TypeError(f"library must be a LlamaLibrary, not {library!r}")
-        if progress is not None and not callable(progress):
-            raise TypeError(f"progress must be callable with a number, not {progress!r}")
-        library = library or LlamaLibrary.default()
+        library = LlamaLibrary.chosen(library)
+        check_callable(progress, "progress")
         raw = library.short.llama_model_default_params()
-        keywords = KEYWORDS["llama_model_params"]
-        for name in params:
-            if name in POINTERS["llama_model_params"]:
-                raise TypeError(f"LlamaModel.from_file: {name!r} is a C pointer, not a plain value")
-            if name not in keywords:
-                known = [*keywords, *LOADING, "library", "progress"]
-                raise unknown_keyword(name, known, "LlamaModel.from_file")
-        set_params(raw, keywords, params, "LlamaModel.from_file")
+        others = [*LOADING, "library", "progress"]
+        _params.set_params(raw, params, "LlamaModel.from_file", others)
         # The model keeps the pointers: what they point to has to live as long.
         keep: list[object] = []
         chosen = chosen_devices(library, devices, rpc_servers)
@@ -143,13 +132,13 @@ class LlamaModel(ModelGetters, Closable):
             keep.append(raw.devices)
         remote = frozenset(one.endpoint for one in chosen or () if one.endpoint is not None)
         if tensor_split is not None:
-            raw.tensor_split = _overrides.tensor_split(library, tensor_split)
+            raw.tensor_split = _params.tensor_split(library, tensor_split)
             keep.append(raw.tensor_split)
         if kv_overrides is not None:
-            raw.kv_overrides = _overrides.kv_overrides(kv_overrides)
+            raw.kv_overrides = _params.kv_overrides(kv_overrides)
             keep.append(raw.kv_overrides)
         if tensor_buft_overrides is not None:
-            found = _overrides.tensor_buft_overrides(library, tensor_buft_overrides)
+            found = _params.tensor_buft_overrides(library, tensor_buft_overrides)
             raw.tensor_buft_overrides = found
             keep.append(found)
         if raw.no_alloc and not raw.vocab_only:

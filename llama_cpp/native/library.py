@@ -120,6 +120,13 @@ class LlamaLibrary(_Calls):
                 _default = cls()
             return _default
 
+    @classmethod
+    def chosen(cls, library: LlamaLibrary | None) -> LlamaLibrary:
+        """``library``, or the default one in the place of None. TypeError for anything else."""
+        if not isinstance(library, LlamaLibrary | None):
+            raise TypeError(f"library must be a LlamaLibrary, not {library!r}")
+        return library or LlamaLibrary.default()
+
     def has(self, name: str) -> bool:
         """Whether the library, or one beside it, has the function ``name`` of the C API."""
         function = _function(name)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
+from ..engine.machine import usable_cores
 from ..model.gguf import parts
 from ..model.quantizing import quantize as quantize_file
-from ..native.cpu import usable_cores
 from ..native.library import LlamaLibrary
 from ._common import MODEL, bar, find
 

@@ -13,7 +13,7 @@ import threading
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from urllib.error import HTTPError
 from urllib.parse import unquote, urlsplit, urlunsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
@@ -208,19 +208,12 @@ def _range_start(response: http.client.HTTPResponse) -> int | None:
 class _Redirects(HTTPRedirectHandler):
     """Follows redirects to https, and those from this machine to itself."""
 
-    def redirect_request(
-        self,
-        req: Request,
-        fp: IO[bytes],
-        code: int,
-        msg: str,
-        headers: http.client.HTTPMessage,
-        newurl: str,
-    ) -> Request | None:
+    def redirect_request(self, req: Request, *rest: Any) -> Request | None:
+        newurl = rest[-1]
         before = urlsplit(req.full_url).scheme
         if urlsplit(newurl).scheme != "https" and (before == "https" or not is_safe(newurl)):
             raise _failure(req.full_url, f"refused a redirect from {before} to {shown_url(newurl)}")
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
+        return super().redirect_request(req, *rest)
 
 
 def _open(url: str, timeout: float, start: int = 0) -> http.client.HTTPResponse:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from ctypes import Array, c_size_t
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from .. import _raw
 from ..native import remote as _rpc
@@ -25,6 +25,8 @@ class LlamaDevice(DeviceGetters):
         check_type(library, LlamaLibrary)
         check_type(handle, _raw.ggml_backend_device)
         self._library = library
+        self.library: Final = library
+        """The library that it belongs to."""
         self._handle = handle
 
     @property
@@ -65,11 +67,6 @@ class LlamaDevice(DeviceGetters):
     def _buffer_type(self) -> _raw.ggml_backend_buffer_type | None:
         ask = self._library.ggml_backend_dev_buffer_type
         return self._reach(lambda: ask(self._handle))
-
-    @property
-    def library(self) -> LlamaLibrary:
-        """The library that it belongs to."""
-        return self._library
 
     def __repr__(self) -> str:
         kind = self.type.name.removeprefix("GGML_BACKEND_DEVICE_TYPE_")

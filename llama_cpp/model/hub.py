@@ -161,33 +161,32 @@ def _network_errors(hub: Any) -> tuple[type[Exception], ...]:
 def _said_in_a_line(hub: Any, repo: str, file: str) -> Iterator[None]:
     """The hub's errors, which are paragraphs, as LlamaDownloadError."""
     errors = hub.errors
+    token = "token (token=, HF_TOKEN, or `hf auth login`)"
     try:
         yield
-    except errors.GatedRepoError as error:
-        raise LlamaDownloadError(
-            f"{repo} is gated: accept its conditions on the hub, then give a token (token=, "
-            "HF_TOKEN, or `hf auth login`)"
-        ) from error
-    except errors.RepositoryNotFoundError as error:
-        raise LlamaDownloadError(
-            f"there is no repository {repo} on the hub, or it is private and needs a token "
-            "(token=, HF_TOKEN, or `hf auth login`)"
-        ) from error
-    except errors.RevisionNotFoundError as error:
-        raise LlamaDownloadError(f"{repo} has no such revision: {_first_line(error)}") from error
-    except errors.LocalEntryNotFoundError as error:
-        raise LlamaDownloadError(
-            f"{repo}/{file} is not in the cache, and the hub was not asked or not reached: "
-            f"{_first_line(error)}"
-        ) from error
-    except errors.EntryNotFoundError as error:
-        raise LlamaDownloadError(
-            f"{repo} has no file {file}. A pattern such as '*Q4_K_M.gguf' finds one by its end"
-        ) from error
-    except errors.HFValidationError as error:
-        raise LlamaDownloadError(f"{repo!r} is not owner/name: {_first_line(error)}") from error
-    except (errors.HfHubHTTPError, *_network_errors(hub), OSError) as error:
-        raise LlamaDownloadError(f"{repo}/{file}: {_first_line(error)}") from error
+    except (
+        *(errors.HfHubHTTPError, errors.EntryNotFoundError, errors.HFValidationError),
+        *(*_network_errors(hub), OSError),
+    ) as error:
+        line = _first_line(error)
+        messages = {
+            errors.GatedRepoError: (
+                f"{repo} is gated: accept its conditions on the hub, then give a {token}"
+            ),
+            errors.RepositoryNotFoundError: (
+                f"there is no repository {repo} on the hub, or it is private and needs a {token}"
+            ),
+            errors.RevisionNotFoundError: f"{repo} has no such revision: {line}",
+            errors.LocalEntryNotFoundError: (
+                f"{repo}/{file} is not in the cache, and the hub was not asked or not reached: {line}"
+            ),
+            errors.EntryNotFoundError: (
+                f"{repo} has no file {file}. A pattern such as '*Q4_K_M.gguf' finds one by its end"
+            ),
+            errors.HFValidationError: f"{repo!r} is not owner/name: {line}",
+        }
+        known = (text for kind, text in messages.items() if isinstance(error, kind))
+        raise LlamaDownloadError(next(known, f"{repo}/{file}: {line}")) from error
 
 
 def _first_line(error: BaseException) -> str:

@@ -8,9 +8,9 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from .. import _raw
 from ..errors import LlamaAdapterError, LlamaCancelled, LlamaModelError, LlamaTokenizeError
@@ -60,7 +60,10 @@ class LlamaModel(ModelGetters, Closable):
         check_type(library, LlamaLibrary)
         self._resource: Resource | None = resource
         self._library = library
-        self._path = path
+        self.library: Final = library
+        """The library that it was loaded by."""
+        self.path: Final = path
+        """The file that it was loaded from, the first of a split model."""
         self._files = [path]
         self.adapters_lock = threading.RLock()  # the library's list of them is read by decodes, too
         self._vocab_only = False
@@ -236,29 +239,19 @@ class LlamaModel(ModelGetters, Closable):
         handle: _raw.llama_model = self.opened().handle
         return handle
 
-    @property
-    def library(self) -> LlamaLibrary:
-        """The library that it was loaded by."""
-        return self._library
-
-    @property
-    def path(self) -> Path:
-        """The file that it was loaded from, the first of a split model."""
-        return self._path
-
     def close(self) -> None:
         """Free it, as soon as nothing that was made from it needs it any more."""
         super().close()
         self.vocab._close()
 
     def _name(self) -> str:
-        return f"the model {self._path}"
+        return f"the model {self.path}"
 
     def __repr__(self) -> str:
         if self.closed:
-            return f"<LlamaModel {self._path.name!r}, closed>"
+            return f"<LlamaModel {self.path.name!r}, closed>"
         what = "vocabulary only" if self._vocab_only else self.description
-        return f"<LlamaModel {self._path.name!r}, {what}>"
+        return f"<LlamaModel {self.path.name!r}, {what}>"
 
     # -- facts
 
@@ -359,9 +352,7 @@ class LlamaModel(ModelGetters, Closable):
         """
         resource = self.opened()
         if self._vocab_only:
-            raise LlamaModelError(
-                f"{self._path.name} was loaded with vocab_only: it has no weights"
-            )
+            raise LlamaModelError(f"{self.path.name} was loaded with vocab_only: it has no weights")
         target = Path(path)
         library = self._library
         with written(target, self._files) as temporary:
@@ -371,7 +362,7 @@ class LlamaModel(ModelGetters, Closable):
                     library.llama_model_save_to_file(resource.handle, file_name(temporary))
                     return list(said)
 
-            what = f"{self._path.name} cannot be saved"
+            what = f"{self.path.name} cannot be saved"
             said = guarded(library, write, what)
             try:
                 GGUFFile(library, temporary).check_whole()
@@ -510,11 +501,14 @@ class LlamaLora(Closable):
         check_type(model, LlamaModel)
         parent = model.opened()
         library = model.library
-        self._model = model
-        self._library = library
-        self._path = Path(path)
+        self.model: Final = model
+        """The model that it was loaded for."""
+        self.library: Final = library
+        """The library that it was loaded by."""
+        self.path: Final = Path(path)
+        """The file that it was loaded from."""
         arch = model.metadata.get("general.architecture")
-        check_lora(library, self._path, model.path.name, arch, model._tensors)
+        check_lora(library, self.path, model.path.name, arch, model._tensors)
         lock = model.adapters_lock
 
         self.users = _Users()
@@ -524,7 +518,7 @@ class LlamaLora(Closable):
                 free_for(library, "llama_adapter_lora_free", parent)(handle)
 
         def load() -> Resource | None:
-            handle = library.llama_adapter_lora_init(parent.handle, file_name(self._path))
+            handle = library.llama_adapter_lora_init(parent.handle, file_name(self.path))
             return owned(handle, free, parent, lock=self.users)
 
         what = f"{path} could not be loaded"
@@ -538,21 +532,6 @@ class LlamaLora(Closable):
         """The C object, for the functions of the library."""
         handle: _raw.llama_adapter_lora = self.opened().handle
         return handle
-
-    @property
-    def library(self) -> LlamaLibrary:
-        """The library that it was loaded by."""
-        return self._library
-
-    @property
-    def model(self) -> LlamaModel:
-        """The model that it was loaded for."""
-        return self._model
-
-    @property
-    def path(self) -> Path:
-        """The file that it was loaded from."""
-        return self._path
 
     @property
     def metadata(self) -> Mapping[str, str]:
@@ -570,7 +549,7 @@ class LlamaLora(Closable):
         The library does not look for them: call `LlamaContext.set_loras` when they come.
         C: ``llama_adapter_get_alora_invocation_tokens``.
         """
-        calls = self._library.short
+        calls = self.library.short
         count = int(calls.llama_adapter_get_alora_n_invocation_tokens(self.handle))
         if not count:
             return []
@@ -578,10 +557,10 @@ class LlamaLora(Closable):
         return [int(tokens[i]) for i in range(count)]
 
     def _name(self) -> str:
-        return f"the adapter {self._path}"
+        return f"the adapter {self.path}"
 
     def __repr__(self) -> str:
-        return f"<LlamaLora {self._path.name!r}{', closed' if self.closed else ''}>"
+        return f"<LlamaLora {self.path.name!r}{', closed' if self.closed else ''}>"
 
 
 class User(Protocol):
@@ -606,14 +585,9 @@ class _Users:
 def _give_memory_back() -> None:
     """Have the C library give to the system what was allocated to read a model's header (some
     megabytes, the vocabulary's strings mostly) and is freed: glibc keeps it."""
-    if sys.platform == "linux" and (trim := _malloc_trim()):
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
         trim(0)
-
-
-@cache
-def _malloc_trim() -> Callable[[int], object] | None:
-    found: Callable[[int], object] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    return found
 
 
 class _Progress:

@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 from .. import _raw
 from .._params import KEYWORDS
+from ..engine.machine import usable_cores
 from ..errors import LlamaCancelled, LlamaModelError
 from ..native import child as _child
 from ..native import log
 from ..native.arguments import c_number, check_callable
-from ..native.cpu import usable_cores
 from ..native.library import LlamaLibrary
 from . import params as _params
 from .gguf import GGUFFile, check_parts, file_name, parts, written
@@ -115,7 +115,7 @@ def _named(kind: type[IntEnum], value: Any, name: str) -> int:
     prefix = re.compile("GGML_TYPE_|LLAMA_FTYPE_(MOSTLY|ALL)_")
     names = {prefix.sub("", m.name): m for m in kind if m != _raw.LLAMA_FTYPE_GUESSED}
     if value.upper() not in names:
-        raise ValueError(f"{name} {value!r} is not one of {', '.join(names)}")
+        raise ValueError(f"{name}: {value!r} is not one of {', '.join(names)}")
     return int(names[value.upper()])
 
 

@@ -459,8 +459,8 @@ def _struct_differences(dll: ctypes.CDLL, module: ModuleType, name: str) -> list
     if platform.machine().lower() in ("x86_64", "amd64"):
         data, written = _written(dll, name, room)
         end = max(written, default=-1) + 1
-        fields = [range(f.offset, f.offset + f.size) for _, f in _fields(kind)]
-        needed = {i for span in fields for i in span}
+        fields = [getattr(kind, field[0]) for field in kind._fields_]
+        needed = {i for f in fields for i in range(f.offset, f.offset + f.size)}
         if end > size or not needed <= written:
             if needed and max(needed) < end <= size:  # only what pads it is left out
                 return [f"{label} has other fields there"]
@@ -475,10 +475,6 @@ def _struct_differences(dll: ctypes.CDLL, module: ModuleType, name: str) -> list
         if got != expected:
             differences.append(f"{label}.{field} reads {got!r} instead of {expected!r}")
     return differences[:3]
-
-
-def _fields(kind: Any) -> list[tuple[str, Any]]:
-    return [(field[0], getattr(kind, field[0])) for field in kind._fields_]
 
 
 def _returned(dll: ctypes.CDLL, name: str, room: int) -> bytes:

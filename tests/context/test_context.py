@@ -21,8 +21,8 @@ from llama_cpp import (
     LlamaModel,
     LlamaSampler,
 )
+from llama_cpp.engine.machine import usable_cores
 from llama_cpp.errors import LlamaBusyError, LlamaContextError, LlamaOutputError
-from llama_cpp.native.cpu import usable_cores
 from tests.support.python import run_program
 
 TOKENS = [19556, 957, 1462, 314]  # "Hello my name is"

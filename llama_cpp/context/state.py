@@ -45,17 +45,9 @@ _N_DIGEST = 16
 
 # What of a context decides what its keys and values are, and how they lie: C names.
 _PARAMS = (
-    "type_k",
-    "type_v",
-    "attention_type",
-    "rope_scaling_type",
-    "rope_freq_base",
-    "rope_freq_scale",
-    "yarn_ext_factor",
-    "yarn_attn_factor",
-    "yarn_beta_fast",
-    "yarn_beta_slow",
-    "yarn_orig_ctx",
+    *("type_k", "type_v", "attention_type", "rope_scaling_type", "rope_freq_base"),
+    *("rope_freq_scale", "yarn_ext_factor", "yarn_attn_factor", "yarn_beta_fast"),
+    *("yarn_beta_slow", "yarn_orig_ctx"),
 )
 # The weights of a model are known by this many pieces of its file.
 _N_PIECES = 64

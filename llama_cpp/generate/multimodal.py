@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from .. import _raw, _raw_mtmd
 from ..context.batch import LlamaBatch
-from ..context.cells import CellBooks
 from ..context.context import LlamaContext
 from ..context.core import Core
 from ..context.turns import Turn
@@ -346,51 +345,49 @@ class LlamaMultimodal(Closable):
                 )
         if not self._lock.acquire(blocking=False):
             raise LlamaBusyError("another thread is using this projector")
+        past = _raw.llama_pos(0)
+        compute = partial(self._compute, core, handle, chunks, seq_id, past)
         try:
             with core.held():
-                return self._eval(core, ctx.books, handle, chunks, held, seq_id)
+                core.outputs = None
+                core.encoded, core.offset = False, 0
+                core.run(ctx.books, (seq_id,), chunks.n_tokens, "decode", compute, None, True, True)
+                if chunks[-1].kind == "text":
+                    core.outputs = ((chunks[-1].n_tokens - 1) % core.n_batch,)
         finally:
             self._lock.release()
+        del held  # the chunks were in use until here
+        return int(past.value)
 
-    def _eval(
+    def _compute(
         self,
         core: Core,
-        books: CellBooks,
         handle: Any,
         chunks: LlamaChunks,
-        _: Resource,  # held while they are used
         seq_id: int,
+        past: Any,
+        ctx: Any,
+        _: None,
     ) -> int:
-        core.outputs = None
-        core.encoded, core.offset = False, 0
-        past = _raw.llama_pos(0)
-
-        def compute(context: Any, _: None) -> int:
-            past.value = core.pos_max(core.kv, seq_id) + 1
-            for chunk, raw in chunks._raw():
-                if chunk.kind == "text":
-                    last = chunk is chunks[-1]
-                    code = self._calls.mtmd_helper_eval_chunk_single(
-                        handle, context, raw, past.value, seq_id, core.n_batch, last,
-                        ctypes.byref(past),
-                    )  # fmt: skip
-                else:
-                    self._encode(handle, raw, chunk.kind)
-                    embeddings = self._short.mtmd_get_output_embd(handle)
-                    code = self._calls.mtmd_helper_decode_image_chunk(
-                        handle, context, raw, embeddings, past.value, seq_id, core.n_batch,
-                        ctypes.byref(past), _raw_mtmd.mtmd_helper_post_decode_callback(), None,
-                    )  # fmt: skip
-                if code:
-                    return int(code)
-            return 0
-
-        n = chunks.n_tokens
-        core.run(books, (seq_id,), n, "decode", compute, None, True, True)
-        last_chunk = chunks[-1]
-        if last_chunk.kind == "text":
-            core.outputs = ((last_chunk.n_tokens - 1) % core.n_batch,)
-        return int(past.value)
+        """Decode ``chunks`` and count ``past`` on. Returns the code of the first that fails."""
+        past.value = core.pos_max(core.kv, seq_id) + 1
+        for chunk, raw in chunks._raw():
+            where = (past.value, seq_id, core.n_batch)
+            if chunk.kind == "text":
+                last = chunk is chunks[-1]
+                code = self._calls.mtmd_helper_eval_chunk_single(
+                    handle, ctx, raw, *where, last, ctypes.byref(past)
+                )
+            else:
+                self._encode(handle, raw, chunk.kind)
+                embeddings = self._short.mtmd_get_output_embd(handle)
+                callback = _raw_mtmd.mtmd_helper_post_decode_callback()
+                code = self._calls.mtmd_helper_decode_image_chunk(
+                    handle, ctx, raw, embeddings, *where, ctypes.byref(past), callback, None
+                )
+            if code:
+                return int(code)
+        return 0
 
     def _encode(self, handle: Any, raw: Any, kind: Kind) -> None:
         what = f"the {kind} could not be encoded"

@@ -168,8 +168,16 @@ def parts(library: LlamaLibrary, path: Path) -> list[Path]:
     count = GGUFFile(library, path).uint16("split.count")
     if count is None or count < 2 or int(match[1]) != 1 or int(match[2]) != count:
         return [path]  # not split, or the library says what is wrong
-    stem = path.name[: match.start()]
-    return [path.with_name(f"{stem}-{i + 1:05}-of-{count:05}.gguf") for i in range(count)]
+    return [path.with_name(name) for name in part_names(path.name)]
+
+
+def part_names(first: str) -> list[str]:
+    """The names of the parts of a split model whose first one is ``first``."""
+    match = SPLIT.search(first)
+    if match is None:
+        return [first]
+    stem, count = first[: match.start()], int(match[2])
+    return [f"{stem}-{i + 1:05}-of-{count:05}.gguf" for i in range(count)]
 
 
 def check_parts(library: LlamaLibrary, paths: Sequence[Path]) -> None:

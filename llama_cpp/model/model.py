@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -27,7 +27,6 @@ from ._getters import ModelGetters
 from .checks import check_lora, check_model
 from .device import LlamaDevice, chosen_devices, device_array
 from .gguf import GGUFFile, Tensor, check_parts, file_name, parts, written
-from .metadata import Metadata
 from .text import StreamDecoder
 from .vocab import LlamaVocab
 
@@ -296,15 +295,11 @@ class LlamaModel(ModelGetters, Closable):
     @property
     def n_cls_out(self) -> int:
         """The numbers that a classifier or reranker gives for a text; 0 for any other model."""
-        if not self._is_classifier():
+        key = f"{self.metadata.get('general.architecture')}.pooling_type"
+        ranks = self.metadata.get(key) == str(int(_raw.LLAMA_POOLING_TYPE_RANK))
+        if not ranks and self._ask("llama_model_cls_label", 0) is None:
             return 0  # the library says 1 of every model
         return int(self._ask("llama_model_n_cls_out"))
-
-    def _is_classifier(self) -> bool:
-        if self._ask("llama_model_cls_label", 0) is not None:
-            return True
-        key = f"{self.metadata.get('general.architecture')}.pooling_type"
-        return self.metadata.get(key) == str(int(_raw.LLAMA_POOLING_TYPE_RANK))
 
     @property
     def cls_labels(self) -> list[str]:
@@ -561,6 +556,43 @@ class LlamaLora(Closable):
 
     def __repr__(self) -> str:
         return f"<LlamaLora {self.path.name!r}{', closed' if self.closed else ''}>"
+
+
+class Metadata(Mapping[str, str]):
+    """The metadata of a model or an adapter, read when asked for: key -> value, both strings.
+    ``functions`` is how the names of the C functions begin."""
+
+    def __init__(self, owner: LlamaModel | LlamaLora, functions: str) -> None:
+        self._owner = owner
+        calls = owner.library.short
+        self._value = getattr(calls, f"{functions}_val_str")
+        self._count = getattr(calls, f"{functions}_count")
+        self._key = getattr(calls, f"{functions}_key_by_index")
+
+    def __getitem__(self, key: str) -> str:
+        # A damaged file may have keys that are no UTF-8: what is iterated over can be looked up.
+        value = self._read(self._value, c_string(key, "surrogateescape"))
+        if value is None:
+            raise KeyError(key)
+        return value.decode("utf-8", "replace")
+
+    def __len__(self) -> int:
+        return int(self._count(self._owner.handle))
+
+    def __iter__(self) -> Iterator[str]:
+        for i in range(len(self)):
+            yield (self._read(self._key, i) or b"").decode("utf-8", "surrogateescape")
+
+    def _read(self, function: Any, which: bytes | int) -> bytes | None:
+        room, size = 0, 256
+        while size >= room:
+            room = size + 1
+            buffer = ctypes.create_string_buffer(room)
+            size = function(self._owner.handle, which, buffer, room)
+        return buffer.raw[:size] if size >= 0 else None
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
 
 
 class User(Protocol):

@@ -8,7 +8,6 @@ import os
 import struct
 import sys
 import threading
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -146,15 +145,9 @@ _lock = threading.RLock()
 _prepared: set[Path] = set()
 
 
-def _modules() -> Iterator[ModuleType]:
-    """The modules with declarations: ``_raw``, and when that is not enough those that the
-    generator wrote beside it for other libraries."""
-    yield _raw
-    yield from _other_modules()
-
-
 @cache
 def _other_modules() -> list[ModuleType]:
+    """The generated modules with the declarations of other libraries."""
     import pkgutil  # here: few programs look for what is not in _raw
 
     names = [info.name for info in pkgutil.iter_modules([str(Path(__file__).parents[1])])]
@@ -163,9 +156,11 @@ def _other_modules() -> list[ModuleType]:
 
 def _function(name: str) -> _raw.Function | None:
     """The declaration of the C function ``name``."""
+    if name in _raw.FUNCTIONS:
+        return _raw.FUNCTIONS[name]
     if name.startswith("__"):
         return None  # Python asks for many of these: no reason to import anything
-    return next((m.FUNCTIONS[name] for m in _modules() if name in m.FUNCTIONS), None)
+    return next((m.FUNCTIONS[name] for m in _other_modules() if name in m.FUNCTIONS), None)
 
 
 def _exports(dll: ctypes.CDLL, name: str) -> bool:

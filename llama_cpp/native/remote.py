@@ -48,13 +48,8 @@ _COUNT = struct.Struct("<I")
 _GIVE_UP_AFTER = 2
 """How long a call may go on after a second Ctrl-C, in seconds."""
 # A machine that says nothing for half a minute, though it was asked, is gone. These are for one
-# that is only waited for, in seconds.
-_KEEP_ALIVE = {
-    "TCP_KEEPIDLE": 10,
-    "TCP_KEEPALIVE": 10,  # what macOS calls it
-    "TCP_KEEPINTVL": 5,
-    "TCP_KEEPCNT": 4,
-}
+# that is only waited for, in seconds. macOS calls the first TCP_KEEPALIVE.
+_KEEP_ALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPALIVE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 4}
 _GONE_AFTER = 30_000  # milliseconds
 # Of Linux' struct tcp_info: how often something was sent again, or asked, without an answer, and
 # the milliseconds since the last.

@@ -21,7 +21,7 @@ import pytest
 
 from llama_cpp.engine import find as _installed
 from llama_cpp.engine.archive import unpack
-from llama_cpp.engine.download import download, read_url
+from llama_cpp.engine.downloads import download, read_url
 from llama_cpp.engine.progress import Progress
 from llama_cpp.engine.publish import publish
 from llama_cpp.errors import LlamaDownloadError, LlamaError, LlamaHashError
@@ -41,7 +41,7 @@ def server() -> Iterator[Served]:
 
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("llama_cpp.engine.download._RETRY_DELAY", 0.01)
+    monkeypatch.setattr("llama_cpp.engine.downloads._RETRY_DELAY", 0.01)
 
 
 def names(folder: Path) -> list[str]:

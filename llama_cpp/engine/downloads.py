@@ -138,16 +138,10 @@ def is_safe(url: str) -> bool:
     """Whether nobody on the way can change the content: https, or this machine itself."""
     parts = urlsplit(url)
     host = parts.hostname or ""
-    return bool(host) and (
-        parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
-    )
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
+    if not host or parts.scheme != "http":
+        return bool(host) and parts.scheme == "https"
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
 
@@ -176,7 +170,8 @@ def _receive(
     """One attempt: append the missing bytes to `stream`."""
     done = stream.seek(0, os.SEEK_END)
     with _open(url, timeout, done) as response:
-        if done and (response.status != 206 or _range_start(response) != done):
+        resumed = response.headers.get("Content-Range", "").startswith(f"bytes {done}-")
+        if done and not (response.status == 206 and resumed):
             done = 0  # the server does not resume but sends everything
             stream.seek(0)
             stream.truncate()
@@ -198,11 +193,6 @@ def _receive(
         # http.client reports a body that ends too early as a plain end.
         if total is not None and done < total:
             raise _Dropped(f"connection closed after {done} of {total} bytes")
-
-
-def _range_start(response: http.client.HTTPResponse) -> int | None:
-    match = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
-    return int(match[1]) if match else None
 
 
 class _Redirects(HTTPRedirectHandler):

@@ -497,9 +497,7 @@ def _free(free: Callable[[Any], object], freed: list[bool], handle: Any) -> None
 
 
 def _give_samplers(
-    model: LlamaModel,
-    raw: _raw.llama_context_params,
-    samplers: Mapping[int, LlamaSampler] | None,
+    model: LlamaModel, raw: _raw.llama_context_params, samplers: Mapping[int, LlamaSampler] | None
 ) -> list[object]:
     """Put the chains, by sequence, into the parameters of a context. The objects returned have to
     live as long as that. Raises for mistakes that llama.cpp would abort for."""

@@ -198,12 +198,13 @@ def _receive(
 class _Redirects(HTTPRedirectHandler):
     """Follows redirects to https, and those from this machine to itself."""
 
-    def redirect_request(self, req: Request, *rest: Any) -> Request | None:
-        newurl = rest[-1]
+    def redirect_request(
+        self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> Request | None:
         before = urlsplit(req.full_url).scheme
         if urlsplit(newurl).scheme != "https" and (before == "https" or not is_safe(newurl)):
             raise _failure(req.full_url, f"refused a redirect from {before} to {shown_url(newurl)}")
-        return super().redirect_request(req, *rest)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def _open(url: str, timeout: float, start: int = 0) -> http.client.HTTPResponse:

@@ -96,9 +96,7 @@ def devices(library: LlamaLibrary | None = None) -> list[LlamaDevice]:
 
 
 def chosen_devices(
-    library: LlamaLibrary,
-    given: Sequence[LlamaDevice | str] | None,
-    servers: Sequence[str] | None,
+    library: LlamaLibrary, given: Sequence[LlamaDevice | str] | None, servers: Sequence[str] | None
 ) -> list[LlamaDevice] | None:
     """What a model is to be loaded on: the devices of the RPC ``servers``, and behind these those
     that are ``given``. None is what the library chooses by itself. The CPU is always there and is

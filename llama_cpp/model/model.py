@@ -584,12 +584,13 @@ class Metadata(Mapping[str, str]):
             yield (self._read(self._key, i) or b"").decode("utf-8", "surrogateescape")
 
     def _read(self, function: Any, which: bytes | int) -> bytes | None:
-        room, size = 0, 256
-        while size >= room:
-            room = size + 1
+        room = 256
+        while True:
             buffer = ctypes.create_string_buffer(room)
             size = function(self._owner.handle, which, buffer, room)
-        return buffer.raw[:size] if size >= 0 else None
+            if size < room:
+                return buffer.raw[:size] if size >= 0 else None
+            room = size + 1
 
     def __repr__(self) -> str:
         return repr(dict(self))

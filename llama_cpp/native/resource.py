@@ -48,11 +48,7 @@ class Resource(NoCopy):
     __slots__ = ("__weakref__", "_finalizer", "abandoned", "handle")
 
     def __init__(
-        self,
-        handle: Any,
-        free: Callable[[Any], object],
-        *keep: object,
-        lock: Lock | None = None,
+        self, handle: Any, free: Callable[[Any], object], *keep: object, lock: Lock | None = None
     ) -> None:
         """``lock`` is held while the object is in use. It is never freed then: a daemon thread
         may be in it when the process ends."""
@@ -124,10 +120,7 @@ class Closable(ClosedByWith):
 
 
 def _release(
-    free: Callable[[Any], object],
-    handle: Any,
-    keep: tuple[object, ...],
-    lock: Lock | None,
+    free: Callable[[Any], object], handle: Any, keep: tuple[object, ...], lock: Lock | None
 ) -> None:
     if any(isinstance(needed, Resource) and needed.abandoned for needed in keep):
         return

@@ -83,9 +83,7 @@ def test_everything_that_the_headers_declare_is_there(parsed: api.Api) -> None:
     assert len(callbacks) == 27
 
 
-def test_every_deprecation_names_its_replacement_but_the_one_that_has_none(
-    parsed: api.Api,
-) -> None:
+def test_every_deprecation_names_its_replacement_but_the_one_that_has_none(parsed: api.Api) -> None:
     functions = {f.name for f in parsed.functions}
     without = {f.name for f in parsed.functions if f.deprecated and not f.replacement}
     assert without == {"llama_set_warmup"}

@@ -251,10 +251,7 @@ def test_constants_that_one_insertion_moved_are_one_line() -> None:
     added, counted, moved = changes(enum(A=0, B=1, C=2, D=3, E_COUNT=4), new)
     assert (added.kind, added.text) == ("addition", "added: NEW = 1")
     assert (counted.kind, counted.text) == ("addition", "counts the others: E_COUNT from 4 to 5")
-    assert (moved.kind, moved.text) == (
-        "abi",
-        "value changed: B to D (3 constants) each by +1",
-    )
+    assert (moved.kind, moved.text) == ("abi", "value changed: B to D (3 constants) each by +1")
 
 
 def test_a_changed_default_is_a_notice() -> None:

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from llama_cpp import _raw
-from llama_cpp.native.cpu import usable_cores
+from llama_cpp.engine.machine import usable_cores
 
 from . import agent, cancel, generation, guards, rpc, share, start, text
 from .build import CannotMeasure

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from codegen.errors import CodegenError
 from codegen.package_index import find_file
-from llama_cpp.engine.download import download
+from llama_cpp.engine.downloads import download
 from llama_cpp.engine.find import cache_root
 from llama_cpp.errors import LlamaError
 

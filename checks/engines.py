@@ -21,7 +21,7 @@ from packaging.utils import parse_wheel_filename
 from codegen import generate, package_index, source
 from codegen.errors import CodegenError
 from llama_cpp.engine.archive import unpack
-from llama_cpp.engine.download import download
+from llama_cpp.engine.downloads import download
 from llama_cpp.engine.find import cache_root, engine_dir
 from llama_cpp.engine.publish import publish
 from llama_cpp.errors import LlamaError

@@ -60,8 +60,8 @@ def _of(owner: str, entry: dict[str, Any], api: Api, types: PyTypes) -> Getters:
         form = _form(function, types) if _alone(function, takes, types) else None
         if form is None:
             raise CodegenError(
-                f"{function.place}: {function.prototype} is no property of {owner} any more: take "
-                f"it out of codegen/{GETTERS.name}, and write it by hand"
+                f"{function.place}: {function.prototype} is not a property of {owner} any more: "
+                f"take it out of codegen/{GETTERS.name}, and write it by hand"
             )
         own = identifier(name.removeprefix(prefix).removeprefix("get_"))
         properties.append(Property(own, doc, function, *form))

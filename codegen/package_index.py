@@ -20,7 +20,7 @@ from pypi_simple import (
     UnsupportedRepoVersionError,
 )
 
-from llama_cpp.engine.download import is_safe
+from llama_cpp.engine.downloads import is_safe
 
 from .errors import CodegenError
 

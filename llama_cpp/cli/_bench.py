@@ -14,9 +14,9 @@ from rich.table import Table
 
 from .. import _raw
 from ..context.context import LlamaContext
+from ..engine.machine import usable_cores
 from ..model.device import devices
 from ..model.model import LlamaModel
-from ..native.cpu import usable_cores
 from ..sampling.chain import LlamaSampler
 from ._common import COUNT, bar, engine_of, find, give, json_option, model_option, show
 

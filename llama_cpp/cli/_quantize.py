@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
+from ..engine.machine import usable_cores
 from ..model.gguf import parts
 from ..model.quantizing import quantize as quantize_file
-from ..native.cpu import usable_cores
 from ..native.library import LlamaLibrary
 from ._common import COUNT, MODEL, bar, find
 

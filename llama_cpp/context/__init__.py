@@ -6,9 +6,8 @@ __getattr__, __dir__, __all__ = contents(
     __name__,
     {
         "batch": "LlamaBatch",
-        "context": "LlamaContext",
+        "context": "ContextPerf LlamaContext",
         "memory": "LlamaMemory",
         "sequence": "LlamaSequence Sequences",
-        "settings": "ContextPerf",
     },
 )

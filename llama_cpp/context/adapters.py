@@ -46,15 +46,7 @@ class ContextAdapters:
         self._loras = {}
 
     def set_loras(self, loras: Mapping[LlamaLora, float] | Iterable[LlamaLora] = ()) -> None:
-        """Use these adapters from the next decode on, and no others: adapter -> scale, or several
-        with a scale of 1. Nothing takes them all off.
-
-        A scale of 0 is as without the adapter; it may be negative. Changing them is quick: the
-        weights of the model stay as they are. The KV cache stays too, see above. Raises
-        LlamaAdapterError for an adapter of another model, TypeError and ValueError for scales that
-        are no finite numbers, LlamaBusyError when another thread is in this context.
-        C: ``llama_set_adapters_lora``.
-        """
+        """See `LlamaContext.set_loras`."""
         resource = self._core.opened()
         pairs = list(
             loras.items() if isinstance(loras, Mapping) else ((lora, 1.0) for lora in loras)
@@ -92,13 +84,7 @@ class ContextAdapters:
     def set_control_vector(
         self, vector: LlamaControlVector | None, *, layers: tuple[int, int] | None = None
     ) -> None:
-        """Add ``vector`` to what leaves its layers, from the next decode on; None for no more.
-
-        ``layers`` limits it to those from the first to the last, both included. The KV cache stays
-        as it is, see `set_loras`. Raises LlamaAdapterError for a vector of another width or with
-        more layers than the model, ValueError for ``layers`` that are not there, LlamaBusyError
-        when another thread is in this context. C: ``llama_set_adapter_cvec``.
-        """
+        """See `LlamaContext.set_control_vector`."""
         resource = self._core.opened()
         short = self._core.short
         raw_model = short.llama_get_model(resource.handle)

@@ -6,13 +6,16 @@ import ctypes
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .. import _raw
 from ..errors import LlamaContextError, LlamaSamplerError
+from ..model._getters import ContextGetters
 from ..model.model import LlamaLora, LlamaModel
-from ..native.arguments import check_type
+from ..native import log
+from ..native.arguments import c_number, check_type
 from ..native.calls import call
 from ..native.remote import free_for, guard_for, note_user
 from ..native.resource import ClosedByWith, Resource, owned
@@ -25,9 +28,8 @@ from .computing import Computing
 from .core import Core, abort_callback
 from .memory import LlamaMemory
 from .outputs import Outputs
-from .params import check_memory, context_params, fitting
+from .params import check_memory, check_pooling, check_threads, context_params, fitting
 from .sequence import Sequences
-from .settings import ContextPerf, ContextSettings
 from .turns import Turns
 
 if TYPE_CHECKING:
@@ -40,7 +42,25 @@ if TYPE_CHECKING:
 _CTX_STEP = 256
 
 
-class LlamaContext(ClosedByWith):
+@dataclass(frozen=True)
+class ContextPerf:
+    """What a context computed and how long it took, since it was made or `reset_perf`."""
+
+    load_seconds: float
+    """From the start of loading the model to the end of the first decode."""
+    prompt_seconds: float
+    """In decodes of more than one token."""
+    generation_seconds: float
+    """In decodes of one token."""
+    prompt_tokens: int
+    """Tokens in decodes of more than one."""
+    generated_tokens: int
+    """Decodes of one token."""
+    reused_graphs: int
+    """Decodes that took the graph of the one before."""
+
+
+class LlamaContext(ContextGetters, ClosedByWith):
     """Generates with a model: it has the KV cache, and the outputs of the last decode.
 
     Keywords are the fields of ``llama_context_params`` under their C names; what is not given
@@ -73,6 +93,7 @@ class LlamaContext(ClosedByWith):
         """The model that it was made for."""
         self.core = core = Core(model)
         """The C object with its lock and sizes, for the parts of this class."""
+        self._library = core.library
         raw = context_params(model, params)
         raw.abort_callback = abort_callback()
         raw.abort_callback_data = ctypes.addressof(core.stop)
@@ -99,7 +120,6 @@ class LlamaContext(ClosedByWith):
         self.computing = Computing(core, books, self.outputs)
         """Runs its batches, for the parts of this class."""
         self._spare: list[LlamaBatch] = []  # of one token, to be used again
-        self._settings = ContextSettings(core, self.outputs)
         self._adapters = ContextAdapters(core, books, self._kept)
         self.outputs.embed(bool(raw.embeddings))
         for chain in (samplers or {}).values():
@@ -178,12 +198,6 @@ class LlamaContext(ClosedByWith):
     # -- facts
 
     @property
-    def n_ctx(self) -> int:
-        """The size of the KV cache, in tokens; may be rounded up from what was asked for."""
-        self.core.opened()
-        return self.core.n_ctx
-
-    @property
     def n_ctx_seq(self) -> int:
         """The most tokens of one sequence. C: ``llama_n_ctx_seq``."""
         self.core.opened()
@@ -194,31 +208,6 @@ class LlamaContext(ClosedByWith):
         """Whether its memory is nothing but recurrent states, and so never full."""
         self.core.opened()
         return self.core.is_recurrent
-
-    @property
-    def n_batch(self) -> int:
-        """The most tokens that the library takes at a time; `decode` takes more in parts."""
-        self.core.opened()
-        return self.core.n_batch
-
-    @property
-    def n_ubatch(self) -> int:
-        """The most tokens that are computed at a time, and so the longest text for a model without
-        causal attention."""
-        self.core.opened()
-        return self.core.n_ubatch
-
-    @property
-    def n_seq_max(self) -> int:
-        """The number of sequences that it can hold."""
-        self.core.opened()
-        return self.core.n_seq_max
-
-    @property
-    def pooling_type(self) -> _raw.llama_pooling_type_enum:
-        """How the embeddings of a sequence's tokens become one. C: ``llama_pooling_type``."""
-        self.core.opened()
-        return _raw.llama_pooling_type_enum(self.outputs.pooling)
 
     # -- computation
 
@@ -390,50 +379,86 @@ class LlamaContext(ClosedByWith):
     @property
     def n_threads(self) -> int:
         """The threads that compute one token. It can be set. C: ``llama_set_n_threads``."""
-        return self._settings.n_threads
+        return int(self.core.short.llama_n_threads(self.handle))
 
     @n_threads.setter
     def n_threads(self, value: int) -> None:
-        self._settings.n_threads = value
+        self._set_threads("n_threads", value, self.n_threads_batch)
 
     @property
     def n_threads_batch(self) -> int:
         """The threads that compute several tokens. It can be set. C: ``llama_set_n_threads``."""
-        return self._settings.n_threads_batch
+        return int(self.core.short.llama_n_threads_batch(self.handle))
 
     @n_threads_batch.setter
     def n_threads_batch(self, value: int) -> None:
-        self._settings.n_threads_batch = value
+        self._set_threads("n_threads_batch", self.n_threads, value)
+
+    def _set_threads(self, name: str, one: int, several: int) -> None:
+        for value in (one, several):
+            check_threads(name, c_number(ctypes.c_int32, value, name))
+        with self.core.held(), log.heard():
+            self.core.short.llama_set_n_threads(self.handle, one, several)
 
     @property
     def causal_attn(self) -> bool:
         """Whether a token sees only those before it. It can be set; without it, a decode takes at
         most ``n_ubatch`` tokens. C: ``llama_set_causal_attn``."""
-        return self._settings.causal_attn
+        self.core.opened()
+        return self.core.causal()
 
     @causal_attn.setter
     def causal_attn(self, value: bool) -> None:
-        self._settings.causal_attn = value
+        causal = c_number(ctypes.c_bool, value, "causal_attn")
+        with self.core.held(), log.heard():
+            self.core.short.llama_set_causal_attn(self.handle, causal)
+            self.core.was_causal = causal
 
     @property
     def embeddings_enabled(self) -> bool:
         """Whether decodes compute embeddings: of every token, or with pooling of every sequence.
         It can be set, which lets go of the last outputs. C: ``llama_set_embeddings``."""
-        return self._settings.embeddings_enabled
+        self.core.opened()
+        return self.outputs.embedding
 
     @embeddings_enabled.setter
     def embeddings_enabled(self, value: bool) -> None:
-        self._settings.embeddings_enabled = value
+        core, outputs = self.core, self.outputs
+        enabled = c_number(ctypes.c_bool, value, "embeddings_enabled")
+        if enabled:
+            if outputs.samplers:
+                raise LlamaContextError(
+                    "this context runs samplers in its graph: make another one for embeddings"
+                )
+            n_ubatch = min(core.n_ubatch, core.n_ctx)
+            check_pooling(outputs.pooling, n_ubatch, core.n_seq_max, core.n_outputs_max)
+        with core.held(), log.heard():
+            core.short.llama_set_embeddings(self.handle, enabled)
+            outputs.embed(enabled)
 
     @property
     def perf(self) -> ContextPerf:
         """What was computed so far, in seconds and tokens. With ``no_perf=True`` the seconds are 0,
         and the library counts at least one of each. C: ``llama_perf_context``."""
-        return self._settings.perf
+        core = self.core
+        with core.held():
+            core.library.llama_synchronize(self.handle)  # it counts then
+            raw = core.short.llama_perf_context(self.handle)
+        return ContextPerf(
+            load_seconds=raw.t_load_ms / 1e3,
+            prompt_seconds=raw.t_p_eval_ms / 1e3,
+            generation_seconds=raw.t_eval_ms / 1e3,
+            # It says 1 for none at all.
+            prompt_tokens=raw.n_p_eval if raw.t_p_eval_ms or core.no_perf else 0,
+            generated_tokens=raw.n_eval if raw.t_eval_ms or core.no_perf else 0,
+            reused_graphs=raw.n_reused,
+        )
 
     def reset_perf(self) -> None:
         """Count and measure from now on. C: ``llama_perf_context_reset``."""
-        self._settings.reset_perf()
+        with self.core.held():
+            self.core.library.llama_synchronize(self.handle)
+            self.core.short.llama_perf_context_reset(self.handle)
 
     @property
     def loras(self) -> dict[LlamaLora, float]:
@@ -445,7 +470,8 @@ class LlamaContext(ClosedByWith):
         with a scale of 1. Nothing takes them all off.
 
         A scale of 0 is as without the adapter; it may be negative. Changing them is quick: the
-        weights of the model stay as they are. The KV cache stays too, see above. Raises
+        weights of the model stay as they are. What was decoded before stays in the KV
+        cache as it was computed then. Raises
         LlamaAdapterError for an adapter of another model, TypeError and ValueError for scales that
         are no finite numbers, LlamaBusyError when another thread is in this context.
         C: ``llama_set_adapters_lora``.
@@ -471,9 +497,7 @@ def _free(free: Callable[[Any], object], freed: list[bool], handle: Any) -> None
 
 
 def _give_samplers(
-    model: LlamaModel,
-    raw: _raw.llama_context_params,
-    samplers: Mapping[int, LlamaSampler] | None,
+    model: LlamaModel, raw: _raw.llama_context_params, samplers: Mapping[int, LlamaSampler] | None
 ) -> list[object]:
     """Put the chains, by sequence, into the parameters of a context. The objects returned have to
     live as long as that. Raises for mistakes that llama.cpp would abort for."""

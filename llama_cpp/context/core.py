@@ -1,6 +1,6 @@
 """The core of a context: its C object, its lock, its sizes, and the one way to run a decode.
 
-The parts of `LlamaContext` (outputs, memory, settings, adapters) are given it.
+The parts of `LlamaContext` (outputs, memory, adapters) are given it.
 """
 
 from __future__ import annotations

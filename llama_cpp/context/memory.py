@@ -41,8 +41,7 @@ class LlamaMemory:
         More than 0 where the model forgets: with a sliding window, and with a recurrent state,
         which stands for its last position alone. C: ``llama_memory_seq_pos_min``, llama.h.
         """
-        (seq_id,) = self._check(seq_id)
-        with self._core.held():
+        with self._held(seq_id) as (seq_id,):
             return int(self._core.short.llama_memory_seq_pos_min(self._core.kv, seq_id))
 
     def seq_pos_max(self, seq_id: int = 0) -> int:
@@ -50,8 +49,7 @@ class LlamaMemory:
 
         C: ``llama_memory_seq_pos_max``, llama.h.
         """
-        (seq_id,) = self._check(seq_id)
-        with self._core.held():
+        with self._held(seq_id) as (seq_id,):
             return int(self._core.pos_max(self._core.kv, seq_id))
 
     @property
@@ -61,8 +59,7 @@ class LlamaMemory:
 
         C: ``llama_memory_can_shift``, llama.h.
         """
-        self._check()
-        with self._core.held():
+        with self._held():
             return bool(self._core.short.llama_memory_can_shift(self._core.kv))
 
     # -- changes
@@ -74,8 +71,7 @@ class LlamaMemory:
         state cannot go back. C: ``llama_memory_seq_rm``, llama.h.
         """
         p0, p1 = _range(p0, p1)
-        (seq_id,) = self._check(seq_id)
-        with self._core.held():
+        with self._held(seq_id) as (seq_id,):
             done = bool(self._core.seq_rm(self._core.kv, seq_id, p0, p1))
             if done:
                 self._books.changed(seq_id, tail=p1 < 0)
@@ -92,16 +88,14 @@ class LlamaMemory:
         C: ``llama_memory_seq_cp``, llama.h.
         """
         p0, p1 = _range(p0, p1)
-        src, dst = self._check(src, dst)
-        with self._core.held():
+        with self._held(src, dst) as (src, dst):
             self._books.copy(src, dst, p0, p1)
             self._books.changed(dst)
 
     def seq_keep(self, seq_id: int) -> None:
         """Remove every other sequence. C: ``llama_memory_seq_keep``, llama.h."""
-        (seq_id,) = self._check(seq_id)
         core = self._core
-        with core.held():
+        with self._held(seq_id) as (seq_id,):
             core.short.llama_memory_seq_keep(core.kv, seq_id)
             # Without kv_unified the library leaves alone what does not share cells with it.
             for other in range(core.n_seq_max):
@@ -152,29 +146,30 @@ class LlamaMemory:
 
         C: ``llama_memory_clear``, llama.h.
         """
-        self._check()
         core = self._core
-        with core.held():
+        with self._held():
             core.short.llama_memory_clear(core.kv, data)
             for seq_id in range(core.n_seq_max):
                 self._books.changed(seq_id, tail=True)
 
     # -- inside
 
-    def _check(self, *seq_ids: int) -> tuple[int, ...]:
-        """The sequences as plain ints: what is checked is what the library gets."""
+    @contextmanager
+    def _held(self, *seq_ids: int) -> Iterator[tuple[int, ...]]:
+        """The context for this thread alone, and the sequences as plain ints: what is checked is
+        what the library gets."""
         core = self._core
         core.opened()
         numbers = tuple(int(c_number(_raw.llama_seq_id, i, "seq_id")) for i in seq_ids)
         for number in numbers:
             core.check_seq_id(number)
         core.check_memory()
-        return numbers
+        with core.held():
+            yield numbers
 
     @contextmanager
     def _movable(self, seq_id: int) -> Iterator[int]:
-        (seq_id,) = self._check(seq_id)
-        with self._core.held():
+        with self._held(seq_id) as (seq_id,):
             check_movable(self._core)
             yield seq_id
 

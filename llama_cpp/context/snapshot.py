@@ -13,6 +13,17 @@ from .core import Core
 _PARTIAL = _raw.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
 
 
+def ask(core: Core, name: str, seq_id: int | None, *data: Any, partial: bool = False) -> int:
+    """C's ``llama_state_`` function ``name``, for a sequence, a part of its state, or with None for
+    the whole context."""
+    functions, arguments = core.library, [core.handle, *data]
+    if seq_id is None:
+        return int(getattr(functions, f"llama_state_{name}")(*arguments))
+    if partial:
+        return int(getattr(functions, f"llama_state_seq_{name}_ext")(*arguments, seq_id, _PARTIAL))
+    return int(getattr(functions, f"llama_state_seq_{name}")(*arguments, seq_id))
+
+
 class Snapshot:
     """What the memory has of a sequence after ``n`` tokens.
 
@@ -35,15 +46,9 @@ class Snapshot:
     def take(cls, core: Core, seq_id: int, n: int, *, partial: bool = False) -> Snapshot | None:
         """Copy the state of a sequence of ``n`` tokens, with the context's lock held. None where
         the library does not give it."""
-        library, handle = core.library, core.handle
-        if partial:
-            size = library.llama_state_seq_get_size_ext(handle, seq_id, _PARTIAL)
-            data = (ctypes.c_uint8 * size)()
-            got = library.llama_state_seq_get_data_ext(handle, data, size, seq_id, _PARTIAL)
-        else:
-            size = library.llama_state_seq_get_size(handle, seq_id)
-            data = (ctypes.c_uint8 * size)()
-            got = library.llama_state_seq_get_data(handle, data, size, seq_id)
+        size = ask(core, "get_size", seq_id, partial=partial)
+        data = (ctypes.c_uint8 * size)()
+        got = ask(core, "get_data", seq_id, data, size, partial=partial)
         return cls(core, n, data, partial) if got == size and size else None
 
     def put(self, core: Core, seq_id: int) -> str:
@@ -51,14 +56,9 @@ class Snapshot:
         for want of cells, or an empty text; a whole sequence is empty then."""
         if core is not self._core:
             raise LlamaStateError("the snapshot is of another context")
-        library, handle, data = core.library, core.handle, self._data
-        size = len(data)
+        size = len(self._data)
         with log.heard() as said:
-            read: Any
-            if self._partial:
-                read = library.llama_state_seq_set_data_ext(handle, data, size, seq_id, _PARTIAL)
-            else:
-                read = library.llama_state_seq_set_data(handle, data, size, seq_id)
+            read = ask(core, "set_data", seq_id, self._data, size, partial=self._partial)
         if read == size:
             return ""
         if not self._partial:

@@ -29,6 +29,7 @@ from ..model.gguf import check_target
 from ..native import log
 from .cells import CellBooks
 from .core import Core
+from .snapshot import ask
 
 if TYPE_CHECKING:
     import hashlib
@@ -44,17 +45,9 @@ _N_DIGEST = 16
 
 # What of a context decides what its keys and values are, and how they lie: C names.
 _PARAMS = (
-    "type_k",
-    "type_v",
-    "attention_type",
-    "rope_scaling_type",
-    "rope_freq_base",
-    "rope_freq_scale",
-    "yarn_ext_factor",
-    "yarn_attn_factor",
-    "yarn_beta_fast",
-    "yarn_beta_slow",
-    "yarn_orig_ctx",
+    *("type_k", "type_v", "attention_type", "rope_scaling_type", "rope_freq_base"),
+    *("rope_freq_scale", "yarn_ext_factor", "yarn_attn_factor", "yarn_beta_fast"),
+    *("yarn_beta_slow", "yarn_orig_ctx"),
 )
 # The weights of a model are known by this many pieces of its file.
 _N_PIECES = 64
@@ -77,12 +70,8 @@ def save(
     core = books.core
     ids = core.model.vocab.check_tokens(tokens)
     books.turn()
-    library, handle = core.library, core.opened().handle
     with log.heard():
-        if seq_id is None:
-            size = library.llama_state_get_size(handle)
-        else:
-            size = library.llama_state_seq_get_size(handle, seq_id)
+        size = ask(core, "get_size", seq_id)
     facts = {
         "kind": _kind(seq_id),
         "model": _model_facts(core.model),
@@ -97,10 +86,7 @@ def save(
     data[_START.size : start] = head + raw_tokens
     payload = (ctypes.c_uint8 * size).from_buffer(data, start)
     with log.heard() as said:
-        if seq_id is None:
-            written = library.llama_state_get_data(handle, payload, size)
-        else:
-            written = library.llama_state_seq_get_data(handle, payload, size, seq_id)
+        written = ask(core, "get_data", seq_id, payload, size)
     del payload  # a bytearray cannot change its size under it, and the caller may want to
     if written != size:
         raise LlamaStateError(
@@ -127,21 +113,21 @@ def restore(books: CellBooks, state: State, seq_id: int | None = None) -> None:
     """Bring a state that was checked into the cache. LlamaStateError when the library refuses it
     all the same; the sequence (the context) is empty then. The context's lock must be held."""
     core = books.core
-    library, handle = core.library, core.opened().handle
+    core.opened()
     size = len(state.payload)
-    payload = _pointer(state.payload)
+    # Where the bytes are; a copy where ctypes cannot say.
+    room = ctypes.c_uint8 * size
+    payload = (room.from_buffer_copy if state.payload.readonly else room.from_buffer)(state.payload)
     # Pending moves belong to the state that is being replaced.
     books.turn()
     with log.heard() as said:
-        if seq_id is None:
-            read = library.llama_state_set_data(handle, payload, size)
-        else:
+        if seq_id is not None:
             core.seq_rm(core.kv, seq_id, -1, -1)  # an empty state would leave it as it is
-            read = library.llama_state_seq_set_data(handle, payload, size, seq_id)
+        read = ask(core, "set_data", seq_id, payload, size)
     if read == size:
         return
     if seq_id is None:
-        library.short.llama_memory_clear(core.kv, True)
+        core.short.llama_memory_clear(core.kv, True)
     else:
         core.seq_rm(core.kv, seq_id, -1, -1)
     raise LlamaStateError(
@@ -300,10 +286,3 @@ def _context_facts(core: Core, seq_id: int | None) -> dict[str, Any]:
         _raw.LLAMA_SESSION_VERSION if seq_id is None else _raw.LLAMA_STATE_SEQ_VERSION
     )
     return facts
-
-
-def _pointer(view: memoryview) -> Any:
-    """Where the bytes are; a copy where ctypes cannot say. Keeps them alive."""
-    if view.readonly:
-        return (ctypes.c_uint8 * len(view)).from_buffer_copy(view)
-    return (ctypes.c_uint8 * len(view)).from_buffer(view)

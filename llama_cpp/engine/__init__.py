@@ -14,9 +14,12 @@ from .._lazy import contents
 __getattr__, __dir__, __all__ = contents(
     __name__,
     {
+        "archive": "unpack",
         "building": "build",
         "command": "main",
-        "find": "EngineInfo cpu_features engine_dir engine_folder engine_info",
+        "downloads": "download sha256_of",
+        "find": "EngineInfo cache_root cpu_features engine_dir engine_folder engine_info",
+        "publish": "locked",
         "releases": "install_release release_asset",
     },
 )

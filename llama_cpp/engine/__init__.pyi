@@ -3,13 +3,18 @@
 Generated from the table in __init__.py by ``python -m codegen regen``. Do not edit.
 """
 
+from .archive import unpack as unpack
 from .building import build as build
 from .command import main as main
+from .downloads import download as download
+from .downloads import sha256_of as sha256_of
 from .find import EngineInfo as EngineInfo
+from .find import cache_root as cache_root
 from .find import cpu_features as cpu_features
 from .find import engine_dir as engine_dir
 from .find import engine_folder as engine_folder
 from .find import engine_info as engine_info
+from .publish import locked as locked
 from .releases import install_release as install_release
 from .releases import release_asset as release_asset
-# seal: b11434 sha256:1f8f42cd50b902549f1481a992f43b53b4d142463df73767ca620efbee66cb07
+# seal: b11434 sha256:256a6e3738948f2ec14632482d642ae0df010d3aee63c39e71dbf6627f52f957

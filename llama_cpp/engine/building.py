@@ -17,6 +17,7 @@ from typing import TextIO
 from ..errors import LlamaEngineError
 from .find import BACKENDS, EngineInfo, cpu_features, engine_folder, family, program
 from .folders import capture, collect, ready, strip, try_out, write_manifest
+from .machine import memory_limit, usable_threads
 from .progress import Progress, say
 from .publish import publish
 
@@ -200,7 +201,7 @@ def cmake_options(
         elif sys.platform == "win32" and platform.machine() == "ARM64":
             options["GGML_CPU_ALL_VARIANTS"] = "OFF"  # there is only one
     if backend is not None:
-        options[BACKENDS[backend]] = "ON"
+        options[f"GGML_{backend.upper()}"] = "ON"
     if backend == "sycl":
         options |= {"CMAKE_C_COMPILER": "icx", "CMAKE_CXX_COMPILER": "icpx"}
     return [f"-D{name}={value}" for name, value in options.items()]
@@ -256,27 +257,10 @@ def _compiler(language: str, variable: str, names: str) -> str:
 
 
 def _default_jobs() -> int:
-    """One compiler for each usable core, with 1.5 GB of memory for each."""
-    jobs = os.cpu_count() or 1
-    if sys.platform == "linux":
-        jobs = len(os.sched_getaffinity(0))
-        quota, _, period = _control_group("cpu.max").partition(" ")
-        if quota.isdigit() and period.isdigit():
-            jobs = min(jobs, max(1, round(int(quota) / int(period))))
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        limit = _control_group("memory.max")
-        if limit.isdigit():
-            memory = min(memory, int(limit))
-        jobs = min(jobs, max(1, int(memory / 1.5e9)))
-    return jobs
-
-
-def _control_group(name: str) -> str:
-    """A limit that a container sets for this process; empty if there is none."""
-    try:
-        return (Path("/sys/fs/cgroup") / name).read_text(encoding="ascii").strip()
-    except OSError:
-        return ""  # no control groups, or version 1
+    """One compiler for each usable hardware thread, with 1.5 GB of memory for each."""
+    memory = memory_limit(available=True)
+    jobs = usable_threads()
+    return jobs if memory is None else max(1, min(jobs, int(memory / 1.5e9)))
 
 
 class _Runner:

@@ -20,18 +20,8 @@ INSTALL = "`python -m llama_cpp.engine install` (in a checkout: `make engine`)"
 """How to install an engine, for messages."""
 _FORMAT = 1
 
-# The GPU backends, and the options of CMake for them.
-BACKENDS = {
-    "blas": "GGML_BLAS",
-    "cann": "GGML_CANN",
-    "cuda": "GGML_CUDA",
-    "hip": "GGML_HIP",
-    "metal": "GGML_METAL",
-    "musa": "GGML_MUSA",
-    "opencl": "GGML_OPENCL",
-    "sycl": "GGML_SYCL",
-    "vulkan": "GGML_VULKAN",
-}
+# The GPU backends; CMake's option for one is GGML_CUDA and so on.
+BACKENDS = ("blas", "cann", "cuda", "hip", "metal", "musa", "opencl", "sycl", "vulkan")
 
 # The CPU flags for instructions; others (power, security, virtualisation) depend on the kernel.
 _X86_FEATURES = re.compile(
@@ -206,9 +196,7 @@ def family(backend: str) -> str:
     """The kind of a backend, without the version of its toolkit."""
     kind = backend.partition("-")[0]
     if kind not in BACKENDS:
-        raise LlamaEngineError(
-            f"unknown backend {backend!r}; use one of {', '.join(sorted(BACKENDS))}"
-        )
+        raise LlamaEngineError(f"unknown backend {backend!r}; use one of {', '.join(BACKENDS)}")
     return kind
 
 
@@ -219,7 +207,7 @@ def preferred_engine(tag: str, *, packaged: bool = True) -> Path | None:
     on the CPU too), the one inside the package, the one in the cache. ``packaged`` is whether the
     one inside the package is of ``tag``.
     """
-    for backend in sorted(BACKENDS):
+    for backend in BACKENDS:
         found = engine_dir(tag, backend)
         if found is not None:
             return found

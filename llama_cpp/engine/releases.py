@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..errors import LlamaDownloadError, LlamaEngineError
 from .archive import unpack
-from .download import download, read_url, shown_url
+from .downloads import download, read_url, shown_url
 from .find import EngineInfo, engine_folder, family
 from .folders import collect, ready, try_out, write_manifest
 from .progress import say

@@ -12,18 +12,9 @@ import os
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from functools import wraps
-from types import TracebackType
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Concatenate,
-    Generic,
-    ParamSpec,
-    Protocol,
-    TypeVar,
-    cast,
-)
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast
 
 from ..errors import LlamaBusyError, LlamaClosedError, LlamaContextError
 from ..model.model import LlamaModel
@@ -209,12 +200,7 @@ class AsyncLlama:
             await self._run(self._loaded)
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     def __repr__(self) -> str:
@@ -241,8 +227,23 @@ class AsyncLlama:
 
     # -- inside
 
-    def _turn(self, stream: Callable[[], object | None] = lambda: None) -> _Turn:
-        return _Turn(self, stream)
+    @asynccontextmanager
+    async def _turn(
+        self, stream: Callable[[], object | None] = lambda: None
+    ) -> AsyncIterator[None]:
+        """The turn of a call, or of a stream: waits for it."""
+        self._check_open()
+        task = asyncio.current_task()
+        if self._lock.locked() and self._holder is task and self._stream() is not None:
+            raise LlamaBusyError(
+                "this task has a stream that is not over: finish it or aclose() it first"
+            )
+        async with self._lock:
+            self._holder, self._stream = task, stream
+            try:
+                yield
+            finally:
+                self._holder = None
 
     def _loaded(self) -> Llama:
         """In the worker."""
@@ -276,29 +277,6 @@ class AsyncLlama:
                 continue  # once is enough; the worker must not be left alone with it
         if not future.cancelled():
             future.exception()  # LlamaCancelled, which nobody needs to hear of
-
-
-class _Turn:
-    """A call's turn: ``async with`` waits for it."""
-
-    def __init__(self, llm: AsyncLlama, stream: Callable[[], object | None]) -> None:
-        self._llm = llm
-        self._stream = stream
-
-    async def __aenter__(self) -> None:
-        llm = self._llm
-        llm._check_open()
-        task = asyncio.current_task()
-        if llm._lock.locked() and llm._holder is task and llm._stream() is not None:
-            raise LlamaBusyError(
-                "this task has a stream that is not over: finish it or aclose() it first"
-            )
-        await llm._lock.acquire()
-        llm._holder, llm._stream = task, self._stream
-
-    async def __aexit__(self, *_: object) -> None:
-        self._llm._holder = None
-        self._llm._lock.release()
 
 
 AsyncGeneration = AsyncStream[Generation, str]

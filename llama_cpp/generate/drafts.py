@@ -19,7 +19,7 @@ import math
 import os
 from collections.abc import Iterable, Sequence
 from operator import index
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ..context.batch import LlamaBatch
 from ..context.context import LlamaContext
@@ -121,59 +121,51 @@ class DraftModel(ClosedByWith):
             raise ValueError(f"p_min={p_min} is no probability: 0 to 1")
         self.p_min = p_min
         self._owned = not isinstance(model, LlamaModel)
-        self._model = model if isinstance(model, LlamaModel) else LlamaModel.from_file(model)
-        params.setdefault("n_ctx", min(self._model.n_ctx_train, _N_CTX))
-        self._ctx = LlamaContext(self._model, **params)
-        self._sequence = self._ctx.sequence()
-        self._n_vocab = self._model.vocab.n_tokens
+        self.model: Final = model if isinstance(model, LlamaModel) else LlamaModel.from_file(model)
+        """Its model."""
+        params.setdefault("n_ctx", min(self.model.n_ctx_train, _N_CTX))
+        self.ctx: Final = LlamaContext(self.model, **params)
+        """Its context."""
+        self._sequence = self.ctx.sequence()
+        self._n_vocab = self.model.vocab.n_tokens
         self._checked: LlamaModel | None = None
         self._cancelled = False
-        self._greedy = LlamaSampler.chain(self._model.library).greedy()
-
-    @property
-    def model(self) -> LlamaModel:
-        """Its model."""
-        return self._model
-
-    @property
-    def ctx(self) -> LlamaContext:
-        """Its context."""
-        return self._ctx
+        self._greedy = LlamaSampler.chain(self.model.library).greedy()
 
     def close(self) -> None:
         """Free the context, and the model if it was loaded here."""
-        self._ctx.close()
+        self.ctx.close()
         if self._owned:
-            self._model.close()
+            self.model.close()
 
     def __repr__(self) -> str:
-        return f"<DraftModel {self._model!r}, n_draft={self.n_draft}>"
+        return f"<DraftModel {self.model!r}, n_draft={self.n_draft}>"
 
     def begin(self, model: LlamaModel) -> None:
         """Raise LlamaModelError unless the vocabularies agree, and LlamaClosedError after
         `close`."""
-        self._ctx.core.opened()
+        self.ctx.core.opened()
         check_type(model, LlamaModel)
         if self._checked is not model:
-            _check_vocabularies(model, self._model)
+            _check_vocabularies(model, self.model)
             self._checked = model
-            self._n_vocab = min(model.vocab.n_tokens, self._model.vocab.n_tokens)
+            self._n_vocab = min(model.vocab.n_tokens, self.model.vocab.n_tokens)
         self._cancelled = False
 
     def cancel(self) -> None:
         """Stop drafting, from any thread: it raises LlamaCancelled."""
         self._cancelled = True
-        self._ctx.cancel()
+        self.ctx.cancel()
 
     def draft(self, tokens: Sequence[int], n: int, /) -> list[int]:
         """See `Draft.draft`."""
-        ctx = self._ctx
+        ctx = self.ctx
         n = min(index(n), self.n_draft, ctx.n_ctx - len(tokens))
         drafted: list[int] = []
         if n < 1 or not tokens or max(map(index, tokens)) >= self._n_vocab:
             return drafted
         self._sequence.set(list(tokens), between=self._check_cancelled)
-        is_eog = self._model.vocab.is_eog
+        is_eog = self.model.vocab.is_eog
         while True:
             token, p = self._likeliest()
             if p < self.p_min or token >= self._n_vocab or is_eog(token):
@@ -186,8 +178,8 @@ class DraftModel(ClosedByWith):
 
     def _likeliest(self) -> tuple[int, float]:
         if not self.p_min:
-            return self._greedy.sample(self._ctx), 1.0
-        best = log_probs(self._ctx, top=0)
+            return self._greedy.sample(self.ctx), 1.0
+        best = log_probs(self.ctx, top=0)
         return best.token, math.exp(best.logprob)
 
     def _check_cancelled(self) -> None:

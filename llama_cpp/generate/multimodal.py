@@ -7,21 +7,22 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import threading
 import time
 from array import array
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from .. import _raw, _raw_mtmd
 from ..context.batch import LlamaBatch
-from ..context.cells import CellBooks
 from ..context.context import LlamaContext
 from ..context.core import Core
 from ..context.turns import Turn
+from ..engine.machine import usable_cores
 from ..errors import LlamaBusyError, LlamaContextError, LlamaModelError
 from ..model.checks import check_projector
 from ..model.gguf import file_name
@@ -29,7 +30,6 @@ from ..model.model import LlamaModel
 from ..native import log
 from ..native.arguments import c_number, check_type
 from ..native.calls import call, guarded, unguarded
-from ..native.cpu import usable_cores
 from ..native.library import LlamaLibrary
 from ..native.resource import Closable, Resource, owned
 from .chat import apply_chat_template, lacks_bos
@@ -49,8 +49,8 @@ _KINDS: dict[int, Kind] = {
     _raw_mtmd.MTMD_INPUT_CHUNK_TYPE_AUDIO: "audio",
 }
 # What else there is the library would start ffmpeg for.
-_IMAGES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM", b"GIF8")
-_SOUNDS = (b"ID3", b"fLaC", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2", b"\xff\xfa")
+_IMAGES = re.compile(rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|BM|GIF8")
+_SOUNDS = re.compile(rb"(?=.{12})(RIFF....WAVE|ID3|fLaC|\xff[\xfb\xf3\xf2\xfa])", re.DOTALL)
 _MOST_PIXELS = 1 << 28
 _MOST_SAMPLES = 1 << 28
 _MOST_TOKENS = 1 << 16
@@ -112,7 +112,8 @@ class LlamaMultimodal(Closable):
         if probe not in (True, False, None):
             raise TypeError(f"probe must be True, False or None, not {probe!r}")
         check_projector(model.library, file)
-        self._model = model
+        self.model: Final = model
+        """The model that it is for."""
         self._path = file
         # Functions of libmtmd, which LlamaLibrary finds when they are called.
         self._calls = cast("Any", model.library)
@@ -159,11 +160,6 @@ class LlamaMultimodal(Closable):
         return f"<LlamaMultimodal {self._path.name!r}, {' and '.join(kinds)}>"
 
     @property
-    def model(self) -> LlamaModel:
-        """The model that it is for."""
-        return self._model
-
-    @property
     def marker(self) -> str:
         """What stands for an image or a sound in a text. C: ``mtmd_get_marker``."""
         text: bytes = self._short.mtmd_get_marker(self.opened().handle)
@@ -195,12 +191,9 @@ class LlamaMultimodal(Closable):
         Raises FileNotFoundError, ValueError for what is no image and for other arrays.
         C: ``mtmd_helper_bitmap_init_from_buf``, mtmd-helper.h; ``mtmd_bitmap_init``, mtmd.h.
         """
-        if isinstance(source, str | os.PathLike):
-            source = Path(source).read_bytes()
-        if isinstance(source, bytes | bytearray):
-            if not source.startswith(_IMAGES):
-                raise ValueError(_no_file("an image", source, "PNG, JPEG, BMP and GIF files"))
-            return self._from_file(bytes(source), "image")
+        data = _file(source, "an image", _IMAGES, "PNG, JPEG, BMP and GIF files")
+        if data is not None:
+            return self._from_file(data, "image")
         pixels = _buffer(source, "an image")
         shape = pixels.shape or ()  # the hints allow None
         if pixels.format not in ("B", "<B") or len(shape) != 3 or shape[2] != 3:
@@ -210,10 +203,10 @@ class LlamaMultimodal(Closable):
             )
         height, width = shape[:2]
         if not 0 < height * width <= _MOST_PIXELS:
-            raise ValueError(f"an image of {width} x {height} pixels is none, or too large")
-        data = (ctypes.c_ubyte * pixels.nbytes).from_buffer_copy(pixels.tobytes())
+            raise ValueError(f"image size {width}x{height} is empty or too large")
+        copy = (ctypes.c_ubyte * pixels.nbytes).from_buffer_copy(pixels.tobytes())
         self.opened()
-        return LlamaMedia(self, self._short.mtmd_bitmap_init(width, height, data))
+        return LlamaMedia(self, self._short.mtmd_bitmap_init(width, height, copy))
 
     def audio(self, source: Any) -> LlamaMedia:
         """A sound: a file (its path), the bytes of one (WAV, MP3 or FLAC), or samples, as floats
@@ -225,13 +218,9 @@ class LlamaMultimodal(Closable):
         """
         if not self.has_audio:
             raise LlamaModelError(f"{self._path.name} takes no audio")
-        if isinstance(source, str | os.PathLike):
-            source = Path(source).read_bytes()
-        if isinstance(source, bytes | bytearray):
-            wave = source[:4] == b"RIFF" and source[8:12] == b"WAVE"
-            if len(source) < 12 or not (wave or source.startswith(_SOUNDS)):
-                raise ValueError(_no_file("a sound", source, "WAV, MP3 and FLAC files"))
-            return self._from_file(bytes(source), "audio")
+        data = _file(source, "a sound", _SOUNDS, "WAV, MP3 and FLAC files")
+        if data is not None:
+            return self._from_file(data, "audio")
         return LlamaMedia(self, self._sound(source))
 
     def _sound(self, source: Any) -> Any:
@@ -290,7 +279,7 @@ class LlamaMultimodal(Closable):
         for each in media:
             if not isinstance(each, LlamaMedia):
                 raise TypeError(f"media must come from image() or audio(), not {each!r}")
-            if each._library is not self._model.library:
+            if each._library is not self.model.library:
                 raise LlamaModelError("the media and the model belong to different libraries")
             if not (self.has_vision if each.kind == "image" else self.has_audio):
                 raise LlamaModelError(f"{self._path.name} takes no {each.kind}")
@@ -299,7 +288,7 @@ class LlamaMultimodal(Closable):
                 f"{text.count(marker)} markers {marker!r} in the text for {len(media)} images or "
                 "sounds: each needs one, where it belongs"
             )
-        self._model.vocab.with_tokens()
+        self.model.vocab.with_tokens()
         encoded = text.encode()
         prompt = _raw_mtmd.mtmd_input_text(
             text=encoded,
@@ -316,7 +305,7 @@ class LlamaMultimodal(Closable):
 
         # With media: what the preparation divides by and asserts comes from the projector's file.
         guard = guarded if media else unguarded
-        call(self._model.library, prepare, "the prompt could not be prepared", guard=guard)
+        call(self.model.library, prepare, "the prompt could not be prepared", guard=guard)
         chunks._read()
         return chunks
 
@@ -335,14 +324,14 @@ class LlamaMultimodal(Closable):
         handle = self.opened().handle
         if not isinstance(ctx, LlamaContext) or not isinstance(chunks, LlamaChunks):
             raise TypeError(f"expected a LlamaContext and LlamaChunks, not {ctx!r}, {chunks!r}")
-        if ctx.model is not self._model or chunks._owner is not self:
+        if ctx.model is not self.model or chunks._owner is not self:
             raise LlamaContextError("the context, the chunks and this belong to different models")
         if not len(chunks):
             raise ValueError("there is nothing to evaluate")
         seq_id = ctx.core.check_seq_id(int(c_number(_raw.llama_seq_id, seq_id, "seq_id")))
         core = ctx.core
         if not core.has_memory or core.has_encoder:
-            raise LlamaContextError(f"{self._model.path.name} cannot go on with a prompt")
+            raise LlamaContextError(f"{self.model.path.name} cannot go on with a prompt")
         if seq_id in ctx.books.tracks:
             raise LlamaContextError(f"sequence {seq_id} belongs to a LlamaSequence")
         core.opened()
@@ -356,56 +345,54 @@ class LlamaMultimodal(Closable):
                 )
         if not self._lock.acquire(blocking=False):
             raise LlamaBusyError("another thread is using this projector")
+        past = _raw.llama_pos(0)
+        compute = partial(self._compute, core, handle, chunks, seq_id, past)
         try:
             with core.held():
-                return self._eval(core, ctx.books, handle, chunks, held, seq_id)
+                core.outputs = None
+                core.encoded, core.offset = False, 0
+                core.run(ctx.books, (seq_id,), chunks.n_tokens, "decode", compute, None, True, True)
+                if chunks[-1].kind == "text":
+                    core.outputs = ((chunks[-1].n_tokens - 1) % core.n_batch,)
         finally:
             self._lock.release()
+        del held  # the chunks were in use until here
+        return int(past.value)
 
-    def _eval(
+    def _compute(
         self,
         core: Core,
-        books: CellBooks,
         handle: Any,
         chunks: LlamaChunks,
-        _: Resource,  # held while they are used
         seq_id: int,
+        past: Any,
+        ctx: Any,
+        _: None,
     ) -> int:
-        core.outputs = None
-        core.encoded, core.offset = False, 0
-        past = _raw.llama_pos(0)
-
-        def compute(context: Any, _: None) -> int:
-            past.value = core.pos_max(core.kv, seq_id) + 1
-            for chunk, raw in chunks._raw():
-                if chunk.kind == "text":
-                    last = chunk is chunks[-1]
-                    code = self._calls.mtmd_helper_eval_chunk_single(
-                        handle, context, raw, past.value, seq_id, core.n_batch, last,
-                        ctypes.byref(past),
-                    )  # fmt: skip
-                else:
-                    self._encode(handle, raw, chunk.kind)
-                    embeddings = self._short.mtmd_get_output_embd(handle)
-                    code = self._calls.mtmd_helper_decode_image_chunk(
-                        handle, context, raw, embeddings, past.value, seq_id, core.n_batch,
-                        ctypes.byref(past), _raw_mtmd.mtmd_helper_post_decode_callback(), None,
-                    )  # fmt: skip
-                if code:
-                    return int(code)
-            return 0
-
-        n = chunks.n_tokens
-        core.run(books, (seq_id,), n, "decode", compute, None, True, True)
-        last_chunk = chunks[-1]
-        if last_chunk.kind == "text":
-            core.outputs = ((last_chunk.n_tokens - 1) % core.n_batch,)
-        return int(past.value)
+        """Decode ``chunks`` and count ``past`` on. Returns the code of the first that fails."""
+        past.value = core.pos_max(core.kv, seq_id) + 1
+        for chunk, raw in chunks._raw():
+            where = (past.value, seq_id, core.n_batch)
+            if chunk.kind == "text":
+                last = chunk is chunks[-1]
+                code = self._calls.mtmd_helper_eval_chunk_single(
+                    handle, ctx, raw, *where, last, ctypes.byref(past)
+                )
+            else:
+                self._encode(handle, raw, chunk.kind)
+                embeddings = self._short.mtmd_get_output_embd(handle)
+                callback = _raw_mtmd.mtmd_helper_post_decode_callback()
+                code = self._calls.mtmd_helper_decode_image_chunk(
+                    handle, ctx, raw, embeddings, *where, ctypes.byref(past), callback, None
+                )
+            if code:
+                return int(code)
+        return 0
 
     def _encode(self, handle: Any, raw: Any, kind: Kind) -> None:
         what = f"the {kind} could not be encoded"
         encode = partial(self._calls.mtmd_encode_chunk, handle, raw)
-        call(self._model.library, encode, what)
+        call(self.model.library, encode, what)
 
     def try_out(self, chunks: LlamaChunks) -> None:
         """Encode the images and sounds of a prompt, to see whether that works."""
@@ -441,7 +428,7 @@ class LlamaMultimodal(Closable):
         if chunks[-1].kind != "text":
             raise ValueError("the prompt must end with text, for the model to answer to")
         tokens = [t for chunk in chunks for t in (chunk.tokens or [-1] * chunk.n_tokens)]
-        request = Request(self._model, [max(t, 0) for t in tokens], ctx.n_ctx, options)
+        request = Request(self.model, [max(t, 0) for t in tokens], ctx.n_ctx, options)
         request.prompt = tokens
         return Generation(request, self._tokens(ctx, chunks, request))
 
@@ -455,8 +442,8 @@ class LlamaMultimodal(Closable):
         **options: Unpack[GenerationOptions],
     ) -> Completion:
         """The answer to ``messages``, as `Llama.chat`; their contents have the markers."""
-        text = apply_chat_template(self._model, messages, template=template)
-        chunks = self.tokenize(text, media, add_special=lacks_bos(self._model, text))
+        text = apply_chat_template(self.model, messages, template=template)
+        chunks = self.tokenize(text, media, add_special=lacks_bos(self.model, text))
         return completion(self.generate(ctx, chunks, **options))
 
     def _tokens(
@@ -603,17 +590,10 @@ class LlamaChunks(Closable, Sequence[Chunk]):
         return f"<LlamaChunks, {'closed' if self.closed else parts}>"
 
 
-_hearing: set[Path] = set()
-_hearing_lock = threading.Lock()
-
-
+@cache
 def _hear(library: LlamaLibrary) -> None:
     """Send libmtmd's log to Python, once for each library."""
-    calls = cast("Any", library)
-    with _hearing_lock:
-        if library.path not in _hearing:
-            log.attach(calls.mtmd_helper_log_set, library.llama_max_devices)
-            _hearing.add(library.path)
+    log.attach(cast("Any", library).mtmd_helper_log_set, library.llama_max_devices)
 
 
 def _buffer(source: Any, what: str) -> memoryview:
@@ -629,5 +609,15 @@ def _check_length(n: int) -> None:
         raise ValueError(f"a sound of {n} samples is none, or too long")
 
 
-def _no_file(what: str, data: bytes | bytearray, known: str) -> str:
-    return f"this is not {what} that can be read, it starts with {bytes(data[:8])!r}: {known} are"
+def _file(source: Any, what: str, starts: re.Pattern[bytes], known: str) -> bytes | None:
+    """The content of a file, which is given by its path or as bytes. None for anything else."""
+    if isinstance(source, str | os.PathLike):
+        source = Path(source).read_bytes()
+    if not isinstance(source, bytes | bytearray):
+        return None
+    if not starts.match(source):
+        start = bytes(source[:8])
+        raise ValueError(
+            f"this is not {what} that can be read: it starts with {start!r}. {known} are"
+        )
+    return bytes(source)

@@ -64,10 +64,7 @@ def _run(python: str, job: object, path: Path, seconds: float) -> str | None:
 
     answers: dict[str, Any] = {}
     late = threading.Event()
-    with (
-        tempfile.TemporaryFile() as errors,
-        _child.start(python, _TRIAL, job, errors) as process,
-    ):
+    with tempfile.TemporaryFile() as errors, _child.start(python, _TRIAL, job, errors) as process:
 
         def stop() -> None:
             late.set()

@@ -339,4 +339,55 @@ class DeviceGetters:
         return _raw.ggml_backend_dev_type_enum(
             self._library.short.ggml_backend_dev_type(self._handle)
         )
-# seal: b11434 sha256:c9c763c04581720257999d59e37eb5c6ed3364a612ba9a366e1823e6d7c805af
+
+
+class ContextGetters:
+    """What the library says of a `LlamaContext`."""
+
+    _library: LlamaLibrary
+
+    @property
+    def handle(self) -> _raw.llama_context:
+        """The C object."""
+        raise NotImplementedError
+
+    @property
+    def n_ctx(self) -> int:
+        """The size of the KV cache, in tokens; may be rounded up from the given one.
+
+        C: ``uint32_t llama_n_ctx(const struct llama_context *ctx)``, llama.h:575.
+        """
+        return self._library.short.llama_n_ctx(self.handle)
+
+    @property
+    def n_batch(self) -> int:
+        """The most tokens that the library takes at a time; `LlamaContext.decode` takes more in parts.
+
+        C: ``uint32_t llama_n_batch(const struct llama_context *ctx)``, llama.h:577.
+        """
+        return self._library.short.llama_n_batch(self.handle)
+
+    @property
+    def n_ubatch(self) -> int:
+        """The most tokens that are computed at a time, and so the longest text for a model without causal attention.
+
+        C: ``uint32_t llama_n_ubatch(const struct llama_context *ctx)``, llama.h:578.
+        """
+        return self._library.short.llama_n_ubatch(self.handle)
+
+    @property
+    def n_seq_max(self) -> int:
+        """The number of sequences that it can hold.
+
+        C: ``uint32_t llama_n_seq_max(const struct llama_context *ctx)``, llama.h:579.
+        """
+        return self._library.short.llama_n_seq_max(self.handle)
+
+    @property
+    def pooling_type(self) -> _raw.llama_pooling_type_enum:
+        """How the embeddings of a sequence's tokens become one.
+
+        C: ``enum llama_pooling_type llama_pooling_type(const struct llama_context *ctx)``, llama.h:591.
+        """
+        return _raw.llama_pooling_type_enum(self._library.short.llama_pooling_type(self.handle))
+# seal: b11434 sha256:14884120e83c0018b20e88c905f9e702d7fbc63e56543aff0a0176be8688244a

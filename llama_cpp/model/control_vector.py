@@ -7,6 +7,7 @@ import os
 from array import array
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from .. import _raw
 from ..errors import LlamaAdapterError
@@ -39,7 +40,8 @@ class LlamaControlVector:
         lengths = {len(numbers) for numbers in self._layers.values()}
         if len(lengths) != 1 or 0 in lengths:
             raise ValueError(f"each layer has to have as many numbers, and some: {sorted(lengths)}")
-        self._n_embd = lengths.pop()
+        self.n_embd: Final = lengths.pop()
+        """The numbers of a layer: the width of the model that it is for."""
 
     @classmethod
     def from_file(
@@ -50,7 +52,7 @@ class LlamaControlVector:
 
         Raises FileNotFoundError, and LlamaAdapterError for what is no such file.
         """
-        file = GGUFFile(library or LlamaLibrary.default(), Path(path), LlamaAdapterError)
+        file = GGUFFile(LlamaLibrary.chosen(library), Path(path), LlamaAdapterError)
         file.check_whole()
         layers: dict[int, array[float]] = {}
         with file.path.open("rb") as stream:
@@ -69,11 +71,6 @@ class LlamaControlVector:
             return cls(layers)
         except ValueError as error:
             raise LlamaAdapterError(f"{path}: {error}") from None
-
-    @property
-    def n_embd(self) -> int:
-        """The numbers of a layer: the width of the model that it is for."""
-        return self._n_embd
 
     @property
     def layers(self) -> Mapping[int, Sequence[float]]:
@@ -95,8 +92,8 @@ class LlamaControlVector:
     def __add__(self, other: LlamaControlVector) -> LlamaControlVector:
         if not isinstance(other, LlamaControlVector):
             return NotImplemented
-        if other._n_embd != self._n_embd:
-            raise ValueError(f"a vector of width {other._n_embd} added to one of {self._n_embd}")
+        if other.n_embd != self.n_embd:
+            raise ValueError(f"a vector of width {other.n_embd} added to one of {self.n_embd}")
         sums: dict[int, Sequence[float]] = {**self._layers, **other._layers}
         for layer in self._layers.keys() & other._layers.keys():
             pairs = zip(self._layers[layer], other._layers[layer], strict=True)
@@ -112,12 +109,12 @@ class LlamaControlVector:
 
     def __repr__(self) -> str:
         first, last = min(self._layers), max(self._layers)
-        return f"<LlamaControlVector, layers {first} to {last}, n_embd={self._n_embd}>"
+        return f"<LlamaControlVector, layers {first} to {last}, n_embd={self.n_embd}>"
 
     def rows(self, n_layer: int) -> array[float]:
         """As C wants it: a row for each layer from 1 on, zeros where there is none."""
-        rows = array("f", bytes(4 * self._n_embd * (n_layer - 1)))
+        rows = array("f", bytes(4 * self.n_embd * (n_layer - 1)))
         for layer, numbers in self._layers.items():
-            at = self._n_embd * (layer - 1)
-            rows[at : at + self._n_embd] = numbers
+            at = self.n_embd * (layer - 1)
+            rows[at : at + self.n_embd] = numbers
         return rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from ctypes import Array, c_size_t
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from .. import _raw
 from ..native import remote as _rpc
@@ -25,6 +25,8 @@ class LlamaDevice(DeviceGetters):
         check_type(library, LlamaLibrary)
         check_type(handle, _raw.ggml_backend_device)
         self._library = library
+        self.library: Final = library
+        """The library that it belongs to."""
         self._handle = handle
 
     @property
@@ -66,11 +68,6 @@ class LlamaDevice(DeviceGetters):
         ask = self._library.ggml_backend_dev_buffer_type
         return self._reach(lambda: ask(self._handle))
 
-    @property
-    def library(self) -> LlamaLibrary:
-        """The library that it belongs to."""
-        return self._library
-
     def __repr__(self) -> str:
         kind = self.type.name.removeprefix("GGML_BACKEND_DEVICE_TYPE_")
         return f"<LlamaDevice {self.name!r}, {kind}, {self.description}>"
@@ -91,9 +88,7 @@ def devices(library: LlamaLibrary | None = None) -> list[LlamaDevice]:
     while a model is loaded on them (``LlamaModel.from_file(rpc_servers=...)``).
     C: ``ggml_backend_dev_get``.
     """
-    if not isinstance(library, LlamaLibrary | None):
-        raise TypeError(f"library must be a LlamaLibrary, not {library!r}")
-    library = library or LlamaLibrary.default()
+    library = LlamaLibrary.chosen(library)
     calls = library.short
     found = (calls.ggml_backend_dev_get(i) for i in range(calls.ggml_backend_dev_count()))
     handles = [handle for handle in found if handle is not None]
@@ -101,9 +96,7 @@ def devices(library: LlamaLibrary | None = None) -> list[LlamaDevice]:
 
 
 def chosen_devices(
-    library: LlamaLibrary,
-    given: Sequence[LlamaDevice | str] | None,
-    servers: Sequence[str] | None,
+    library: LlamaLibrary, given: Sequence[LlamaDevice | str] | None, servers: Sequence[str] | None
 ) -> list[LlamaDevice] | None:
     """What a model is to be loaded on: the devices of the RPC ``servers``, and behind these those
     that are ``given``. None is what the library chooses by itself. The CPU is always there and is

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from .. import _raw
 from ..errors import LlamaError, LlamaModelError
@@ -21,6 +21,8 @@ from ..native.arguments import check_type
 from ..native.calls import call, unguarded
 from ..native.library import LlamaLibrary
 from ..native.resource import Resource, owned
+
+T = TypeVar("T")
 
 _MAGIC = b"GGUF"
 SPLIT = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
@@ -82,12 +84,12 @@ class GGUFFile:
         self._resource = call(library, read, what, error=error, guard=unguarded)
         self._handle = self._resource.handle
 
-    def _find(self, key: str, kind: _raw.gguf_type) -> int | None:
-        """Where ``key`` is; None where it is not, or is of another type."""
+    def _value(self, key: str, kind: _raw.gguf_type, get: Callable[..., T]) -> T | None:
+        """What ``get`` says of ``key``; None where it is not, or is of another type."""
         found = self._calls.gguf_find_key(self._handle, key.encode())
         if found < 0 or self._calls.gguf_get_kv_type(self._handle, found) != kind:
             return None
-        return int(found)
+        return get(self._handle, found)
 
     def has(self, key: str) -> bool:
         """Whether ``key`` is there, of whatever type."""
@@ -95,20 +97,17 @@ class GGUFFile:
 
     def string(self, key: str) -> str | None:
         """A string; None where there is none."""
-        at = self._find(key, _raw.gguf_type.GGUF_TYPE_STRING)
-        if at is None:
-            return None
-        return (self._calls.gguf_get_val_str(self._handle, at) or b"").decode("utf-8", "replace")
+        get = self._calls.gguf_get_val_str
+        value = self._value(key, _raw.gguf_type.GGUF_TYPE_STRING, get)
+        return None if value is None else value.decode("utf-8", "replace")
 
     def float32(self, key: str) -> float | None:
         """A float; None where there is none."""
-        at = self._find(key, _raw.gguf_type.GGUF_TYPE_FLOAT32)
-        return None if at is None else float(self._calls.gguf_get_val_f32(self._handle, at))
+        return self._value(key, _raw.gguf_type.GGUF_TYPE_FLOAT32, self._calls.gguf_get_val_f32)
 
     def uint16(self, key: str) -> int | None:
         """A number of 16 bits; None where there is none."""
-        at = self._find(key, _raw.gguf_type.GGUF_TYPE_UINT16)
-        return None if at is None else int(self._calls.gguf_get_val_u16(self._handle, at))
+        return self._value(key, _raw.gguf_type.GGUF_TYPE_UINT16, self._calls.gguf_get_val_u16)
 
     def floats(self) -> Iterator[tuple[str, float]]:
         """Its keys whose values are floats."""
@@ -169,8 +168,16 @@ def parts(library: LlamaLibrary, path: Path) -> list[Path]:
     count = GGUFFile(library, path).uint16("split.count")
     if count is None or count < 2 or int(match[1]) != 1 or int(match[2]) != count:
         return [path]  # not split, or the library says what is wrong
-    stem = path.name[: match.start()]
-    return [path.with_name(f"{stem}-{i + 1:05}-of-{count:05}.gguf") for i in range(count)]
+    return [path.with_name(name) for name in part_names(path.name)]
+
+
+def part_names(first: str) -> list[str]:
+    """The names of the parts of a split model whose first one is ``first``."""
+    match = SPLIT.search(first)
+    if match is None:
+        return [first]
+    stem, count = first[: match.start()], int(match[2])
+    return [f"{stem}-{i + 1:05}-of-{count:05}.gguf" for i in range(count)]
 
 
 def check_parts(library: LlamaLibrary, paths: Sequence[Path]) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from .._needs import needs
 from ..errors import LlamaCancelled, LlamaDownloadError
-from .gguf import SPLIT
+from .gguf import SPLIT, part_names
 
 DownloadProgress = Callable[[str, int, int | None], object]
 """Called with the name of the file, the bytes that are here, and the bytes in all if they are
@@ -64,7 +64,7 @@ def fetch(
         if any(c in file for c in "*?["):
             names = _choose(_names(hub, repo, options), repo, file)
         else:
-            names = _all_parts(file)
+            names = part_names(file)
         found = []
         for name in names:
             bar = None if progress is None else _bar(progress, name)
@@ -89,34 +89,22 @@ def resolve(model: str, *, progress: DownloadProgress | None = None) -> Path:
     )
 
 
-def _all_parts(file: str) -> list[str]:
-    """The names of the parts of a split model whose first one is ``file``."""
-    match = SPLIT.search(file)
-    if match is None:
-        return [file]
-    stem, count = file[: match.start()], int(match[2])
-    return [f"{stem}-{i + 1:05}-of-{count:05}.gguf" for i in range(count)]
-
-
 def _choose(names: Sequence[str], repo: str, pattern: str) -> list[str]:
     """The one model among ``names`` that ``pattern`` means, as its parts."""
     models: dict[str, list[str]] = {}  # by the name without a part's number
     for name in sorted(n for n in names if n.endswith(".gguf")):
         models.setdefault(SPLIT.sub(".gguf", name), []).append(name)
+    folders = "/" in pattern
     found = [
         model
         for model, parts in models.items()
-        if any(fnmatchcase(_shown(n, pattern), pattern) for n in (model, *parts))
+        if any(fnmatchcase(n if folders else Path(n).name, pattern) for n in (model, *parts))
     ]
     if len(found) == 1:
         return models[found[0]]
     there = ", ".join(found or models) or "no GGUF file"
     problem = "several models match" if found else "nothing matches"
     raise LlamaDownloadError(f"{repo}: {problem} {pattern!r}. There is: {there}")
-
-
-def _shown(name: str, pattern: str) -> str:
-    return name if "/" in pattern else name.rpartition("/")[2]
 
 
 def _names(hub: Any, repo: str, options: dict[str, Any]) -> list[str]:
@@ -161,33 +149,32 @@ def _network_errors(hub: Any) -> tuple[type[Exception], ...]:
 def _said_in_a_line(hub: Any, repo: str, file: str) -> Iterator[None]:
     """The hub's errors, which are paragraphs, as LlamaDownloadError."""
     errors = hub.errors
+    token = "token (token=, HF_TOKEN, or `hf auth login`)"
     try:
         yield
-    except errors.GatedRepoError as error:
-        raise LlamaDownloadError(
-            f"{repo} is gated: accept its conditions on the hub, then give a token (token=, "
-            "HF_TOKEN, or `hf auth login`)"
-        ) from error
-    except errors.RepositoryNotFoundError as error:
-        raise LlamaDownloadError(
-            f"there is no repository {repo} on the hub, or it is private and needs a token "
-            "(token=, HF_TOKEN, or `hf auth login`)"
-        ) from error
-    except errors.RevisionNotFoundError as error:
-        raise LlamaDownloadError(f"{repo} has no such revision: {_first_line(error)}") from error
-    except errors.LocalEntryNotFoundError as error:
-        raise LlamaDownloadError(
-            f"{repo}/{file} is not in the cache, and the hub was not asked or not reached: "
-            f"{_first_line(error)}"
-        ) from error
-    except errors.EntryNotFoundError as error:
-        raise LlamaDownloadError(
-            f"{repo} has no file {file}. A pattern such as '*Q4_K_M.gguf' finds one by its end"
-        ) from error
-    except errors.HFValidationError as error:
-        raise LlamaDownloadError(f"{repo!r} is not owner/name: {_first_line(error)}") from error
-    except (errors.HfHubHTTPError, *_network_errors(hub), OSError) as error:
-        raise LlamaDownloadError(f"{repo}/{file}: {_first_line(error)}") from error
+    except (
+        *(errors.HfHubHTTPError, errors.EntryNotFoundError, errors.HFValidationError),
+        *(*_network_errors(hub), OSError),
+    ) as error:
+        line = _first_line(error)
+        messages = {
+            errors.GatedRepoError: (
+                f"{repo} is gated: accept its conditions on the hub, then give a {token}"
+            ),
+            errors.RepositoryNotFoundError: (
+                f"there is no repository {repo} on the hub, or it is private and needs a {token}"
+            ),
+            errors.RevisionNotFoundError: f"{repo} has no such revision: {line}",
+            errors.LocalEntryNotFoundError: (
+                f"{repo}/{file} is not in the cache, and the hub not asked or not reached: {line}"
+            ),
+            errors.EntryNotFoundError: (
+                f"{repo} has no file {file}. A pattern such as '*Q4_K_M.gguf' finds one by its end"
+            ),
+            errors.HFValidationError: f"{repo!r} is not owner/name: {line}",
+        }
+        known = (text for kind, text in messages.items() if isinstance(error, kind))
+        raise LlamaDownloadError(next(known, f"{repo}/{file}: {line}")) from error
 
 
 def _first_line(error: BaseException) -> str:

@@ -7,29 +7,26 @@ import os
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache, partial
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from .. import _raw
-from .._params import KEYWORDS, POINTERS
 from ..errors import LlamaAdapterError, LlamaCancelled, LlamaModelError, LlamaTokenizeError
 from ..native import log
 from ..native import remote as _rpc
-from ..native.arguments import c_string, check_type, set_params, unknown_keyword
+from ..native.arguments import c_string, check_callable, check_type
 from ..native.calls import call, guarded
 from ..native.library import LlamaLibrary
 from ..native.remote import free_for, guard_for
 from ..native.resource import Closable, Resource, owned
 from . import hub
-from . import overrides as _overrides
+from . import params as _params
 from ._getters import ModelGetters
-from .checks import check_model
+from .checks import check_lora, check_model
 from .device import LlamaDevice, chosen_devices, device_array
 from .gguf import GGUFFile, Tensor, check_parts, file_name, parts, written
-from .lora import check_lora
-from .metadata import Metadata
 from .text import StreamDecoder
 from .vocab import LlamaVocab
 
@@ -62,7 +59,10 @@ class LlamaModel(ModelGetters, Closable):
         check_type(library, LlamaLibrary)
         self._resource: Resource | None = resource
         self._library = library
-        self._path = path
+        self.library: Final = library
+        """The library that it was loaded by."""
+        self.path: Final = path
+        """The file that it was loaded from, the first of a split model."""
         self._files = [path]
         self.adapters_lock = threading.RLock()  # the library's list of them is read by decodes, too
         self._vocab_only = False
@@ -121,20 +121,11 @@ class LlamaModel(ModelGetters, Closable):
         files = [Path(one) for one in path] if split else [Path(path)]  # type: ignore
         if not files:
             raise ValueError("the list of the files of a split model is empty")
-        if not isinstance(library, LlamaLibrary | None):
-            raise TypeError(f"library must be a LlamaLibrary, not {library!r}")
-        if progress is not None and not callable(progress):
-            raise TypeError(f"progress must be callable with a number, not {progress!r}")
-        library = library or LlamaLibrary.default()
+        library = LlamaLibrary.chosen(library)
+        check_callable(progress, "progress")
         raw = library.short.llama_model_default_params()
-        keywords = KEYWORDS["llama_model_params"]
-        for name in params:
-            if name in POINTERS["llama_model_params"]:
-                raise TypeError(f"LlamaModel.from_file: {name!r} is a C pointer, not a plain value")
-            if name not in keywords:
-                known = [*keywords, *LOADING, "library", "progress"]
-                raise unknown_keyword(name, known, "LlamaModel.from_file")
-        set_params(raw, keywords, params, "LlamaModel.from_file")
+        others = [*LOADING, "library", "progress"]
+        _params.set_params(raw, params, "LlamaModel.from_file", others)
         # The model keeps the pointers: what they point to has to live as long.
         keep: list[object] = []
         chosen = chosen_devices(library, devices, rpc_servers)
@@ -143,13 +134,13 @@ class LlamaModel(ModelGetters, Closable):
             keep.append(raw.devices)
         remote = frozenset(one.endpoint for one in chosen or () if one.endpoint is not None)
         if tensor_split is not None:
-            raw.tensor_split = _overrides.tensor_split(library, tensor_split)
+            raw.tensor_split = _params.tensor_split(library, tensor_split)
             keep.append(raw.tensor_split)
         if kv_overrides is not None:
-            raw.kv_overrides = _overrides.kv_overrides(kv_overrides)
+            raw.kv_overrides = _params.kv_overrides(kv_overrides)
             keep.append(raw.kv_overrides)
         if tensor_buft_overrides is not None:
-            found = _overrides.tensor_buft_overrides(library, tensor_buft_overrides)
+            found = _params.tensor_buft_overrides(library, tensor_buft_overrides)
             raw.tensor_buft_overrides = found
             keep.append(found)
         if raw.no_alloc and not raw.vocab_only:
@@ -247,29 +238,19 @@ class LlamaModel(ModelGetters, Closable):
         handle: _raw.llama_model = self.opened().handle
         return handle
 
-    @property
-    def library(self) -> LlamaLibrary:
-        """The library that it was loaded by."""
-        return self._library
-
-    @property
-    def path(self) -> Path:
-        """The file that it was loaded from, the first of a split model."""
-        return self._path
-
     def close(self) -> None:
         """Free it, as soon as nothing that was made from it needs it any more."""
         super().close()
         self.vocab._close()
 
     def _name(self) -> str:
-        return f"the model {self._path}"
+        return f"the model {self.path}"
 
     def __repr__(self) -> str:
         if self.closed:
-            return f"<LlamaModel {self._path.name!r}, closed>"
+            return f"<LlamaModel {self.path.name!r}, closed>"
         what = "vocabulary only" if self._vocab_only else self.description
-        return f"<LlamaModel {self._path.name!r}, {what}>"
+        return f"<LlamaModel {self.path.name!r}, {what}>"
 
     # -- facts
 
@@ -314,15 +295,11 @@ class LlamaModel(ModelGetters, Closable):
     @property
     def n_cls_out(self) -> int:
         """The numbers that a classifier or reranker gives for a text; 0 for any other model."""
-        if not self._is_classifier():
+        key = f"{self.metadata.get('general.architecture')}.pooling_type"
+        ranks = self.metadata.get(key) == str(int(_raw.LLAMA_POOLING_TYPE_RANK))
+        if not ranks and self._ask("llama_model_cls_label", 0) is None:
             return 0  # the library says 1 of every model
         return int(self._ask("llama_model_n_cls_out"))
-
-    def _is_classifier(self) -> bool:
-        if self._ask("llama_model_cls_label", 0) is not None:
-            return True
-        key = f"{self.metadata.get('general.architecture')}.pooling_type"
-        return self.metadata.get(key) == str(int(_raw.LLAMA_POOLING_TYPE_RANK))
 
     @property
     def cls_labels(self) -> list[str]:
@@ -370,9 +347,7 @@ class LlamaModel(ModelGetters, Closable):
         """
         resource = self.opened()
         if self._vocab_only:
-            raise LlamaModelError(
-                f"{self._path.name} was loaded with vocab_only: it has no weights"
-            )
+            raise LlamaModelError(f"{self.path.name} was loaded with vocab_only: it has no weights")
         target = Path(path)
         library = self._library
         with written(target, self._files) as temporary:
@@ -382,7 +357,7 @@ class LlamaModel(ModelGetters, Closable):
                     library.llama_model_save_to_file(resource.handle, file_name(temporary))
                     return list(said)
 
-            what = f"{self._path.name} cannot be saved"
+            what = f"{self.path.name} cannot be saved"
             said = guarded(library, write, what)
             try:
                 GGUFFile(library, temporary).check_whole()
@@ -521,11 +496,14 @@ class LlamaLora(Closable):
         check_type(model, LlamaModel)
         parent = model.opened()
         library = model.library
-        self._model = model
-        self._library = library
-        self._path = Path(path)
+        self.model: Final = model
+        """The model that it was loaded for."""
+        self.library: Final = library
+        """The library that it was loaded by."""
+        self.path: Final = Path(path)
+        """The file that it was loaded from."""
         arch = model.metadata.get("general.architecture")
-        check_lora(library, self._path, model.path.name, arch, model._tensors)
+        check_lora(library, self.path, model.path.name, arch, model._tensors)
         lock = model.adapters_lock
 
         self.users = _Users()
@@ -535,7 +513,7 @@ class LlamaLora(Closable):
                 free_for(library, "llama_adapter_lora_free", parent)(handle)
 
         def load() -> Resource | None:
-            handle = library.llama_adapter_lora_init(parent.handle, file_name(self._path))
+            handle = library.llama_adapter_lora_init(parent.handle, file_name(self.path))
             return owned(handle, free, parent, lock=self.users)
 
         what = f"{path} could not be loaded"
@@ -549,21 +527,6 @@ class LlamaLora(Closable):
         """The C object, for the functions of the library."""
         handle: _raw.llama_adapter_lora = self.opened().handle
         return handle
-
-    @property
-    def library(self) -> LlamaLibrary:
-        """The library that it was loaded by."""
-        return self._library
-
-    @property
-    def model(self) -> LlamaModel:
-        """The model that it was loaded for."""
-        return self._model
-
-    @property
-    def path(self) -> Path:
-        """The file that it was loaded from."""
-        return self._path
 
     @property
     def metadata(self) -> Mapping[str, str]:
@@ -581,7 +544,7 @@ class LlamaLora(Closable):
         The library does not look for them: call `LlamaContext.set_loras` when they come.
         C: ``llama_adapter_get_alora_invocation_tokens``.
         """
-        calls = self._library.short
+        calls = self.library.short
         count = int(calls.llama_adapter_get_alora_n_invocation_tokens(self.handle))
         if not count:
             return []
@@ -589,10 +552,48 @@ class LlamaLora(Closable):
         return [int(tokens[i]) for i in range(count)]
 
     def _name(self) -> str:
-        return f"the adapter {self._path}"
+        return f"the adapter {self.path}"
 
     def __repr__(self) -> str:
-        return f"<LlamaLora {self._path.name!r}{', closed' if self.closed else ''}>"
+        return f"<LlamaLora {self.path.name!r}{', closed' if self.closed else ''}>"
+
+
+class Metadata(Mapping[str, str]):
+    """The metadata of a model or an adapter, read when asked for: key -> value, both strings.
+    ``functions`` is how the names of the C functions begin."""
+
+    def __init__(self, owner: LlamaModel | LlamaLora, functions: str) -> None:
+        self._owner = owner
+        calls = owner.library.short
+        self._value = getattr(calls, f"{functions}_val_str")
+        self._count = getattr(calls, f"{functions}_count")
+        self._key = getattr(calls, f"{functions}_key_by_index")
+
+    def __getitem__(self, key: str) -> str:
+        # A damaged file may have keys that are no UTF-8: what is iterated over can be looked up.
+        value = self._read(self._value, c_string(key, "surrogateescape"))
+        if value is None:
+            raise KeyError(key)
+        return value.decode("utf-8", "replace")
+
+    def __len__(self) -> int:
+        return int(self._count(self._owner.handle))
+
+    def __iter__(self) -> Iterator[str]:
+        for i in range(len(self)):
+            yield (self._read(self._key, i) or b"").decode("utf-8", "surrogateescape")
+
+    def _read(self, function: Any, which: bytes | int) -> bytes | None:
+        room = 256
+        while True:
+            buffer = ctypes.create_string_buffer(room)
+            size = function(self._owner.handle, which, buffer, room)
+            if size < room:
+                return buffer.raw[:size] if size >= 0 else None
+            room = size + 1
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
 
 
 class User(Protocol):
@@ -617,14 +618,9 @@ class _Users:
 def _give_memory_back() -> None:
     """Have the C library give to the system what was allocated to read a model's header (some
     megabytes, the vocabulary's strings mostly) and is freed: glibc keeps it."""
-    if sys.platform == "linux" and (trim := _malloc_trim()):
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
         trim(0)
-
-
-@cache
-def _malloc_trim() -> Callable[[int], object] | None:
-    found: Callable[[int], object] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    return found
 
 
 class _Progress:

@@ -14,18 +14,19 @@ import os
 import re
 from array import array
 from collections.abc import Callable, Mapping, Sequence
+from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import _raw
 from .._params import KEYWORDS
+from ..engine.machine import usable_cores
 from ..errors import LlamaCancelled, LlamaModelError
 from ..native import child as _child
 from ..native import log
-from ..native.arguments import c_number, set_params, unknown_keyword
-from ..native.cpu import usable_cores
+from ..native.arguments import c_number, check_callable
 from ..native.library import LlamaLibrary
-from . import overrides as _overrides
+from . import params as _params
 from .gguf import GGUFFile, check_parts, file_name, parts, written
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
     from .._params import LlamaModelQuantizeParams
 
-_STRUCT = "llama_model_quantize_params"
 _EXTRA = ("library", "progress", "imatrix", "kv_overrides", "tensor_types", "prune_layers")
 _TENSOR = re.compile(r"\[ *(\d+)/ *(\d+)\] ")
 _LAYERS = 4096
@@ -69,22 +69,20 @@ def quantize(  # type: ignore[misc]  # ftype is a field of the struct, too
     Raises FileNotFoundError, LlamaModelError when the library cannot do it or the disk is full,
     LlamaCancelled, TypeError and ValueError for wrong keywords. C: ``llama_model_quantize``.
     """
-    if not isinstance(library, LlamaLibrary | None):
-        raise TypeError(f"library must be a LlamaLibrary, not {library!r}")
-    if progress is not None and not callable(progress):
-        raise TypeError(f"progress must be callable with a number, not {progress!r}")
-    library = library or LlamaLibrary.default()
+    library = LlamaLibrary.chosen(library)
+    check_callable(progress, "progress")
     source, target = Path(source), Path(target)
+    named = _named(_raw.llama_ftype, ftype, "ftype")
     job: dict[str, Any] = {
         "library": str(library.path),
         "source": str(source),
-        "params": _plain_params({"nthread": usable_cores(), **params, "ftype": _ftype(ftype)}),
+        "params": _plain_params({"nthread": usable_cores(), **params, "ftype": named}),
         "imatrix": None if imatrix is None else str(Path(imatrix)),
         "kv_overrides": dict(kv_overrides or {}),
         "tensor_types": _tensor_types(tensor_types or {}),
         "prune_layers": [c_number(ctypes.c_int32, n, "prune_layers") for n in prune_layers or ()],
     }
-    _overrides.kv_overrides(job["kv_overrides"])
+    _params.kv_overrides(job["kv_overrides"])
     if any(not 0 <= n < _LAYERS for n in job["prune_layers"]):
         raise ValueError(f"prune_layers must be layers, from 0 on: {prune_layers}")
     files = parts(library, source)
@@ -102,46 +100,31 @@ def quantize(  # type: ignore[misc]  # ftype is a field of the struct, too
 
 def _plain_params(given: Mapping[str, Any]) -> dict[str, Any]:
     """The keywords as numbers, checked."""
-    keywords = KEYWORDS[_STRUCT]
-    for name in given:
-        if name not in keywords:
-            raise unknown_keyword(name, [*keywords, *_EXTRA], "quantize")
-    types = [name for name, kind in keywords.items() if kind is _raw.ggml_type]
-    plain = {n: _ggml_type(v, n) if n in types else v for n, v in given.items()}
+    kinds = KEYWORDS["llama_model_quantize_params"]
+    types = [name for name, kind in kinds.items() if kind is _raw.ggml_type]
+    plain = {n: _named(_raw.ggml_type, v, n) if n in types else v for n, v in given.items()}
     struct = _raw.llama_model_quantize_params()
-    set_params(struct, keywords, plain, "quantize")
+    _params.set_params(struct, plain, "quantize", _EXTRA)
     return {name: getattr(struct, name) for name in plain}
 
 
-def _ftype(value: _raw.llama_ftype | str) -> int:
+def _named(kind: type[IntEnum], value: Any, name: str) -> int:
+    """A member of ``kind``, also by its name without the enum's."""
     if not isinstance(value, str):
-        return int(c_number(_raw.llama_ftype, value, "ftype"))
-    names = {
-        re.sub("LLAMA_FTYPE_(MOSTLY|ALL)_", "", member.name): member
-        for member in _raw.llama_ftype
-        if member != _raw.LLAMA_FTYPE_GUESSED
-    }
+        return int(c_number(kind, value, name))
+    prefix = re.compile("GGML_TYPE_|LLAMA_FTYPE_(MOSTLY|ALL)_")
+    names = {prefix.sub("", m.name): m for m in kind if m != _raw.LLAMA_FTYPE_GUESSED}
     if value.upper() not in names:
-        raise ValueError(f"ftype {value!r} is not one of {', '.join(names)}")
+        raise ValueError(f"{name}: {value!r} is not one of {', '.join(names)}")
     return int(names[value.upper()])
-
-
-def _ggml_type(value: _raw.ggml_type | str | int, name: str) -> int:
-    if not isinstance(value, str):
-        return int(c_number(_raw.ggml_type, value, name))
-    try:
-        return int(_raw.ggml_type[f"GGML_TYPE_{value.upper()}"])
-    except KeyError:
-        known = ", ".join(member.name.removeprefix("GGML_TYPE_") for member in _raw.ggml_type)
-        raise ValueError(f"{name}: {value!r} is not one of {known}") from None
 
 
 def _tensor_types(values: Mapping[str, _raw.ggml_type | str]) -> list[tuple[str, int]]:
     if not isinstance(values, Mapping):
         raise TypeError(f"tensor_types must be a mapping of regex to type, not {values!r}")
     for pattern in values:
-        _overrides.c_pattern(pattern)
-    return [(pattern, _ggml_type(type_, "tensor_types")) for pattern, type_ in values.items()]
+        _params.c_pattern(pattern)
+    return [(p, _named(_raw.ggml_type, t, "tensor_types")) for p, t in values.items()]
 
 
 # -- this process
@@ -229,7 +212,7 @@ def _call(library: LlamaLibrary, job: Mapping[str, Any]) -> int:
     for name, value in job["params"].items():
         setattr(raw, name, value)
     if job["kv_overrides"]:
-        raw.kv_overrides = _overrides.kv_overrides(job["kv_overrides"])
+        raw.kv_overrides = _params.kv_overrides(job["kv_overrides"])
     if job["prune_layers"]:
         layers = sorted(set(job["prune_layers"]))
         raw.prune_layers = (ctypes.c_int32 * (len(layers) + 1))(*layers, -1)

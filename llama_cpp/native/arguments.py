@@ -125,21 +125,6 @@ def integer(value: Any, name: str) -> int:
         raise TypeError(f"{name} must be an integer, not {value!r}") from None
 
 
-def set_params(
-    struct: ctypes.Structure, keywords: Mapping[str, Any], given: Mapping[str, Any], owner: str
-) -> None:
-    """Set the fields of a params struct from keyword arguments.
-
-    ``keywords`` is the struct's entry in `llama_cpp._params.KEYWORDS`. Raises TypeError for a name
-    that is not there, with the nearest that is, and TypeError or ValueError for a value that does
-    not fit.
-    """
-    for name, value in given.items():
-        if name not in keywords:
-            raise unknown_keyword(name, keywords, owner)
-        setattr(struct, name, c_number(keywords[name], value, name))
-
-
 def unknown_keyword(name: str, known: Iterable[str], owner: str) -> TypeError:
     """The error for a keyword that ``owner`` does not have."""
     import difflib  # which only an error needs

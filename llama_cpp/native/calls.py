@@ -121,12 +121,11 @@ def _in_thread(
     results: list[T] = []
     errors: list[BaseException] = []
     done = threading.Event()
-    waiting = [True]  # until the thread begins, or is told not to: whoever empties it first
-
+    begun = threading.Lock()  # taken once: by the thread, or by us when it could not start
     handling = log.handling()
 
     def run() -> None:
-        if not _take(waiting):
+        if not begun.acquire(blocking=False):
             return
         log.inherit(handling)
         try:
@@ -157,7 +156,7 @@ def _in_thread(
         try:
             thread.start()
         except BaseException as raised:
-            if _take(waiting):
+            if begun.acquire(blocking=False):
                 if isinstance(raised, RuntimeError):  # no memory for one, or the process ends
                     raise error(f"{what}: {raised}") from raised
                 raise
@@ -178,13 +177,6 @@ def _in_thread(
     if errors:
         raise errors[0]
     return results[0]
-
-
-def _take(waiting: list[bool]) -> bool:
-    try:
-        return waiting.pop()
-    except IndexError:
-        return False
 
 
 def is_guarded() -> bool:

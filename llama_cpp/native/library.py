@@ -8,7 +8,6 @@ import os
 import struct
 import sys
 import threading
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -120,6 +119,13 @@ class LlamaLibrary(_Calls):
                 _default = cls()
             return _default
 
+    @classmethod
+    def chosen(cls, library: LlamaLibrary | None) -> LlamaLibrary:
+        """``library``, or the default one in the place of None. TypeError for anything else."""
+        if not isinstance(library, LlamaLibrary | None):
+            raise TypeError(f"library must be a LlamaLibrary, not {library!r}")
+        return library or LlamaLibrary.default()
+
     def has(self, name: str) -> bool:
         """Whether the library, or one beside it, has the function ``name`` of the C API."""
         function = _function(name)
@@ -139,15 +145,9 @@ _lock = threading.RLock()
 _prepared: set[Path] = set()
 
 
-def _modules() -> Iterator[ModuleType]:
-    """The modules with declarations: ``_raw``, and when that is not enough those that the
-    generator wrote beside it for other libraries."""
-    yield _raw
-    yield from _other_modules()
-
-
 @cache
 def _other_modules() -> list[ModuleType]:
+    """The generated modules with the declarations of other libraries."""
     import pkgutil  # here: few programs look for what is not in _raw
 
     names = [info.name for info in pkgutil.iter_modules([str(Path(__file__).parents[1])])]
@@ -156,9 +156,11 @@ def _other_modules() -> list[ModuleType]:
 
 def _function(name: str) -> _raw.Function | None:
     """The declaration of the C function ``name``."""
+    if name in _raw.FUNCTIONS:
+        return _raw.FUNCTIONS[name]
     if name.startswith("__"):
         return None  # Python asks for many of these: no reason to import anything
-    return next((m.FUNCTIONS[name] for m in _modules() if name in m.FUNCTIONS), None)
+    return next((m.FUNCTIONS[name] for m in _other_modules() if name in m.FUNCTIONS), None)
 
 
 def _exports(dll: ctypes.CDLL, name: str) -> bool:
@@ -452,8 +454,8 @@ def _struct_differences(dll: ctypes.CDLL, module: ModuleType, name: str) -> list
     if platform.machine().lower() in ("x86_64", "amd64"):
         data, written = _written(dll, name, room)
         end = max(written, default=-1) + 1
-        fields = [range(f.offset, f.offset + f.size) for _, f in _fields(kind)]
-        needed = {i for span in fields for i in span}
+        fields = [getattr(kind, field[0]) for field in kind._fields_]
+        needed = {i for f in fields for i in range(f.offset, f.offset + f.size)}
         if end > size or not needed <= written:
             if needed and max(needed) < end <= size:  # only what pads it is left out
                 return [f"{label} has other fields there"]
@@ -468,10 +470,6 @@ def _struct_differences(dll: ctypes.CDLL, module: ModuleType, name: str) -> list
         if got != expected:
             differences.append(f"{label}.{field} reads {got!r} instead of {expected!r}")
     return differences[:3]
-
-
-def _fields(kind: Any) -> list[tuple[str, Any]]:
-    return [(field[0], getattr(kind, field[0])) for field in kind._fields_]
 
 
 def _returned(dll: ctypes.CDLL, name: str, room: int) -> bytes:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import struct
 import sys
 import threading
@@ -47,13 +48,8 @@ _COUNT = struct.Struct("<I")
 _GIVE_UP_AFTER = 2
 """How long a call may go on after a second Ctrl-C, in seconds."""
 # A machine that says nothing for half a minute, though it was asked, is gone. These are for one
-# that is only waited for, in seconds.
-_KEEP_ALIVE = {
-    "TCP_KEEPIDLE": 10,
-    "TCP_KEEPALIVE": 10,  # what macOS calls it
-    "TCP_KEEPINTVL": 5,
-    "TCP_KEEPCNT": 4,
-}
+# that is only waited for, in seconds. macOS calls the first TCP_KEEPALIVE.
+_KEEP_ALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPALIVE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 4}
 _GONE_AFTER = 30_000  # milliseconds
 # Of Linux' struct tcp_info: how often something was sent again, or asked, without an answer, and
 # the milliseconds since the last.
@@ -63,24 +59,9 @@ _UNANSWERED = 7  # which takes 25 seconds at least: the waits double. It may hav
 _add_server = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_char_p)
 
 # What sends something to the servers of a model, or may.
-_TALKING = frozenset(
-    [
-        "llama_adapter_lora_free",
-        "llama_adapter_lora_init",
-        "llama_decode",
-        "llama_encode",
-        "llama_free",
-        "llama_memory_clear",
-        "llama_model_free",
-        "llama_set_adapter_cvec",
-        "llama_state_get_data",
-        "llama_state_seq_get_data",
-        "llama_state_seq_get_data_ext",
-        "llama_state_seq_set_data",
-        "llama_state_seq_set_data_ext",
-        "llama_state_set_data",
-        "llama_synchronize",
-    ]
+_TALKING = re.compile(
+    "llama_(decode|encode|free|synchronize|memory_clear|model_free|adapter_lora_(init|free)"
+    "|set_adapter_cvec|state_(seq_)?[gs]et_data|state_seq_[gs]et_data_ext)"
 )
 
 # For what is below: held for moments, never over a call of the library.
@@ -94,9 +75,8 @@ _users: WeakKeyDictionary[Resource, frozenset[str]] = WeakKeyDictionary()  # mod
 _objects: WeakSet[Closable] = WeakSet()  # models, contexts and the like over RPC
 _lost: dict[Path, str] = {}  # library -> why
 _servers: set[str] = set()  # the endpoints that llama.cpp has been asked to connect to
-_left: list[
-    object
-] = []  # what was in use when a server was lost: for ever, threads are stuck in it
+# What was in use when a server was lost. Kept for ever: threads are stuck in it.
+_left: list[object] = []
 
 
 # -- the servers
@@ -138,7 +118,7 @@ def probe(endpoint: str, timeout: float = 5.0) -> tuple[int, int, int]:
                 f"did not answer within {timeout:g} s: it serves one program at a time, another "
                 "may be using it"
             ) from error
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, struct.error) as error:  # the last: it is too short
             raise failed(
                 "did not answer as a ggml-rpc-server does: it is something else, or of a llama.cpp "
                 f"that is far from {_raw.TAG}"
@@ -150,20 +130,11 @@ def probe(endpoint: str, timeout: float = 5.0) -> tuple[int, int, int]:
 
 def _ask(connection: socket.socket, command: int, request: bytes, form: struct.Struct) -> Any:
     connection.sendall(struct.pack("<BQ", command, len(request)) + request)
-    (size,) = struct.unpack("<Q", _receive(connection, 8))
-    if size != form.size:
-        raise EOFError
-    return form.unpack(_receive(connection, size))
-
-
-def _receive(connection: socket.socket, size: int) -> bytes:
-    data = b""
-    while len(data) < size:
-        part = connection.recv(size - len(data))
-        if not part:
+    with connection.makefile("rb") as answer:
+        (size,) = struct.unpack("<Q", answer.read(8))
+        if size != form.size:
             raise EOFError
-        data += part
-    return data
+        return form.unpack(answer.read(size))
 
 
 def _address(given: str) -> str:
@@ -311,7 +282,7 @@ class _Guarded:
             self.short = _Guarded(library, library.short)
 
     def __getattr__(self, name: str) -> Any:
-        if name in _TALKING:
+        if _TALKING.fullmatch(name):
             # Never one that keeps the GIL: whoever finds a server lost needs it to say so.
             value = partial(_call, self._library, name, getattr(self._library, name))
         else:

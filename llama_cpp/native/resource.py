@@ -9,7 +9,6 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from ..errors import LlamaClosedError
@@ -49,11 +48,7 @@ class Resource(NoCopy):
     __slots__ = ("__weakref__", "_finalizer", "abandoned", "handle")
 
     def __init__(
-        self,
-        handle: Any,
-        free: Callable[[Any], object],
-        *keep: object,
-        lock: Lock | None = None,
+        self, handle: Any, free: Callable[[Any], object], *keep: object, lock: Lock | None = None
     ) -> None:
         """``lock`` is held while the object is in use. It is never freed then: a daemon thread
         may be in it when the process ends."""
@@ -90,12 +85,7 @@ class ClosedByWith(NoCopy):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
@@ -130,10 +120,7 @@ class Closable(ClosedByWith):
 
 
 def _release(
-    free: Callable[[Any], object],
-    handle: Any,
-    keep: tuple[object, ...],
-    lock: Lock | None,
+    free: Callable[[Any], object], handle: Any, keep: tuple[object, ...], lock: Lock | None
 ) -> None:
     if any(isinstance(needed, Resource) and needed.abandoned for needed in keep):
         return

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from weakref import ref
 
 from .. import _raw
-from .._params import KEYWORDS
 from ..errors import LlamaSamplerError
+from ..model.params import set_params
 from ..native import log
-from ..native.arguments import c_number, set_params
+from ..native.arguments import c_number
 from ..native.library import LlamaLibrary
 from ..native.resource import Closable, Resource
 from ._samplers import SELECTORS, TRUNCATING, SamplerMethods
@@ -88,7 +88,7 @@ class LlamaSampler(SamplerMethods, Closable):
         short = self._library.short
         self._params = params
         raw = short.llama_sampler_chain_default_params()
-        set_params(raw, KEYWORDS["llama_sampler_chain_params"], params, "LlamaSampler")
+        set_params(raw, params, "LlamaSampler")
         chain = short.llama_sampler_chain_init(raw)
         if not chain:
             raise LlamaSamplerError("the library could not make a sampler chain")

@@ -6,9 +6,9 @@ import ipaddress
 import os
 from collections.abc import Sequence
 
+from ..engine.machine import usable_cores
 from ..errors import LlamaRpcError
 from ..native.arguments import check_count, check_type, integer
-from ..native.cpu import usable_cores
 from ..native.remote import probe
 from .process import ManagedProcess, reserve
 

@@ -133,8 +133,7 @@ def test_that_another_encoding_is_refused(
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["odd name.h", "quote'.h", '"""\\nimport os\\n""".h', "ünicode.h", "tab\t.h", "$(id).h"],
+    "name", ["odd name.h", "quote'.h", '"""\\nimport os\\n""".h', "ünicode.h", "tab\t.h", "$(id).h"]
 )
 def test_that_a_header_with_an_odd_name_is_refused(
     tree: Path, name: str, capsys: pytest.CaptureFixture[str]
@@ -220,8 +219,7 @@ def test_that_strings_arrive_as_they_are(tree: Path) -> None:
 def test_that_the_text_of_a_deprecation_goes_nowhere(tree: Path, hint: str) -> None:
     text = f"use __import__('os').abort() {hint} use llama"
     _write(
-        tree,
-        f"int llama(void);\n__attribute__((deprecated({_c_string(text)}))) int old(void);\n",
+        tree, f"int llama(void);\n__attribute__((deprecated({_c_string(text)}))) int old(void);\n"
     )
     assert _regen(tree) == 0
     module = verify.import_raw(tree.parent / "out" / "_raw.py")

@@ -83,9 +83,7 @@ def test_everything_that_the_headers_declare_is_there(parsed: api.Api) -> None:
     assert len(callbacks) == 27
 
 
-def test_every_deprecation_names_its_replacement_but_the_one_that_has_none(
-    parsed: api.Api,
-) -> None:
+def test_every_deprecation_names_its_replacement_but_the_one_that_has_none(parsed: api.Api) -> None:
     functions = {f.name for f in parsed.functions}
     without = {f.name for f in parsed.functions if f.deprecated and not f.replacement}
     assert without == {"llama_set_warmup"}
@@ -362,7 +360,9 @@ def test_a_function_that_is_gone_is_in_the_report_and_no_property() -> None:
 @pytest.mark.parametrize("other", ["llama_model_cls_label", "llama_model_get_vocab"])
 def test_a_function_that_is_no_property_any_more_stops_the_generator(other: str) -> None:
     one = _with_function("llama_model_n_swa", replace(_function(other), name="llama_model_n_swa"))
-    with pytest.raises(CodegenError, match=r"llama_model_n_swa.* is no property of LlamaModel any"):
+    with pytest.raises(
+        CodegenError, match=r"llama_model_n_swa.* is not a property of LlamaModel any"
+    ):
         render.render_templates(one)
 
 

@@ -184,9 +184,7 @@ def test_forks_go_on_in_one_batch(model: LlamaModel, unified: bool) -> None:
     with context(model, kv_unified=unified) as ctx, ctx.sequence() as seq:
         seq.extend(prompt(60))
         fork = seq.fork()
-        ctx.decode(
-            LlamaBatch([301, 302], seq_id=[fork.id, seq.id], logits=[True, True]),
-        )
+        ctx.decode(LlamaBatch([301, 302], seq_id=[fork.id, seq.id], logits=[True, True]))
         assert (fork.tokens[-1], seq.tokens[-1]) == (301, 302)
         for one in (fork, seq):
             expected = int(np.argmax(fresh(model, one.tokens)))

@@ -14,6 +14,7 @@ import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -120,32 +121,26 @@ def leftovers(cache: Path) -> list[str]:
         ("win32", "AMD64", "hip", "llama-b1-bin-win-rocm-*-x64.zip"),
         ("win32", "AMD64", "sycl", "llama-b1-bin-win-sycl-x64.zip"),
         ("darwin", "arm64", "metal", "llama-b1-bin-macos-arm64.tar.gz"),
+        ("linux", "riscv64", None, None),
+        ("freebsd14", "amd64", None, None),
+        ("linux", "aarch64", "hip", None),
+        ("linux", "x86_64", "metal", None),
+        ("darwin", "x86_64", "metal", None),
+        ("darwin", "arm64", "vulkan", None),
     ],
 )
 def test_release_files_are_named_as_upstream_names_them(
-    monkeypatch: pytest.MonkeyPatch, system: str, machine: str, backend: str | None, asset: str
+    monkeypatch: pytest.MonkeyPatch,
+    system: str,
+    machine: str,
+    backend: str | None,
+    asset: str | None,
 ) -> None:
     monkeypatch.setattr("sys.platform", system)
     monkeypatch.setattr("platform.machine", lambda: machine)
-    assert engine.release_asset("b1", backend) == asset
-
-
-@pytest.mark.parametrize(
-    ("system", "machine", "backend"),
-    [
-        ("linux", "riscv64", None),
-        ("freebsd14", "amd64", None),
-        ("linux", "aarch64", "hip"),
-        ("linux", "x86_64", "metal"),
-        ("darwin", "x86_64", "metal"),
-        ("darwin", "arm64", "vulkan"),
-    ],
-)
-def test_where_upstream_has_no_release_says_so(
-    monkeypatch: pytest.MonkeyPatch, system: str, machine: str, backend: str | None
-) -> None:
-    monkeypatch.setattr("sys.platform", system)
-    monkeypatch.setattr("platform.machine", lambda: machine)
+    if asset is not None:
+        assert engine.release_asset("b1", backend) == asset
+        return
     with pytest.raises(LlamaEngineError, match="no release binaries"):
         engine.release_asset("b1", backend)
 
@@ -182,54 +177,42 @@ def test_arguments_go_before_the_environment(
     engine.install_release(TAG, base_url=files, api_url=api)
 
 
-def test_a_file_with_another_digest_is_refused(upstream: Upstream, cache: Path) -> None:
-    upstream.offer(release_file(), digest="sha256:" + "0" * 64)
-    with pytest.raises(LlamaHashError, match="expected SHA-256 0000"):
+ASSET = f"llama-{TAG}-bin-ubuntu-x64.tar.gz"
+CANNOT_RUN = release_file(b"#!/bin/sh\necho 'GLIBC_9.9 not found' >&2\nexit 1\n")
+NO_DIGEST = (LlamaDownloadError, "states no SHA-256")
+NO_RELEASE = (LlamaDownloadError, "not a release description")
+# What is offered as the file, or a path and what is there in its place
+WRONG_RELEASES: list[tuple[dict[str, Any], type[Exception], str]] = [
+    ({"digest": "sha256:" + "0" * 64}, LlamaHashError, "expected SHA-256 0000"),
+    *(({"digest": digest}, *NO_DIGEST) for digest in (None, "", "md5:abc", "sha256:")),
+    ({"name": "llama-other.tar.gz"}, LlamaDownloadError, f"has no file {ASSET}"),
+    ({"content": CANNOT_RUN}, LlamaEngineError, r"does not run .*GLIBC_9\.9 not found"),
+    ({"content": b"\x7fELFnot really"}, LlamaDownloadError, "cannot unpack"),
+    ({"content": release_file(b"\x7fELFnot really")}, LlamaEngineError, "does not start"),
+    *(
+        ({f"/api/{TAG}": page}, *NO_RELEASE)
+        for page in (b"<html>", b"[]", b"{}", b'{"assets": [1]}', b"\xff")
+    ),
+    ({f"/api/{TAG}": None}, LlamaDownloadError, "404"),
+    ({f"/files/{TAG}/{ASSET}": None}, LlamaDownloadError, "404"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "error", "message"), WRONG_RELEASES)
+def test_a_release_that_is_wrong_is_not_installed(
+    upstream: Upstream, cache: Path, wrong: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    if wrong.keys() & {"content", "digest", "name"}:
+        upstream.offer(**{"content": release_file(), **wrong})
+    else:
+        upstream.served.files |= wrong
+        upstream.served.files = {k: v for k, v in upstream.served.files.items() if v is not None}
+    with pytest.raises(error, match=message):
         engine.install_release(TAG)
+    fetched = f"/files/{TAG}/{upstream.asset}" in [path for path, _ in upstream.served.requests]
+    assert not fetched or message != NO_DIGEST[1]
     assert leftovers(cache) == []
     assert engine.engine_dir(TAG) is None
-
-
-@pytest.mark.parametrize("digest", [None, "", "md5:abc", "sha256:"])
-def test_a_release_without_a_digest_is_refused(
-    upstream: Upstream, cache: Path, digest: str | None
-) -> None:
-    upstream.offer(release_file(), digest=digest)
-    with pytest.raises(LlamaDownloadError, match="states no SHA-256"):
-        engine.install_release(TAG)
-    assert f"/files/{TAG}/{upstream.asset}" not in [path for path, _ in upstream.served.requests]
-    assert leftovers(cache) == []
-
-
-def test_a_release_without_this_machines_file(upstream: Upstream) -> None:
-    upstream.offer(release_file(), name="llama-other.tar.gz")
-    with pytest.raises(LlamaDownloadError, match=f"has no file {upstream.asset}"):
-        engine.install_release(TAG)
-
-
-@pytest.mark.parametrize("page", [b"<html>", b"[]", b"{}", b'{"assets": [1]}', b"\xff"])
-def test_a_page_that_is_no_release(upstream: Upstream, page: bytes) -> None:
-    upstream.served.files[f"/api/{TAG}"] = page
-    with pytest.raises(LlamaDownloadError, match="not a release description"):
-        engine.install_release(TAG)
-
-
-@pytest.mark.parametrize("path", [f"/api/{TAG}", f"/files/{TAG}/llama-{TAG}-bin-ubuntu-x64.tar.gz"])
-def test_not_found(upstream: Upstream, cache: Path, path: str) -> None:
-    del upstream.served.files[path]
-    with pytest.raises(LlamaDownloadError, match="404"):
-        engine.install_release(TAG)
-    assert leftovers(cache) == []
-
-
-def test_a_release_that_does_not_run_here_is_not_installed(upstream: Upstream, cache: Path) -> None:
-    upstream.offer(release_file(b"#!/bin/sh\necho 'GLIBC_9.9 not found' >&2\nexit 1\n"))
-    with pytest.raises(LlamaEngineError, match=r"does not run .*GLIBC_9\.9 not found"):
-        engine.install_release(TAG)
-    upstream.offer(release_file(b"\x7fELFnot really"))
-    with pytest.raises(LlamaEngineError, match="does not start"):
-        engine.install_release(TAG)
-    assert leftovers(cache) == []
 
 
 def archive_of(name: str) -> bytes:
@@ -443,14 +426,11 @@ def test_a_broken_tree_shows_the_compilers_error_and_keeps_the_log(
     assert leftovers(cache) == ["engine-build.log"]
 
 
-def test_a_tree_that_cmake_refuses(source: Path, cache: Path) -> None:
+def test_a_tree_that_cannot_be_built(source: Path, cache: Path, tmp_path: Path) -> None:
     (source / "CMakeLists.txt").write_text(PROJECT + 'message(FATAL_ERROR "what is this")\n')
     with pytest.raises(LlamaEngineError, match=r"cmake failed(.|\n)*what is this"):
         engine.build(source, TAG)
     assert leftovers(cache) == ["engine-build.log"]
-
-
-def test_a_folder_that_is_no_tree(tmp_path: Path) -> None:
     with pytest.raises(LlamaEngineError, match=r"not a llama\.cpp source tree"):
         engine.build(tmp_path, TAG)
 
@@ -589,10 +569,15 @@ def test_install_prefers_the_release(
     assert Path(capsys.readouterr().out.strip()).name == "engine"
 
 
-def test_install_falls_back_to_the_source(
+def test_install_falls_back_to_the_source_or_says_why_in_one_line(
     upstream: Upstream, source: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     upstream.served.files.clear()
+    assert engine.main(["install", "--tag", TAG]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: no release binaries (and no --source DIR to build from): http")
+    assert err.count("\n") == 1
     assert engine.main(["install", "--tag", TAG, "--source", str(source)]) == 0
     out, err = capsys.readouterr()
     assert "no release binaries: " in err
@@ -618,17 +603,6 @@ def test_where_finds_the_engine_in_the_package(
     assert capsys.readouterr().out == f"{tmp_path / 'lib'}\n"
     assert engine.main(["where", "--tag", "b1"]) == 1, "it is of another llama.cpp"
     assert engine.main(["where", "--backend", "cuda"]) == 1
-
-
-def test_install_says_why_in_one_line(
-    upstream: Upstream, capsys: pytest.CaptureFixture[str]
-) -> None:
-    upstream.served.files.clear()
-    assert engine.main(["install", "--tag", TAG]) == 1
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.startswith("error: no release binaries (and no --source DIR to build from): http")
-    assert err.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -694,11 +668,6 @@ def test_a_cache_that_others_may_write_to_is_refused(
             timeout=60, check=True,
         )  # fmt: skip
     assert (said in done.stdout and "LlamaError" in done.stdout) if said else name in done.stdout
-
-
-def test_the_cache_is_made_private(cache: Path) -> None:
-    assert _installed.cache_root() == cache
-    assert cache.stat().st_mode & 0o777 == 0o700
 
 
 def test_programs_of_the_current_folder_are_not_run(

@@ -221,7 +221,7 @@ def test_wrong_prompts_are_errors(
         (np.zeros((4, 4), np.uint8), ValueError, "must be uint8 of shape"),
         (np.zeros((4, 4, 4), np.uint8), ValueError, "must be uint8 of shape"),
         (np.zeros((4, 4, 3), np.float32), ValueError, "must be uint8 of shape"),
-        (np.zeros((0, 4, 3), np.uint8), ValueError, "is none, or too large"),
+        (np.zeros((0, 4, 3), np.uint8), ValueError, "is empty or too large"),
     ],
 )
 def test_what_is_no_image_is_an_error(

@@ -156,29 +156,19 @@ def test_a_closed_adapter_is_used_until_it_is_taken_off(
     assert len(freed) == 1
 
 
-def test_models_adapters_and_contexts_go_in_any_order(
-    tiny_path: Callable[..., Path], tmp_path: Path
+@pytest.mark.parametrize(
+    ("program", "printed"),
+    [
+        ("adapters_go_in_any_order", "done\n"),
+        ("adapters_come_and_go", "[]\n"),  # while contexts compute
+        ("ends_with_an_adapter_in_use", ""),  # by a daemon thread
+    ],
+)
+def test_adapters_come_and_go_whatever_else_does(
+    program: str, printed: str, tiny_path: Callable[..., Path], tmp_path: Path
 ) -> None:
-    done = run_program(
-        "adapters_go_in_any_order", tiny_path("llama"), write_lora(tmp_path / "a.gguf")
-    )
-    assert done == (0, "done\n", "")
-
-
-def test_adapters_are_loaded_and_freed_while_contexts_compute(
-    tiny_path: Callable[..., Path], tmp_path: Path
-) -> None:
-    done = run_program("adapters_come_and_go", tiny_path("llama"), write_lora(tmp_path / "a.gguf"))
-    assert done == (0, "[]\n", "")
-
-
-def test_an_adapter_of_a_daemon_thread_is_not_freed_under_it(
-    tiny_path: Callable[..., Path], tmp_path: Path
-) -> None:
-    done = run_program(
-        "ends_with_an_adapter_in_use", tiny_path("llama"), write_lora(tmp_path / "a.gguf")
-    )
-    assert done == (0, "", "")
+    done = run_program(program, tiny_path("llama"), write_lora(tmp_path / "a.gguf"))
+    assert done == (0, printed, "")
 
 
 EMBD = "token_embd.weight"

@@ -13,7 +13,7 @@ import threading
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from urllib.error import HTTPError
 from urllib.parse import unquote, urlsplit, urlunsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
@@ -138,16 +138,10 @@ def is_safe(url: str) -> bool:
     """Whether nobody on the way can change the content: https, or this machine itself."""
     parts = urlsplit(url)
     host = parts.hostname or ""
-    return bool(host) and (
-        parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
-    )
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
+    if not host or parts.scheme != "http":
+        return bool(host) and parts.scheme == "https"
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
 
@@ -176,7 +170,8 @@ def _receive(
     """One attempt: append the missing bytes to `stream`."""
     done = stream.seek(0, os.SEEK_END)
     with _open(url, timeout, done) as response:
-        if done and (response.status != 206 or _range_start(response) != done):
+        resumed = response.headers.get("Content-Range", "").startswith(f"bytes {done}-")
+        if done and not (response.status == 206 and resumed):
             done = 0  # the server does not resume but sends everything
             stream.seek(0)
             stream.truncate()
@@ -200,22 +195,11 @@ def _receive(
             raise _Dropped(f"connection closed after {done} of {total} bytes")
 
 
-def _range_start(response: http.client.HTTPResponse) -> int | None:
-    match = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
-    return int(match[1]) if match else None
-
-
 class _Redirects(HTTPRedirectHandler):
     """Follows redirects to https, and those from this machine to itself."""
 
     def redirect_request(
-        self,
-        req: Request,
-        fp: IO[bytes],
-        code: int,
-        msg: str,
-        headers: http.client.HTTPMessage,
-        newurl: str,
+        self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> Request | None:
         before = urlsplit(req.full_url).scheme
         if urlsplit(newurl).scheme != "https" and (before == "https" or not is_safe(newurl)):

@@ -1,15 +1,16 @@
-"""What changes how a model is read, as C wants it: arrays with a terminator, or of a fixed size."""
+"""Keyword arguments as C wants them: params structs, and arrays that these point to."""
 
 from __future__ import annotations
 
 import ctypes
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .. import _raw
-from ..native.arguments import c_number, c_string
+from .._params import KEYWORDS, POINTERS
+from ..native.arguments import c_number, c_string, unknown_keyword
 from ..native.library import LlamaLibrary
 from .device import devices
 
@@ -17,6 +18,24 @@ _ROOM = 127
 """Bytes for a key or a string, in the struct; one more is the NUL."""
 _PATTERN = 2000
 """Characters of a regular expression: the library's compiler recurses, and the stack ends."""
+
+
+def set_params(
+    struct: ctypes.Structure, given: Mapping[str, Any], owner: str, others: Iterable[str] = ()
+) -> None:
+    """Set the fields of a params struct from keyword arguments; ``owner`` takes ``others`` too.
+
+    Raises TypeError for a name that is not there, with the nearest that is, and TypeError or
+    ValueError for a value that does not fit.
+    """
+    kind = type(struct).__name__
+    keywords = KEYWORDS[kind]
+    for name, value in given.items():
+        if name in POINTERS.get(kind, ()):
+            raise TypeError(f"{owner}: {name!r} is a C pointer, not a plain value")
+        if name not in keywords:
+            raise unknown_keyword(name, [*keywords, *others], owner)
+        setattr(struct, name, c_number(keywords[name], value, name))
 
 
 def kv_overrides(values: Mapping[str, bool | int | float | str]) -> ctypes.Array[Any]:

@@ -1,0 +1,91 @@
+"""What this process can have of the machine: cores and memory."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Collection
+from pathlib import Path
+
+_CGROUP = Path("/sys/fs/cgroup")
+_TOPOLOGY = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
+
+
+def usable_cores() -> int:
+    """The cores that this process may use: physical ones, within its affinity and its cgroup's
+    quota. At least 1. The library's own default is 4, whatever the machine has."""
+    # Two hardware threads of one core share its arithmetic, which is all that a decode needs.
+    return min(len({_siblings(cpu) for cpu in _cpus()}), _quota())
+
+
+def usable_threads() -> int:
+    """The hardware threads that this process may use, within the same limits. At least 1."""
+    return min(len(_cpus()), _quota())
+
+
+def _cpus() -> Collection[int]:
+    try:
+        return os.sched_getaffinity(0)
+    except AttributeError:  # macOS, Windows
+        return range(os.cpu_count() or 1)
+
+
+def _siblings(cpu: int) -> str:
+    try:
+        return Path(_TOPOLOGY.format(cpu)).read_text().strip()
+    except OSError:
+        return str(cpu)
+
+
+def _quota() -> int:
+    """The CPU limit of the process's cgroup, rounded up; very large without one."""
+    try:
+        quota, period = (_CGROUP / "cpu.max").read_text().split()
+    except (OSError, ValueError):
+        try:
+            quota = (_CGROUP / "cpu" / "cpu.cfs_quota_us").read_text()
+            period = (_CGROUP / "cpu" / "cpu.cfs_period_us").read_text()
+        except OSError:
+            return 1 << 16
+    try:
+        cores = math.ceil(int(quota) / int(period))
+    except ValueError:  # "max"
+        return 1 << 16
+    return cores if cores > 0 else 1 << 16
+
+
+def memory_limit(*, available: bool) -> int | None:
+    """The bytes of main memory that this process can have: all of them, or those that nothing else
+    uses now. None where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    sizes = {
+        name: int(rest.split()[0]) * 1024 for name, rest in (line.split(":") for line in lines)
+    }
+    limits = [sizes["MemAvailable"] if available else sizes["MemTotal"] + sizes["SwapTotal"]]
+    for limit, usage in (
+        ("memory.max", "memory.current"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ):
+        try:
+            most = int((_CGROUP / limit).read_text())
+            limits.append(most - int((_CGROUP / usage).read_text()) if available else most)
+        except (OSError, ValueError):  # no such file, or "max"
+            continue
+    limits += _address_space(available)
+    return max(0, min(limits))
+
+
+def _address_space(available: bool) -> list[int]:
+    """What ``ulimit -v`` leaves to this process."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return []
+    most = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if most == resource.RLIM_INFINITY:
+        return []
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    return [most - pages * resource.getpagesize() if available else most]

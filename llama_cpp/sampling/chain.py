@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -98,6 +99,9 @@ class LlamaSampler(SamplerMethods, Closable):
         self._names: list[str] = []
         self._numbers: list[Mapping[str, Any]] = []  # the arguments of each
         self._grammars: list[Grammar] = []
+        # Whether a grammar may be asked about the chosen token alone: nothing before it does more
+        # than change each logit by itself.
+        self._asks = True
         # One for each of the names; None stands for the library's own samplers.
         self._steps: list[Grammar | CustomSampler | None] = []
         self._customs: list[CustomSampler] = []
@@ -109,6 +113,7 @@ class LlamaSampler(SamplerMethods, Closable):
         self._n_tokens: int | None = None
         self._few = 1 << 31  # the most candidates that a top_k has left
         self._greedy = False
+        self._rest: Resource | None = None
         self._sample = short.llama_sampler_sample
         self._accept = short.llama_sampler_accept
         self._length = short.llama_sampler_chain_n
@@ -165,12 +170,13 @@ class LlamaSampler(SamplerMethods, Closable):
         if grammar is not None:
             self._keep.append(grammar)
             self._grammars.append(grammar)
+            self._asks = all(map(_alone, self._names, self._numbers, self._steps))
         self._names.append(method)
         self._numbers.append(numbers)
         self._steps.append(grammar)
         self._selects = method in SELECTORS
         # With nothing else in the chain, and no time of the library's to measure.
-        alone = len(self._names) == 1 and self._params.get("no_perf", True)
+        alone = len(self._names) - len(self._grammars) == 1 and self._params.get("no_perf", True)
         self._greedy = method == "greedy" and alone
 
     def custom(self, sampler: CustomSampler) -> Self:
@@ -250,6 +256,7 @@ class LlamaSampler(SamplerMethods, Closable):
     def close(self) -> None:
         """Free it, and the samplers in it."""
         super().close()
+        self._rest = None
         self._grammars, self._steps, self._customs, self._keep = [], [], [], []
 
     def _name(self) -> str:
@@ -304,7 +311,7 @@ class LlamaSampler(SamplerMethods, Closable):
                 f"the chain is for a vocabulary of {self._n_tokens} tokens, the context's model "
                 f"has {source.n_vocab}"
             )
-        if self._customs:
+        if self._customs or not self._asks:
             return self._sample_in_steps(chain, source, i, find)
         handle = source.opened().handle
         source.enter()
@@ -314,22 +321,82 @@ class LlamaSampler(SamplerMethods, Closable):
                 self._in_graph.check_sample(self, source, handle, i)
             elif source.samplers:
                 check_not_sampled(source, handle, i)
-            chosen = None
-            if self._greedy and self._length(chain.handle) == 1:
-                chosen = source.likeliest.choose(handle, i)
-            if chosen is None:
-                token = int(self._sample(chain.handle, handle, i))
-            else:
-                token = chosen
-                self._accept(chain.handle, token)  # which counts it
+            grammars = self._grammars
+            if grammars:
+                return self._sample_and_ask(chain, source, handle, i, grammars)
+            token = self._likeliest(chain, source, handle, i)
+            if token is None:
+                return int(self._sample(chain.handle, handle, i))
+            self._accept(chain.handle, token)  # which counts it
+            return token
         finally:
             source.leave()
-        if self._grammars:
-            for grammar in self._grammars:
-                grammar.check(token)
-            for grammar in self._grammars:
-                grammar.accept(token)
+
+    def _likeliest(self, chain: Resource, source: Source, handle: Any, i: int) -> int | None:
+        """What a greedy chain chooses, without the library; None where that cannot be had so."""
+        if self._greedy and self._length(chain.handle) == len(self._names):
+            return source.likeliest.choose(handle, i)
+        return None
+
+    def _sample_and_ask(
+        self, chain: Resource, source: Source, handle: Any, i: int, grammars: Sequence[Grammar]
+    ) -> int:
+        """Choose a token without the grammars and ask them about it. Where one refuses it, choose
+        again from what they allow: upstream's ``common_sampler_sample`` does so, and no grammar has
+        to look at the whole vocabulary for each token."""
+        inside = self._in_graph is not None
+        if inside:  # its candidates are the library's
+            token = int(self._sample(self._without_accept(chain), handle, i))
+        else:
+            token = self._unasked(chain, source, handle, i, grammars)
+            if not all(grammar.allows(token, source) for grammar in grammars):
+                candidates = self._all(source)
+                candidates.fill(source.logits_at(i))
+                self._candidates = None  # a step that is not waited for has them still
+                for grammar in grammars:
+                    grammar.restrict(candidates, source)
+                self._candidates = candidates
+                self._shown(grammars, False)
+                try:
+                    candidates.apply(self._without_accept(chain))
+                finally:
+                    self._shown(grammars, True)
+                token = candidates.selected
+        self._tell(chain, token, grammars, source)
         return token
+
+    def _unasked(
+        self, chain: Resource, source: Source, handle: Any, i: int, grammars: Sequence[Grammar]
+    ) -> int:
+        token = self._likeliest(chain, source, handle, i)
+        if token is not None:
+            return token
+        self._shown(grammars, False)
+        try:
+            return int(self._sample(self._without_accept(chain), handle, i))
+        finally:
+            self._shown(grammars, True)
+
+    def _shown(self, grammars: Sequence[Grammar], shown: bool) -> None:
+        for grammar in grammars:
+            grammar.show(shown)
+
+    def _without_accept(self, chain: Resource) -> Any:
+        """The chain as a sampler that is not told of the token which it chooses."""
+        if self._rest is None:
+            iface = _raw.llama_sampler_i.from_buffer_copy(chain.handle.contents.iface.contents)
+            iface.accept, iface.free = _raw.llama_sampler_i_accept(), _raw.llama_sampler_i_free()
+            short = self._library.short
+            sampler = short.llama_sampler_init(ctypes.pointer(iface), chain.handle.contents.ctx)
+            self._rest = Resource(sampler, short.llama_sampler_free, chain, iface)
+        return self._rest.handle
+
+    def _all(self, source: Source) -> Candidates:
+        """All tokens as candidates, to be filled."""
+        candidates = self._candidates
+        if candidates is None or candidates.n != source.n_vocab:
+            candidates = self._candidates = Candidates(self._library, source.n_vocab)
+        return candidates
 
     # -- in the graph of a context
 
@@ -442,9 +509,7 @@ class LlamaSampler(SamplerMethods, Closable):
         self, chain: Resource, source: Source, i: int, find: Callable[[], int] | None
     ) -> int:
         """As the library does it, and with the custom samplers."""
-        candidates = self._candidates
-        if candidates is None or candidates.n != source.n_vocab:
-            candidates = self._candidates = Candidates(self._library, source.n_vocab)
+        candidates = self._all(source)
         source.opened()
         source.enter()
         try:
@@ -455,27 +520,50 @@ class LlamaSampler(SamplerMethods, Closable):
         # What they do may change this object, or close it.
         names, steps, grammars = list(self._names), list(self._steps), list(self._grammars)
         place = 0
+        self._candidates = None  # a step that is not waited for has them still
         for name, step in zip(names, steps, strict=True):
-            if step is None or isinstance(step, Grammar):
+            if isinstance(step, Grammar):
+                step.restrict(candidates, source)
+                place += 1
+            elif step is None:
                 sampler = self._library.short.llama_sampler_chain_get(chain.handle, place)
                 candidates.apply(sampler)
                 place += 1
             else:
                 candidates.apply_custom(step, name)
+        self._candidates = candidates
         token = candidates.selected
         if not self._params.get("no_perf", True):
             self._seconds += perf_counter() - started
-        self._tell(chain, token, grammars)
+        self._tell(chain, token, grammars, source)
         return token
 
-    def _tell(self, chain: Resource, token: int, grammars: Sequence[Grammar]) -> None:
+    def _tell(
+        self,
+        chain: Resource,
+        token: int,
+        grammars: Sequence[Grammar],
+        source: Source | None = None,
+    ) -> None:
         for grammar in grammars:
-            grammar.check(token)
-        self._library.short.llama_sampler_accept(chain.handle, token)
+            grammar.check(token, source)
+        self._accept(chain.handle, token)
         for grammar in grammars:
-            grammar.accept(token)
+            grammar.accept(token, source)
         for custom in self._customs:
             getattr(custom, "accept", _nothing)(token)
+
+
+def _alone(name: str, numbers: Mapping[str, Any], step: object) -> bool:
+    """Whether a sampler changes the logit of each candidate whatever the others are, so that a
+    grammar may as well come before it as after it."""
+    if name == "top_k":
+        return bool(numbers["k"] <= 0)
+    if name == "temp":
+        return bool(numbers["t"] > 0)
+    return isinstance(step, Grammar) or (
+        step is None and name in ("logit_bias", "penalties", "dry")
+    )
 
 
 def _nothing(*_: object) -> None:

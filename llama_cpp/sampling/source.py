@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 from .. import _raw
@@ -26,6 +27,7 @@ class Source:
         opened: Callable[[], Resource],
         enter: Callable[[], None],
         leave: Callable[[], None],
+        stoppable: Callable[[], AbstractContextManager[Callable[[], bool]]],
     ) -> None:
         self.library = library
         self.n_vocab = n_vocab
@@ -34,6 +36,8 @@ class Source:
         self.enter = enter
         """Takes the context for this thread. LlamaBusyError when another one is in it."""
         self.leave = leave
+        self.stoppable = stoppable
+        """For a block that computes long: says whether it was cancelled."""
 
     def check_output(self, i: int) -> int:
         """The index, for the library, of the logits ``i``. LlamaOutputError if the last decode has

@@ -72,7 +72,8 @@ class Core(Closable):
         self.freed: list[bool] = []
         """Not empty when the C object was freed. Its lock is then held for good."""
         self._stopping = threading.Lock()
-        self._steps: list[threading.Event] = []
+        self.cancels = 0
+        """How often `cancel` was called."""
         self.outputs: Sequence[int] | None = None
         """The indexes that the last decode has outputs for; None when there are none."""
         self.offset = 0
@@ -263,19 +264,7 @@ class Core(Closable):
         with self._stopping:
             if self.running:
                 self.stop[0] = b"\x01"
-        for step in list(self._steps):
-            step.set()
-
-    @contextmanager
-    def stoppable(self) -> Iterator[Callable[[], bool]]:
-        """For what computes long besides a decode: the result says whether `cancel` was called
-        since the block began."""
-        step = threading.Event()
-        self._steps.append(step)
-        try:
-            yield step.is_set
-        finally:
-            self._steps.remove(step)
+        self.cancels += 1
 
     def check_seq_id(self, seq_id: int) -> int:
         """``seq_id`` if there is such a sequence, otherwise ValueError."""

@@ -31,7 +31,7 @@ class Outputs(Source):
             core.opened,
             core.enter,
             core.lock.release,
-            core.stoppable,
+            lambda: core.cancels,
         )
         self._core = core
         self.samplers = dict(samplers)

@@ -21,7 +21,7 @@ from ..native.library import LlamaLibrary
 from ..native.resource import Closable, Resource
 from ._samplers import SELECTORS, TRUNCATING, SamplerMethods
 from .custom import Candidates, CustomSampler
-from .grammar import Grammar, Trigger
+from .grammar import Grammar, Stopped, Trigger
 from .in_graph import InGraph, check_chain, check_not_sampled, for_a_graph, in_a_graph
 from .source import Source
 
@@ -102,6 +102,7 @@ class LlamaSampler(SamplerMethods, Closable):
         # Whether a grammar may be asked about the chosen token alone: nothing before it does more
         # than change each logit by itself.
         self._asks = True
+        self._untold = True  # whether no sampler in it needs to be told of the tokens
         # One for each of the names; None stands for the library's own samplers.
         self._steps: list[Grammar | CustomSampler | None] = []
         self._customs: list[CustomSampler] = []
@@ -167,6 +168,9 @@ class LlamaSampler(SamplerMethods, Closable):
         self, method: str, sampler: Any, numbers: Mapping[str, Any], grammar: Grammar | None
     ) -> None:
         self._library.short.llama_sampler_chain_add(self.opened().handle, sampler)
+        # That of dist is for a graph.
+        told = method != "dist" and bool(sampler.contents.iface.contents.accept)
+        self._untold = self._untold and not told
         if grammar is not None:
             self._keep.append(grammar)
             self._grammars.append(grammar)
@@ -344,36 +348,41 @@ class LlamaSampler(SamplerMethods, Closable):
         """Choose a token without the grammars and ask them about it. Where one refuses it, choose
         again from what they allow: upstream's ``common_sampler_sample`` does so, and no grammar has
         to look at the whole vocabulary for each token."""
-        inside = self._in_graph is not None
-        if inside:  # its candidates are the library's
-            token = int(self._sample(self._without_accept(chain), handle, i))
-        else:
-            token = self._unasked(chain, source, handle, i, grammars)
-            if not all(grammar.allows(token, source) for grammar in grammars):
-                candidates = self._all(source)
-                candidates.fill(source.logits_at(i))
-                self._candidates = None  # a step that is not waited for has them still
-                for grammar in grammars:
-                    grammar.restrict(candidates, source)
-                self._candidates = candidates
-                self._shown(grammars, False)
-                try:
-                    candidates.apply(self._without_accept(chain))
-                finally:
-                    self._shown(grammars, True)
-                token = candidates.selected
-        self._tell(chain, token, grammars, source)
+        cancels = source.cancels()
+
+        def stopped() -> bool:
+            return source.cancels() != cancels
+
+        token, told = self._unasked(chain, source, handle, i, grammars)
+        if self._in_graph is None and not all(g.allows(token, stopped) for g in grammars):
+            candidates = self._all(source)
+            candidates.fill(source.logits_at(i))
+            self._candidates = None  # a step that is not waited for has them still
+            for grammar in grammars:
+                grammar.restrict(candidates, stopped)
+            self._candidates = candidates
+            self._shown(grammars, False)
+            try:
+                candidates.apply(self._without_accept(chain))
+            finally:
+                self._shown(grammars, True)
+            token = candidates.selected
+        self._tell(chain, token, grammars, stopped, told)
         return token
 
     def _unasked(
         self, chain: Resource, source: Source, handle: Any, i: int, grammars: Sequence[Grammar]
-    ) -> int:
+    ) -> tuple[int, bool]:
+        """A token, and whether the samplers were told of it. Not asking the grammars; but where
+        the candidates are those of a graph, they reject some as ever."""
         token = self._likeliest(chain, source, handle, i)
         if token is not None:
-            return token
-        self._shown(grammars, False)
+            return token, False
+        self._shown(grammars, self._in_graph is not None)
         try:
-            return int(self._sample(self._without_accept(chain), handle, i))
+            if self._untold:
+                return int(self._sample(chain.handle, handle, i)), True
+            return int(self._sample(self._without_accept(chain), handle, i)), False
         finally:
             self._shown(grammars, True)
 
@@ -523,7 +532,7 @@ class LlamaSampler(SamplerMethods, Closable):
         self._candidates = None  # a step that is not waited for has them still
         for name, step in zip(names, steps, strict=True):
             if isinstance(step, Grammar):
-                step.restrict(candidates, source)
+                step.restrict(candidates)
                 place += 1
             elif step is None:
                 sampler = self._library.short.llama_sampler_chain_get(chain.handle, place)
@@ -535,7 +544,7 @@ class LlamaSampler(SamplerMethods, Closable):
         token = candidates.selected
         if not self._params.get("no_perf", True):
             self._seconds += perf_counter() - started
-        self._tell(chain, token, grammars, source)
+        self._tell(chain, token, grammars)
         return token
 
     def _tell(
@@ -543,13 +552,15 @@ class LlamaSampler(SamplerMethods, Closable):
         chain: Resource,
         token: int,
         grammars: Sequence[Grammar],
-        source: Source | None = None,
+        stopped: Stopped = lambda: False,
+        told: bool = False,
     ) -> None:
         for grammar in grammars:
-            grammar.check(token, source)
-        self._accept(chain.handle, token)
+            grammar.check(token, stopped)
+        if not told:
+            self._accept(chain.handle, token)
         for grammar in grammars:
-            grammar.accept(token, source)
+            grammar.accept(token, stopped)
         for custom in self._customs:
             getattr(custom, "accept", _nothing)(token)
 

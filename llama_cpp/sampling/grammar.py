@@ -13,7 +13,6 @@ import ctypes
 import re
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from copy import copy
 from time import thread_time
 from typing import TYPE_CHECKING, Any
@@ -29,12 +28,17 @@ if TYPE_CHECKING:
     from ..model.model import LlamaModel
     from ..native.library import LlamaLibrary
     from .custom import Candidates
-    from .source import Source
 
+Stopped = Callable[[], bool]
+"""Whether a step that takes long should end with LlamaCancelled."""
 _REJECTED = float("-inf")
 _SHORT = 1e-3  # seconds: what takes longer goes without the interpreter's lock, and can be stopped
 _GROWTH = 64  # how much longer than the last step we expect a step to take at most
 _PATIENCE = 30.0  # seconds
+
+
+def _never() -> bool:
+    return False
 
 
 class Grammar:
@@ -69,10 +73,10 @@ class Grammar:
 
         def make() -> tuple[Resource | None, list[str]]:
             with log.heard() as said:
-                handle = library.llama_sampler_init_grammar(vocab, text, root)
+                handle = self._timed(library, "llama_sampler_init_grammar", (vocab, text, root))
                 return self._owned(handle) if handle else None, said
 
-        resource, said = self._patiently(make, None)
+        resource, said = self._patiently(make, _never)
         if resource is None:
             raise LlamaSamplerError(f"grammar: {log.reason(said, 'the library refuses it')}")
         self._own(resource)
@@ -124,11 +128,11 @@ class Grammar:
 
     # -- calls that may take long
 
-    def _call(self, name: str, *arguments: Any, source: Source | None = None) -> Any:
+    def _call(self, name: str, *arguments: Any, stopped: Stopped = _never) -> Any:
         """Call the library for one step."""
         seconds = self._seconds
         if self._lost or seconds > _SHORT:
-            return self._patiently(lambda: self._timed(self._library, name, arguments), source)
+            return self._patiently(lambda: self._timed(self._library, name, arguments), stopped)
         calls = self._short if seconds * _GROWTH < _SHORT else self._library
         return self._timed(calls, name, arguments)
 
@@ -138,7 +142,7 @@ class Grammar:
         self._seconds = thread_time() - begun
         return result
 
-    def _patiently(self, function: Callable[[], Any], source: Source | None) -> Any:
+    def _patiently(self, function: Callable[[], Any], stopped: Stopped) -> Any:
         if self._lost:
             raise LlamaSamplerError(
                 "a step of this grammar was not waited for to its end: make a new sampler"
@@ -156,31 +160,29 @@ class Grammar:
             f"the grammar has so many ways to go on that a step took over {_PATIENCE:g} s: have "
             "fewer alternatives that begin alike"
         )
-        stoppable = nullcontext(lambda: False) if source is None else source.stoppable()
-        with stoppable as stopped:
-            result = abandonable(work, stopped, _PATIENCE, error)
+        result = abandonable(work, stopped, _PATIENCE, error)
         self._lost = False
         return result
 
     # -- tokens
 
-    def allows(self, token: int, source: Source | None = None) -> bool:
+    def allows(self, token: int, stopped: Stopped = _never) -> bool:
         """Whether it allows ``token`` now."""
         if self._waiting or token == self._allowed:
             return True
-        allowed = self._allows(self._handle, token, source)
+        allowed = self._allows(self._handle, token, stopped)
         self._allowed = token if allowed else -1
         return allowed
 
-    def restrict(self, candidates: Candidates, source: Source | None = None) -> None:
+    def restrict(self, candidates: Candidates, stopped: Stopped = _never) -> None:
         """Reject what it does not allow."""
         if not self._waiting:
             apply, handle = self._library.llama_sampler_apply, self._handle
-            self._patiently(lambda: apply(handle, candidates.array), source)
+            self._patiently(lambda: apply(handle, candidates.array), stopped)
 
-    def check(self, token: int, source: Source | None = None) -> None:
+    def check(self, token: int, stopped: Stopped = _never) -> None:
         """LlamaSamplerError if the grammar does not allow ``token`` now."""
-        if not self._waiting and not self._may_accept(token, source):
+        if not self._waiting and not self._may_accept(token, stopped):
             piece = self._piece(token).decode("utf-8", "replace")
             raise LlamaSamplerError(
                 f"the grammar does not allow token {token} ({piece!r}) here, and none that it "
@@ -188,17 +190,17 @@ class Grammar:
                 "removes or forbids candidates. The grammar stays where it was"
             )
 
-    def accept(self, token: int, source: Source | None = None) -> None:
+    def accept(self, token: int, stopped: Stopped = _never) -> None:
         """Go on with ``token``, which `check` has let pass."""
         self._allowed = -1
         if self._trigger is None or not self._waiting:
-            self._call("llama_sampler_accept", self._handle, token, source=source)
+            self._call("llama_sampler_accept", self._handle, token, stopped=stopped)
             return
         start = self._trigger.find(token, self._piece(token))
         if start is None:
             return
         for replayed in self._overlap(self._trigger, start):
-            if not self._may_accept(replayed, source):
+            if not self._may_accept(replayed, stopped):
                 self._call("llama_sampler_reset", self._handle)
                 text = bytes(self._trigger.text[start:]).decode("utf-8", "replace")
                 self._trigger.clear()
@@ -206,7 +208,7 @@ class Grammar:
                     f"the text that triggers the grammar, {text!r}, is not how the grammar begins"
                 )
             self._allowed = -1
-            self._call("llama_sampler_accept", self._handle, replayed, source=source)
+            self._call("llama_sampler_accept", self._handle, replayed, stopped=stopped)
         self._trigger.clear()
         self._waiting = False
         self.show(True)
@@ -220,12 +222,12 @@ class Grammar:
             self._waiting = True
             self.show(True)
 
-    def _allows(self, handle: Any, token: int, source: Source | None) -> bool:
+    def _allows(self, handle: Any, token: int, stopped: Stopped) -> bool:
         self._one.id, self._one.logit = token, 0.0
-        self._call("llama_sampler_apply", handle, self._candidate, source=source)
+        self._call("llama_sampler_apply", handle, self._candidate, stopped=stopped)
         return bool(self._one.logit != _REJECTED)
 
-    def _may_accept(self, token: int, source: Source | None) -> bool:
+    def _may_accept(self, token: int, stopped: Stopped) -> bool:
         """Whether accepting ``token`` is allowed and cannot throw.
 
         For a token that the grammar names (``<...>``) the library can answer yes and throw all the
@@ -233,18 +235,18 @@ class Grammar:
         Then it must be possible to accept it as mere text.
         """
         if token not in self._tokens:
-            return token == self._allowed or self._allows(self._handle, token, source)
-        if not self._allows(self._handle, token, source):
+            return token == self._allowed or self._allows(self._handle, token, stopped)
+        if not self._allows(self._handle, token, stopped):
             return False
         characters = self._spell(self._piece(token))
-        if len(characters) < 2 or not self._allows(self._handle, characters[0], source):
+        if len(characters) < 2 or not self._allows(self._handle, characters[0], stopped):
             return True  # it does not begin as text, so it is the name that allows it
         walker = self._call("llama_sampler_clone", self._handle)
         try:
             for character in characters:
-                if character in self._tokens or not self._allows(walker, character, source):
+                if character in self._tokens or not self._allows(walker, character, stopped):
                     return False
-                self._call("llama_sampler_accept", walker, character, source=source)
+                self._call("llama_sampler_accept", walker, character, stopped=stopped)
         finally:
             if not self._lost:
                 self._short.llama_sampler_free(walker)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from typing import Any
 
 from .. import _raw
@@ -27,7 +26,7 @@ class Source:
         opened: Callable[[], Resource],
         enter: Callable[[], None],
         leave: Callable[[], None],
-        stoppable: Callable[[], AbstractContextManager[Callable[[], bool]]],
+        cancels: Callable[[], int],
     ) -> None:
         self.library = library
         self.n_vocab = n_vocab
@@ -36,8 +35,8 @@ class Source:
         self.enter = enter
         """Takes the context for this thread. LlamaBusyError when another one is in it."""
         self.leave = leave
-        self.stoppable = stoppable
-        """For a block that computes long: says whether it was cancelled."""
+        self.cancels = cancels
+        """Says how often it was cancelled so far."""
 
     def check_output(self, i: int) -> int:
         """The index, for the library, of the logits ``i``. LlamaOutputError if the last decode has

@@ -15,13 +15,15 @@ from weakref import ref
 from .. import _raw
 from .._params import KEYWORDS
 from ..errors import LlamaSamplerError
+from ..model.model import LlamaModel
 from ..native import log
-from ..native.arguments import c_number, set_params
+from ..native.arguments import c_number, check_type, set_params
 from ..native.library import LlamaLibrary
 from ..native.resource import Closable, Resource
 from ._samplers import SELECTORS, TRUNCATING, SamplerMethods
 from .custom import Candidates, CustomSampler
-from .grammar import Grammar, Stopped, Trigger
+from .grammar import Constraint, Grammar, Stopped, Trigger, never
+from .guidance import Guidance
 from .in_graph import InGraph, check_chain, check_not_sampled, for_a_graph, in_a_graph
 from .source import Source
 
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from .._params import LlamaSamplerChainParams
-    from ..model.model import LlamaModel
 
 _PREFIX = "llama_sampler_init_"
 # What would fill the memory (the library allocates room for so many tokens at once), be taken for
@@ -98,13 +99,13 @@ class LlamaSampler(SamplerMethods, Closable):
         self._resource: Resource | None = Resource(chain, short.llama_sampler_free, self._keep)
         self._names: list[str] = []
         self._numbers: list[Mapping[str, Any]] = []  # the arguments of each
-        self._grammars: list[Grammar] = []
+        self._grammars: list[Constraint] = []
         # Whether a grammar may be asked about the chosen token alone: nothing before it does more
         # than change each logit by itself.
         self._asks = True
         self._untold = True  # whether no sampler in it needs to be told of the tokens
         # One for each of the names; None stands for the library's own samplers.
-        self._steps: list[Grammar | CustomSampler | None] = []
+        self._steps: list[Constraint | CustomSampler | None] = []
         self._customs: list[CustomSampler] = []
         self._candidates: Candidates | None = None
         self._seconds = 0.0  # what was not measured by the library
@@ -134,10 +135,7 @@ class LlamaSampler(SamplerMethods, Closable):
         for (parameter, value), ctype in zip(arguments.items(), types, strict=True):
             arguments[parameter] = _checked(ctype, value, parameter, method)
         if model is not None:
-            if model.library is not self._library:
-                raise LlamaSamplerError("the chain and the model belong to different libraries")
-            model.vocab.with_tokens()
-            self._check_model(model)
+            self._check_vocabulary(model)
             for token in _tokens_in(arguments):
                 model.vocab.check_token(token)
         grammar = None
@@ -165,11 +163,11 @@ class LlamaSampler(SamplerMethods, Closable):
         return self
 
     def _add(
-        self, method: str, sampler: Any, numbers: Mapping[str, Any], grammar: Grammar | None
+        self, method: str, sampler: Any, numbers: Mapping[str, Any], grammar: Constraint | None
     ) -> None:
         self._library.short.llama_sampler_chain_add(self.opened().handle, sampler)
         # That of dist is for a graph.
-        told = method != "dist" and bool(sampler.contents.iface.contents.accept)
+        told = method not in ("dist", "guided") and bool(sampler.contents.iface.contents.accept)
         self._untold = self._untold and not told
         if grammar is not None:
             self._keep.append(grammar)
@@ -207,12 +205,43 @@ class LlamaSampler(SamplerMethods, Closable):
         self._selects = bool(getattr(sampler, "selects", False))
         return self
 
-    def _grammar(self, model: LlamaModel, arguments: Mapping[str, Any]) -> Grammar:
+    def guided(
+        self,
+        model: LlamaModel,
+        *,
+        json_schema: Mapping[str, Any] | str | bool | None = None,
+        regex: str | None = None,
+        lark: str | None = None,
+        lenient: bool = False,
+    ) -> Self:
+        """Only tokens of a text that a JSON schema, a regular expression or a Lark grammar
+        describes; one of the three. It needs llguidance (the extra ``structured``), whose
+        documentation has the languages.
+
+        A schema with something that llguidance does not know is refused; ``lenient`` passes over
+        that, and takes ``oneOf`` for ``anyOf``.
+
+        Raises LlamaSamplerError for what cannot be read, for what no text can fulfil, and after a
+        sampler that removes candidates.
+        """
+        self.opened()
+        check_type(model, LlamaModel)
+        self._check_end("guided")
+        self._check_removed()
+        self._check_vocabulary(model)
+        guidance = Guidance(model, json_schema=json_schema, regex=regex, lark=lark, lenient=lenient)
+        self._add("guided", guidance.stand_in(), {}, guidance)
+        return self
+
+    def _check_removed(self) -> None:
         if self._removes:
             raise LlamaSamplerError(
                 f"a grammar behind {self._removes}, which removes candidates, may find none left "
                 "that it allows: put the grammar before it"
             )
+
+    def _grammar(self, model: LlamaModel, arguments: Mapping[str, Any]) -> Grammar:
+        self._check_removed()
         patterns = list(arguments.get("trigger_patterns", ()))
         words = list(arguments.get("trigger_words", ()))
         if b"" in words:
@@ -230,8 +259,11 @@ class LlamaSampler(SamplerMethods, Closable):
                 f"{method} cannot come behind {self._names[-1]}, which selects the token"
             )
 
-    def _check_model(self, model: LlamaModel) -> None:
+    def _check_vocabulary(self, model: LlamaModel) -> None:
         """A token of one vocabulary can be out of range in another, which ends the process."""
+        if model.library is not self._library:
+            raise LlamaSamplerError("the chain and the model belong to different libraries")
+        model.vocab.with_tokens()
         n_tokens = model.vocab.n_tokens
         if self._n_tokens not in (None, n_tokens):
             raise LlamaSamplerError(
@@ -343,7 +375,7 @@ class LlamaSampler(SamplerMethods, Closable):
         return None
 
     def _sample_and_ask(
-        self, chain: Resource, source: Source, handle: Any, i: int, grammars: Sequence[Grammar]
+        self, chain: Resource, source: Source, handle: Any, i: int, grammars: Sequence[Constraint]
     ) -> int:
         """Choose a token without the grammars and ask them about it. Where one refuses it, choose
         again from what they allow: upstream's ``common_sampler_sample`` does so, and no grammar has
@@ -371,7 +403,7 @@ class LlamaSampler(SamplerMethods, Closable):
         return token
 
     def _unasked(
-        self, chain: Resource, source: Source, handle: Any, i: int, grammars: Sequence[Grammar]
+        self, chain: Resource, source: Source, handle: Any, i: int, grammars: Sequence[Constraint]
     ) -> tuple[int, bool]:
         """A token, and whether the samplers were told of it. Not asking the grammars; but where
         the candidates are those of a graph, they reject some as ever."""
@@ -386,7 +418,7 @@ class LlamaSampler(SamplerMethods, Closable):
         finally:
             self._shown(grammars, True)
 
-    def _shown(self, grammars: Sequence[Grammar], shown: bool) -> None:
+    def _shown(self, grammars: Sequence[Constraint], shown: bool) -> None:
         for grammar in grammars:
             grammar.show(shown)
 
@@ -420,8 +452,8 @@ class LlamaSampler(SamplerMethods, Closable):
             )
         if self._in_graph is not None:
             raise LlamaSamplerError(f"{self!r} runs in a graph already: give a clone() of it")
-        if self._customs:
-            raise LlamaSamplerError("a sampler written in Python cannot run in a graph")
+        if self._customs or "guided" in self._names:
+            raise LlamaSamplerError("a chain with a sampler in Python, or guided, has no graph")
         entries = zip(self._names, self._numbers, strict=True)
         inside = for_a_graph(self._library, self.handle, entries)
         check_chain(self, inside, len(self), n_tokens)
@@ -477,15 +509,15 @@ class LlamaSampler(SamplerMethods, Closable):
         copy = type(self)(self._library, **self._params)
         copy._n_tokens, copy._few, copy._removes = self._n_tokens, self._few, self._removes
         # As a list of its own: what it refers to has to live as long as the first sampler in it.
-        copy._keep += [kept for kept in self._keep if not isinstance(kept, Grammar)]
+        copy._keep += [kept for kept in self._keep if not isinstance(kept, Constraint)]
         place = 0
         for name, numbers, step in zip(self._names, self._numbers, self._steps, strict=True):
-            if step is not None and not isinstance(step, Grammar):
+            if step is not None and not isinstance(step, Constraint):
                 copy.custom(getattr(step, "clone", lambda step=step: step)())
                 continue
             original = short.llama_sampler_chain_get(chain.handle, place)
             place += 1
-            if isinstance(step, Grammar):
+            if isinstance(step, Constraint):
                 step = step.clone()
                 copy._add(name, step.stand_in(), numbers, step)
             elif original.contents.iface.contents.clone:
@@ -531,7 +563,7 @@ class LlamaSampler(SamplerMethods, Closable):
         place = 0
         self._candidates = None  # a step that is not waited for has them still
         for name, step in zip(names, steps, strict=True):
-            if isinstance(step, Grammar):
+            if isinstance(step, Constraint):
                 step.restrict(candidates)
                 place += 1
             elif step is None:
@@ -551,8 +583,8 @@ class LlamaSampler(SamplerMethods, Closable):
         self,
         chain: Resource,
         token: int,
-        grammars: Sequence[Grammar],
-        stopped: Stopped = lambda: False,
+        grammars: Sequence[Constraint],
+        stopped: Stopped = never,
         told: bool = False,
     ) -> None:
         for grammar in grammars:
@@ -572,7 +604,7 @@ def _alone(name: str, numbers: Mapping[str, Any], step: object) -> bool:
         return bool(numbers["k"] <= 0)
     if name == "temp":
         return bool(numbers["t"] > 0)
-    return isinstance(step, Grammar) or (
+    return isinstance(step, Constraint) or (
         step is None and name in ("logit_bias", "penalties", "dry")
     )
 

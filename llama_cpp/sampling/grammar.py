@@ -37,11 +37,48 @@ _GROWTH = 64  # how much longer than the last step we expect a step to take at m
 _PATIENCE = 30.0  # seconds
 
 
-def _never() -> bool:
+def never() -> bool:
+    """A step goes on to its end."""
     return False
 
 
-class Grammar:
+class Constraint:
+    """What a text must be, in a chain. It is asked about one token, or rejects candidates, and is
+    then told of the token."""
+
+    def allows(self, token: int, stopped: Stopped = never) -> bool:
+        """Whether it allows ``token`` now."""
+        raise NotImplementedError
+
+    def restrict(self, candidates: Candidates, stopped: Stopped = never) -> None:
+        """Reject what it does not allow."""
+        raise NotImplementedError
+
+    def check(self, token: int, stopped: Stopped = never) -> None:
+        """LlamaSamplerError if it does not allow ``token`` now."""
+        raise NotImplementedError
+
+    def accept(self, token: int, stopped: Stopped = never) -> None:
+        """Go on with ``token``, which `check` has let pass."""
+        raise NotImplementedError
+
+    def reset(self) -> None:
+        """Back to the beginning."""
+        raise NotImplementedError
+
+    def clone(self) -> Constraint:
+        """Another one in the same state."""
+        raise NotImplementedError
+
+    def stand_in(self) -> Any:
+        """A new sampler for its place in the chain. It needs this object as long as it exists."""
+        raise NotImplementedError
+
+    def show(self, shown: bool) -> None:
+        """Whether that sampler rejects anything by itself."""
+
+
+class Grammar(Constraint):
     """One grammar of a chain, and what it has seen."""
 
     def __init__(
@@ -76,7 +113,7 @@ class Grammar:
                 handle = self._timed(library, "llama_sampler_init_grammar", (vocab, text, root))
                 return self._owned(handle) if handle else None, said
 
-        resource, said = self._patiently(make, _never)
+        resource, said = self._patiently(make, never)
         if resource is None:
             raise LlamaSamplerError(f"grammar: {log.reason(said, 'the library refuses it')}")
         self._own(resource)
@@ -103,7 +140,6 @@ class Grammar:
         self.show(True)
 
     def clone(self) -> Grammar:
-        """Another one in the same state."""
         other = copy(self)
         other._busy = threading.Lock()
         other._own(other._owned(self._call("llama_sampler_clone", self._handle)))
@@ -114,21 +150,18 @@ class Grammar:
         return other
 
     def stand_in(self) -> Any:
-        """A new sampler for the chain, which rejects what the grammar does not allow. It needs
-        this object for as long as it exists."""
         return self._short.llama_sampler_init(
             ctypes.pointer(self._iface), self._handle.contents.ctx
         )
 
     def show(self, shown: bool) -> None:
-        """Whether the stand-in rejects anything."""
         # A chain passes over a sampler that has no apply.
         on = shown and not self._waiting
         self._iface.apply = self._apply if on else _raw.llama_sampler_i_apply()
 
     # -- calls that may take long
 
-    def _call(self, name: str, *arguments: Any, stopped: Stopped = _never) -> Any:
+    def _call(self, name: str, *arguments: Any, stopped: Stopped = never) -> Any:
         """Call the library for one step."""
         seconds = self._seconds
         if self._lost or seconds > _SHORT:
@@ -166,22 +199,19 @@ class Grammar:
 
     # -- tokens
 
-    def allows(self, token: int, stopped: Stopped = _never) -> bool:
-        """Whether it allows ``token`` now."""
+    def allows(self, token: int, stopped: Stopped = never) -> bool:
         if self._waiting or token == self._allowed:
             return True
         allowed = self._allows(self._handle, token, stopped)
         self._allowed = token if allowed else -1
         return allowed
 
-    def restrict(self, candidates: Candidates, stopped: Stopped = _never) -> None:
-        """Reject what it does not allow."""
+    def restrict(self, candidates: Candidates, stopped: Stopped = never) -> None:
         if not self._waiting:
             apply, handle = self._library.llama_sampler_apply, self._handle
             self._patiently(lambda: apply(handle, candidates.array), stopped)
 
-    def check(self, token: int, stopped: Stopped = _never) -> None:
-        """LlamaSamplerError if the grammar does not allow ``token`` now."""
+    def check(self, token: int, stopped: Stopped = never) -> None:
         if not self._waiting and not self._may_accept(token, stopped):
             piece = self._piece(token).decode("utf-8", "replace")
             raise LlamaSamplerError(
@@ -190,8 +220,7 @@ class Grammar:
                 "removes or forbids candidates. The grammar stays where it was"
             )
 
-    def accept(self, token: int, stopped: Stopped = _never) -> None:
-        """Go on with ``token``, which `check` has let pass."""
+    def accept(self, token: int, stopped: Stopped = never) -> None:
         self._allowed = -1
         if self._trigger is None or not self._waiting:
             self._call("llama_sampler_accept", self._handle, token, stopped=stopped)
@@ -214,7 +243,6 @@ class Grammar:
         self.show(True)
 
     def reset(self) -> None:
-        """Back to the beginning."""
         self._allowed = -1
         self._call("llama_sampler_reset", self._handle)
         if self._trigger is not None:

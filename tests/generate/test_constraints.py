@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +17,6 @@ from llama_cpp import AsyncLlama, Llama, LlamaModel, LlamaSampler
 from llama_cpp.errors import LlamaAnswerError, LlamaSamplerError
 from llama_cpp.sampling import gbnf
 from tests.support import llamaserver
-from tests.support.patience import patience
 from tests.support.python import run_program
 
 PROMPT = "Here is a list:"
@@ -63,22 +59,8 @@ def complete(
     """The text of llama-server's /completion."""
     folder = tmp_path_factory.mktemp("server")
     with llamaserver.running(model.library, model_path, folder, "--parallel", 1) as server:
-
-        def ask(path: str, body: bytes | None = None) -> Any:
-            headers = {"Authorization": f"Bearer {llamaserver.KEY}"}
-            request = urllib.request.Request(f"{server.url}/{path}", body, headers)
-            with urllib.request.urlopen(request) as answer:
-                return json.load(answer)
-
-        end = time.monotonic() + patience(60)
-        while True:
-            try:
-                ask("health")
-                break
-            except OSError:
-                assert time.monotonic() < end
-                time.sleep(0.1)
-        yield lambda **body: ask("completion", json.dumps(body).encode())["content"]
+        llamaserver.wait(server)
+        yield lambda **body: llamaserver.ask(server, "completion", body)["content"]
 
 
 @pytest.mark.parametrize(

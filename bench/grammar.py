@@ -14,7 +14,7 @@ from .place import Place
 from .report import Row, Table, at_least
 
 _PROMPT = "Names and ages of some people, as JSON:\n"
-_TOKENS = 96
+_TOKENS = 64
 _COMMON: dict[str, Any] = {"temperature": 0.8, "top_k": 40, "top_p": 0.95, "min_p": 0.05, "seed": 3}
 _GRAMMAR = r"""
 root   ::= "[" person (", " person)* "]"

@@ -47,6 +47,7 @@ _RANGES: dict[str, tuple[float, float]] = {
 _TEMPERATURES = {("temp", "t"), ("temp_ext", "t")}
 _COLDEST = 1e-6
 _MAX_INFILL = 1000
+_MANY = 150_000  # tokens: a chain takes a millisecond or more for these
 
 
 class HasOutputs(Protocol):
@@ -110,6 +111,7 @@ class LlamaSampler(SamplerMethods, Closable):
         self._candidates: Candidates | None = None
         self._seconds = 0.0  # what was not measured by the library
         self._selects = False
+        self._sorts = False  # the whole vocabulary, which takes milliseconds
         self._in_graph: InGraph | None = None
         self._removes = ""  # the last sampler that removes candidates
         self._n_tokens: int | None = None
@@ -117,6 +119,7 @@ class LlamaSampler(SamplerMethods, Closable):
         self._greedy = False
         self._rest: Resource | None = None
         self._sample = short.llama_sampler_sample
+        self._sample_long = self._library.llama_sampler_sample  # without the interpreter's lock
         self._accept = short.llama_sampler_accept
         self._length = short.llama_sampler_chain_n
 
@@ -177,6 +180,7 @@ class LlamaSampler(SamplerMethods, Closable):
         self._numbers.append(numbers)
         self._steps.append(grammar)
         self._selects = method in SELECTORS
+        self._sorts = self._sorts or method == "typical"
         # With nothing else in the chain, and no time of the library's to measure.
         alone = len(self._names) - len(self._grammars) == 1 and self._params.get("no_perf", True)
         self._greedy = method == "greedy" and alone
@@ -362,7 +366,9 @@ class LlamaSampler(SamplerMethods, Closable):
                 return self._sample_and_ask(chain, source, handle, i, grammars)
             token = self._likeliest(chain, source, handle, i)
             if token is None:
-                return int(self._sample(chain.handle, handle, i))
+                short = source.n_vocab < _MANY and not self._sorts
+                sample = self._sample if short else self._sample_long
+                return int(sample(chain.handle, handle, i))
             self._accept(chain.handle, token)  # which counts it
             return token
         finally:

@@ -139,7 +139,7 @@ def _grammar(matcher: Any, name: str, value: Any, lenient: bool) -> str:
         value = str(value).lower()
     elif not isinstance(value, str):
         raise TypeError(f"json_schema must be a mapping or JSON text, not {value!r}")
-    defaults = {"whitespace_pattern": _SPACE}
+    defaults: dict[str, Any] = {"whitespace_pattern": _SPACE}
     if lenient:
         defaults = {**defaults, "lenient": True, "coerce_one_of": True}
     return str(matcher.grammar_from_json_schema(value, defaults=defaults))
@@ -149,24 +149,25 @@ def _tokenizer(llguidance: Any, model: LlamaModel) -> tuple[Any, frozenset[int]]
     """The vocabulary of ``model`` for llguidance, and the tokens that end a text."""
     found = _tokenizers.get(model)
     if found is None:
-        vocab = model.vocab
+        vocab, short = model.vocab, model.library.short
+        handle = vocab.with_tokens()
         special = _raw.LLAMA_TOKEN_ATTR_CONTROL | _raw.LLAMA_TOKEN_ATTR_UNKNOWN
         tokens = []
         for token in range(vocab.n_tokens):
             piece = vocab.piece(token, True)
             named = piece.startswith(b"<") and piece.endswith(b">")
-            attr = vocab.attr(token)
+            attr = short.llama_vocab_get_attr(handle, token)
             if attr & special or (attr & _raw.LLAMA_TOKEN_ATTR_USER_DEFINED and named):
                 piece = _SPECIAL + piece
             tokens.append(piece)
-        function = model.library.short.llama_tokenize
+        function: Any = short.llama_tokenize
         ends = frozenset(filter(vocab.is_eog, range(vocab.n_tokens)))
         if not ends:
             raise LlamaSamplerError(f"{model.path.name} has no token that ends a text")
         try:
             tokenizer = llguidance.LLTokenizer.from_llamacpp(
                 tokens=tokens,
-                vocab_ptr=ctypes.cast(vocab.handle, ctypes.c_void_p).value,
+                vocab_ptr=ctypes.cast(handle, ctypes.c_void_p).value,
                 tokenize_fptr=ctypes.cast(function, ctypes.c_void_p).value,
                 eos_token=sorted(ends),
             )

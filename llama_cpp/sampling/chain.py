@@ -459,7 +459,7 @@ class LlamaSampler(SamplerMethods, Closable):
         if self._in_graph is not None:
             raise LlamaSamplerError(f"{self!r} runs in a graph already: give a clone() of it")
         if self._customs or "guided" in self._names:
-            raise LlamaSamplerError("a chain with a sampler in Python, or guided, has no graph")
+            raise LlamaSamplerError("a sampler written in Python, or guided, cannot run in a graph")
         entries = zip(self._names, self._numbers, strict=True)
         inside = for_a_graph(self._library, self.handle, entries)
         check_chain(self, inside, len(self), n_tokens)

@@ -47,7 +47,6 @@ _RANGES: dict[str, tuple[float, float]] = {
 _TEMPERATURES = {("temp", "t"), ("temp_ext", "t")}
 _COLDEST = 1e-6
 _MAX_INFILL = 1000
-_BEST = 512  # tokens that a grammar looks at before it does at all
 _MANY = 150_000  # tokens: a chain takes a millisecond or more for these
 
 
@@ -119,7 +118,6 @@ class LlamaSampler(SamplerMethods, Closable):
         self._few = 1 << 31  # the most candidates that a top_k has left
         self._greedy = False
         self._rest: Resource | None = None
-        self._best: Resource | None = None
         self._sample = short.llama_sampler_sample
         self._sample_long = self._library.llama_sampler_sample  # without the interpreter's lock
         self._accept = short.llama_sampler_accept
@@ -298,7 +296,7 @@ class LlamaSampler(SamplerMethods, Closable):
     def close(self) -> None:
         """Free it, and the samplers in it."""
         super().close()
-        self._rest = self._best = None
+        self._rest = None
         self._grammars, self._steps, self._customs, self._keep = [], [], [], []
 
     def _name(self) -> str:
@@ -396,54 +394,19 @@ class LlamaSampler(SamplerMethods, Closable):
         token, told = self._unasked(chain, source, handle, i, grammars)
         if self._in_graph is None and not all(g.allows(token, stopped) for g in grammars):
             candidates = self._all(source)
+            candidates.fill(source.logits_at(i))
             self._candidates = None  # a step that is not waited for has them still
-            token = self._of_allowed(chain, candidates, source.logits_at(i), grammars, stopped)
-            self._candidates = candidates
-        self._tell(chain, token, grammars, stopped, told)
-        return token
-
-    def _of_allowed(
-        self,
-        chain: Resource,
-        candidates: Candidates,
-        logits: memoryview[float],
-        grammars: Sequence[Constraint],
-        stopped: Stopped,
-    ) -> int:
-        """A token that the grammars allow.
-
-        Where the chain goes on with the ``most`` likeliest tokens alone, the grammars look at the
-        best first: with so many allowed ones among them, the others do not count.
-        """
-        samplers = [
-            self._library.short.llama_sampler_chain_get(chain.handle, place)
-            for place, step in enumerate(self._steps)
-            if step is None
-        ]
-        plain = [place for place, step in enumerate(self._steps) if step is None]
-        alone = [_alone(self._names[place], self._numbers[place], None) for place in plain]
-        begin = alone.index(False)
-        name, numbers = self._names[plain[begin]], self._numbers[plain[begin]]
-        most = 1 if name == "greedy" else numbers["k"] if name == "top_k" else _BEST
-        for best in (_BEST, 0) if 4 * most <= _BEST and len(logits) > _BEST else (0,):
-            candidates.fill(logits)
-            for sampler in samplers[:begin]:
-                candidates.apply(sampler)
-            if best:
-                candidates.apply(self._best_sampler())
             for grammar in grammars:
                 grammar.restrict(candidates, stopped)
-            if not best or candidates.n_allowed() >= most:
-                break
-        for sampler in samplers[begin:]:
-            candidates.apply(sampler)
-        return candidates.selected
-
-    def _best_sampler(self) -> Any:
-        if self._best is None:
-            short = self._library.short
-            self._best = Resource(short.llama_sampler_init_top_k(_BEST), short.llama_sampler_free)
-        return self._best.handle
+            self._candidates = candidates
+            self._shown(grammars, False)
+            try:
+                candidates.apply(self._without_accept(chain))
+            finally:
+                self._shown(grammars, True)
+            token = candidates.selected
+        self._tell(chain, token, grammars, stopped, told)
+        return token
 
     def _unasked(
         self, chain: Resource, source: Source, handle: Any, i: int, grammars: Sequence[Constraint]

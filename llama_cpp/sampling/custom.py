@@ -154,11 +154,6 @@ class Candidates:
         if sampler.contents.iface.contents.apply:
             self._apply(sampler, self.array)
 
-    def n_allowed(self) -> int:
-        """How many a grammar has left. They need not be sorted any more."""
-        self.array.sorted = False
-        return sum(logit > -math.inf for logit in self.logits[: self.array.size])
-
     def apply_custom(self, sampler: CustomSampler, name: str) -> None:
         """Run one in Python. LlamaSamplerError if what it leaves is of no use, or would make the
         library read where it must not."""

@@ -7,7 +7,6 @@ where it refuses that one, it computes which of the whole vocabulary it allows.
 from __future__ import annotations
 
 import ctypes
-import math
 import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -94,12 +93,6 @@ class Guidance(Constraint):
             allowed[token] = ends
         if not any(allowed):
             raise LlamaSamplerError(f"{self._name}: no token can come next")
-        size = candidates.array.size
-        if size < len(allowed):
-            for place, token in enumerate(candidates.ids[:size]):
-                if not allowed[token]:
-                    candidates.logits[place] = -math.inf
-            return
         # All at once, as long integers: (logit & allowed) | (minus infinity & forbidden).
         n = len(allowed)
         logits = candidates.logits[:n].tobytes()

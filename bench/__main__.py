@@ -15,7 +15,7 @@ from pathlib import Path
 from llama_cpp import _raw
 from llama_cpp.engine.machine import usable_cores
 
-from . import agent, cancel, generation, guards, rpc, share, start, text
+from . import agent, cancel, generation, grammar, guards, rpc, share, start, text
 from .build import CannotMeasure
 from .place import Place, Topic
 from .report import Table, summary
@@ -33,6 +33,7 @@ TOPICS: dict[str, Topic] = {
     "detokenize": text.detokenize,
     "pieces": text.pieces,
     "embeddings": text.embeddings,
+    "grammar": grammar.grammar,
     "cancel": cancel.cancel,
     "agent": agent.agent,
     "rpc": rpc.rpc,

@@ -32,6 +32,10 @@ CHECKS = {
         "1,000 scenarios (-n) of wrong calls: each call returns or raises",
         ("checks.fuzz", "--api", "-n", "1000"),
     ),
+    "schemas": Check(
+        "texts of 200 random schemas (-n), and a public suite's instances (--suite FOLDER)",
+        ("checks.schemas",),
+    ),
     "sanitize": Check(
         "the engine tests with AddressSanitizer and UBSan (--build FOLDER)", ("checks.sanitize",)
     ),

@@ -83,6 +83,10 @@ sampling_options: Decorator = with_options(
         "--grammar", "grammar", type=click.File(encoding="utf-8"), metavar="FILE",
         help="GBNF grammar that the text must follow.",
     ),
+    click.option(
+        "--json-schema", "json_schema", type=click.File(encoding="utf-8"), metavar="FILE",
+        help="JSON schema that the text must follow.",
+    ),
 )  # fmt: skip
 
 
@@ -92,8 +96,9 @@ def sampling(given: dict[str, Any]) -> dict[str, Any]:
     options = {name: given[name] for name in names if given[name] is not None}
     if given["stop"]:
         options["stop"] = given["stop"]
-    if given["grammar"] is not None:
-        options["grammar"] = given["grammar"].read()
+    for name in ("grammar", "json_schema"):
+        if given[name] is not None:
+            options[name] = given[name].read()
     return options
 
 

@@ -46,6 +46,7 @@ _EXTRAS = {
     "agent": ("requests", "urllib3", "pydantic"),
     "langchain": ("langchain_core",),
     "hub": ("huggingface_hub",),
+    "structured": ("llguidance", "pydantic"),
     "engine": ("cmake", "ninja"),
 }
 # The CPU features that matter for speed.

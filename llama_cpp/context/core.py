@@ -72,6 +72,8 @@ class Core(Closable):
         self.freed: list[bool] = []
         """Not empty when the C object was freed. Its lock is then held for good."""
         self._stopping = threading.Lock()
+        self.cancels = 0
+        """How often `cancel` was called."""
         self.outputs: Sequence[int] | None = None
         """The indexes that the last decode has outputs for; None when there are none."""
         self.offset = 0
@@ -262,6 +264,7 @@ class Core(Closable):
         with self._stopping:
             if self.running:
                 self.stop[0] = b"\x01"
+        self.cancels += 1
 
     def check_seq_id(self, seq_id: int) -> int:
         """``seq_id`` if there is such a sequence, otherwise ValueError."""

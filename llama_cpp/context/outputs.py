@@ -25,7 +25,14 @@ class Outputs(Source):
 
     def __init__(self, core: Core, samplers: Mapping[int, Any]) -> None:
         model, short, library = core.model, core.short, core.library
-        super().__init__(model.library, core.n_vocab, core.opened, core.enter, core.lock.release)
+        super().__init__(
+            model.library,
+            core.n_vocab,
+            core.opened,
+            core.enter,
+            core.lock.release,
+            lambda: core.cancels,
+        )
         self._core = core
         self.samplers = dict(samplers)
         self.likeliest = Likeliest(library, core.n_vocab)

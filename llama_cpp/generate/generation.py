@@ -13,6 +13,7 @@ from ..errors import LlamaBusyError, LlamaCancelled
 from ..native.arguments import check_type, integer
 from ..sampling.chain import LlamaSampler
 from ..usage import Timings, Usage
+from .answer import Answer
 from .logprobs import TokenLogprob, check_top, log_probs
 from .options import Draft, make_sampler
 from .stops import StopStrings
@@ -81,9 +82,10 @@ class Request:
             self.limit = min(self.limit, max_tokens)
         self.stops = StopStrings(options.get("stop", ()))
         sampler = options.get("sampler")
+        self.answer = Answer(options)
         self._made = sampler is None
         if sampler is None:
-            sampler = make_sampler(model, options)
+            sampler = make_sampler(model, options, self.answer)
             if "penalties" in sampler.names:
                 for token in self.prompt[-options.get("penalty_last_n", 64) :]:
                     sampler.accept(token, grammar=False)
@@ -132,6 +134,8 @@ class Completion:
     """Those of the tokens, if they were asked for."""
     error: Exception | None = None
     """What was raised, if that ended it: see ``return_errors`` of `Llama.complete_many`."""
+    output: Any = None
+    """The object that the text is of, with ``output_type`` or ``json_schema``."""
 
 
 class GenerationState:
@@ -213,7 +217,14 @@ class GenerationState:
             text += self._rest()
         return text
 
-    def _completion(self, text: str, error: Exception | None = None) -> Completion:
+    def _value(self, text: str) -> Any:
+        """What ``text``, all of it, stands for."""
+        ended = self.finish_reason == "stop" and self.stopped_by is None
+        return self._request.answer.value(text, ended)
+
+    def _completion(
+        self, text: str, error: Exception | None = None, output: Any = None
+    ) -> Completion:
         assert self.finish_reason is not None
         return Completion(
             text=text,
@@ -224,6 +235,7 @@ class GenerationState:
             stopped_by=self.stopped_by,
             logprobs=self.logprobs,
             error=error,
+            output=output,
         )
 
     def _fail(self, error: BaseException) -> None:
@@ -257,6 +269,14 @@ class Generation(GenerationState, Iterator[str]):
         # what it holds at once.
         self._source = tokens
         self._lock = threading.Lock()
+        # The text so far, where something is to be made of it.
+        self._pieces: list[str] | None = [] if request.answer.is_json else None
+
+    @property
+    def output(self) -> Any:
+        """The object that the text is of, with ``output_type`` or ``json_schema``. LlamaAnswerError
+        where it is not complete, or not valid."""
+        return self._value("".join(self._pieces or ()))
 
     def __next__(self) -> str:
         if self.finish_reason is None:
@@ -268,6 +288,8 @@ class Generation(GenerationState, Iterator[str]):
                     if self.finish_reason is not None:
                         self._source.close()
                     if text:
+                        if self._pieces is not None:
+                            self._pieces.append(text)
                         return text
             except BaseException as error:
                 self._fail(error)
@@ -284,4 +306,5 @@ class Generation(GenerationState, Iterator[str]):
 
 def completion(generation: Generation) -> Completion:
     """What ``generation`` gives, all of it."""
-    return generation._completion("".join(generation))
+    text = "".join(generation)
+    return generation._completion(text, output=generation._value(text))

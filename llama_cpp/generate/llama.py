@@ -286,7 +286,7 @@ class Llama(ClosedByWith):
         **shared: Unpack[GenerationOptions],
     ) -> list[Completion]:
         """As `generate_many`, all at once. With ``return_errors``, what failed has an ``error``."""
-        return completions(self._many(prompts, options, shared, return_errors))
+        return completions(self._many(prompts, options, shared, return_errors), return_errors)
 
     def _many(
         self,

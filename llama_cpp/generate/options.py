@@ -10,6 +10,7 @@ from .. import _raw
 from ..model.model import LlamaModel
 from ..native.arguments import c_number, check_type, unknown_keyword
 from ..sampling.chain import LlamaSampler
+from .answer import Answer
 
 
 class Draft(Protocol):
@@ -42,7 +43,17 @@ class SamplingOptions(TypedDict, total=False):
     seed: int
     """Of the random numbers; by default another one each time."""
     grammar: str | None
-    """A GBNF grammar that the text has to follow."""
+    """A GBNF grammar that the text has to follow. Of this and the four below one can be given;
+    these need llguidance: ``pip install 'llama-py[structured]'``."""
+    json_schema: Mapping[str, Any] | str | bool | None
+    """A JSON schema for the text. The parsed JSON is the ``output`` of the result."""
+    regex: str | None
+    """A regular expression for the whole text."""
+    lark: str | None
+    """A grammar for it in llguidance's kind of Lark."""
+    output_type: Any
+    """A type that the text is to be JSON of: a dataclass, TypedDict, Pydantic model, Literal, list,
+    union, or anything else that Pydantic knows. The object is the ``output`` of the result."""
     repeat_penalty: float
     """Divides the logits of tokens that were there already; by default 1.0, which is off."""
     frequency_penalty: float
@@ -107,11 +118,10 @@ def _one_token(model: LlamaModel, token: int | str) -> int:
     return tokens[0]
 
 
-def make_sampler(model: LlamaModel, options: Mapping[str, Any]) -> LlamaSampler:
-    """The sampler that ``options`` ask for, when they do not bring one."""
+def make_sampler(model: LlamaModel, options: Mapping[str, Any], answer: Answer) -> LlamaSampler:
+    """The sampler that ``options`` ask for, when they do not bring one, for such an ``answer``."""
     chain = LlamaSampler.chain(model.library)
-    if options.get("grammar") is not None:
-        chain.grammar(model, options["grammar"])
+    answer.constrain(chain, model)
     if options.get("logit_bias"):
         check_type(options["logit_bias"], Mapping)
         biases = options["logit_bias"].items()

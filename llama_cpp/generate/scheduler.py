@@ -17,8 +17,9 @@ from ..context.context import LlamaContext
 from ..context.sequence import LlamaSequence, n_common
 from ..context.snapshot import Snapshot
 from ..context.turns import Turn
-from ..errors import LlamaBusyError, LlamaContextError, LlamaDecodeError
+from ..errors import LlamaAnswerError, LlamaBusyError, LlamaContextError, LlamaDecodeError
 from ..sampling.chain import LlamaSampler
+from .answer import Answer
 from .generation import Completion, GenerationState, Request
 from .options import check_options
 
@@ -54,6 +55,7 @@ class _Refused(Request):
     def __init__(self) -> None:
         self.prompt = []
         self.logprobs = []
+        self.answer = Answer({})
 
 
 class _Job:
@@ -486,9 +488,21 @@ def _common(held: list[int], tokens: list[int]) -> int:
     return min(n_common(held, tokens), len(tokens) - 1)
 
 
-def completions(generations: Generations) -> list[Completion]:
-    """All of them, when the last is done."""
+def completions(generations: Generations, return_errors: bool) -> list[Completion]:
+    """All of them, when the last is done. An answer that is not valid is an error."""
     texts: dict[int, list[str]] = defaultdict(list)
     for index, piece in generations:
         texts[index].append(piece)
-    return [g._completion("".join(texts[g.index]), g.error) for g in generations.generations]
+    return [_completed(g, "".join(texts[g.index]), return_errors) for g in generations.generations]
+
+
+def _completed(generation: ParallelGeneration, text: str, return_errors: bool) -> Completion:
+    error, output = generation.error, None
+    if error is None and generation.finish_reason != "cancelled":
+        try:
+            output = generation._value(text)
+        except LlamaAnswerError as raised:
+            if not return_errors:
+                raise
+            error = raised
+    return generation._completion(text, error, output)

@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from .. import _raw
-from ..errors import LlamaError, LlamaModelError
+from ..errors import LlamaCancelled, LlamaError, LlamaModelError
 from . import log
 from .library import LlamaLibrary
 
 T = TypeVar("T")
 
+_LOOK = 0.01  # seconds between two looks at whether to stop
 _RPC = "ggml-rpc.cpp:"  # in what a lost server is called
 
 _lock = threading.Lock()
@@ -108,6 +110,39 @@ def call(
         code = "the library does not say why" if result is None else f"code {int(result)}"
         raise error(f"{what}: {log.reason(said, code)}")
     return result
+
+
+def abandonable(
+    function: Callable[[], T], stopped: Callable[[], bool], seconds: float, error: LlamaError
+) -> T:
+    """The result of ``function``, which may take very long and cannot be stopped.
+
+    It runs in a thread of its own. Ctrl-C, ``stopped`` when that returns true, and ``error`` after
+    so many ``seconds`` do not wait for it: what it uses must not be touched any more.
+    """
+    results: list[T] = []
+    errors: list[BaseException] = []
+    done = threading.Event()
+    handling = log.handling()
+
+    def run() -> None:
+        log.inherit(handling)
+        try:
+            results.append(function())
+        except BaseException as raised:
+            errors.append(raised)
+        done.set()
+
+    threading.Thread(target=run, name="llama_cpp long call", daemon=True).start()
+    end = time.monotonic() + seconds
+    while not done.wait(_LOOK):
+        if stopped():
+            raise LlamaCancelled("it was cancelled")
+        if time.monotonic() > end:
+            raise error
+    if errors:
+        raise errors[0]
+    return results[0]
 
 
 def _in_thread(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -13,14 +14,16 @@ from weakref import ref
 
 from .. import _raw
 from ..errors import LlamaSamplerError
+from ..model.model import LlamaModel
 from ..model.params import set_params
 from ..native import log
-from ..native.arguments import c_number
+from ..native.arguments import c_number, check_type
 from ..native.library import LlamaLibrary
 from ..native.resource import Closable, Resource
 from ._samplers import SELECTORS, TRUNCATING, SamplerMethods
 from .custom import Candidates, CustomSampler
-from .grammar import Grammar, Trigger
+from .grammar import Constraint, Grammar, Stopped, Trigger, never
+from .guidance import Guidance
 from .in_graph import InGraph, check_chain, check_not_sampled, for_a_graph, in_a_graph
 from .source import Source
 
@@ -28,7 +31,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from .._params import LlamaSamplerChainParams
-    from ..model.model import LlamaModel
 
 _PREFIX = "llama_sampler_init_"
 # What would fill the memory (the library allocates room for so many tokens at once), be taken for
@@ -45,6 +47,7 @@ _RANGES: dict[str, tuple[float, float]] = {
 _TEMPERATURES = {("temp", "t"), ("temp_ext", "t")}
 _COLDEST = 1e-6
 _MAX_INFILL = 1000
+_MANY = 150_000  # tokens: a chain takes a millisecond or more for these
 
 
 class HasOutputs(Protocol):
@@ -97,19 +100,26 @@ class LlamaSampler(SamplerMethods, Closable):
         self._resource: Resource | None = Resource(chain, short.llama_sampler_free, self._keep)
         self._names: list[str] = []
         self._numbers: list[Mapping[str, Any]] = []  # the arguments of each
-        self._grammars: list[Grammar] = []
+        self._grammars: list[Constraint] = []
+        # Whether a grammar may be asked about the chosen token alone: nothing before it does more
+        # than change each logit by itself.
+        self._asks = True
+        self._untold = True  # whether no sampler in it needs to be told of the tokens
         # One for each of the names; None stands for the library's own samplers.
-        self._steps: list[Grammar | CustomSampler | None] = []
+        self._steps: list[Constraint | CustomSampler | None] = []
         self._customs: list[CustomSampler] = []
         self._candidates: Candidates | None = None
         self._seconds = 0.0  # what was not measured by the library
         self._selects = False
+        self._sorts = False  # the whole vocabulary, which takes milliseconds
         self._in_graph: InGraph | None = None
         self._removes = ""  # the last sampler that removes candidates
         self._n_tokens: int | None = None
         self._few = 1 << 31  # the most candidates that a top_k has left
         self._greedy = False
+        self._rest: Resource | None = None
         self._sample = short.llama_sampler_sample
+        self._sample_long = self._library.llama_sampler_sample  # without the interpreter's lock
         self._accept = short.llama_sampler_accept
         self._length = short.llama_sampler_chain_n
 
@@ -128,10 +138,7 @@ class LlamaSampler(SamplerMethods, Closable):
         for (parameter, value), ctype in zip(arguments.items(), types, strict=True):
             arguments[parameter] = _checked(ctype, value, parameter, method)
         if model is not None:
-            if model.library is not self._library:
-                raise LlamaSamplerError("the chain and the model belong to different libraries")
-            model.vocab.with_tokens()
-            self._check_model(model)
+            self._check_vocabulary(model)
             for token in _tokens_in(arguments):
                 model.vocab.check_token(token)
         grammar = None
@@ -159,18 +166,23 @@ class LlamaSampler(SamplerMethods, Closable):
         return self
 
     def _add(
-        self, method: str, sampler: Any, numbers: Mapping[str, Any], grammar: Grammar | None
+        self, method: str, sampler: Any, numbers: Mapping[str, Any], grammar: Constraint | None
     ) -> None:
         self._library.short.llama_sampler_chain_add(self.opened().handle, sampler)
+        # That of dist is for a graph.
+        told = method not in ("dist", "guided") and bool(sampler.contents.iface.contents.accept)
+        self._untold = self._untold and not told
         if grammar is not None:
             self._keep.append(grammar)
             self._grammars.append(grammar)
+            self._asks = all(map(_alone, self._names, self._numbers, self._steps))
         self._names.append(method)
         self._numbers.append(numbers)
         self._steps.append(grammar)
         self._selects = method in SELECTORS
+        self._sorts = self._sorts or method == "typical"
         # With nothing else in the chain, and no time of the library's to measure.
-        alone = len(self._names) == 1 and self._params.get("no_perf", True)
+        alone = len(self._names) - len(self._grammars) == 1 and self._params.get("no_perf", True)
         self._greedy = method == "greedy" and alone
 
     def custom(self, sampler: CustomSampler) -> Self:
@@ -197,12 +209,43 @@ class LlamaSampler(SamplerMethods, Closable):
         self._selects = bool(getattr(sampler, "selects", False))
         return self
 
-    def _grammar(self, model: LlamaModel, arguments: Mapping[str, Any]) -> Grammar:
+    def guided(
+        self,
+        model: LlamaModel,
+        *,
+        json_schema: Mapping[str, Any] | str | bool | None = None,
+        regex: str | None = None,
+        lark: str | None = None,
+        lenient: bool = False,
+    ) -> Self:
+        """Only tokens of a text that a JSON schema, a regular expression or a Lark grammar
+        describes; one of the three. It needs llguidance (the extra ``structured``), whose
+        documentation has the languages.
+
+        A schema with something that llguidance does not know is refused; ``lenient`` passes over
+        that, and takes ``oneOf`` for ``anyOf``.
+
+        Raises LlamaSamplerError for what cannot be read, for what no text can fulfil, and after a
+        sampler that removes candidates.
+        """
+        self.opened()
+        check_type(model, LlamaModel)
+        self._check_end("guided")
+        self._check_removed()
+        self._check_vocabulary(model)
+        guidance = Guidance(model, json_schema=json_schema, regex=regex, lark=lark, lenient=lenient)
+        self._add("guided", guidance.stand_in(), {}, guidance)
+        return self
+
+    def _check_removed(self) -> None:
         if self._removes:
             raise LlamaSamplerError(
                 f"a grammar behind {self._removes}, which removes candidates, may find none left "
                 "that it allows: put the grammar before it"
             )
+
+    def _grammar(self, model: LlamaModel, arguments: Mapping[str, Any]) -> Grammar:
+        self._check_removed()
         patterns = list(arguments.get("trigger_patterns", ()))
         words = list(arguments.get("trigger_words", ()))
         if b"" in words:
@@ -220,8 +263,11 @@ class LlamaSampler(SamplerMethods, Closable):
                 f"{method} cannot come behind {self._names[-1]}, which selects the token"
             )
 
-    def _check_model(self, model: LlamaModel) -> None:
+    def _check_vocabulary(self, model: LlamaModel) -> None:
         """A token of one vocabulary can be out of range in another, which ends the process."""
+        if model.library is not self._library:
+            raise LlamaSamplerError("the chain and the model belong to different libraries")
+        model.vocab.with_tokens()
         n_tokens = model.vocab.n_tokens
         if self._n_tokens not in (None, n_tokens):
             raise LlamaSamplerError(
@@ -250,6 +296,7 @@ class LlamaSampler(SamplerMethods, Closable):
     def close(self) -> None:
         """Free it, and the samplers in it."""
         super().close()
+        self._rest = None
         self._grammars, self._steps, self._customs, self._keep = [], [], [], []
 
     def _name(self) -> str:
@@ -304,7 +351,7 @@ class LlamaSampler(SamplerMethods, Closable):
                 f"the chain is for a vocabulary of {self._n_tokens} tokens, the context's model "
                 f"has {source.n_vocab}"
             )
-        if self._customs:
+        if self._customs or not self._asks:
             return self._sample_in_steps(chain, source, i, find)
         handle = source.opened().handle
         source.enter()
@@ -314,22 +361,89 @@ class LlamaSampler(SamplerMethods, Closable):
                 self._in_graph.check_sample(self, source, handle, i)
             elif source.samplers:
                 check_not_sampled(source, handle, i)
-            chosen = None
-            if self._greedy and self._length(chain.handle) == 1:
-                chosen = source.likeliest.choose(handle, i)
-            if chosen is None:
-                token = int(self._sample(chain.handle, handle, i))
-            else:
-                token = chosen
-                self._accept(chain.handle, token)  # which counts it
+            grammars = self._grammars
+            if grammars:
+                return self._sample_and_ask(chain, source, handle, i, grammars)
+            token = self._likeliest(chain, source, handle, i)
+            if token is None:
+                short = source.n_vocab < _MANY and not self._sorts
+                sample = self._sample if short else self._sample_long
+                return int(sample(chain.handle, handle, i))
+            self._accept(chain.handle, token)  # which counts it
+            return token
         finally:
             source.leave()
-        if self._grammars:
-            for grammar in self._grammars:
-                grammar.check(token)
-            for grammar in self._grammars:
-                grammar.accept(token)
+
+    def _likeliest(self, chain: Resource, source: Source, handle: Any, i: int) -> int | None:
+        """What a greedy chain chooses, without the library; None where that cannot be had so."""
+        if self._greedy and self._length(chain.handle) == len(self._names):
+            return source.likeliest.choose(handle, i)
+        return None
+
+    def _sample_and_ask(
+        self, chain: Resource, source: Source, handle: Any, i: int, grammars: Sequence[Constraint]
+    ) -> int:
+        """Choose a token without the grammars and ask them about it. Where one refuses it, choose
+        again from what they allow: upstream's ``common_sampler_sample`` does so, and no grammar has
+        to look at the whole vocabulary for each token."""
+        cancels = source.cancels()
+
+        def stopped() -> bool:
+            return source.cancels() != cancels
+
+        token, told = self._unasked(chain, source, handle, i, grammars)
+        if self._in_graph is None and not all(g.allows(token, stopped) for g in grammars):
+            candidates = self._all(source)
+            candidates.fill(source.logits_at(i))
+            self._candidates = None  # a step that is not waited for has them still
+            for grammar in grammars:
+                grammar.restrict(candidates, stopped)
+            self._candidates = candidates
+            self._shown(grammars, False)
+            try:
+                candidates.apply(self._without_accept(chain))
+            finally:
+                self._shown(grammars, True)
+            token = candidates.selected
+        self._tell(chain, token, grammars, stopped, told)
         return token
+
+    def _unasked(
+        self, chain: Resource, source: Source, handle: Any, i: int, grammars: Sequence[Constraint]
+    ) -> tuple[int, bool]:
+        """A token, and whether the samplers were told of it. Not asking the grammars; but where
+        the candidates are those of a graph, they reject some as ever."""
+        token = self._likeliest(chain, source, handle, i)
+        if token is not None:
+            return token, False
+        self._shown(grammars, self._in_graph is not None)
+        try:
+            if self._untold:
+                return int(self._sample(chain.handle, handle, i)), True
+            return int(self._sample(self._without_accept(chain), handle, i)), False
+        finally:
+            self._shown(grammars, True)
+
+    def _shown(self, grammars: Sequence[Constraint], shown: bool) -> None:
+        for grammar in grammars:
+            grammar.show(shown)
+
+    def _without_accept(self, chain: Resource) -> Any:
+        """The chain as a sampler that is not told of the token which it chooses."""
+        if self._rest is None:
+            iface = _raw.llama_sampler_i.from_buffer_copy(chain.handle.contents.iface.contents)
+            iface.accept, iface.free = _raw.llama_sampler_i_accept(), _raw.llama_sampler_i_free()
+            short = self._library.short
+            sampler = short.llama_sampler_init(ctypes.pointer(iface), chain.handle.contents.ctx)
+            self._rest = Resource(sampler, short.llama_sampler_free, chain, iface)
+        return self._rest.handle
+
+    def _all(self, source: Source) -> Candidates:
+        """All tokens as candidates, to be filled."""
+        candidates = self._candidates
+        if candidates is None or candidates.n != source.n_vocab:
+            candidates = self._candidates = Candidates(self._library, source.n_vocab)
+        return candidates
 
     # -- in the graph of a context
 
@@ -344,8 +458,8 @@ class LlamaSampler(SamplerMethods, Closable):
             )
         if self._in_graph is not None:
             raise LlamaSamplerError(f"{self!r} runs in a graph already: give a clone() of it")
-        if self._customs:
-            raise LlamaSamplerError("a sampler written in Python cannot run in a graph")
+        if self._customs or "guided" in self._names:
+            raise LlamaSamplerError("a sampler written in Python, or guided, cannot run in a graph")
         entries = zip(self._names, self._numbers, strict=True)
         inside = for_a_graph(self._library, self.handle, entries)
         check_chain(self, inside, len(self), n_tokens)
@@ -401,15 +515,15 @@ class LlamaSampler(SamplerMethods, Closable):
         copy = type(self)(self._library, **self._params)
         copy._n_tokens, copy._few, copy._removes = self._n_tokens, self._few, self._removes
         # As a list of its own: what it refers to has to live as long as the first sampler in it.
-        copy._keep += [kept for kept in self._keep if not isinstance(kept, Grammar)]
+        copy._keep += [kept for kept in self._keep if not isinstance(kept, Constraint)]
         place = 0
         for name, numbers, step in zip(self._names, self._numbers, self._steps, strict=True):
-            if step is not None and not isinstance(step, Grammar):
+            if step is not None and not isinstance(step, Constraint):
                 copy.custom(getattr(step, "clone", lambda step=step: step)())
                 continue
             original = short.llama_sampler_chain_get(chain.handle, place)
             place += 1
-            if isinstance(step, Grammar):
+            if isinstance(step, Constraint):
                 step = step.clone()
                 copy._add(name, step.stand_in(), numbers, step)
             elif original.contents.iface.contents.clone:
@@ -442,9 +556,7 @@ class LlamaSampler(SamplerMethods, Closable):
         self, chain: Resource, source: Source, i: int, find: Callable[[], int] | None
     ) -> int:
         """As the library does it, and with the custom samplers."""
-        candidates = self._candidates
-        if candidates is None or candidates.n != source.n_vocab:
-            candidates = self._candidates = Candidates(self._library, source.n_vocab)
+        candidates = self._all(source)
         source.opened()
         source.enter()
         try:
@@ -455,27 +567,52 @@ class LlamaSampler(SamplerMethods, Closable):
         # What they do may change this object, or close it.
         names, steps, grammars = list(self._names), list(self._steps), list(self._grammars)
         place = 0
+        self._candidates = None  # a step that is not waited for has them still
         for name, step in zip(names, steps, strict=True):
-            if step is None or isinstance(step, Grammar):
+            if isinstance(step, Constraint):
+                step.restrict(candidates)
+                place += 1
+            elif step is None:
                 sampler = self._library.short.llama_sampler_chain_get(chain.handle, place)
                 candidates.apply(sampler)
                 place += 1
             else:
                 candidates.apply_custom(step, name)
+        self._candidates = candidates
         token = candidates.selected
         if not self._params.get("no_perf", True):
             self._seconds += perf_counter() - started
         self._tell(chain, token, grammars)
         return token
 
-    def _tell(self, chain: Resource, token: int, grammars: Sequence[Grammar]) -> None:
+    def _tell(
+        self,
+        chain: Resource,
+        token: int,
+        grammars: Sequence[Constraint],
+        stopped: Stopped = never,
+        told: bool = False,
+    ) -> None:
         for grammar in grammars:
-            grammar.check(token)
-        self._library.short.llama_sampler_accept(chain.handle, token)
+            grammar.check(token, stopped)
+        if not told:
+            self._accept(chain.handle, token)
         for grammar in grammars:
-            grammar.accept(token)
+            grammar.accept(token, stopped)
         for custom in self._customs:
             getattr(custom, "accept", _nothing)(token)
+
+
+def _alone(name: str, numbers: Mapping[str, Any], step: object) -> bool:
+    """Whether a sampler changes the logit of each candidate whatever the others are, so that a
+    grammar may as well come before it as after it."""
+    if name == "top_k":
+        return bool(numbers["k"] <= 0)
+    if name == "temp":
+        return bool(numbers["t"] > 0)
+    return isinstance(step, Constraint) or (
+        step is None and name in ("logit_bias", "penalties", "dry")
+    )
 
 
 def _nothing(*_: object) -> None:

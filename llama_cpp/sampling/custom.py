@@ -138,28 +138,28 @@ class Candidates:
         self.p: memoryview[float] = view.cast("f")[2::_FIELDS]
         self.ids[:] = memoryview(array("i", range(n)))
         self._fresh = bytes(view)
-        self._array = _raw.llama_token_data_array()
-        self._array.data = self._records
+        self.array = _raw.llama_token_data_array()
+        self.array.data = self._records
         self._shown, self._left = LlamaCandidates(n), LlamaCandidates(n)
 
     def fill(self, logits: memoryview[float]) -> None:
         """Begin anew, with these logits of all tokens."""
         ctypes.memmove(self._records, self._fresh, len(self._fresh))
         self.logits[:] = logits
-        self._array.size, self._array.selected, self._array.sorted = len(logits), -1, False
+        self.array.size, self.array.selected, self.array.sorted = len(logits), -1, False
 
     def apply(self, sampler: Any) -> None:
         """Run one of the library's samplers."""
         # A lazy grammar that waits has nothing to apply.
         if sampler.contents.iface.contents.apply:
-            self._apply(sampler, self._array)
+            self._apply(sampler, self.array)
 
     def apply_custom(self, sampler: CustomSampler, name: str) -> None:
         """Run one in Python. LlamaSamplerError if what it leaves is of no use, or would make the
         library read where it must not."""
         # It works on a copy, and what it leaves is copied before it is looked at: whatever is done
         # to the candidates later, and by whatever thread, is harmless.
-        array, shown, left = self._array, self._shown, self._left
+        array, shown, left = self.array, self._shown, self._left
         used = array.size * ctypes.sizeof(_raw.llama_token_data)
         ctypes.memmove(shown._records, self._records, used)
         shown._size, shown._selected, shown._sorted = array.size, -1, array.sorted
@@ -189,7 +189,7 @@ class Candidates:
     @property
     def selected(self) -> int:
         """The token that was selected."""
-        place = self._array.selected
-        if not 0 <= place < self._array.size:
+        place = self.array.selected
+        if not 0 <= place < self.array.size:
             raise LlamaSamplerError("the chain has selected no token")
         return int(self._records[place].id)

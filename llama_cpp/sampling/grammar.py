@@ -10,45 +10,75 @@ Waiting for a trigger happens here too; the library's regular expressions also t
 from __future__ import annotations
 
 import ctypes
-import os
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Sequence
 from copy import copy
+from time import thread_time
 from typing import TYPE_CHECKING, Any
 
 from .. import _raw
 from ..errors import LlamaSamplerError
 from ..native import log
+from ..native.calls import abandonable
 from ..native.resource import Resource
+from . import gbnf
 
 if TYPE_CHECKING:
     from ..model.model import LlamaModel
     from ..native.library import LlamaLibrary
+    from .custom import Candidates
 
-# The parser recurses into parentheses, the check for left recursion into rules: deeper than this
-# could overflow the stack of a thread.
-_MAX_DEPTH = 256
-_MAX_RULES = 10_000
-
+Stopped = Callable[[], bool]
+"""Whether a step that takes long should end with LlamaCancelled."""
 _REJECTED = float("-inf")
-_QUOTED = re.compile(r'"(?:\\.|[^"\\])*"|\[(?:\\.|[^\]\\])*\]|#[^\n]*', re.S)
-_TOKEN = re.compile(r"<\[(\d{1,10})\]>|<[^<>\s]*>")
-_SYMBOL = re.compile(
-    r"""
-      (?P<comment> \#[^\n]* )
-    | (?P<rule> [a-zA-Z0-9-]+ ) \s* ::=
-    | (?P<name> [a-zA-Z0-9-]+ )
-    | (?P<empty> "" )
-    | (?P<text> "(?:\\.|[^"\\])+" | \[(?:\\.|[^\]\\])*\] | \. | <[^<>]*> )
-    | (?P<group> [()|] )
-    | (?P<often> [*+?] | \{ \s* (?P<least>\d+) \s* (?P<range> , \s* (?P<most>\d*) \s* )? \} )
-    """,
-    re.S | re.X,
-)
+_SHORT = 1e-3  # seconds: what takes longer goes without the interpreter's lock, and can be stopped
+_GROWTH = 64  # how much longer than the last step we expect a step to take at most
+_PATIENCE = 30.0  # seconds
 
 
-class Grammar:
+def never() -> bool:
+    """A step goes on to its end."""
+    return False
+
+
+class Constraint:
+    """What a text must be, in a chain. It is asked about one token, or rejects candidates, and is
+    then told of the token."""
+
+    def allows(self, token: int, stopped: Stopped = never) -> bool:
+        """Whether it allows ``token`` now."""
+        raise NotImplementedError
+
+    def restrict(self, candidates: Candidates, stopped: Stopped = never) -> None:
+        """Reject what it does not allow."""
+        raise NotImplementedError
+
+    def check(self, token: int, stopped: Stopped = never) -> None:
+        """LlamaSamplerError if it does not allow ``token`` now."""
+        raise NotImplementedError
+
+    def accept(self, token: int, stopped: Stopped = never) -> None:
+        """Go on with ``token``, which `check` has let pass."""
+        raise NotImplementedError
+
+    def reset(self) -> None:
+        """Back to the beginning."""
+        raise NotImplementedError
+
+    def clone(self) -> Constraint:
+        """Another one in the same state."""
+        raise NotImplementedError
+
+    def stand_in(self) -> Any:
+        """A new sampler for its place in the chain. It needs this object as long as it exists."""
+        raise NotImplementedError
+
+    def show(self, shown: bool) -> None:
+        """Whether that sampler rejects anything by itself."""
+
+
+class Grammar(Constraint):
     """One grammar of a chain, and what it has seen."""
 
     def __init__(
@@ -59,31 +89,43 @@ class Grammar:
         root: bytes,
         trigger: Trigger | None,
     ) -> None:
-        """Raises LlamaSamplerError for text that is no grammar or has no rule ``root``."""
-        plain = _QUOTED.sub(" ", text.decode())
-        _check_text(plain)
-        _check_recursion(text.decode())
-        self._calls = calls = library.short
+        """Raises LlamaSamplerError for text that is not a grammar or has no rule ``root``."""
+
+        def tokenize(name: str) -> list[int]:
+            return model.tokenize(name, add_special=False, parse_special=True)
+
+        self._tokens = gbnf.read(text.decode(), root.decode(), tokenize)
+        self._library, self._short = library, library.short
         self._vocab = model.vocab
         self._vocab_handle = vocab = model.vocab.handle
         self._n_tokens = model.vocab.n_tokens
-        with log.heard() as said, _standard_error() as printed:
-            handle = calls.llama_sampler_init_grammar(vocab, text, root)
-        if not handle:
-            # The parser prints what is wrong, and then the whole grammar; its log has no details.
-            found = re.search(r"error parsing grammar: (.*?)\n\n", printed(), re.S)
-            said = [found[1]] if found else said
-            raise LlamaSamplerError(f"grammar: {log.reason(said, 'the library refuses it')}")
         self._model = model.opened()
-        self._tokens = {_token(model, match) for match in _TOKEN.finditer(plain)}
         self._trigger = trigger
         self._waiting = trigger is not None
         self._pieces: dict[bytes, int] = {}
-        self._own(handle)
+        self._seconds = 0.0  # that its last step took
+        self._allowed = -1  # the token that it has just allowed
+        self._lost = False
+        self._busy = threading.Lock()
 
-    def _own(self, handle: Any) -> None:
-        self._resource = Resource(handle, self._calls.llama_sampler_free, self._model)
-        self._handle = handle
+        def make() -> tuple[Resource | None, list[str]]:
+            with log.heard() as said:
+                handle = self._timed(library, "llama_sampler_init_grammar", (vocab, text, root))
+                return self._owned(handle) if handle else None, said
+
+        resource, said = self._patiently(make, never)
+        if resource is None:
+            raise LlamaSamplerError(f"grammar: {log.reason(said, 'the library refuses it')}")
+        self._own(resource)
+
+    def _owned(self, handle: Any) -> Resource:
+        # Not freed while a thread is still in it.
+        free = self._short.llama_sampler_free
+        return Resource(handle, free, self._model, lock=self._busy)
+
+    def _own(self, resource: Resource) -> None:
+        self._resource = resource
+        self._handle = handle = resource.handle
         self._one = _raw.llama_token_data()
         self._candidate = _raw.llama_token_data_array(
             data=ctypes.pointer(self._one), size=1, selected=-1
@@ -95,12 +137,12 @@ class Grammar:
         self._iface.accept = _raw.llama_sampler_i_accept()
         self._iface.reset = _raw.llama_sampler_i_reset()
         self._iface.free = _raw.llama_sampler_i_free()
-        self._switch()
+        self.show(True)
 
     def clone(self) -> Grammar:
-        """Another one in the same state."""
         other = copy(self)
-        other._own(self._calls.llama_sampler_clone(self._handle))
+        other._busy = threading.Lock()
+        other._own(other._owned(self._call("llama_sampler_clone", self._handle)))
         if self._trigger is not None:
             other._trigger = copy(self._trigger)
             other._trigger.text = bytearray(self._trigger.text)
@@ -108,19 +150,69 @@ class Grammar:
         return other
 
     def stand_in(self) -> Any:
-        """A new sampler for the chain, which rejects what the grammar does not allow. It needs
-        this object for as long as it exists."""
-        return self._calls.llama_sampler_init(
+        return self._short.llama_sampler_init(
             ctypes.pointer(self._iface), self._handle.contents.ctx
         )
 
-    def _switch(self) -> None:
+    def show(self, shown: bool) -> None:
         # A chain passes over a sampler that has no apply.
-        self._iface.apply = _raw.llama_sampler_i_apply() if self._waiting else self._apply
+        on = shown and not self._waiting
+        self._iface.apply = self._apply if on else _raw.llama_sampler_i_apply()
 
-    def check(self, token: int) -> None:
-        """LlamaSamplerError if the grammar does not allow ``token`` now."""
-        if not self._waiting and not self._may_accept(self._handle, token):
+    # -- calls that may take long
+
+    def _call(self, name: str, *arguments: Any, stopped: Stopped = never) -> Any:
+        """Call the library for one step."""
+        seconds = self._seconds
+        if self._lost or seconds > _SHORT:
+            return self._patiently(lambda: self._timed(self._library, name, arguments), stopped)
+        calls = self._short if seconds * _GROWTH < _SHORT else self._library
+        return self._timed(calls, name, arguments)
+
+    def _timed(self, calls: Any, name: str, arguments: tuple[Any, ...]) -> Any:
+        begun = thread_time()
+        result = getattr(calls, name)(*arguments)
+        self._seconds = thread_time() - begun
+        return result
+
+    def _patiently(self, function: Callable[[], Any], stopped: Stopped) -> Any:
+        if self._lost:
+            raise LlamaSamplerError(
+                "a step of this grammar was not waited for to its end: make a new sampler"
+            )
+        self._lost = True
+        self._busy.acquire()
+
+        def work() -> Any:
+            try:
+                return function()
+            finally:
+                self._busy.release()
+
+        error = LlamaSamplerError(
+            f"the grammar has so many ways to go on that a step took over {_PATIENCE:g} s: have "
+            "fewer alternatives that begin alike"
+        )
+        result = abandonable(work, stopped, _PATIENCE, error)
+        self._lost = False
+        return result
+
+    # -- tokens
+
+    def allows(self, token: int, stopped: Stopped = never) -> bool:
+        if self._waiting or token == self._allowed:
+            return True
+        allowed = self._allows(self._handle, token, stopped)
+        self._allowed = token if allowed else -1
+        return allowed
+
+    def restrict(self, candidates: Candidates, stopped: Stopped = never) -> None:
+        if not self._waiting:
+            apply, handle = self._library.llama_sampler_apply, self._handle
+            self._patiently(lambda: apply(handle, candidates.array), stopped)
+
+    def check(self, token: int, stopped: Stopped = never) -> None:
+        if not self._waiting and not self._may_accept(token, stopped):
             piece = self._piece(token).decode("utf-8", "replace")
             raise LlamaSamplerError(
                 f"the grammar does not allow token {token} ({piece!r}) here, and none that it "
@@ -128,62 +220,64 @@ class Grammar:
                 "removes or forbids candidates. The grammar stays where it was"
             )
 
-    def accept(self, token: int) -> None:
-        """Go on with ``token``, which `check` has let pass."""
+    def accept(self, token: int, stopped: Stopped = never) -> None:
+        self._allowed = -1
         if self._trigger is None or not self._waiting:
-            self._calls.llama_sampler_accept(self._handle, token)
+            self._call("llama_sampler_accept", self._handle, token, stopped=stopped)
             return
         start = self._trigger.find(token, self._piece(token))
         if start is None:
             return
         for replayed in self._overlap(self._trigger, start):
-            if not self._may_accept(self._handle, replayed):
-                self._calls.llama_sampler_reset(self._handle)
+            if not self._may_accept(replayed, stopped):
+                self._call("llama_sampler_reset", self._handle)
                 text = bytes(self._trigger.text[start:]).decode("utf-8", "replace")
                 self._trigger.clear()
                 raise LlamaSamplerError(
                     f"the text that triggers the grammar, {text!r}, is not how the grammar begins"
                 )
-            self._calls.llama_sampler_accept(self._handle, replayed)
+            self._allowed = -1
+            self._call("llama_sampler_accept", self._handle, replayed, stopped=stopped)
         self._trigger.clear()
         self._waiting = False
-        self._switch()
+        self.show(True)
 
     def reset(self) -> None:
-        """Back to the beginning."""
-        self._calls.llama_sampler_reset(self._handle)
+        self._allowed = -1
+        self._call("llama_sampler_reset", self._handle)
         if self._trigger is not None:
             self._trigger.clear()
             self._waiting = True
-            self._switch()
+            self.show(True)
 
-    def _allows(self, handle: Any, token: int) -> bool:
+    def _allows(self, handle: Any, token: int, stopped: Stopped) -> bool:
         self._one.id, self._one.logit = token, 0.0
-        self._calls.llama_sampler_apply(handle, self._candidate)
+        self._call("llama_sampler_apply", handle, self._candidate, stopped=stopped)
         return bool(self._one.logit != _REJECTED)
 
-    def _may_accept(self, handle: Any, token: int) -> bool:
+    def _may_accept(self, token: int, stopped: Stopped) -> bool:
         """Whether accepting ``token`` is allowed and cannot throw.
 
         For a token that the grammar names (``<...>``) the library can answer yes and throw all the
         same: if its text begins with characters that the grammar allows, and the name comes next.
         Then it must be possible to accept it as mere text.
         """
-        if not self._allows(handle, token):
-            return False
         if token not in self._tokens:
-            return True
+            return token == self._allowed or self._allows(self._handle, token, stopped)
+        if not self._allows(self._handle, token, stopped):
+            return False
         characters = self._spell(self._piece(token))
-        if len(characters) < 2 or not self._allows(handle, characters[0]):
+        if len(characters) < 2 or not self._allows(self._handle, characters[0], stopped):
             return True  # it does not begin as text, so it is the name that allows it
-        walker = self._calls.llama_sampler_clone(handle)
+        walker = self._call("llama_sampler_clone", self._handle)
         try:
             for character in characters:
-                if character in self._tokens or not self._allows(walker, character):
+                if character in self._tokens or not self._allows(walker, character, stopped):
                     return False
-                self._calls.llama_sampler_accept(walker, character)
+                self._call("llama_sampler_accept", walker, character, stopped=stopped)
         finally:
-            self._calls.llama_sampler_free(walker)
+            if not self._lost:
+                self._short.llama_sampler_free(walker)
         return True
 
     def _overlap(self, trigger: Trigger, start: int) -> list[int]:
@@ -215,13 +309,6 @@ class Grammar:
     def _piece(self, token: int, special: bool = True) -> bytes:
         # Not by `piece`, which is for a model that is open.
         return self._vocab._read_piece(self._vocab_handle, token, special)
-
-
-def _token(model: LlamaModel, match: re.Match[str]) -> int:
-    """The token that a grammar names by its number or by its text."""
-    if match[1]:
-        return int(match[1])
-    return model.tokenize(match[0], add_special=False, parse_special=True)[0]
 
 
 class Trigger:
@@ -265,161 +352,3 @@ def _compile(pattern: bytes) -> Callable[[bytearray], re.Match[bytes] | None]:
     # The library takes a pattern in ^...$ for the whole text.
     whole = pattern.startswith(b"^") and pattern.endswith(b"$")
     return compiled.fullmatch if whole else compiled.search
-
-
-def _check_text(plain: str) -> None:
-    """LlamaSamplerError for a grammar that would crash the library. ``plain`` is without literals,
-    character classes and comments."""
-    if not plain.strip():
-        raise LlamaSamplerError("grammar: there are no rules")
-    if plain.count("::=") > _MAX_RULES:
-        raise LlamaSamplerError(f"grammar: there are more than {_MAX_RULES} rules")
-    depth = 0
-    for parenthesis in re.findall(r"[()]", plain):
-        depth += 1 if parenthesis == "(" else -1
-        if depth > _MAX_DEPTH:
-            raise LlamaSamplerError(
-                f"grammar: more than {_MAX_DEPTH} parentheses inside each other"
-            )
-    if re.search(r"!\s*<", plain):
-        raise LlamaSamplerError(
-            "grammar: '!<...>' (any token but this one) is not supported: behind text, the "
-            "library accepts such a token in part and then ends the process"
-        )
-
-
-def _check_recursion(text: str) -> None:
-    """LlamaSamplerError for a rule that can begin with itself.
-
-    The library looks for these, but does not see that a rule may be empty which is so only by way
-    of another, or by one that comes later, and then it never comes back.
-    """
-    import graphlib
-
-    rules = _rules(text)
-    empty = _may_be_empty(rules)
-    first: dict[str, list[str]] = {rule: [] for rule in rules}
-    for rule, alternatives in rules.items():
-        for symbols in alternatives:
-            for symbol in symbols:
-                if symbol not in rules:
-                    break
-                first[rule].append(symbol)
-                if symbol not in empty:
-                    break
-    try:
-        graphlib.TopologicalSorter(first).prepare()
-    except graphlib.CycleError as error:
-        named = [rule for rule in reversed(error.args[1]) if not rule.endswith(_MADE)]
-        which = " -> ".join(named) or "what is repeated may be empty"
-        raise LlamaSamplerError(
-            f"grammar: left recursion, which has no end: {which}. Let something come before the "
-            'rule itself, or write a repetition: item ("," item)*'
-        ) from None
-
-
-_MADE = "_"  # no name in a grammar ends so
-_TERMINAL = ""
-
-
-def _rules(text: str) -> dict[str, list[list[str]]]:
-    """The alternatives of each rule, as the library makes them: what is in parentheses and what is
-    repeated becomes a rule of its own. What is no grammar is for the library to refuse."""
-    rules: dict[str, list[list[str]]] = {}
-    reading: list[str] = []
-
-    def make(alternatives: list[list[str]]) -> str:
-        name = f"{len(rules)}{_MADE}"
-        rules[name] = alternatives
-        return name
-
-    for match in _SYMBOL.finditer(text):
-        kind, what = match.lastgroup, match[0]
-        if kind == "rule":
-            reading = [match["rule"]]
-            rules[match["rule"]] = [[]]
-            continue
-        if not reading:
-            continue
-        symbols = rules[reading[-1]][-1]
-        if kind == "name":
-            symbols.append(what)
-        elif kind == "text":
-            symbols.append(_TERMINAL)
-        elif what == "|":
-            rules[reading[-1]].append([])
-        elif what == "(":
-            group = make([[]])
-            symbols.append(group)
-            reading.append(group)
-        elif what == ")":
-            reading = reading[:-1] or reading
-        elif kind == "often" and symbols:
-            _repeat(symbols, match, make)
-    return rules
-
-
-def _repeat(
-    symbols: list[str], match: re.Match[str], make: Callable[[list[list[str]]], str]
-) -> None:
-    least = int(match["least"] or match[0] == "+")
-    endless = match[0] in "*+" or (match["range"] is not None and not match["most"])
-    most = 1 if match[0] == "?" else int(match["most"] or least)
-    item = symbols.pop()
-    if least:
-        symbols.append(item)
-    if endless:
-        again = [item]
-        rest = make([again, []])
-        again.append(rest)
-        symbols.append(rest)
-    elif not least and most:
-        symbols.append(make([[item], []]))
-
-
-def _may_be_empty(rules: dict[str, list[list[str]]]) -> set[str]:
-    needed_by: dict[str, list[tuple[str, list[int]]]] = {}
-    empty: set[str] = set()
-    found: list[str] = []
-    for rule, alternatives in rules.items():
-        for symbols in alternatives:
-            if not symbols:
-                found.append(rule)
-            elif all(symbol in rules for symbol in symbols):
-                left = [len(symbols)]
-                for symbol in symbols:
-                    needed_by.setdefault(symbol, []).append((rule, left))
-    while found:
-        rule = found.pop()
-        if rule in empty:
-            continue
-        empty.add(rule)
-        for user, left in needed_by.get(rule, ()):
-            left[0] -= 1
-            if not left[0]:
-                found.append(user)
-    return empty
-
-
-@contextmanager
-def _standard_error() -> Iterator[Callable[[], str]]:
-    """Keep what C prints to standard error in the block; the result is a function for the text."""
-    import tempfile  # slow to import, and only grammars need it
-
-    text = ""
-    try:
-        saved = os.dup(2)
-    except OSError:  # a process without one
-        yield lambda: text
-        return
-    try:
-        with tempfile.TemporaryFile() as file:
-            os.dup2(file.fileno(), 2)
-            try:
-                yield lambda: text
-            finally:
-                os.dup2(saved, 2)
-                file.seek(0)
-                text = file.read().decode("utf-8", "replace")
-    finally:
-        os.close(saved)

@@ -26,6 +26,7 @@ class Source:
         opened: Callable[[], Resource],
         enter: Callable[[], None],
         leave: Callable[[], None],
+        cancels: Callable[[], int],
     ) -> None:
         self.library = library
         self.n_vocab = n_vocab
@@ -34,6 +35,8 @@ class Source:
         self.enter = enter
         """Takes the context for this thread. LlamaBusyError when another one is in it."""
         self.leave = leave
+        self.cancels = cancels
+        """Says how often it was cancelled so far."""
 
     def check_output(self, i: int) -> int:
         """The index, for the library, of the logits ``i``. LlamaOutputError if the last decode has

@@ -188,6 +188,7 @@ WRONG: dict[str, tuple[Chain, str]] = {
         "nothing of .* runs in a graph",
     ),
     "custom": (lambda m: LlamaSampler.chain().custom(Nothing()).greedy(), "written in Python"),
+    "guided": (lambda m: LlamaSampler.chain().guided(m, regex="a").greedy(), "or guided"),
     "top_k": (lambda m: LlamaSampler.chain().top_k(1 << 20).dist(1), "cannot keep more than"),
     "two top_k": (lambda m: LlamaSampler.chain().top_k(5).top_k(40).dist(1), "the 5 candidates"),
     "cold": (lambda m: LlamaSampler.chain().temp(0).top_k(2).dist(1), "the 1 candidates"),

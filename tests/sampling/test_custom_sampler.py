@@ -92,7 +92,8 @@ def test_a_chain_that_changes_nothing_samples_as_without(model: LlamaModel) -> N
             return tokens
 
     def begin() -> LlamaSampler:
-        grammar = LlamaSampler.chain().grammar(model, "root ::= [A-Za-z .,]*")
+        # One that never refuses: without custom samplers it is asked about the choice alone.
+        grammar = LlamaSampler.chain().grammar(model, "root ::= .*")
         return grammar.penalties(model, 64, 1.2).top_k(40).top_p(0.9)
 
     plain = run(begin().temp(0.8).dist(7))

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import subprocess
+import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from llama_cpp import LlamaClient, LlamaLibrary
+from tests.support.patience import patience
 
 KEY = "a-key-that-must-not-show"
 
@@ -59,3 +63,24 @@ def running(
 def is_idle(client: LlamaClient) -> bool:
     """Whether no slot of the server is at work."""
     return not any(slot["is_processing"] for slot in client.slots())
+
+
+def ask(server: Running, path: str, body: object = None) -> Any:
+    """The server's answer to a request, which is a POST with a ``body``."""
+    headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+    data = None if body is None else json.dumps(body).encode()
+    with urllib.request.urlopen(urllib.request.Request(f"{server.url}/{path}", data, headers)) as f:
+        return json.load(f)
+
+
+def wait(server: Running) -> None:
+    """Until the server has loaded its model."""
+    end = time.monotonic() + patience(60)
+    while True:
+        try:
+            ask(server, "health")
+            return
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)

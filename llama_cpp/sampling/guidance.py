@@ -1,0 +1,177 @@
+"""JSON schemas, regular expressions and Lark grammars in a sampler chain, by llguidance.
+
+Its Rust core knows the tokens that may come next. It is asked about the chosen token alone; only
+where it refuses that one, it computes which of the whole vocabulary it allows.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import weakref
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from .. import _raw
+from .._needs import needs
+from ..errors import LlamaSamplerError
+from ..native.arguments import c_string
+from .grammar import Constraint, Stopped, never
+
+if TYPE_CHECKING:
+    from ..model.model import LlamaModel
+    from .custom import Candidates
+
+_REJECTED = b"\x00\x00\x80\xff"  # minus infinity, as the least significant byte comes first
+_FORBIDDEN = bytes(0 if allowed else 0xFF for allowed in range(256))
+_ALLOWED = bytes(0xFF if allowed else 0 for allowed in range(256))
+_SPECIAL = b"\xff"  # llguidance's mark of a token that is not text
+# Between the parts of a JSON text. Small models would go on with it for ever.
+_SPACE = r"[\x20\x0A\x0D\x09]{1,32}"
+# A vocabulary takes llguidance a part of a second, so it is kept as long as the model.
+_tokenizers: weakref.WeakKeyDictionary[LlamaModel, tuple[Any, frozenset[int]]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+class Guidance(Constraint):
+    """What a text must be, and how far it is."""
+
+    def __init__(
+        self,
+        model: LlamaModel,
+        *,
+        json_schema: Mapping[str, Any] | str | bool | None = None,
+        regex: str | None = None,
+        lark: str | None = None,
+        lenient: bool = False,
+    ) -> None:
+        """One of the three. ``lenient`` passes over what llguidance does not know of a schema.
+
+        Raises LlamaSamplerError for what llguidance cannot read, and where nothing can fit.
+        """
+        given = {"json_schema": json_schema, "regex": regex, "lark": lark}
+        names = [name for name, value in given.items() if value is not None]
+        if len(names) != 1:
+            raise TypeError(f"give one of json_schema, regex and lark, not {names or 'none'}")
+        self._name = names[0]
+        llguidance = needs("llguidance", f"{self._name}=", extra="structured")
+        try:
+            grammar = _grammar(llguidance.LLMatcher, self._name, given[self._name], lenient)
+        except ValueError as error:
+            raise LlamaSamplerError(f"{self._name}: {error}") from None
+        self._vocab = model.vocab
+        self._short = model.library.short
+        self._model = model.opened()
+        tokenizer, self._ends = _tokenizer(llguidance, model)
+        self._matcher = llguidance.LLMatcher(tokenizer, grammar, log_level=0)
+        self._check_error()
+
+    def _check_error(self) -> None:
+        error = self._matcher.get_error()
+        if error:
+            first = error.strip().partition("\n<state>")[0]
+            raise LlamaSamplerError(f"{self._name}: {first[:2000]}")
+
+    def clone(self) -> Guidance:
+        other = object.__new__(type(self))
+        other.__dict__ = {**self.__dict__, "_matcher": self._matcher.deep_copy()}
+        return other
+
+    def stand_in(self) -> Any:
+        return self._short.llama_sampler_init_logit_bias(self._vocab.n_tokens, 0, None)
+
+    def allows(self, token: int, stopped: Stopped = never) -> bool:
+        if token in self._ends:
+            return bool(self._matcher.is_accepting())
+        return bool(self._matcher.validate_tokens([token]) == 1)
+
+    def restrict(self, candidates: Candidates, stopped: Stopped = never) -> None:
+        allowed = bytearray(self._matcher.compute_logit_bias())
+        self._check_error()
+        ends = 0xFF * self._matcher.is_accepting()
+        for token in self._ends:
+            allowed[token] = ends
+        if not any(allowed):
+            raise LlamaSamplerError(f"{self._name}: no token can come next")
+        # All at once, as long integers: (logit & allowed) | (minus infinity & forbidden).
+        n = len(allowed)
+        logits = candidates.logits[:n].tobytes()
+        kept = int.from_bytes(_four_times(allowed.translate(_ALLOWED)), "little")
+        gone = int.from_bytes(_four_times(allowed.translate(_FORBIDDEN)), "little")
+        rejected = int.from_bytes(_REJECTED * n, "little")
+        result = int.from_bytes(logits, "little") & kept | rejected & gone
+        candidates.logits[:n] = memoryview(result.to_bytes(4 * n, "little")).cast("f")
+
+    def check(self, token: int, stopped: Stopped = never) -> None:
+        if not self.allows(token):
+            self._check_error()
+            piece = self._vocab.piece(token, True).decode("utf-8", "replace")
+            raise LlamaSamplerError(
+                f"{self._name} does not allow token {token} ({piece!r}) here, and none that it "
+                "allows was left to choose: what else the chain forbids leaves nothing"
+            )
+
+    def accept(self, token: int, stopped: Stopped = never) -> None:
+        if token not in self._ends and not self._matcher.consume_token(token):
+            self._check_error()
+
+    def reset(self) -> None:
+        self._matcher.reset()
+
+
+def _four_times(flags: bytes | bytearray) -> bytearray:
+    """Each byte four times."""
+    result = bytearray(4 * len(flags))
+    for i in range(4):
+        result[i::4] = flags
+    return result
+
+
+def _grammar(matcher: Any, name: str, value: Any, lenient: bool) -> str:
+    """``value`` in llguidance's own language."""
+    if name != "json_schema":
+        c_string(value)  # text, and without NUL
+        make = matcher.grammar_from_regex if name == "regex" else matcher.grammar_from_lark
+        return str(make(value))
+    if isinstance(value, Mapping):
+        value = dict(value)
+    elif isinstance(value, bool):
+        value = str(value).lower()
+    elif not isinstance(value, str):
+        raise TypeError(f"json_schema must be a mapping or JSON text, not {value!r}")
+    defaults: dict[str, Any] = {"whitespace_pattern": _SPACE}
+    if lenient:
+        defaults = {**defaults, "lenient": True, "coerce_one_of": True}
+    return str(matcher.grammar_from_json_schema(value, defaults=defaults))
+
+
+def _tokenizer(llguidance: Any, model: LlamaModel) -> tuple[Any, frozenset[int]]:
+    """The vocabulary of ``model`` for llguidance, and the tokens that end a text."""
+    found = _tokenizers.get(model)
+    if found is None:
+        vocab, short = model.vocab, model.library.short
+        handle = vocab.with_tokens()
+        special = _raw.LLAMA_TOKEN_ATTR_CONTROL | _raw.LLAMA_TOKEN_ATTR_UNKNOWN
+        tokens = []
+        for token in range(vocab.n_tokens):
+            piece = vocab.piece(token, True)
+            named = piece.startswith(b"<") and piece.endswith(b">")
+            attr = short.llama_vocab_get_attr(handle, token)
+            if attr & special or (attr & _raw.LLAMA_TOKEN_ATTR_USER_DEFINED and named):
+                piece = _SPECIAL + piece
+            tokens.append(piece)
+        function: Any = short.llama_tokenize
+        ends = frozenset(filter(vocab.is_eog, range(vocab.n_tokens)))
+        if not ends:
+            raise LlamaSamplerError(f"{model.path.name} has no token that ends a text")
+        try:
+            tokenizer = llguidance.LLTokenizer.from_llamacpp(
+                tokens=tokens,
+                vocab_ptr=ctypes.cast(handle, ctypes.c_void_p).value,
+                tokenize_fptr=ctypes.cast(function, ctypes.c_void_p).value,
+                eos_token=sorted(ends),
+            )
+        except Exception as error:
+            raise LlamaSamplerError(f"llguidance does not take this vocabulary: {error}") from error
+        found = _tokenizers[model] = (tokenizer, ends)
+    return found

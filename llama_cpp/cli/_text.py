@@ -48,7 +48,8 @@ def run(model: str, prompt: str | None, timings: bool, as_json: bool, **given: A
 @click.command()
 @model_option
 @click.option("--system", "-s", help="System message.")
-@click.option("--template", help="Chat template that llama.cpp knows; by default the model's own.")
+@click.option("--template", help="Chat template, or its name; by default the model's own.")
+@click.option("--thinking/--no-thinking", default=None, help="Whether to reason before the answer.")
 @sampling_options
 @loading_options
 @click.option("--timings", is_flag=True, help="Print the speed of each answer on stderr.")
@@ -58,6 +59,7 @@ def chat(
     model: str,
     system: str | None,
     template: str | None,
+    thinking: bool | None,
     timings: bool,
     as_json: bool,
     message: str | None,
@@ -66,7 +68,7 @@ def chat(
     """Talk with a model.
 
     With a MESSAGE, answer it and end; otherwise talk, line by line. The model is in this process.
-    'llama-py agent' has tools, and knows more chat templates.
+    Its reasoning is printed on stderr. 'llama-py agent' has tools.
     """
     options = sampling(given)
     first = [] if system is None else [{"role": "system", "content": system}]
@@ -76,11 +78,12 @@ def chat(
         messages.append({"role": "user", "content": line})
         said: list[str] = []
         try:
-            generation = llm.chat_stream(messages, template=template, **options)
+            generation = llm.chat_stream(messages, template=template, thinking=thinking, **options)
             _give(generation, timings, as_json, said)
         finally:
             if said:
-                messages.append({"role": "assistant", "content": "".join(said)})
+                thoughts = {"reasoning_content": generation.reasoning}
+                messages.append({"role": "assistant", "content": "".join(said), **thoughts})
             else:
                 messages.pop()
 
@@ -99,11 +102,15 @@ def _give(generation: Generation, timings: bool, as_json: bool, said: list[str])
     if as_json:
         done = completion(generation)
         said.append(done.text)
-        names = ("text", "tokens", "finish_reason", "stopped_by")
+        names = ("text", "reasoning", "tokens", "finish_reason", "stopped_by")
         about = {"usage": asdict(done.usage), "timings": asdict(done.timings)}
         give({name: getattr(done, name) for name in names} | about)
     else:
+        shown = 0
         for piece in generation:
+            thoughts = generation.reasoning
+            click.secho(thoughts[shown:], dim=True, nl=False, err=True)
+            shown = len(thoughts)
             said.append(piece)
             click.echo(piece, nl=False)
             sys.stdout.flush()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import json
-import os.path
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, lru_cache
@@ -86,14 +85,14 @@ def apply_chat_template(
     Raises TypeError and ValueError for wrong messages, and LlamaTemplateError for a missing or
     faulty template and for what it refuses.
     """
-    return _render(model, messages, add_assistant, options)[0]
+    return render_chat(model, messages, options, add_assistant)[0]
 
 
 def chat_prompt(
     model: LlamaModel, messages: Sequence[Mapping[str, Any]], options: ChatOptions
 ) -> ChatPrompt:
     """The tokens of ``messages``; see `apply_chat_template`."""
-    text, tags = _render(model, messages, True, options)
+    text, tags = render_chat(model, messages, options)
     vocab = model.vocab
     begin = [vocab.bos] if vocab.add_bos and vocab.bos is not None else []
     prompt = ChatPrompt(begin + model.tokenize(text, add_special=False, parse_special=True))
@@ -101,12 +100,13 @@ def chat_prompt(
     return prompt
 
 
-def _render(
+def render_chat(
     model: LlamaModel,
     messages: Sequence[Mapping[str, Any]],
-    add_assistant: bool,
     options: Mapping[str, Any],
+    add_assistant: bool = True,
 ) -> tuple[str, ReasoningTags | None]:
+    """The text of `apply_chat_template`, and how the model marks its reasoning."""
     for name in options:
         if name not in ChatOptions.__annotations__:
             raise unknown_keyword(name, ChatOptions.__annotations__, "apply_chat_template")
@@ -121,7 +121,7 @@ def _render(
     else:
         needs("jinja2", "A chat template", extra="chat")
         chat = chat_template(source)
-        variables = {"bos_token": bos, "eos_token": eos}
+        variables: dict[str, Any] = {"bos_token": bos, "eos_token": eos}
         if tools:
             variables["tools"] = tools
         thinking = options.get("thinking")
@@ -265,18 +265,18 @@ class ChatTemplate:
         before, begun = (
             self._render(messages, variables, add) if messages else "" for add in (False, True)
         )
-        shared = len(os.path.commonprefix([before, begun]))
         if content:
             # As the template writes a whole answer, up to the end of its content.
-            mark = {**last, "content": "CONTENT-7"}
-            text, found, _ = self._render([*messages, mark], variables, False).rpartition(mark["content"])
-            own = found and text.startswith(before)
-            if own and (self.tags is None or self.tags.closed(text[shared:])):
+            answer = {**last, "content": "CONTENT-7"}
+            whole = self._render([*messages, answer], variables, False)
+            text, found, _ = whole.rpartition("CONTENT-7")
+            ended = self.tags is None or self.tags.closed(text[len(before) :])
+            if found and text.startswith(before) and ended:
                 return text + content
         if self.tags is None:
             return begun + content
-        header = begun[shared:] if shared == len(before) else ""
-        return self.tags.begin(begun, len(header), thoughts, content)
+        header = len(begun) - len(before) if begun.startswith(before) else 0
+        return self.tags.begin(begun, header, thoughts, content)
 
     def _render(
         self, messages: list[Message], variables: dict[str, Any], add_assistant: bool
@@ -449,7 +449,9 @@ def _with_responses(messages: list[Message]) -> list[Message]:
         if message["role"] == "tool" and calls:
             results = turn.setdefault("tool_responses", [])
             call = calls[min(len(results), len(calls) - 1)]
-            results.append({"name": call["function"]["name"], "response": _data(message["content"])})
+            results.append(
+                {"name": call["function"]["name"], "response": _data(message["content"])}
+            )
         elif message["role"] == "assistant" and "tool_responses" in turn and not turn["content"]:
             turn |= {name: value for name, value in message.items() if name != "tool_calls"}
             found += [message] if "tool_calls" in message else []

@@ -17,7 +17,7 @@ _KNOWN = (
     ("<|channel>thought\n", "<channel|>"),
     ("Here are my reasoning steps:\n", "\n[BEGIN FINAL RESPONSE]\n"),
 )
-# The tag at the end of a text: <think>, [THINK], <|channel|>analysis<|message|>, <|open|>think<|sep|>
+# The tag at the end of a text: <think>, [THINK], <|channel|>analysis<|message|>.
 _OPENING = re.compile(r"(?:<[^<>\s]+>|\[[A-Z_]+\])(?:\w+(?: to=\w+)?(?:<\|\w+\|>)?)?\s*\Z")
 _CLOSING = re.compile(r"\s*(?:<[^<>\s]+>|\[/[A-Z_]+\])")
 
@@ -31,6 +31,11 @@ class ReasoningTags:
     """What ends it, up to the answer."""
     inside: bool = False
     """Whether the prompt ends in the reasoning already."""
+
+    @property
+    def text(self) -> str:
+        """All of them."""
+        return self.start + self.end
 
     def of(self, prompt: str, continues: bool) -> ReasoningTags:
         """These, for the answer to ``prompt``, or for the rest of the answer that it ends in."""
@@ -88,25 +93,27 @@ class ChatPrompt(list[int]):
 class ReasoningFilter:
     """Takes the reasoning out of a text that comes in pieces."""
 
-    def __init__(self, tags: ReasoningTags | None) -> None:
-        self._tags = tags
+    def __init__(self, tags: ReasoningTags) -> None:
         self._thoughts: list[str] = []
         self._kept = ""
-        self._step = self._answer
-        if tags is not None:
-            self._step = self._reason if tags.inside else self._open
-            end = tags.end.strip()
-            closing = _CLOSING.match(end)
-            self._start, self._end = tags.start.strip(), closing.group() if closing else end
-            # Between the two, as <|start|>assistant<|channel|>final<|message|>, of which a part may
-            # be in the prompt.
-            lead = end[len(self._end) :].strip()
-            self._leads = [lead[i:] for i, c in enumerate(lead) if not i or c in "<["]
+        self._step = self._reason if tags.inside else self._open
+        end = tags.end.strip()
+        closing = _CLOSING.match(end)
+        self._start, self._end = tags.start.strip(), closing.group() if closing else end
+        # Between the two, as <|start|>assistant<|channel|>final<|message|>, of which a part may be
+        # in the prompt.
+        lead = end[len(self._end) :].strip()
+        self._leads = [lead[i:] for i, c in enumerate(lead) if not i or c in "<["]
 
     @property
     def reasoning(self) -> str:
         """The reasoning so far, without white space around it."""
         return "".join(self._thoughts).strip()
+
+    @property
+    def grows(self) -> bool:
+        """Whether what comes is reasoning."""
+        return self._step == self._reason
 
     def feed(self, text: str, last: bool = False) -> str:
         """The part of ``text`` that belongs to the answer. What may be the beginning of a tag is

@@ -54,6 +54,7 @@ class _Refused(Request):
     def __init__(self) -> None:
         self.prompt = []
         self.logprobs = []
+        self.thoughts = None
 
 
 class _Job:

@@ -1,7 +1,7 @@
 """A model's Jinja templates, run as the transformers library runs them, and within limits.
 
-A template comes with a file from the internet. It gets plain data and no Python objects, and what it
-does costs from a budget of time and of memory. Needs jinja2, the extra ``chat``.
+A template comes with a file from the internet. It gets plain data and no Python objects, and has a
+budget of time and of memory. Needs jinja2, the extra ``chat``.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from datetime import datetime
 from functools import lru_cache, wraps
 from typing import Any
 
-from jinja2 import Undefined, filters, nodes
+from jinja2 import Undefined, filters, nodes, pass_environment
+from jinja2.exceptions import SecurityError
 from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.runtime import LoopContext, Macro
-from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Cycler, Joiner, Namespace
 from jinja2.visitor import NodeTransformer
 
@@ -34,23 +35,21 @@ _LONGEST = 1 << 18
 _DEEPEST = 64
 _LARGEST = 1 << 64
 
+_TEXT_METHODS = """\
+    capitalize count endswith find format index isalnum isalpha isdigit islower isnumeric isspace
+    isupper join lower lstrip partition removeprefix removesuffix replace rfind rindex rpartition
+    rsplit rstrip split splitlines startswith strip swapcase title upper"""
 _METHODS: dict[type, frozenset[str]] = {
-    str: frozenset(
-        "capitalize count endswith find format index isalnum isalpha isdigit islower isnumeric "
-        "isspace isupper join lower lstrip partition removeprefix removesuffix replace rfind "
-        "rindex rpartition rsplit rstrip split splitlines startswith strip swapcase title "
-        "upper".split()
-    ),
+    str: frozenset(_TEXT_METHODS.split()),
     dict: frozenset({"get", "items", "keys", "values", "copy"}),
     # The lists are the rendering's own: a template may change them.
     list: frozenset({"append", "copy", "count", "index", "pop"}),
 }
-_FILTERS = (
-    "abs capitalize count d default dictsort first float groupby int items last length list lower "
-    "map max min reject rejectattr replace reverse select selectattr sort title trim unique upper "
-    "wordcount"
-).split()
-_GLOBALS = "range dict cycler joiner".split()
+_FILTERS = """\
+    abs capitalize count d default dictsort first float groupby int items last length list lower
+    map max min reject rejectattr replace reverse select selectattr sort title trim unique upper
+    wordcount"""
+_GLOBALS = ("range", "dict", "cycler", "joiner")
 
 
 class _Spent(Exception):
@@ -166,7 +165,7 @@ def _indent(text: Any, width: int | str = 4, first: bool = False, blank: bool = 
     return str(filters.do_indent(_text(text), width, first, blank))
 
 
-@filters.pass_environment
+@pass_environment
 def _join(environment: Any, values: Any, d: str = "", attribute: str | None = None) -> str:
     if attribute is not None:
         values = map(filters.make_attrgetter(environment, attribute), values)
@@ -174,11 +173,15 @@ def _join(environment: Any, values: Any, d: str = "", attribute: str | None = No
 
 
 def _metered(function: Callable[..., Any]) -> Callable[..., Any]:
+    number = function in (filters.do_int, filters.do_float)
+
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         for value in args:
             if isinstance(value, str):
                 _meter.spend(len(value))
+                if number and len(value) > 300:
+                    raise SecurityError(f"a number has {len(value)} digits")
         return _meter.charged(function(*args, **kwargs))
 
     return call
@@ -247,7 +250,7 @@ class _Environment(ImmutableSandboxedEnvironment):
     _tick = staticmethod(lambda: None)
     _concatenated = staticmethod(_concatenated)
     _same = staticmethod(_same)
-    concat = staticmethod(_joined)  # type: ignore[assignment]
+    concat = staticmethod(_joined)
 
     def __init__(self) -> None:
         super().__init__(
@@ -258,10 +261,13 @@ class _Environment(ImmutableSandboxedEnvironment):
             optimized=False,
         )
         own = {"tojson": _to_json, "indent": _indent, "join": _join, "replace": _replace}
-        self.filters = {name: _metered(self.filters[name]) for name in _FILTERS}
+        self.filters = {name: _metered(self.filters[name]) for name in _FILTERS.split()}
         self.filters |= {**own, "string": _text, "safe": _text}
         self.globals = {name: self.globals[name] for name in _GLOBALS}
         self.globals |= {"namespace": _Namespace, "raise_exception": _raise, "strftime_now": _now}
+
+    def wrap_str_format(self, value: Any) -> None:
+        """`call` has it."""
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         if not super(ImmutableSandboxedEnvironment, self).is_safe_attribute(obj, attr, value):
@@ -291,11 +297,11 @@ class _Environment(ImmutableSandboxedEnvironment):
         owner, name = getattr(obj, "__self__", None), getattr(obj, "__name__", "")
         if isinstance(owner, str):
             if name == "join":
-                return _joined(*args, between=owner)
+                return _joined(args[0], owner)
             if name == "replace":
                 return _replace(owner, *args)
-            if name.startswith("format"):
-                if not re.fullmatch(r"[^{}]*(?:\{\w*\}[^{}]*)*", owner) or name != "format":
+            if name == "format":
+                if not re.fullmatch(r"[^{}]*(?:\{\w*\}[^{}]*)*", owner):
                     raise SecurityError(f"{owner!r} is not a format for chat templates")
                 texts = [_text(value) for value in (*args, *kwargs.values())]
                 _meter.spend(owner.count("{") * sum(map(len, texts)))

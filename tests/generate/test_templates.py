@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
+from codegen import source
 from llama_cpp import LlamaLibrary, LlamaModel
 from llama_cpp.errors import LlamaServerError, LlamaTemplateError
 from llama_cpp.generate.chat import render_chat
 from llama_cpp.generate.reasoning import ReasoningFilter
 from llama_cpp.server import LlamaClient
 from tests.support import llamaserver
-from tests.support.python import source_tree
 
-TEMPLATES = sorted((source_tree() / "models/templates").glob("*.jinja"))
+TEMPLATES = sorted((source.resolve().root / "models/templates").glob("*.jinja"))
 
 
 def user(content: Any) -> dict[str, Any]:
@@ -39,7 +39,10 @@ TOOL = {
     "description": "Today's weather.",
     "parameters": {
         "type": "object",
-        "properties": {"city": {"type": "string", "description": "A city"}, "days": {"type": "integer"}},
+        "properties": {
+            "city": {"type": "string", "description": "A city"},
+            "days": {"type": "integer"},
+        },
         "required": ["city"],
     },
 }
@@ -50,7 +53,12 @@ LISTS: dict[str, list[dict[str, Any]]] = {
     "tool results": [
         user("Weather?"),
         answer("", tool_calls=[{"id": "call00001", "type": "function", "function": CALL}]),
-        {"role": "tool", "name": TOOL["name"], "tool_call_id": "call00001", "content": '{"sky": 1}'},
+        {
+            "role": "tool",
+            "name": TOOL["name"],
+            "tool_call_id": "call00001",
+            "content": '{"sky": 1}',
+        },
         answer("It is blue."),
         user("Thanks"),
     ],
@@ -86,6 +94,15 @@ EXPLAINED = {
     ("microsoft-Phi-3.5-mini-instruct", "continued"): "the server breaks off in <|assistant|>",
     ("unsloth-mistral-Devstral-Small-2507", "reasoning"): "the server loses the answer",
 }  # fmt: skip
+# The server knows no tags of these, or takes the heading for reasoning as well.
+UNPARTED = (
+    "Apriel-1.6-15b-Thinker-fixed",
+    "LFM2.5-Instruct",
+    "llama-cpp-rwkv-world",
+    "tencent-Hy3",
+    "unsloth-Apriel-1.5",
+    "upstage-Solar-Open-100B",
+)
 
 
 @pytest.fixture(scope="module", params=TEMPLATES, ids=lambda path: path.stem)
@@ -98,6 +115,7 @@ def served(
     """A template, and a server that has it."""
     path: Path = request.param
     options = ("--chat-template-file", path, "--no-warmup", "--ctx-size", 8192, "--parallel", 1)
+    options += ("--override-kv", "llama.context_length=int:8192")
     folder = tmp_path_factory.mktemp("server")
     with llamaserver.running(library, tiny_path("llama"), folder, *options) as up:
         client = LlamaClient(up.url, api_key=llamaserver.KEY)
@@ -110,7 +128,7 @@ def test_prompts_are_the_servers(
     served: tuple[Path, LlamaClient], tiny_model: Callable[..., LlamaModel]
 ) -> None:
     path, client = served
-    source, other = path.read_text("utf-8"), {}
+    text, other = path.read_text("utf-8"), {}
     for name, messages in LISTS.items():
         tools = [{"type": "function", "function": TOOL}] if name == "tool results" else []
         given: Any = {"tools": tools} if tools else {}
@@ -120,10 +138,30 @@ def test_prompts_are_the_servers(
         except LlamaServerError:
             theirs = LlamaTemplateError
         try:
-            ours: Any = render_chat(tiny_model("llama"), messages, {"template": source, **given})[0]
+            ours: Any = render_chat(tiny_model("llama"), messages, {"template": text, **given})[0]
         except LlamaTemplateError:
             ours = LlamaTemplateError
         if ours != theirs:
             other[path.stem, name] = (ours, theirs)
     explained = {key for key in EXPLAINED if key[0] == path.stem}
     assert other.keys() == explained, json.dumps([*other.values()], default=str, indent=1)
+
+
+def test_reasoning_is_parted_as_the_server_does(
+    served: tuple[Path, LlamaClient], tiny_model: Callable[..., LlamaModel]
+) -> None:
+    path, client = served
+    options = {"template": path.read_text("utf-8")}
+    _, tags = render_chat(tiny_model("llama"), [user("2+2?")], options)
+    if tags is None:
+        return
+    written = ("" if tags.inside else tags.start) + "Two and two." + tags.end + "It is four."
+    parted = ReasoningFilter(tags)
+    text = "".join(parted.feed(char) for char in written) + parted.feed("", last=True)
+    assert (parted.reasoning, text) == ("Two and two.", "It is four.")
+    reply = client.chat_completion(
+        [user("2+2?")], grammar=f"root ::= {json.dumps(written)}", max_tokens=len(written) + 1
+    )
+    message = reply["choices"][0]["message"]
+    theirs = (message.get("reasoning_content", "").strip(), message["content"].strip())
+    assert (theirs == (parted.reasoning, text)) == (path.stem not in UNPARTED), theirs

@@ -81,7 +81,7 @@ def chat(
             generation = llm.chat_stream(messages, template=template, thinking=thinking, **options)
             _give(generation, timings, as_json, said)
         finally:
-            if said:
+            if any(said):
                 thoughts = {"reasoning_content": generation.reasoning}
                 messages.append({"role": "assistant", "content": "".join(said), **thoughts})
             else:
@@ -108,9 +108,9 @@ def _give(generation: Generation, timings: bool, as_json: bool, said: list[str])
     else:
         shown = 0
         for piece in generation:
-            thoughts = generation.reasoning
-            click.secho(thoughts[shown:], dim=True, nl=False, err=True)
-            shown = len(thoughts)
+            if new := generation.reasoning[shown:]:
+                click.secho(new, dim=True, nl=False, err=True)
+                shown += len(new)
             said.append(piece)
             click.echo(piece, nl=False)
             sys.stdout.flush()

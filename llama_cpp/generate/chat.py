@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from .. import _raw
 from .._needs import needs
 from ..errors import LlamaTemplateError
-from ..native.arguments import c_string, check_type, unknown_keyword
+from ..native.arguments import c_number, c_string, check_type, unknown_keyword
 from .options import GenerationOptions
 from .reasoning import ChatPrompt, ReasoningTags, find_tags
 
@@ -58,6 +58,10 @@ class ChatGenerationOptions(GenerationOptions, ChatOptions, total=False):
 
 def split_options(options: Mapping[str, Any]) -> tuple[ChatOptions, GenerationOptions]:
     """The options of the prompt, and those of the generation."""
+    known = ChatGenerationOptions.__annotations__
+    for name in options:
+        if name not in known:
+            raise unknown_keyword(name, known, "chat")
     of_chat: Any = {n: v for n, v in options.items() if n in ChatOptions.__annotations__}
     others: Any = {n: v for n, v in options.items() if n not in of_chat}
     return of_chat, others
@@ -116,7 +120,7 @@ def render_chat(
     tags = None
     vocab = model.vocab
     bos, eos = (model.token_to_piece(t) if t is not None else "" for t in (vocab.bos, vocab.eos))
-    if built_in or not options.get("jinja", True):
+    if built_in or not c_number(ctypes.c_bool, options.get("jinja", True), "jinja"):
         text = _by_c(model, checked, source, add_assistant)
     else:
         needs("jinja2", "A chat template", extra="chat")
@@ -125,11 +129,15 @@ def render_chat(
         if tools:
             variables["tools"] = tools
         thinking = options.get("thinking")
-        variables["enable_thinking"] = chat.tags is not None if thinking is None else bool(thinking)
-        if thinking is not None:
-            variables["thinking"] = bool(thinking)
+        if thinking is None:
+            variables["enable_thinking"] = chat.tags is not None
+        else:
+            thinking = c_number(ctypes.c_bool, thinking, "thinking")
+            variables |= {"enable_thinking": thinking, "thinking": thinking}
         more = options.get("template_kwargs") or {}
         check_type(more, Mapping)
+        if not all(isinstance(name, str) for name in more):
+            raise TypeError(f"template_kwargs must have names that are strings: {more!r}")
         text, tags = chat.prompt(checked, variables | dict(more), add_assistant)
     if vocab.add_bos and bos:
         text = text.removeprefix(bos)
@@ -225,6 +233,8 @@ def _call(call: Any, i: int) -> Message:
 
 
 def _tools(tools: Sequence[Mapping[str, Any]] | None) -> list[Message]:
+    if isinstance(tools, str | bytes | Mapping) or not isinstance(tools or (), Sequence):
+        raise TypeError(f"tools must be a list of tools, not {tools!r}")
     found = []
     for tool in tools or ():
         function = tool.get("function") if isinstance(tool, Mapping) else None

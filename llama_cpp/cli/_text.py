@@ -77,11 +77,12 @@ def chat(
     def answer(line: str) -> None:
         messages.append({"role": "user", "content": line})
         said: list[str] = []
+        generation = None
         try:
             generation = llm.chat_stream(messages, template=template, thinking=thinking, **options)
             _give(generation, timings, as_json, said)
         finally:
-            if any(said):
+            if generation is not None and any(said):
                 thoughts = {"reasoning_content": generation.reasoning}
                 messages.append({"role": "assistant", "content": "".join(said), **thoughts})
             else:

@@ -39,9 +39,9 @@ def main() -> int:
                     continue
                 took = time.perf_counter() - started
             seconds.append(took)
-    equal, others = count - len(EXPLAINED), "some" if failed else 0
+    equal, other = count - len(EXPLAINED), "some" if failed else 0
     print(
-        f"{len(TEMPLATES)} x {len(LISTS)}: {equal} equal, {len(EXPLAINED)} explained, {others} other"
+        f"{len(TEMPLATES)} x {len(LISTS)}: {equal} equal, {len(EXPLAINED)} explained, {other} other"
     )
     print(f"a rendering takes {1000 * median(seconds):.2f} ms (median)")
     return failed

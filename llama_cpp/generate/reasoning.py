@@ -27,6 +27,7 @@ class ReasoningTags:
     """How a model marks its reasoning, with the white space around."""
 
     start: str
+    """What begins it."""
     end: str
     """What ends it, up to the answer."""
     inside: bool = False

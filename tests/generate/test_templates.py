@@ -72,6 +72,7 @@ LISTS: dict[str, list[dict[str, Any]]] = {
 _REFUSED = "the template refuses it: we have it join the next message"
 _OWN = "as the template itself writes an answer without reasoning, which the server does not ask"
 _NO_THOUGHT = "the model does not reason: the server begins the answer with reasoning"
+_EMPTY = "the template shows no answer without reasoning: ours has its tags with nothing in between"
 _PARTS = "the template joins the parts itself, and the server before it with a line break"
 EXPLAINED = {
     **{(name, "system in the middle"): _REFUSED for name in (
@@ -80,14 +81,16 @@ EXPLAINED = {
         "mistralai-Mistral-Nemo-Instruct-2407",
     )},
     **{(name, "continued"): _OWN for name in (
-        "GLM-4.6", "GLM-4.7-Flash", "MiniMax-M3", "NVIDIA-Nemotron-3-Nano-30B-A3B-BF16", "Spark2.5",
-        "NVIDIA-Nemotron-Nano-v2", "StepFun3.5-Flash", "deepseek-ai-DeepSeek-V4",
+        "GLM-4.6", "GLM-4.7-Flash", "MiniMax-M3", "NVIDIA-Nemotron-3-Nano-30B-A3B-BF16", "Spark2.5", "StepFun3.5-Flash", "deepseek-ai-DeepSeek-V4",
         "deepseek-ai-DeepSeek-V4-Flash-0731", "poolside-Laguna-XS-2.1", "poolside-Laguna-XS.2",
-        "Apriel-1.6-15b-Thinker-fixed", "unsloth-Apriel-1.5", "upstage-Solar-Open-100B",
     )},
     **{(name, "continued"): _NO_THOUGHT for name in (
         "Kimi-K2-Instruct", "LFM2-8B-A1B", "moonshotai-Kimi-K2",
         "unsloth-mistral-Devstral-Small-2507",
+    )},
+    **{(name, "continued"): _EMPTY for name in (
+        "Apriel-1.6-15b-Thinker-fixed", "NVIDIA-Nemotron-Nano-v2", "unsloth-Apriel-1.5",
+        "upstage-Solar-Open-100B",
     )},
     ("LFM2.5-8B-A1B", "parts"): _PARTS,
     ("mistralai-Ministral-3-14B-Reasoning-2512", "parts"): _PARTS,

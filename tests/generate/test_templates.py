@@ -81,7 +81,8 @@ EXPLAINED = {
         "mistralai-Mistral-Nemo-Instruct-2407",
     )},
     **{(name, "continued"): _OWN for name in (
-        "GLM-4.6", "GLM-4.7-Flash", "MiniMax-M3", "NVIDIA-Nemotron-3-Nano-30B-A3B-BF16", "Spark2.5", "StepFun3.5-Flash", "deepseek-ai-DeepSeek-V4",
+        "GLM-4.6", "GLM-4.7-Flash", "MiniMax-M3", "NVIDIA-Nemotron-3-Nano-30B-A3B-BF16",
+        "Spark2.5", "StepFun3.5-Flash", "deepseek-ai-DeepSeek-V4",
         "deepseek-ai-DeepSeek-V4-Flash-0731", "poolside-Laguna-XS-2.1", "poolside-Laguna-XS.2",
     )},
     **{(name, "continued"): _NO_THOUGHT for name in (

@@ -28,7 +28,7 @@ help: ## show the targets
 # Every package is of the version and the hash in requirements/dev.txt, also in a year. LOCK= is the
 # newest that pyproject.toml allows. Nothing but wheels, as a build would fetch what no hash is for.
 LOCK ?= requirements/dev.txt
-EXTRAS := agent cli codegen docs engine hub langchain lock structured test
+EXTRAS := agent chat cli codegen docs engine hub langchain lock structured test
 COMMA := ,
 PIP := $(PY) -m pip install --disable-pip-version-check
 LOCKED := --require-hashes --only-binary :all: --requirement

@@ -39,6 +39,10 @@ CHECKS = {
     "sanitize": Check(
         "the engine tests with AddressSanitizer and UBSan (--build FOLDER)", ("checks.sanitize",)
     ),
+    "templates": Check(
+        "every chat template by eight conversations: llama-server's prompts, and the time of one",
+        ("checks.templates",),
+    ),
     "proxy": Check(
         "agents on three servers behind HAProxy, of which some are killed", ("checks.proxy",)
     ),

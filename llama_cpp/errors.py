@@ -108,7 +108,7 @@ class LlamaSamplerError(LlamaError):
 
 
 class LlamaTemplateError(LlamaError):
-    """A chat template is missing, or is one that the C API does not know."""
+    """A chat template is missing or faulty, refuses the messages, or takes too long."""
 
 
 class LlamaCancelled(LlamaError):

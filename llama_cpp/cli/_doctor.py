@@ -45,6 +45,7 @@ _REPAIR = (
 _EXTRAS = {
     "agent": ("requests", "urllib3", "pydantic"),
     "langchain": ("langchain_core",),
+    "chat": ("jinja2",),
     "hub": ("huggingface_hub",),
     "structured": ("llguidance", "pydantic"),
     "engine": ("cmake", "ninja"),

@@ -48,20 +48,21 @@ def run(model: str, prompt: str | None, timings: bool, as_json: bool, **given: A
 @click.command()
 @model_option
 @click.option("--system", "-s", help="System message.")
-@click.option("--template", help="Chat template that llama.cpp knows; by default the model's own.")
+@click.option("--template", help="Chat template, or its name; by default the model's own.")
+@click.option("--thinking/--no-thinking", default=None, help="Whether to reason before the answer.")
 @sampling_options
 @loading_options
 @click.option("--timings", is_flag=True, help="Print the speed of each answer on stderr.")
 @json_option
 @click.argument("message", required=False)
 def chat(
-    model: str, system: str | None, template: str | None, timings: bool, as_json: bool,
-    message: str | None, **given: Any,
+    model: str, system: str | None, template: str | None, thinking: bool | None, timings: bool,
+    as_json: bool, message: str | None, **given: Any,
 ) -> None:  # fmt: skip
     """Talk with a model.
 
     With a MESSAGE, answer it and end; otherwise talk, line by line. The model is in this process.
-    'llama-py agent' has tools, and knows more chat templates.
+    Its reasoning is printed on stderr. 'llama-py agent' has tools.
     """
     options = sampling(given)
     first = [] if system is None else [{"role": "system", "content": system}]
@@ -70,12 +71,14 @@ def chat(
     def answer(line: str) -> None:
         messages.append({"role": "user", "content": line})
         said: list[str] = []
+        generation = None
         try:
-            generation = llm.chat_stream(messages, template=template, **options)
+            generation = llm.chat_stream(messages, template=template, thinking=thinking, **options)
             _give(generation, timings, as_json, said)
         finally:
-            if said:
-                messages.append({"role": "assistant", "content": "".join(said)})
+            if generation is not None and any(said):
+                thoughts = {"reasoning_content": generation.reasoning}
+                messages.append({"role": "assistant", "content": "".join(said), **thoughts})
             else:
                 messages.pop()
 
@@ -94,11 +97,15 @@ def _give(generation: Generation, timings: bool, as_json: bool, said: list[str])
     if as_json:
         done = completion(generation)
         said.append(done.text)
-        names = ("text", "tokens", "finish_reason", "stopped_by")
+        names = ("text", "reasoning", "tokens", "finish_reason", "stopped_by")
         about = {"usage": asdict(done.usage), "timings": asdict(done.timings)}
         give({name: getattr(done, name) for name in names} | about)
     else:
+        shown = 0
         for piece in generation:
+            if new := generation.reasoning[shown:]:
+                click.secho(new, dim=True, nl=False, err=True)
+                shown += len(new)
             said.append(piece)
             click.echo(piece, nl=False)
             sys.stdout.flush()

@@ -6,7 +6,7 @@ __getattr__, __dir__, __all__ = contents(
     __name__,
     {
         "aio": "AsyncGeneration AsyncGenerations AsyncLlama AsyncStream",
-        "chat": "apply_chat_template",
+        "chat": "ChatGenerationOptions ChatOptions apply_chat_template",
         "drafts": "DraftModel PromptLookup",
         "embedding": "Ranked",
         "generation": "Completion Generation GenerationState",
@@ -14,6 +14,7 @@ __getattr__, __dir__, __all__ = contents(
         "logprobs": "TokenLogprob log_probs",
         "options": "Draft GenerationOptions",
         "multimodal": "Chunk LlamaChunks LlamaMedia LlamaMultimodal",
+        "reasoning": "ChatPrompt ReasoningTags",
         "scheduler": "Generations ParallelGeneration",
     },
 )

@@ -7,6 +7,8 @@ from .aio import AsyncGeneration as AsyncGeneration
 from .aio import AsyncGenerations as AsyncGenerations
 from .aio import AsyncLlama as AsyncLlama
 from .aio import AsyncStream as AsyncStream
+from .chat import ChatGenerationOptions as ChatGenerationOptions
+from .chat import ChatOptions as ChatOptions
 from .chat import apply_chat_template as apply_chat_template
 from .drafts import DraftModel as DraftModel
 from .drafts import PromptLookup as PromptLookup
@@ -24,6 +26,8 @@ from .multimodal import Chunk as Chunk
 from .multimodal import LlamaChunks as LlamaChunks
 from .multimodal import LlamaMedia as LlamaMedia
 from .multimodal import LlamaMultimodal as LlamaMultimodal
+from .reasoning import ChatPrompt as ChatPrompt
+from .reasoning import ReasoningTags as ReasoningTags
 from .scheduler import Generations as Generations
 from .scheduler import ParallelGeneration as ParallelGeneration
-# seal: b11434 sha256:4f85618f177dc30e2296fd4b0ae668ce27ef027b2b680f95c4d9e0be951c4dce
+# seal: b11434 sha256:bb837cae0a20aebf8606679b1f561ca32dc75ed93814b909fcd659484044c78f

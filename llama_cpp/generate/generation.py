@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import LlamaBusyError, LlamaCancelled
 from ..native.arguments import check_type, integer
+from ..sampling.answer import Answer
 from ..sampling.chain import LlamaSampler
 from ..usage import Timings, Usage
-from .answer import Answer
 from .logprobs import TokenLogprob, check_top, log_probs
 from .options import Draft, make_sampler
+from .reasoning import ChatPrompt, ReasoningFilter
 from .stops import StopStrings
 
 if TYPE_CHECKING:
@@ -54,6 +55,14 @@ class Request:
         self, model: LlamaModel, prompt: str | Sequence[int], n_ctx: int, options: Mapping[str, Any]
     ) -> None:
         """``n_ctx`` is the room that the prompt and its answer have."""
+        tags = prompt.tags if isinstance(prompt, ChatPrompt) else None
+        self.thoughts = None if tags is None else ReasoningFilter(tags)
+        self.tag_texts: dict[int, str] = {}
+        """The control tokens among the tags: a decoder leaves them out."""
+        if tags is not None:
+            for token in model.tokenize(tags.text, add_special=False, parse_special=True):
+                if model.vocab.is_control(token):
+                    self.tag_texts[token] = model.token_to_piece(token)
         if isinstance(prompt, str | bytes):
             self.prompt = model.tokenize(prompt)
         elif isinstance(prompt, Iterable):
@@ -128,7 +137,9 @@ class Completion:
     """The tokens that it took."""
     timings: Timings
     """The time that it took."""
-    stopped_by: str | None
+    reasoning: str = ""
+    """What the model wrote before its answer, in a chat with a model that does."""
+    stopped_by: str | None = None
     """The stop string that ended it, if one did."""
     logprobs: list[TokenLogprob] = field(default_factory=list, repr=False)
     """Those of the tokens, if they were asked for."""
@@ -154,6 +165,12 @@ class GenerationState:
         """The stop string that ended it, if one did."""
         self._first = 0.0
         self._last = 0.0
+
+    @property
+    def reasoning(self) -> str:
+        """What the model wrote before its answer so far; see `Llama.chat`."""
+        thoughts = self._request.thoughts
+        return "" if thoughts is None else thoughts.reasoning
 
     @property
     def logprobs(self) -> list[TokenLogprob]:
@@ -208,7 +225,10 @@ class GenerationState:
             self._end("stop")
             return self._rest()
         self.tokens.append(token)
-        text = request.stops.feed(request.decoder.feed(token))
+        text = request.decoder.feed(token) or request.tag_texts.get(token, "")
+        text = request.stops.feed(text)
+        if request.thoughts is not None:
+            text = request.thoughts.feed(text, last=request.stops.found is not None)
         if request.stops.found is not None:
             self.stopped_by = request.stops.found
             self._end("stop")
@@ -232,6 +252,7 @@ class GenerationState:
             finish_reason=self.finish_reason,
             usage=self.usage,
             timings=self.timings,
+            reasoning=self.reasoning,
             stopped_by=self.stopped_by,
             logprobs=self.logprobs,
             error=error,
@@ -251,7 +272,8 @@ class GenerationState:
 
     def _rest(self) -> str:
         request = self._request
-        return request.stops.feed(request.decoder.finish()) + request.stops.finish()
+        text = request.stops.feed(request.decoder.finish()) + request.stops.finish()
+        return text if request.thoughts is None else request.thoughts.feed(text, last=True)
 
 
 class Generation(GenerationState, Iterator[str]):
@@ -282,14 +304,15 @@ class Generation(GenerationState, Iterator[str]):
         if self.finish_reason is None:
             if not self._lock.acquire(blocking=False):
                 raise LlamaBusyError("another thread is in this iterator")
+            thoughts = self._request.thoughts
             try:
                 for token in self._source:
                     text = self._take(token)
                     if self.finish_reason is not None:
                         self._source.close()
-                    if text:
-                        if self._pieces is not None:
-                            self._pieces.append(text)
+                    if text and self._pieces is not None:
+                        self._pieces.append(text)
+                    if text or (thoughts is not None and thoughts.grows):
                         return text
             except BaseException as error:
                 self._fail(error)

@@ -19,11 +19,12 @@ from ..model.model import LOADING, LlamaModel
 from ..native.arguments import c_number, unknown_keyword
 from ..native.library import LlamaLibrary
 from ..native.resource import ClosedByWith
-from .chat import apply_chat_template, lacks_bos
+from .chat import ChatGenerationOptions, ChatOptions, chat_prompt, split_options
 from .drafts import Speculation
 from .embedding import Embedder, Ranked
 from .generation import Completion, Generation, Request, TokenSource, completion
 from .options import GenerationOptions, check_options
+from .reasoning import ChatPrompt
 from .scheduler import Generations, completions
 
 if TYPE_CHECKING:
@@ -193,36 +194,30 @@ class Llama(ClosedByWith):
         return completion(self.generate(prompt, **options))
 
     def chat(
-        self,
-        messages: Sequence[Mapping[str, str]],
-        *,
-        template: str | None = None,
-        **options: Unpack[GenerationOptions],
+        self, messages: Sequence[Mapping[str, Any]], **options: Unpack[ChatGenerationOptions]
     ) -> Completion:
         """The answer to ``messages``, each with a ``role`` and a ``content``.
 
-        ``template`` is a chat template that llama.cpp knows, by default the model's own; see
-        `llama_cpp.generate.chat.apply_chat_template`. The other keywords are those of `generate`.
+        The model's own template makes a prompt of them, as llama-server has it; see
+        `llama_cpp.generate.chat.apply_chat_template` and `ChatOptions`. An answer that is the last
+        message is continued. `Completion.reasoning` is what the model wrote before its answer. The
+        other keywords are those of `generate`.
         """
-        return completion(self.chat_stream(messages, template=template, **options))
+        return completion(self.chat_stream(messages, **options))
 
     def chat_stream(
-        self,
-        messages: Sequence[Mapping[str, str]],
-        *,
-        template: str | None = None,
-        **options: Unpack[GenerationOptions],
+        self, messages: Sequence[Mapping[str, Any]], **options: Unpack[ChatGenerationOptions]
     ) -> Generation:
-        """As `chat`, piece by piece."""
-        return self.generate(self.chat_tokens(messages, template=template), **options)
+        """As `chat`, piece by piece. While the model reasons the pieces are empty, and
+        `Generation.reasoning` grows."""
+        of_chat, others = split_options(options)
+        return self.generate(self.chat_tokens(messages, **of_chat), **others)
 
     def chat_tokens(
-        self, messages: Sequence[Mapping[str, str]], *, template: str | None = None
-    ) -> list[int]:
+        self, messages: Sequence[Mapping[str, Any]], **options: Unpack[ChatOptions]
+    ) -> ChatPrompt:
         """The prompt that `chat` makes of ``messages``, as for `generate_many`."""
-        text = apply_chat_template(self._model, messages, template=template)
-        begin = lacks_bos(self._model, text)
-        return self._model.tokenize(text, add_special=begin, parse_special=True)
+        return chat_prompt(self._model, messages, options)
 
     def infill(
         self, prefix: str, suffix: str = "", **options: Unpack[GenerationOptions]

@@ -32,10 +32,11 @@ from ..native.arguments import c_number, check_type
 from ..native.calls import call, guarded, unguarded
 from ..native.library import LlamaLibrary
 from ..native.resource import Closable, Resource, owned
-from .chat import apply_chat_template, lacks_bos
+from .chat import ChatGenerationOptions, render_chat, split_options
 from .generation import Completion, Generation, Request, completion
 from .options import GenerationOptions, check_options
 from .probe import probe as _probe
+from .reasoning import ChatPrompt, ReasoningTags
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -420,6 +421,16 @@ class LlamaMultimodal(Closable):
         `Llama.generate`, without ``cache_prompt``, ``context_shift`` and ``draft``. In
         `Generation.prompt`, -1 stands for what is an image or a sound.
         """
+        return self._generate(ctx, prompt, media, options, None)
+
+    def _generate(
+        self,
+        ctx: LlamaContext,
+        prompt: str | LlamaChunks,
+        media: Sequence[LlamaMedia],
+        options: GenerationOptions,
+        tags: ReasoningTags | None,
+    ) -> Generation:
         check_type(ctx, LlamaContext)
         check_options(options, "LlamaMultimodal.generate")
         chunks = prompt if isinstance(prompt, LlamaChunks) else self.tokenize(prompt, media)
@@ -428,23 +439,23 @@ class LlamaMultimodal(Closable):
         if chunks[-1].kind != "text":
             raise ValueError("the prompt must end with text, for the model to answer to")
         tokens = [t for chunk in chunks for t in (chunk.tokens or [-1] * chunk.n_tokens)]
-        request = Request(self.model, [max(t, 0) for t in tokens], ctx.n_ctx, options)
+        counted = ChatPrompt(max(t, 0) for t in tokens)
+        counted.tags = tags
+        request = Request(self.model, counted, ctx.n_ctx, options)
         request.prompt = tokens
         return Generation(request, self._tokens(ctx, chunks, request))
 
     def chat(
         self,
         ctx: LlamaContext,
-        messages: Sequence[Mapping[str, str]],
+        messages: Sequence[Mapping[str, Any]],
         media: Sequence[LlamaMedia] = (),
-        *,
-        template: str | None = None,
-        **options: Unpack[GenerationOptions],
+        **options: Unpack[ChatGenerationOptions],
     ) -> Completion:
         """The answer to ``messages``, as `Llama.chat`; their contents have the markers."""
-        text = apply_chat_template(self.model, messages, template=template)
-        chunks = self.tokenize(text, media, add_special=lacks_bos(self.model, text))
-        return completion(self.generate(ctx, chunks, **options))
+        of_chat, others = split_options(options)
+        text, tags = render_chat(self.model, messages, of_chat)
+        return completion(self._generate(ctx, self.tokenize(text, media), (), others, tags))
 
     def _tokens(
         self, ctx: LlamaContext, chunks: LlamaChunks, request: Request

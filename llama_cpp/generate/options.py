@@ -9,8 +9,8 @@ from typing import Any, Protocol, TypedDict
 from .. import _raw
 from ..model.model import LlamaModel
 from ..native.arguments import c_number, check_type, unknown_keyword
+from ..sampling.answer import Answer
 from ..sampling.chain import LlamaSampler
-from .answer import Answer
 
 
 class Draft(Protocol):

@@ -18,8 +18,8 @@ from ..context.sequence import LlamaSequence, n_common
 from ..context.snapshot import Snapshot
 from ..context.turns import Turn
 from ..errors import LlamaAnswerError, LlamaBusyError, LlamaContextError, LlamaDecodeError
+from ..sampling.answer import Answer
 from ..sampling.chain import LlamaSampler
-from .answer import Answer
 from .generation import Completion, GenerationState, Request
 from .options import check_options
 
@@ -56,6 +56,7 @@ class _Refused(Request):
         self.prompt = []
         self.logprobs = []
         self.answer = Answer({})
+        self.thoughts = None
 
 
 class _Job:

@@ -90,7 +90,7 @@ def test_the_options_of_sampling_reach_it(tiny_path: Tiny, tmp_path: Path) -> No
 
 def test_chat_keeps_what_was_said(model_path: Path) -> None:
     said = ("chat", "-m", model_path, "-n", 16, "--temperature", 0, "-c", 512)
-    assert given(*said, "Hello") == "Hello.\n"
+    assert given(*said, "Hello").startswith("Hello")
     lines = "My name is Ada.\n\n/help\nWhat is my name?\n/clear\n{}\n/quit\nmore\n"
     answers = given(*said, "--json", "-s", "Be brief.", stdin=lines.format("Hi.")).splitlines()
     found = [json.loads(line) for line in answers if line.startswith("{")]

@@ -16,9 +16,7 @@ from llama_cpp.errors import (
     LlamaClosedError,
     LlamaContextError,
     LlamaSamplerError,
-    LlamaTemplateError,
 )
-from llama_cpp.generate.chat import apply_chat_template
 from llama_cpp.generate.stops import StopStrings
 from tests.support.python import run_program
 
@@ -303,43 +301,6 @@ def test_generation_ends_before_a_stop_string(llm: Llama) -> None:
     done = llm.complete(PROMPT, max_tokens=16, temperature=0, stop=stop, cache_prompt=False)
     assert done.text == whole[: whole.index(stop)]
     assert (done.finish_reason, done.stopped_by) == ("stop", stop)
-
-
-# -- chat
-
-
-def test_chat_uses_the_models_template(llm: Llama, model: LlamaModel) -> None:
-    messages = [{"role": "user", "content": "What is the capital of France?"}]
-    text = apply_chat_template(model, messages)
-    assert text.startswith("<|im_start|>")
-    assert text.endswith("<|im_start|>assistant\n")
-    reply = llm.chat(messages, max_tokens=24, temperature=0)
-    assert "Paris" in reply.text
-    assert "<|im_end|>" not in reply.text
-
-
-def test_chat_comes_in_pieces_too(llm: Llama) -> None:
-    messages = [{"role": "user", "content": "What is the capital of France?"}]
-    whole = llm.chat(messages, max_tokens=8, temperature=0)
-    generation = llm.chat_stream(messages, max_tokens=8, temperature=0)
-    pieces = list(generation)
-    assert len(pieces) > 1
-    assert "".join(pieces) == whole.text
-    # Read as control tokens, not as the characters that they are written with.
-    start = llm.tokenize("<|im_start|>", add_special=False, parse_special=True)
-    assert len(start) == 1
-    assert generation.prompt.count(start[0]) == llm.detokenize(generation.prompt).count(
-        "<|im_start|>"
-    )
-
-
-def test_a_template_that_is_not_known_is_an_error(llm: Llama) -> None:
-    messages = [{"role": "user", "content": "Hi"}]
-    with pytest.raises(LlamaTemplateError, match="does not know this chat template"):
-        llm.chat(messages, template="{{ no such template }}")
-    for bad in ([], [{"role": "user"}], [{"role": "user", "content": None}]):
-        with pytest.raises((TypeError, ValueError), match="message"):
-            llm.chat(bad)  # type: ignore[arg-type]
 
 
 # -- cancelling

@@ -12,10 +12,13 @@ import threading
 
 from llama_cpp import *
 from llama_cpp import _raw
+from llama_cpp.generate import apply_chat_template
 from llama_cpp.model import LlamaDevice, LlamaVocab
 
 M, T, FOLDER = sys.argv[1:4]
 chain = LlamaSampler.chain
+U = {"role": "user", "content": "the cat"}
+J = "{% for m in messages %}{{ m.content }}{% endfor %}"
 
 
 def load(**keywords):

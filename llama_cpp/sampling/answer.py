@@ -9,7 +9,7 @@ from typing import Any
 from .._needs import needs
 from ..errors import LlamaAnswerError
 from ..model.model import LlamaModel
-from ..sampling.chain import LlamaSampler
+from .chain import LlamaSampler
 
 _KINDS = ("grammar", "json_schema", "regex", "lark", "output_type")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from .. import _raw
@@ -13,6 +12,7 @@ from ..model.device import devices
 from ..model.model import LlamaModel
 from ..native.arguments import set_params, unknown_keyword
 from ..native.cpu import usable_cores
+from ..native.memory import memory_limit
 
 # What the library aborts for, fills the memory with or hangs over, or computes NaN from: keyword
 # -> least and greatest value. NaN logits are not harmless, sorting them reads out of bounds.
@@ -45,7 +45,6 @@ _CACHE_TYPES: dict[int, int] = {
 _GPUS = (_raw.GGML_BACKEND_DEVICE_TYPE_GPU, _raw.GGML_BACKEND_DEVICE_TYPE_IGPU)
 # What the library notes of each token in the KV cache, in bytes.
 _CELL = 128
-_CGROUP = Path("/sys/fs/cgroup")
 
 
 def context_params(model: LlamaModel, given: Mapping[str, Any]) -> _raw.llama_context_params:
@@ -193,40 +192,3 @@ def bytes_per_token(model: LlamaModel, raw: _raw.llama_context_params) -> int:
         layers //= 8
     row = key * _CACHE_TYPES[raw.type_k] + value * _CACHE_TYPES[raw.type_v]
     return layers * n_head_kv * row // 32
-
-
-def memory_limit(*, available: bool) -> int | None:
-    """The bytes of main memory that this process can have: all of them, or those that nothing else
-    uses now. None where the system does not say."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return None
-    sizes = {
-        name: int(rest.split()[0]) * 1024 for name, rest in (line.split(":") for line in lines)
-    }
-    limits = [sizes["MemAvailable"] if available else sizes["MemTotal"] + sizes["SwapTotal"]]
-    for limit, usage in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-    ):
-        try:
-            most = int((_CGROUP / limit).read_text())
-            limits.append(most - int((_CGROUP / usage).read_text()) if available else most)
-        except (OSError, ValueError):  # no such file, or "max"
-            continue
-    limits += _address_space(available)
-    return max(0, min(limits))
-
-
-def _address_space(available: bool) -> list[int]:
-    """What ``ulimit -v`` leaves to this process."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return []
-    most = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if most == resource.RLIM_INFINITY:
-        return []
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    return [most - pages * resource.getpagesize() if available else most]

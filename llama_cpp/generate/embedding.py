@@ -51,7 +51,7 @@ class Ranked:
     """How well it answers the query: comparable within a model only, higher is better."""
 
 
-class Embeddings(Sequence[memoryview]):
+class Embeddings(Sequence["memoryview[float]"]):
     """Vectors of one width: rows of floats, to be indexed, sliced, compared; see `Llama.embed`."""
 
     def __init__(self, rows: bytearray, width: int) -> None:

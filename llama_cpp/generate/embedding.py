@@ -88,7 +88,7 @@ class Embeddings(Sequence["memoryview[float]"]):
 
     def tolist(self) -> list[list[float]]:
         """The vectors as lists of numbers."""
-        return [row.tolist() for row in self]
+        return [list(row) for row in self]
 
     def __repr__(self) -> str:
         return f"<Embeddings, {self.shape[0]} x {self.shape[1]}>"

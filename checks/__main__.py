@@ -50,6 +50,7 @@ CHECKS = {
     "matrix": Check(
         "the engine tests on prebuilt engines of other tags, and pairs of tags", ("checks.matrix",)
     ),
+    "runs": Check("long runs of one kind of character through every tokenizer", ("checks.runs",)),
     "history": Check(
         "the bindings of many tags of the last half year, generated and verified",
         ("codegen", "history"),

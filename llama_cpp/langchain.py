@@ -302,7 +302,7 @@ class LlamaEmbeddings(Embeddings):
         return self._vectors([self.query_prefix + text])[0]
 
     def _vectors(self, texts: list[str]) -> list[list[float]]:
-        return cast("list[list[float]]", self.llm.embed(texts).tolist())
+        return self.llm.embed(texts).tolist()
 
 
 class _Reader:

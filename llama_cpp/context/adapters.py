@@ -34,12 +34,21 @@ class ContextAdapters:
         self._books = books
         self._kept = kept
         self._loras: Mapping[LlamaLora, float] = {}
+        self._vector: tuple[LlamaControlVector | None, tuple[int, int] | None] = (None, None)
 
     @property
     def loras(self) -> dict[LlamaLora, float]:
         """The adapters that are in use here, and their scales."""
         self._core.opened()
         return dict(self._loras)
+
+    def copy(self, other: ContextAdapters) -> None:
+        """Use what ``other``, of a context on the same model, uses now."""
+        if self._loras != other._loras:
+            self.set_loras(other._loras)
+        if self._vector != other._vector:
+            vector, layers = other._vector
+            self.set_control_vector(vector, layers=layers)
 
     def close(self) -> None:
         """Let go of the adapters."""
@@ -117,6 +126,7 @@ class ContextAdapters:
                 raise LlamaAdapterError(
                     "the control vector was not set: " + log.reason(said, "out of memory")
                 )
+            self._vector = (vector, layers)
 
     @contextmanager
     def _changing(self) -> Iterator[None]:

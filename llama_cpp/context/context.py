@@ -490,6 +490,10 @@ class LlamaContext(ContextGetters, ClosedByWith):
         """
         self._adapters.set_control_vector(vector, layers=layers)
 
+    def adapt_as(self, other: LlamaContext) -> None:
+        """Use the adapters and the control vector that ``other``, on the same model, has now."""
+        self._adapters.copy(other._adapters)
+
 
 def _free(free: Callable[[Any], object], freed: list[bool], handle: Any) -> None:
     free(handle)

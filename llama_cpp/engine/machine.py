@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 import os
-from collections.abc import Collection
+import sys
+from collections.abc import Callable, Collection
+from functools import cache
 from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
@@ -89,3 +92,16 @@ def _address_space(available: bool) -> list[int]:
         return []
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     return [most - pages * resource.getpagesize() if available else most]
+
+
+def give_back() -> None:
+    """Have the C library give to the system what was allocated and is freed, as for reading a
+    model's header or tokenizing a long text: glibc keeps it."""
+    if sys.platform == "linux" and (trim := _malloc_trim()):
+        trim(0)
+
+
+@cache
+def _malloc_trim() -> Callable[[int], object] | None:
+    found: Callable[[int], object] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import math
 import re
 import sys
@@ -11,23 +10,30 @@ from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import mul
-from typing import Any
+from typing import Any, overload
 
 from .. import _raw
 from ..context.batch import LlamaBatch
 from ..context.context import LlamaContext
+from ..engine.machine import give_back
 from ..errors import LlamaModelError
 from ..model.model import LlamaModel
 
-# The least tokens to compute at a time. More are taken where a text is longer.
+# The least tokens to compute at a time where a text is pooled by the library, which it does over
+# what is computed at once. More are taken where a text is longer.
 _N_BATCH = 512
+# The library has room for the logits of all tokens of a batch, twice, whoever wants them. So where
+# a text can be computed in parts, these are for so many numbers at most.
+_LOGITS = 1 << 23
 # Texts at a time. Recurrent models have a state for each, in memory of its own.
 _N_SEQ, _N_SEQ_RECURRENT = 64, 16
+_CLS = _raw.LLAMA_POOLING_TYPE_CLS
 _POOLED = (
     _raw.LLAMA_POOLING_TYPE_MEAN,
     _raw.LLAMA_POOLING_TYPE_CLS,
     _raw.LLAMA_POOLING_TYPE_LAST,
 )
+_TOKENS = _raw.LLAMA_POOLING_TYPE_NONE
 # What a context for embeddings decides by itself.
 _OWN = ("n_ctx", "n_batch", "n_ubatch", "n_seq_max", "kv_unified", "embeddings", "pooling_type")
 _OUTPUTS = ("n_outputs_max", "n_outputs_max_per_seq")
@@ -45,14 +51,66 @@ class Ranked:
     """How well it answers the query: comparable within a model only, higher is better."""
 
 
+class Embeddings(Sequence["memoryview[float]"]):
+    """Vectors of one width: rows of floats, to be indexed, sliced, compared; see `Llama.embed`."""
+
+    def __init__(self, rows: bytearray, width: int) -> None:
+        """``rows`` are the 32-bit floats of all vectors, one after the other."""
+        self._rows = rows
+        self.shape = (len(rows) // (4 * width), width)
+        """How many vectors there are, and how many numbers each has."""
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        return {"shape": self.shape, "typestr": "=f4", "data": self._rows, "version": 3}
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @overload
+    def __getitem__(self, index: int) -> memoryview[float]: ...
+    @overload
+    def __getitem__(self, index: slice) -> Embeddings: ...
+    def __getitem__(self, index: int | slice) -> memoryview[float] | Embeddings:
+        size = 4 * self.shape[1]
+        if isinstance(index, slice):
+            found = (self._rows[i * size : (i + 1) * size] for i in range(len(self))[index])
+            return Embeddings(bytearray().join(found), self.shape[1])
+        start = range(len(self))[index] * size
+        return memoryview(self._rows)[start : start + size].cast("f")
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Embeddings):
+            return self.shape == other.shape and self.tolist() == other.tolist()
+        return NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def tolist(self) -> list[list[float]]:
+        """The vectors as lists of numbers."""
+        return [list(row) for row in self]
+
+    def __repr__(self) -> str:
+        return f"<Embeddings, {self.shape[0]} x {self.shape[1]}>"
+
+
 class Embedder:
     """A context for embeddings, made on first use and again for longer texts; what `Llama` does
-    them with. ``params`` are those of the context for generation."""
+    them with. ``params`` are those of the context for generation, its ``owner``."""
 
-    def __init__(self, model: LlamaModel, params: Mapping[str, Any]) -> None:
+    def __init__(self, model: LlamaModel, params: Mapping[str, Any], owner: LlamaContext) -> None:
         self._model = model
+        self._owner = owner
         self._params = {k: v for k, v in params.items() if k not in (*_OWN, *_OUTPUTS)}
         self._pooling = _pooling(model, params.get("pooling_type"))
+        # A token that attends to those before it alone has the same embedding in any portion.
+        self._in_parts = (
+            self._pooling in _POOLED
+            and owner.core.has_memory
+            and not model.has_encoder
+            and owner.core.causal()
+            and not owner.core.is_stateful
+        )
         self._ctx: LlamaContext | None = None
         self._lock = threading.Lock()
 
@@ -68,7 +126,9 @@ class Embedder:
         if ctx is not None:
             ctx.cancel()
 
-    def embed(self, texts: str | Iterable[str], normalize: bool) -> memoryview[float]:
+    def embed(
+        self, texts: str | Iterable[str], normalize: bool, truncate: bool, parse_special: bool
+    ) -> Embeddings:
         """See `Llama.embed`."""
         if self._pooling == _raw.LLAMA_POOLING_TYPE_RANK:
             raise LlamaModelError(
@@ -79,10 +139,20 @@ class Embedder:
         texts = [texts] if isinstance(texts, str) else list(texts)
         if not texts:
             raise ValueError("there are no texts to embed")
-        rows, width = self._compute([self._model.tokenize(text) for text in texts])
+        tokens = [self._model.tokenize(text, parse_special=parse_special) for text in texts]
+        if truncate:
+            tokens = [self._truncated(text) for text in tokens]
+        rows, width = self._compute(tokens)
         if normalize:
             _normalize(rows, width)
-        return memoryview(rows).cast("f", (len(texts), width))
+        return Embeddings(rows, width)
+
+    def _truncated(self, tokens: list[int]) -> list[int]:
+        """``tokens`` without what is too much, but with the token that ends a text."""
+        most, vocab = self._longest(), self._model.vocab
+        if len(tokens) > most and tokens[-1] in (vocab.eos, vocab.sep):
+            return [*tokens[: most - 1], tokens[-1]]
+        return tokens[:most]
 
     def rerank(self, query: str, documents: Iterable[str]) -> list[Ranked]:
         """See `Llama.rerank`."""
@@ -127,14 +197,15 @@ class Embedder:
             # At once, so that nothing in the query is taken for the document's place.
             parts = {"{query}": query, "{document}": document}
             text = re.sub(r"\{query\}|\{document\}", lambda found: parts[found[0]], template)
-            return model.tokenize(text, parse_special=True)
+            return model.tokenize(text, add_special=False, parse_special=True)
+        plain = {"add_special": False, "parse_special": False}
         eos = vocab.eos if vocab.eos is not None else vocab.sep
         end = [eos] if vocab.add_eos and eos is not None else []
         tokens = [vocab.bos] if vocab.add_bos and vocab.bos is not None else []
-        tokens += [*model.tokenize(query, add_special=False), *end]
+        tokens += [*model.tokenize(query, **plain), *end]
         if vocab.add_sep and vocab.sep is not None:
             tokens.append(vocab.sep)
-        return [*tokens, *model.tokenize(document, add_special=False), *end]
+        return [*tokens, *model.tokenize(document, **plain), *end]
 
     # -- computation
 
@@ -143,67 +214,123 @@ class Embedder:
         longest = self._check(texts)
         with self._lock:
             ctx = self._context(longest)
+            ctx.adapt_as(self._owner)
             width = ctx.outputs.n_pooled
             rows = bytearray(4 * width * len(texts))
-            address = ctypes.addressof((ctypes.c_char * len(rows)).from_buffer(rows))
-            run = ctx.encode if self._model.has_encoder else ctx.decode
             start = 0
             while start < len(texts):
-                tokens, ids = array("i"), array("i")
-                end = start
+                room, end = ctx.n_ctx if self._in_parts else ctx.n_ubatch, start
                 while end < len(texts) and end - start < ctx.n_seq_max:
-                    text = texts[end]
-                    if len(tokens) + len(text) > ctx.n_ubatch:
+                    room -= len(texts[end])
+                    if room < 0:
                         break
-                    tokens.extend(text)
-                    ids.extend([end - start] * len(text))
                     end += 1
                 if ctx.core.has_memory:
                     ctx.memory.clear(data=False)
-                run(LlamaBatch(tokens, seq_id=ids, logits=True))
-                for i in range(start, end):
-                    ctx.outputs.copy_pooled(i - start, address + 4 * width * i)
+                compute = self._in_portions if self._in_parts else self._at_once
+                compute(ctx, texts[start:end], memoryview(rows).cast("f")[width * start :])
                 start = end
+            if ctx.n_ctx > _N_BATCH:  # what a long text needed
+                self.close()
+                give_back()
         return rows, width
+
+    def _at_once(
+        self, ctx: LlamaContext, texts: Sequence[list[int]], rows: memoryview[float]
+    ) -> None:
+        """Have the library pool ``texts``, all in one batch."""
+        run = ctx.encode if self._model.has_encoder else ctx.decode
+        tokens, ids = _joined(texts)
+        run(LlamaBatch(tokens, seq_id=ids, logits=True))
+        for i in range(len(texts)):
+            width = ctx.outputs.n_pooled
+            rows[i * width : (i + 1) * width] = ctx.outputs.embeddings_seq(i)
+
+    def _in_portions(
+        self, ctx: LlamaContext, texts: Sequence[list[int]], rows: memoryview[float]
+    ) -> None:
+        """Compute ``texts`` in batches, and pool them here."""
+        tokens, ids = _joined(texts)
+        begun, left = [0] * len(texts), [len(text) for text in texts]
+        width = ctx.outputs.n_pooled
+        for start in range(0, len(tokens), ctx.n_batch):
+            part = ids[start : start + ctx.n_batch]
+            ctx.decode(LlamaBatch(tokens[start : start + ctx.n_batch], seq_id=part, logits=True))
+            for i, at in enumerate(part):
+                begun[at] += 1
+                left[at] -= 1
+                row = rows[at * width : (at + 1) * width]
+                if self._pooling == _raw.LLAMA_POOLING_TYPE_MEAN:
+                    _add(row, ctx.outputs.embeddings(i), len(texts[at]))
+                elif begun[at] == 1 if self._pooling == _CLS else not left[at]:
+                    row[:] = ctx.outputs.embeddings(i)
+
+    def _longest(self) -> int:
+        """The tokens that a text may have."""
+        return max(self._model.n_ctx_train or _N_BATCH, self._owner.n_ctx if self._in_parts else 0)
 
     def _check(self, texts: Sequence[list[int]]) -> int:
         """The length of the longest of ``texts``. ValueError for one that cannot be computed."""
-        most = self._model.n_ctx_train or _N_BATCH
+        most = self._longest()
         for i, tokens in enumerate(texts):
             if not tokens:
                 raise ValueError(f"text {i} is empty: it has no tokens")
             if len(tokens) > most:
                 raise ValueError(
                     f"text {i} has {len(tokens)} tokens, {self._model.path.name} takes {most} at "
-                    "most: split it"
+                    "most: split it, or let truncate=True cut it off"
                 )
         return max(len(tokens) for tokens in texts)
 
     def _context(self, longest: int) -> LlamaContext:
-        """One that can take so many tokens at once: pooling is over what is computed at once."""
-        if self._ctx is not None and self._ctx.n_ubatch >= longest:
+        """One that can take so many tokens: at once, where the library pools them."""
+        if self._ctx is not None and self._ctx.n_ctx >= longest:
             return self._ctx
         self.close()
         size = max(_N_BATCH, 1 << (longest - 1).bit_length())
         recurrent = self._model.is_recurrent or self._model.is_hybrid
+        n_seq_max = _N_SEQ_RECURRENT if recurrent else _N_SEQ
+        batch = size
+        if self._in_parts:
+            batch = min(_N_BATCH, max(n_seq_max, _LOGITS // self._model.vocab.n_tokens))
         self._ctx = LlamaContext(
             self._model,
             n_ctx=size,
-            n_batch=size,
-            n_ubatch=size,
-            n_seq_max=_N_SEQ_RECURRENT if recurrent else _N_SEQ,
+            n_batch=batch,
+            n_ubatch=batch,
+            n_seq_max=n_seq_max,
             kv_unified=True,
             embeddings=True,
-            pooling_type=self._pooling,
+            pooling_type=_TOKENS if self._in_parts else self._pooling,
             **self._params,
         )
         return self._ctx
+
+
+def _joined(texts: Sequence[list[int]]) -> tuple[array[int], array[int]]:
+    """The tokens of ``texts``, one text after the other, and the index of each one's text."""
+    tokens, ids = array("i"), array("i")
+    for i, text in enumerate(texts):
+        tokens.extend(text)
+        ids.extend([i] * len(text))
+    return tokens, ids
+
+
+def _add(total: memoryview[float], row: memoryview[float], count: int) -> None:
+    """Add a ``count``-th of ``row``."""
+    np = sys.modules.get("numpy")
+    if np is not None:
+        np.asarray(total)[:] += np.asarray(row) / count
+    else:
+        total[:] = array("f", [a + b / count for a, b in zip(total, row, strict=True)])
 
 
 def _pooling(model: LlamaModel, given: int | None) -> int:
     """What the program asks for, or what the model was made for; otherwise the mean."""
     arch = model.metadata.get("general.architecture")
     own = int(model.metadata.get(f"{arch}.pooling_type", _raw.LLAMA_POOLING_TYPE_UNSPECIFIED))
+    if given == _TOKENS:
+        raise ValueError("pooling_type=NONE has no vector for a text: use a LlamaContext")
     for pooling in (given, own):
         if pooling is not None and pooling in (*_POOLED, _raw.LLAMA_POOLING_TYPE_RANK):
             return int(pooling)

@@ -21,7 +21,7 @@ from ..native.library import LlamaLibrary
 from ..native.resource import ClosedByWith
 from .chat import ChatGenerationOptions, ChatOptions, chat_prompt, split_options
 from .drafts import Speculation
-from .embedding import Embedder, Ranked
+from .embedding import Embedder, Embeddings, Ranked
 from .generation import Completion, Generation, Request, TokenSource, completion
 from .options import GenerationOptions, check_options
 from .reasoning import ChatPrompt
@@ -96,7 +96,7 @@ class Llama(ClosedByWith):
         if given.get("n_seq_max", 1) != 1:
             given.setdefault("kv_unified", True)
         self._ctx = LlamaContext(self._model, **given)
-        self._embedder = Embedder(self._model, given)
+        self._embedder = Embedder(self._model, given, self._ctx)
         self._sequences = [self._ctx.sequence()] if self._ctx.core.has_memory else []
         """The first is that of `generate`; `generate_many` makes the others."""
         self._n_ctx_seq = self._ctx.n_ctx_seq
@@ -383,19 +383,29 @@ class Llama(ClosedByWith):
 
     # -- embeddings
 
-    def embed(self, texts: str | Iterable[str], *, normalize: bool = True) -> memoryview[float]:
-        """``texts`` (or one text) as vectors: floats of shape ``(n, n_embd_out)``, which
-        ``np.asarray`` takes without a copy. With ``normalize`` each has length 1, so that the
-        product of two is the cosine of their angle.
+    def embed(
+        self,
+        texts: str | Iterable[str],
+        *,
+        normalize: bool = True,
+        truncate: bool = False,
+        parse_special: bool = True,
+    ) -> Embeddings:
+        """``texts`` (or one text) as vectors: a sequence of rows of floats, which ``np.asarray``
+        takes without a copy, with the ``shape`` ``(n, n_embd_out)``. With ``normalize`` each has
+        length 1, so that the product of two is the cosine of their angle.
 
         Texts are computed several at a time, in a context of its own that is made when it is first
-        needed and has the settings of this one. The tokens of a text are pooled as the model was
-        made for, or as ``pooling_type`` says; the mean is taken where neither does.
+        needed and has the settings, the adapters and the control vector of this one. The tokens of
+        a text are pooled as the model was made for, or as ``pooling_type`` says; the mean is taken
+        where neither does. ``parse_special`` is that of `tokenize`. With ``truncate`` a text that
+        is too long loses its end; else nothing is computed.
 
-        Raises ValueError for no texts, for one without tokens, and for one that is longer than the
-        model's context; LlamaModelError for a reranker. C: ``llama_get_embeddings_seq``, llama.h.
+        Raises ValueError for no texts, for one without tokens, and for one that is longer than both
+        ``n_ctx`` and the context that the model was trained with; LlamaModelError for a reranker.
+        C: ``llama_get_embeddings_ith``, ``llama_get_embeddings_seq``, llama.h.
         """
-        return self._embedder.embed(texts, normalize)
+        return self._embedder.embed(texts, normalize, truncate, parse_special)
 
     def rerank(self, query: str, documents: Iterable[str]) -> list[Ranked]:
         """How well each of ``documents`` answers ``query``, by a model made for it; best first.

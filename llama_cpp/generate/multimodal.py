@@ -27,6 +27,7 @@ from ..errors import LlamaBusyError, LlamaContextError, LlamaModelError
 from ..model.checks import check_projector
 from ..model.gguf import file_name
 from ..model.model import LlamaModel
+from ..model.text import with_stack
 from ..native import log
 from ..native.arguments import c_number, check_type
 from ..native.calls import call, guarded, unguarded
@@ -302,7 +303,10 @@ class LlamaMultimodal(Closable):
         target = chunks.opened().handle
 
         def prepare() -> int:
-            return int(self._calls.mtmd_tokenize(handle, target, prompt, bitmaps, len(media)))
+            return with_stack(
+                lambda: int(self._calls.mtmd_tokenize(handle, target, prompt, bitmaps, len(media))),
+                encoded,
+            )
 
         # With media: what the preparation divides by and asserts comes from the projector's file.
         guard = guarded if media else unguarded

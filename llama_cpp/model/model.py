@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from .. import _raw
+from ..engine.machine import give_back
 from ..errors import LlamaAdapterError, LlamaCancelled, LlamaModelError, LlamaTokenizeError
 from ..native import log
 from ..native import remote as _rpc
@@ -27,7 +27,7 @@ from ._getters import ModelGetters
 from .checks import check_lora, check_model
 from .device import LlamaDevice, chosen_devices, device_array
 from .gguf import GGUFFile, Tensor, check_parts, file_name, parts, written
-from .text import StreamDecoder
+from .text import StreamDecoder, with_stack
 from .vocab import LlamaVocab
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ LOADING = ("devices", "rpc_servers", "tensor_split", "kv_overrides", "tensor_buf
 _LARGEST_WINDOW = 1 << 24
 # Text shorter than this is tokenized without letting go of the GIL.
 _SHORT_TEXT = 4096
+_TRIAL = b"a  b\n\n c"
 
 
 class LlamaModel(ModelGetters, Closable):
@@ -160,7 +161,12 @@ class LlamaModel(ModelGetters, Closable):
                 handle = library.llama_model_load_from_splits(paths, len(names), raw)
             else:
                 handle = library.llama_model_load_from_file(names[0], raw)
-            return owned(handle, free, *keep)
+            resource = owned(handle, free, *keep)
+            vocab = library.llama_model_get_vocab(handle) if resource else None
+            if vocab and library.llama_vocab_type(vocab) != _raw.LLAMA_VOCAB_TYPE_NONE:
+                # Where tokens are missing that a text needs, this aborts, and no later call does.
+                library.llama_tokenize(vocab, _TRIAL, len(_TRIAL), None, 0, True, True)
+            return resource
 
         resource: Resource | None = None
         with log.interruptible() as interrupted:
@@ -177,7 +183,7 @@ class LlamaModel(ModelGetters, Closable):
                 # Not before, or beside it: where memory is short, loading is what can say so.
                 if not raw.vocab_only:
                     check_model(library, files)
-        _give_memory_back()
+        give_back()
         reporter.raise_error()
         if resource is None:
             raise LlamaCancelled(f"loading {file} was stopped by progress")
@@ -418,18 +424,23 @@ class LlamaModel(ModelGetters, Closable):
         vocab = self.vocab.with_tokens()
         if len(data) > 2**31 - 8:
             raise ValueError(f"text of {len(data)} bytes: the library takes 2 GiB at most")
-        calls = self._library.short if len(data) < _SHORT_TEXT else self._library
-        room = len(data) + 8  # a token is at least a byte, and a few are added
-        while True:
-            tokens = (_raw.llama_token * room)()
-            count = calls.llama_tokenize(
-                vocab, data, len(data), tokens, room, bool(add_special), bool(parse_special)
-            )
-            if count >= 0:
-                return tokens[:count]
-            if count == -(2**31) or -count <= room:
-                raise LlamaTokenizeError(f"text of {len(data)} bytes gives too many tokens")
-            room = -count
+        resource = self.opened()  # it must stay, whoever closes the model meanwhile
+
+        def tokenize() -> list[int]:
+            calls = self._library.short if len(data) < _SHORT_TEXT else self._library
+            room = len(data) + 8  # a token is at least a byte, and a few are added
+            while True:
+                tokens = (_raw.llama_token * room)()
+                count = calls.llama_tokenize(
+                    vocab, data, len(data), tokens, room, bool(add_special), bool(parse_special)
+                )
+                if count >= 0 and resource:
+                    return tokens[:count]
+                if count == -(2**31) or -count <= room:
+                    raise LlamaTokenizeError(f"text of {len(data)} bytes gives too many tokens")
+                room = -count
+
+        return with_stack(tokenize, data)
 
     def detokenize(
         self, tokens: Iterable[int], *, special: bool = True, remove_special: bool = False
@@ -613,14 +624,6 @@ class _Users:
     def acquire(self, blocking: bool = True) -> bool:
         """Whether none is held. They are not taken: nothing comes after the adapter was freed."""
         return not any(context.in_use() for context in self.contexts)
-
-
-def _give_memory_back() -> None:
-    """Have the C library give to the system what was allocated to read a model's header (some
-    megabytes, the vocabulary's strings mostly) and is freed: glibc keeps it."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
-    if trim is not None:
-        trim(0)
 
 
 class _Progress:

@@ -1,12 +1,49 @@
-"""Text from tokens that come one by one."""
+"""Stack for long texts that become tokens, and text from tokens that come one by one."""
 
 from __future__ import annotations
 
 import codecs
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import TypeVar
 
+from ..engine.machine import give_back, memory_limit
+from ..errors import LlamaTokenizeError
 from ..native.arguments import check_type
+from ..native.stack import deep, stack_size
 from .vocab import LlamaVocab
+
+T = TypeVar("T")
+
+# What a tokenizer takes for each character at most, in bytes: of stack in the longest part of a
+# text that a regular expression can match at once, and of other memory in all of it.
+_STACK, _HEAP = 384, 160
+_LARGE_TEXT = 1 << 18
+
+
+def with_stack(tokenize: Callable[[], T], text: bytes) -> T:
+    """The result of ``tokenize``, which gives ``text`` to the library, on a stack that is large
+    enough. LlamaTokenizeError where the machine has not the memory for it."""
+    most, longest = stack_size() // (2 * _STACK), len(text)
+    if longest > most:
+        # No pre-tokenizer's match goes on after a line's end with anything but more white space.
+        ends = [0, *(found.end() for found in re.finditer(rb"\n(?=\S)", text)), len(text)]
+        longest = max(end - start for start, end in pairwise(ends))
+    large = len(text) > _LARGE_TEXT
+    need = _STACK * longest + _HEAP * len(text)
+    if large and need > (room := memory_limit(available=True) or need):
+        raise LlamaTokenizeError(
+            f"a text of {len(text)} bytes, {longest} of them in one line, may take {need} bytes of "
+            f"memory to tokenize, {room} are available: split it"
+        )
+    try:
+        return tokenize() if longest <= most else deep(tokenize, _STACK * longest)
+    except OSError as error:
+        raise LlamaTokenizeError(f"a text of {len(text)} bytes: {error}") from error
+    finally:
+        if large:
+            give_back()
 
 
 class StreamDecoder:

@@ -11,7 +11,8 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -26,9 +27,10 @@ _LOOK = 0.01  # seconds between two looks at whether to stop
 _RPC = "ggml-rpc.cpp:"  # in what a lost server is called
 
 _lock = threading.Lock()
-_threads: dict[threading.Thread, Callable[[str], None]] = {}  # those whose calls are guarded
+# Of threads whose calls are guarded: ident -> what ends the wait for them.
+_threads: dict[int, Callable[[str], None]] = {}
 # Those that use RPC servers: it may be another thread, of the library's own, that finds one gone.
-_remote: set[threading.Thread] = set()
+_remote: set[Callable[[str], None]] = set()
 _running: dict[Path, int] = {}  # library -> its guarded calls
 _previous: dict[Path, _raw.ggml_abort_callback_t] = {}
 
@@ -164,7 +166,8 @@ def _in_thread(
             return
         log.inherit(handling)
         try:
-            results.append(call())
+            with guarded_as(stop):
+                results.append(call())
         except BaseException as raised:
             errors.append(raised)
         done.set()
@@ -179,9 +182,8 @@ def _in_thread(
         done.set()
 
     thread = threading.Thread(target=run, name="llama_cpp guarded call", daemon=True)
-    _threads[thread] = stop
     if lost is not None:
-        _remote.add(thread)
+        _remote.add(stop)
     with _lock:
         if not _running.get(library.path):
             _previous[library.path] = library.ggml_set_abort_callback(_callback)
@@ -203,8 +205,7 @@ def _in_thread(
                 _running[library.path] -= 1
                 if not _running[library.path]:
                     library.ggml_set_abort_callback(_previous.pop(library.path))
-            del _threads[thread]
-            _remote.discard(thread)
+            _remote.discard(stop)
     if tired is not None:  # it is still guarded: it may come back, and abort
         gone.append(tired)
     if gone and lost is not None:
@@ -214,17 +215,29 @@ def _in_thread(
     return results[0]
 
 
-def is_guarded() -> bool:
-    """Whether this thread is in a guarded call."""
-    return threading.current_thread() in _threads
+def guarding() -> Callable[[str], None] | None:
+    """What guards the call that this thread is in; None where nothing does."""
+    return _threads.get(threading.get_ident())
+
+
+@contextmanager
+def guarded_as(guard: Callable[[str], None] | None) -> Iterator[None]:
+    """Guard what this thread calls in the block as another thread's call is, by its `guarding`."""
+    ident = threading.get_ident()
+    if guard is not None:
+        _threads[ident] = guard
+    try:
+        yield
+    finally:
+        _threads.pop(ident, None)
 
 
 def _aborting(message: bytes | None) -> None:
     text = (message or b"").decode("utf-8", "replace").strip()
-    stop = _threads.get(threading.current_thread())
+    stop = guarding()
     stops = [] if stop is None else [stop]
     if _RPC in text:
-        stops += [_threads[thread] for thread in list(_remote) if thread in _threads]
+        stops += list(_remote)
     if not stops:
         print(text, file=sys.stderr, flush=True)  # as it would have without us
         return

@@ -36,7 +36,8 @@ class _Thread(threading.local):
         self.listeners: list[list[str]] = []
         self.error: BaseException | None = None
         self.handling = False  # whether a logging handler runs
-        self.signals = threading.current_thread() is threading.main_thread()
+        # Not current_thread(), which would keep an object for a thread that C made.
+        self.signals = threading.get_ident() == threading.main_thread().ident
 
 
 _thread = _Thread()

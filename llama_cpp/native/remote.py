@@ -27,7 +27,7 @@ from weakref import WeakKeyDictionary, WeakSet
 from .. import _raw
 from ..errors import LlamaError, LlamaModelError, LlamaRpcError
 from . import log
-from .calls import Guard, guarded, is_guarded
+from .calls import Guard, guarded, guarding
 from .interrupt import held
 from .library import LlamaLibrary
 from .resource import Closable, Resource
@@ -416,7 +416,7 @@ def _is_gone(connection: socket.socket) -> bool:
 
 def _alone() -> AbstractContextManager[object]:
     # What is called from within such a call (by a progress callback) must not wait for it.
-    return nullcontext() if is_guarded() else _one_at_a_time
+    return nullcontext() if guarding() else _one_at_a_time
 
 
 def _lose(library: LlamaLibrary, reason: str) -> LlamaRpcError:

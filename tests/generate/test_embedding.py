@@ -11,8 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from llama_cpp import Llama, LlamaContext, LlamaModel, LlamaModelError
+from llama_cpp import Llama, LlamaClient, LlamaContext, LlamaModel, LlamaModelError
+from llama_cpp.model import LlamaControlVector
 from tests.support import tiny
+from tests.support.adapters import write_lora
+from tests.support.llamaserver import KEY, running
 from tests.support.patience import patience
 from tests.support.python import ROOT, run_python
 
@@ -41,7 +44,7 @@ def cosine(a: Any, b: Any) -> float:
 def test_texts_together_are_as_each_alone(llama: Callable[..., Llama], kind: str) -> None:
     llm = llama(kind)
     together = llm.embed(TEXTS)
-    assert (together.shape, together.format) == ((len(TEXTS), tiny.N_EMBD), "f")
+    assert (together.shape, len(together)) == ((len(TEXTS), tiny.N_EMBD), len(TEXTS))
     array = np.asarray(together)
     assert array.dtype == np.float32
     assert np.shares_memory(array, np.asarray(together))
@@ -190,3 +193,77 @@ def test_the_example(tiny_path: Callable[..., Path]) -> None:
         [*command, "hello"], cwd=ROOT, capture_output=True, timeout=patience(120)
     )
     assert wrong.returncode == 2
+
+
+# -- the same as llama-server
+
+
+def test_vectors_are_a_sequence_without_numpy(llama: Callable[..., Llama]) -> None:
+    llm = llama("llama")
+    vectors = llm.embed(TEXTS)
+    assert len(list(vectors)) == len(TEXTS)
+    assert vectors[0].tolist() == vectors.tolist()[0] == llm.embed(TEXTS)[-5].tolist()
+    assert vectors[1:3].tolist() == vectors.tolist()[1:3]
+    assert vectors == llm.embed(TEXTS) != vectors[1:]
+    with pytest.raises(IndexError):
+        vectors[5]
+
+
+def test_a_text_that_is_too_long_is_cut_off_when_asked(llama: Callable[..., Llama]) -> None:
+    llm = llama("llama", n_ctx=512)
+    long_ = "the cat " * 300
+    rows = llm.embed(["hello", long_], truncate=True)
+    assert cosine(rows[1], llm.embed("the cat " * 255)[0]) > 0.999
+    assert cosine(rows[0], llm.embed("hello")[0]) > 0.999
+    bert = llama("bert")
+    assert np.isfinite(np.asarray(bert.embed("cat " * 900, truncate=True))).all()
+
+
+def test_longer_contexts_than_in_training_are_for_embeddings_too(
+    llama: Callable[..., Llama],
+) -> None:
+    llm = llama("llama", n_ctx=2048, rope_scaling_type=1, rope_freq_scale=0.25)
+    assert llm.embed("the cat " * 600).shape == (1, tiny.N_EMBD)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls", "last"])
+def test_vectors_are_llama_servers_adapters_included(
+    llama: Callable[..., Llama], tiny_path: Callable[..., Path], tmp_path: Path, pooling: str
+) -> None:
+    lora = write_lora(tmp_path / "lora.gguf")
+    which = {"mean": 1, "cls": 2, "last": 3}[pooling]
+    llm = llama("llama", pooling_type=which)
+    plain = np.array(llm.embed(TEXTS))
+    with llm.model.load_lora(lora) as adapter:
+        llm.ctx.set_loras({adapter: 0.5})
+        ours = np.array(llm.embed(TEXTS))
+        llm.ctx.set_loras()
+    # The first token, which attends to itself alone, is the same for any query.
+    assert np.allclose(ours, plain, atol=1e-2) == (pooling == "cls")
+    assert np.allclose(llm.embed(TEXTS), plain, atol=1e-6)
+    options = ("--embeddings", "--pooling", pooling, "--lora-scaled", f"{lora}:0.5")
+    with running(llm.model.library, llm.model.path, tmp_path, *options) as server:
+        theirs = LlamaClient(server.url, api_key=KEY).embed(TEXTS)
+    assert np.allclose(ours, theirs, atol=1e-4)
+
+
+def test_a_control_vector_acts_on_embeddings(llama: Callable[..., Llama]) -> None:
+    llm = llama("llama")
+    plain = np.array(llm.embed(TEXTS))
+    directions = {1: [0.5] * tiny.N_EMBD}
+    llm.ctx.set_control_vector(LlamaControlVector(directions))
+    assert not np.allclose(llm.embed(TEXTS), plain, atol=1e-3)
+
+
+def test_no_logits_are_kept_for_a_long_text(model_path: Path) -> None:
+    code = """if True:
+        import resource, sys
+        from llama_cpp import Llama
+        llm = Llama(sys.argv[1], n_ctx=256)
+        llm.embed("hello")
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        llm.embed("the cat " * 300)
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    """
+    done = run_python(code, model_path)
+    assert int(done.stdout) < 100_000, done.stderr  # in KiB; logits alone would be 118,000, twice

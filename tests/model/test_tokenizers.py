@@ -9,9 +9,12 @@ from typing import NamedTuple
 import pytest
 
 from codegen import source
-from llama_cpp import LlamaLibrary, LlamaModel, _raw
+from llama_cpp import LlamaLibrary, LlamaModel, LlamaModelError, _raw
+from llama_cpp.errors import LlamaTokenizeError
+from tests.support.python import run_python
 
 VOCABULARIES = sorted((source.resolve().root / "models").glob("ggml-vocab-*.gguf"))
+RUNS = "50 runs, 0 with other tokens than the library's"
 WITH_CASES = [path for path in VOCABULARIES if Path(f"{path}.inp").is_file()]
 
 
@@ -65,3 +68,29 @@ def test_text_comes_back_where_the_vocabulary_allows_it(model: LlamaModel) -> No
         else:
             assert streamed in (text, f" {text}")  # a word begins with a space
             assert whole == (f" {text}" if kind == _raw.LLAMA_VOCAB_TYPE_WPM else text)
+
+
+def test_long_runs_of_one_kind_of_character_give_the_librarys_tokens() -> None:
+    # In a process of its own: without a stack for them this is a segmentation fault.
+    words = ["gpt-4o", "tekken", "deepseek-llm", "exaone-moe"]
+    done = run_python(
+        "import sys; from checks.runs import main; sys.exit(main(sys.argv[1:]))",
+        *(40_000, "--of", *words),
+    )
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, RUNS), done.stderr
+
+
+def test_a_line_too_long_for_the_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llama_cpp.model.text.memory_limit", lambda available: 100 << 20)
+    with LlamaModel.from_file(VOCABULARIES[0], vocab_only=True) as model:
+        lines = "two words\n" * 40_000  # as long, and each line is a match of its own at most
+        assert len(model.tokenize(lines)) > 100_000
+        with pytest.raises(LlamaTokenizeError, match="400000 of them in one line, may take"):
+            model.tokenize("a" * 400_000)
+
+
+def test_a_vocabulary_that_its_tokenizer_aborts_for_is_refused(library: LlamaLibrary) -> None:
+    (path,) = (path for path in VOCABULARIES if path.stem == "ggml-vocab-gpt-2")
+    overrides = {"tokenizer.ggml.pre": "whitespace"}
+    with pytest.raises(LlamaModelError, match=r"could not be loaded: .*GGML_ASSERT"):
+        LlamaModel.from_file(path, vocab_only=True, library=library, kv_overrides=overrides)

@@ -21,9 +21,10 @@ from ..errors import (
     LlamaCancelled,
     LlamaContextError,
     LlamaDecodeError,
+    LlamaError,
 )
 from ..model.model import LlamaModel
-from ..native import log
+from ..native import fork, log
 from ..native.interrupt import stops_on_ctrl_c
 from ..native.remote import calls_for
 from ..native.resource import Closable, Resource
@@ -69,6 +70,7 @@ class Core(Closable):
         # need the GIL; strlen of this buffer says 0, go on, until its first byte is set.
         self.stop = ctypes.create_string_buffer(2)
         self.running = False
+        self._lost: LlamaError | None = None  # by a fork
         self.freed: list[bool] = []
         """Not empty when the C object was freed. Its lock is then held for good."""
         self._stopping = threading.Lock()
@@ -107,6 +109,7 @@ class Core(Closable):
         self.pos_max = short.llama_memory_seq_pos_max
         self.seq_rm = short.llama_memory_seq_rm
         _cores.add(self)
+        fork.renew(self)
 
     def _name(self) -> str:
         return "the context"
@@ -263,6 +266,19 @@ class Core(Closable):
             if self.running:
                 self.stop[0] = b"\x01"
 
+    def after_fork(self) -> None:
+        """In a child, give up what another thread was computing with, or what is on a GPU."""
+        self._stopping = threading.Lock()
+        reason = fork.refusal(self.model.library)
+        if self._resource is not None and (reason or self.in_use()):
+            self._lost = LlamaError(reason) if reason else fork.lost(self._name())
+            self._resource.abandon()
+            self._resource = None
+            _cores.discard(self)
+
+    def _gone(self) -> LlamaError:
+        return self._lost or super()._gone()
+
     def check_seq_id(self, seq_id: int) -> int:
         """``seq_id`` if there is such a sequence, otherwise ValueError."""
         if not 0 <= seq_id < self.n_seq_max:
@@ -296,7 +312,7 @@ def _stop_at_exit() -> None:
     for core in cores:
         core.stop[0] = b"\x01"
     for core in cores:
-        if core.lock.acquire(timeout=2):
+        if not core.freed and core.lock.acquire(timeout=2):
             core.lock.release()
 
 

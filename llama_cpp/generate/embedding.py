@@ -18,6 +18,7 @@ from ..context.batch import LlamaBatch
 from ..context.context import LlamaContext
 from ..errors import LlamaModelError
 from ..model.model import LlamaModel
+from ..native import fork
 
 # The least tokens to compute at a time. More are taken where a text is longer.
 _N_BATCH = 512
@@ -55,6 +56,11 @@ class Embedder:
         self._pooling = _pooling(model, params.get("pooling_type"))
         self._ctx: LlamaContext | None = None
         self._lock = threading.Lock()
+        fork.renew(self)
+
+    def after_fork(self) -> None:
+        """In a child: another thread of the parent may be in it."""
+        self._lock, self._ctx = threading.Lock(), None
 
     def close(self) -> None:
         """Free the context."""

@@ -26,7 +26,7 @@ from ..errors import LlamaBusyError, LlamaContextError, LlamaModelError
 from ..model.checks import check_projector
 from ..model.gguf import file_name
 from ..model.model import LlamaModel
-from ..native import log
+from ..native import fork, log
 from ..native.arguments import c_number, check_type
 from ..native.calls import call, guarded, unguarded
 from ..native.cpu import usable_cores
@@ -605,6 +605,7 @@ class LlamaChunks(Closable, Sequence[Chunk]):
 
 _hearing: set[Path] = set()
 _hearing_lock = threading.Lock()
+fork.renew_lock(globals(), "_hearing_lock", threading.Lock)
 
 
 def _hear(library: LlamaLibrary) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from .. import _raw
 from .._params import KEYWORDS, POINTERS
 from ..errors import LlamaAdapterError, LlamaCancelled, LlamaModelError, LlamaTokenizeError
-from ..native import log
+from ..native import fork, log
 from ..native import remote as _rpc
 from ..native.arguments import c_string, check_type, set_params, unknown_keyword
 from ..native.calls import call, guarded
@@ -67,6 +67,11 @@ class LlamaModel(ModelGetters, Closable):
         self.adapters_lock = threading.RLock()  # the library's list of them is read by decodes, too
         self._vocab_only = False
         self.vocab = LlamaVocab(library, resource, path)
+        fork.renew(self)
+
+    def after_fork(self) -> None:
+        """In a child: another thread of the parent may hold the lock."""
+        self.adapters_lock = threading.RLock()
 
     @classmethod
     def from_file(

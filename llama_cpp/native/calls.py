@@ -16,7 +16,7 @@ from typing import Protocol, TypeVar
 
 from .. import _raw
 from ..errors import LlamaError, LlamaModelError
-from . import log
+from . import fork, log
 from .library import LlamaLibrary
 
 T = TypeVar("T")
@@ -29,6 +29,7 @@ _threads: dict[threading.Thread, Callable[[str], None]] = {}  # those whose call
 _remote: set[threading.Thread] = set()
 _running: dict[Path, int] = {}  # library -> its guarded calls
 _previous: dict[Path, _raw.ggml_abort_callback_t] = {}
+fork.renew_lock(globals(), "_lock", threading.Lock)
 
 
 class Guard(Protocol):
@@ -62,6 +63,7 @@ def guarded(
     longer: it is asked once a second while the call goes on, with how many exceptions wait for its
     end. Ctrl-C and the like wait meanwhile.
     """
+    fork.check(library)
     if not library.has("ggml_set_abort_callback"):
         return call()  # older llama.cpp
     with log.interruptible():

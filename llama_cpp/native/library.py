@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from .. import _raw
 from ..engine.find import INSTALL, cache_root, preferred_engine
 from ..errors import LlamaABIError, LlamaError, LlamaLibraryError, LlamaMissingFunctionError
-from . import log
+from . import fork, log
 
 
 def _file_name(stem: str) -> str:
@@ -105,6 +105,7 @@ class LlamaLibrary(_Calls):
         if cpu is not None:
             self._dlls.append(cpu)
             self.short._dlls.append(ctypes.PyDLL(cpu._name, handle=cpu._handle))
+        fork.watch(self, self._dlls)
 
     @property
     def path(self) -> Path:
@@ -136,6 +137,7 @@ class LlamaLibrary(_Calls):
 
 _default: LlamaLibrary | None = None
 _lock = threading.RLock()
+fork.renew_lock(globals(), "_lock", threading.RLock)
 _prepared: set[Path] = set()
 
 

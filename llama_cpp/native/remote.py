@@ -25,7 +25,7 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from .. import _raw
 from ..errors import LlamaError, LlamaModelError, LlamaRpcError
-from . import log
+from . import fork, log
 from .calls import Guard, guarded, is_guarded
 from .interrupt import held
 from .library import LlamaLibrary
@@ -88,6 +88,8 @@ _lock = threading.RLock()
 # A device remembers the last graph that it sent, whichever context that was of, and lets the server
 # compute "the last one" again: two contexts at the same time would get each other's.
 _one_at_a_time = threading.RLock()
+fork.renew_lock(globals(), "_lock", threading.RLock)
+fork.renew_lock(globals(), "_one_at_a_time", threading.RLock)
 _handles: dict[tuple[Path, str], list[_raw.ggml_backend_device]] = {}  # library, endpoint
 _endpoints: dict[int, str] = {}  # address of a device -> its server
 _users: WeakKeyDictionary[Resource, frozenset[str]] = WeakKeyDictionary()  # models -> servers

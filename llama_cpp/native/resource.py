@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
-from ..errors import LlamaClosedError
+from ..errors import LlamaClosedError, LlamaError
+from . import fork
 from .interrupt import held_back
 
 if TYPE_CHECKING:
@@ -125,8 +126,12 @@ class Closable(ClosedByWith):
     def opened(self) -> Resource:
         """Its resource. LlamaClosedError once it is closed."""
         if self._resource is None:
-            raise LlamaClosedError(f"{self._name()} is closed")
+            raise self._gone()
         return self._resource
+
+    def _gone(self) -> LlamaError:
+        """The error for its use without a resource."""
+        return LlamaClosedError(f"{self._name()} is closed")
 
 
 def _release(
@@ -135,7 +140,7 @@ def _release(
     keep: tuple[object, ...],
     lock: Lock | None,
 ) -> None:
-    if any(isinstance(needed, Resource) and needed.abandoned for needed in keep):
+    if fork.frees_nothing() or any(isinstance(n, Resource) and n.abandoned for n in keep):
         return
     # `keep` is let go of after this returns, so that what it holds is freed later than this.
     if lock is None or lock.acquire(blocking=False):

@@ -70,7 +70,6 @@ class Core(Closable):
         # need the GIL; strlen of this buffer says 0, go on, until its first byte is set.
         self.stop = ctypes.create_string_buffer(2)
         self.running = False
-        self._lost: LlamaError | None = None  # by a fork
         self.freed: list[bool] = []
         """Not empty when the C object was freed. Its lock is then held for good."""
         self._stopping = threading.Lock()
@@ -270,14 +269,9 @@ class Core(Closable):
         """In a child, give up what another thread was computing with, or what is on a GPU."""
         self._stopping = threading.Lock()
         reason = fork.refusal(self.model.library)
-        if self._resource is not None and (reason or self.in_use()):
-            self._lost = LlamaError(reason) if reason else fork.lost(self._name())
-            self._resource.abandon()
-            self._resource = None
+        if reason or self.in_use():
+            self.lose(LlamaError(reason) if reason else fork.lost(self._name()))
             _cores.discard(self)
-
-    def _gone(self) -> LlamaError:
-        return self._lost or super()._gone()
 
     def check_seq_id(self, seq_id: int) -> int:
         """``seq_id`` if there is such a sequence, otherwise ValueError."""

@@ -76,6 +76,11 @@ def renew_lock(module: dict[str, Any], name: str, make: Callable[[], object]) ->
     at_fork(lambda: module.update({name: make()}))
 
 
+def forked(reason: str) -> LlamaError:
+    """The error for a child that cannot work."""
+    return LlamaError(f"this process was forked from one with llama.cpp, {reason}: {_ADVICE}")
+
+
 def lost(what: str) -> LlamaError:
     """The error for ``what``, which another thread was computing with when the process forked."""
     return LlamaError(
@@ -114,7 +119,7 @@ def _in_child() -> None:
         elif not _ended and _find(dlls, "GOMP_parallel") is not None:
             reason = "the threads of its OpenMP are gone"
         if reason:
-            _refused[path] = f"this process was forked from one with llama.cpp, {reason}: {_ADVICE}"
+            _refused[path] = str(forked(reason))
     _ended.clear()
     for thing in list(_objects):
         thing.after_fork()

@@ -105,6 +105,7 @@ class Closable(ClosedByWith):
     raises LlamaClosedError when it is used afterwards."""
 
     _resource: Resource | None = None
+    _lost: LlamaError | None = None
 
     def _name(self) -> str:
         """What it is, for the error."""
@@ -126,12 +127,14 @@ class Closable(ClosedByWith):
     def opened(self) -> Resource:
         """Its resource. LlamaClosedError once it is closed."""
         if self._resource is None:
-            raise self._gone()
+            raise self._lost or LlamaClosedError(f"{self._name()} is closed")
         return self._resource
 
-    def _gone(self) -> LlamaError:
-        """The error for its use without a resource."""
-        return LlamaClosedError(f"{self._name()} is closed")
+    def lose(self, error: LlamaError) -> None:
+        """Never free it. Its use raises ``error`` from now on."""
+        if self._resource is not None:
+            self._resource.abandon()
+            self._resource, self._lost = None, error
 
 
 def _release(

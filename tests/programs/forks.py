@@ -1,13 +1,16 @@
 """What works in a process made by fork, and what says why it does not: MODEL CASE."""
 
+import asyncio
+import http.server
 import multiprocessing
 import os
 import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 
-from llama_cpp import Llama, LlamaContext, LlamaModel
+from llama_cpp import AsyncLlama, Llama, LlamaClient, LlamaContext, LlamaModel, LlamaRpcServer
 from llama_cpp.errors import LlamaError
 from llama_cpp.native import calls, fork, interrupt, library, remote
 
@@ -118,17 +121,72 @@ def failing(_: object) -> str:
     return "decoded"
 
 
-def pool() -> None:
+def pools() -> None:
     """The worker's error comes out in the parent, twice: the worker lives on."""
-    inherited_model = Llama(MODEL, n_ctx=256, n_threads=2)
-    text(inherited_model)
-    with multiprocessing.get_context("fork").Pool(1) as workers:
+    llm = Llama(MODEL, n_ctx=256, n_threads=2)
+    text(llm)
+    way = multiprocessing.get_context("fork")
+    with way.Pool(1) as workers, ProcessPoolExecutor(1, mp_context=way) as executor:
         for _ in range(2):
-            try:
-                print(workers.map_async(failing, [0]).get(timeout=60))
-            except LlamaError as error:
-                print(type(error).__name__, getattr(error, "code", None))
+            for result in (
+                lambda: workers.map_async(failing, [0]).get(timeout=60),
+                lambda: executor.submit(failing, 0).result(timeout=60),
+            ):
+                try:
+                    print(result())
+                except LlamaError as error:
+                    print(type(error).__name__, getattr(error, "code", None))
+
+
+def asyncio_in_both() -> None:
+    """The worker thread of an AsyncLlama is in the parent alone."""
+    llm = AsyncLlama(MODEL, n_ctx=256, n_threads=2)
+
+    def complete() -> str:
+        return asyncio.run(llm.complete("the cat", max_tokens=8, temperature=0)).text
+
+    right = complete()
+    in_child(lambda: complete() == right)
+    print(complete() == right)
+    llm.sync.close()
+
+
+def connections() -> None:
+    """A child does not send over the parent's connection."""
+    ports: list[int] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            ports.append(self.client_address[1])
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    client = LlamaClient(f"http://127.0.0.1:{server.server_port}")
+    client.props()
+    in_child(client.props)
+    client.props()
+    print(ports[0] == ports[2] != ports[1])
+
+
+def servers() -> None:
+    """What the parent has on an RPC server is neither used nor freed by a child."""
+    with LlamaRpcServer() as server:
+        llm = Llama(MODEL, n_ctx=256, n_threads=2, rpc_servers=[server.endpoint], n_gpu_layers=9)
+        right = text(llm)
+        in_child(lambda: len(llm.tokenize("the cat")) > 0)
+        in_child(lambda: text(llm))
+        in_child(own)
+        print(text(llm) == right, server.log.exists())
 
 
 if __name__ == "__main__":
-    {f.__name__: f for f in (inherited, thread_computes, without_hooks, locks, pool)}[CASE]()
+    globals()[CASE]()

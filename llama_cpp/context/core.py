@@ -29,7 +29,7 @@ from ..native.interrupt import stops_on_ctrl_c
 from ..native.remote import calls_for
 from ..native.resource import Closable, Resource
 from .batch import LlamaBatch
-from .params import is_causal
+from .params import is_causal, turns_keys
 
 # Architectures with a table of positions, as long as the context that they were trained with: the
 # library aborts for a position after its end.
@@ -103,6 +103,7 @@ class Core(Closable):
         self.n_positions = model.n_ctx_train if arch in _POSITION_TABLES else None
         self.kv = short.llama_get_memory(handle)  # as long as the context lives
         self.has_memory = bool(self.kv)
+        self.turns_keys = turns_keys(model, raw)
         self.decode = self.library.llama_decode
         self.encode = self.library.llama_encode
         self.pos_max = short.llama_memory_seq_pos_max

@@ -27,7 +27,7 @@ from . import overrides as _overrides
 from ._getters import ModelGetters
 from .checks import check_model
 from .device import LlamaDevice, chosen_devices, device_array
-from .gguf import GGUFFile, Tensor, check_parts, file_name, parts, written
+from .gguf import GGUFFile, Tensor, check_parts, file_name, other_use, parts, written
 from .lora import check_lora
 from .metadata import Metadata
 from .text import StreamDecoder
@@ -122,6 +122,10 @@ class LlamaModel(ModelGetters, Closable):
 
         C: ``llama_model_load_from_file``, ``llama_model_load_from_splits``, llama.h.
         """
+        if isinstance(path, bytes):
+            path = os.fsdecode(path)
+        if path == "":
+            raise ValueError("the path of the model is empty")
         split = not isinstance(path, str | os.PathLike) and isinstance(path, Sequence)
         files = [Path(one) for one in path] if split else [Path(path)]  # type: ignore
         if not files:
@@ -184,8 +188,10 @@ class LlamaModel(ModelGetters, Closable):
             guard = partial(_rpc.load, endpoints=remote) if remote else None
             try:
                 resource = call(library, load, f"{file} could not be loaded", guard=guard)
-            except LlamaModelError:
+            except LlamaModelError as error:
                 if not reporter.stopped:
+                    if use := other_use(library, file):
+                        raise LlamaModelError(f"{file} is not a model{use} ({error})") from None
                     raise
             else:
                 # Not before, or beside it: where memory is short, loading is what can say so.

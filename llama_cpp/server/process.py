@@ -21,6 +21,7 @@ from ..engine.find import INSTALL, preferred_engine, program
 from ..engine.progress import Progress
 from ..errors import LlamaClosedError, LlamaEngineError, LlamaServerStartError
 from ..native.arguments import c_number, check_type, integer
+from ..native.cpu import spin
 from ..native.resource import ClosedByWith
 
 StrPath = str | os.PathLike[str]
@@ -130,7 +131,7 @@ class ManagedProcess(ClosedByWith):
             self._process = subprocess.Popen(
                 [*warden, str(_GRACE), str(self._program), *arguments],
                 stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT,
-                env={**os.environ, **self._library_path(), **env},
+                env={**os.environ, **spin(), **self._library_path(), **env},
             )  # fmt: skip
         assert self._process.stdin is not None
         _pipes.add(self._process.stdin)

@@ -12,7 +12,8 @@ from tests.support.python import run_python
 _LOAD = (
     "import os, subprocess, sys, llama_cpp; llama_cpp.LlamaLibrary.default();"
     "print(os.environ.get('GOMP_SPINCOUNT'), subprocess.run([sys.executable, '-c',"
-    "'import os; print(os.environ.get(\"GOMP_SPINCOUNT\"))'], capture_output=True, text=True).stdout)"
+    "'import os; print(os.environ.get(\"GOMP_SPINCOUNT\"))'],"
+    "capture_output=True, text=True).stdout)"
 )
 
 

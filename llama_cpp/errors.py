@@ -16,6 +16,10 @@ class LlamaError(Exception):
     def __str__(self) -> str:
         return self.message
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Python's own would call the class with `args` alone, without the keywords.
+        return type(self).__new__, (type(self), *self.args), self.__dict__
+
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class LlamaDownloadError(LlamaError):

@@ -132,7 +132,7 @@ class LlamaServer(ManagedProcess):
         only = self._models.get("")
         if only is not None:
             return ["--model", only["model"]]
-        preset = Path(self._folder.name, "models.ini")
+        preset = Path(self._folder, "models.ini")
         lines = []
         for name, options in self._models.items():
             lines += [f"[{name}]", *(f"{key} = {value}" for key, value in options.items()), ""]

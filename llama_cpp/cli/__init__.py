@@ -10,8 +10,10 @@ from typing import Any, NoReturn
 try:
     import click
     import rich  # noqa: F401
-except ModuleNotFoundError:  # pragma: no cover (the tests have it)
-    sys.exit("llama-py needs the extra 'cli': pip install 'llama-py[cli]'")
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "llama-py needs the extra 'cli': pip install 'libllama-py[cli]'", name=error.name
+    ) from None
 
 import llama_cpp
 

@@ -21,14 +21,15 @@ from ..errors import (
     LlamaCancelled,
     LlamaContextError,
     LlamaDecodeError,
+    LlamaError,
 )
 from ..model.model import LlamaModel
-from ..native import log
+from ..native import fork, log
 from ..native.interrupt import stops_on_ctrl_c
 from ..native.remote import calls_for
 from ..native.resource import Closable, Resource
 from .batch import LlamaBatch
-from .params import is_causal
+from .params import is_causal, turns_keys
 
 # Architectures with a table of positions, as long as the context that they were trained with: the
 # library aborts for a position after its end.
@@ -104,11 +105,13 @@ class Core(Closable):
         self.n_positions = model.n_ctx_train if arch in _POSITION_TABLES else None
         self.kv = short.llama_get_memory(handle)  # as long as the context lives
         self.has_memory = bool(self.kv)
+        self.turns_keys = turns_keys(model, raw)
         self.decode = self.library.llama_decode
         self.encode = self.library.llama_encode
         self.pos_max = short.llama_memory_seq_pos_max
         self.seq_rm = short.llama_memory_seq_rm
         _cores.add(self)
+        fork.renew(self)
 
     def _name(self) -> str:
         return "the context"
@@ -266,6 +269,14 @@ class Core(Closable):
                 self.stop[0] = b"\x01"
         self.cancels += 1
 
+    def after_fork(self) -> None:
+        """In a child, give up what another thread was computing with, or what is on a GPU."""
+        self._stopping = threading.Lock()
+        reason = fork.refusal(self.model.library)
+        if reason or self.in_use():
+            self.lose(LlamaError(reason) if reason else fork.lost(self._name()))
+            _cores.discard(self)
+
     def check_seq_id(self, seq_id: int) -> int:
         """``seq_id`` if there is such a sequence, otherwise ValueError."""
         if not 0 <= seq_id < self.n_seq_max:
@@ -299,7 +310,7 @@ def _stop_at_exit() -> None:
     for core in cores:
         core.stop[0] = b"\x01"
     for core in cores:
-        if core.lock.acquire(timeout=2):
+        if not core.freed and core.lock.acquire(timeout=2):
             core.lock.release()
 
 

@@ -55,12 +55,13 @@ class LlamaMemory:
     @property
     def can_shift(self) -> bool:
         """Whether `seq_add` and `seq_div` work: not with several position numbers a token (M-RoPE),
-        nor where the sliding-window part is smaller than the rest (see ``swa_full``).
+        nor where the sliding-window part is smaller than the rest (see ``swa_full``), nor with a
+        ``type_k`` of BF16, nor with a quantized one where a head's keys are not a multiple of 64.
 
         C: ``llama_memory_can_shift``, llama.h.
         """
         with self._held():
-            return bool(self._core.short.llama_memory_can_shift(self._core.kv))
+            return not _unmovable(self._core)
 
     # -- changes
 
@@ -176,11 +177,19 @@ class LlamaMemory:
 
 def check_movable(core: Core) -> None:
     """LlamaContextError where positions cannot be moved."""
-    if not core.short.llama_memory_can_shift(core.kv):
+    if why := _unmovable(core):
         raise LlamaContextError(
-            "positions cannot be moved in this context (see LlamaMemory.can_shift): a model with a "
-            "sliding window needs swa_full=True for it"
+            f"positions cannot be moved in this context (see LlamaMemory.can_shift): {why}"
         )
+
+
+def _unmovable(core: Core) -> str:
+    if not core.short.llama_memory_can_shift(core.kv):
+        return "a model with a sliding window needs swa_full=True for it"
+    if core.turns_keys:
+        return ""
+    name = _raw.ggml_type(core.params.type_k).name
+    return f"llama.cpp cannot turn this model's keys as type_k={name}; take GGML_TYPE_F16 or _F32"
 
 
 def _range(p0: int, p1: int) -> tuple[int, int]:

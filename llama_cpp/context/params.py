@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -107,6 +108,21 @@ def is_causal(model: LlamaModel, raw: _raw.llama_context_params) -> bool:
         return bool(raw.attention_type == _raw.LLAMA_ATTENTION_TYPE_CAUSAL)
     arch = model.metadata.get("general.architecture")
     return model.metadata.get(f"{arch}.attention.causal") != "false"
+
+
+def turns_keys(model: LlamaModel, raw: _raw.llama_context_params) -> bool:
+    """Whether the library can turn the keys of cells that move. Where it cannot (b11434), the next
+    decode ends the process: its CPU code turns no BF16, and its graph for quantized keys takes for
+    granted a rotation matrix that not all models get (llama-kv-cache.cpp, build_rope_shift)."""
+    if model.library.short.llama_model_rope_type(model.handle) == _raw.LLAMA_ROPE_TYPE_NONE:
+        return True
+    if raw.type_k in (_raw.ggml_type.GGML_TYPE_F32, _raw.ggml_type.GGML_TYPE_F16):
+        return True
+    if raw.type_k == _raw.ggml_type.GGML_TYPE_BF16 or os.environ.get("LLAMA_ATTN_ROT_DISABLE"):
+        return False
+    facts, at = model.metadata, f"{model.metadata.get('general.architecture')}.attention.key_length"
+    size = int(facts.get(at, model.n_embd // (model.n_head or 1)))
+    return size % 64 == 0 and int(facts.get(f"{at}_swa", size)) == size
 
 
 def check_pooling(pooling: int, n_ubatch: int, n_seq_max: int, n_outputs_max: int) -> None:

@@ -6,7 +6,8 @@ import ctypes
 import math
 import os
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -105,3 +106,30 @@ def give_back() -> None:
 def _malloc_trim() -> Callable[[int], object] | None:
     found: Callable[[int], object] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
     return found
+
+
+# How often a thread of GCC's OpenMP looks whether there is work before it sleeps. By default it
+# looks for milliseconds, for which another program could have the core: beside two programs that
+# compute a decode takes twice the time of this, or many times.
+_SPIN = {"GOMP_SPINCOUNT": "10000"}
+
+
+def spin() -> dict[str, str]:
+    """The environment for a program that computes with OpenMP: nothing where the user has set how
+    its threads wait."""
+    named = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+    return {} if any(name in os.environ for name in named) else dict(_SPIN)
+
+
+@contextmanager
+def spinning_briefly() -> Iterator[None]:
+    """While OpenMP is loaded, which is when it reads its environment; it has no function for this.
+    A program that another thread starts in this moment may get the variable, too."""
+    names = spin()
+    for name, value in names.items():
+        os.putenv(name, value)
+    try:
+        yield
+    finally:
+        for name in names:
+            os.unsetenv(name)

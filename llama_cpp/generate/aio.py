@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import weakref
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast
 
 from ..errors import LlamaBusyError, LlamaClosedError, LlamaContextError
 from ..model.model import LlamaModel
+from ..native import fork
 from ..native.library import LlamaLibrary
 from .generation import Generation
 from .llama import Llama, LlamaParams
@@ -32,6 +35,8 @@ _T_co = TypeVar("_T_co", covariant=True)
 _END: Any = object()
 # Between two attempts to stop a call: one that comes before the call has begun is lost.
 _RETRY = 0.005
+# Between two looks at whether the loop whose turn it is was closed.
+_OWNER_LOOK = 1.0
 
 
 class _Source(Protocol[_T_co]):
@@ -163,9 +168,14 @@ class AsyncLlama:
                 return Llama(path_or_model, library=library, progress=report, **params)
 
             self._make = make
+        self.after_fork()
+        fork.renew(self)
+
+    def after_fork(self) -> None:
+        """In a child, which has neither the worker nor the tasks that wait."""
         # One: the context is only ever used by it.
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="llama_cpp")
-        self._lock = asyncio.Lock()
+        self._lock = _Queue()
         self._holder: asyncio.Task[Any] | None = None
         self._stream: Callable[[], object | None] = lambda: None
 
@@ -238,12 +248,13 @@ class AsyncLlama:
             raise LlamaBusyError(
                 "this task has a stream that is not over: finish it or aclose() it first"
             )
-        async with self._lock:
-            self._holder, self._stream = task, stream
-            try:
-                yield
-            finally:
-                self._holder = None
+        await self._lock.acquire()
+        self._holder, self._stream = task, stream
+        try:
+            yield
+        finally:
+            self._holder = None
+            self._lock.release()
 
     def _loaded(self) -> Llama:
         """In the worker."""
@@ -277,6 +288,59 @@ class AsyncLlama:
                 continue  # once is enough; the worker must not be left alone with it
         if not future.cancelled():
             future.exception()  # LlamaCancelled, which nobody needs to hear of
+
+
+class _Queue:
+    """A lock for tasks of any event loop, in the order in which they came: `asyncio.Lock` serves
+    one loop, and each ``asyncio.run`` has another. A loop that was closed holds nothing."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._owner: asyncio.AbstractEventLoop | None = None
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    def locked(self) -> bool:
+        return self._owner is not None and not self._owner.is_closed()
+
+    async def acquire(self) -> None:
+        loop = asyncio.get_running_loop()
+        turn = loop.create_future()
+        with self._guard:
+            if not self._waiting and not self.locked():
+                self._owner = loop
+                return
+            self._waiting.append(turn)
+        try:
+            while not turn.done():
+                await asyncio.wait([turn], timeout=_OWNER_LOOK)
+                with self._guard:
+                    if not self.locked():
+                        self._hand_on()
+        except asyncio.CancelledError:
+            with self._guard:
+                mine = turn not in self._waiting
+                if not mine:
+                    self._waiting.remove(turn)
+            if mine:
+                self.release()
+            raise
+
+    def release(self) -> None:
+        with self._guard:
+            self._hand_on()
+
+    def _hand_on(self) -> None:
+        self._owner = None
+        while self._waiting and self._owner is None:
+            turn = self._waiting.popleft()
+            with suppress(RuntimeError):  # its loop was closed
+                turn.get_loop().call_soon_threadsafe(_begin, turn)
+                self._owner = turn.get_loop()
+
+
+def _begin(turn: asyncio.Future[None]) -> None:
+    if not turn.done():
+        turn.set_result(None)
 
 
 AsyncGeneration = AsyncStream[Generation, str]

@@ -18,6 +18,7 @@ from ..context.context import LlamaContext
 from ..engine.machine import give_back
 from ..errors import LlamaModelError
 from ..model.model import LlamaModel
+from ..native import fork
 
 # The least tokens to compute at a time where a text is pooled by the library, which it does over
 # what is computed at once. More are taken where a text is longer.
@@ -113,6 +114,11 @@ class Embedder:
         )
         self._ctx: LlamaContext | None = None
         self._lock = threading.Lock()
+        fork.renew(self)
+
+    def after_fork(self) -> None:
+        """In a child: another thread of the parent may be in it."""
+        self._lock, self._ctx = threading.Lock(), None
 
     def close(self) -> None:
         """Free the context."""

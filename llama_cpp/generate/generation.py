@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import LlamaBusyError, LlamaCancelled
 from ..native.arguments import check_type, integer
+from ..native.resource import ClosedByWith
 from ..sampling.answer import Answer
 from ..sampling.chain import LlamaSampler
 from ..usage import Timings, Usage
@@ -89,7 +90,7 @@ class Request:
             if max_tokens < 1:
                 raise ValueError(f"max_tokens must be at least 1, not {max_tokens}")
             self.limit = min(self.limit, max_tokens)
-        self.stops = StopStrings(options.get("stop", ()))
+        self.stops = StopStrings(() if (stop := options.get("stop")) is None else stop)
         sampler = options.get("sampler")
         self.answer = Answer(options)
         self._made = sampler is None
@@ -276,7 +277,7 @@ class GenerationState:
         return text if request.thoughts is None else request.thoughts.feed(text, last=True)
 
 
-class Generation(GenerationState, Iterator[str]):
+class Generation(GenerationState, ClosedByWith, Iterator[str]):
     """Pieces of text as they are generated; made by `Llama.generate`.
 
     While it runs, and afterwards, it also has what it did so far. It is an iterator: going over it

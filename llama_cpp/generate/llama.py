@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._params import KEYWORDS, LlamaContextParams, LlamaModelParams
 from ..context.context import LlamaContext
+from ..context.memory import check_movable
 from ..context.sequence import LlamaSequence
 from ..context.turns import Turn
 from ..errors import LlamaCancelled, LlamaContextError, LlamaModelError
@@ -55,8 +56,8 @@ class LlamaParams(LlamaModelParams, LlamaContextParams, total=False):
 class Llama(ClosedByWith):
     """A model and a context, for text.
 
-    ``model`` is a GGUF file or a `LlamaModel`, which `close` closes too. Keywords are those of
-    `LlamaModel.from_file` (only with a file), as ``devices`` and the fields of
+    ``model`` is a GGUF file or a `LlamaModel`, which stays open for other uses. Keywords are those
+    of `LlamaModel.from_file` (only with a file), as ``devices`` and the fields of
     ``llama_model_params``, and those of `LlamaContext`. ``n_ctx`` is by default the model's own
     context length, but at most 4,096 tokens.
 
@@ -86,6 +87,7 @@ class Llama(ClosedByWith):
                 )
         given: dict[str, Any] = dict(params)
         loading = {name: given.pop(name) for name in list(given) if name in of_model}
+        self._shares_model = isinstance(model, LlamaModel)
         if isinstance(model, LlamaModel):
             if loading or library is not None or progress is not None:
                 raise TypeError("the model is loaded already: its keywords go to from_file")
@@ -143,10 +145,11 @@ class Llama(ClosedByWith):
         return self._ctx
 
     def close(self) -> None:
-        """Free the context, and the model as soon as nothing else uses it."""
+        """Free the context, and a model that was loaded for it."""
         self._ctx.close()
         self._embedder.close()
-        self._model.close()
+        if not self._shares_model:
+            self._model.close()
 
     def __repr__(self) -> str:
         return f"<Llama {self._model!r}>"
@@ -343,11 +346,8 @@ class Llama(ClosedByWith):
         """Compute the prompt. Returns how many tokens stay when the context is full, None to end
         there."""
         n_keep = request.n_keep
-        if n_keep is not None and not self._ctx.memory.can_shift:
-            raise LlamaContextError(
-                "context_shift: positions cannot be moved in this context; a model with a sliding "
-                "window needs swa_full=True for it"
-            )
+        if n_keep is not None:
+            check_movable(self._ctx.core)
         if self._ctx.is_recurrent:
             n_keep = None  # is never full
         if self._model.has_encoder:

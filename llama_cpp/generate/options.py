@@ -40,8 +40,9 @@ class SamplingOptions(TypedDict, total=False):
     """Only the most likely tokens that together have this probability; by default 0.95."""
     min_p: float
     """Only tokens at least this likely, compared to the likeliest; by default 0.05."""
-    seed: int
-    """Of the random numbers; by default another one each time."""
+    seed: int | None
+    """Of the random numbers; by default, and with -1, another one each time. Of many prompts that
+    share it, each gets the next number."""
     grammar: str | None
     """A GBNF grammar that the text has to follow. Of this and the four below one can be given;
     these need llguidance: ``pip install 'llama-py[structured]'``."""
@@ -63,7 +64,8 @@ class SamplingOptions(TypedDict, total=False):
     penalty_last_n: int
     """How many of the last tokens the penalties count, the prompt's among them; by default 64."""
     logit_bias: Mapping[int | str, float]
-    """Added to the logits of tokens, by number or by text; minus infinity forbids one."""
+    """Added to the logits of tokens, by number, also as digits, or by text; minus infinity
+    forbids one."""
 
 
 class GenerationOptions(SamplingOptions, total=False):
@@ -71,7 +73,7 @@ class GenerationOptions(SamplingOptions, total=False):
 
     max_tokens: int | None
     """The most tokens to generate; by default until the context is full."""
-    stop: str | Sequence[str]
+    stop: str | Sequence[str] | None
     """Strings that end the text before them."""
     sampler: LlamaSampler | Callable[[], LlamaSampler] | None
     """Chooses the tokens, in place of the options above; or a function that makes it."""
@@ -110,8 +112,8 @@ _PENALTIES = {"repeat_penalty": 1.0, "frequency_penalty": 0.0, "presence_penalty
 
 
 def _one_token(model: LlamaModel, token: int | str) -> int:
-    if not isinstance(token, str):
-        return token
+    if not isinstance(token, str) or (token.isascii() and token.isdigit()):
+        return int(token) if isinstance(token, str) else token  # JSON has no other keys
     tokens = model.tokenize(token, add_special=False, parse_special=True)
     if len(tokens) != 1:
         raise ValueError(f"logit_bias: {token!r} is not one token but {len(tokens)}: {tokens}")
@@ -134,4 +136,5 @@ def make_sampler(model: LlamaModel, options: Mapping[str, Any], answer: Answer) 
         return chain.greedy()
     chain.top_k(options.get("top_k", 40)).top_p(options.get("top_p", 0.95))
     chain.min_p(options.get("min_p", 0.05)).temp(temperature)
-    return chain.dist(options.get("seed", _raw.LLAMA_DEFAULT_SEED))
+    seed = options.get("seed")
+    return chain.dist(_raw.LLAMA_DEFAULT_SEED if seed in (None, -1) else seed)

@@ -16,13 +16,14 @@ from typing import Any
 
 from ..errors import LlamaModelError
 from ..native import child as _child
-from ..native import log
+from ..native import fork, log
 
 _TRIAL = "llama_cpp.generate.trial"  # that process runs it
 _LOADING = 120.0
 _SLOWEST = 10 << 20  # bytes a second of a disk
 
 _lock = threading.Lock()
+fork.renew_lock(globals(), "_lock", threading.Lock)
 _passed: set[tuple[object, ...]] = set()
 
 

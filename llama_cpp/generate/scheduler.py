@@ -347,6 +347,9 @@ class Generations(Iterator[tuple[int, str]]):
             self._given[id(sampler)] = sampler
         elif isinstance(self._shared.get("sampler"), LlamaSampler):
             own = {"sampler": self._shared["sampler"].clone, **own}
+        seed = self._shared.get("seed")
+        if isinstance(seed, int) and seed >= 0:  # one for all would give them the same numbers
+            own = {"seed": (seed + index) % (1 << 32), **own}
         return {**self._shared, **own}
 
     def _place(self, job: _Job, free: list[_Slot]) -> None:

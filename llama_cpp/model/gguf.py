@@ -59,6 +59,23 @@ def _check_memory(path: Path, error: type[LlamaError]) -> None:
         raise error(f"{path} cannot be read: there is no memory for it") from reason
 
 
+_OTHER_FILES = {
+    b"version https://git-lfs": "a Git LFS pointer, which stands for it; run git lfs pull",
+    b"<!doctype html": "a web page, as of a login or an error; download the file itself",
+    b"<html": "a web page, as of a login or an error; download the file itself",
+    b'{"error': "the error that a server sent in place of it; download it again",
+    b"pk\x03\x04": "a zip archive or PyTorch's weights; convert them (convert_hf_to_gguf.py)",
+    b"lmgg": "of the old format GGML; take a .gguf file of the model",
+    b"tjgg": "of the old format GGJT; take a .gguf file of the model",
+    b"\x1f\x8b": "compressed; unpack it with gunzip",
+}
+_OTHER_USES = {
+    "adapter": ": it is a LoRA adapter, for LlamaModel.load_lora",
+    "imatrix": ": it is an importance matrix, for quantize",
+    "mmproj": ": it is a projector, for LlamaMultimodal",
+}
+
+
 class GGUFFile:
     """The metadata and the list of tensors of a GGUF file.
 
@@ -148,10 +165,31 @@ def check_file(path: Path, error: type[LlamaError] = LlamaModelError) -> None:
     if path.is_fifo():  # to open it would be to wait for who writes
         raise error(f"{path} is a pipe, not a GGUF file")
     with path.open("rb") as file:  # FileNotFoundError, PermissionError
-        start = file.read(len(_MAGIC))
+        head = file.read(64)
+    start, version = head[: len(_MAGIC)], head[len(_MAGIC) : 8]
     if start != _MAGIC:
         what = "empty" if not start else f"it starts with {start!r} instead of {_MAGIC!r}"
+        for begin, kind in _OTHER_FILES.items():
+            what = kind if head.lstrip().lower().startswith(begin) else what
         raise error(f"{path} is not a GGUF file: {what}. Models for llama.cpp come as .gguf files")
+    if version[:3] == b"\0\0\0" and version[3:] > b"\0":
+        raise error(
+            f"{path} is a big-endian GGUF file: convert it for this machine (gguf-py has a "
+            "script, gguf_convert_endian.py), or take another file of the model"
+        )
+    if version == b"\1\0\0\0":
+        raise error(f"{path} is GGUF version 1, of 2023: take a newer file of the model")
+    if path.stat().st_size < 24:
+        raise error(f"{path} is cut off after {path.stat().st_size} bytes: download it again")
+
+
+def other_use(library: LlamaLibrary, path: Path) -> str:
+    """What a GGUF file is that is no model, for an error; "" where it says nothing of the kind."""
+    try:
+        file = GGUFFile(library, path)
+    except (LlamaError, OSError):
+        return ": its beginning is cut off or damaged; download it again"
+    return _OTHER_USES.get(file.string("general.type") or "", "")
 
 
 def file_name(path: Path) -> bytes:

@@ -93,6 +93,9 @@ def _choose(names: Sequence[str], repo: str, pattern: str) -> list[str]:
     """The one model among ``names`` that ``pattern`` means, as its parts."""
     models: dict[str, list[str]] = {}  # by the name without a part's number
     for name in sorted(n for n in names if n.endswith(".gguf")):
+        projector = "mmproj" in name.rpartition("/")[2].lower()
+        if projector and "mmproj" not in pattern.lower():
+            continue  # it belongs to the model beside it
         models.setdefault(SPLIT.sub(".gguf", name), []).append(name)
     folders = "/" in pattern
     found = [

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from .. import _raw
 from ..engine.machine import give_back
 from ..errors import LlamaAdapterError, LlamaCancelled, LlamaModelError, LlamaTokenizeError
-from ..native import log
+from ..native import fork, log
 from ..native import remote as _rpc
 from ..native.arguments import c_string, check_callable, check_type
 from ..native.calls import call, guarded
@@ -26,7 +26,7 @@ from . import params as _params
 from ._getters import ModelGetters
 from .checks import check_lora, check_model
 from .device import LlamaDevice, chosen_devices, device_array
-from .gguf import GGUFFile, Tensor, check_parts, file_name, parts, written
+from .gguf import GGUFFile, Tensor, check_parts, file_name, other_use, parts, written
 from .text import StreamDecoder, with_stack
 from .vocab import LlamaVocab
 
@@ -68,6 +68,11 @@ class LlamaModel(ModelGetters, Closable):
         self.adapters_lock = threading.RLock()  # the library's list of them is read by decodes, too
         self._vocab_only = False
         self.vocab = LlamaVocab(library, resource, path)
+        fork.renew(self)
+
+    def after_fork(self) -> None:
+        """In a child: another thread of the parent may hold the lock."""
+        self.adapters_lock = threading.RLock()
 
     @classmethod
     def from_file(
@@ -118,6 +123,10 @@ class LlamaModel(ModelGetters, Closable):
 
         C: ``llama_model_load_from_file``, ``llama_model_load_from_splits``, llama.h.
         """
+        if isinstance(path, bytes):
+            path = os.fsdecode(path)
+        if path == "":
+            raise ValueError("the path of the model is empty")
         split = not isinstance(path, str | os.PathLike) and isinstance(path, Sequence)
         files = [Path(one) for one in path] if split else [Path(path)]  # type: ignore
         if not files:
@@ -176,8 +185,10 @@ class LlamaModel(ModelGetters, Closable):
             guard = partial(_rpc.load, endpoints=remote) if remote else None
             try:
                 resource = call(library, load, f"{file} could not be loaded", guard=guard)
-            except LlamaModelError:
+            except LlamaModelError as error:
                 if not reporter.stopped:
+                    if use := other_use(library, file):
+                        raise LlamaModelError(f"{file} is not a model{use} ({error})") from None
                     raise
             else:
                 # Not before, or beside it: where memory is short, loading is what can say so.

@@ -125,10 +125,61 @@ def integer(value: Any, name: str) -> int:
         raise TypeError(f"{name} must be an integer, not {value!r}") from None
 
 
+# What llama-cpp-python, transformers, Ollama, vLLM and OpenAI call it -> our keywords, the first
+# that there is. Nothing where a name that looks alike would mislead.
+_OF_PEERS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(
+        ("max_new_tokens", "n_predict", "num_predict", "max_completion_tokens", "max_length",
+         "max_gen_len", "n_tokens"), ("max_tokens",)),
+    **dict.fromkeys(
+        ("repetition_penalty", "penalty_repeat", "repeat_pen"), ("repeat_penalty",)),
+    **dict.fromkeys(("repeat_last_n", "no_repeat_last_n"), ("penalty_last_n",)),
+    **dict.fromkeys(("penalty_freq", "freq_penalty"), ("frequency_penalty",)),
+    **dict.fromkeys(("penalty_present", "pres_penalty"), ("presence_penalty",)),
+    **dict.fromkeys(("temp",), ("temperature",)),
+    **dict.fromkeys(
+        ("stop_strings", "stop_sequences", "stop_words", "stops", "antiprompt"), ("stop",)),
+    **dict.fromkeys(("random_seed", "rng_seed"), ("seed",)),
+    **dict.fromkeys(
+        ("num_ctx", "max_model_len", "ctx_size", "context_length", "max_seq_len", "n_context"),
+        ("n_ctx",)),
+    **dict.fromkeys(
+        ("num_gpu", "gpu_layers", "n_gpu_layer", "ngl", "num_gpu_layers"), ("n_gpu_layers",)),
+    **dict.fromkeys(("num_thread", "threads", "num_threads"), ("n_threads",)),
+    **dict.fromkeys(("threads_batch",), ("n_threads_batch",)),
+    **dict.fromkeys(("num_batch", "batch_size"), ("n_batch",)),
+    **dict.fromkeys(("ubatch_size",), ("n_ubatch",)),
+    **dict.fromkeys(("use_mmap", "mmap", "no_mmap", "use_direct_io"), ("load_mode",)),
+    **dict.fromkeys(("mlock",), ("use_mlock", "load_mode")),
+    **dict.fromkeys(("flash_attn", "flash_attention"), ("flash_attn_type",)),
+    **dict.fromkeys(("embedding", "embed"), ("embeddings",)),
+    **dict.fromkeys(("offload_kv",), ("offload_kqv",)),
+    **dict.fromkeys(("cache_type_k", "type_k_cache"), ("type_k",)),
+    **dict.fromkeys(("cache_type_v",), ("type_v",)),
+    **dict.fromkeys(("n_parallel", "max_num_seqs", "parallel"), ("n_seq_max",)),
+    **dict.fromkeys(("main_gpu_index",), ("main_gpu",)),
+    **dict.fromkeys(("logits_processor", "logits_processors"), ("sampler",)),
+    **dict.fromkeys(("draft_model", "assistant_model", "speculative_model"), ("draft",)),
+    **dict.fromkeys(("top_logprobs", "n_probs"), ("logprobs",)),
+    **dict.fromkeys(("rope_scaling",), ("rope_scaling_type",)),
+    **dict.fromkeys(("chat_template",), ("template",)),
+    **dict.fromkeys(("prompt_cache", "use_cache"), ("cache_prompt",)),
+    **dict.fromkeys(
+        ("lora_path", "lora_base", "lora_scale", "response_format", "logits_all", "do_sample",
+         "num_return_sequences", "n", "stream", "echo", "suffix", "best_of", "num_beams",
+         "verbose", "chat_format", "chat_handler", "last_n_tokens_size", "device_map", "dtype",
+         "quantization", "tensor_parallel_size", "gpu_memory_utilization", "user", "model_path",
+         "tools", "tool_choice", "functions", "keep_alive"), ()),
+}  # fmt: skip
+
+
 def unknown_keyword(name: str, known: Iterable[str], owner: str) -> TypeError:
     """The error for a keyword that ``owner`` does not have."""
     import difflib  # which only an error needs
 
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    known = list(known)
+    near = [ours for ours in _OF_PEERS.get(name, ()) if ours in known]
+    if name not in _OF_PEERS:
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return TypeError(f"{owner} has no keyword argument {name!r}{hint}")

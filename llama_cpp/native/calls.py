@@ -18,7 +18,7 @@ from typing import Protocol, TypeVar
 
 from .. import _raw
 from ..errors import LlamaCancelled, LlamaError, LlamaModelError
-from . import log
+from . import fork, log
 from .library import LlamaLibrary
 
 T = TypeVar("T")
@@ -33,6 +33,7 @@ _threads: dict[int, Callable[[str], None]] = {}
 _remote: set[Callable[[str], None]] = set()
 _running: dict[Path, int] = {}  # library -> its guarded calls
 _previous: dict[Path, _raw.ggml_abort_callback_t] = {}
+fork.renew_lock(globals(), "_lock", threading.Lock)
 
 
 class Guard(Protocol):
@@ -66,6 +67,7 @@ def guarded(
     longer: it is asked once a second while the call goes on, with how many exceptions wait for its
     end. Ctrl-C and the like wait meanwhile.
     """
+    fork.check(library)
     if not library.has("ggml_set_abort_callback"):
         return call()  # older llama.cpp
     with log.interruptible():

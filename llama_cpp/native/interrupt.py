@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from . import fork
+
 if TYPE_CHECKING:
     import socket
 
@@ -40,7 +42,7 @@ def held_back(came: list[int]) -> Iterator[None]:
         yield
         return
     try:
-        signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+        signal.signal(signal.SIGINT, functools.partial(_hold, came))
         _held = came
         yield
     finally:
@@ -50,6 +52,10 @@ def held_back(came: list[int]) -> Iterator[None]:
         except BaseException:  # another signal's handler raised: they run first, if one came
             signal.signal(signal.SIGINT, signal.default_int_handler)
             raise
+
+
+def _hold(came: list[int], number: int, _: object) -> None:
+    came.append(number)
 
 
 def held() -> int:
@@ -118,11 +124,16 @@ def _watch(reader: socket.socket) -> None:
 
 
 def _after_fork() -> None:
-    global _writer, _stop
+    """Another thread, which is not in the child, may be the one that Ctrl-C was held back for."""
+    global _writer, _stop, _lock
+    _lock = threading.Lock()
     if _writer is not None:
+        if (before := _set_wakeup_fd(-1)) != -1:
+            _set_wakeup_fd(_previous if before == _writer else before)
         os.close(_writer)
     _writer = _stop = None
+    if getattr(signal.getsignal(signal.SIGINT), "func", None) is _hold:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+fork.at_fork(_after_fork)

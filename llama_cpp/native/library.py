@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from .. import _raw
 from ..engine.find import INSTALL, cache_root, preferred_engine
+from ..engine.machine import spinning_briefly
 from ..errors import LlamaABIError, LlamaError, LlamaLibraryError, LlamaMissingFunctionError
-from . import log
+from . import fork, log
 
 
 def _file_name(stem: str) -> str:
@@ -95,7 +96,8 @@ class LlamaLibrary(_Calls):
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
         found = find_library(path)
-        dlls = _load(found)
+        with _lock, spinning_briefly():
+            dlls = _load(found)
         super().__init__(found, dlls)
         self.short = _Calls(found, [ctypes.PyDLL(d._name, handle=d._handle) for d in dlls])
         _check_abi(found, dlls[0])
@@ -104,6 +106,7 @@ class LlamaLibrary(_Calls):
         if cpu is not None:
             self._dlls.append(cpu)
             self.short._dlls.append(ctypes.PyDLL(cpu._name, handle=cpu._handle))
+        fork.watch(self, self._dlls)
 
     @property
     def path(self) -> Path:
@@ -142,6 +145,7 @@ class LlamaLibrary(_Calls):
 
 _default: LlamaLibrary | None = None
 _lock = threading.RLock()
+fork.renew_lock(globals(), "_lock", threading.RLock)
 _prepared: set[Path] = set()
 
 
@@ -181,7 +185,8 @@ def _set_up(library: LlamaLibrary) -> None:
             if library.has("ggml_backend_reg_count") and library.ggml_backend_reg_count() == 0:
                 # An engine with its backends in files of their own, as the official releases are.
                 # Before the library looks for them itself: it does so in the current folder, too.
-                library.ggml_backend_load_all_from_path(os.fsencode(library.path.parent))
+                with spinning_briefly():
+                    library.ggml_backend_load_all_from_path(os.fsencode(library.path.parent))
                 if library.ggml_backend_reg_count() == 0:
                     raise LlamaLibraryError(
                         f"{library.path.parent} has no backend (ggml-cpu) that runs on this "

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from .. import _raw
+from . import fork
 from .interrupt import held_back
 
 # As `logging` has them, which is not imported here: see `show`.
@@ -79,6 +80,16 @@ def _unraisable(what: sys.UnraisableHookArgs) -> None:
 
 
 _hook = sys.unraisablehook  # that `_unraisable` stands in for
+
+
+def _after_fork() -> None:
+    """The thread that forked is the child's main thread; the other one may have set the hook."""
+    _thread.signals = True
+    if not _thread.listeners and sys.unraisablehook is _unraisable:
+        sys.unraisablehook = _hook
+
+
+fork.at_fork(_after_fork)
 
 
 def show(level: int, line: str) -> None:

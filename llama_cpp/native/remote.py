@@ -26,7 +26,7 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from .. import _raw
 from ..errors import LlamaError, LlamaModelError, LlamaRpcError
-from . import log
+from . import fork, log
 from .calls import Guard, guarded, guarding
 from .interrupt import held
 from .library import LlamaLibrary
@@ -69,11 +69,13 @@ _lock = threading.RLock()
 # A device remembers the last graph that it sent, whichever context that was of, and lets the server
 # compute "the last one" again: two contexts at the same time would get each other's.
 _one_at_a_time = threading.RLock()
+fork.renew_lock(globals(), "_lock", threading.RLock)
+fork.renew_lock(globals(), "_one_at_a_time", threading.RLock)
 _handles: dict[tuple[Path, str], list[_raw.ggml_backend_device]] = {}  # library, endpoint
 _endpoints: dict[int, str] = {}  # address of a device -> its server
 _users: WeakKeyDictionary[Resource, frozenset[str]] = WeakKeyDictionary()  # models -> servers
 _objects: WeakSet[Closable] = WeakSet()  # models, contexts and the like over RPC
-_lost: dict[Path, str] = {}  # library -> why
+_lost: dict[Path, str] = {}  # library -> why RPC cannot be used any more
 _servers: set[str] = set()  # the endpoints that llama.cpp has been asked to connect to
 # What was in use when a server was lost. Kept for ever: threads are stuck in it.
 _left: list[object] = []
@@ -338,12 +340,8 @@ def _call(library: LlamaLibrary, name: str, function: Any, *arguments: Any) -> A
 
 
 def _check(library: LlamaLibrary) -> None:
-    why = _lost.get(library.path)
-    if why is not None:
-        raise LlamaRpcError(
-            f"an RPC server was lost before ({why}): llama.cpp cannot recover from that, only a "
-            "new process can use RPC"
-        )
+    if why := _lost.get(library.path):
+        raise LlamaRpcError(why)
 
 
 def _remote(
@@ -419,10 +417,28 @@ def _alone() -> AbstractContextManager[object]:
     return nullcontext() if guarding() else _one_at_a_time
 
 
+def _after_fork() -> None:
+    """A child has the same connections: the server would take what it sends for the parent's."""
+    error = fork.forked("the RPC servers are connected to the parent")
+    for path, _ in _handles:
+        _lost[path] = str(error)
+    for resource in list(_users):
+        _left.append(resource.abandon())
+    for one in list(_objects):
+        one.lose(error)
+
+
+fork.at_fork(_after_fork)
+
+
 def _lose(library: LlamaLibrary, reason: str) -> LlamaRpcError:
     """Give up all that is over RPC: any of it may be stuck."""
     with _lock:
-        _lost.setdefault(library.path, reason)
+        _lost.setdefault(
+            library.path,
+            f"an RPC server was lost before ({reason}): llama.cpp cannot recover from that, only a "
+            "new process can use RPC",
+        )
         for resource in list(_users):
             _left.append(resource.abandon())
         for one in list(_objects):

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
-from ..errors import LlamaClosedError
+from ..errors import LlamaClosedError, LlamaError
+from . import fork
 from .interrupt import held_back
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ class Closable(ClosedByWith):
     raises LlamaClosedError when it is used afterwards."""
 
     _resource: Resource | None = None
+    _lost: LlamaError | None = None
 
     def _name(self) -> str:
         """What it is, for the error."""
@@ -115,14 +117,20 @@ class Closable(ClosedByWith):
     def opened(self) -> Resource:
         """Its resource. LlamaClosedError once it is closed."""
         if self._resource is None:
-            raise LlamaClosedError(f"{self._name()} is closed")
+            raise self._lost or LlamaClosedError(f"{self._name()} is closed")
         return self._resource
+
+    def lose(self, error: LlamaError) -> None:
+        """Never free it. Its use raises ``error`` from now on."""
+        if self._resource is not None:
+            self._resource.abandon()
+            self._resource, self._lost = None, error
 
 
 def _release(
     free: Callable[[Any], object], handle: Any, keep: tuple[object, ...], lock: Lock | None
 ) -> None:
-    if any(isinstance(needed, Resource) and needed.abandoned for needed in keep):
+    if fork.frees_nothing() or any(isinstance(n, Resource) and n.abandoned for n in keep):
         return
     # `keep` is let go of after this returns, so that what it holds is freed later than this.
     if lock is None or lock.acquire(blocking=False):

@@ -28,6 +28,7 @@ from ..errors import (
     LlamaServerTimeoutError,
     LlamaServerUnavailableError,
 )
+from ..native import fork
 from ..native.arguments import check_callable, check_count
 from ..native.resource import ClosedByWith
 
@@ -135,6 +136,11 @@ class Transport(ClosedByWith):
         self.base_url, self._key = _base_url(base_url), check_api_key(api_key)
         self.timeouts, self.retries = timeouts, retries
         self._on_wait, self._alive = on_wait, alive
+        self.after_fork()
+        fork.renew(self)
+
+    def after_fork(self) -> None:
+        """In a child: the connections are the parent's, who would get some of the answers."""
         http = needs("requests", "LlamaClient")
         self._session: requests.Session = http.Session()
         adapter = http.adapters.HTTPAdapter(pool_maxsize=64)

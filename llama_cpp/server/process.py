@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from typing import IO, Any
 
 from .. import _raw
 from ..engine.find import INSTALL, preferred_engine, program
+from ..engine.machine import spin
 from ..engine.progress import Progress
 from ..errors import LlamaClosedError, LlamaEngineError, LlamaServerStartError
 from ..native.arguments import c_number, check_type, integer
@@ -52,8 +54,9 @@ class ManagedProcess(ClosedByWith):
         self._timeout = c_number(ctypes.c_double, timeout, "timeout")
         self._program = Path(program) if program is not None else find_program(self._kind)
         # A private folder: other users can neither read the log nor replace it.
-        self._folder = tempfile.TemporaryDirectory(prefix=f"{self._kind}-")
-        self._log = Path(self._folder.name, "log.txt") if log is None else Path(log)
+        self._folder = Path(tempfile.mkdtemp(prefix=f"{self._kind}-"))
+        self._remove = weakref.finalize(self, _remove, self._folder, os.getpid())
+        self._log = Path(self._folder, "log.txt") if log is None else Path(log)
         self._start_or_close()
 
     @property
@@ -105,7 +108,7 @@ class ManagedProcess(ClosedByWith):
         """Stop it: ask it to end, and kill it if it has not ended after ten seconds."""
         self._end()
         self._process = None
-        self._folder.cleanup()
+        self._remove()
 
     def _start_or_close(self) -> None:
         try:
@@ -128,7 +131,7 @@ class ManagedProcess(ClosedByWith):
             self._process = subprocess.Popen(
                 [*warden, str(_GRACE), str(self._program), *arguments],
                 stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT,
-                env={**os.environ, **self._library_path(), **env},
+                env={**os.environ, **spin(), **self._library_path(), **env},
             )  # fmt: skip
         assert self._process.stdin is not None
         _pipes.add(self._process.stdin)
@@ -194,6 +197,12 @@ class ManagedProcess(ClosedByWith):
                 self._process.stdin.write(b"!")
                 self._process.stdin.flush()
         self._stop()
+
+
+def _remove(folder: Path, pid: int) -> None:
+    """Delete the folder, but not at the end of a forked process."""
+    if os.getpid() == pid:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

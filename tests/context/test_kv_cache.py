@@ -247,3 +247,20 @@ def test_another_thread_is_busy(tiny_model: Load) -> None:
         ):
             with pytest.raises(LlamaBusyError):
                 call()
+
+
+@pytest.mark.parametrize(
+    ("kind", "flash"), [("llama", 0), ("llama", 1), ("swa", 1), ("hybrid", 0), ("mamba", 1)]
+)
+def test_an_operation_works_with_a_cache_type_or_says_that_it_does_not(
+    kind: str, flash: int, tiny_path: Callable[..., Path]
+) -> None:
+    """llama.cpp would end the process where it cannot turn the keys of cells that move."""
+    result = run_program("cache_types", tiny_path(kind), flash)
+    assert (result.returncode, result.stdout.split()[-1:]) == (0, ["done"]), result.stderr
+    turns = "" if kind in ("hybrid", "mamba") else "BF16 IQ4_NL Q4_0"
+    raised: dict[str, list[str]] = {}
+    for line in result.stdout.splitlines()[:-1]:
+        raised.setdefault(line.split(":")[0], []).append(line.split("GGML_TYPE_")[1].split(";")[0])
+    names = ("add", "divide", "shift", "context_shift")
+    assert raised == ({name: turns.split() for name in names} if turns else {})

@@ -7,12 +7,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from llama_cpp import AsyncLlama, Llama, LlamaCancelled, LlamaModel, LlamaModelError
+from llama_cpp import AsyncLlama, Completion, Llama, LlamaCancelled, LlamaModel, LlamaModelError
 from llama_cpp.errors import LlamaBusyError, LlamaClosedError, LlamaContextError
 from tests.support.python import ROOT, run_program
 
@@ -178,6 +179,49 @@ def test_calls_queue_in_their_order(tiny: Llama) -> None:
         with pytest.raises(asyncio.CancelledError):
             await waiting
         assert text + "".join([piece async for piece in stream]) == texts[0]
+
+    run(main())
+
+
+def _three(llm: AsyncLlama) -> list[str]:
+    """Three calls at a time, in a loop of their own."""
+
+    async def main() -> list[str]:
+        calls = [llm.complete(PROMPT, max_tokens=4, temperature=0) for _ in range(3)]
+        return [done.text for done in await asyncio.gather(*calls)]
+
+    texts: list[str] = run(main())
+    return texts
+
+
+def test_calls_queue_in_every_event_loop(tiny: Llama) -> None:
+    """One after the other, in several threads, and after one that ended in the middle."""
+    llm = AsyncLlama(tiny)
+    right = _three(llm)
+    assert _three(llm) == right
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(_three, [llm] * 4)) == [right] * 4
+    loop = asyncio.new_event_loop()
+    stream = llm.generate(PROMPT)
+    loop.run_until_complete(anext(stream))
+    waits = loop.create_task(llm.complete(PROMPT))
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()  # with a stream that has its turn, and a call that waits for one
+    assert _three(llm) == right
+    assert not waits.done()
+    waits._log_destroy_pending = False  # type: ignore[attr-defined]
+
+
+def test_a_waiting_call_that_is_cancelled_gives_its_turn_away(tiny: Llama) -> None:
+    async def main() -> None:
+        llm = AsyncLlama(tiny)
+        for wait in (0.0, 0.001, 0.02):
+            tasks = [asyncio.create_task(llm.complete(PROMPT, max_tokens=4)) for _ in range(6)]
+            await asyncio.sleep(wait)
+            for task in tasks[1::2]:
+                task.cancel()
+            done = await asyncio.gather(*tasks, return_exceptions=True)
+            assert all(isinstance(one, Completion) for one in done[::2])
 
     run(main())
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from examples.fetch_model import fetch_model
-from llama_cpp import LlamaBatch, LlamaContext, LlamaLibrary, LlamaModel, LlamaSampler
+from llama_cpp import Llama, LlamaBatch, LlamaContext, LlamaLibrary, LlamaModel, LlamaSampler
 from llama_cpp.errors import LlamaSamplerError
 
 PROMPT = "The three most important things in life are"
@@ -96,3 +98,44 @@ def test_the_library_says_what_it_has() -> None:
     library = LlamaLibrary.default()
     assert library.has("llama_decode")
     assert not library.has("llama_no_such_function")
+
+
+def test_options_mean_what_they_mean_elsewhere(tiny_model: Callable[..., LlamaModel]) -> None:
+    """Random seeds, digits for a token, None for the default, `with`, a model that stays open."""
+    model = tiny_model("llama")
+    with Llama(model, n_ctx=256, n_seq_max=4, n_threads=1) as llm:
+        same = {"max_tokens": 8, "cache_prompt": False}
+        for seed in (-1, None):
+            texts = {llm.complete("the cat", seed=seed, stop=None, **same).text for _ in range(4)}
+            assert len(texts) > 1
+        bias = {"300": 1000.0}
+        assert llm.complete("a", logit_bias=bias, max_tokens=2).tokens == [300, 300]
+        many = [done.text for done in llm.complete_many(["the cat"] * 4, seed=5, **same)]
+        assert len(set(many)) > 1
+        own = [{"seed": 5}] * 4
+        alike = llm.complete_many(["the cat"] * 4, own, **same)
+        assert {done.text for done in alike} == {many[0]}
+        with llm.generate("the cat") as generation:
+            next(generation)
+        assert generation.finish_reason == "cancelled"
+    assert not model.closed
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("max_new_tokens", "max_tokens"),
+        ("n_predict", "max_tokens"),
+        ("repetition_penalty", "repeat_penalty"),
+        ("stop_sequences", "stop"),
+        ("temperatur", "temperature"),
+        *((name, "") for name in ("lora_path", "response_format", "logits_all", "n", "stream")),
+    ],
+)
+def test_a_wrong_keyword_leads_to_ours_or_nowhere(
+    name: str, hint: str, tiny_model: Callable[..., LlamaModel]
+) -> None:
+    with Llama(tiny_model("llama"), n_ctx=64) as llm, pytest.raises(TypeError) as raised:
+        llm.generate("x", **{name: 1})  # type: ignore[typeddict-item]
+    assert hint in str(raised.value)
+    assert ("did you mean" in str(raised.value)) == bool(hint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -138,3 +139,45 @@ def test_tensors_can_be_put_on_a_device(whole: Path) -> None:
 def test_what_only_cpp_cannot_read_is_an_error_of_the_load(whole: Path) -> None:
     with pytest.raises(LlamaModelError, match="could not be loaded"):
         LlamaModel.from_file(whole, tensor_buft_overrides={"(?P<name>a)": "CPU"})
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer.*git lfs pull"),
+        (b"\n<!DOCTYPE html><html>", "a web page"),
+        (b'{"error":"not found"}', "the error that a server sent"),
+        (b"PK\x03\x04", "PyTorch's weights"),
+        (b"lmgg\0\0\0\0", "the old format GGML"),
+        (b"\x1f\x8b\x08", "gunzip"),
+        (b"", "empty"),
+        (b"GGUF\0\0\0\x03" + bytes(99), "big-endian"),
+        (b"GGUF\x01\0\0\0" + bytes(99), "version 1"),
+        (b"GGUF\x03\0\0\0", "cut off after 8 bytes"),
+        ("cut", "cut off or damaged; download it again"),
+        ("adapter", "a LoRA adapter, for LlamaModel.load_lora"),
+        ("imatrix", "an importance matrix, for quantize"),
+        ("mmproj", "a projector, for LlamaMultimodal"),
+    ],
+)
+def test_a_wrong_file_says_what_it_is(
+    content: bytes | str, says: str, tmp_path: Path, tiny_path: Callable[..., Path]
+) -> None:
+    file = tmp_path / "wrong.gguf"
+    if content == "cut":
+        content = tiny_path("llama").read_bytes()[:2000]
+    if isinstance(content, bytes):
+        file.write_bytes(content)
+    else:
+        writer = gguf.GGUFWriter(file, "llama")
+        writer.add_string("general.type", content)
+        tiny.finish(writer)
+    with pytest.raises(LlamaModelError, match=says):
+        LlamaModel.from_file(file)
+
+
+def test_a_path_may_be_bytes_and_not_empty(tiny_path: Callable[..., Path]) -> None:
+    with LlamaModel.from_file(os.fsencode(tiny_path("llama"))) as model:  # type: ignore[arg-type]
+        assert model.path == tiny_path("llama")
+    with pytest.raises(ValueError, match="is empty"):
+        LlamaModel.from_file("")

@@ -21,9 +21,22 @@ _START = (
 )
 
 
+_FLAG = "--llama-py-main"
+"""The first argument of a frozen program that is to run one of our modules instead of its own:
+see `llama_cpp.__pyinstaller`."""
+
+
+def frozen_command(module: str) -> list[str] | None:
+    """The command for ``main`` of one of our modules in a program that PyInstaller has made; None
+    in any other."""
+    return [sys.executable, _FLAG, module] if hasattr(sys, "_llama_py") else None
+
+
 def interpreter() -> str | None:
     """The Python that can be started; None where there is none that is known to be one: in a
     program that has Python inside ``sys.executable`` may be empty, or the program itself."""
+    if hasattr(sys, "_llama_py"):
+        return sys.executable
     name = Path(sys.executable or "").name.lower()
     if getattr(sys, "frozen", False) or not name.startswith(("python", "pypy")):
         return None
@@ -37,7 +50,7 @@ def start(
     a line of JSON for each on the process's stdout. It ends with this process."""
     root = str(Path(__file__).resolve().parents[2])
     process = subprocess.Popen(
-        [python, "-IB", "-c", _START, root, module],
+        frozen_command(module) or [python, "-IB", "-c", _START, root, module],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=stderr,

@@ -18,10 +18,10 @@ from typing import IO, Any
 
 from .. import _raw
 from ..engine.find import INSTALL, preferred_engine, program
-from ..engine.machine import spin
 from ..engine.progress import Progress
 from ..errors import LlamaClosedError, LlamaEngineError, LlamaServerStartError
 from ..native.arguments import c_number, check_type, integer
+from ..native.child import frozen_command
 from ..native.resource import ClosedByWith
 
 StrPath = str | os.PathLike[str]
@@ -126,7 +126,8 @@ class ManagedProcess(ClosedByWith):
     ) -> None:
         """Start the program, and return when it is ``ready``."""
         self._check_folder()
-        warden = [sys.executable, "-I", "-S", str(Path(__file__).with_name("warden.py"))]
+        script = str(Path(__file__).with_name("warden.py"))
+        warden = frozen_command(f"{__package__}.warden") or [sys.executable, "-I", "-S", script]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [*warden, str(_GRACE), str(self._program), *arguments],

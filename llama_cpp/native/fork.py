@@ -15,14 +15,12 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from .. import _raw
 from ..errors import LlamaError
 
 _ADVICE = (
     "start processes with multiprocessing's method 'spawn' or 'forkserver', or with subprocess, "
     "and load the model there"
 )
-_LOCAL = (_raw.GGML_BACKEND_DEVICE_TYPE_CPU, _raw.GGML_BACKEND_DEVICE_TYPE_ACCEL)
 
 
 class Forked(Protocol):
@@ -105,11 +103,14 @@ def _before() -> None:
 
 
 def _in_child() -> None:
+    from .. import _raw  # here: a program that only talks to a server does without
+
+    local = (_raw.GGML_BACKEND_DEVICE_TYPE_CPU, _raw.GGML_BACKEND_DEVICE_TYPE_ACCEL)
     for path, (library, dlls) in _libraries.items():
         calls = library.short
         count = calls.ggml_backend_dev_count() if library.has("ggml_backend_dev_count") else 0
         devices = [calls.ggml_backend_dev_get(i) for i in range(count)]
-        others = [d for d in devices if calls.ggml_backend_dev_type(d) not in _LOCAL]
+        others = [d for d in devices if calls.ggml_backend_dev_type(d) not in local]
         reason = ""
         if others:
             names = ", ".join(calls.ggml_backend_dev_name(d).decode() for d in others)

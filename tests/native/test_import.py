@@ -68,7 +68,9 @@ def test_an_agent_loads_its_own_layers_alone(tmp_path: Path) -> None:
     layers = {"agent", "server", "native", "errors", "usage", "_lazy", "_needs"}
     assert {name.split(".")[1] for name in loaded} <= layers
     native = {name for name in loaded if name.startswith("llama_cpp.native.")}
-    assert native <= {f"llama_cpp.native.{name}" for name in ("arguments", "interrupt", "resource")}
+    assert native <= {
+        f"llama_cpp.native.{name}" for name in ("arguments", "fork", "interrupt", "resource")
+    }
     assert len(loaded) <= 22, loaded
 
 

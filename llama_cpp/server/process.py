@@ -18,6 +18,7 @@ from typing import IO, Any
 
 from .. import _raw
 from ..engine.find import INSTALL, preferred_engine, program
+from ..engine.machine import spin
 from ..engine.progress import Progress
 from ..errors import LlamaClosedError, LlamaEngineError, LlamaServerStartError
 from ..native.arguments import c_number, check_type, integer

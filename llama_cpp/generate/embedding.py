@@ -140,6 +140,8 @@ class Embedder:
             raise LlamaModelError(
                 f"{self._model.path.name} gives scores, not embeddings: see rerank and classify"
             )
+        if self._pooling == _TOKENS:
+            raise ValueError("pooling_type=NONE has no vector for a text: use a LlamaContext")
         if not isinstance(texts, str | Iterable):
             raise TypeError(f"texts must be a text or several, not {texts!r}")
         texts = [texts] if isinstance(texts, str) else list(texts)
@@ -332,11 +334,11 @@ def _add(total: memoryview[float], row: memoryview[float], count: int) -> None:
 
 
 def _pooling(model: LlamaModel, given: int | None) -> int:
-    """What the program asks for, or what the model was made for; otherwise the mean."""
+    """The type that the program asks for, or that of the model; otherwise the mean."""
     arch = model.metadata.get("general.architecture")
     own = int(model.metadata.get(f"{arch}.pooling_type", _raw.LLAMA_POOLING_TYPE_UNSPECIFIED))
     if given == _TOKENS:
-        raise ValueError("pooling_type=NONE has no vector for a text: use a LlamaContext")
+        return int(given)
     for pooling in (given, own):
         if pooling is not None and pooling in (*_POOLED, _raw.LLAMA_POOLING_TYPE_RANK):
             return int(pooling)

@@ -105,7 +105,7 @@ def test_the_pure_wheel(pure: Path) -> None:
     source = {
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "llama_cpp").rglob("*")
-        if path.suffix in (".py", ".pyi", ".cmake", ".typed")
+        if path.suffix in (".py", ".pyi", ".cmake", ".dat", ".typed")
     }
     assert inside == source
 

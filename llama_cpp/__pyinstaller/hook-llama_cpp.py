@@ -3,11 +3,14 @@
 The engine is the one that this environment uses: it must be there when the program is made.
 """
 
-from PyInstaller.utils.hooks import collect_submodules, logger
+import logging
+
+from PyInstaller.utils.hooks import collect_submodules
 
 from llama_cpp._raw import TAG
 from llama_cpp.engine.find import INSTALL, engine_info, preferred_engine
 
+_logger = logging.getLogger("PyInstaller.llama_cpp")
 _APART = ("llama_cpp.cli", "llama_cpp.langchain", "llama_cpp.__pyinstaller")
 # A program that imports these has them by that: they bring much.
 hiddenimports = collect_submodules("llama_cpp", filter=lambda name: not name.startswith(_APART))
@@ -16,11 +19,11 @@ datas: list[tuple[str, str]] = []
 
 _folder = preferred_engine(TAG)
 if _folder is None:
-    logger.warning("llama-py: no engine to put into the program; first %s", INSTALL)
+    _logger.warning("llama-py: no engine to put into the program; first %s", INSTALL)
 else:
     _info = engine_info(_folder)
     if _info is not None and _info.cpu_features:
-        logger.warning(
+        _logger.warning(
             "llama-py: the engine in %s was built for this machine's CPU; the program may not run "
             "on others",
             _folder,

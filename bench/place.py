@@ -51,7 +51,7 @@ class Place:
     @cached_property
     def null_model(self) -> Path:
         """What the null engine "loads"."""
-        return self.file("null.gguf", "GGUF")
+        return self.file("null.gguf", "GGUF\3" + 19 * "\0")
 
     @cached_property
     def tiny_model(self) -> Path:

@@ -14,7 +14,7 @@ import weakref
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast
 
@@ -85,7 +85,7 @@ async def _pieces(
     begun: list[_S],
     owner: weakref.ref[AsyncStream[_S, Any]],
 ) -> AsyncGenerator[Any, None]:
-    async with llm._turn(owner):
+    async with _Turn(llm, owner):
         source = await llm._run(lambda: begin(llm._loaded()))
         begun.append(source)
         try:
@@ -107,7 +107,7 @@ def _awaited(
 
     @wraps(method)
     async def call(self: AsyncLlama, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
-        async with self._turn():
+        async with _Turn(self, lambda: None):
             return await self._run(lambda: getattr(self._loaded(), name)(*args, **kwargs))
 
     return call
@@ -206,7 +206,7 @@ class AsyncLlama:
             self._llama.close()
 
     async def __aenter__(self) -> Self:
-        async with self._turn():
+        async with _Turn(self, lambda: None):
             await self._run(self._loaded)
         return self
 
@@ -236,25 +236,6 @@ class AsyncLlama:
             self._llama.cancel()
 
     # -- inside
-
-    @asynccontextmanager
-    async def _turn(
-        self, stream: Callable[[], object | None] = lambda: None
-    ) -> AsyncIterator[None]:
-        """The turn of a call, or of a stream: waits for it."""
-        self._check_open()
-        task = asyncio.current_task()
-        if self._lock.locked() and self._holder is task and self._stream() is not None:
-            raise LlamaBusyError(
-                "this task has a stream that is not over: finish it or aclose() it first"
-            )
-        await self._lock.acquire()
-        self._holder, self._stream = task, stream
-        try:
-            yield
-        finally:
-            self._holder = None
-            self._lock.release()
 
     def _loaded(self) -> Llama:
         """In the worker."""
@@ -341,6 +322,29 @@ class _Queue:
 def _begin(turn: asyncio.Future[None]) -> None:
     if not turn.done():
         turn.set_result(None)
+
+
+class _Turn:
+    """A call's turn: ``async with`` waits for it."""
+
+    def __init__(self, llm: AsyncLlama, stream: Callable[[], object | None]) -> None:
+        self._llm = llm
+        self._stream = stream
+
+    async def __aenter__(self) -> None:
+        llm = self._llm
+        llm._check_open()
+        task = asyncio.current_task()
+        if llm._lock.locked() and llm._holder is task and llm._stream() is not None:
+            raise LlamaBusyError(
+                "this task has a stream that is not over: finish it or aclose() it first"
+            )
+        await llm._lock.acquire()
+        llm._holder, llm._stream = task, self._stream
+
+    async def __aexit__(self, *_: object) -> None:
+        self._llm._holder = None
+        self._llm._lock.release()
 
 
 AsyncGeneration = AsyncStream[Generation, str]

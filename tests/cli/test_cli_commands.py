@@ -204,7 +204,7 @@ def test_quantize_writes_a_smaller_file(tiny_path: Tiny, tmp_path: Path) -> None
     assert target.stat().st_size < tiny_path("llama").stat().st_size
     done = run("quantize", tiny_path("llama"), target, "Q99")
     assert done.returncode == 1
-    assert "ftype 'Q99' is not one of" in done.stderr
+    assert "ftype: 'Q99' is not one of" in done.stderr
 
 
 def test_quantize_counts_all_files_of_a_split_model(tiny_path: Tiny, tmp_path: Path) -> None:

@@ -170,7 +170,8 @@ class LlamaSampler(SamplerMethods, Closable):
     ) -> None:
         self._library.short.llama_sampler_chain_add(self.opened().handle, sampler)
         # That of dist is for a graph.
-        told = method not in ("dist", "guided") and bool(sampler.contents.iface.contents.accept)
+        iface = sampler.contents.iface
+        told = method not in ("dist", "guided") and bool(iface and iface.contents.accept)
         self._untold = self._untold and not told
         if grammar is not None:
             self._keep.append(grammar)

@@ -368,7 +368,7 @@ ROWS = [
         "LlamaClosedError",
         "the context",
     ),
-    Row("c = small(); s = c.sequence(); c.close(); s.extend([1])", "LlamaClosedError", "ctx"),
+    Row("c = small(); s = c.sequence(); c.close(); s.extend([1])", "LlamaClosedError", "context"),
     Row("c = small(); s = c.sequence(); s.close(); s.extend([1])", "LlamaClosedError", "sequence"),
     # sequences and states
     Row("small().sequence().truncate(1)", "ValueError", "n=1 is not 0 to 0"),
@@ -526,7 +526,7 @@ ROWS = [
     # drafts
     Row("llm().complete('the', draft='model.gguf')", "TypeError", "must have a method draft"),
     Row("llm().complete('the', draft=DraftModel(M))", "LlamaModelError", "of different kinds"),
-    Row("d = draft(); d.close(); llm().complete('the', draft=d)", "LlamaClosedError", "ctx"),
+    Row("d = draft(); d.close(); llm().complete('the', draft=d)", "LlamaClosedError", "context"),
     Row("d = draft(); d.model.close(); llm().complete('the', draft=d)", "LlamaClosedError", "mod"),
     Row("d = draft(); d.close(); d.draft([1, 2], 3)", "LlamaClosedError", "the context"),
     Row("draft().draft([-1], 3)", "ValueError", "token -1"),

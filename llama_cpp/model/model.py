@@ -435,7 +435,7 @@ class LlamaModel(ModelGetters, Closable):
         vocab = self.vocab.with_tokens()
         if len(data) > 2**31 - 8:
             raise ValueError(f"text of {len(data)} bytes: the library takes 2 GiB at most")
-        resource = self.opened()  # it must stay, whoever closes the model meanwhile
+        resource = self.vocab.opened()  # it must stay, whoever closes the model meanwhile
 
         def tokenize() -> list[int]:
             calls = self._library.short if len(data) < _SHORT_TEXT else self._library

@@ -41,25 +41,27 @@ class LlamaVocab(VocabGetters):
     @property
     def handle(self) -> _raw.llama_vocab:
         """The C object. LlamaClosedError once the model is closed."""
-        self._open()
+        self.opened()
         assert self._handle is not None
         return self._handle
 
     @property
     def n_tokens(self) -> int:
         """The number of tokens. C: ``llama_vocab_n_tokens``."""
-        self._open()
+        self.opened()
         return self._n_tokens
 
     @property
     def type(self) -> _raw.llama_vocab_type_enum:
         """The kind of tokenizer."""
-        self._open()
+        self.opened()
         return _raw.llama_vocab_type_enum(self._type)
 
-    def _open(self) -> None:
+    def opened(self) -> Resource:
+        """The model's C object, of which it is a part. LlamaClosedError once that is closed."""
         if self._resource is None:
             raise LlamaClosedError(f"the model {self._path} is closed")
+        return self._resource
 
     def _close(self) -> None:
         self._resource = None
@@ -117,7 +119,7 @@ class LlamaVocab(VocabGetters):
             token = self.check_token(token)
             ends = self._library.short.llama_vocab_is_eog(self.handle, token)
             self._ends[token] = bool(ends)
-        self._open()
+        self.opened()
         return self._ends[token]
 
     def is_control(self, token: int) -> bool:

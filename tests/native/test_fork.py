@@ -44,7 +44,7 @@ _FORKED = "LlamaError this process was forked from one with llama.cpp, "
         (
             "servers",
             [
-                _FORKED + "the RPC servers are connected to the parent",
+                "True",
                 "ends with 0",
                 _FORKED + "the RPC servers are connected to the parent",
                 "ends with 0",

@@ -23,7 +23,7 @@ class LlamaError(Exception):
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class LlamaDownloadError(LlamaError):
-    """A file could not be fetched, or what was fetched could not be trusted or unpacked."""
+    """A file could not be fetched, trusted or unpacked."""
 
     url: str | None = None
     """The address asked for (without credentials), or None where none was involved."""

@@ -470,8 +470,8 @@ class LlamaContext(ContextGetters, ClosedByWith):
         with a scale of 1. Nothing takes them all off.
 
         A scale of 0 is as without the adapter; it may be negative. Changing them is quick: the
-        weights of the model stay as they are. What was decoded before stays in the KV
-        cache as it was computed then. Raises
+        weights of the model stay as they are. Tokens that were decoded before keep their
+        cells in the KV cache. Raises
         LlamaAdapterError for an adapter of another model, TypeError and ValueError for scales that
         are no finite numbers, LlamaBusyError when another thread is in this context.
         C: ``llama_set_adapters_lora``.

@@ -270,7 +270,7 @@ class Core(Closable):
         self.cancels += 1
 
     def after_fork(self) -> None:
-        """In a child, give up what another thread was computing with, or what is on a GPU."""
+        """In a child, give up this context if another thread was in it, or if it is on a GPU."""
         self._stopping = threading.Lock()
         reason = fork.refusal(self.model.library)
         if reason or self.in_use():

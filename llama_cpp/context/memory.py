@@ -157,8 +157,8 @@ class LlamaMemory:
 
     @contextmanager
     def _held(self, *seq_ids: int) -> Iterator[tuple[int, ...]]:
-        """The context for this thread alone, and the sequences as plain ints: what is checked is
-        what the library gets."""
+        """The context for this thread alone. Gives the checked sequences as plain ints, for the
+        library."""
         core = self._core
         core.opened()
         numbers = tuple(int(c_number(_raw.llama_seq_id, i, "seq_id")) for i in seq_ids)

@@ -96,8 +96,8 @@ def _address_space(available: bool) -> list[int]:
 
 
 def give_back() -> None:
-    """Have the C library give to the system what was allocated and is freed, as for reading a
-    model's header or tokenizing a long text: glibc keeps it."""
+    """Return freed memory to the system: glibc keeps the megabytes that a model's header or a long
+    text took."""
     if sys.platform == "linux" and (trim := _malloc_trim()):
         trim(0)
 

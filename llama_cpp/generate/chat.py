@@ -301,7 +301,7 @@ class ChatTemplate:
             try:
                 return self._raw(merged, variables, add_assistant)
             except LlamaTemplateError:
-                pass  # the first one says what is wrong with the messages
+                pass  # the first error names the fault of the messages
             raise
 
     def _raw(

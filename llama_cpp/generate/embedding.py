@@ -20,8 +20,8 @@ from ..errors import LlamaModelError
 from ..model.model import LlamaModel
 from ..native import fork
 
-# The least tokens to compute at a time where a text is pooled by the library, which it does over
-# what is computed at once. More are taken where a text is longer.
+# The smallest batch where the library pools a text, which it does within one batch. A longer text
+# has a larger one.
 _N_BATCH = 512
 # The library has room for the logits of all tokens of a batch, twice, whoever wants them. So where
 # a text can be computed in parts, these are for so many numbers at most.
@@ -156,7 +156,7 @@ class Embedder:
         return Embeddings(rows, width)
 
     def _truncated(self, tokens: list[int]) -> list[int]:
-        """``tokens`` without what is too much, but with the token that ends a text."""
+        """The first ``tokens`` that the context has room for, with the token that ends a text."""
         most, vocab = self._longest(), self._model.vocab
         if len(tokens) > most and tokens[-1] in (vocab.eos, vocab.sep):
             return [*tokens[: most - 1], tokens[-1]]

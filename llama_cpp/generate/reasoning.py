@@ -113,7 +113,7 @@ class ReasoningFilter:
 
     @property
     def grows(self) -> bool:
-        """Whether what comes is reasoning."""
+        """Whether the text that follows is reasoning."""
         return self._step == self._reason
 
     def feed(self, text: str, last: bool = False) -> str:

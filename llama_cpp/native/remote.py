@@ -17,8 +17,8 @@ import re
 import struct
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -71,6 +71,13 @@ _lock = threading.RLock()
 _one_at_a_time = threading.RLock()
 fork.renew_lock(globals(), "_lock", threading.RLock)
 fork.renew_lock(globals(), "_one_at_a_time", threading.RLock)
+# A server drops its graphs whenever something is freed, and the device does not hear of it: it
+# would let the server compute the last one again, which then closes the connection.
+_latest: dict[Path, int | None] = {}  # library -> address of the context that decoded last
+_vectors: dict[int | None, tuple[Any, ...]] = {}  # address of a context -> its control vector
+_dropped: set[Path] = set()  # libraries for which something may have been freed since
+# Seconds that freeing waits for its turn: the thread whose turn it is may wait for this one.
+_FREE_WAIT = 10.0
 _handles: dict[tuple[Path, str], list[_raw.ggml_backend_device]] = {}  # library, endpoint
 _endpoints: dict[int, str] = {}  # address of a device -> its server
 _users: WeakKeyDictionary[Resource, frozenset[str]] = WeakKeyDictionary()  # models -> servers
@@ -320,12 +327,19 @@ def guarded_free(library: LlamaLibrary, name: str) -> Callable[[Any], object]:
 
 def _call(library: LlamaLibrary, name: str, function: Any, *arguments: Any) -> Any:
     said: list[str] = []
+    computes, frees = name in ("llama_decode", "llama_encode"), name.endswith("_free")
 
     def work() -> Any:
         with log.heard() as heard:
             try:
+                if computes:
+                    _renew_graph(library, arguments[0])
                 result = function(*arguments)
-                if name in ("llama_decode", "llama_encode"):
+                if name == "llama_set_adapter_cvec" and result == 0:
+                    _vectors[_place(arguments[0])] = arguments
+                elif name == "llama_free":
+                    _vectors.pop(_place(arguments[0]), None)
+                if computes:
                     # Servers compute while it returns; afterwards nobody would hear of a failure.
                     library.llama_synchronize(arguments[0])
                 return result
@@ -333,10 +347,24 @@ def _call(library: LlamaLibrary, name: str, function: Any, *arguments: Any) -> A
                 said.extend(heard)
 
     try:
-        # What is forgotten is freed in any thread, also one that somebody waits for.
-        return _remote(library, work, alone=not name.endswith("_free"))
+        return _remote(library, work, wait=_FREE_WAIT if frees else -1, frees=frees)
     finally:
         log.pass_on(said)
+
+
+def _place(handle: Any) -> int | None:
+    return ctypes.cast(handle, ctypes.c_void_p).value
+
+
+def _renew_graph(library: LlamaLibrary, handle: Any) -> None:
+    """Before a decode: have the context build its graph anew where the servers have dropped it."""
+    address = _place(handle)
+    if library.path in _dropped:
+        _dropped.discard(library.path)
+        if address == _latest.get(library.path) and library.has("llama_set_adapter_cvec"):
+            # The control vector that it has, or none: llama.cpp plans its decodes anew after that.
+            library.llama_set_adapter_cvec(*_vectors.get(address, (handle, None, 0, 0, 0, 0)))
+    _latest[library.path] = address
 
 
 def _check(library: LlamaLibrary) -> None:
@@ -350,9 +378,14 @@ def _remote(
     what: str = "over RPC",
     *,
     error: type[LlamaError] = LlamaModelError,
-    alone: bool = True,
+    wait: float = -1,
+    frees: bool = True,
 ) -> T:
-    with _alone() if alone else nullcontext():
+    """`guarded`, one call at a time. After ``wait`` seconds for the others it goes on beside them.
+    ``frees`` says that it may free something on a server."""
+    with _alone(wait):
+        if frees:
+            _dropped.add(library.path)
         _check(library)  # only now: a server may have been lost by whom this waited for
         lost = partial(_lose, library)
         return guarded(library, call, what, error=error, lost=lost, slow=_Patience())
@@ -412,9 +445,15 @@ def _is_gone(connection: socket.socket) -> bool:
     return bool(silent > _GONE_AFTER and max(sent_again, asked) >= _UNANSWERED)
 
 
-def _alone() -> AbstractContextManager[object]:
+@contextmanager
+def _alone(wait: float = -1) -> Iterator[None]:
     # What is called from within such a call (by a progress callback) must not wait for it.
-    return nullcontext() if guarding() else _one_at_a_time
+    taken = not guarding() and _one_at_a_time.acquire(timeout=wait)
+    try:
+        yield
+    finally:
+        if taken:
+            _one_at_a_time.release()
 
 
 def _after_fork() -> None:

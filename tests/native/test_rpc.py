@@ -151,6 +151,19 @@ def test_two_models_and_two_threads_share_a_server(
     assert found == [expected, expected]
 
 
+def test_what_is_freed_on_a_server_ends_no_other_generation(
+    small: Path, servers: list[LlamaRpcServer]
+) -> None:
+    with (
+        LlamaModel.from_file(small, rpc_servers=[servers[0].endpoint]) as model,
+        Llama(model, n_ctx=256, n_threads=1) as llm,
+    ):
+        tokens = llm.generate(PROMPT, max_tokens=12, temperature=0)
+        for _ in tokens:
+            Llama(model, n_ctx=64).close()  # the server forgets the graphs of all
+    assert tokens.tokens == generated(small)
+
+
 def test_two_threads_load_on_one_server_at_the_same_time(small: Path) -> None:
     """The second would find the server busy: with the first."""
     models: list[LlamaModel] = []

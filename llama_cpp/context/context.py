@@ -492,6 +492,7 @@ class LlamaContext(ContextGetters, ClosedByWith):
 
     def adapt_as(self, other: LlamaContext) -> None:
         """Use the adapters and the control vector that ``other``, on the same model, has now."""
+        check_type(other, LlamaContext)
         self._adapters.copy(other._adapters)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from .. import _raw
 from ..errors import LlamaStateError
 from ..native import log
+from ..native.arguments import check_type
 from .core import Core
 
 _PARTIAL = _raw.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
@@ -46,6 +47,8 @@ class Snapshot:
     def take(cls, core: Core, seq_id: int, n: int, *, partial: bool = False) -> Snapshot | None:
         """Copy the state of a sequence of ``n`` tokens, with the context's lock held. None where
         the library does not give it."""
+        check_type(core, Core)
+        core.check_seq_id(seq_id)
         size = ask(core, "get_size", seq_id, partial=partial)
         data = (ctypes.c_uint8 * size)()
         got = ask(core, "get_data", seq_id, data, size, partial=partial)

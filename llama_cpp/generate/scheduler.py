@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ..context.batch import LlamaBatch
@@ -195,9 +194,13 @@ class Generations(Iterator[tuple[int, str]]):
         """Decode one batch, and choose the tokens that come next. False when all is done."""
         self._watch(first)
         if first:
-            with suppress(LlamaContextError):  # none is left: they are enough
-                while len(self._sequences) < self._ctx.n_seq_max:
+            while len(self._sequences) < self._ctx.n_seq_max:
+                try:
                     self._sequences.append(self._ctx.sequence())
+                except LlamaContextError:
+                    if not self._sequences:
+                        raise
+                    break  # none is left: they are enough
             self._slots = [_Slot(sequence) for sequence in self._sequences]
         self._clock += 1
         self._admit()

@@ -11,9 +11,11 @@ from typing import Final
 
 from .. import _raw
 from ..errors import LlamaAdapterError
-from ..native.arguments import check_type
+from ..native.arguments import check_type, integer
 from ..native.library import LlamaLibrary
 from .gguf import GGUFFile
+
+_MAX_LAYERS = 1 << 16
 
 
 class LlamaControlVector:
@@ -112,7 +114,11 @@ class LlamaControlVector:
         return f"<LlamaControlVector, layers {first} to {last}, n_embd={self.n_embd}>"
 
     def rows(self, n_layer: int) -> array[float]:
-        """As C wants it: a row for each layer from 1 on, zeros where there is none."""
+        """As C wants it: a row for each layer from 1 on, zeros where there is none. ValueError for
+        a number of layers that does not hold its own."""
+        n_layer = integer(n_layer, "n_layer")
+        if not max(self._layers) < n_layer <= _MAX_LAYERS:
+            raise ValueError(f"n_layer={n_layer} is not {max(self._layers) + 1} to {_MAX_LAYERS}")
         rows = array("f", bytes(4 * self.n_embd * (n_layer - 1)))
         for layer, numbers in self._layers.items():
             at = self.n_embd * (layer - 1)

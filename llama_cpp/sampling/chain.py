@@ -331,15 +331,15 @@ class LlamaSampler(SamplerMethods, Closable):
         the tokens that were left; LlamaOutputError when that output was not computed;
         LlamaBusyError when another thread is in the context. C: ``llama_sampler_sample``, llama.h.
         """
-        source = getattr(ctx, "outputs", None)
-        if not isinstance(source, Source):
-            raise TypeError(f"expected a LlamaContext, not {type(ctx).__name__}: {ctx!r}")
+        source: Any = getattr(ctx, "outputs", ctx)
         return self.choose(source, i)
 
     def choose(self, source: Source, i: int, find: Callable[[], int] | None = None) -> int:
         """As `sample`, from the outputs themselves. ``find`` gives the index when the context is
         ours: until then another thread may move the output of a sequence."""
         chain = self.opened()
+        if not isinstance(source, Source):
+            raise TypeError(f"expected a LlamaContext, not {type(source).__name__}: {source!r}")
         if not self._selects:
             raise LlamaSamplerError(
                 f"the chain {self!r} selects no token: end it with one of "
@@ -473,8 +473,10 @@ class LlamaSampler(SamplerMethods, Closable):
 
     def note_graph(self, source: Source) -> None:
         """Note which of its samplers run in the graph of the context with these outputs."""
+        check_type(source, Source)
         graph = self._in_graph
-        assert graph is not None
+        if graph is None:
+            raise LlamaSamplerError(f"{self!r} was not given to a graph")
         graph.source = ref(source)
         graph.names = in_a_graph(self._library, self.handle, self._names)
         graph.selects = self._selects and len(graph.names) == len(self._names)

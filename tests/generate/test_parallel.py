@@ -294,6 +294,13 @@ def test_the_room_of_each_and_of_all(tiny_model: TinyModel) -> None:
         ] * 2
 
 
+def test_without_a_sequence_it_ends_with_an_error(tiny_model: TinyModel) -> None:
+    with LlamaContext(tiny_model("llama"), n_ctx=64) as ctx, ctx.sequence():
+        generations = Generations(ctx, [], ["a"], None, {}, False, lambda begins: None)
+        with pytest.raises(LlamaContextError, match="no sequence is left"):
+            next(generations)
+
+
 def test_sequences_of_the_caller_are_left_alone(tiny_model: TinyModel) -> None:
     with llama(tiny_model("llama"), n_ctx=256) as llm:
         mine = llm.ctx.sequence()

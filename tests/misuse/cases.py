@@ -82,6 +82,8 @@ ROWS = [
     Row("LlamaContext(M)", "TypeError", "expected a LlamaModel"),
     Row("LlamaContext(load(vocab_only=True))", "LlamaContextError", "vocab_only"),
     Row("ctx(n_contexts=5)", "TypeError", "no keyword argument 'n_contexts'"),
+    Row("small().adapt_as(5)", "TypeError", "LlamaContext"),
+    Row("LlamaSampler.chain().greedy().choose(5, -1)", "TypeError", "LlamaContext"),
     Row("ctx(cb_eval=None)", "TypeError", "C pointer"),
     Row("ctx(n_batch=0)", "ValueError", "n_batch=0 is outside"),
     Row("ctx(n_batch=-1)", "ValueError", "n_batch=-1"),

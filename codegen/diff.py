@@ -477,18 +477,14 @@ def _code(text: str) -> str:
     return text
 
 
-def record(changes: Changes, changelog: Path) -> None:
-    """Write the report at the top of the changelog, unless that step is already in it."""
+def recorded(changes: Changes, changelog: Path) -> str:
+    """The text of the changelog with the report at its top, if that step was not in it already."""
     heading = f"## {changes.new} (before: {changes.old})"
-    try:
-        new = not changelog.exists()
-        text = f"# Changes\n\n{MARKER}\n" if new else changelog.read_text("utf-8")
-        if heading in text.splitlines():
-            return
-        head, marker, rest = text.partition(MARKER)
-        if not marker:
-            raise CodegenError(f"{changelog.name} has no line {MARKER!r} to put the report behind")
-        body = report(changes, "markdown")
-        changelog.write_text(f"{head}{marker}\n\n{heading}\n\n{body}{rest}", "utf-8")
-    except OSError as error:
-        raise CodegenError(f"{changelog.name}: {error}") from error
+    new = f"# Changes\n\n{MARKER}\n"
+    text = changelog.read_text("utf-8") if changelog.exists() else new
+    if heading in text.splitlines():
+        return text
+    head, marker, rest = text.partition(MARKER)
+    if not marker:
+        raise CodegenError(f"{changelog.name} has no line {MARKER!r} to put the report behind")
+    return f"{head}{marker}\n\n{heading}\n\n{report(changes, 'markdown')}{rest}"

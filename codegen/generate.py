@@ -5,18 +5,21 @@ from __future__ import annotations
 import difflib
 import hashlib
 import shutil
+import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from . import verify
 from .api import Api, api_file, load
 from .defaults import with_defaults
 from .errors import CodegenError
 from .parse import parse
 from .render import API_JSON, DATA, PACKAGE, documents
-from .seal import GENERATED
+from .seal import GENERATED, OF_THE_FIRST, sealed_files
 from .source import PROJECT, Binding, Tree, bindings, pinned_tag
 
 
@@ -97,43 +100,58 @@ def committed_apis() -> list[Api]:
     return [load(file) for file in files if file.is_file()]
 
 
-def write(apis: Sequence[Api], out: Path | None) -> list[Path]:
-    """Write the generated files and return those that changed: into the project, or those of the
-    package into ``out``. What ``apis`` do not give any more is removed."""
-    files = _files(apis)
-    if out is None:
-        files = {PROJECT / path: text for path, text in files.items()}
-    else:
-        files = {
-            out / path.relative_to(PACKAGE): text
-            for path, text in files.items()
-            if path.is_relative_to(PACKAGE)
+def planned(apis: Sequence[Api], out: Path | None = None) -> dict[Path, str | None]:
+    """Every generated file with its text: those of the project, or those of the package in the
+    folder ``out``. None stands for one that ``apis`` do not give any more."""
+    files: dict[Path, str | None] = {**documents(apis)}
+    if out is not None:
+        texts = {
+            out / p.relative_to(PACKAGE): t for p, t in files.items() if p.parts[0] != "codegen"
         }
-    changed = []
-    for path, text in files.items():
-        if text is None and path.is_file():
-            path.unlink()
-            changed.append(path)
-        elif text is not None and (not path.is_file() or path.read_bytes() != text.encode()):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(text.encode())
-            changed.append(path)
+        return dict.fromkeys(set(sealed_files(out)) - texts.keys()) | texts
+    texts = {PROJECT / path: text for path, text in files.items()}
+    there = {*sealed_files(PROJECT / PACKAGE), *(PROJECT / DATA).glob("api*.json")}
+    return dict.fromkeys(sorted(there - texts.keys())) | texts
+
+
+def write(files: Mapping[Path, str | None]) -> list[Path]:
+    """Write ``files`` and return those that changed. All of them are written, or on any error or
+    interruption none."""
+    before = {path: path.read_bytes() if path.is_file() else None for path in files}
+    after = {path: None if text is None else text.encode() for path, text in files.items()}
+    changed = [path for path in files if before[path] != after[path]]
+    try:
+        for path in changed:
+            _put(path, after[path])
+    except BaseException as error:
+        for path in changed:
+            if path.is_file() or before[path] is not None:
+                _put(path, before[path])
+        if isinstance(error, OSError):
+            raise CodegenError(f"nothing was written: {error}") from error
+        raise
     return changed
 
 
-def _files(apis: Sequence[Api]) -> dict[Path, str | None]:
-    """Every generated file of the project with its text, None for those of the sets of bindings
-    that are not in ``apis``."""
-    files: dict[Path, str | None] = {}
-    given = {api.module for api in apis}
-    for module in (b.module for b in bindings() if b.module not in given):
-        names = [PACKAGE / f"{module}.py", PACKAGE / f"{module}.pyi", DATA / api_file(module)]
-        files |= dict.fromkeys(names)
-    return files | documents(apis)
+def _put(path: Path, content: bytes | None) -> None:
+    if content is None:
+        path.unlink(missing_ok=True)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_bytes(content)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def package(apis: Sequence[Api], folder: Path) -> Path:
     """A copy of ``llama_cpp`` in ``folder``, its generated files made from ``apis``."""
+    return _package(documents(apis), folder)
+
+
+def _package(files: Mapping[Path, str | None], folder: Path) -> Path:
     here = PROJECT / "llama_cpp"
     there = folder / here.name
     there.mkdir(parents=True)
@@ -142,24 +160,49 @@ def package(apis: Sequence[Api], folder: Path) -> Path:
         if name.as_posix() not in GENERATED:
             (there / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, there / name)
-    write(apis, there)
+    write({folder / p: text for p, text in files.items() if p.parts[0] == PACKAGE.name})
     return there
 
 
-def stale(apis: Sequence[Api]) -> str:
-    """A unified diff from the project's generated files to what ``apis`` give; empty if equal."""
+# Imports the generated modules of the package in the current folder, each of which must be there.
+_IMPORT = "import importlib, sys; [importlib.import_module(name) for name in sys.argv[1:]]"
+
+
+def unusable(apis: Sequence[Api], files: Mapping[Path, str | None] | None = None) -> list[str]:
+    """What is wrong when Python imports the package that ``apis`` give, and what ctypes says of it
+    that C does not. ``files`` are those of `planned` for the project, where they are known."""
+    if files is not None:
+        files = {path.relative_to(PROJECT): text for path, text in files.items()}
+    with tempfile.TemporaryDirectory(prefix="llama-py-") as folder:
+        there = _package(files or documents(apis), Path(folder))
+        names = [f"{api.module}.py" for api in apis] + list(OF_THE_FIRST)
+        modules = [f"llama_cpp.{name[:-3].replace('/', '.')}" for name in names]
+        done = subprocess.run(
+            [sys.executable, "-c", _IMPORT, *modules],
+            cwd=folder, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            said = done.stderr.strip().splitlines() or [f"exit {done.returncode}"]
+            return [f"the generated package cannot be imported: {said[-1]}"]
+        raws = [verify.import_raw(there / f"{api.module}.py") for api in apis]
+    return [fault for report in map(verify.by_ctypes, apis, raws) for fault in report.faults]
+
+
+def stale(files: Mapping[Path, str | None]) -> str:
+    """A unified diff from the project's generated files to ``files``; empty if equal."""
     chunks: list[str] = []
-    for path, wanted in _files(apis).items():
+    for path, wanted in files.items():
+        name = path.relative_to(PROJECT)
         try:
-            present = (PROJECT / path).read_bytes().decode("utf-8", "backslashreplace")
+            present = path.read_bytes().decode("utf-8", "backslashreplace")
         except FileNotFoundError:
             present = ""
         except OSError as error:
-            raise CodegenError(f"{path}: {error}") from error
+            raise CodegenError(f"{name}: {error}") from error
         chunks += difflib.unified_diff(
             present.splitlines(keepends=True),
             (wanted or "").splitlines(keepends=True),
-            f"{path} (as it is)",
-            f"{path} (as generated)",
+            f"{name} (as it is)",
+            f"{name} (as generated)",
         )
     return "".join(chunk if chunk.endswith("\n") else chunk + "\n" for chunk in chunks)

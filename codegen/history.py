@@ -5,28 +5,15 @@ Nothing of the project is touched: every tag gets a package of its own in a temp
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from . import generate, verify
 from .errors import CodegenError
 from .source import Tree, bindings, fetch_headers, pinned_tag
 
 _ROW = "{:8} {:>9} {:>8} {:>9} {:>8} {:>8}  {}"
-# Imports every module of the package that lies in the current folder.
-_IMPORT = """
-import importlib, pathlib
-import llama_cpp._raw
-for path in sorted(pathlib.Path("llama_cpp").glob("*.py")):
-    if not path.stem.startswith("__"):
-        importlib.import_module(f"llama_cpp.{path.stem}")
-print(llama_cpp._raw.TAG)
-"""
 
 
 def spread(tags: Sequence[str], count: int) -> list[str]:
@@ -65,13 +52,9 @@ def _one(tag: str) -> tuple[list[str], tuple[object, object, object, object]]:
         tree = Tree(fetch_headers(tag), tag)
         apis = generate.read_apis(tree)
         units = {binding.module: tree.unit_of(binding) for binding in bindings()}
-        with tempfile.TemporaryDirectory(prefix="llama-py-") as folder:
-            package = generate.package(apis, Path(folder))
-            compilers = [verify.by_compiler(api, units[api.module]) for api in apis]
-            modules = [verify.import_raw(package / f"{api.module}.py") for api in apis]
-            reports = [*compilers, *map(verify.by_ctypes, apis, modules)]
-            faults = [f"{r.name}: {fault}" for r in reports for fault in r.faults]
-            faults += _imported(tag, Path(folder))
+        compilers = [verify.by_compiler(api, units[api.module]) for api in apis]
+        faults = [f"{r.name}: {fault}" for r in compilers for fault in r.faults]
+        faults += generate.unusable(apis)
     except CodegenError as error:
         return [str(error)], numbers
     defaults = sum(len(values) for api in apis for values in api.defaults.values())
@@ -82,13 +65,3 @@ def _one(tag: str) -> tuple[list[str], tuple[object, object, object, object]]:
     count = sum((Counter(report.counts) for report in compilers), Counter[str]())
     constants = count["enum constants"] + count["constants"]
     return faults, (count["functions"], count["structs"], constants, defaults)
-
-
-def _imported(tag: str, folder: Path) -> list[str]:
-    """What is wrong when everything of the package in ``folder`` is imported."""
-    done = subprocess.run(
-        [sys.executable, "-c", _IMPORT], cwd=folder, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        return ["import: " + (done.stderr.strip().splitlines() or ["it crashed"])[-1]]
-    return [] if done.stdout.strip() == tag else [f"import: {done.stdout.strip()} was imported"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -32,9 +33,11 @@ _TIMEOUT = (10.0, 30.0)
 class IndexFile:
     """A file on the package index."""
 
+    name: str
     url: str
     sha256: str
-    """In hexadecimal, as the index states it."""
+    """In hexadecimal, as the index states it; empty where it states none."""
+    uploaded: datetime | None
 
 
 class _Refused(requests.adapters.BaseAdapter):
@@ -53,28 +56,37 @@ def find_file(project: str, filename: str) -> IndexFile:
     Raises `CodegenError` when the index cannot be reached, or has no such project or file, or
     states no SHA-256 for it.
     """
-    index, packages = _ask(project)
-    for package in packages:
-        if package.filename == filename:
-            digest = package.digests.get("sha256")
-            if digest is None:
-                raise CodegenError(f"the package index at {index} states no SHA-256 for {filename}")
-            return IndexFile(package.url, digest)
+    files = list_files(project)
+    for file in files:
+        if file.name == filename:
+            if not file.sha256:
+                raise CodegenError(f"the package index states no SHA-256 for {filename}")
+            return file
     raise CodegenError(
-        f"the package index at {index} has no file {filename!r} of {project!r} "
-        f"(it has {len(packages)} others)"
+        f"the package index at {_host()} has no file {filename!r} of {project!r} "
+        f"(it has {len(files)} others)"
     )
 
 
-def list_files(project: str) -> list[str]:
-    """The names of a project's files. Raises `CodegenError` as `find_file` does."""
-    return [package.filename for package in _ask(project)[1]]
+def list_files(project: str) -> list[IndexFile]:
+    """A project's files. Raises `CodegenError` as `find_file` does."""
+    return [
+        IndexFile(p.filename, p.url, p.digests.get("sha256", ""), p.upload_time)
+        for p in _ask(project)
+    ]
 
 
-def _ask(project: str) -> tuple[str, list[DistributionPackage]]:
-    """The host of the index, and what it has of ``project``."""
-    endpoint = os.environ.get("PIP_INDEX_URL") or PYPI_SIMPLE_ENDPOINT
-    index = urlsplit(endpoint).hostname or "an address without a host"
+def _host() -> str:
+    return urlsplit(_endpoint()).hostname or "an address without a host"
+
+
+def _endpoint() -> str:
+    return os.environ.get("PIP_INDEX_URL") or PYPI_SIMPLE_ENDPOINT
+
+
+def _ask(project: str) -> list[DistributionPackage]:
+    """What the index has of ``project``."""
+    endpoint, index = _endpoint(), _host()
     if not is_safe(endpoint):
         raise CodegenError(
             f"the package index at {index} is not asked: what it says of hashes can be changed on "
@@ -84,7 +96,7 @@ def _ask(project: str) -> tuple[str, list[DistributionPackage]]:
         with PyPISimple(endpoint) as client:
             if endpoint.startswith("https:"):
                 client.s.mount("http://", _Refused())  # where it may redirect to
-            return index, client.get_project_page(project, timeout=_TIMEOUT).packages
+            return client.get_project_page(project, timeout=_TIMEOUT).packages
     except NoSuchProjectError as error:
         raise CodegenError(f"the package index at {index} has no project {project!r}") from error
     except (

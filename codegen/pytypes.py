@@ -314,10 +314,12 @@ class PyTypes:
             return "None"
         if ctype.name in BUILTINS:
             return BUILTINS[ctype.name][0]
-        if ctype.name in self.typedefs:
+        target = self.typedefs.get(ctype.name)
+        same = isinstance(target, Named) and target.tag == "enum" and target.bare == ctype.name
+        if ctype.tag == "enum" or ctype.name in self.enums or same:
+            return "c_int"  # before typedefs: its name is that of Python's class, in C and here
+        if target is not None:
             return self.alias(ctype.name)
-        if ctype.tag == "enum" or ctype.name in self.enums:
-            return "c_int"
         struct = self.structs.get(ctype.bare)
         if struct is None:
             raise CodegenError(f"unknown type {ctype}")

@@ -17,7 +17,7 @@ from .contents import stubs
 OF_THE_FIRST = ("_params.py", "model/_getters.py", "sampling/_samplers.py")
 
 _UPSTREAM = Path(__file__).with_name("upstream.toml")
-_SEAL = re.compile(r"# seal: (?P<tag>\S+) sha256:(?P<digest>[0-9a-f]{64})\n")
+_SEAL = re.compile(r"# seal: (?P<tag>\S+) sha256:(?P<digest>[0-9a-f]{64})\n\Z")
 
 
 def generated(upstream: Path = _UPSTREAM) -> tuple[str, ...]:
@@ -42,9 +42,18 @@ def _digest(text: str, tag: str) -> str:
 
 def faults(folder: Path = _PACKAGE, upstream: Path = _UPSTREAM) -> list[str]:
     """What is wrong with the generated files in ``folder``, one line each."""
-    pin = re.search(r'^tag = "(\w+)"$', upstream.read_text("utf-8"), re.MULTILINE)
+    pin = re.search(r'^tag = "([\w.-]+)"$', upstream.read_text("utf-8"), re.MULTILINE)
     tag = pin[1] if pin else "?"
-    return [fault for name in generated(upstream) if (fault := _fault(folder / name, tag))]
+    names = generated(upstream)
+    found = [fault for name in names if (fault := _fault(folder / name, tag))]
+    left = set(sealed_files(folder)) - {folder / name for name in names}
+    return found + [f"{path}: is not generated any more; run make regen" for path in sorted(left)]
+
+
+def sealed_files(folder: Path) -> list[Path]:
+    """The files below ``folder`` that end in a seal."""
+    paths = (path for path in folder.rglob("*.py*") if path.suffix in (".py", ".pyi"))
+    return [path for path in sorted(paths) if _SEAL.search(path.read_text("utf-8", "replace"))]
 
 
 def _fault(path: Path, pin: str) -> str | None:

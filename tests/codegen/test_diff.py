@@ -312,12 +312,11 @@ def test_json_has_every_change() -> None:
 def test_a_report_goes_into_the_changelog_once_and_the_newest_first(tmp_path: Path) -> None:
     changelog = tmp_path / "CHANGELOG.md"
     changelog.write_text(f"# Changes\n\n{diff.MARKER}\n\n## older\n", "utf-8")
-    diff.record(diff.compare(OLD, NEW), changelog)
-    once = changelog.read_text("utf-8")
-    diff.record(diff.compare(OLD, NEW), changelog)
-    assert changelog.read_text("utf-8") == once
-    diff.record(diff.compare(NEW, replace(OLD, tag="b3")), changelog)
-    headings = [h for h in changelog.read_text("utf-8").splitlines() if h.startswith("## ")]
+    once = diff.recorded(diff.compare(OLD, NEW), changelog)
+    changelog.write_text(once, "utf-8")
+    assert diff.recorded(diff.compare(OLD, NEW), changelog) == once
+    text = diff.recorded(diff.compare(NEW, replace(OLD, tag="b3")), changelog)
+    headings = [h for h in text.splitlines() if h.startswith("## ")]
     assert headings == ["## b3 (before: b2)", "## b2 (before: b1)", "## older"]
 
 
@@ -325,8 +324,7 @@ def test_a_changelog_without_a_place_for_reports_is_left_alone(tmp_path: Path) -
     changelog = tmp_path / "CHANGELOG.md"
     changelog.write_text("mine\n", "utf-8")
     with pytest.raises(CodegenError, match="no line"):
-        diff.record(diff.compare(OLD, NEW), changelog)
-    assert changelog.read_text("utf-8") == "mine\n"
+        diff.recorded(diff.compare(OLD, NEW), changelog)
 
 
 def test_the_projects_changelog_has_a_place_for_reports() -> None:

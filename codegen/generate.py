@@ -175,7 +175,8 @@ def unusable(apis: Sequence[Api], files: Mapping[Path, str | None] | None = None
         files = {path.relative_to(PROJECT): text for path, text in files.items()}
     with tempfile.TemporaryDirectory(prefix="llama-py-") as folder:
         there = _package(files or documents(apis), Path(folder))
-        names = [f"{api.module}.py" for api in apis] + list(OF_THE_FIRST)
+        # A header of one's own need not have what the project's other modules use.
+        names = [f"{api.module}.py" for api in apis] + list(OF_THE_FIRST if files else ())
         modules = [f"llama_cpp.{name[:-3].replace('/', '.')}" for name in names]
         done = subprocess.run(
             [sys.executable, "-c", _IMPORT, *modules],

@@ -17,8 +17,9 @@ function(llama_py_group_sources name)
     get_target_property(sources ${name} SOURCES)
     set_target_properties(${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
     foreach(source IN LISTS sources)
-        # These refuse, with #error, to be compiled together with mtmd's internal headers.
-        if(source MATCHES "mtmd-helper")
+        # mtmd-helper refuses, with #error, to be compiled together with mtmd's internal headers;
+        # json.cpp wants to be the first that includes nlohmann's header.
+        if(source MATCHES "mtmd-helper|^json\\.cpp$")
             get_filename_component(path "${source}" ABSOLUTE BASE_DIR "${folder}")
             set_source_files_properties("${path}" TARGET_DIRECTORY ${name}
                 PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)

@@ -71,16 +71,16 @@ def codegen(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess
 
 
 def test_everything_that_the_headers_declare_is_there(parsed: api.Api) -> None:
-    assert len(parsed.headers) == 7
-    assert len(parsed.functions) == 923
-    assert sum(f.place.header == "llama.h" for f in parsed.functions) == 255
-    assert sum(f.deprecated for f in parsed.functions) == 44
-    assert len(parsed.enums) == 41
-    assert sum(len(e.constants) for e in parsed.enums) == 410
-    # 37 structs with a name, two unnamed ones and a union inside them.
-    assert sum(not s.opaque for s in parsed.structs) == 40
+    """What test_report.py does not count."""
+    root = source.fetch_headers(source.pinned_tag())
+    texts = {p.name: p.read_text("utf-8") for i in ("", "ggml") for p in (root / i).glob("*/*.h")}
+    text = "".join(texts[header.name] for header in parsed.headers)
+    text = re.sub(r"/\*.*?\*/|//[^\n]*", "", text, flags=re.DOTALL)
+    deprecated = re.findall(r"^(?!#).*\b(?:GGML_)?DEPRECATED\(", text, re.MULTILINE)
+    assert sum(f.deprecated for f in parsed.functions) == len(deprecated) > 40
     callbacks = [t for t in parsed.typedefs if isinstance(t.type, Pointer) and "fn(" in str(t.type)]
-    assert len(callbacks) == 27
+    pointers = re.findall(r"\btypedef\b[^;{]*?\(\s*\*\s*\w+\s*\)", text)
+    assert len(callbacks) == len(pointers) > 20
 
 
 def test_every_deprecation_names_its_replacement_but_the_one_that_has_none(parsed: api.Api) -> None:
@@ -92,10 +92,9 @@ def test_every_deprecation_names_its_replacement_but_the_one_that_has_none(parse
 
 def test_the_defaults_are_read_from_the_source(parsed: api.Api) -> None:
     assert set(parsed.defaults) == {
-        "llama_model_default_params",
-        "llama_context_default_params",
-        "llama_sampler_chain_default_params",
-        "llama_model_quantize_default_params",
+        f.name
+        for f in parsed.functions
+        if f.name.endswith("_default_params") and f.place.header == "llama.h"
     }
     assert parsed.defaults["llama_context_default_params"]["n_batch"] == 2048
 
@@ -276,7 +275,9 @@ def test_raw_can_be_imported_on_its_own(tmp_path: Path, headers: Path) -> None:
         [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(out)!r}); {program}"],
         capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
-    assert done.stdout == f"{source.pinned_tag()} 923\n"
+    from llama_cpp import _raw
+
+    assert done.stdout == f"{source.pinned_tag()} {len(_raw.FUNCTIONS)}\n"
     assert "ImportError: _raw was imported on its own and has no library" in done.stderr
 
 

@@ -55,8 +55,7 @@ HEADERS = ("mtmd.h", "mtmd-helper.h")
 
 def test_everything_that_the_headers_declare_is_there(text: str, api: Api) -> None:
     functions = re.findall(r"\bMTMD_API\b[^;()]*?(\w+)\s*\(", text)
-    assert len(functions) == 84
-    assert set(_raw_mtmd.FUNCTIONS) == set(functions)
+    assert set(_raw_mtmd.FUNCTIONS) == set(functions) != set()
     assert tuple(_raw_mtmd.HEADERS) == HEADERS
     deprecated = re.findall(r"\bDEPRECATED\(MTMD_API[^;()]*?(\w+)\s*\(", text)
     assert sorted(_raw_mtmd.DEPRECATED) == sorted(deprecated)
@@ -71,7 +70,7 @@ def test_everything_that_the_headers_declare_is_there(text: str, api: Api) -> No
     assert {name for e in api.enums for name, _ in e.constants} == constants
     assert all(isinstance(getattr(_raw_mtmd, name), int) for name in constants)
     callbacks = re.findall(r"\btypedef[^;{]*?\(\* *(\w+)\)", text)
-    assert len(callbacks) == 3
+    assert callbacks
     assert all(issubclass(getattr(_raw_mtmd, name), ctypes._CFuncPtr) for name in callbacks)
 
 
@@ -85,7 +84,7 @@ def test_the_types_of_the_base_are_its_own() -> None:
 
 def test_it_imports_without_packages_or_library(tmp_path: Path) -> None:
     done = bare("from llama_cpp import _raw_mtmd; print(len(_raw_mtmd.FUNCTIONS))", tmp_path)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "84\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{len(_raw_mtmd.FUNCTIONS)}\n", "")
 
 
 def test_importing_the_base_leaves_it_alone(tmp_path: Path) -> None:
@@ -105,8 +104,9 @@ def test_that_all_witnesses_agree(capsys: pytest.CaptureFixture[str]) -> None:
     library = LlamaLibrary.default().path
     assert main(["verify", "--tag", source.pinned_tag(), "--lib", str(library)]) == 0
     said = capsys.readouterr().out.partition("_raw_mtmd for libmtmd\n")[2]
+    count = len(_raw_mtmd.FUNCTIONS)
     for witness in ("compiler", "ctypes", "calls", "library"):
-        assert re.search(rf"^{witness}: agrees \(84 functions", said, re.MULTILINE), said
+        assert re.search(rf"^{witness}: agrees \({count} functions", said, re.MULTILINE), said
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from .api import (
     Function,
     FunctionType,
     Named,
+    Place,
     Pointer,
     Struct,
     Type,
@@ -206,12 +207,24 @@ class _Context:
                 (header, list(group))
                 for header, group in groupby(self.api.functions, key=lambda f: f.place.header)
             ],
+            "lines": self._lines(),
             "params": self._params(),
             "samplers": self._samplers(),
             "getters": getters(self.api, self.types),
             "selectors": self.sampler_data["selectors"],
             "truncating": self.sampler_data["truncating"],
         }
+
+    def _lines(self) -> dict[str, list[tuple[str, int]]]:
+        """For each header the Python name and the line of everything that `help` can explain."""
+        functions = [(f.name, f.place) for f in self.api.functions]
+        enums = [(self.types.name(e.name), e.place) for e in self.api.enums if e.name]
+        structs = [(self.types.name(s.name), s.place) for s in self.structs]
+        callbacks = [(name, place) for name, _, _, place in self.callbacks()]
+        result: dict[str, list[tuple[str, int]]] = {}
+        for name, place in (*enums, *structs, *callbacks, *functions):
+            result.setdefault(place.header, []).append((name, place.line))
+        return result
 
     def _renamed(self) -> dict[str, str]:
         """The types that have another name in Python, and not by the base's doing."""
@@ -278,19 +291,19 @@ class _Context:
             define_fields(s)
         return result
 
-    def callbacks(self) -> list[tuple[str, FunctionType, str, str]]:
+    def callbacks(self) -> list[tuple[str, FunctionType, str, Place]]:
         result = []
         for t in self.types.aliases:
             ctype = _function_type(t.type)
             if ctype is not None:
                 text = f"typedef {c_declaration(t.type, t.name)}"
-                result.append((self.types.value(t.name), ctype, text, str(t.place)))
+                result.append((self.types.value(t.name), ctype, text, t.place))
         for s in self.structs:
             for f in s.fields:
                 name = self.types.field_callbacks.get((s.name, f.name))
                 if name and isinstance(f.type, Pointer) and isinstance(f.type.to, FunctionType):
                     text = c_declaration(f.type, f.name)
-                    result.append((name, f.type.to, text, str(s.place)))
+                    result.append((name, f.type.to, text, s.place))
         return result
 
     def _field_type(self, struct: Struct, field: Field) -> str:
@@ -510,7 +523,7 @@ def _coverage(api: Api) -> dict[str, Any]:
                 sum(s.opaque for s in structs),
                 len(enums),
                 sum(len(e.constants) for e in enums),
-                sum(place.partition(":")[0] == name for _, _, _, place in callbacks),
+                sum(place.header == name for _, _, _, place in callbacks),
                 len(here(api.macros)),
                 len(here(api.omissions)),
             )

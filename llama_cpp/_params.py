@@ -41,14 +41,14 @@ from . import _raw
 
 
 class GgmlInitParams(TypedDict, total=False):
-    """Keywords of `ggml_init_params` (ggml.h:677)."""
+    """Keywords of `ggml_init_params` (ggml.h)."""
 
     mem_size: int
     no_alloc: bool
 
 
 class GgmlThreadpoolParams(TypedDict, total=False):
-    """Keywords of `ggml_threadpool_params` (ggml.h:3003)."""
+    """Keywords of `ggml_threadpool_params` (ggml.h)."""
 
     n_threads: int
     prio: _raw.ggml_sched_priority | int
@@ -58,13 +58,13 @@ class GgmlThreadpoolParams(TypedDict, total=False):
 
 
 class GgmlOptOptimizerParams(TypedDict, total=False):
-    """Keywords of `ggml_opt_optimizer_params` (ggml-opt.h:85)."""
+    """Keywords of `ggml_opt_optimizer_params` (ggml-opt.h)."""
 
     pass
 
 
 class GgmlOptParams(TypedDict, total=False):
-    """Keywords of `ggml_opt_params` (ggml-opt.h:111)."""
+    """Keywords of `ggml_opt_params` (ggml-opt.h)."""
 
     loss_type: _raw.ggml_opt_loss_type | int
     build_type: _raw.ggml_opt_build_type | int
@@ -73,13 +73,13 @@ class GgmlOptParams(TypedDict, total=False):
 
 
 class GgufInitParams(TypedDict, total=False):
-    """Keywords of `gguf_init_params` (gguf.h:72)."""
+    """Keywords of `gguf_init_params` (gguf.h)."""
 
     no_alloc: bool
 
 
 class LlamaModelParams(TypedDict, total=False):
-    """Keywords of `llama_model_params` (llama.h:319)."""
+    """Keywords of `llama_model_params` (llama.h)."""
 
     n_gpu_layers: int  # default: -1
     split_mode: _raw.llama_split_mode | int  # default: LLAMA_SPLIT_MODE_LAYER
@@ -95,7 +95,7 @@ class LlamaModelParams(TypedDict, total=False):
 
 
 class LlamaContextParams(TypedDict, total=False):
-    """Keywords of `llama_context_params` (llama.h:365)."""
+    """Keywords of `llama_context_params` (llama.h)."""
 
     n_ctx: int  # default: 512
     n_batch: int  # default: 2048
@@ -133,7 +133,7 @@ class LlamaContextParams(TypedDict, total=False):
 
 
 class LlamaModelQuantizeParams(TypedDict, total=False):
-    """Keywords of `llama_model_quantize_params` (llama.h:439)."""
+    """Keywords of `llama_model_quantize_params` (llama.h)."""
 
     nthread: int  # default: 0
     ftype: _raw.llama_ftype | int  # default: LLAMA_FTYPE_MOSTLY_Q8_0
@@ -149,13 +149,13 @@ class LlamaModelQuantizeParams(TypedDict, total=False):
 
 
 class LlamaSamplerChainParams(TypedDict, total=False):
-    """Keywords of `llama_sampler_chain_params` (llama.h:462)."""
+    """Keywords of `llama_sampler_chain_params` (llama.h)."""
 
     no_perf: bool  # default: True
 
 
 class LlamaOptParams(TypedDict, total=False):
-    """Keywords of `llama_opt_params` (llama.h:1712)."""
+    """Keywords of `llama_opt_params` (llama.h)."""
 
     n_ctx_train: int
     optimizer_type: _raw.ggml_opt_optimizer_type | int
@@ -283,4 +283,4 @@ POINTERS: dict[str, tuple[str, ...]] = {
     "llama_sampler_chain_params": (),
     "llama_opt_params": ("param_filter", "param_filter_ud", "get_opt_pars", "get_opt_pars_ud"),
 }
-# seal: b11434 sha256:4f7d087a6a52d4f83a73c5981d7076aa6041071d1b89986aeae08962d28704a9
+# seal: b11434 sha256:e3b4ad7339f8ed19e3f12702630a441ed345d67611efab11ca2d296a9f13fbc5

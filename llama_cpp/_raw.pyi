@@ -33,6 +33,9 @@ from typing import Any, ClassVar, Final, Generic, TypeAlias, TypeVar
 from _ctypes import CFuncPtr as _FunctionPointer
 from typing_extensions import deprecated
 
+# By another name: in a class `x = staticmethod(x)` would refer to itself.
+from . import _raw as _module
+
 _T = TypeVar("_T", bound=Any)
 _Get = TypeVar("_Get")
 _Set = TypeVar("_Set")
@@ -67,51 +70,51 @@ FUNCTIONS: Final[dict[str, Function]]
 DEFAULTS: Final[dict[str, dict[str, int | float | str]]]
 
 # Constants
-GGML_TENSOR_SIZE: Final = 336  # ggml.h:719
-GGML_FILE_MAGIC: Final = 1734831468  # ggml.h:216
-GGML_FILE_VERSION: Final = 2  # ggml.h:217
-GGML_QNT_VERSION: Final = 2  # ggml.h:219
-GGML_QNT_VERSION_FACTOR: Final = 1000  # ggml.h:220
-GGML_MAX_DIMS: Final = 4  # ggml.h:222
-GGML_MAX_PARAMS: Final = 2048  # ggml.h:223
-GGML_MAX_SRC: Final = 10  # ggml.h:224
-GGML_MAX_N_THREADS: Final = 512  # ggml.h:225
-GGML_MAX_OP_PARAMS: Final = 64  # ggml.h:226
-GGML_MAX_NAME: Final = 64  # ggml.h:229
-GGML_DEFAULT_N_THREADS: Final = 4  # ggml.h:232
-GGML_DEFAULT_GRAPH_SIZE: Final = 2048  # ggml.h:233
-GGML_MEM_ALIGN: Final = 16  # ggml.h:243
-GGML_EXIT_SUCCESS: Final = 0  # ggml.h:246
-GGML_EXIT_ABORTED: Final = 1  # ggml.h:247
-GGML_ROPE_TYPE_NORMAL: Final = 0  # ggml.h:250
-GGML_ROPE_TYPE_NEOX: Final = 2  # ggml.h:251
-GGML_ROPE_TYPE_MROPE: Final = 8  # ggml.h:252
-GGML_ROPE_TYPE_VISION: Final = 24  # ggml.h:253
-GGML_ROPE_TYPE_IMROPE: Final = 40  # ggml.h:254
-GGML_MROPE_SECTIONS: Final = 4  # ggml.h:256
-GGML_N_TASKS_MAX: Final = -1  # ggml.h:2735
-GGML_BACKEND_META_MAX_DEVICES: Final = 16  # ggml-backend.h:362
-GGUF_MAGIC: Final = "GGUF"  # gguf.h:41
-GGUF_VERSION: Final = 3  # gguf.h:42
-GGUF_KEY_GENERAL_ALIGNMENT: Final = "general.alignment"  # gguf.h:44
-GGUF_DEFAULT_ALIGNMENT: Final = 32  # gguf.h:46
-LLAMA_DEFAULT_SEED: Final = 4294967295  # llama.h:37
-LLAMA_TOKEN_NULL: Final = -1  # llama.h:39
-LLAMA_FILE_MAGIC_GGLA: Final = 1734831201  # llama.h:41
-LLAMA_FILE_MAGIC_GGSN: Final = 1734833006  # llama.h:42
-LLAMA_FILE_MAGIC_GGSQ: Final = 1734833009  # llama.h:43
-LLAMA_SESSION_MAGIC: Final = 1734833006  # llama.h:45
-LLAMA_SESSION_VERSION: Final = 11  # llama.h:46
-LLAMA_STATE_SEQ_MAGIC: Final = 1734833009  # llama.h:48
-LLAMA_STATE_SEQ_VERSION: Final = 4  # llama.h:49
-LLAMA_STATE_SEQ_FLAGS_NONE: Final = 0  # llama.h:919
-LLAMA_STATE_SEQ_FLAGS_SWA_ONLY: Final = 1  # llama.h:922
-LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY: Final = 1  # llama.h:925
-LLAMA_STATE_SEQ_FLAGS_ON_DEVICE: Final = 2  # llama.h:929
+GGML_TENSOR_SIZE: Final = 336
+GGML_FILE_MAGIC: Final = 1734831468
+GGML_FILE_VERSION: Final = 2
+GGML_QNT_VERSION: Final = 2
+GGML_QNT_VERSION_FACTOR: Final = 1000
+GGML_MAX_DIMS: Final = 4
+GGML_MAX_PARAMS: Final = 2048
+GGML_MAX_SRC: Final = 10
+GGML_MAX_N_THREADS: Final = 512
+GGML_MAX_OP_PARAMS: Final = 64
+GGML_MAX_NAME: Final = 64
+GGML_DEFAULT_N_THREADS: Final = 4
+GGML_DEFAULT_GRAPH_SIZE: Final = 2048
+GGML_MEM_ALIGN: Final = 16
+GGML_EXIT_SUCCESS: Final = 0
+GGML_EXIT_ABORTED: Final = 1
+GGML_ROPE_TYPE_NORMAL: Final = 0
+GGML_ROPE_TYPE_NEOX: Final = 2
+GGML_ROPE_TYPE_MROPE: Final = 8
+GGML_ROPE_TYPE_VISION: Final = 24
+GGML_ROPE_TYPE_IMROPE: Final = 40
+GGML_MROPE_SECTIONS: Final = 4
+GGML_N_TASKS_MAX: Final = -1
+GGML_BACKEND_META_MAX_DEVICES: Final = 16
+GGUF_MAGIC: Final = "GGUF"
+GGUF_VERSION: Final = 3
+GGUF_KEY_GENERAL_ALIGNMENT: Final = "general.alignment"
+GGUF_DEFAULT_ALIGNMENT: Final = 32
+LLAMA_DEFAULT_SEED: Final = 4294967295
+LLAMA_TOKEN_NULL: Final = -1
+LLAMA_FILE_MAGIC_GGLA: Final = 1734831201
+LLAMA_FILE_MAGIC_GGSN: Final = 1734833006
+LLAMA_FILE_MAGIC_GGSQ: Final = 1734833009
+LLAMA_SESSION_MAGIC: Final = 1734833006
+LLAMA_SESSION_VERSION: Final = 11
+LLAMA_STATE_SEQ_MAGIC: Final = 1734833009
+LLAMA_STATE_SEQ_VERSION: Final = 4
+LLAMA_STATE_SEQ_FLAGS_NONE: Final = 0
+LLAMA_STATE_SEQ_FLAGS_SWA_ONLY: Final = 1
+LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY: Final = 1
+LLAMA_STATE_SEQ_FLAGS_ON_DEVICE: Final = 2
 
 # Enumerations
 class ggml_status(IntEnum):
-    """`enum ggml_status` (ggml.h:358)"""
+    """`enum ggml_status` (ggml.h)"""
 
     GGML_STATUS_ALLOC_FAILED = -2
     GGML_STATUS_FAILED = -1
@@ -119,7 +122,7 @@ class ggml_status(IntEnum):
     GGML_STATUS_ABORTED = 1
 
 class ggml_type(IntEnum):
-    """`enum ggml_type` (ggml.h:389)"""
+    """`enum ggml_type` (ggml.h)"""
 
     GGML_TYPE_F32 = 0
     GGML_TYPE_F16 = 1
@@ -159,7 +162,7 @@ class ggml_type(IntEnum):
     GGML_TYPE_COUNT = 43
 
 class ggml_prec(IntEnum):
-    """`enum ggml_prec` (ggml.h:443)"""
+    """`enum ggml_prec` (ggml.h)"""
 
     GGML_PREC_UNDEFINED = 0
     GGML_PREC_DEFAULT = 0
@@ -170,13 +173,13 @@ class ggml_prec(IntEnum):
     GGML_PREC_Q4 = 40
 
 class ggml_op_hint(IntEnum):
-    """`enum ggml_op_hint` (ggml.h:454)"""
+    """`enum ggml_op_hint` (ggml.h)"""
 
     GGML_HINT_NONE = 0
     GGML_HINT_SRC0_IS_HADAMARD = 1
 
 class ggml_ftype(IntEnum):
-    """`enum ggml_ftype` (ggml.h:460)"""
+    """`enum ggml_ftype` (ggml.h)"""
 
     GGML_FTYPE_UNKNOWN = -1
     GGML_FTYPE_ALL_F32 = 0
@@ -208,7 +211,7 @@ class ggml_ftype(IntEnum):
     GGML_FTYPE_MOSTLY_Q2_0 = 28
 
 class ggml_op(IntEnum):
-    """`enum ggml_op` (ggml.h:492)"""
+    """`enum ggml_op` (ggml.h)"""
 
     GGML_OP_NONE = 0
     GGML_OP_DUP = 1
@@ -314,7 +317,7 @@ class ggml_op(IntEnum):
     GGML_OP_COUNT = 101
 
 class ggml_unary_op(IntEnum):
-    """`enum ggml_unary_op` (ggml.h:607)"""
+    """`enum ggml_unary_op` (ggml.h)"""
 
     GGML_UNARY_OP_ABS = 0
     GGML_UNARY_OP_SGN = 1
@@ -341,7 +344,7 @@ class ggml_unary_op(IntEnum):
     GGML_UNARY_OP_COUNT = 22
 
 class ggml_glu_op(IntEnum):
-    """`enum ggml_glu_op` (ggml.h:634)"""
+    """`enum ggml_glu_op` (ggml.h)"""
 
     GGML_GLU_OP_REGLU = 0
     GGML_GLU_OP_GEGLU = 1
@@ -353,14 +356,14 @@ class ggml_glu_op(IntEnum):
     GGML_GLU_OP_COUNT = 7
 
 class ggml_object_type(IntEnum):
-    """`enum ggml_object_type` (ggml.h:646)"""
+    """`enum ggml_object_type` (ggml.h)"""
 
     GGML_OBJECT_TYPE_TENSOR = 0
     GGML_OBJECT_TYPE_GRAPH = 1
     GGML_OBJECT_TYPE_WORK_BUFFER = 2
 
 class ggml_log_level(IntEnum):
-    """`enum ggml_log_level` (ggml.h:652)"""
+    """`enum ggml_log_level` (ggml.h)"""
 
     GGML_LOG_LEVEL_NONE = 0
     GGML_LOG_LEVEL_DEBUG = 1
@@ -370,7 +373,7 @@ class ggml_log_level(IntEnum):
     GGML_LOG_LEVEL_CONT = 5
 
 class ggml_tensor_flag(IntEnum):
-    """`enum ggml_tensor_flag` (ggml.h:662)"""
+    """`enum ggml_tensor_flag` (ggml.h)"""
 
     GGML_TENSOR_FLAG_INPUT = 1
     GGML_TENSOR_FLAG_OUTPUT = 2
@@ -379,7 +382,7 @@ class ggml_tensor_flag(IntEnum):
     GGML_TENSOR_FLAG_COMPUTE = 16
 
 class ggml_tri_type(IntEnum):
-    """`enum ggml_tri_type` (ggml.h:670)"""
+    """`enum ggml_tri_type` (ggml.h)"""
 
     GGML_TRI_TYPE_UPPER_DIAG = 0
     GGML_TRI_TYPE_UPPER = 1
@@ -387,14 +390,14 @@ class ggml_tri_type(IntEnum):
     GGML_TRI_TYPE_LOWER = 3
 
 class ggml_op_pool(IntEnum):
-    """`enum ggml_op_pool` (ggml.h:2275)"""
+    """`enum ggml_op_pool` (ggml.h)"""
 
     GGML_OP_POOL_MAX = 0
     GGML_OP_POOL_AVG = 1
     GGML_OP_POOL_COUNT = 2
 
 class ggml_scale_mode(IntEnum):
-    """`enum ggml_scale_mode` (ggml.h:2314)"""
+    """`enum ggml_scale_mode` (ggml.h)"""
 
     GGML_SCALE_MODE_NEAREST = 0
     GGML_SCALE_MODE_BILINEAR = 1
@@ -402,19 +405,19 @@ class ggml_scale_mode(IntEnum):
     GGML_SCALE_MODE_COUNT = 3
 
 class ggml_scale_flag(IntEnum):
-    """`enum ggml_scale_flag` (ggml.h:2322)"""
+    """`enum ggml_scale_flag` (ggml.h)"""
 
     GGML_SCALE_FLAG_ALIGN_CORNERS = 256
     GGML_SCALE_FLAG_ANTIALIAS = 512
 
 class ggml_sort_order(IntEnum):
-    """`enum ggml_sort_order` (ggml.h:2447)"""
+    """`enum ggml_sort_order` (ggml.h)"""
 
     GGML_SORT_ORDER_ASC = 0
     GGML_SORT_ORDER_DESC = 1
 
 class ggml_sched_priority(IntEnum):
-    """`enum ggml_sched_priority` (ggml.h:2993)"""
+    """`enum ggml_sched_priority` (ggml.h)"""
 
     GGML_SCHED_PRIO_LOW = -1
     GGML_SCHED_PRIO_NORMAL = 0
@@ -423,14 +426,14 @@ class ggml_sched_priority(IntEnum):
     GGML_SCHED_PRIO_REALTIME = 3
 
 class ggml_backend_buffer_usage(IntEnum):
-    """`enum ggml_backend_buffer_usage` (ggml-backend.h:51)"""
+    """`enum ggml_backend_buffer_usage` (ggml-backend.h)"""
 
     GGML_BACKEND_BUFFER_USAGE_ANY = 0
     GGML_BACKEND_BUFFER_USAGE_WEIGHTS = 1
     GGML_BACKEND_BUFFER_USAGE_COMPUTE = 2
 
 class ggml_backend_dev_type_enum(IntEnum):
-    """`enum ggml_backend_dev_type` (ggml-backend.h:136)"""
+    """`enum ggml_backend_dev_type` (ggml-backend.h)"""
 
     GGML_BACKEND_DEVICE_TYPE_CPU = 0
     GGML_BACKEND_DEVICE_TYPE_GPU = 1
@@ -439,7 +442,7 @@ class ggml_backend_dev_type_enum(IntEnum):
     GGML_BACKEND_DEVICE_TYPE_META = 4
 
 class ggml_backend_meta_split_axis(IntEnum):
-    """`enum ggml_backend_meta_split_axis` (ggml-backend.h:364)"""
+    """`enum ggml_backend_meta_split_axis` (ggml-backend.h)"""
 
     GGML_BACKEND_SPLIT_AXIS_0 = 0
     GGML_BACKEND_SPLIT_AXIS_1 = 1
@@ -451,7 +454,7 @@ class ggml_backend_meta_split_axis(IntEnum):
     GGML_BACKEND_SPLIT_AXIS_UNKNOWN = 99
 
 class ggml_numa_strategy(IntEnum):
-    """`enum ggml_numa_strategy` (ggml-cpu.h:28)"""
+    """`enum ggml_numa_strategy` (ggml-cpu.h)"""
 
     GGML_NUMA_STRATEGY_DISABLED = 0
     GGML_NUMA_STRATEGY_DISTRIBUTE = 1
@@ -461,7 +464,7 @@ class ggml_numa_strategy(IntEnum):
     GGML_NUMA_STRATEGY_COUNT = 5
 
 class ggml_opt_loss_type(IntEnum):
-    """`enum ggml_opt_loss_type` (ggml-opt.h:30)"""
+    """`enum ggml_opt_loss_type` (ggml-opt.h)"""
 
     GGML_OPT_LOSS_TYPE_MEAN = 0
     GGML_OPT_LOSS_TYPE_SUM = 1
@@ -469,21 +472,21 @@ class ggml_opt_loss_type(IntEnum):
     GGML_OPT_LOSS_TYPE_MEAN_SQUARED_ERROR = 3
 
 class ggml_opt_build_type(IntEnum):
-    """`enum ggml_opt_build_type` (ggml-opt.h:71)"""
+    """`enum ggml_opt_build_type` (ggml-opt.h)"""
 
     GGML_OPT_BUILD_TYPE_FORWARD = 10
     GGML_OPT_BUILD_TYPE_GRAD = 20
     GGML_OPT_BUILD_TYPE_OPT = 30
 
 class ggml_opt_optimizer_type(IntEnum):
-    """`enum ggml_opt_optimizer_type` (ggml-opt.h:77)"""
+    """`enum ggml_opt_optimizer_type` (ggml-opt.h)"""
 
     GGML_OPT_OPTIMIZER_TYPE_ADAMW = 0
     GGML_OPT_OPTIMIZER_TYPE_SGD = 1
     GGML_OPT_OPTIMIZER_TYPE_COUNT = 2
 
 class gguf_type(IntEnum):
-    """`enum gguf_type` (gguf.h:53)"""
+    """`enum gguf_type` (gguf.h)"""
 
     GGUF_TYPE_UINT8 = 0
     GGUF_TYPE_INT8 = 1
@@ -501,7 +504,7 @@ class gguf_type(IntEnum):
     GGUF_TYPE_COUNT = 13
 
 class llama_vocab_type_enum(IntEnum):
-    """`enum llama_vocab_type` (llama.h:72)"""
+    """`enum llama_vocab_type` (llama.h)"""
 
     LLAMA_VOCAB_TYPE_NONE = 0
     LLAMA_VOCAB_TYPE_SPM = 1
@@ -513,7 +516,7 @@ class llama_vocab_type_enum(IntEnum):
     LLAMA_VOCAB_TYPE_TEST = 7
 
 class llama_rope_type(IntEnum):
-    """`enum llama_rope_type` (llama.h:83)"""
+    """`enum llama_rope_type` (llama.h)"""
 
     LLAMA_ROPE_TYPE_NONE = -1
     LLAMA_ROPE_TYPE_NORM = 0
@@ -523,7 +526,7 @@ class llama_rope_type(IntEnum):
     LLAMA_ROPE_TYPE_VISION = 24
 
 class llama_token_type(IntEnum):
-    """`enum llama_token_type` (llama.h:92)"""
+    """`enum llama_token_type` (llama.h)"""
 
     LLAMA_TOKEN_TYPE_UNDEFINED = 0
     LLAMA_TOKEN_TYPE_NORMAL = 1
@@ -534,7 +537,7 @@ class llama_token_type(IntEnum):
     LLAMA_TOKEN_TYPE_BYTE = 6
 
 class llama_token_attr(IntFlag):
-    """`enum llama_token_attr` (llama.h:102)"""
+    """`enum llama_token_attr` (llama.h)"""
 
     LLAMA_TOKEN_ATTR_UNDEFINED = 0
     LLAMA_TOKEN_ATTR_UNKNOWN = 1
@@ -549,7 +552,7 @@ class llama_token_attr(IntFlag):
     LLAMA_TOKEN_ATTR_SINGLE_WORD = 512
 
 class llama_ftype(IntEnum):
-    """`enum llama_ftype` (llama.h:117)"""
+    """`enum llama_ftype` (llama.h)"""
 
     LLAMA_FTYPE_ALL_F32 = 0
     LLAMA_FTYPE_MOSTLY_F16 = 1
@@ -590,7 +593,7 @@ class llama_ftype(IntEnum):
     LLAMA_FTYPE_GUESSED = 1024
 
 class llama_rope_scaling_type(IntEnum):
-    """`enum llama_rope_scaling_type` (llama.h:167)"""
+    """`enum llama_rope_scaling_type` (llama.h)"""
 
     LLAMA_ROPE_SCALING_TYPE_UNSPECIFIED = -1
     LLAMA_ROPE_SCALING_TYPE_NONE = 0
@@ -600,7 +603,7 @@ class llama_rope_scaling_type(IntEnum):
     LLAMA_ROPE_SCALING_TYPE_MAX_VALUE = 3
 
 class llama_pooling_type_enum(IntEnum):
-    """`enum llama_pooling_type` (llama.h:176)"""
+    """`enum llama_pooling_type` (llama.h)"""
 
     LLAMA_POOLING_TYPE_UNSPECIFIED = -1
     LLAMA_POOLING_TYPE_NONE = 0
@@ -610,21 +613,21 @@ class llama_pooling_type_enum(IntEnum):
     LLAMA_POOLING_TYPE_RANK = 4
 
 class llama_attention_type(IntEnum):
-    """`enum llama_attention_type` (llama.h:185)"""
+    """`enum llama_attention_type` (llama.h)"""
 
     LLAMA_ATTENTION_TYPE_UNSPECIFIED = -1
     LLAMA_ATTENTION_TYPE_CAUSAL = 0
     LLAMA_ATTENTION_TYPE_NON_CAUSAL = 1
 
 class llama_flash_attn_type(IntEnum):
-    """`enum llama_flash_attn_type` (llama.h:191)"""
+    """`enum llama_flash_attn_type` (llama.h)"""
 
     LLAMA_FLASH_ATTN_TYPE_AUTO = -1
     LLAMA_FLASH_ATTN_TYPE_DISABLED = 0
     LLAMA_FLASH_ATTN_TYPE_ENABLED = 1
 
 class llama_split_mode(IntEnum):
-    """`enum llama_split_mode` (llama.h:199)"""
+    """`enum llama_split_mode` (llama.h)"""
 
     LLAMA_SPLIT_MODE_NONE = 0
     LLAMA_SPLIT_MODE_LAYER = 1
@@ -632,7 +635,7 @@ class llama_split_mode(IntEnum):
     LLAMA_SPLIT_MODE_TENSOR = 3
 
 class llama_load_mode(IntEnum):
-    """`enum llama_load_mode` (llama.h:206)"""
+    """`enum llama_load_mode` (llama.h)"""
 
     LLAMA_LOAD_MODE_AUTO = -1
     LLAMA_LOAD_MODE_NONE = 0
@@ -642,20 +645,20 @@ class llama_load_mode(IntEnum):
     LLAMA_LOAD_MODE_DIRECT_IO = 4
 
 class llama_lazy_mode(IntEnum):
-    """`enum llama_lazy_mode` (llama.h:218)"""
+    """`enum llama_lazy_mode` (llama.h)"""
 
     LLAMA_LAZY_MODE_OFF = 0
     LLAMA_LAZY_MODE_AUTO = 1
     LLAMA_LAZY_MODE_ON = 2
 
 class llama_context_type(IntEnum):
-    """`enum llama_context_type` (llama.h:224)"""
+    """`enum llama_context_type` (llama.h)"""
 
     LLAMA_CONTEXT_TYPE_DEFAULT = 0
     LLAMA_CONTEXT_TYPE_MTP = 1
 
 class llama_model_kv_override_type(IntEnum):
-    """`enum llama_model_kv_override_type` (llama.h:274)"""
+    """`enum llama_model_kv_override_type` (llama.h)"""
 
     LLAMA_KV_OVERRIDE_TYPE_INT = 0
     LLAMA_KV_OVERRIDE_TYPE_FLOAT = 1
@@ -663,7 +666,7 @@ class llama_model_kv_override_type(IntEnum):
     LLAMA_KV_OVERRIDE_TYPE_STR = 3
 
 class llama_model_meta_key(IntEnum):
-    """`enum llama_model_meta_key` (llama.h:281)"""
+    """`enum llama_model_meta_key` (llama.h)"""
 
     LLAMA_MODEL_META_KEY_SAMPLING_SEQUENCE = 0
     LLAMA_MODEL_META_KEY_SAMPLING_TOP_K = 1
@@ -679,7 +682,7 @@ class llama_model_meta_key(IntEnum):
     LLAMA_MODEL_META_KEY_SAMPLING_MIROSTAT_ETA = 11
 
 class llama_process_type(IntEnum):
-    """`enum llama_process_type` (llama.h:296)"""
+    """`enum llama_process_type` (llama.h)"""
 
     LLAMA_PROCESS_TYPE_ENCODE = 0
     LLAMA_PROCESS_TYPE_DECODE = 1
@@ -1158,19 +1161,19 @@ class FILE(c_void_p): ...
 
 # Structs
 class ggml_bf16_t(Structure):
-    """`struct ggml_bf16_t` (ggml.h:377), 2 bytes"""
+    """`struct ggml_bf16_t` (ggml.h), 2 bytes"""
 
     bits: int
 
 class ggml_init_params(Structure):
-    """`struct ggml_init_params` (ggml.h:677), 24 bytes"""
+    """`struct ggml_init_params` (ggml.h), 24 bytes"""
 
     mem_size: int
     mem_buffer: int | None
     no_alloc: bool
 
 class ggml_tensor(Structure):
-    """`struct ggml_tensor` (ggml.h:685), 336 bytes"""
+    """`struct ggml_tensor` (ggml.h), 336 bytes"""
 
     type: ggml_type | int
     buffer: _Field[ggml_backend_buffer, ggml_backend_buffer | None]
@@ -1188,7 +1191,7 @@ class ggml_tensor(Structure):
     padding: bytes
 
 class ggml_type_traits(Structure):
-    """`struct ggml_type_traits` (ggml.h:2976), 56 bytes"""
+    """`struct ggml_type_traits` (ggml.h), 56 bytes"""
 
     type_name: bytes | None
     blck_size: int
@@ -1199,7 +1202,7 @@ class ggml_type_traits(Structure):
     from_float_ref: _Field[ggml_from_float_t, ggml_from_float_t | None]
 
 class ggml_threadpool_params(Structure):
-    """`struct ggml_threadpool_params` (ggml.h:3003), 528 bytes"""
+    """`struct ggml_threadpool_params` (ggml.h), 528 bytes"""
 
     cpumask: _Field[Array[c_bool], Array[c_bool] | tuple[Any, ...]]
     n_threads: int
@@ -1209,7 +1212,7 @@ class ggml_threadpool_params(Structure):
     paused: bool
 
 class ggml_tallocr(Structure):
-    """`struct ggml_tallocr` (ggml-alloc.h:14), 32 bytes"""
+    """`struct ggml_tallocr` (ggml-alloc.h), 32 bytes"""
 
     buffer: _Field[ggml_backend_buffer, ggml_backend_buffer | None]
     base: int | None
@@ -1217,7 +1220,7 @@ class ggml_tallocr(Structure):
     offset: int
 
 class ggml_backend_dev_caps(Structure):
-    """`struct ggml_backend_dev_caps` (ggml-backend.h:150), 5 bytes"""
+    """`struct ggml_backend_dev_caps` (ggml-backend.h), 5 bytes"""
 
     async_: bool
     host_buffer: bool
@@ -1226,7 +1229,7 @@ class ggml_backend_dev_caps(Structure):
     mmap_support: bool
 
 class ggml_backend_dev_props(Structure):
-    """`struct ggml_backend_dev_props` (ggml-backend.h:164), 56 bytes"""
+    """`struct ggml_backend_dev_props` (ggml-backend.h), 56 bytes"""
 
     name: bytes | None
     description: bytes | None
@@ -1237,13 +1240,13 @@ class ggml_backend_dev_props(Structure):
     caps: ggml_backend_dev_caps
 
 class ggml_backend_feature(Structure):
-    """`struct ggml_backend_feature` (ggml-backend.h:223), 16 bytes"""
+    """`struct ggml_backend_feature` (ggml-backend.h), 16 bytes"""
 
     name: bytes | None
     value: bytes | None
 
 class ggml_backend_meta_split_state(Structure):
-    """`struct ggml_backend_meta_split_state` (ggml-backend.h:380), 2128 bytes"""
+    """`struct ggml_backend_meta_split_state` (ggml-backend.h), 2128 bytes"""
 
     axis: ggml_backend_meta_split_axis | int
     ne: _Field[Array[c_int64], Array[c_int64] | tuple[Any, ...]]
@@ -1251,7 +1254,7 @@ class ggml_backend_meta_split_state(Structure):
     n_segments: int
 
 class ggml_backend_graph_copy_struct(Structure):
-    """`struct ggml_backend_graph_copy` (ggml-backend.h:414), 32 bytes"""
+    """`struct ggml_backend_graph_copy` (ggml-backend.h), 32 bytes"""
 
     buffer: _Field[ggml_backend_buffer, ggml_backend_buffer | None]
     ctx_allocated: _Field[ggml_context, ggml_context | None]
@@ -1259,7 +1262,7 @@ class ggml_backend_graph_copy_struct(Structure):
     graph: _Field[ggml_cgraph, ggml_cgraph | None]
 
 class ggml_cplan(Structure):
-    """`struct ggml_cplan` (ggml-cpu.h:12), 56 bytes"""
+    """`struct ggml_cplan` (ggml-cpu.h), 56 bytes"""
 
     work_size: int
     work_data: _Field[_Pointer[c_uint8], _Pointer[c_uint8] | Array[c_uint8] | None]
@@ -1270,7 +1273,7 @@ class ggml_cplan(Structure):
     use_ref: bool
 
 class ggml_type_traits_cpu(Structure):
-    """`struct ggml_type_traits_cpu` (ggml-cpu.h:117), 32 bytes"""
+    """`struct ggml_type_traits_cpu` (ggml-cpu.h), 32 bytes"""
 
     from_float: _Field[ggml_from_float_t, ggml_from_float_t | None]
     vec_dot: _Field[ggml_vec_dot_t, ggml_vec_dot_t | None]
@@ -1278,7 +1281,7 @@ class ggml_type_traits_cpu(Structure):
     nrows: int
 
 class ggml_opt_optimizer_params_adamw(Structure):
-    """`struct ggml_opt_optimizer_params_adamw` (ggml-opt.h:92), 20 bytes"""
+    """`struct ggml_opt_optimizer_params_adamw` (ggml-opt.h), 20 bytes"""
 
     alpha: float
     beta1: float
@@ -1287,19 +1290,19 @@ class ggml_opt_optimizer_params_adamw(Structure):
     wd: float
 
 class ggml_opt_optimizer_params_sgd(Structure):
-    """`struct ggml_opt_optimizer_params_sgd` (ggml-opt.h:96), 8 bytes"""
+    """`struct ggml_opt_optimizer_params_sgd` (ggml-opt.h), 8 bytes"""
 
     alpha: float
     wd: float
 
 class ggml_opt_optimizer_params(Structure):
-    """`struct ggml_opt_optimizer_params` (ggml-opt.h:85), 28 bytes"""
+    """`struct ggml_opt_optimizer_params` (ggml-opt.h), 28 bytes"""
 
     adamw: ggml_opt_optimizer_params_adamw
     sgd: ggml_opt_optimizer_params_sgd
 
 class ggml_opt_params(Structure):
-    """`struct ggml_opt_params` (ggml-opt.h:111), 72 bytes"""
+    """`struct ggml_opt_params` (ggml-opt.h), 72 bytes"""
 
     backend_sched: _Field[ggml_backend_sched, ggml_backend_sched | None]
     ctx_compute: _Field[ggml_context, ggml_context | None]
@@ -1313,20 +1316,20 @@ class ggml_opt_params(Structure):
     optimizer: ggml_opt_optimizer_type | int
 
 class gguf_init_params(Structure):
-    """`struct gguf_init_params` (gguf.h:72), 16 bytes"""
+    """`struct gguf_init_params` (gguf.h), 16 bytes"""
 
     no_alloc: bool
     ctx: _Field[_Pointer[ggml_context], _Pointer[ggml_context] | Array[ggml_context] | None]
 
 class llama_token_data(Structure):
-    """`struct llama_token_data` (llama.h:230), 12 bytes"""
+    """`struct llama_token_data` (llama.h), 12 bytes"""
 
     id: int
     logit: float
     p: float
 
 class llama_token_data_array(Structure):
-    """`struct llama_token_data_array` (llama.h:236), 32 bytes"""
+    """`struct llama_token_data_array` (llama.h), 32 bytes"""
 
     data: _Field[
         _Pointer[llama_token_data], _Pointer[llama_token_data] | Array[llama_token_data] | None
@@ -1336,7 +1339,7 @@ class llama_token_data_array(Structure):
     sorted: bool
 
 class llama_batch(Structure):
-    """`struct llama_batch` (llama.h:263), 56 bytes"""
+    """`struct llama_batch` (llama.h), 56 bytes"""
 
     n_tokens: int
     token: _Field[_Pointer[llama_token], _Pointer[llama_token] | Array[llama_token] | None]
@@ -1350,7 +1353,7 @@ class llama_batch(Structure):
     logits: _Field[_Pointer[c_int8], _Pointer[c_int8] | Array[c_int8] | None]
 
 class llama_model_kv_override_anonymous_0(Union):
-    """`union llama_model_kv_override_anonymous_0` (llama.h:306), 128 bytes"""
+    """`union llama_model_kv_override_anonymous_0` (llama.h), 128 bytes"""
 
     val_i64: int
     val_f64: float
@@ -1358,7 +1361,7 @@ class llama_model_kv_override_anonymous_0(Union):
     val_str: bytes
 
 class llama_model_kv_override(Structure):
-    """`struct llama_model_kv_override` (llama.h:301), 264 bytes"""
+    """`struct llama_model_kv_override` (llama.h), 264 bytes"""
 
     tag: llama_model_kv_override_type | int
     key: bytes
@@ -1368,13 +1371,13 @@ class llama_model_kv_override(Structure):
     val_str: bytes
 
 class llama_model_tensor_buft_override(Structure):
-    """`struct llama_model_tensor_buft_override` (llama.h:314), 16 bytes"""
+    """`struct llama_model_tensor_buft_override` (llama.h), 16 bytes"""
 
     pattern: bytes | None
     buft: _Field[ggml_backend_buffer_type, ggml_backend_buffer_type | None]
 
 class llama_model_params(Structure):
-    """`struct llama_model_params` (llama.h:319), 80 bytes"""
+    """`struct llama_model_params` (llama.h), 80 bytes"""
 
     devices: _Field[
         _Pointer[ggml_backend_device],
@@ -1404,13 +1407,13 @@ class llama_model_params(Structure):
     load_mtp: bool
 
 class llama_sampler_seq_config(Structure):
-    """`struct llama_sampler_seq_config` (llama.h:358), 16 bytes"""
+    """`struct llama_sampler_seq_config` (llama.h), 16 bytes"""
 
     seq_id: int
     sampler: _Field[_Pointer[llama_sampler], _Pointer[llama_sampler] | Array[llama_sampler] | None]
 
 class llama_context_params(Structure):
-    """`struct llama_context_params` (llama.h:365), 160 bytes"""
+    """`struct llama_context_params` (llama.h), 160 bytes"""
 
     n_ctx: int
     n_batch: int
@@ -1454,20 +1457,20 @@ class llama_context_params(Structure):
     ctx_other: _Field[llama_context, llama_context | None]
 
 class llama_model_tensor_override(Structure):
-    """`struct llama_model_tensor_override` (llama.h:427), 16 bytes"""
+    """`struct llama_model_tensor_override` (llama.h), 16 bytes"""
 
     pattern: bytes | None
     type: ggml_type | int
 
 class llama_model_imatrix_data(Structure):
-    """`struct llama_model_imatrix_data` (llama.h:432), 24 bytes"""
+    """`struct llama_model_imatrix_data` (llama.h), 24 bytes"""
 
     name: bytes | None
     data: _Field[_Pointer[c_float], _Pointer[c_float] | Array[c_float] | None]
     size: int
 
 class llama_model_quantize_params(Structure):
-    """`struct llama_model_quantize_params` (llama.h:439), 64 bytes"""
+    """`struct llama_model_quantize_params` (llama.h), 64 bytes"""
 
     nthread: int
     ftype: llama_ftype | int
@@ -1495,31 +1498,31 @@ class llama_model_quantize_params(Structure):
     max_buf_size: int
 
 class llama_logit_bias(Structure):
-    """`struct llama_logit_bias` (llama.h:457), 8 bytes"""
+    """`struct llama_logit_bias` (llama.h), 8 bytes"""
 
     token: int
     bias: float
 
 class llama_sampler_chain_params(Structure):
-    """`struct llama_sampler_chain_params` (llama.h:462), 1 bytes"""
+    """`struct llama_sampler_chain_params` (llama.h), 1 bytes"""
 
     no_perf: bool
 
 class llama_chat_message(Structure):
-    """`struct llama_chat_message` (llama.h:467), 16 bytes"""
+    """`struct llama_chat_message` (llama.h), 16 bytes"""
 
     role: bytes | None
     content: bytes | None
 
 class llama_embd(Structure):
-    """`struct llama_embd` (llama.h:1013), 24 bytes"""
+    """`struct llama_embd` (llama.h), 24 bytes"""
 
     data: _Field[_Pointer[c_float], _Pointer[c_float] | Array[c_float] | None]
     n_rows: int
     n_embd: int
 
 class llama_sampler_data(Structure):
-    """`struct llama_sampler_data` (llama.h:1372), 32 bytes"""
+    """`struct llama_sampler_data` (llama.h), 32 bytes"""
 
     logits: _Field[_Pointer[ggml_tensor], _Pointer[ggml_tensor] | Array[ggml_tensor] | None]
     probs: _Field[_Pointer[ggml_tensor], _Pointer[ggml_tensor] | Array[ggml_tensor] | None]
@@ -1527,7 +1530,7 @@ class llama_sampler_data(Structure):
     candidates: _Field[_Pointer[ggml_tensor], _Pointer[ggml_tensor] | Array[ggml_tensor] | None]
 
 class llama_sampler_i(Structure):
-    """`struct llama_sampler_i` (llama.h:1380), 96 bytes"""
+    """`struct llama_sampler_i` (llama.h), 96 bytes"""
 
     name: llama_sampler_i_name
     accept: llama_sampler_i_accept
@@ -1543,7 +1546,7 @@ class llama_sampler_i(Structure):
     copy_state: llama_sampler_i_copy_state
 
 class llama_sampler(Structure):
-    """`struct llama_sampler` (llama.h:1423), 16 bytes"""
+    """`struct llama_sampler` (llama.h), 16 bytes"""
 
     iface: _Field[
         _Pointer[llama_sampler_i], _Pointer[llama_sampler_i] | Array[llama_sampler_i] | None
@@ -1551,7 +1554,7 @@ class llama_sampler(Structure):
     ctx: int | None
 
 class llama_perf_context_data(Structure):
-    """`struct llama_perf_context_data` (llama.h:1675), 48 bytes"""
+    """`struct llama_perf_context_data` (llama.h), 48 bytes"""
 
     t_start_ms: float
     t_load_ms: float
@@ -1562,13 +1565,13 @@ class llama_perf_context_data(Structure):
     n_reused: int
 
 class llama_perf_sampler_data(Structure):
-    """`struct llama_perf_sampler_data` (llama.h:1687), 16 bytes"""
+    """`struct llama_perf_sampler_data` (llama.h), 16 bytes"""
 
     t_sample_ms: float
     n_sample: int
 
 class llama_opt_params(Structure):
-    """`struct llama_opt_params` (llama.h:1712), 48 bytes"""
+    """`struct llama_opt_params` (llama.h), 48 bytes"""
 
     n_ctx_train: int
     param_filter: _Field[llama_opt_param_filter, llama_opt_param_filter | None]
@@ -1603,17 +1606,17 @@ llama_sampler_context_t: TypeAlias = c_void_p
 
 # Callbacks
 class ggml_abort_callback_t(_FunctionPointer):
-    """`typedef void (*ggml_abort_callback_t)(const char *)` (ggml.h:349)"""
+    """`typedef void (*ggml_abort_callback_t)(const char *)` (ggml.h)"""
 
     def __init__(self, function: Callable[[bytes | None], None] = ..., /) -> None: ...
 
 class ggml_abort_callback(_FunctionPointer):
-    """`typedef bool (*ggml_abort_callback)(void *)` (ggml.h:724)"""
+    """`typedef bool (*ggml_abort_callback)(void *)` (ggml.h)"""
 
     def __init__(self, function: Callable[[int | None], bool] = ..., /) -> None: ...
 
 class ggml_custom1_op_t(_FunctionPointer):
-    """`typedef void (*ggml_custom1_op_t)(struct ggml_tensor *, const struct ggml_tensor *, int, int, void *)` (ggml.h:2731)"""
+    """`typedef void (*ggml_custom1_op_t)(struct ggml_tensor *, const struct ggml_tensor *, int, int, void *)` (ggml.h)"""
 
     def __init__(
         self,
@@ -1624,7 +1627,7 @@ class ggml_custom1_op_t(_FunctionPointer):
     ) -> None: ...
 
 class ggml_custom2_op_t(_FunctionPointer):
-    """`typedef void (*ggml_custom2_op_t)(struct ggml_tensor *, const struct ggml_tensor *, const struct ggml_tensor *, int, int, void *)` (ggml.h:2732)"""
+    """`typedef void (*ggml_custom2_op_t)(struct ggml_tensor *, const struct ggml_tensor *, const struct ggml_tensor *, int, int, void *)` (ggml.h)"""
 
     def __init__(
         self,
@@ -1643,7 +1646,7 @@ class ggml_custom2_op_t(_FunctionPointer):
     ) -> None: ...
 
 class ggml_custom3_op_t(_FunctionPointer):
-    """`typedef void (*ggml_custom3_op_t)(struct ggml_tensor *, const struct ggml_tensor *, const struct ggml_tensor *, const struct ggml_tensor *, int, int, void *)` (ggml.h:2733)"""
+    """`typedef void (*ggml_custom3_op_t)(struct ggml_tensor *, const struct ggml_tensor *, const struct ggml_tensor *, const struct ggml_tensor *, int, int, void *)` (ggml.h)"""
 
     def __init__(
         self,
@@ -1663,90 +1666,90 @@ class ggml_custom3_op_t(_FunctionPointer):
     ) -> None: ...
 
 class ggml_custom_op_t(_FunctionPointer):
-    """`typedef void (*ggml_custom_op_t)(struct ggml_tensor *, int, int, void *)` (ggml.h:2786)"""
+    """`typedef void (*ggml_custom_op_t)(struct ggml_tensor *, int, int, void *)` (ggml.h)"""
 
     def __init__(
         self, function: Callable[[_Pointer[ggml_tensor], int, int, int | None], None] = ..., /
     ) -> None: ...
 
 class ggml_log_callback(_FunctionPointer):
-    """`typedef void (*ggml_log_callback)(enum ggml_log_level, const char *, void *)` (ggml.h:2917)"""
+    """`typedef void (*ggml_log_callback)(enum ggml_log_level, const char *, void *)` (ggml.h)"""
 
     def __init__(
         self, function: Callable[[int, bytes | None, int | None], None] = ..., /
     ) -> None: ...
 
 class ggml_to_float_t(_FunctionPointer):
-    """`typedef void (*ggml_to_float_t)(const void *, float *, int64_t)` (ggml.h:2973)"""
+    """`typedef void (*ggml_to_float_t)(const void *, float *, int64_t)` (ggml.h)"""
 
     def __init__(
         self, function: Callable[[int | None, _Pointer[c_float], int], None] = ..., /
     ) -> None: ...
 
 class ggml_from_float_t(_FunctionPointer):
-    """`typedef void (*ggml_from_float_t)(const float *, void *, int64_t)` (ggml.h:2974)"""
+    """`typedef void (*ggml_from_float_t)(const float *, void *, int64_t)` (ggml.h)"""
 
     def __init__(
         self, function: Callable[[_Pointer[c_float], int | None, int], None] = ..., /
     ) -> None: ...
 
 class ggml_backend_comm_init_t(_FunctionPointer):
-    """`typedef void *(*ggml_backend_comm_init_t)(ggml_backend_t *, size_t)` (ggml-backend.h:210)"""
+    """`typedef void *(*ggml_backend_comm_init_t)(ggml_backend_t *, size_t)` (ggml-backend.h)"""
 
     def __init__(
         self, function: Callable[[_Pointer[ggml_backend], int], int | None] = ..., /
     ) -> None: ...
 
 class ggml_backend_comm_free_t(_FunctionPointer):
-    """`typedef void (*ggml_backend_comm_free_t)(void *)` (ggml-backend.h:211)"""
+    """`typedef void (*ggml_backend_comm_free_t)(void *)` (ggml-backend.h)"""
 
     def __init__(self, function: Callable[[int | None], None] = ..., /) -> None: ...
 
 class ggml_backend_comm_allreduce_tensor_t(_FunctionPointer):
-    """`typedef bool (*ggml_backend_comm_allreduce_tensor_t)(void *, struct ggml_tensor **)` (ggml-backend.h:212)"""
+    """`typedef bool (*ggml_backend_comm_allreduce_tensor_t)(void *, struct ggml_tensor **)` (ggml-backend.h)"""
 
     def __init__(
         self, function: Callable[[int | None, _Pointer[_Pointer[ggml_tensor]]], bool] = ..., /
     ) -> None: ...
 
 class ggml_backend_split_buffer_type_t(_FunctionPointer):
-    """`typedef ggml_backend_buffer_type_t (*ggml_backend_split_buffer_type_t)(int, const float *)` (ggml-backend.h:215)"""
+    """`typedef ggml_backend_buffer_type_t (*ggml_backend_split_buffer_type_t)(int, const float *)` (ggml-backend.h)"""
 
     def __init__(
         self, function: Callable[[int, _Pointer[c_float]], int | None] = ..., /
     ) -> None: ...
 
 class ggml_backend_set_n_threads_t(_FunctionPointer):
-    """`typedef void (*ggml_backend_set_n_threads_t)(ggml_backend_t, int)` (ggml-backend.h:217)"""
+    """`typedef void (*ggml_backend_set_n_threads_t)(ggml_backend_t, int)` (ggml-backend.h)"""
 
     def __init__(self, function: Callable[[ggml_backend, int], None] = ..., /) -> None: ...
 
 class ggml_backend_dev_get_extra_bufts_t(_FunctionPointer):
-    """`typedef ggml_backend_buffer_type_t *(*ggml_backend_dev_get_extra_bufts_t)(ggml_backend_dev_t)` (ggml-backend.h:219)"""
+    """`typedef ggml_backend_buffer_type_t *(*ggml_backend_dev_get_extra_bufts_t)(ggml_backend_dev_t)` (ggml-backend.h)"""
 
     def __init__(self, function: Callable[[ggml_backend_device], int | None] = ..., /) -> None: ...
 
 class ggml_backend_set_abort_callback_t(_FunctionPointer):
-    """`typedef void (*ggml_backend_set_abort_callback_t)(ggml_backend_t, ggml_abort_callback, void *)` (ggml-backend.h:221)"""
+    """`typedef void (*ggml_backend_set_abort_callback_t)(ggml_backend_t, ggml_abort_callback, void *)` (ggml-backend.h)"""
 
     def __init__(
         self, function: Callable[[ggml_backend, ggml_abort_callback, int | None], None] = ..., /
     ) -> None: ...
 
 class ggml_backend_get_features_t(_FunctionPointer):
-    """`typedef struct ggml_backend_feature *(*ggml_backend_get_features_t)(ggml_backend_reg_t)` (ggml-backend.h:227)"""
+    """`typedef struct ggml_backend_feature *(*ggml_backend_get_features_t)(ggml_backend_reg_t)` (ggml-backend.h)"""
 
     def __init__(self, function: Callable[[ggml_backend_reg], int | None] = ..., /) -> None: ...
 
 class ggml_backend_sched_eval_callback(_FunctionPointer):
-    """`typedef bool (*ggml_backend_sched_eval_callback)(struct ggml_tensor *, bool, void *)` (ggml-backend.h:318)"""
+    """`typedef bool (*ggml_backend_sched_eval_callback)(struct ggml_tensor *, bool, void *)` (ggml-backend.h)"""
 
     def __init__(
         self, function: Callable[[_Pointer[ggml_tensor], bool, int | None], bool] = ..., /
     ) -> None: ...
 
 class ggml_backend_meta_get_split_state_t(_FunctionPointer):
-    """`typedef struct ggml_backend_meta_split_state (*ggml_backend_meta_get_split_state_t)(const struct ggml_tensor *, void *)` (ggml-backend.h:402)"""
+    """`typedef struct ggml_backend_meta_split_state (*ggml_backend_meta_get_split_state_t)(const struct ggml_tensor *, void *)` (ggml-backend.h)"""
 
     def __init__(
         self,
@@ -1757,7 +1760,7 @@ class ggml_backend_meta_get_split_state_t(_FunctionPointer):
     ) -> None: ...
 
 class ggml_backend_eval_callback(_FunctionPointer):
-    """`typedef bool (*ggml_backend_eval_callback)(int, struct ggml_tensor *, struct ggml_tensor *, void *)` (ggml-backend.h:425)"""
+    """`typedef bool (*ggml_backend_eval_callback)(int, struct ggml_tensor *, struct ggml_tensor *, void *)` (ggml-backend.h)"""
 
     def __init__(
         self,
@@ -1768,7 +1771,7 @@ class ggml_backend_eval_callback(_FunctionPointer):
     ) -> None: ...
 
 class ggml_vec_dot_t(_FunctionPointer):
-    """`typedef void (*ggml_vec_dot_t)(int, float *, size_t, const void *, size_t, const void *, size_t, int)` (ggml-cpu.h:114)"""
+    """`typedef void (*ggml_vec_dot_t)(int, float *, size_t, const void *, size_t, const void *, size_t, int)` (ggml-cpu.h)"""
 
     def __init__(
         self,
@@ -1779,14 +1782,14 @@ class ggml_vec_dot_t(_FunctionPointer):
     ) -> None: ...
 
 class ggml_opt_get_optimizer_params(_FunctionPointer):
-    """`typedef struct ggml_opt_optimizer_params (*ggml_opt_get_optimizer_params)(void *)` (ggml-opt.h:101)"""
+    """`typedef struct ggml_opt_optimizer_params (*ggml_opt_get_optimizer_params)(void *)` (ggml-opt.h)"""
 
     def __init__(
         self, function: Callable[[int | None], ggml_opt_optimizer_params] = ..., /
     ) -> None: ...
 
 class ggml_opt_epoch_callback(_FunctionPointer):
-    """`typedef void (*ggml_opt_epoch_callback)(bool, ggml_opt_context_t, ggml_opt_dataset_t, ggml_opt_result_t, int64_t, int64_t, int64_t)` (ggml-opt.h:209)"""
+    """`typedef void (*ggml_opt_epoch_callback)(bool, ggml_opt_context_t, ggml_opt_dataset_t, ggml_opt_result_t, int64_t, int64_t, int64_t)` (ggml-opt.h)"""
 
     def __init__(
         self,
@@ -1797,47 +1800,47 @@ class ggml_opt_epoch_callback(_FunctionPointer):
     ) -> None: ...
 
 class gguf_reader_callback_t(_FunctionPointer):
-    """`typedef size_t (*gguf_reader_callback_t)(void *, void *, uint64_t, size_t)` (gguf.h:80)"""
+    """`typedef size_t (*gguf_reader_callback_t)(void *, void *, uint64_t, size_t)` (gguf.h)"""
 
     def __init__(
         self, function: Callable[[int | None, int | None, int, int], int] = ..., /
     ) -> None: ...
 
 class llama_progress_callback(_FunctionPointer):
-    """`typedef bool (*llama_progress_callback)(float, void *)` (llama.h:245)"""
+    """`typedef bool (*llama_progress_callback)(float, void *)` (llama.h)"""
 
     def __init__(self, function: Callable[[float, int | None], bool] = ..., /) -> None: ...
 
 class llama_model_set_tensor_data_t(_FunctionPointer):
-    """`typedef void (*llama_model_set_tensor_data_t)(struct ggml_tensor *, void *)` (llama.h:503)"""
+    """`typedef void (*llama_model_set_tensor_data_t)(struct ggml_tensor *, void *)` (llama.h)"""
 
     def __init__(
         self, function: Callable[[_Pointer[ggml_tensor], int | None], None] = ..., /
     ) -> None: ...
 
 class llama_opt_param_filter(_FunctionPointer):
-    """`typedef bool (*llama_opt_param_filter)(const struct ggml_tensor *, void *)` (llama.h:1707)"""
+    """`typedef bool (*llama_opt_param_filter)(const struct ggml_tensor *, void *)` (llama.h)"""
 
     def __init__(
         self, function: Callable[[_Pointer[ggml_tensor], int | None], bool] = ..., /
     ) -> None: ...
 
 class llama_sampler_i_name(_FunctionPointer):
-    """`const char *(*name)(const struct llama_sampler *)` (llama.h:1380)"""
+    """`const char *(*name)(const struct llama_sampler *)` (llama.h)"""
 
     def __init__(
         self, function: Callable[[_Pointer[llama_sampler]], bytes | None] = ..., /
     ) -> None: ...
 
 class llama_sampler_i_accept(_FunctionPointer):
-    """`void (*accept)(struct llama_sampler *, llama_token)` (llama.h:1380)"""
+    """`void (*accept)(struct llama_sampler *, llama_token)` (llama.h)"""
 
     def __init__(
         self, function: Callable[[_Pointer[llama_sampler], int], None] = ..., /
     ) -> None: ...
 
 class llama_sampler_i_apply(_FunctionPointer):
-    """`void (*apply)(struct llama_sampler *, llama_token_data_array *)` (llama.h:1380)"""
+    """`void (*apply)(struct llama_sampler *, llama_token_data_array *)` (llama.h)"""
 
     def __init__(
         self,
@@ -1846,24 +1849,24 @@ class llama_sampler_i_apply(_FunctionPointer):
     ) -> None: ...
 
 class llama_sampler_i_reset(_FunctionPointer):
-    """`void (*reset)(struct llama_sampler *)` (llama.h:1380)"""
+    """`void (*reset)(struct llama_sampler *)` (llama.h)"""
 
     def __init__(self, function: Callable[[_Pointer[llama_sampler]], None] = ..., /) -> None: ...
 
 class llama_sampler_i_clone(_FunctionPointer):
-    """`struct llama_sampler *(*clone)(const struct llama_sampler *)` (llama.h:1380)"""
+    """`struct llama_sampler *(*clone)(const struct llama_sampler *)` (llama.h)"""
 
     def __init__(
         self, function: Callable[[_Pointer[llama_sampler]], int | None] = ..., /
     ) -> None: ...
 
 class llama_sampler_i_free(_FunctionPointer):
-    """`void (*free)(struct llama_sampler *)` (llama.h:1380)"""
+    """`void (*free)(struct llama_sampler *)` (llama.h)"""
 
     def __init__(self, function: Callable[[_Pointer[llama_sampler]], None] = ..., /) -> None: ...
 
 class llama_sampler_i_backend_init(_FunctionPointer):
-    """`bool (*backend_init)(struct llama_sampler *, ggml_backend_buffer_type_t, uint32_t)` (llama.h:1380)"""
+    """`bool (*backend_init)(struct llama_sampler *, ggml_backend_buffer_type_t, uint32_t)` (llama.h)"""
 
     def __init__(
         self,
@@ -1872,7 +1875,7 @@ class llama_sampler_i_backend_init(_FunctionPointer):
     ) -> None: ...
 
 class llama_sampler_i_backend_accept(_FunctionPointer):
-    """`void (*backend_accept)(struct llama_sampler *, struct ggml_context *, struct ggml_cgraph *, struct ggml_tensor *)` (llama.h:1380)"""
+    """`void (*backend_accept)(struct llama_sampler *, struct ggml_context *, struct ggml_cgraph *, struct ggml_tensor *)` (llama.h)"""
 
     def __init__(
         self,
@@ -1883,7 +1886,7 @@ class llama_sampler_i_backend_accept(_FunctionPointer):
     ) -> None: ...
 
 class llama_sampler_i_backend_apply(_FunctionPointer):
-    """`void (*backend_apply)(struct llama_sampler *, struct ggml_context *, struct ggml_cgraph *, struct llama_sampler_data *)` (llama.h:1380)"""
+    """`void (*backend_apply)(struct llama_sampler *, struct ggml_context *, struct ggml_cgraph *, struct llama_sampler_data *)` (llama.h)"""
 
     def __init__(
         self,
@@ -1894,17 +1897,17 @@ class llama_sampler_i_backend_apply(_FunctionPointer):
     ) -> None: ...
 
 class llama_sampler_i_backend_set_input(_FunctionPointer):
-    """`void (*backend_set_input)(struct llama_sampler *)` (llama.h:1380)"""
+    """`void (*backend_set_input)(struct llama_sampler *)` (llama.h)"""
 
     def __init__(self, function: Callable[[_Pointer[llama_sampler]], None] = ..., /) -> None: ...
 
 class llama_sampler_i_backend_reset(_FunctionPointer):
-    """`void (*backend_reset)(struct llama_sampler *)` (llama.h:1380)"""
+    """`void (*backend_reset)(struct llama_sampler *)` (llama.h)"""
 
     def __init__(self, function: Callable[[_Pointer[llama_sampler]], None] = ..., /) -> None: ...
 
 class llama_sampler_i_copy_state(_FunctionPointer):
-    """`void (*copy_state)(const struct llama_sampler *, struct llama_sampler *)` (llama.h:1380)"""
+    """`void (*copy_state)(const struct llama_sampler *, struct llama_sampler *)` (llama.h)"""
 
     def __init__(
         self, function: Callable[[_Pointer[llama_sampler], _Pointer[llama_sampler]], None] = ..., /
@@ -1912,285 +1915,285 @@ class llama_sampler_i_copy_state(_FunctionPointer):
 
 # Functions
 def ggml_set_abort_callback(callback: ggml_abort_callback_t | None, /) -> ggml_abort_callback_t:
-    """`ggml_abort_callback_t ggml_set_abort_callback(ggml_abort_callback_t callback)` (ggml.h:353)"""
+    """`ggml_abort_callback_t ggml_set_abort_callback(ggml_abort_callback_t callback)` (ggml.h)"""
 
 def ggml_abort(file: bytes | None, line: int, fmt: bytes | None, /, *args: Any) -> None:
-    """`void ggml_abort(const char *file, int line, const char *fmt, ...)` (ggml.h:356)"""
+    """`void ggml_abort(const char *file, int line, const char *fmt, ...)` (ggml.h)"""
 
 def ggml_status_to_string(status: ggml_status | int, /) -> bytes | None:
-    """`const char *ggml_status_to_string(enum ggml_status status)` (ggml.h:366)"""
+    """`const char *ggml_status_to_string(enum ggml_status status)` (ggml.h)"""
 
 def ggml_fp16_to_fp32(arg0: int, /) -> float:
-    """`float ggml_fp16_to_fp32(ggml_fp16_t)` (ggml.h:371)"""
+    """`float ggml_fp16_to_fp32(ggml_fp16_t)` (ggml.h)"""
 
 def ggml_fp32_to_fp16(arg0: float, /) -> int:
-    """`ggml_fp16_t ggml_fp32_to_fp16(float)` (ggml.h:372)"""
+    """`ggml_fp16_t ggml_fp32_to_fp16(float)` (ggml.h)"""
 
 def ggml_fp16_to_fp32_row(
     arg0: _PointerArg[ggml_fp16_t], arg1: _PointerArg[c_float], arg2: int, /
 ) -> None:
-    """`void ggml_fp16_to_fp32_row(const ggml_fp16_t *, float *, int64_t)` (ggml.h:373)"""
+    """`void ggml_fp16_to_fp32_row(const ggml_fp16_t *, float *, int64_t)` (ggml.h)"""
 
 def ggml_fp32_to_fp16_row(
     arg0: _PointerArg[c_float], arg1: _PointerArg[ggml_fp16_t], arg2: int, /
 ) -> None:
-    """`void ggml_fp32_to_fp16_row(const float *, ggml_fp16_t *, int64_t)` (ggml.h:374)"""
+    """`void ggml_fp32_to_fp16_row(const float *, ggml_fp16_t *, int64_t)` (ggml.h)"""
 
 def ggml_fp32_to_bf16(arg0: float, /) -> ggml_bf16_t:
-    """`ggml_bf16_t ggml_fp32_to_bf16(float)` (ggml.h:378)"""
+    """`ggml_bf16_t ggml_fp32_to_bf16(float)` (ggml.h)"""
 
 def ggml_bf16_to_fp32(arg0: ggml_bf16_t, /) -> float:
-    """`float ggml_bf16_to_fp32(ggml_bf16_t)` (ggml.h:379)"""
+    """`float ggml_bf16_to_fp32(ggml_bf16_t)` (ggml.h)"""
 
 def ggml_bf16_to_fp32_row(
     arg0: _PointerArg[ggml_bf16_t], arg1: _PointerArg[c_float], arg2: int, /
 ) -> None:
-    """`void ggml_bf16_to_fp32_row(const ggml_bf16_t *, float *, int64_t)` (ggml.h:380)"""
+    """`void ggml_bf16_to_fp32_row(const ggml_bf16_t *, float *, int64_t)` (ggml.h)"""
 
 def ggml_fp32_to_bf16_row_ref(
     arg0: _PointerArg[c_float], arg1: _PointerArg[ggml_bf16_t], arg2: int, /
 ) -> None:
-    """`void ggml_fp32_to_bf16_row_ref(const float *, ggml_bf16_t *, int64_t)` (ggml.h:381)"""
+    """`void ggml_fp32_to_bf16_row_ref(const float *, ggml_bf16_t *, int64_t)` (ggml.h)"""
 
 def ggml_fp32_to_bf16_row(
     arg0: _PointerArg[c_float], arg1: _PointerArg[ggml_bf16_t], arg2: int, /
 ) -> None:
-    """`void ggml_fp32_to_bf16_row(const float *, ggml_bf16_t *, int64_t)` (ggml.h:382)"""
+    """`void ggml_fp32_to_bf16_row(const float *, ggml_bf16_t *, int64_t)` (ggml.h)"""
 
 def ggml_guid_matches(
     guid_a: _PointerArg[Array[c_uint8]], guid_b: _PointerArg[Array[c_uint8]], /
 ) -> bool:
-    """`bool ggml_guid_matches(ggml_guid_t guid_a, ggml_guid_t guid_b)` (ggml.h:735)"""
+    """`bool ggml_guid_matches(ggml_guid_t guid_a, ggml_guid_t guid_b)` (ggml.h)"""
 
 def ggml_version() -> bytes | None:
-    """`const char *ggml_version(void)` (ggml.h:739)"""
+    """`const char *ggml_version(void)` (ggml.h)"""
 
 def ggml_commit() -> bytes | None:
-    """`const char *ggml_commit(void)` (ggml.h:740)"""
+    """`const char *ggml_commit(void)` (ggml.h)"""
 
 def ggml_time_init() -> None:
-    """`void ggml_time_init(void)` (ggml.h:742)"""
+    """`void ggml_time_init(void)` (ggml.h)"""
 
 def ggml_time_ms() -> int:
-    """`int64_t ggml_time_ms(void)` (ggml.h:743)"""
+    """`int64_t ggml_time_ms(void)` (ggml.h)"""
 
 def ggml_time_us() -> int:
-    """`int64_t ggml_time_us(void)` (ggml.h:744)"""
+    """`int64_t ggml_time_us(void)` (ggml.h)"""
 
 def ggml_cycles() -> int:
-    """`int64_t ggml_cycles(void)` (ggml.h:745)"""
+    """`int64_t ggml_cycles(void)` (ggml.h)"""
 
 def ggml_cycles_per_ms() -> int:
-    """`int64_t ggml_cycles_per_ms(void)` (ggml.h:746)"""
+    """`int64_t ggml_cycles_per_ms(void)` (ggml.h)"""
 
 def ggml_fopen(fname: bytes | None, mode: bytes | None, /) -> FILE | None:
-    """`FILE *ggml_fopen(const char *fname, const char *mode)` (ggml.h:749)"""
+    """`FILE *ggml_fopen(const char *fname, const char *mode)` (ggml.h)"""
 
 def ggml_print_object(obj: ggml_object | None, /) -> None:
-    """`void ggml_print_object(const struct ggml_object *obj)` (ggml.h:751)"""
+    """`void ggml_print_object(const struct ggml_object *obj)` (ggml.h)"""
 
 def ggml_print_objects(ctx: ggml_context | None, /) -> None:
-    """`void ggml_print_objects(const struct ggml_context *ctx)` (ggml.h:752)"""
+    """`void ggml_print_objects(const struct ggml_context *ctx)` (ggml.h)"""
 
 def ggml_nelements(tensor: _PointerArg[ggml_tensor], /) -> int:
-    """`int64_t ggml_nelements(const struct ggml_tensor *tensor)` (ggml.h:754)"""
+    """`int64_t ggml_nelements(const struct ggml_tensor *tensor)` (ggml.h)"""
 
 def ggml_nrows(tensor: _PointerArg[ggml_tensor], /) -> int:
-    """`int64_t ggml_nrows(const struct ggml_tensor *tensor)` (ggml.h:755)"""
+    """`int64_t ggml_nrows(const struct ggml_tensor *tensor)` (ggml.h)"""
 
 def ggml_nbytes(tensor: _PointerArg[ggml_tensor], /) -> int:
-    """`size_t ggml_nbytes(const struct ggml_tensor *tensor)` (ggml.h:756)"""
+    """`size_t ggml_nbytes(const struct ggml_tensor *tensor)` (ggml.h)"""
 
 def ggml_nbytes_pad(tensor: _PointerArg[ggml_tensor], /) -> int:
-    """`size_t ggml_nbytes_pad(const struct ggml_tensor *tensor)` (ggml.h:757)"""
+    """`size_t ggml_nbytes_pad(const struct ggml_tensor *tensor)` (ggml.h)"""
 
 def ggml_blck_size(type: ggml_type | int, /) -> int:
-    """`int64_t ggml_blck_size(enum ggml_type type)` (ggml.h:759)"""
+    """`int64_t ggml_blck_size(enum ggml_type type)` (ggml.h)"""
 
 def ggml_type_size(type: ggml_type | int, /) -> int:
-    """`size_t ggml_type_size(enum ggml_type type)` (ggml.h:760)"""
+    """`size_t ggml_type_size(enum ggml_type type)` (ggml.h)"""
 
 def ggml_row_size(type: ggml_type | int, ne: int, /) -> int:
-    """`size_t ggml_row_size(enum ggml_type type, int64_t ne)` (ggml.h:761)"""
+    """`size_t ggml_row_size(enum ggml_type type, int64_t ne)` (ggml.h)"""
 
 @deprecated("use ggml_row_size")
 def ggml_type_sizef(type: ggml_type | int, /) -> float:
-    """`double ggml_type_sizef(enum ggml_type type)` (ggml.h:763)"""
+    """`double ggml_type_sizef(enum ggml_type type)` (ggml.h)"""
 
 def ggml_type_name(type: ggml_type | int, /) -> bytes | None:
-    """`const char *ggml_type_name(enum ggml_type type)` (ggml.h:767)"""
+    """`const char *ggml_type_name(enum ggml_type type)` (ggml.h)"""
 
 def ggml_op_name(op: ggml_op | int, /) -> bytes | None:
-    """`const char *ggml_op_name(enum ggml_op op)` (ggml.h:768)"""
+    """`const char *ggml_op_name(enum ggml_op op)` (ggml.h)"""
 
 def ggml_op_symbol(op: ggml_op | int, /) -> bytes | None:
-    """`const char *ggml_op_symbol(enum ggml_op op)` (ggml.h:769)"""
+    """`const char *ggml_op_symbol(enum ggml_op op)` (ggml.h)"""
 
 def ggml_unary_op_name(op: ggml_unary_op | int, /) -> bytes | None:
-    """`const char *ggml_unary_op_name(enum ggml_unary_op op)` (ggml.h:771)"""
+    """`const char *ggml_unary_op_name(enum ggml_unary_op op)` (ggml.h)"""
 
 def ggml_glu_op_name(op: ggml_glu_op | int, /) -> bytes | None:
-    """`const char *ggml_glu_op_name(enum ggml_glu_op op)` (ggml.h:772)"""
+    """`const char *ggml_glu_op_name(enum ggml_glu_op op)` (ggml.h)"""
 
 def ggml_op_desc(t: _PointerArg[ggml_tensor], /) -> bytes | None:
-    """`const char *ggml_op_desc(const struct ggml_tensor *t)` (ggml.h:773)"""
+    """`const char *ggml_op_desc(const struct ggml_tensor *t)` (ggml.h)"""
 
 def ggml_element_size(tensor: _PointerArg[ggml_tensor], /) -> int:
-    """`size_t ggml_element_size(const struct ggml_tensor *tensor)` (ggml.h:775)"""
+    """`size_t ggml_element_size(const struct ggml_tensor *tensor)` (ggml.h)"""
 
 def ggml_is_quantized(type: ggml_type | int, /) -> bool:
-    """`bool ggml_is_quantized(enum ggml_type type)` (ggml.h:777)"""
+    """`bool ggml_is_quantized(enum ggml_type type)` (ggml.h)"""
 
 def ggml_ftype_to_ggml_type(ftype: ggml_ftype | int, /) -> int:
-    """`enum ggml_type ggml_ftype_to_ggml_type(enum ggml_ftype ftype)` (ggml.h:780)"""
+    """`enum ggml_type ggml_ftype_to_ggml_type(enum ggml_ftype ftype)` (ggml.h)"""
 
 def ggml_is_transposed(tensor: _PointerArg[ggml_tensor], /) -> bool:
-    """`bool ggml_is_transposed(const struct ggml_tensor *tensor)` (ggml.h:782)"""
+    """`bool ggml_is_transposed(const struct ggml_tensor *tensor)` (ggml.h)"""
 
 def ggml_is_permuted(tensor: _PointerArg[ggml_tensor], /) -> bool:
-    """`bool ggml_is_permuted(const struct ggml_tensor *tensor)` (ggml.h:783)"""
+    """`bool ggml_is_permuted(const struct ggml_tensor *tensor)` (ggml.h)"""
 
 def ggml_is_empty(tensor: _PointerArg[ggml_tensor], /) -> bool:
-    """`bool ggml_is_empty(const struct ggml_tensor *tensor)` (ggml.h:784)"""
+    """`bool ggml_is_empty(const struct ggml_tensor *tensor)` (ggml.h)"""
 
 def ggml_is_view(tensor: _PointerArg[ggml_tensor], /) -> bool:
-    """`bool ggml_is_view(const struct ggml_tensor *tensor)` (ggml.h:785)"""
+    """`bool ggml_is_view(const struct ggml_tensor *tensor)` (ggml.h)"""
 
 def ggml_is_scalar(tensor: _PointerArg[ggml_tensor], /) -> bool:
-    """`bool ggml_is_scalar(const struct ggml_tensor *tensor)` (ggml.h:786)"""
+    """`bool ggml_is_scalar(const struct ggml_tensor *tensor)` (ggml.h)"""
 
 def ggml_is_vector(tensor: _PointerArg[ggml_tensor], /) -> bool:
-    """`bool ggml_is_vector(const struct ggml_tensor *tensor)` (ggml.h:787)"""
+    """`bool ggml_is_vector(const struct ggml_tensor *tensor)` (ggml.h)"""
 
 def ggml_is_matrix(tensor: _PointerArg[ggml_tensor], /) -> bool:
-    """`bool ggml_is_matrix(const struct ggml_tensor *tensor)` (ggml.h:788)"""
+    """`bool ggml_is_matrix(const struct ggml_tensor *tensor)` (ggml.h)"""
 
 def ggml_is_3d(tensor: _PointerArg[ggml_tensor], /) -> bool:
-    """`bool ggml_is_3d(const struct ggml_tensor *tensor)` (ggml.h:789)"""
+    """`bool ggml_is_3d(const struct ggml_tensor *tensor)` (ggml.h)"""
 
 def ggml_n_dims(tensor: _PointerArg[ggml_tensor], /) -> int:
-    """`int ggml_n_dims(const struct ggml_tensor *tensor)` (ggml.h:790)"""
+    """`int ggml_n_dims(const struct ggml_tensor *tensor)` (ggml.h)"""
 
 def ggml_is_contiguous(tensor: _PointerArg[ggml_tensor], /) -> bool:
-    """`bool ggml_is_contiguous(const struct ggml_tensor *tensor)` (ggml.h:793)"""
+    """`bool ggml_is_contiguous(const struct ggml_tensor *tensor)` (ggml.h)"""
 
 def ggml_is_contiguous_0(tensor: _PointerArg[ggml_tensor], /) -> bool:
-    """`bool ggml_is_contiguous_0(const struct ggml_tensor *tensor)` (ggml.h:794)"""
+    """`bool ggml_is_contiguous_0(const struct ggml_tensor *tensor)` (ggml.h)"""
 
 def ggml_is_contiguous_1(tensor: _PointerArg[ggml_tensor], /) -> bool:
-    """`bool ggml_is_contiguous_1(const struct ggml_tensor *tensor)` (ggml.h:795)"""
+    """`bool ggml_is_contiguous_1(const struct ggml_tensor *tensor)` (ggml.h)"""
 
 def ggml_is_contiguous_2(tensor: _PointerArg[ggml_tensor], /) -> bool:
-    """`bool ggml_is_contiguous_2(const struct ggml_tensor *tensor)` (ggml.h:796)"""
+    """`bool ggml_is_contiguous_2(const struct ggml_tensor *tensor)` (ggml.h)"""
 
 def ggml_is_contiguous_to_1(tensor: _PointerArg[ggml_tensor], /) -> bool:
-    """`bool ggml_is_contiguous_to_1(const struct ggml_tensor *tensor)` (ggml.h:798)"""
+    """`bool ggml_is_contiguous_to_1(const struct ggml_tensor *tensor)` (ggml.h)"""
 
 def ggml_is_contiguous_to_2(tensor: _PointerArg[ggml_tensor], /) -> bool:
-    """`bool ggml_is_contiguous_to_2(const struct ggml_tensor *tensor)` (ggml.h:799)"""
+    """`bool ggml_is_contiguous_to_2(const struct ggml_tensor *tensor)` (ggml.h)"""
 
 def ggml_is_contiguous_to_3(tensor: _PointerArg[ggml_tensor], /) -> bool:
-    """`bool ggml_is_contiguous_to_3(const struct ggml_tensor *tensor)` (ggml.h:800)"""
+    """`bool ggml_is_contiguous_to_3(const struct ggml_tensor *tensor)` (ggml.h)"""
 
 def ggml_is_contiguously_allocated(tensor: _PointerArg[ggml_tensor], /) -> bool:
-    """`bool ggml_is_contiguously_allocated(const struct ggml_tensor *tensor)` (ggml.h:803)"""
+    """`bool ggml_is_contiguously_allocated(const struct ggml_tensor *tensor)` (ggml.h)"""
 
 def ggml_is_contiguous_channels(tensor: _PointerArg[ggml_tensor], /) -> bool:
-    """`bool ggml_is_contiguous_channels(const struct ggml_tensor *tensor)` (ggml.h:806)"""
+    """`bool ggml_is_contiguous_channels(const struct ggml_tensor *tensor)` (ggml.h)"""
 
 def ggml_is_contiguous_rows(tensor: _PointerArg[ggml_tensor], /) -> bool:
-    """`bool ggml_is_contiguous_rows(const struct ggml_tensor *tensor)` (ggml.h:809)"""
+    """`bool ggml_is_contiguous_rows(const struct ggml_tensor *tensor)` (ggml.h)"""
 
 def ggml_are_same_shape(t0: _PointerArg[ggml_tensor], t1: _PointerArg[ggml_tensor], /) -> bool:
-    """`bool ggml_are_same_shape(const struct ggml_tensor *t0, const struct ggml_tensor *t1)` (ggml.h:811)"""
+    """`bool ggml_are_same_shape(const struct ggml_tensor *t0, const struct ggml_tensor *t1)` (ggml.h)"""
 
 def ggml_are_same_stride(t0: _PointerArg[ggml_tensor], t1: _PointerArg[ggml_tensor], /) -> bool:
-    """`bool ggml_are_same_stride(const struct ggml_tensor *t0, const struct ggml_tensor *t1)` (ggml.h:812)"""
+    """`bool ggml_are_same_stride(const struct ggml_tensor *t0, const struct ggml_tensor *t1)` (ggml.h)"""
 
 def ggml_can_repeat(t0: _PointerArg[ggml_tensor], t1: _PointerArg[ggml_tensor], /) -> bool:
-    """`bool ggml_can_repeat(const struct ggml_tensor *t0, const struct ggml_tensor *t1)` (ggml.h:814)"""
+    """`bool ggml_can_repeat(const struct ggml_tensor *t0, const struct ggml_tensor *t1)` (ggml.h)"""
 
 def ggml_tensor_overhead() -> int:
-    """`size_t ggml_tensor_overhead(void)` (ggml.h:817)"""
+    """`size_t ggml_tensor_overhead(void)` (ggml.h)"""
 
 def ggml_validate_row_data(type: ggml_type | int, data: _Address, nbytes: int, /) -> bool:
-    """`bool ggml_validate_row_data(enum ggml_type type, const void *data, size_t nbytes)` (ggml.h:819)"""
+    """`bool ggml_validate_row_data(enum ggml_type type, const void *data, size_t nbytes)` (ggml.h)"""
 
 def ggml_init(params: ggml_init_params, /) -> ggml_context | None:
-    """`struct ggml_context *ggml_init(struct ggml_init_params params)` (ggml.h:823)"""
+    """`struct ggml_context *ggml_init(struct ggml_init_params params)` (ggml.h)"""
 
 def ggml_reset(ctx: ggml_context | None, /) -> None:
-    """`void ggml_reset(struct ggml_context *ctx)` (ggml.h:824)"""
+    """`void ggml_reset(struct ggml_context *ctx)` (ggml.h)"""
 
 def ggml_free(ctx: ggml_context | None, /) -> None:
-    """`void ggml_free(struct ggml_context *ctx)` (ggml.h:825)"""
+    """`void ggml_free(struct ggml_context *ctx)` (ggml.h)"""
 
 def ggml_used_mem(ctx: ggml_context | None, /) -> int:
-    """`size_t ggml_used_mem(const struct ggml_context *ctx)` (ggml.h:827)"""
+    """`size_t ggml_used_mem(const struct ggml_context *ctx)` (ggml.h)"""
 
 def ggml_get_no_alloc(ctx: ggml_context | None, /) -> bool:
-    """`bool ggml_get_no_alloc(struct ggml_context *ctx)` (ggml.h:829)"""
+    """`bool ggml_get_no_alloc(struct ggml_context *ctx)` (ggml.h)"""
 
 def ggml_set_no_alloc(ctx: ggml_context | None, no_alloc: bool, /) -> None:
-    """`void ggml_set_no_alloc(struct ggml_context *ctx, bool no_alloc)` (ggml.h:830)"""
+    """`void ggml_set_no_alloc(struct ggml_context *ctx, bool no_alloc)` (ggml.h)"""
 
 def ggml_get_mem_buffer(ctx: ggml_context | None, /) -> int | None:
-    """`void *ggml_get_mem_buffer(const struct ggml_context *ctx)` (ggml.h:832)"""
+    """`void *ggml_get_mem_buffer(const struct ggml_context *ctx)` (ggml.h)"""
 
 def ggml_get_mem_size(ctx: ggml_context | None, /) -> int:
-    """`size_t ggml_get_mem_size(const struct ggml_context *ctx)` (ggml.h:833)"""
+    """`size_t ggml_get_mem_size(const struct ggml_context *ctx)` (ggml.h)"""
 
 def ggml_get_max_tensor_size(ctx: ggml_context | None, /) -> int:
-    """`size_t ggml_get_max_tensor_size(const struct ggml_context *ctx)` (ggml.h:834)"""
+    """`size_t ggml_get_max_tensor_size(const struct ggml_context *ctx)` (ggml.h)"""
 
 def ggml_new_tensor(
     ctx: ggml_context | None, type: ggml_type | int, n_dims: int, ne: _PointerArg[c_int64], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_new_tensor(struct ggml_context *ctx, enum ggml_type type, int n_dims, const int64_t *ne)` (ggml.h:836)"""
+    """`struct ggml_tensor *ggml_new_tensor(struct ggml_context *ctx, enum ggml_type type, int n_dims, const int64_t *ne)` (ggml.h)"""
 
 def ggml_new_tensor_1d(
     ctx: ggml_context | None, type: ggml_type | int, ne0: int, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_new_tensor_1d(struct ggml_context *ctx, enum ggml_type type, int64_t ne0)` (ggml.h:842)"""
+    """`struct ggml_tensor *ggml_new_tensor_1d(struct ggml_context *ctx, enum ggml_type type, int64_t ne0)` (ggml.h)"""
 
 def ggml_new_tensor_2d(
     ctx: ggml_context | None, type: ggml_type | int, ne0: int, ne1: int, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_new_tensor_2d(struct ggml_context *ctx, enum ggml_type type, int64_t ne0, int64_t ne1)` (ggml.h:847)"""
+    """`struct ggml_tensor *ggml_new_tensor_2d(struct ggml_context *ctx, enum ggml_type type, int64_t ne0, int64_t ne1)` (ggml.h)"""
 
 def ggml_new_tensor_3d(
     ctx: ggml_context | None, type: ggml_type | int, ne0: int, ne1: int, ne2: int, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_new_tensor_3d(struct ggml_context *ctx, enum ggml_type type, int64_t ne0, int64_t ne1, int64_t ne2)` (ggml.h:853)"""
+    """`struct ggml_tensor *ggml_new_tensor_3d(struct ggml_context *ctx, enum ggml_type type, int64_t ne0, int64_t ne1, int64_t ne2)` (ggml.h)"""
 
 def ggml_new_tensor_4d(
     ctx: ggml_context | None, type: ggml_type | int, ne0: int, ne1: int, ne2: int, ne3: int, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_new_tensor_4d(struct ggml_context *ctx, enum ggml_type type, int64_t ne0, int64_t ne1, int64_t ne2, int64_t ne3)` (ggml.h:860)"""
+    """`struct ggml_tensor *ggml_new_tensor_4d(struct ggml_context *ctx, enum ggml_type type, int64_t ne0, int64_t ne1, int64_t ne2, int64_t ne3)` (ggml.h)"""
 
 def ggml_new_buffer(ctx: ggml_context | None, nbytes: int, /) -> int | None:
-    """`void *ggml_new_buffer(struct ggml_context *ctx, size_t nbytes)` (ggml.h:868)"""
+    """`void *ggml_new_buffer(struct ggml_context *ctx, size_t nbytes)` (ggml.h)"""
 
 def ggml_dup_tensor(
     ctx: ggml_context | None, src: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_dup_tensor(struct ggml_context *ctx, const struct ggml_tensor *src)` (ggml.h:870)"""
+    """`struct ggml_tensor *ggml_dup_tensor(struct ggml_context *ctx, const struct ggml_tensor *src)` (ggml.h)"""
 
 def ggml_view_tensor(
     ctx: ggml_context | None, src: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_view_tensor(struct ggml_context *ctx, struct ggml_tensor *src)` (ggml.h:871)"""
+    """`struct ggml_tensor *ggml_view_tensor(struct ggml_context *ctx, struct ggml_tensor *src)` (ggml.h)"""
 
 def ggml_get_first_tensor(ctx: ggml_context | None, /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_get_first_tensor(const struct ggml_context *ctx)` (ggml.h:874)"""
+    """`struct ggml_tensor *ggml_get_first_tensor(const struct ggml_context *ctx)` (ggml.h)"""
 
 def ggml_get_next_tensor(
     ctx: ggml_context | None, tensor: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_get_next_tensor(const struct ggml_context *ctx, struct ggml_tensor *tensor)` (ggml.h:875)"""
+    """`struct ggml_tensor *ggml_get_next_tensor(const struct ggml_context *ctx, struct ggml_tensor *tensor)` (ggml.h)"""
 
 def ggml_get_tensor(ctx: ggml_context | None, name: bytes | None, /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_get_tensor(struct ggml_context *ctx, const char *name)` (ggml.h:876)"""
+    """`struct ggml_tensor *ggml_get_tensor(struct ggml_context *ctx, const char *name)` (ggml.h)"""
 
 def ggml_unravel_index(
     tensor: _PointerArg[ggml_tensor],
@@ -2201,60 +2204,60 @@ def ggml_unravel_index(
     i3: _PointerArg[c_int64],
     /,
 ) -> None:
-    """`void ggml_unravel_index(const struct ggml_tensor *tensor, int64_t i, int64_t *i0, int64_t *i1, int64_t *i2, int64_t *i3)` (ggml.h:879)"""
+    """`void ggml_unravel_index(const struct ggml_tensor *tensor, int64_t i, int64_t *i0, int64_t *i1, int64_t *i2, int64_t *i3)` (ggml.h)"""
 
 def ggml_get_unary_op(tensor: _PointerArg[ggml_tensor], /) -> int:
-    """`enum ggml_unary_op ggml_get_unary_op(const struct ggml_tensor *tensor)` (ggml.h:881)"""
+    """`enum ggml_unary_op ggml_get_unary_op(const struct ggml_tensor *tensor)` (ggml.h)"""
 
 def ggml_get_glu_op(tensor: _PointerArg[ggml_tensor], /) -> int:
-    """`enum ggml_glu_op ggml_get_glu_op(const struct ggml_tensor *tensor)` (ggml.h:882)"""
+    """`enum ggml_glu_op ggml_get_glu_op(const struct ggml_tensor *tensor)` (ggml.h)"""
 
 def ggml_get_data(tensor: _PointerArg[ggml_tensor], /) -> int | None:
-    """`void *ggml_get_data(const struct ggml_tensor *tensor)` (ggml.h:884)"""
+    """`void *ggml_get_data(const struct ggml_tensor *tensor)` (ggml.h)"""
 
 def ggml_get_data_f32(tensor: _PointerArg[ggml_tensor], /) -> _Pointer[c_float]:
-    """`float *ggml_get_data_f32(const struct ggml_tensor *tensor)` (ggml.h:885)"""
+    """`float *ggml_get_data_f32(const struct ggml_tensor *tensor)` (ggml.h)"""
 
 def ggml_get_name(tensor: _PointerArg[ggml_tensor], /) -> bytes | None:
-    """`const char *ggml_get_name(const struct ggml_tensor *tensor)` (ggml.h:887)"""
+    """`const char *ggml_get_name(const struct ggml_tensor *tensor)` (ggml.h)"""
 
 def ggml_set_name(tensor: _PointerArg[ggml_tensor], name: bytes | None, /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_set_name(struct ggml_tensor *tensor, const char *name)` (ggml.h:888)"""
+    """`struct ggml_tensor *ggml_set_name(struct ggml_tensor *tensor, const char *name)` (ggml.h)"""
 
 def ggml_format_name(
     tensor: _PointerArg[ggml_tensor], fmt: bytes | None, /, *args: Any
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_format_name(struct ggml_tensor *tensor, const char *fmt, ...)` (ggml.h:890)"""
+    """`struct ggml_tensor *ggml_format_name(struct ggml_tensor *tensor, const char *fmt, ...)` (ggml.h)"""
 
 def ggml_set_input(tensor: _PointerArg[ggml_tensor], /) -> None:
-    """`void ggml_set_input(struct ggml_tensor *tensor)` (ggml.h:893)"""
+    """`void ggml_set_input(struct ggml_tensor *tensor)` (ggml.h)"""
 
 def ggml_set_output(tensor: _PointerArg[ggml_tensor], /) -> None:
-    """`void ggml_set_output(struct ggml_tensor *tensor)` (ggml.h:894)"""
+    """`void ggml_set_output(struct ggml_tensor *tensor)` (ggml.h)"""
 
 def ggml_set_param(tensor: _PointerArg[ggml_tensor], /) -> None:
-    """`void ggml_set_param(struct ggml_tensor *tensor)` (ggml.h:895)"""
+    """`void ggml_set_param(struct ggml_tensor *tensor)` (ggml.h)"""
 
 def ggml_set_loss(tensor: _PointerArg[ggml_tensor], /) -> None:
-    """`void ggml_set_loss(struct ggml_tensor *tensor)` (ggml.h:896)"""
+    """`void ggml_set_loss(struct ggml_tensor *tensor)` (ggml.h)"""
 
 def ggml_dup(ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_dup(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:902)"""
+    """`struct ggml_tensor *ggml_dup(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_dup_inplace(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_dup_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:907)"""
+    """`struct ggml_tensor *ggml_dup_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_add(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], b: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_add(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h:911)"""
+    """`struct ggml_tensor *ggml_add(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h)"""
 
 def ggml_add_inplace(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], b: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_add_inplace(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h:916)"""
+    """`struct ggml_tensor *ggml_add_inplace(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h)"""
 
 def ggml_add_cast(
     ctx: ggml_context | None,
@@ -2263,7 +2266,7 @@ def ggml_add_cast(
     type: ggml_type | int,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_add_cast(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, enum ggml_type type)` (ggml.h:921)"""
+    """`struct ggml_tensor *ggml_add_cast(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, enum ggml_type type)` (ggml.h)"""
 
 def ggml_add_id(
     ctx: ggml_context | None,
@@ -2272,19 +2275,19 @@ def ggml_add_id(
     ids: _PointerArg[ggml_tensor],
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_add_id(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, struct ggml_tensor *ids)` (ggml.h:928)"""
+    """`struct ggml_tensor *ggml_add_id(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, struct ggml_tensor *ids)` (ggml.h)"""
 
 @deprecated("use ggml_add")
 def ggml_add1(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], b: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_add1(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h:934)"""
+    """`struct ggml_tensor *ggml_add1(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h)"""
 
 @deprecated("use ggml_add_inplace")
 def ggml_add1_inplace(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], b: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_add1_inplace(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h:940)"""
+    """`struct ggml_tensor *ggml_add1_inplace(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h)"""
 
 def ggml_acc(
     ctx: ggml_context | None,
@@ -2296,7 +2299,7 @@ def ggml_acc(
     offset: int,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_acc(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, size_t nb1, size_t nb2, size_t nb3, size_t offset)` (ggml.h:949)"""
+    """`struct ggml_tensor *ggml_acc(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, size_t nb1, size_t nb2, size_t nb3, size_t offset)` (ggml.h)"""
 
 def ggml_acc_inplace(
     ctx: ggml_context | None,
@@ -2308,297 +2311,297 @@ def ggml_acc_inplace(
     offset: int,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_acc_inplace(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, size_t nb1, size_t nb2, size_t nb3, size_t offset)` (ggml.h:958)"""
+    """`struct ggml_tensor *ggml_acc_inplace(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, size_t nb1, size_t nb2, size_t nb3, size_t offset)` (ggml.h)"""
 
 def ggml_sub(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], b: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_sub(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h:967)"""
+    """`struct ggml_tensor *ggml_sub(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h)"""
 
 def ggml_sub_inplace(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], b: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_sub_inplace(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h:972)"""
+    """`struct ggml_tensor *ggml_sub_inplace(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h)"""
 
 def ggml_mul(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], b: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_mul(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h:977)"""
+    """`struct ggml_tensor *ggml_mul(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h)"""
 
 def ggml_mul_inplace(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], b: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_mul_inplace(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h:982)"""
+    """`struct ggml_tensor *ggml_mul_inplace(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h)"""
 
 def ggml_div(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], b: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_div(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h:987)"""
+    """`struct ggml_tensor *ggml_div(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h)"""
 
 def ggml_div_inplace(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], b: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_div_inplace(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h:992)"""
+    """`struct ggml_tensor *ggml_div_inplace(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h)"""
 
 def ggml_sqr(ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_sqr(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:997)"""
+    """`struct ggml_tensor *ggml_sqr(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_sqr_inplace(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_sqr_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1001)"""
+    """`struct ggml_tensor *ggml_sqr_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_sqrt(ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_sqrt(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1005)"""
+    """`struct ggml_tensor *ggml_sqrt(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_sqrt_inplace(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_sqrt_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1009)"""
+    """`struct ggml_tensor *ggml_sqrt_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_log(ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_log(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1013)"""
+    """`struct ggml_tensor *ggml_log(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_log_inplace(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_log_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1017)"""
+    """`struct ggml_tensor *ggml_log_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_expm1(ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_expm1(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1021)"""
+    """`struct ggml_tensor *ggml_expm1(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_expm1_inplace(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_expm1_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1025)"""
+    """`struct ggml_tensor *ggml_expm1_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_softplus(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_softplus(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1029)"""
+    """`struct ggml_tensor *ggml_softplus(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_softplus_inplace(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_softplus_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1033)"""
+    """`struct ggml_tensor *ggml_softplus_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_sin(ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_sin(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1037)"""
+    """`struct ggml_tensor *ggml_sin(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_sin_inplace(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_sin_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1041)"""
+    """`struct ggml_tensor *ggml_sin_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_cos(ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_cos(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1045)"""
+    """`struct ggml_tensor *ggml_cos(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_cos_inplace(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_cos_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1049)"""
+    """`struct ggml_tensor *ggml_cos_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_sum(ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_sum(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1054)"""
+    """`struct ggml_tensor *ggml_sum(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_sum_rows(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_sum_rows(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1059)"""
+    """`struct ggml_tensor *ggml_sum_rows(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_cumsum(ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_cumsum(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1063)"""
+    """`struct ggml_tensor *ggml_cumsum(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_mean(ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_mean(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1068)"""
+    """`struct ggml_tensor *ggml_mean(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_argmax(ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_argmax(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1073)"""
+    """`struct ggml_tensor *ggml_argmax(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_count_equal(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], b: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_count_equal(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h:1078)"""
+    """`struct ggml_tensor *ggml_count_equal(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h)"""
 
 def ggml_repeat(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], b: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_repeat(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h:1085)"""
+    """`struct ggml_tensor *ggml_repeat(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h)"""
 
 def ggml_repeat_4d(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], ne0: int, ne1: int, ne2: int, ne3: int, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_repeat_4d(struct ggml_context *ctx, struct ggml_tensor *a, int64_t ne0, int64_t ne1, int64_t ne2, int64_t ne3)` (ggml.h:1091)"""
+    """`struct ggml_tensor *ggml_repeat_4d(struct ggml_context *ctx, struct ggml_tensor *a, int64_t ne0, int64_t ne1, int64_t ne2, int64_t ne3)` (ggml.h)"""
 
 def ggml_repeat_back(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], b: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_repeat_back(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h:1100)"""
+    """`struct ggml_tensor *ggml_repeat_back(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h)"""
 
 def ggml_concat(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], b: _PointerArg[ggml_tensor], dim: int, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_concat(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, int dim)` (ggml.h:1107)"""
+    """`struct ggml_tensor *ggml_concat(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, int dim)` (ggml.h)"""
 
 def ggml_abs(ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_abs(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1113)"""
+    """`struct ggml_tensor *ggml_abs(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_abs_inplace(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_abs_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1117)"""
+    """`struct ggml_tensor *ggml_abs_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_sgn(ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_sgn(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1121)"""
+    """`struct ggml_tensor *ggml_sgn(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_sgn_inplace(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_sgn_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1125)"""
+    """`struct ggml_tensor *ggml_sgn_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_neg(ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_neg(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1129)"""
+    """`struct ggml_tensor *ggml_neg(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_neg_inplace(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_neg_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1133)"""
+    """`struct ggml_tensor *ggml_neg_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_step(ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_step(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1137)"""
+    """`struct ggml_tensor *ggml_step(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_step_inplace(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_step_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1141)"""
+    """`struct ggml_tensor *ggml_step_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_tanh(ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_tanh(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1145)"""
+    """`struct ggml_tensor *ggml_tanh(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_tanh_inplace(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_tanh_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1149)"""
+    """`struct ggml_tensor *ggml_tanh_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_elu(ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_elu(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1153)"""
+    """`struct ggml_tensor *ggml_elu(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_elu_inplace(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_elu_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1157)"""
+    """`struct ggml_tensor *ggml_elu_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_relu(ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_relu(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1161)"""
+    """`struct ggml_tensor *ggml_relu(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_leaky_relu(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], negative_slope: float, inplace: bool, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_leaky_relu(struct ggml_context *ctx, struct ggml_tensor *a, float negative_slope, bool inplace)` (ggml.h:1165)"""
+    """`struct ggml_tensor *ggml_leaky_relu(struct ggml_context *ctx, struct ggml_tensor *a, float negative_slope, bool inplace)` (ggml.h)"""
 
 def ggml_relu_inplace(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_relu_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1169)"""
+    """`struct ggml_tensor *ggml_relu_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_sigmoid(ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_sigmoid(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1173)"""
+    """`struct ggml_tensor *ggml_sigmoid(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_sigmoid_inplace(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_sigmoid_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1177)"""
+    """`struct ggml_tensor *ggml_sigmoid_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_gelu(ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_gelu(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1181)"""
+    """`struct ggml_tensor *ggml_gelu(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_gelu_inplace(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_gelu_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1185)"""
+    """`struct ggml_tensor *ggml_gelu_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_gelu_erf(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_gelu_erf(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1191)"""
+    """`struct ggml_tensor *ggml_gelu_erf(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_gelu_erf_inplace(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_gelu_erf_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1195)"""
+    """`struct ggml_tensor *ggml_gelu_erf_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_gelu_quick(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_gelu_quick(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1199)"""
+    """`struct ggml_tensor *ggml_gelu_quick(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_gelu_quick_inplace(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_gelu_quick_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1203)"""
+    """`struct ggml_tensor *ggml_gelu_quick_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_silu(ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_silu(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1207)"""
+    """`struct ggml_tensor *ggml_silu(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_silu_inplace(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_silu_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1211)"""
+    """`struct ggml_tensor *ggml_silu_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_silu_back(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], b: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_silu_back(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h:1217)"""
+    """`struct ggml_tensor *ggml_silu_back(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h)"""
 
 def ggml_hardswish(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_hardswish(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1223)"""
+    """`struct ggml_tensor *ggml_hardswish(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_hardsigmoid(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_hardsigmoid(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1228)"""
+    """`struct ggml_tensor *ggml_hardsigmoid(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_exp(ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_exp(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1232)"""
+    """`struct ggml_tensor *ggml_exp(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_exp_inplace(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_exp_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1236)"""
+    """`struct ggml_tensor *ggml_exp_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_floor(ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_floor(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1240)"""
+    """`struct ggml_tensor *ggml_floor(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_floor_inplace(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_floor_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1244)"""
+    """`struct ggml_tensor *ggml_floor_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_ceil(ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_ceil(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1248)"""
+    """`struct ggml_tensor *ggml_ceil(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_ceil_inplace(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_ceil_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1252)"""
+    """`struct ggml_tensor *ggml_ceil_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_round(ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_round(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1256)"""
+    """`struct ggml_tensor *ggml_round(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_round_inplace(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_round_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1260)"""
+    """`struct ggml_tensor *ggml_round_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_trunc(ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_trunc(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1270)"""
+    """`struct ggml_tensor *ggml_trunc(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_trunc_inplace(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_trunc_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1274)"""
+    """`struct ggml_tensor *ggml_trunc_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_xielu(
     ctx: ggml_context | None,
@@ -2609,56 +2612,56 @@ def ggml_xielu(
     eps: float,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_xielu(struct ggml_context *ctx, struct ggml_tensor *a, float alpha_n, float alpha_p, float beta, float eps)` (ggml.h:1284)"""
+    """`struct ggml_tensor *ggml_xielu(struct ggml_context *ctx, struct ggml_tensor *a, float alpha_n, float alpha_p, float beta, float eps)` (ggml.h)"""
 
 def ggml_glu(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], op: ggml_glu_op | int, swapped: bool, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_glu(struct ggml_context *ctx, struct ggml_tensor *a, enum ggml_glu_op op, bool swapped)` (ggml.h:1296)"""
+    """`struct ggml_tensor *ggml_glu(struct ggml_context *ctx, struct ggml_tensor *a, enum ggml_glu_op op, bool swapped)` (ggml.h)"""
 
 def ggml_reglu(ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_reglu(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1302)"""
+    """`struct ggml_tensor *ggml_reglu(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_reglu_swapped(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_reglu_swapped(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1306)"""
+    """`struct ggml_tensor *ggml_reglu_swapped(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_geglu(ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_geglu(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1310)"""
+    """`struct ggml_tensor *ggml_geglu(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_geglu_swapped(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_geglu_swapped(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1314)"""
+    """`struct ggml_tensor *ggml_geglu_swapped(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_swiglu(ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_swiglu(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1318)"""
+    """`struct ggml_tensor *ggml_swiglu(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_swiglu_swapped(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_swiglu_swapped(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1322)"""
+    """`struct ggml_tensor *ggml_swiglu_swapped(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_geglu_erf(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_geglu_erf(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1326)"""
+    """`struct ggml_tensor *ggml_geglu_erf(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_geglu_erf_swapped(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_geglu_erf_swapped(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1330)"""
+    """`struct ggml_tensor *ggml_geglu_erf_swapped(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_geglu_quick(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_geglu_quick(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1334)"""
+    """`struct ggml_tensor *ggml_geglu_quick(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_geglu_quick_swapped(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_geglu_quick_swapped(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1338)"""
+    """`struct ggml_tensor *ggml_geglu_quick_swapped(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_glu_split(
     ctx: ggml_context | None,
@@ -2667,32 +2670,32 @@ def ggml_glu_split(
     op: ggml_glu_op | int,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_glu_split(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, enum ggml_glu_op op)` (ggml.h:1344)"""
+    """`struct ggml_tensor *ggml_glu_split(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, enum ggml_glu_op op)` (ggml.h)"""
 
 def ggml_reglu_split(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], b: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_reglu_split(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h:1350)"""
+    """`struct ggml_tensor *ggml_reglu_split(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h)"""
 
 def ggml_geglu_split(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], b: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_geglu_split(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h:1355)"""
+    """`struct ggml_tensor *ggml_geglu_split(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h)"""
 
 def ggml_swiglu_split(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], b: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_swiglu_split(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h:1360)"""
+    """`struct ggml_tensor *ggml_swiglu_split(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h)"""
 
 def ggml_geglu_erf_split(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], b: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_geglu_erf_split(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h:1365)"""
+    """`struct ggml_tensor *ggml_geglu_erf_split(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h)"""
 
 def ggml_geglu_quick_split(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], b: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_geglu_quick_split(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h:1370)"""
+    """`struct ggml_tensor *ggml_geglu_quick_split(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h)"""
 
 def ggml_swiglu_oai(
     ctx: ggml_context | None,
@@ -2702,7 +2705,7 @@ def ggml_swiglu_oai(
     limit: float,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_swiglu_oai(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, float alpha, float limit)` (ggml.h:1375)"""
+    """`struct ggml_tensor *ggml_swiglu_oai(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, float alpha, float limit)` (ggml.h)"""
 
 def ggml_swiglu_clamp(
     ctx: ggml_context | None,
@@ -2711,47 +2714,47 @@ def ggml_swiglu_clamp(
     limit: float,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_swiglu_clamp(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, float limit)` (ggml.h:1382)"""
+    """`struct ggml_tensor *ggml_swiglu_clamp(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, float limit)` (ggml.h)"""
 
 def ggml_norm(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], eps: float, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_norm(struct ggml_context *ctx, struct ggml_tensor *a, float eps)` (ggml.h:1389)"""
+    """`struct ggml_tensor *ggml_norm(struct ggml_context *ctx, struct ggml_tensor *a, float eps)` (ggml.h)"""
 
 def ggml_norm_inplace(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], eps: float, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_norm_inplace(struct ggml_context *ctx, struct ggml_tensor *a, float eps)` (ggml.h:1394)"""
+    """`struct ggml_tensor *ggml_norm_inplace(struct ggml_context *ctx, struct ggml_tensor *a, float eps)` (ggml.h)"""
 
 def ggml_rms_norm(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], eps: float, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_rms_norm(struct ggml_context *ctx, struct ggml_tensor *a, float eps)` (ggml.h:1399)"""
+    """`struct ggml_tensor *ggml_rms_norm(struct ggml_context *ctx, struct ggml_tensor *a, float eps)` (ggml.h)"""
 
 def ggml_rms_norm_inplace(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], eps: float, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_rms_norm_inplace(struct ggml_context *ctx, struct ggml_tensor *a, float eps)` (ggml.h:1404)"""
+    """`struct ggml_tensor *ggml_rms_norm_inplace(struct ggml_context *ctx, struct ggml_tensor *a, float eps)` (ggml.h)"""
 
 def ggml_group_norm(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], n_groups: int, eps: float, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_group_norm(struct ggml_context *ctx, struct ggml_tensor *a, int n_groups, float eps)` (ggml.h:1411)"""
+    """`struct ggml_tensor *ggml_group_norm(struct ggml_context *ctx, struct ggml_tensor *a, int n_groups, float eps)` (ggml.h)"""
 
 def ggml_group_norm_inplace(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], n_groups: int, eps: float, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_group_norm_inplace(struct ggml_context *ctx, struct ggml_tensor *a, int n_groups, float eps)` (ggml.h:1417)"""
+    """`struct ggml_tensor *ggml_group_norm_inplace(struct ggml_context *ctx, struct ggml_tensor *a, int n_groups, float eps)` (ggml.h)"""
 
 def ggml_l2_norm(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], eps: float, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_l2_norm(struct ggml_context *ctx, struct ggml_tensor *a, float eps)` (ggml.h:1425)"""
+    """`struct ggml_tensor *ggml_l2_norm(struct ggml_context *ctx, struct ggml_tensor *a, float eps)` (ggml.h)"""
 
 def ggml_l2_norm_inplace(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], eps: float, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_l2_norm_inplace(struct ggml_context *ctx, struct ggml_tensor *a, float eps)` (ggml.h:1430)"""
+    """`struct ggml_tensor *ggml_l2_norm_inplace(struct ggml_context *ctx, struct ggml_tensor *a, float eps)` (ggml.h)"""
 
 def ggml_rms_norm_back(
     ctx: ggml_context | None,
@@ -2760,25 +2763,25 @@ def ggml_rms_norm_back(
     eps: float,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_rms_norm_back(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, float eps)` (ggml.h:1437)"""
+    """`struct ggml_tensor *ggml_rms_norm_back(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, float eps)` (ggml.h)"""
 
 def ggml_prec_set_acc(a: _PointerArg[ggml_tensor], prec: ggml_prec | int, /) -> bool:
-    """`bool ggml_prec_set_acc(struct ggml_tensor *a, enum ggml_prec prec)` (ggml.h:1453)"""
+    """`bool ggml_prec_set_acc(struct ggml_tensor *a, enum ggml_prec prec)` (ggml.h)"""
 
 def ggml_prec_set_src(a: _PointerArg[ggml_tensor], prec: ggml_prec | int, idx: int, /) -> bool:
-    """`bool ggml_prec_set_src(struct ggml_tensor *a, enum ggml_prec prec, int idx)` (ggml.h:1474)"""
+    """`bool ggml_prec_set_src(struct ggml_tensor *a, enum ggml_prec prec, int idx)` (ggml.h)"""
 
 def ggml_mul_mat(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], b: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_mul_mat(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h:1482)"""
+    """`struct ggml_tensor *ggml_mul_mat(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h)"""
 
 @deprecated("use ggml_prec_set_acc")
 def ggml_mul_mat_set_prec(a: _PointerArg[ggml_tensor], prec: ggml_prec | int, /) -> None:
-    """`void ggml_mul_mat_set_prec(struct ggml_tensor *a, enum ggml_prec prec)` (ggml.h:1489)"""
+    """`void ggml_mul_mat_set_prec(struct ggml_tensor *a, enum ggml_prec prec)` (ggml.h)"""
 
 def ggml_mul_mat_set_hint(a: _PointerArg[ggml_tensor], hint: ggml_op_hint | int, /) -> None:
-    """`void ggml_mul_mat_set_hint(struct ggml_tensor *a, enum ggml_op_hint hint)` (ggml.h:1495)"""
+    """`void ggml_mul_mat_set_hint(struct ggml_tensor *a, enum ggml_op_hint hint)` (ggml.h)"""
 
 def ggml_mul_mat_id(
     ctx: ggml_context | None,
@@ -2787,32 +2790,32 @@ def ggml_mul_mat_id(
     ids: _PointerArg[ggml_tensor],
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_mul_mat_id(struct ggml_context *ctx, struct ggml_tensor *as, struct ggml_tensor *b, struct ggml_tensor *ids)` (ggml.h:1500)"""
+    """`struct ggml_tensor *ggml_mul_mat_id(struct ggml_context *ctx, struct ggml_tensor *as, struct ggml_tensor *b, struct ggml_tensor *ids)` (ggml.h)"""
 
 def ggml_out_prod(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], b: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_out_prod(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h:1509)"""
+    """`struct ggml_tensor *ggml_out_prod(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h)"""
 
 def ggml_scale(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], s: float, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_scale(struct ggml_context *ctx, struct ggml_tensor *a, float s)` (ggml.h:1518)"""
+    """`struct ggml_tensor *ggml_scale(struct ggml_context *ctx, struct ggml_tensor *a, float s)` (ggml.h)"""
 
 def ggml_scale_inplace(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], s: float, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_scale_inplace(struct ggml_context *ctx, struct ggml_tensor *a, float s)` (ggml.h:1524)"""
+    """`struct ggml_tensor *ggml_scale_inplace(struct ggml_context *ctx, struct ggml_tensor *a, float s)` (ggml.h)"""
 
 def ggml_scale_bias(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], s: float, b: float, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_scale_bias(struct ggml_context *ctx, struct ggml_tensor *a, float s, float b)` (ggml.h:1530)"""
+    """`struct ggml_tensor *ggml_scale_bias(struct ggml_context *ctx, struct ggml_tensor *a, float s, float b)` (ggml.h)"""
 
 def ggml_scale_bias_inplace(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], s: float, b: float, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_scale_bias_inplace(struct ggml_context *ctx, struct ggml_tensor *a, float s, float b)` (ggml.h:1536)"""
+    """`struct ggml_tensor *ggml_scale_bias_inplace(struct ggml_context *ctx, struct ggml_tensor *a, float s, float b)` (ggml.h)"""
 
 def ggml_set(
     ctx: ggml_context | None,
@@ -2824,7 +2827,7 @@ def ggml_set(
     offset: int,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_set(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, size_t nb1, size_t nb2, size_t nb3, size_t offset)` (ggml.h:1543)"""
+    """`struct ggml_tensor *ggml_set(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, size_t nb1, size_t nb2, size_t nb3, size_t offset)` (ggml.h)"""
 
 def ggml_set_inplace(
     ctx: ggml_context | None,
@@ -2836,7 +2839,7 @@ def ggml_set_inplace(
     offset: int,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_set_inplace(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, size_t nb1, size_t nb2, size_t nb3, size_t offset)` (ggml.h:1553)"""
+    """`struct ggml_tensor *ggml_set_inplace(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, size_t nb1, size_t nb2, size_t nb3, size_t offset)` (ggml.h)"""
 
 def ggml_set_1d(
     ctx: ggml_context | None,
@@ -2845,7 +2848,7 @@ def ggml_set_1d(
     offset: int,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_set_1d(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, size_t offset)` (ggml.h:1562)"""
+    """`struct ggml_tensor *ggml_set_1d(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, size_t offset)` (ggml.h)"""
 
 def ggml_set_1d_inplace(
     ctx: ggml_context | None,
@@ -2854,7 +2857,7 @@ def ggml_set_1d_inplace(
     offset: int,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_set_1d_inplace(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, size_t offset)` (ggml.h:1568)"""
+    """`struct ggml_tensor *ggml_set_1d_inplace(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, size_t offset)` (ggml.h)"""
 
 def ggml_set_2d(
     ctx: ggml_context | None,
@@ -2864,7 +2867,7 @@ def ggml_set_2d(
     offset: int,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_set_2d(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, size_t nb1, size_t offset)` (ggml.h:1575)"""
+    """`struct ggml_tensor *ggml_set_2d(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, size_t nb1, size_t offset)` (ggml.h)"""
 
 def ggml_set_2d_inplace(
     ctx: ggml_context | None,
@@ -2874,70 +2877,70 @@ def ggml_set_2d_inplace(
     offset: int,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_set_2d_inplace(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, size_t nb1, size_t offset)` (ggml.h:1583)"""
+    """`struct ggml_tensor *ggml_set_2d_inplace(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, size_t nb1, size_t offset)` (ggml.h)"""
 
 def ggml_cpy(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], b: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_cpy(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h:1591)"""
+    """`struct ggml_tensor *ggml_cpy(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h)"""
 
 def ggml_cast(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], type: ggml_type | int, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_cast(struct ggml_context *ctx, struct ggml_tensor *a, enum ggml_type type)` (ggml.h:1597)"""
+    """`struct ggml_tensor *ggml_cast(struct ggml_context *ctx, struct ggml_tensor *a, enum ggml_type type)` (ggml.h)"""
 
 def ggml_cont(ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_cont(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1603)"""
+    """`struct ggml_tensor *ggml_cont(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_cont_1d(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], ne0: int, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_cont_1d(struct ggml_context *ctx, struct ggml_tensor *a, int64_t ne0)` (ggml.h:1608)"""
+    """`struct ggml_tensor *ggml_cont_1d(struct ggml_context *ctx, struct ggml_tensor *a, int64_t ne0)` (ggml.h)"""
 
 def ggml_cont_2d(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], ne0: int, ne1: int, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_cont_2d(struct ggml_context *ctx, struct ggml_tensor *a, int64_t ne0, int64_t ne1)` (ggml.h:1613)"""
+    """`struct ggml_tensor *ggml_cont_2d(struct ggml_context *ctx, struct ggml_tensor *a, int64_t ne0, int64_t ne1)` (ggml.h)"""
 
 def ggml_cont_3d(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], ne0: int, ne1: int, ne2: int, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_cont_3d(struct ggml_context *ctx, struct ggml_tensor *a, int64_t ne0, int64_t ne1, int64_t ne2)` (ggml.h:1619)"""
+    """`struct ggml_tensor *ggml_cont_3d(struct ggml_context *ctx, struct ggml_tensor *a, int64_t ne0, int64_t ne1, int64_t ne2)` (ggml.h)"""
 
 def ggml_cont_4d(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], ne0: int, ne1: int, ne2: int, ne3: int, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_cont_4d(struct ggml_context *ctx, struct ggml_tensor *a, int64_t ne0, int64_t ne1, int64_t ne2, int64_t ne3)` (ggml.h:1626)"""
+    """`struct ggml_tensor *ggml_cont_4d(struct ggml_context *ctx, struct ggml_tensor *a, int64_t ne0, int64_t ne1, int64_t ne2, int64_t ne3)` (ggml.h)"""
 
 def ggml_reshape(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], b: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_reshape(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h:1636)"""
+    """`struct ggml_tensor *ggml_reshape(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h)"""
 
 def ggml_reshape_1d(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], ne0: int, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_reshape_1d(struct ggml_context *ctx, struct ggml_tensor *a, int64_t ne0)` (ggml.h:1643)"""
+    """`struct ggml_tensor *ggml_reshape_1d(struct ggml_context *ctx, struct ggml_tensor *a, int64_t ne0)` (ggml.h)"""
 
 def ggml_reshape_2d(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], ne0: int, ne1: int, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_reshape_2d(struct ggml_context *ctx, struct ggml_tensor *a, int64_t ne0, int64_t ne1)` (ggml.h:1648)"""
+    """`struct ggml_tensor *ggml_reshape_2d(struct ggml_context *ctx, struct ggml_tensor *a, int64_t ne0, int64_t ne1)` (ggml.h)"""
 
 def ggml_reshape_3d(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], ne0: int, ne1: int, ne2: int, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_reshape_3d(struct ggml_context *ctx, struct ggml_tensor *a, int64_t ne0, int64_t ne1, int64_t ne2)` (ggml.h:1656)"""
+    """`struct ggml_tensor *ggml_reshape_3d(struct ggml_context *ctx, struct ggml_tensor *a, int64_t ne0, int64_t ne1, int64_t ne2)` (ggml.h)"""
 
 def ggml_reshape_4d(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], ne0: int, ne1: int, ne2: int, ne3: int, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_reshape_4d(struct ggml_context *ctx, struct ggml_tensor *a, int64_t ne0, int64_t ne1, int64_t ne2, int64_t ne3)` (ggml.h:1663)"""
+    """`struct ggml_tensor *ggml_reshape_4d(struct ggml_context *ctx, struct ggml_tensor *a, int64_t ne0, int64_t ne1, int64_t ne2, int64_t ne3)` (ggml.h)"""
 
 def ggml_view_1d(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], ne0: int, offset: int, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_view_1d(struct ggml_context *ctx, struct ggml_tensor *a, int64_t ne0, size_t offset)` (ggml.h:1672)"""
+    """`struct ggml_tensor *ggml_view_1d(struct ggml_context *ctx, struct ggml_tensor *a, int64_t ne0, size_t offset)` (ggml.h)"""
 
 def ggml_view_2d(
     ctx: ggml_context | None,
@@ -2948,7 +2951,7 @@ def ggml_view_2d(
     offset: int,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_view_2d(struct ggml_context *ctx, struct ggml_tensor *a, int64_t ne0, int64_t ne1, size_t nb1, size_t offset)` (ggml.h:1678)"""
+    """`struct ggml_tensor *ggml_view_2d(struct ggml_context *ctx, struct ggml_tensor *a, int64_t ne0, int64_t ne1, size_t nb1, size_t offset)` (ggml.h)"""
 
 def ggml_view_3d(
     ctx: ggml_context | None,
@@ -2961,7 +2964,7 @@ def ggml_view_3d(
     offset: int,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_view_3d(struct ggml_context *ctx, struct ggml_tensor *a, int64_t ne0, int64_t ne1, int64_t ne2, size_t nb1, size_t nb2, size_t offset)` (ggml.h:1686)"""
+    """`struct ggml_tensor *ggml_view_3d(struct ggml_context *ctx, struct ggml_tensor *a, int64_t ne0, int64_t ne1, int64_t ne2, size_t nb1, size_t nb2, size_t offset)` (ggml.h)"""
 
 def ggml_view_4d(
     ctx: ggml_context | None,
@@ -2976,7 +2979,7 @@ def ggml_view_4d(
     offset: int,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_view_4d(struct ggml_context *ctx, struct ggml_tensor *a, int64_t ne0, int64_t ne1, int64_t ne2, int64_t ne3, size_t nb1, size_t nb2, size_t nb3, size_t offset)` (ggml.h:1696)"""
+    """`struct ggml_tensor *ggml_view_4d(struct ggml_context *ctx, struct ggml_tensor *a, int64_t ne0, int64_t ne1, int64_t ne2, int64_t ne3, size_t nb1, size_t nb2, size_t nb3, size_t offset)` (ggml.h)"""
 
 def ggml_permute(
     ctx: ggml_context | None,
@@ -2987,17 +2990,17 @@ def ggml_permute(
     axis3: int,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_permute(struct ggml_context *ctx, struct ggml_tensor *a, int axis0, int axis1, int axis2, int axis3)` (ggml.h:1708)"""
+    """`struct ggml_tensor *ggml_permute(struct ggml_context *ctx, struct ggml_tensor *a, int axis0, int axis1, int axis2, int axis3)` (ggml.h)"""
 
 def ggml_transpose(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_transpose(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1717)"""
+    """`struct ggml_tensor *ggml_transpose(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_get_rows(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], b: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_get_rows(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h:1726)"""
+    """`struct ggml_tensor *ggml_get_rows(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h)"""
 
 def ggml_get_rows_back(
     ctx: ggml_context | None,
@@ -3006,7 +3009,7 @@ def ggml_get_rows_back(
     c: _PointerArg[ggml_tensor],
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_get_rows_back(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, struct ggml_tensor *c)` (ggml.h:1731)"""
+    """`struct ggml_tensor *ggml_get_rows_back(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, struct ggml_tensor *c)` (ggml.h)"""
 
 def ggml_set_rows(
     ctx: ggml_context | None,
@@ -3015,50 +3018,50 @@ def ggml_set_rows(
     c: _PointerArg[ggml_tensor],
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_set_rows(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, struct ggml_tensor *c)` (ggml.h:1748)"""
+    """`struct ggml_tensor *ggml_set_rows(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, struct ggml_tensor *c)` (ggml.h)"""
 
 def ggml_diag(ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_diag(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1754)"""
+    """`struct ggml_tensor *ggml_diag(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_diag_mask_inf(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], n_past: int, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_diag_mask_inf(struct ggml_context *ctx, struct ggml_tensor *a, int n_past)` (ggml.h:1759)"""
+    """`struct ggml_tensor *ggml_diag_mask_inf(struct ggml_context *ctx, struct ggml_tensor *a, int n_past)` (ggml.h)"""
 
 def ggml_diag_mask_inf_inplace(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], n_past: int, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_diag_mask_inf_inplace(struct ggml_context *ctx, struct ggml_tensor *a, int n_past)` (ggml.h:1765)"""
+    """`struct ggml_tensor *ggml_diag_mask_inf_inplace(struct ggml_context *ctx, struct ggml_tensor *a, int n_past)` (ggml.h)"""
 
 def ggml_diag_mask_zero(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], n_past: int, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_diag_mask_zero(struct ggml_context *ctx, struct ggml_tensor *a, int n_past)` (ggml.h:1771)"""
+    """`struct ggml_tensor *ggml_diag_mask_zero(struct ggml_context *ctx, struct ggml_tensor *a, int n_past)` (ggml.h)"""
 
 def ggml_diag_mask_zero_inplace(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], n_past: int, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_diag_mask_zero_inplace(struct ggml_context *ctx, struct ggml_tensor *a, int n_past)` (ggml.h:1777)"""
+    """`struct ggml_tensor *ggml_diag_mask_zero_inplace(struct ggml_context *ctx, struct ggml_tensor *a, int n_past)` (ggml.h)"""
 
 def ggml_clamp(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], min: float, max: float, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_clamp(struct ggml_context *ctx, struct ggml_tensor *a, float min, float max)` (ggml.h:1782)"""
+    """`struct ggml_tensor *ggml_clamp(struct ggml_context *ctx, struct ggml_tensor *a, float min, float max)` (ggml.h)"""
 
 def ggml_clamp_inplace(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], min: float, max: float, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_clamp_inplace(struct ggml_context *ctx, struct ggml_tensor *a, float min, float max)` (ggml.h:1789)"""
+    """`struct ggml_tensor *ggml_clamp_inplace(struct ggml_context *ctx, struct ggml_tensor *a, float min, float max)` (ggml.h)"""
 
 def ggml_soft_max(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_soft_max(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1795)"""
+    """`struct ggml_tensor *ggml_soft_max(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_soft_max_inplace(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_soft_max_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h:1800)"""
+    """`struct ggml_tensor *ggml_soft_max_inplace(struct ggml_context *ctx, struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_soft_max_ext(
     ctx: ggml_context | None,
@@ -3068,7 +3071,7 @@ def ggml_soft_max_ext(
     max_bias: float,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_soft_max_ext(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *mask, float scale, float max_bias)` (ggml.h:1813)"""
+    """`struct ggml_tensor *ggml_soft_max_ext(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *mask, float scale, float max_bias)` (ggml.h)"""
 
 def ggml_soft_max_ext_inplace(
     ctx: ggml_context | None,
@@ -3078,12 +3081,12 @@ def ggml_soft_max_ext_inplace(
     max_bias: float,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_soft_max_ext_inplace(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *mask, float scale, float max_bias)` (ggml.h:1820)"""
+    """`struct ggml_tensor *ggml_soft_max_ext_inplace(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *mask, float scale, float max_bias)` (ggml.h)"""
 
 def ggml_soft_max_add_sinks(
     a: _PointerArg[ggml_tensor], sinks: _PointerArg[ggml_tensor], /
 ) -> None:
-    """`void ggml_soft_max_add_sinks(struct ggml_tensor *a, struct ggml_tensor *sinks)` (ggml.h:1827)"""
+    """`void ggml_soft_max_add_sinks(struct ggml_tensor *a, struct ggml_tensor *sinks)` (ggml.h)"""
 
 def ggml_soft_max_ext_back(
     ctx: ggml_context | None,
@@ -3093,7 +3096,7 @@ def ggml_soft_max_ext_back(
     max_bias: float,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_soft_max_ext_back(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, float scale, float max_bias)` (ggml.h:1831)"""
+    """`struct ggml_tensor *ggml_soft_max_ext_back(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, float scale, float max_bias)` (ggml.h)"""
 
 def ggml_soft_max_ext_back_inplace(
     ctx: ggml_context | None,
@@ -3103,7 +3106,7 @@ def ggml_soft_max_ext_back_inplace(
     max_bias: float,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_soft_max_ext_back_inplace(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, float scale, float max_bias)` (ggml.h:1839)"""
+    """`struct ggml_tensor *ggml_soft_max_ext_back_inplace(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, float scale, float max_bias)` (ggml.h)"""
 
 def ggml_rope(
     ctx: ggml_context | None,
@@ -3113,7 +3116,7 @@ def ggml_rope(
     mode: int,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_rope(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, int n_dims, int mode)` (ggml.h:1851)"""
+    """`struct ggml_tensor *ggml_rope(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, int n_dims, int mode)` (ggml.h)"""
 
 def ggml_rope_inplace(
     ctx: ggml_context | None,
@@ -3123,7 +3126,7 @@ def ggml_rope_inplace(
     mode: int,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_rope_inplace(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, int n_dims, int mode)` (ggml.h:1859)"""
+    """`struct ggml_tensor *ggml_rope_inplace(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, int n_dims, int mode)` (ggml.h)"""
 
 def ggml_rope_ext(
     ctx: ggml_context | None,
@@ -3141,7 +3144,7 @@ def ggml_rope_ext(
     beta_slow: float,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_rope_ext(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, struct ggml_tensor *c, int n_dims, int mode, int n_ctx_orig, float freq_base, float freq_scale, float ext_factor, float attn_factor, float beta_fast, float beta_slow)` (ggml.h:1892)"""
+    """`struct ggml_tensor *ggml_rope_ext(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, struct ggml_tensor *c, int n_dims, int mode, int n_ctx_orig, float freq_base, float freq_scale, float ext_factor, float attn_factor, float beta_fast, float beta_slow)` (ggml.h)"""
 
 def ggml_rope_multi(
     ctx: ggml_context | None,
@@ -3160,7 +3163,7 @@ def ggml_rope_multi(
     beta_slow: float,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_rope_multi(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, struct ggml_tensor *c, int n_dims, int *sections, int mode, int n_ctx_orig, float freq_base, float freq_scale, float ext_factor, float attn_factor, float beta_fast, float beta_slow)` (ggml.h:1937)"""
+    """`struct ggml_tensor *ggml_rope_multi(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, struct ggml_tensor *c, int n_dims, int *sections, int mode, int n_ctx_orig, float freq_base, float freq_scale, float ext_factor, float attn_factor, float beta_fast, float beta_slow)` (ggml.h)"""
 
 def ggml_rope_ext_inplace(
     ctx: ggml_context | None,
@@ -3178,7 +3181,7 @@ def ggml_rope_ext_inplace(
     beta_slow: float,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_rope_ext_inplace(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, struct ggml_tensor *c, int n_dims, int mode, int n_ctx_orig, float freq_base, float freq_scale, float ext_factor, float attn_factor, float beta_fast, float beta_slow)` (ggml.h:1954)"""
+    """`struct ggml_tensor *ggml_rope_ext_inplace(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, struct ggml_tensor *c, int n_dims, int mode, int n_ctx_orig, float freq_base, float freq_scale, float ext_factor, float attn_factor, float beta_fast, float beta_slow)` (ggml.h)"""
 
 def ggml_rope_multi_inplace(
     ctx: ggml_context | None,
@@ -3197,7 +3200,7 @@ def ggml_rope_multi_inplace(
     beta_slow: float,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_rope_multi_inplace(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, struct ggml_tensor *c, int n_dims, int *sections, int mode, int n_ctx_orig, float freq_base, float freq_scale, float ext_factor, float attn_factor, float beta_fast, float beta_slow)` (ggml.h:1969)"""
+    """`struct ggml_tensor *ggml_rope_multi_inplace(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, struct ggml_tensor *c, int n_dims, int *sections, int mode, int n_ctx_orig, float freq_base, float freq_scale, float ext_factor, float attn_factor, float beta_fast, float beta_slow)` (ggml.h)"""
 
 @deprecated("use ggml_rope_ext")
 def ggml_rope_custom(
@@ -3215,7 +3218,7 @@ def ggml_rope_custom(
     beta_slow: float,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_rope_custom(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, int n_dims, int mode, int n_ctx_orig, float freq_base, float freq_scale, float ext_factor, float attn_factor, float beta_fast, float beta_slow)` (ggml.h:1985)"""
+    """`struct ggml_tensor *ggml_rope_custom(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, int n_dims, int mode, int n_ctx_orig, float freq_base, float freq_scale, float ext_factor, float attn_factor, float beta_fast, float beta_slow)` (ggml.h)"""
 
 @deprecated("use ggml_rope_ext_inplace")
 def ggml_rope_custom_inplace(
@@ -3233,7 +3236,7 @@ def ggml_rope_custom_inplace(
     beta_slow: float,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_rope_custom_inplace(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, int n_dims, int mode, int n_ctx_orig, float freq_base, float freq_scale, float ext_factor, float attn_factor, float beta_fast, float beta_slow)` (ggml.h:2000)"""
+    """`struct ggml_tensor *ggml_rope_custom_inplace(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, int n_dims, int mode, int n_ctx_orig, float freq_base, float freq_scale, float ext_factor, float attn_factor, float beta_fast, float beta_slow)` (ggml.h)"""
 
 def ggml_rope_yarn_corr_dims(
     n_dims: int,
@@ -3244,7 +3247,7 @@ def ggml_rope_yarn_corr_dims(
     dims: _PointerArg[c_float],
     /,
 ) -> None:
-    """`void ggml_rope_yarn_corr_dims(int n_dims, int n_ctx_orig, float freq_base, float beta_fast, float beta_slow, float *dims)` (ggml.h:2016)"""
+    """`void ggml_rope_yarn_corr_dims(int n_dims, int n_ctx_orig, float freq_base, float beta_fast, float beta_slow, float *dims)` (ggml.h)"""
 
 def ggml_rope_ext_back(
     ctx: ggml_context | None,
@@ -3262,7 +3265,7 @@ def ggml_rope_ext_back(
     beta_slow: float,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_rope_ext_back(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, struct ggml_tensor *c, int n_dims, int mode, int n_ctx_orig, float freq_base, float freq_scale, float ext_factor, float attn_factor, float beta_fast, float beta_slow)` (ggml.h:2021)"""
+    """`struct ggml_tensor *ggml_rope_ext_back(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, struct ggml_tensor *c, int n_dims, int mode, int n_ctx_orig, float freq_base, float freq_scale, float ext_factor, float attn_factor, float beta_fast, float beta_slow)` (ggml.h)"""
 
 def ggml_rope_multi_back(
     ctx: ggml_context | None,
@@ -3281,10 +3284,10 @@ def ggml_rope_multi_back(
     beta_slow: float,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_rope_multi_back(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, struct ggml_tensor *c, int n_dims, int *sections, int mode, int n_ctx_orig, float freq_base, float freq_scale, float ext_factor, float attn_factor, float beta_fast, float beta_slow)` (ggml.h:2036)"""
+    """`struct ggml_tensor *ggml_rope_multi_back(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, struct ggml_tensor *c, int n_dims, int *sections, int mode, int n_ctx_orig, float freq_base, float freq_scale, float ext_factor, float attn_factor, float beta_fast, float beta_slow)` (ggml.h)"""
 
 def ggml_rope_set_offset(a: _PointerArg[ggml_tensor], n_offs: int, /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_rope_set_offset(struct ggml_tensor *a, int n_offs)` (ggml.h:2057)"""
+    """`struct ggml_tensor *ggml_rope_set_offset(struct ggml_tensor *a, int n_offs)` (ggml.h)"""
 
 def ggml_im2col(
     ctx: ggml_context | None,
@@ -3300,7 +3303,7 @@ def ggml_im2col(
     dst_type: ggml_type | int,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_im2col(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, int s0, int s1, int p0, int p1, int d0, int d1, bool is_2D, enum ggml_type dst_type)` (ggml.h:2063)"""
+    """`struct ggml_tensor *ggml_im2col(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, int s0, int s1, int p0, int p1, int d0, int d1, bool is_2D, enum ggml_type dst_type)` (ggml.h)"""
 
 def ggml_im2col_back(
     ctx: ggml_context | None,
@@ -3316,12 +3319,12 @@ def ggml_im2col_back(
     is_2D: bool,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_im2col_back(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, int64_t *ne, int s0, int s1, int p0, int p1, int d0, int d1, bool is_2D)` (ggml.h:2076)"""
+    """`struct ggml_tensor *ggml_im2col_back(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, int64_t *ne, int s0, int s1, int p0, int p1, int d0, int d1, bool is_2D)` (ggml.h)"""
 
 def ggml_col2im_1d(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], s0: int, oc: int, p0: int, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_col2im_1d(struct ggml_context *ctx, struct ggml_tensor *a, int s0, int oc, int p0)` (ggml.h:2092)"""
+    """`struct ggml_tensor *ggml_col2im_1d(struct ggml_context *ctx, struct ggml_tensor *a, int s0, int oc, int p0)` (ggml.h)"""
 
 def ggml_conv_1d(
     ctx: ggml_context | None,
@@ -3332,7 +3335,7 @@ def ggml_conv_1d(
     d0: int,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_conv_1d(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, int s0, int p0, int d0)` (ggml.h:2099)"""
+    """`struct ggml_tensor *ggml_conv_1d(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, int s0, int p0, int d0)` (ggml.h)"""
 
 def ggml_conv_1d_ph(
     ctx: ggml_context | None,
@@ -3342,7 +3345,7 @@ def ggml_conv_1d_ph(
     d: int,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_conv_1d_ph(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, int s, int d)` (ggml.h:2109)"""
+    """`struct ggml_tensor *ggml_conv_1d_ph(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, int s, int d)` (ggml.h)"""
 
 def ggml_conv_1d_dw(
     ctx: ggml_context | None,
@@ -3353,7 +3356,7 @@ def ggml_conv_1d_dw(
     d0: int,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_conv_1d_dw(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, int s0, int p0, int d0)` (ggml.h:2118)"""
+    """`struct ggml_tensor *ggml_conv_1d_dw(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, int s0, int p0, int d0)` (ggml.h)"""
 
 def ggml_conv_1d_dw_ph(
     ctx: ggml_context | None,
@@ -3363,7 +3366,7 @@ def ggml_conv_1d_dw_ph(
     d0: int,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_conv_1d_dw_ph(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, int s0, int d0)` (ggml.h:2126)"""
+    """`struct ggml_tensor *ggml_conv_1d_dw_ph(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, int s0, int d0)` (ggml.h)"""
 
 def ggml_conv_transpose_1d(
     ctx: ggml_context | None,
@@ -3374,7 +3377,7 @@ def ggml_conv_transpose_1d(
     d0: int,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_conv_transpose_1d(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, int s0, int p0, int d0)` (ggml.h:2133)"""
+    """`struct ggml_tensor *ggml_conv_transpose_1d(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, int s0, int p0, int d0)` (ggml.h)"""
 
 def ggml_conv_2d(
     ctx: ggml_context | None,
@@ -3388,7 +3391,7 @@ def ggml_conv_2d(
     d1: int,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_conv_2d(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, int s0, int s1, int p0, int p1, int d0, int d1)` (ggml.h:2141)"""
+    """`struct ggml_tensor *ggml_conv_2d(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, int s0, int s1, int p0, int p1, int d0, int d1)` (ggml.h)"""
 
 def ggml_im2col_3d(
     ctx: ggml_context | None,
@@ -3407,7 +3410,7 @@ def ggml_im2col_3d(
     dst_type: ggml_type | int,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_im2col_3d(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, int64_t IC, int s0, int s1, int s2, int p0, int p1, int p2, int d0, int d1, int d2, enum ggml_type dst_type)` (ggml.h:2152)"""
+    """`struct ggml_tensor *ggml_im2col_3d(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, int64_t IC, int s0, int s1, int s2, int p0, int p1, int p2, int d0, int d1, int d2, enum ggml_type dst_type)` (ggml.h)"""
 
 def ggml_conv_3d(
     ctx: ggml_context | None,
@@ -3425,17 +3428,17 @@ def ggml_conv_3d(
     d2: int,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_conv_3d(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, int64_t IC, int s0, int s1, int s2, int p0, int p1, int p2, int d0, int d1, int d2)` (ggml.h:2171)"""
+    """`struct ggml_tensor *ggml_conv_3d(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, int64_t IC, int s0, int s1, int s2, int p0, int p1, int p2, int d0, int d1, int d2)` (ggml.h)"""
 
 def ggml_conv_2d_sk_p0(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], b: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_conv_2d_sk_p0(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h:2195)"""
+    """`struct ggml_tensor *ggml_conv_2d_sk_p0(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h)"""
 
 def ggml_conv_2d_s1_ph(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], b: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_conv_2d_s1_ph(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h:2208)"""
+    """`struct ggml_tensor *ggml_conv_2d_s1_ph(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h)"""
 
 def ggml_conv_2d_dw(
     ctx: ggml_context | None,
@@ -3449,7 +3452,7 @@ def ggml_conv_2d_dw(
     d1: int,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_conv_2d_dw(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, int s0, int s1, int p0, int p1, int d0, int d1)` (ggml.h:2214)"""
+    """`struct ggml_tensor *ggml_conv_2d_dw(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, int s0, int s1, int p0, int p1, int d0, int d1)` (ggml.h)"""
 
 def ggml_conv_2d_dw_direct(
     ctx: ggml_context | None,
@@ -3463,7 +3466,7 @@ def ggml_conv_2d_dw_direct(
     dilation1: int,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_conv_2d_dw_direct(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, int stride0, int stride1, int pad0, int pad1, int dilation0, int dilation1)` (ggml.h:2230)"""
+    """`struct ggml_tensor *ggml_conv_2d_dw_direct(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, int stride0, int stride1, int pad0, int pad1, int dilation0, int dilation1)` (ggml.h)"""
 
 def ggml_conv_transpose_2d_p0(
     ctx: ggml_context | None,
@@ -3472,7 +3475,7 @@ def ggml_conv_transpose_2d_p0(
     stride: int,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_conv_transpose_2d_p0(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, int stride)` (ggml.h:2241)"""
+    """`struct ggml_tensor *ggml_conv_transpose_2d_p0(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, int stride)` (ggml.h)"""
 
 def ggml_conv_2d_direct(
     ctx: ggml_context | None,
@@ -3486,7 +3489,7 @@ def ggml_conv_2d_direct(
     d1: int,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_conv_2d_direct(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, int s0, int s1, int p0, int p1, int d0, int d1)` (ggml.h:2247)"""
+    """`struct ggml_tensor *ggml_conv_2d_direct(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, int s0, int s1, int p0, int p1, int d0, int d1)` (ggml.h)"""
 
 def ggml_conv_3d_direct(
     ctx: ggml_context | None,
@@ -3506,7 +3509,7 @@ def ggml_conv_3d_direct(
     n_channels_out: int,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_conv_3d_direct(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, int s0, int s1, int s2, int p0, int p1, int p2, int d0, int d1, int d2, int n_channels, int n_batch, int n_channels_out)` (ggml.h:2258)"""
+    """`struct ggml_tensor *ggml_conv_3d_direct(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, int s0, int s1, int s2, int p0, int p1, int p2, int d0, int d1, int d2, int n_channels, int n_batch, int n_channels_out)` (ggml.h)"""
 
 def ggml_pool_1d(
     ctx: ggml_context | None,
@@ -3517,7 +3520,7 @@ def ggml_pool_1d(
     p0: int,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_pool_1d(struct ggml_context *ctx, struct ggml_tensor *a, enum ggml_op_pool op, int k0, int s0, int p0)` (ggml.h:2281)"""
+    """`struct ggml_tensor *ggml_pool_1d(struct ggml_context *ctx, struct ggml_tensor *a, enum ggml_op_pool op, int k0, int s0, int p0)` (ggml.h)"""
 
 def ggml_pool_2d(
     ctx: ggml_context | None,
@@ -3531,7 +3534,7 @@ def ggml_pool_2d(
     p1: float,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_pool_2d(struct ggml_context *ctx, struct ggml_tensor *a, enum ggml_op_pool op, int k0, int k1, int s0, int s1, float p0, float p1)` (ggml.h:2291)"""
+    """`struct ggml_tensor *ggml_pool_2d(struct ggml_context *ctx, struct ggml_tensor *a, enum ggml_op_pool op, int k0, int k1, int s0, int s1, float p0, float p1)` (ggml.h)"""
 
 def ggml_pool_2d_back(
     ctx: ggml_context | None,
@@ -3546,7 +3549,7 @@ def ggml_pool_2d_back(
     p1: float,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_pool_2d_back(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *af, enum ggml_op_pool op, int k0, int k1, int s0, int s1, float p0, float p1)` (ggml.h:2302)"""
+    """`struct ggml_tensor *ggml_pool_2d_back(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *af, enum ggml_op_pool op, int k0, int k1, int s0, int s1, float p0, float p1)` (ggml.h)"""
 
 def ggml_upscale(
     ctx: ggml_context | None,
@@ -3555,7 +3558,7 @@ def ggml_upscale(
     mode: ggml_scale_mode | int,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_upscale(struct ggml_context *ctx, struct ggml_tensor *a, int scale_factor, enum ggml_scale_mode mode)` (ggml.h:2329)"""
+    """`struct ggml_tensor *ggml_upscale(struct ggml_context *ctx, struct ggml_tensor *a, int scale_factor, enum ggml_scale_mode mode)` (ggml.h)"""
 
 @deprecated("use ggml_interpolate")
 def ggml_upscale_ext(
@@ -3568,7 +3571,7 @@ def ggml_upscale_ext(
     mode: ggml_scale_mode | int,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_upscale_ext(struct ggml_context *ctx, struct ggml_tensor *a, int ne0, int ne1, int ne2, int ne3, enum ggml_scale_mode mode)` (ggml.h:2337)"""
+    """`struct ggml_tensor *ggml_upscale_ext(struct ggml_context *ctx, struct ggml_tensor *a, int ne0, int ne1, int ne2, int ne3, enum ggml_scale_mode mode)` (ggml.h)"""
 
 def ggml_interpolate(
     ctx: ggml_context | None,
@@ -3580,17 +3583,17 @@ def ggml_interpolate(
     mode: int,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_interpolate(struct ggml_context *ctx, struct ggml_tensor *a, int64_t ne0, int64_t ne1, int64_t ne2, int64_t ne3, uint32_t mode)` (ggml.h:2349)"""
+    """`struct ggml_tensor *ggml_interpolate(struct ggml_context *ctx, struct ggml_tensor *a, int64_t ne0, int64_t ne1, int64_t ne2, int64_t ne3, uint32_t mode)` (ggml.h)"""
 
 def ggml_pad(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], p0: int, p1: int, p2: int, p3: int, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_pad(struct ggml_context *ctx, struct ggml_tensor *a, int p0, int p1, int p2, int p3)` (ggml.h:2359)"""
+    """`struct ggml_tensor *ggml_pad(struct ggml_context *ctx, struct ggml_tensor *a, int p0, int p1, int p2, int p3)` (ggml.h)"""
 
 def ggml_pad_circular(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], p0: int, p1: int, p2: int, p3: int, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_pad_circular(struct ggml_context *ctx, struct ggml_tensor *a, int p0, int p1, int p2, int p3)` (ggml.h:2368)"""
+    """`struct ggml_tensor *ggml_pad_circular(struct ggml_context *ctx, struct ggml_tensor *a, int p0, int p1, int p2, int p3)` (ggml.h)"""
 
 def ggml_pad_ext(
     ctx: ggml_context | None,
@@ -3605,7 +3608,7 @@ def ggml_pad_ext(
     rp3: int,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_pad_ext(struct ggml_context *ctx, struct ggml_tensor *a, int lp0, int rp0, int lp1, int rp1, int lp2, int rp2, int lp3, int rp3)` (ggml.h:2376)"""
+    """`struct ggml_tensor *ggml_pad_ext(struct ggml_context *ctx, struct ggml_tensor *a, int lp0, int rp0, int lp1, int rp1, int lp2, int rp2, int lp3, int rp3)` (ggml.h)"""
 
 def ggml_pad_ext_circular(
     ctx: ggml_context | None,
@@ -3620,12 +3623,12 @@ def ggml_pad_ext_circular(
     rp3: int,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_pad_ext_circular(struct ggml_context *ctx, struct ggml_tensor *a, int lp0, int rp0, int lp1, int rp1, int lp2, int rp2, int lp3, int rp3)` (ggml.h:2390)"""
+    """`struct ggml_tensor *ggml_pad_ext_circular(struct ggml_context *ctx, struct ggml_tensor *a, int lp0, int rp0, int lp1, int rp1, int lp2, int rp2, int lp3, int rp3)` (ggml.h)"""
 
 def ggml_pad_reflect_1d(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], p0: int, p1: int, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_pad_reflect_1d(struct ggml_context *ctx, struct ggml_tensor *a, int p0, int p1)` (ggml.h:2403)"""
+    """`struct ggml_tensor *ggml_pad_reflect_1d(struct ggml_context *ctx, struct ggml_tensor *a, int p0, int p1)` (ggml.h)"""
 
 def ggml_roll(
     ctx: ggml_context | None,
@@ -3636,47 +3639,47 @@ def ggml_roll(
     shift3: int,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_roll(struct ggml_context *ctx, struct ggml_tensor *a, int shift0, int shift1, int shift2, int shift3)` (ggml.h:2411)"""
+    """`struct ggml_tensor *ggml_roll(struct ggml_context *ctx, struct ggml_tensor *a, int shift0, int shift1, int shift2, int shift3)` (ggml.h)"""
 
 def ggml_tri(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], type: ggml_tri_type | int, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_tri(struct ggml_context *ctx, struct ggml_tensor *a, enum ggml_tri_type type)` (ggml.h:2421)"""
+    """`struct ggml_tensor *ggml_tri(struct ggml_context *ctx, struct ggml_tensor *a, enum ggml_tri_type type)` (ggml.h)"""
 
 def ggml_fill(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], c: float, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_fill(struct ggml_context *ctx, struct ggml_tensor *a, float c)` (ggml.h:2427)"""
+    """`struct ggml_tensor *ggml_fill(struct ggml_context *ctx, struct ggml_tensor *a, float c)` (ggml.h)"""
 
 def ggml_fill_inplace(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], c: float, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_fill_inplace(struct ggml_context *ctx, struct ggml_tensor *a, float c)` (ggml.h:2432)"""
+    """`struct ggml_tensor *ggml_fill_inplace(struct ggml_context *ctx, struct ggml_tensor *a, float c)` (ggml.h)"""
 
 def ggml_timestep_embedding(
     ctx: ggml_context | None, timesteps: _PointerArg[ggml_tensor], dim: int, max_period: int, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_timestep_embedding(struct ggml_context *ctx, struct ggml_tensor *timesteps, int dim, int max_period)` (ggml.h:2440)"""
+    """`struct ggml_tensor *ggml_timestep_embedding(struct ggml_context *ctx, struct ggml_tensor *timesteps, int dim, int max_period)` (ggml.h)"""
 
 def ggml_argsort(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], order: ggml_sort_order | int, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_argsort(struct ggml_context *ctx, struct ggml_tensor *a, enum ggml_sort_order order)` (ggml.h:2452)"""
+    """`struct ggml_tensor *ggml_argsort(struct ggml_context *ctx, struct ggml_tensor *a, enum ggml_sort_order order)` (ggml.h)"""
 
 def ggml_argsort_top_k(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], k: int, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_argsort_top_k(struct ggml_context *ctx, struct ggml_tensor *a, int k)` (ggml.h:2458)"""
+    """`struct ggml_tensor *ggml_argsort_top_k(struct ggml_context *ctx, struct ggml_tensor *a, int k)` (ggml.h)"""
 
 def ggml_top_k(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], k: int, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_top_k(struct ggml_context *ctx, struct ggml_tensor *a, int k)` (ggml.h:2465)"""
+    """`struct ggml_tensor *ggml_top_k(struct ggml_context *ctx, struct ggml_tensor *a, int k)` (ggml.h)"""
 
 def ggml_arange(
     ctx: ggml_context | None, start: float, stop: float, step: float, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_arange(struct ggml_context *ctx, float start, float stop, float step)` (ggml.h:2470)"""
+    """`struct ggml_tensor *ggml_arange(struct ggml_context *ctx, float start, float stop, float step)` (ggml.h)"""
 
 def ggml_flash_attn_ext(
     ctx: ggml_context | None,
@@ -3689,22 +3692,22 @@ def ggml_flash_attn_ext(
     logit_softcap: float,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_flash_attn_ext(struct ggml_context *ctx, struct ggml_tensor *q, struct ggml_tensor *k, struct ggml_tensor *v, struct ggml_tensor *mask, float scale, float max_bias, float logit_softcap)` (ggml.h:2487)"""
+    """`struct ggml_tensor *ggml_flash_attn_ext(struct ggml_context *ctx, struct ggml_tensor *q, struct ggml_tensor *k, struct ggml_tensor *v, struct ggml_tensor *mask, float scale, float max_bias, float logit_softcap)` (ggml.h)"""
 
 @deprecated("use ggml_prec_set_acc")
 def ggml_flash_attn_ext_set_prec(a: _PointerArg[ggml_tensor], prec: ggml_prec | int, /) -> None:
-    """`void ggml_flash_attn_ext_set_prec(struct ggml_tensor *a, enum ggml_prec prec)` (ggml.h:2497)"""
+    """`void ggml_flash_attn_ext_set_prec(struct ggml_tensor *a, enum ggml_prec prec)` (ggml.h)"""
 
 def ggml_flash_attn_ext_get_prec(a: _PointerArg[ggml_tensor], /) -> int:
-    """`enum ggml_prec ggml_flash_attn_ext_get_prec(const struct ggml_tensor *a)` (ggml.h:2502)"""
+    """`enum ggml_prec ggml_flash_attn_ext_get_prec(const struct ggml_tensor *a)` (ggml.h)"""
 
 def ggml_flash_attn_ext_set_n_kv_max(a: _PointerArg[ggml_tensor], n_kv_max: int, /) -> None:
-    """`void ggml_flash_attn_ext_set_n_kv_max(struct ggml_tensor *a, int32_t n_kv_max)` (ggml.h:2507)"""
+    """`void ggml_flash_attn_ext_set_n_kv_max(struct ggml_tensor *a, int32_t n_kv_max)` (ggml.h)"""
 
 def ggml_flash_attn_ext_add_sinks(
     a: _PointerArg[ggml_tensor], sinks: _PointerArg[ggml_tensor], /
 ) -> None:
-    """`void ggml_flash_attn_ext_add_sinks(struct ggml_tensor *a, struct ggml_tensor *sinks)` (ggml.h:2511)"""
+    """`void ggml_flash_attn_ext_add_sinks(struct ggml_tensor *a, struct ggml_tensor *sinks)` (ggml.h)"""
 
 def ggml_flash_attn_back(
     ctx: ggml_context | None,
@@ -3715,12 +3718,12 @@ def ggml_flash_attn_back(
     masked: bool,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_flash_attn_back(struct ggml_context *ctx, struct ggml_tensor *q, struct ggml_tensor *k, struct ggml_tensor *v, struct ggml_tensor *d, bool masked)` (ggml.h:2516)"""
+    """`struct ggml_tensor *ggml_flash_attn_back(struct ggml_context *ctx, struct ggml_tensor *q, struct ggml_tensor *k, struct ggml_tensor *v, struct ggml_tensor *d, bool masked)` (ggml.h)"""
 
 def ggml_ssm_conv(
     ctx: ggml_context | None, sx: _PointerArg[ggml_tensor], c: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_ssm_conv(struct ggml_context *ctx, struct ggml_tensor *sx, struct ggml_tensor *c)` (ggml.h:2524)"""
+    """`struct ggml_tensor *ggml_ssm_conv(struct ggml_context *ctx, struct ggml_tensor *sx, struct ggml_tensor *c)` (ggml.h)"""
 
 def ggml_ssm_scan(
     ctx: ggml_context | None,
@@ -3734,32 +3737,32 @@ def ggml_ssm_scan(
     K: int,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_ssm_scan(struct ggml_context *ctx, struct ggml_tensor *s, struct ggml_tensor *x, struct ggml_tensor *dt, struct ggml_tensor *A, struct ggml_tensor *B, struct ggml_tensor *C, struct ggml_tensor *ids, int64_t K)` (ggml.h:2529)"""
+    """`struct ggml_tensor *ggml_ssm_scan(struct ggml_context *ctx, struct ggml_tensor *s, struct ggml_tensor *x, struct ggml_tensor *dt, struct ggml_tensor *A, struct ggml_tensor *B, struct ggml_tensor *C, struct ggml_tensor *ids, int64_t K)` (ggml.h)"""
 
 def ggml_win_part(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], w: int, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_win_part(struct ggml_context *ctx, struct ggml_tensor *a, int w)` (ggml.h:2546)"""
+    """`struct ggml_tensor *ggml_win_part(struct ggml_context *ctx, struct ggml_tensor *a, int w)` (ggml.h)"""
 
 def ggml_win_unpart(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], w0: int, h0: int, w: int, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_win_unpart(struct ggml_context *ctx, struct ggml_tensor *a, int w0, int h0, int w)` (ggml.h:2553)"""
+    """`struct ggml_tensor *ggml_win_unpart(struct ggml_context *ctx, struct ggml_tensor *a, int w0, int h0, int w)` (ggml.h)"""
 
 def ggml_unary(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], op: ggml_unary_op | int, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_unary(struct ggml_context *ctx, struct ggml_tensor *a, enum ggml_unary_op op)` (ggml.h:2560)"""
+    """`struct ggml_tensor *ggml_unary(struct ggml_context *ctx, struct ggml_tensor *a, enum ggml_unary_op op)` (ggml.h)"""
 
 def ggml_unary_inplace(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], op: ggml_unary_op | int, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_unary_inplace(struct ggml_context *ctx, struct ggml_tensor *a, enum ggml_unary_op op)` (ggml.h:2565)"""
+    """`struct ggml_tensor *ggml_unary_inplace(struct ggml_context *ctx, struct ggml_tensor *a, enum ggml_unary_op op)` (ggml.h)"""
 
 def ggml_get_rel_pos(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], qh: int, kh: int, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_get_rel_pos(struct ggml_context *ctx, struct ggml_tensor *a, int qh, int kh)` (ggml.h:2571)"""
+    """`struct ggml_tensor *ggml_get_rel_pos(struct ggml_context *ctx, struct ggml_tensor *a, int qh, int kh)` (ggml.h)"""
 
 def ggml_add_rel_pos(
     ctx: ggml_context | None,
@@ -3768,7 +3771,7 @@ def ggml_add_rel_pos(
     ph: _PointerArg[ggml_tensor],
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_add_rel_pos(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *pw, struct ggml_tensor *ph)` (ggml.h:2578)"""
+    """`struct ggml_tensor *ggml_add_rel_pos(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *pw, struct ggml_tensor *ph)` (ggml.h)"""
 
 def ggml_add_rel_pos_inplace(
     ctx: ggml_context | None,
@@ -3777,7 +3780,7 @@ def ggml_add_rel_pos_inplace(
     ph: _PointerArg[ggml_tensor],
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_add_rel_pos_inplace(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *pw, struct ggml_tensor *ph)` (ggml.h:2584)"""
+    """`struct ggml_tensor *ggml_add_rel_pos_inplace(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *pw, struct ggml_tensor *ph)` (ggml.h)"""
 
 def ggml_rwkv_wkv6(
     ctx: ggml_context | None,
@@ -3789,7 +3792,7 @@ def ggml_rwkv_wkv6(
     state: _PointerArg[ggml_tensor],
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_rwkv_wkv6(struct ggml_context *ctx, struct ggml_tensor *k, struct ggml_tensor *v, struct ggml_tensor *r, struct ggml_tensor *tf, struct ggml_tensor *td, struct ggml_tensor *state)` (ggml.h:2590)"""
+    """`struct ggml_tensor *ggml_rwkv_wkv6(struct ggml_context *ctx, struct ggml_tensor *k, struct ggml_tensor *v, struct ggml_tensor *r, struct ggml_tensor *tf, struct ggml_tensor *td, struct ggml_tensor *state)` (ggml.h)"""
 
 def ggml_gated_linear_attn(
     ctx: ggml_context | None,
@@ -3801,7 +3804,7 @@ def ggml_gated_linear_attn(
     scale: float,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_gated_linear_attn(struct ggml_context *ctx, struct ggml_tensor *k, struct ggml_tensor *v, struct ggml_tensor *q, struct ggml_tensor *g, struct ggml_tensor *state, float scale)` (ggml.h:2599)"""
+    """`struct ggml_tensor *ggml_gated_linear_attn(struct ggml_context *ctx, struct ggml_tensor *k, struct ggml_tensor *v, struct ggml_tensor *q, struct ggml_tensor *g, struct ggml_tensor *state, float scale)` (ggml.h)"""
 
 def ggml_rwkv_wkv7(
     ctx: ggml_context | None,
@@ -3814,7 +3817,7 @@ def ggml_rwkv_wkv7(
     state: _PointerArg[ggml_tensor],
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_rwkv_wkv7(struct ggml_context *ctx, struct ggml_tensor *r, struct ggml_tensor *w, struct ggml_tensor *k, struct ggml_tensor *v, struct ggml_tensor *a, struct ggml_tensor *b, struct ggml_tensor *state)` (ggml.h:2608)"""
+    """`struct ggml_tensor *ggml_rwkv_wkv7(struct ggml_context *ctx, struct ggml_tensor *r, struct ggml_tensor *w, struct ggml_tensor *k, struct ggml_tensor *v, struct ggml_tensor *a, struct ggml_tensor *b, struct ggml_tensor *state)` (ggml.h)"""
 
 def ggml_solve_tri(
     ctx: ggml_context | None,
@@ -3825,7 +3828,7 @@ def ggml_solve_tri(
     uni: bool,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_solve_tri(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, bool left, bool lower, bool uni)` (ggml.h:2631)"""
+    """`struct ggml_tensor *ggml_solve_tri(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, bool left, bool lower, bool uni)` (ggml.h)"""
 
 def ggml_gated_delta_net(
     ctx: ggml_context | None,
@@ -3838,7 +3841,7 @@ def ggml_gated_delta_net(
     K: int,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_gated_delta_net(struct ggml_context *ctx, struct ggml_tensor *q, struct ggml_tensor *k, struct ggml_tensor *v, struct ggml_tensor *g, struct ggml_tensor *beta, struct ggml_tensor *state, int64_t K)` (ggml.h:2652)"""
+    """`struct ggml_tensor *ggml_gated_delta_net(struct ggml_context *ctx, struct ggml_tensor *q, struct ggml_tensor *k, struct ggml_tensor *v, struct ggml_tensor *g, struct ggml_tensor *beta, struct ggml_tensor *state, int64_t K)` (ggml.h)"""
 
 def ggml_lightning_indexer(
     ctx: ggml_context | None,
@@ -3848,7 +3851,7 @@ def ggml_lightning_indexer(
     mask: _PointerArg[ggml_tensor],
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_lightning_indexer(struct ggml_context *ctx, struct ggml_tensor *q, struct ggml_tensor *k, struct ggml_tensor *weights, struct ggml_tensor *mask)` (ggml.h:2673)"""
+    """`struct ggml_tensor *ggml_lightning_indexer(struct ggml_context *ctx, struct ggml_tensor *q, struct ggml_tensor *k, struct ggml_tensor *weights, struct ggml_tensor *mask)` (ggml.h)"""
 
 def ggml_dsv4_hc_comb(
     ctx: ggml_context | None,
@@ -3859,12 +3862,12 @@ def ggml_dsv4_hc_comb(
     n_iter: int,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_dsv4_hc_comb(struct ggml_context *ctx, struct ggml_tensor *mixes, struct ggml_tensor *scale, struct ggml_tensor *base, float eps, int32_t n_iter)` (ggml.h:2690)"""
+    """`struct ggml_tensor *ggml_dsv4_hc_comb(struct ggml_context *ctx, struct ggml_tensor *mixes, struct ggml_tensor *scale, struct ggml_tensor *base, float eps, int32_t n_iter)` (ggml.h)"""
 
 def ggml_dsv4_hc_pre(
     ctx: ggml_context | None, x: _PointerArg[ggml_tensor], weights: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_dsv4_hc_pre(struct ggml_context *ctx, struct ggml_tensor *x, struct ggml_tensor *weights)` (ggml.h:2701)"""
+    """`struct ggml_tensor *ggml_dsv4_hc_pre(struct ggml_context *ctx, struct ggml_tensor *x, struct ggml_tensor *weights)` (ggml.h)"""
 
 def ggml_dsv4_hc_pre_gated(
     ctx: ggml_context | None,
@@ -3873,7 +3876,7 @@ def ggml_dsv4_hc_pre_gated(
     scale: float,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_dsv4_hc_pre_gated(struct ggml_context *ctx, struct ggml_tensor *x, struct ggml_tensor *gate, float scale)` (ggml.h:2709)"""
+    """`struct ggml_tensor *ggml_dsv4_hc_pre_gated(struct ggml_context *ctx, struct ggml_tensor *x, struct ggml_tensor *gate, float scale)` (ggml.h)"""
 
 def ggml_dsv4_hc_post(
     ctx: ggml_context | None,
@@ -3883,7 +3886,7 @@ def ggml_dsv4_hc_post(
     comb: _PointerArg[ggml_tensor],
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_dsv4_hc_post(struct ggml_context *ctx, struct ggml_tensor *x, struct ggml_tensor *residual, struct ggml_tensor *post, struct ggml_tensor *comb)` (ggml.h:2722)"""
+    """`struct ggml_tensor *ggml_dsv4_hc_post(struct ggml_context *ctx, struct ggml_tensor *x, struct ggml_tensor *residual, struct ggml_tensor *post, struct ggml_tensor *comb)` (ggml.h)"""
 
 def ggml_map_custom1(
     ctx: ggml_context | None,
@@ -3893,7 +3896,7 @@ def ggml_map_custom1(
     userdata: _Address,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_map_custom1(struct ggml_context *ctx, struct ggml_tensor *a, ggml_custom1_op_t fun, int n_tasks, void *userdata)` (ggml.h:2738)"""
+    """`struct ggml_tensor *ggml_map_custom1(struct ggml_context *ctx, struct ggml_tensor *a, ggml_custom1_op_t fun, int n_tasks, void *userdata)` (ggml.h)"""
 
 def ggml_map_custom1_inplace(
     ctx: ggml_context | None,
@@ -3903,7 +3906,7 @@ def ggml_map_custom1_inplace(
     userdata: _Address,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_map_custom1_inplace(struct ggml_context *ctx, struct ggml_tensor *a, ggml_custom1_op_t fun, int n_tasks, void *userdata)` (ggml.h:2745)"""
+    """`struct ggml_tensor *ggml_map_custom1_inplace(struct ggml_context *ctx, struct ggml_tensor *a, ggml_custom1_op_t fun, int n_tasks, void *userdata)` (ggml.h)"""
 
 def ggml_map_custom2(
     ctx: ggml_context | None,
@@ -3914,7 +3917,7 @@ def ggml_map_custom2(
     userdata: _Address,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_map_custom2(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, ggml_custom2_op_t fun, int n_tasks, void *userdata)` (ggml.h:2752)"""
+    """`struct ggml_tensor *ggml_map_custom2(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, ggml_custom2_op_t fun, int n_tasks, void *userdata)` (ggml.h)"""
 
 def ggml_map_custom2_inplace(
     ctx: ggml_context | None,
@@ -3925,7 +3928,7 @@ def ggml_map_custom2_inplace(
     userdata: _Address,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_map_custom2_inplace(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, ggml_custom2_op_t fun, int n_tasks, void *userdata)` (ggml.h:2760)"""
+    """`struct ggml_tensor *ggml_map_custom2_inplace(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, ggml_custom2_op_t fun, int n_tasks, void *userdata)` (ggml.h)"""
 
 def ggml_map_custom3(
     ctx: ggml_context | None,
@@ -3937,7 +3940,7 @@ def ggml_map_custom3(
     userdata: _Address,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_map_custom3(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, struct ggml_tensor *c, ggml_custom3_op_t fun, int n_tasks, void *userdata)` (ggml.h:2768)"""
+    """`struct ggml_tensor *ggml_map_custom3(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, struct ggml_tensor *c, ggml_custom3_op_t fun, int n_tasks, void *userdata)` (ggml.h)"""
 
 def ggml_map_custom3_inplace(
     ctx: ggml_context | None,
@@ -3949,7 +3952,7 @@ def ggml_map_custom3_inplace(
     userdata: _Address,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_map_custom3_inplace(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, struct ggml_tensor *c, ggml_custom3_op_t fun, int n_tasks, void *userdata)` (ggml.h:2777)"""
+    """`struct ggml_tensor *ggml_map_custom3_inplace(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, struct ggml_tensor *c, ggml_custom3_op_t fun, int n_tasks, void *userdata)` (ggml.h)"""
 
 def ggml_custom_4d(
     ctx: ggml_context | None,
@@ -3965,7 +3968,7 @@ def ggml_custom_4d(
     userdata: _Address,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_custom_4d(struct ggml_context *ctx, enum ggml_type type, int64_t ne0, int64_t ne1, int64_t ne2, int64_t ne3, struct ggml_tensor **args, int n_args, ggml_custom_op_t fun, int n_tasks, void *userdata)` (ggml.h:2788)"""
+    """`struct ggml_tensor *ggml_custom_4d(struct ggml_context *ctx, enum ggml_type type, int64_t ne0, int64_t ne1, int64_t ne2, int64_t ne3, struct ggml_tensor **args, int n_args, ggml_custom_op_t fun, int n_tasks, void *userdata)` (ggml.h)"""
 
 def ggml_custom_inplace(
     ctx: ggml_context | None,
@@ -3977,12 +3980,12 @@ def ggml_custom_inplace(
     userdata: _Address,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_custom_inplace(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor **args, int n_args, ggml_custom_op_t fun, int n_tasks, void *userdata)` (ggml.h:2801)"""
+    """`struct ggml_tensor *ggml_custom_inplace(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor **args, int n_args, ggml_custom_op_t fun, int n_tasks, void *userdata)` (ggml.h)"""
 
 def ggml_cross_entropy_loss(
     ctx: ggml_context | None, a: _PointerArg[ggml_tensor], b: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_cross_entropy_loss(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h:2812)"""
+    """`struct ggml_tensor *ggml_cross_entropy_loss(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)` (ggml.h)"""
 
 def ggml_cross_entropy_loss_back(
     ctx: ggml_context | None,
@@ -3991,7 +3994,7 @@ def ggml_cross_entropy_loss_back(
     c: _PointerArg[ggml_tensor],
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_cross_entropy_loss_back(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, struct ggml_tensor *c)` (ggml.h:2817)"""
+    """`struct ggml_tensor *ggml_cross_entropy_loss_back(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b, struct ggml_tensor *c)` (ggml.h)"""
 
 def ggml_opt_step_adamw(
     ctx: ggml_context | None,
@@ -4002,7 +4005,7 @@ def ggml_opt_step_adamw(
     adamw_params: _PointerArg[ggml_tensor],
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_opt_step_adamw(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *grad, struct ggml_tensor *m, struct ggml_tensor *v, struct ggml_tensor *adamw_params)` (ggml.h:2826)"""
+    """`struct ggml_tensor *ggml_opt_step_adamw(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *grad, struct ggml_tensor *m, struct ggml_tensor *v, struct ggml_tensor *adamw_params)` (ggml.h)"""
 
 def ggml_opt_step_sgd(
     ctx: ggml_context | None,
@@ -4011,7 +4014,7 @@ def ggml_opt_step_sgd(
     sgd_params: _PointerArg[ggml_tensor],
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_opt_step_sgd(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *grad, struct ggml_tensor *sgd_params)` (ggml.h:2835)"""
+    """`struct ggml_tensor *ggml_opt_step_sgd(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *grad, struct ggml_tensor *sgd_params)` (ggml.h)"""
 
 def ggml_build_forward_select(
     cgraph: ggml_cgraph | None,
@@ -4020,17 +4023,17 @@ def ggml_build_forward_select(
     idx: int,
     /,
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_build_forward_select(struct ggml_cgraph *cgraph, struct ggml_tensor **tensors, int n_tensors, int idx)` (ggml.h:2867)"""
+    """`struct ggml_tensor *ggml_build_forward_select(struct ggml_cgraph *cgraph, struct ggml_tensor **tensors, int n_tensors, int idx)` (ggml.h)"""
 
 def ggml_build_forward_expand(
     cgraph: ggml_cgraph | None, tensor: _PointerArg[ggml_tensor], /
 ) -> None:
-    """`void ggml_build_forward_expand(struct ggml_cgraph *cgraph, struct ggml_tensor *tensor)` (ggml.h:2873)"""
+    """`void ggml_build_forward_expand(struct ggml_cgraph *cgraph, struct ggml_tensor *tensor)` (ggml.h)"""
 
 def ggml_build_forward_order(
     cgraph: ggml_cgraph | None, tensor: _PointerArg[ggml_tensor], /
 ) -> None:
-    """`void ggml_build_forward_order(struct ggml_cgraph *cgraph, struct ggml_tensor *tensor)` (ggml.h:2879)"""
+    """`void ggml_build_forward_order(struct ggml_cgraph *cgraph, struct ggml_tensor *tensor)` (ggml.h)"""
 
 def ggml_build_backward_expand(
     ctx: ggml_context | None,
@@ -4038,93 +4041,93 @@ def ggml_build_backward_expand(
     grad_accs: _PointerArg[_Pointer[ggml_tensor]],
     /,
 ) -> None:
-    """`void ggml_build_backward_expand(struct ggml_context *ctx, struct ggml_cgraph *cgraph, struct ggml_tensor **grad_accs)` (ggml.h:2883)"""
+    """`void ggml_build_backward_expand(struct ggml_context *ctx, struct ggml_cgraph *cgraph, struct ggml_tensor **grad_accs)` (ggml.h)"""
 
 def ggml_new_graph(ctx: ggml_context | None, /) -> ggml_cgraph | None:
-    """`struct ggml_cgraph *ggml_new_graph(struct ggml_context *ctx)` (ggml.h:2889)"""
+    """`struct ggml_cgraph *ggml_new_graph(struct ggml_context *ctx)` (ggml.h)"""
 
 def ggml_new_graph_custom(
     ctx: ggml_context | None, size: int, grads: bool, /
 ) -> ggml_cgraph | None:
-    """`struct ggml_cgraph *ggml_new_graph_custom(struct ggml_context *ctx, size_t size, bool grads)` (ggml.h:2890)"""
+    """`struct ggml_cgraph *ggml_new_graph_custom(struct ggml_context *ctx, size_t size, bool grads)` (ggml.h)"""
 
 def ggml_graph_dup(
     ctx: ggml_context | None, cgraph: ggml_cgraph | None, force_grads: bool, /
 ) -> ggml_cgraph | None:
-    """`struct ggml_cgraph *ggml_graph_dup(struct ggml_context *ctx, struct ggml_cgraph *cgraph, bool force_grads)` (ggml.h:2891)"""
+    """`struct ggml_cgraph *ggml_graph_dup(struct ggml_context *ctx, struct ggml_cgraph *cgraph, bool force_grads)` (ggml.h)"""
 
 def ggml_graph_cpy(src: ggml_cgraph | None, dst: ggml_cgraph | None, /) -> None:
-    """`void ggml_graph_cpy(struct ggml_cgraph *src, struct ggml_cgraph *dst)` (ggml.h:2892)"""
+    """`void ggml_graph_cpy(struct ggml_cgraph *src, struct ggml_cgraph *dst)` (ggml.h)"""
 
 def ggml_graph_reset(cgraph: ggml_cgraph | None, /) -> None:
-    """`void ggml_graph_reset(struct ggml_cgraph *cgraph)` (ggml.h:2893)"""
+    """`void ggml_graph_reset(struct ggml_cgraph *cgraph)` (ggml.h)"""
 
 def ggml_graph_clear(cgraph: ggml_cgraph | None, /) -> None:
-    """`void ggml_graph_clear(struct ggml_cgraph *cgraph)` (ggml.h:2894)"""
+    """`void ggml_graph_clear(struct ggml_cgraph *cgraph)` (ggml.h)"""
 
 def ggml_graph_size(cgraph: ggml_cgraph | None, /) -> int:
-    """`int ggml_graph_size(struct ggml_cgraph *cgraph)` (ggml.h:2896)"""
+    """`int ggml_graph_size(struct ggml_cgraph *cgraph)` (ggml.h)"""
 
 def ggml_graph_node(cgraph: ggml_cgraph | None, i: int, /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_graph_node(struct ggml_cgraph *cgraph, int i)` (ggml.h:2897)"""
+    """`struct ggml_tensor *ggml_graph_node(struct ggml_cgraph *cgraph, int i)` (ggml.h)"""
 
 def ggml_graph_nodes(cgraph: ggml_cgraph | None, /) -> _Pointer[_Pointer[ggml_tensor]]:
-    """`struct ggml_tensor **ggml_graph_nodes(struct ggml_cgraph *cgraph)` (ggml.h:2898)"""
+    """`struct ggml_tensor **ggml_graph_nodes(struct ggml_cgraph *cgraph)` (ggml.h)"""
 
 def ggml_graph_n_nodes(cgraph: ggml_cgraph | None, /) -> int:
-    """`int ggml_graph_n_nodes(struct ggml_cgraph *cgraph)` (ggml.h:2899)"""
+    """`int ggml_graph_n_nodes(struct ggml_cgraph *cgraph)` (ggml.h)"""
 
 def ggml_graph_add_node(cgraph: ggml_cgraph | None, tensor: _PointerArg[ggml_tensor], /) -> None:
-    """`void ggml_graph_add_node(struct ggml_cgraph *cgraph, struct ggml_tensor *tensor)` (ggml.h:2901)"""
+    """`void ggml_graph_add_node(struct ggml_cgraph *cgraph, struct ggml_tensor *tensor)` (ggml.h)"""
 
 def ggml_graph_overhead() -> int:
-    """`size_t ggml_graph_overhead(void)` (ggml.h:2903)"""
+    """`size_t ggml_graph_overhead(void)` (ggml.h)"""
 
 def ggml_graph_overhead_custom(size: int, grads: bool, /) -> int:
-    """`size_t ggml_graph_overhead_custom(size_t size, bool grads)` (ggml.h:2904)"""
+    """`size_t ggml_graph_overhead_custom(size_t size, bool grads)` (ggml.h)"""
 
 def ggml_graph_get_tensor(
     cgraph: ggml_cgraph | None, name: bytes | None, /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_graph_get_tensor(const struct ggml_cgraph *cgraph, const char *name)` (ggml.h:2906)"""
+    """`struct ggml_tensor *ggml_graph_get_tensor(const struct ggml_cgraph *cgraph, const char *name)` (ggml.h)"""
 
 def ggml_graph_get_grad(
     cgraph: ggml_cgraph | None, node: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_graph_get_grad(const struct ggml_cgraph *cgraph, const struct ggml_tensor *node)` (ggml.h:2907)"""
+    """`struct ggml_tensor *ggml_graph_get_grad(const struct ggml_cgraph *cgraph, const struct ggml_tensor *node)` (ggml.h)"""
 
 def ggml_graph_get_grad_acc(
     cgraph: ggml_cgraph | None, node: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_graph_get_grad_acc(const struct ggml_cgraph *cgraph, const struct ggml_tensor *node)` (ggml.h:2908)"""
+    """`struct ggml_tensor *ggml_graph_get_grad_acc(const struct ggml_cgraph *cgraph, const struct ggml_tensor *node)` (ggml.h)"""
 
 def ggml_graph_print(cgraph: ggml_cgraph | None, /) -> None:
-    """`void ggml_graph_print(const struct ggml_cgraph *cgraph)` (ggml.h:2911)"""
+    """`void ggml_graph_print(const struct ggml_cgraph *cgraph)` (ggml.h)"""
 
 def ggml_graph_dump_dot(
     gb: ggml_cgraph | None, cgraph: ggml_cgraph | None, filename: bytes | None, /
 ) -> None:
-    """`void ggml_graph_dump_dot(const struct ggml_cgraph *gb, const struct ggml_cgraph *cgraph, const char *filename)` (ggml.h:2914)"""
+    """`void ggml_graph_dump_dot(const struct ggml_cgraph *gb, const struct ggml_cgraph *cgraph, const char *filename)` (ggml.h)"""
 
 def ggml_log_get(
     log_callback: _PointerArg[ggml_log_callback], user_data: _PointerArg[c_void_p], /
 ) -> None:
-    """`void ggml_log_get(ggml_log_callback *log_callback, void **user_data)` (ggml.h:2921)"""
+    """`void ggml_log_get(ggml_log_callback *log_callback, void **user_data)` (ggml.h)"""
 
 def ggml_log_set(log_callback: ggml_log_callback | None, user_data: _Address, /) -> None:
-    """`void ggml_log_set(ggml_log_callback log_callback, void *user_data)` (ggml.h:2922)"""
+    """`void ggml_log_set(ggml_log_callback log_callback, void *user_data)` (ggml.h)"""
 
 def ggml_set_zero(tensor: _PointerArg[ggml_tensor], /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_set_zero(struct ggml_tensor *tensor)` (ggml.h:2924)"""
+    """`struct ggml_tensor *ggml_set_zero(struct ggml_tensor *tensor)` (ggml.h)"""
 
 def ggml_quantize_init(type: ggml_type | int, /) -> None:
-    """`void ggml_quantize_init(enum ggml_type type)` (ggml.h:2939)"""
+    """`void ggml_quantize_init(enum ggml_type type)` (ggml.h)"""
 
 def ggml_quantize_free() -> None:
-    """`void ggml_quantize_free(void)` (ggml.h:2940)"""
+    """`void ggml_quantize_free(void)` (ggml.h)"""
 
 def ggml_quantize_requires_imatrix(type: ggml_type | int, /) -> bool:
-    """`bool ggml_quantize_requires_imatrix(enum ggml_type type)` (ggml.h:2943)"""
+    """`bool ggml_quantize_requires_imatrix(enum ggml_type type)` (ggml.h)"""
 
 def ggml_quantize_chunk(
     type: ggml_type | int,
@@ -4136,43 +4139,43 @@ def ggml_quantize_chunk(
     imatrix: _PointerArg[c_float],
     /,
 ) -> int:
-    """`size_t ggml_quantize_chunk(enum ggml_type type, const float *src, void *dst, int64_t start, int64_t nrows, int64_t n_per_row, const float *imatrix)` (ggml.h:2946)"""
+    """`size_t ggml_quantize_chunk(enum ggml_type type, const float *src, void *dst, int64_t start, int64_t nrows, int64_t n_per_row, const float *imatrix)` (ggml.h)"""
 
 def ggml_get_type_traits(type: ggml_type | int, /) -> _Pointer[ggml_type_traits]:
-    """`const struct ggml_type_traits *ggml_get_type_traits(enum ggml_type type)` (ggml.h:2986)"""
+    """`const struct ggml_type_traits *ggml_get_type_traits(enum ggml_type type)` (ggml.h)"""
 
 def ggml_threadpool_params_default(n_threads: int, /) -> ggml_threadpool_params:
-    """`struct ggml_threadpool_params ggml_threadpool_params_default(int n_threads)` (ggml.h:3016)"""
+    """`struct ggml_threadpool_params ggml_threadpool_params_default(int n_threads)` (ggml.h)"""
 
 def ggml_threadpool_params_init(p: _PointerArg[ggml_threadpool_params], n_threads: int, /) -> None:
-    """`void ggml_threadpool_params_init(struct ggml_threadpool_params *p, int n_threads)` (ggml.h:3017)"""
+    """`void ggml_threadpool_params_init(struct ggml_threadpool_params *p, int n_threads)` (ggml.h)"""
 
 def ggml_threadpool_params_match(
     p0: _PointerArg[ggml_threadpool_params], p1: _PointerArg[ggml_threadpool_params], /
 ) -> bool:
-    """`bool ggml_threadpool_params_match(const struct ggml_threadpool_params *p0, const struct ggml_threadpool_params *p1)` (ggml.h:3018)"""
+    """`bool ggml_threadpool_params_match(const struct ggml_threadpool_params *p0, const struct ggml_threadpool_params *p1)` (ggml.h)"""
 
 def ggml_tallocr_new(buffer: ggml_backend_buffer | None, /) -> ggml_tallocr:
-    """`struct ggml_tallocr ggml_tallocr_new(ggml_backend_buffer_t buffer)` (ggml-alloc.h:21)"""
+    """`struct ggml_tallocr ggml_tallocr_new(ggml_backend_buffer_t buffer)` (ggml-alloc.h)"""
 
 def ggml_tallocr_alloc(
     talloc: _PointerArg[ggml_tallocr], tensor: _PointerArg[ggml_tensor], /
 ) -> int:
-    """`enum ggml_status ggml_tallocr_alloc(struct ggml_tallocr *talloc, struct ggml_tensor *tensor)` (ggml-alloc.h:22)"""
+    """`enum ggml_status ggml_tallocr_alloc(struct ggml_tallocr *talloc, struct ggml_tensor *tensor)` (ggml-alloc.h)"""
 
 def ggml_gallocr_new(buft: ggml_backend_buffer_type | None, /) -> ggml_gallocr | None:
-    """`ggml_gallocr_t ggml_gallocr_new(ggml_backend_buffer_type_t buft)` (ggml-alloc.h:48)"""
+    """`ggml_gallocr_t ggml_gallocr_new(ggml_backend_buffer_type_t buft)` (ggml-alloc.h)"""
 
 def ggml_gallocr_new_n(
     bufts: _PointerArg[ggml_backend_buffer_type], n_bufs: int, /
 ) -> ggml_gallocr | None:
-    """`ggml_gallocr_t ggml_gallocr_new_n(ggml_backend_buffer_type_t *bufts, int n_bufs)` (ggml-alloc.h:49)"""
+    """`ggml_gallocr_t ggml_gallocr_new_n(ggml_backend_buffer_type_t *bufts, int n_bufs)` (ggml-alloc.h)"""
 
 def ggml_gallocr_free(galloc: ggml_gallocr | None, /) -> None:
-    """`void ggml_gallocr_free(ggml_gallocr_t galloc)` (ggml-alloc.h:50)"""
+    """`void ggml_gallocr_free(ggml_gallocr_t galloc)` (ggml-alloc.h)"""
 
 def ggml_gallocr_reserve(galloc: ggml_gallocr | None, graph: ggml_cgraph | None, /) -> bool:
-    """`bool ggml_gallocr_reserve(ggml_gallocr_t galloc, struct ggml_cgraph *graph)` (ggml-alloc.h:57)"""
+    """`bool ggml_gallocr_reserve(ggml_gallocr_t galloc, struct ggml_cgraph *graph)` (ggml-alloc.h)"""
 
 def ggml_gallocr_reserve_n_size(
     galloc: ggml_gallocr | None,
@@ -4182,7 +4185,7 @@ def ggml_gallocr_reserve_n_size(
     sizes: _PointerArg[c_size_t],
     /,
 ) -> None:
-    """`void ggml_gallocr_reserve_n_size(ggml_gallocr_t galloc, struct ggml_cgraph *graph, const int *node_buffer_ids, const int *leaf_buffer_ids, size_t *sizes)` (ggml-alloc.h:58)"""
+    """`void ggml_gallocr_reserve_n_size(ggml_gallocr_t galloc, struct ggml_cgraph *graph, const int *node_buffer_ids, const int *leaf_buffer_ids, size_t *sizes)` (ggml-alloc.h)"""
 
 def ggml_gallocr_reserve_n(
     galloc: ggml_gallocr | None,
@@ -4191,36 +4194,36 @@ def ggml_gallocr_reserve_n(
     leaf_buffer_ids: _PointerArg[c_int],
     /,
 ) -> bool:
-    """`bool ggml_gallocr_reserve_n(ggml_gallocr_t galloc, struct ggml_cgraph *graph, const int *node_buffer_ids, const int *leaf_buffer_ids)` (ggml-alloc.h:64)"""
+    """`bool ggml_gallocr_reserve_n(ggml_gallocr_t galloc, struct ggml_cgraph *graph, const int *node_buffer_ids, const int *leaf_buffer_ids)` (ggml-alloc.h)"""
 
 def ggml_gallocr_alloc_graph(galloc: ggml_gallocr | None, graph: ggml_cgraph | None, /) -> bool:
-    """`bool ggml_gallocr_alloc_graph(ggml_gallocr_t galloc, struct ggml_cgraph *graph)` (ggml-alloc.h:72)"""
+    """`bool ggml_gallocr_alloc_graph(ggml_gallocr_t galloc, struct ggml_cgraph *graph)` (ggml-alloc.h)"""
 
 def ggml_gallocr_get_buffer_size(galloc: ggml_gallocr | None, buffer_id: int, /) -> int:
-    """`size_t ggml_gallocr_get_buffer_size(ggml_gallocr_t galloc, int buffer_id)` (ggml-alloc.h:74)"""
+    """`size_t ggml_gallocr_get_buffer_size(ggml_gallocr_t galloc, int buffer_id)` (ggml-alloc.h)"""
 
 def ggml_backend_alloc_ctx_tensors_from_buft_size(
     ctx: ggml_context | None, buft: ggml_backend_buffer_type | None, /
 ) -> int:
-    """`size_t ggml_backend_alloc_ctx_tensors_from_buft_size(struct ggml_context *ctx, ggml_backend_buffer_type_t buft)` (ggml-alloc.h:80)"""
+    """`size_t ggml_backend_alloc_ctx_tensors_from_buft_size(struct ggml_context *ctx, ggml_backend_buffer_type_t buft)` (ggml-alloc.h)"""
 
 def ggml_backend_alloc_ctx_tensors_from_buft(
     ctx: ggml_context | None, buft: ggml_backend_buffer_type | None, /
 ) -> ggml_backend_buffer | None:
-    """`struct ggml_backend_buffer *ggml_backend_alloc_ctx_tensors_from_buft(struct ggml_context *ctx, ggml_backend_buffer_type_t buft)` (ggml-alloc.h:82)"""
+    """`struct ggml_backend_buffer *ggml_backend_alloc_ctx_tensors_from_buft(struct ggml_context *ctx, ggml_backend_buffer_type_t buft)` (ggml-alloc.h)"""
 
 def ggml_backend_alloc_ctx_tensors(
     ctx: ggml_context | None, backend: ggml_backend | None, /
 ) -> ggml_backend_buffer | None:
-    """`struct ggml_backend_buffer *ggml_backend_alloc_ctx_tensors(struct ggml_context *ctx, ggml_backend_t backend)` (ggml-alloc.h:83)"""
+    """`struct ggml_backend_buffer *ggml_backend_alloc_ctx_tensors(struct ggml_context *ctx, ggml_backend_t backend)` (ggml-alloc.h)"""
 
 def ggml_backend_buft_name(buft: ggml_backend_buffer_type | None, /) -> bytes | None:
-    """`const char *ggml_backend_buft_name(ggml_backend_buffer_type_t buft)` (ggml-backend.h:37)"""
+    """`const char *ggml_backend_buft_name(ggml_backend_buffer_type_t buft)` (ggml-backend.h)"""
 
 def ggml_backend_buft_alloc_buffer(
     buft: ggml_backend_buffer_type | None, size: int, /
 ) -> ggml_backend_buffer | None:
-    """`ggml_backend_buffer_t ggml_backend_buft_alloc_buffer(ggml_backend_buffer_type_t buft, size_t size)` (ggml-backend.h:38)"""
+    """`ggml_backend_buffer_t ggml_backend_buft_alloc_buffer(ggml_backend_buffer_type_t buft, size_t size)` (ggml-backend.h)"""
 
 def ggml_backend_buft_alloc_buffer_n(
     buft: ggml_backend_buffer_type | None,
@@ -4228,18 +4231,18 @@ def ggml_backend_buft_alloc_buffer_n(
     n_tensors: int,
     /,
 ) -> ggml_backend_buffer | None:
-    """`ggml_backend_buffer_t ggml_backend_buft_alloc_buffer_n(ggml_backend_buffer_type_t buft, struct ggml_tensor **tensors, int n_tensors)` (ggml-backend.h:39)"""
+    """`ggml_backend_buffer_t ggml_backend_buft_alloc_buffer_n(ggml_backend_buffer_type_t buft, struct ggml_tensor **tensors, int n_tensors)` (ggml-backend.h)"""
 
 def ggml_backend_buft_get_alignment(buft: ggml_backend_buffer_type | None, /) -> int:
-    """`size_t ggml_backend_buft_get_alignment(ggml_backend_buffer_type_t buft)` (ggml-backend.h:40)"""
+    """`size_t ggml_backend_buft_get_alignment(ggml_backend_buffer_type_t buft)` (ggml-backend.h)"""
 
 def ggml_backend_buft_get_max_size(buft: ggml_backend_buffer_type | None, /) -> int:
-    """`size_t ggml_backend_buft_get_max_size(ggml_backend_buffer_type_t buft)` (ggml-backend.h:41)"""
+    """`size_t ggml_backend_buft_get_max_size(ggml_backend_buffer_type_t buft)` (ggml-backend.h)"""
 
 def ggml_backend_buft_get_alloc_size(
     buft: ggml_backend_buffer_type | None, tensor: _PointerArg[ggml_tensor], /
 ) -> int:
-    """`size_t ggml_backend_buft_get_alloc_size(ggml_backend_buffer_type_t buft, const struct ggml_tensor *tensor)` (ggml-backend.h:42)"""
+    """`size_t ggml_backend_buft_get_alloc_size(ggml_backend_buffer_type_t buft, const struct ggml_tensor *tensor)` (ggml-backend.h)"""
 
 def ggml_backend_buft_get_alloc_size_n(
     buft: ggml_backend_buffer_type | None,
@@ -4247,95 +4250,95 @@ def ggml_backend_buft_get_alloc_size_n(
     n_tensors: int,
     /,
 ) -> int:
-    """`size_t ggml_backend_buft_get_alloc_size_n(ggml_backend_buffer_type_t buft, struct ggml_tensor **tensors, int n_tensors)` (ggml-backend.h:43)"""
+    """`size_t ggml_backend_buft_get_alloc_size_n(ggml_backend_buffer_type_t buft, struct ggml_tensor **tensors, int n_tensors)` (ggml-backend.h)"""
 
 def ggml_backend_buft_is_host(buft: ggml_backend_buffer_type | None, /) -> bool:
-    """`bool ggml_backend_buft_is_host(ggml_backend_buffer_type_t buft)` (ggml-backend.h:44)"""
+    """`bool ggml_backend_buft_is_host(ggml_backend_buffer_type_t buft)` (ggml-backend.h)"""
 
 def ggml_backend_buft_get_device(
     buft: ggml_backend_buffer_type | None, /
 ) -> ggml_backend_device | None:
-    """`ggml_backend_dev_t ggml_backend_buft_get_device(ggml_backend_buffer_type_t buft)` (ggml-backend.h:45)"""
+    """`ggml_backend_dev_t ggml_backend_buft_get_device(ggml_backend_buffer_type_t buft)` (ggml-backend.h)"""
 
 def ggml_backend_buffer_name(buffer: ggml_backend_buffer | None, /) -> bytes | None:
-    """`const char *ggml_backend_buffer_name(ggml_backend_buffer_t buffer)` (ggml-backend.h:57)"""
+    """`const char *ggml_backend_buffer_name(ggml_backend_buffer_t buffer)` (ggml-backend.h)"""
 
 def ggml_backend_buffer_free(buffer: ggml_backend_buffer | None, /) -> None:
-    """`void ggml_backend_buffer_free(ggml_backend_buffer_t buffer)` (ggml-backend.h:58)"""
+    """`void ggml_backend_buffer_free(ggml_backend_buffer_t buffer)` (ggml-backend.h)"""
 
 def ggml_backend_buffer_get_base(buffer: ggml_backend_buffer | None, /) -> int | None:
-    """`void *ggml_backend_buffer_get_base(ggml_backend_buffer_t buffer)` (ggml-backend.h:59)"""
+    """`void *ggml_backend_buffer_get_base(ggml_backend_buffer_t buffer)` (ggml-backend.h)"""
 
 def ggml_backend_buffer_get_size(buffer: ggml_backend_buffer | None, /) -> int:
-    """`size_t ggml_backend_buffer_get_size(ggml_backend_buffer_t buffer)` (ggml-backend.h:60)"""
+    """`size_t ggml_backend_buffer_get_size(ggml_backend_buffer_t buffer)` (ggml-backend.h)"""
 
 def ggml_backend_buffer_init_tensor(
     buffer: ggml_backend_buffer | None, tensor: _PointerArg[ggml_tensor], /
 ) -> int:
-    """`enum ggml_status ggml_backend_buffer_init_tensor(ggml_backend_buffer_t buffer, struct ggml_tensor *tensor)` (ggml-backend.h:61)"""
+    """`enum ggml_status ggml_backend_buffer_init_tensor(ggml_backend_buffer_t buffer, struct ggml_tensor *tensor)` (ggml-backend.h)"""
 
 def ggml_backend_buffer_get_alignment(buffer: ggml_backend_buffer | None, /) -> int:
-    """`size_t ggml_backend_buffer_get_alignment(ggml_backend_buffer_t buffer)` (ggml-backend.h:62)"""
+    """`size_t ggml_backend_buffer_get_alignment(ggml_backend_buffer_t buffer)` (ggml-backend.h)"""
 
 def ggml_backend_buffer_get_max_size(buffer: ggml_backend_buffer | None, /) -> int:
-    """`size_t ggml_backend_buffer_get_max_size(ggml_backend_buffer_t buffer)` (ggml-backend.h:63)"""
+    """`size_t ggml_backend_buffer_get_max_size(ggml_backend_buffer_t buffer)` (ggml-backend.h)"""
 
 def ggml_backend_buffer_get_alloc_size(
     buffer: ggml_backend_buffer | None, tensor: _PointerArg[ggml_tensor], /
 ) -> int:
-    """`size_t ggml_backend_buffer_get_alloc_size(ggml_backend_buffer_t buffer, const struct ggml_tensor *tensor)` (ggml-backend.h:64)"""
+    """`size_t ggml_backend_buffer_get_alloc_size(ggml_backend_buffer_t buffer, const struct ggml_tensor *tensor)` (ggml-backend.h)"""
 
 def ggml_backend_buffer_clear(buffer: ggml_backend_buffer | None, value: int, /) -> None:
-    """`void ggml_backend_buffer_clear(ggml_backend_buffer_t buffer, uint8_t value)` (ggml-backend.h:65)"""
+    """`void ggml_backend_buffer_clear(ggml_backend_buffer_t buffer, uint8_t value)` (ggml-backend.h)"""
 
 def ggml_backend_buffer_is_host(buffer: ggml_backend_buffer | None, /) -> bool:
-    """`bool ggml_backend_buffer_is_host(ggml_backend_buffer_t buffer)` (ggml-backend.h:66)"""
+    """`bool ggml_backend_buffer_is_host(ggml_backend_buffer_t buffer)` (ggml-backend.h)"""
 
 def ggml_backend_buffer_set_usage(
     buffer: ggml_backend_buffer | None, usage: ggml_backend_buffer_usage | int, /
 ) -> None:
-    """`void ggml_backend_buffer_set_usage(ggml_backend_buffer_t buffer, enum ggml_backend_buffer_usage usage)` (ggml-backend.h:67)"""
+    """`void ggml_backend_buffer_set_usage(ggml_backend_buffer_t buffer, enum ggml_backend_buffer_usage usage)` (ggml-backend.h)"""
 
 def ggml_backend_buffer_get_usage(buffer: ggml_backend_buffer | None, /) -> int:
-    """`enum ggml_backend_buffer_usage ggml_backend_buffer_get_usage(ggml_backend_buffer_t buffer)` (ggml-backend.h:68)"""
+    """`enum ggml_backend_buffer_usage ggml_backend_buffer_get_usage(ggml_backend_buffer_t buffer)` (ggml-backend.h)"""
 
 def ggml_backend_buffer_get_type(
     buffer: ggml_backend_buffer | None, /
 ) -> ggml_backend_buffer_type | None:
-    """`ggml_backend_buffer_type_t ggml_backend_buffer_get_type(ggml_backend_buffer_t buffer)` (ggml-backend.h:69)"""
+    """`ggml_backend_buffer_type_t ggml_backend_buffer_get_type(ggml_backend_buffer_t buffer)` (ggml-backend.h)"""
 
 def ggml_backend_buffer_reset(buffer: ggml_backend_buffer | None, /) -> None:
-    """`void ggml_backend_buffer_reset(ggml_backend_buffer_t buffer)` (ggml-backend.h:70)"""
+    """`void ggml_backend_buffer_reset(ggml_backend_buffer_t buffer)` (ggml-backend.h)"""
 
 def ggml_backend_tensor_copy(
     src: _PointerArg[ggml_tensor], dst: _PointerArg[ggml_tensor], /
 ) -> None:
-    """`void ggml_backend_tensor_copy(const struct ggml_tensor *src, struct ggml_tensor *dst)` (ggml-backend.h:73)"""
+    """`void ggml_backend_tensor_copy(const struct ggml_tensor *src, struct ggml_tensor *dst)` (ggml-backend.h)"""
 
 def ggml_backend_guid(backend: ggml_backend | None, /) -> _Pointer[Array[c_uint8]]:
-    """`ggml_guid_t ggml_backend_guid(ggml_backend_t backend)` (ggml-backend.h:79)"""
+    """`ggml_guid_t ggml_backend_guid(ggml_backend_t backend)` (ggml-backend.h)"""
 
 def ggml_backend_name(backend: ggml_backend | None, /) -> bytes | None:
-    """`const char *ggml_backend_name(ggml_backend_t backend)` (ggml-backend.h:80)"""
+    """`const char *ggml_backend_name(ggml_backend_t backend)` (ggml-backend.h)"""
 
 def ggml_backend_free(backend: ggml_backend | None, /) -> None:
-    """`void ggml_backend_free(ggml_backend_t backend)` (ggml-backend.h:81)"""
+    """`void ggml_backend_free(ggml_backend_t backend)` (ggml-backend.h)"""
 
 def ggml_backend_get_default_buffer_type(
     backend: ggml_backend | None, /
 ) -> ggml_backend_buffer_type | None:
-    """`ggml_backend_buffer_type_t ggml_backend_get_default_buffer_type(ggml_backend_t backend)` (ggml-backend.h:83)"""
+    """`ggml_backend_buffer_type_t ggml_backend_get_default_buffer_type(ggml_backend_t backend)` (ggml-backend.h)"""
 
 def ggml_backend_alloc_buffer(
     backend: ggml_backend | None, size: int, /
 ) -> ggml_backend_buffer | None:
-    """`ggml_backend_buffer_t ggml_backend_alloc_buffer(ggml_backend_t backend, size_t size)` (ggml-backend.h:84)"""
+    """`ggml_backend_buffer_t ggml_backend_alloc_buffer(ggml_backend_t backend, size_t size)` (ggml-backend.h)"""
 
 def ggml_backend_get_alignment(backend: ggml_backend | None, /) -> int:
-    """`size_t ggml_backend_get_alignment(ggml_backend_t backend)` (ggml-backend.h:85)"""
+    """`size_t ggml_backend_get_alignment(ggml_backend_t backend)` (ggml-backend.h)"""
 
 def ggml_backend_get_max_size(backend: ggml_backend | None, /) -> int:
-    """`size_t ggml_backend_get_max_size(ggml_backend_t backend)` (ggml-backend.h:86)"""
+    """`size_t ggml_backend_get_max_size(ggml_backend_t backend)` (ggml-backend.h)"""
 
 def ggml_backend_tensor_set_async(
     backend: ggml_backend | None,
@@ -4345,7 +4348,7 @@ def ggml_backend_tensor_set_async(
     size: int,
     /,
 ) -> None:
-    """`void ggml_backend_tensor_set_async(ggml_backend_t backend, struct ggml_tensor *tensor, const void *data, size_t offset, size_t size)` (ggml-backend.h:88)"""
+    """`void ggml_backend_tensor_set_async(ggml_backend_t backend, struct ggml_tensor *tensor, const void *data, size_t offset, size_t size)` (ggml-backend.h)"""
 
 def ggml_backend_tensor_get_async(
     backend: ggml_backend | None,
@@ -4355,7 +4358,7 @@ def ggml_backend_tensor_get_async(
     size: int,
     /,
 ) -> None:
-    """`void ggml_backend_tensor_get_async(ggml_backend_t backend, const struct ggml_tensor *tensor, void *data, size_t offset, size_t size)` (ggml-backend.h:89)"""
+    """`void ggml_backend_tensor_get_async(ggml_backend_t backend, const struct ggml_tensor *tensor, void *data, size_t offset, size_t size)` (ggml-backend.h)"""
 
 def ggml_backend_tensor_set_2d_async(
     backend: ggml_backend | None,
@@ -4368,7 +4371,7 @@ def ggml_backend_tensor_set_2d_async(
     stride_data: int,
     /,
 ) -> None:
-    """`void ggml_backend_tensor_set_2d_async(ggml_backend_t backend, struct ggml_tensor *tensor, const void *data, size_t offset, size_t size, size_t n_copies, size_t stride_tensor, size_t stride_data)` (ggml-backend.h:90)"""
+    """`void ggml_backend_tensor_set_2d_async(ggml_backend_t backend, struct ggml_tensor *tensor, const void *data, size_t offset, size_t size, size_t n_copies, size_t stride_tensor, size_t stride_data)` (ggml-backend.h)"""
 
 def ggml_backend_tensor_get_2d_async(
     backend: ggml_backend | None,
@@ -4381,17 +4384,17 @@ def ggml_backend_tensor_get_2d_async(
     stride_data: int,
     /,
 ) -> None:
-    """`void ggml_backend_tensor_get_2d_async(ggml_backend_t backend, const struct ggml_tensor *tensor, void *data, size_t offset, size_t size, size_t n_copies, size_t stride_tensor, size_t stride_data)` (ggml-backend.h:91)"""
+    """`void ggml_backend_tensor_get_2d_async(ggml_backend_t backend, const struct ggml_tensor *tensor, void *data, size_t offset, size_t size, size_t n_copies, size_t stride_tensor, size_t stride_data)` (ggml-backend.h)"""
 
 def ggml_backend_tensor_set(
     tensor: _PointerArg[ggml_tensor], data: _Address, offset: int, size: int, /
 ) -> None:
-    """`void ggml_backend_tensor_set(struct ggml_tensor *tensor, const void *data, size_t offset, size_t size)` (ggml-backend.h:94)"""
+    """`void ggml_backend_tensor_set(struct ggml_tensor *tensor, const void *data, size_t offset, size_t size)` (ggml-backend.h)"""
 
 def ggml_backend_tensor_get(
     tensor: _PointerArg[ggml_tensor], data: _Address, offset: int, size: int, /
 ) -> None:
-    """`void ggml_backend_tensor_get(const struct ggml_tensor *tensor, void *data, size_t offset, size_t size)` (ggml-backend.h:95)"""
+    """`void ggml_backend_tensor_get(const struct ggml_tensor *tensor, void *data, size_t offset, size_t size)` (ggml-backend.h)"""
 
 def ggml_backend_tensor_set_2d(
     tensor: _PointerArg[ggml_tensor],
@@ -4403,7 +4406,7 @@ def ggml_backend_tensor_set_2d(
     stride_data: int,
     /,
 ) -> None:
-    """`void ggml_backend_tensor_set_2d(struct ggml_tensor *tensor, const void *data, size_t offset, size_t size, size_t n_copies, size_t stride_tensor, size_t stride_data)` (ggml-backend.h:96)"""
+    """`void ggml_backend_tensor_set_2d(struct ggml_tensor *tensor, const void *data, size_t offset, size_t size, size_t n_copies, size_t stride_tensor, size_t stride_data)` (ggml-backend.h)"""
 
 def ggml_backend_tensor_get_2d(
     tensor: _PointerArg[ggml_tensor],
@@ -4415,45 +4418,45 @@ def ggml_backend_tensor_get_2d(
     stride_data: int,
     /,
 ) -> None:
-    """`void ggml_backend_tensor_get_2d(const struct ggml_tensor *tensor, void *data, size_t offset, size_t size, size_t n_copies, size_t stride_tensor, size_t stride_data)` (ggml-backend.h:97)"""
+    """`void ggml_backend_tensor_get_2d(const struct ggml_tensor *tensor, void *data, size_t offset, size_t size, size_t n_copies, size_t stride_tensor, size_t stride_data)` (ggml-backend.h)"""
 
 def ggml_backend_tensor_memset(
     tensor: _PointerArg[ggml_tensor], value: int, offset: int, size: int, /
 ) -> None:
-    """`void ggml_backend_tensor_memset(struct ggml_tensor *tensor, uint8_t value, size_t offset, size_t size)` (ggml-backend.h:98)"""
+    """`void ggml_backend_tensor_memset(struct ggml_tensor *tensor, uint8_t value, size_t offset, size_t size)` (ggml-backend.h)"""
 
 def ggml_backend_synchronize(backend: ggml_backend | None, /) -> None:
-    """`void ggml_backend_synchronize(ggml_backend_t backend)` (ggml-backend.h:100)"""
+    """`void ggml_backend_synchronize(ggml_backend_t backend)` (ggml-backend.h)"""
 
 def ggml_backend_graph_plan_create(
     backend: ggml_backend | None, cgraph: ggml_cgraph | None, /
 ) -> int | None:
-    """`ggml_backend_graph_plan_t ggml_backend_graph_plan_create(ggml_backend_t backend, struct ggml_cgraph *cgraph)` (ggml-backend.h:102)"""
+    """`ggml_backend_graph_plan_t ggml_backend_graph_plan_create(ggml_backend_t backend, struct ggml_cgraph *cgraph)` (ggml-backend.h)"""
 
 def ggml_backend_graph_plan_free(backend: ggml_backend | None, plan: _Address, /) -> None:
-    """`void ggml_backend_graph_plan_free(ggml_backend_t backend, ggml_backend_graph_plan_t plan)` (ggml-backend.h:103)"""
+    """`void ggml_backend_graph_plan_free(ggml_backend_t backend, ggml_backend_graph_plan_t plan)` (ggml-backend.h)"""
 
 def ggml_backend_graph_plan_compute(backend: ggml_backend | None, plan: _Address, /) -> int:
-    """`enum ggml_status ggml_backend_graph_plan_compute(ggml_backend_t backend, ggml_backend_graph_plan_t plan)` (ggml-backend.h:105)"""
+    """`enum ggml_status ggml_backend_graph_plan_compute(ggml_backend_t backend, ggml_backend_graph_plan_t plan)` (ggml-backend.h)"""
 
 def ggml_backend_graph_compute(backend: ggml_backend | None, cgraph: ggml_cgraph | None, /) -> int:
-    """`enum ggml_status ggml_backend_graph_compute(ggml_backend_t backend, struct ggml_cgraph *cgraph)` (ggml-backend.h:106)"""
+    """`enum ggml_status ggml_backend_graph_compute(ggml_backend_t backend, struct ggml_cgraph *cgraph)` (ggml-backend.h)"""
 
 def ggml_backend_graph_compute_async(
     backend: ggml_backend | None, cgraph: ggml_cgraph | None, /
 ) -> int:
-    """`enum ggml_status ggml_backend_graph_compute_async(ggml_backend_t backend, struct ggml_cgraph *cgraph)` (ggml-backend.h:107)"""
+    """`enum ggml_status ggml_backend_graph_compute_async(ggml_backend_t backend, struct ggml_cgraph *cgraph)` (ggml-backend.h)"""
 
 def ggml_backend_supports_op(backend: ggml_backend | None, op: _PointerArg[ggml_tensor], /) -> bool:
-    """`bool ggml_backend_supports_op(ggml_backend_t backend, const struct ggml_tensor *op)` (ggml-backend.h:110)"""
+    """`bool ggml_backend_supports_op(ggml_backend_t backend, const struct ggml_tensor *op)` (ggml-backend.h)"""
 
 def ggml_backend_supports_buft(
     backend: ggml_backend | None, buft: ggml_backend_buffer_type | None, /
 ) -> bool:
-    """`bool ggml_backend_supports_buft(ggml_backend_t backend, ggml_backend_buffer_type_t buft)` (ggml-backend.h:111)"""
+    """`bool ggml_backend_supports_buft(ggml_backend_t backend, ggml_backend_buffer_type_t buft)` (ggml-backend.h)"""
 
 def ggml_backend_offload_op(backend: ggml_backend | None, op: _PointerArg[ggml_tensor], /) -> bool:
-    """`bool ggml_backend_offload_op(ggml_backend_t backend, const struct ggml_tensor *op)` (ggml-backend.h:112)"""
+    """`bool ggml_backend_offload_op(ggml_backend_t backend, const struct ggml_tensor *op)` (ggml-backend.h)"""
 
 def ggml_backend_tensor_copy_async(
     backend_src: ggml_backend | None,
@@ -4462,154 +4465,154 @@ def ggml_backend_tensor_copy_async(
     dst: _PointerArg[ggml_tensor],
     /,
 ) -> None:
-    """`void ggml_backend_tensor_copy_async(ggml_backend_t backend_src, ggml_backend_t backend_dst, const struct ggml_tensor *src, struct ggml_tensor *dst)` (ggml-backend.h:118)"""
+    """`void ggml_backend_tensor_copy_async(ggml_backend_t backend_src, ggml_backend_t backend_dst, const struct ggml_tensor *src, struct ggml_tensor *dst)` (ggml-backend.h)"""
 
 def ggml_backend_get_device(backend: ggml_backend | None, /) -> ggml_backend_device | None:
-    """`ggml_backend_dev_t ggml_backend_get_device(ggml_backend_t backend)` (ggml-backend.h:120)"""
+    """`ggml_backend_dev_t ggml_backend_get_device(ggml_backend_t backend)` (ggml-backend.h)"""
 
 def ggml_backend_event_new(device: ggml_backend_device | None, /) -> ggml_backend_event | None:
-    """`ggml_backend_event_t ggml_backend_event_new(ggml_backend_dev_t device)` (ggml-backend.h:126)"""
+    """`ggml_backend_event_t ggml_backend_event_new(ggml_backend_dev_t device)` (ggml-backend.h)"""
 
 def ggml_backend_event_free(event: ggml_backend_event | None, /) -> None:
-    """`void ggml_backend_event_free(ggml_backend_event_t event)` (ggml-backend.h:127)"""
+    """`void ggml_backend_event_free(ggml_backend_event_t event)` (ggml-backend.h)"""
 
 def ggml_backend_event_record(
     event: ggml_backend_event | None, backend: ggml_backend | None, /
 ) -> None:
-    """`void ggml_backend_event_record(ggml_backend_event_t event, ggml_backend_t backend)` (ggml-backend.h:128)"""
+    """`void ggml_backend_event_record(ggml_backend_event_t event, ggml_backend_t backend)` (ggml-backend.h)"""
 
 def ggml_backend_event_synchronize(event: ggml_backend_event | None, /) -> None:
-    """`void ggml_backend_event_synchronize(ggml_backend_event_t event)` (ggml-backend.h:129)"""
+    """`void ggml_backend_event_synchronize(ggml_backend_event_t event)` (ggml-backend.h)"""
 
 def ggml_backend_event_wait(
     backend: ggml_backend | None, event: ggml_backend_event | None, /
 ) -> None:
-    """`void ggml_backend_event_wait(ggml_backend_t backend, ggml_backend_event_t event)` (ggml-backend.h:130)"""
+    """`void ggml_backend_event_wait(ggml_backend_t backend, ggml_backend_event_t event)` (ggml-backend.h)"""
 
 def ggml_backend_dev_name(device: ggml_backend_device | None, /) -> bytes | None:
-    """`const char *ggml_backend_dev_name(ggml_backend_dev_t device)` (ggml-backend.h:183)"""
+    """`const char *ggml_backend_dev_name(ggml_backend_dev_t device)` (ggml-backend.h)"""
 
 def ggml_backend_dev_description(device: ggml_backend_device | None, /) -> bytes | None:
-    """`const char *ggml_backend_dev_description(ggml_backend_dev_t device)` (ggml-backend.h:184)"""
+    """`const char *ggml_backend_dev_description(ggml_backend_dev_t device)` (ggml-backend.h)"""
 
 def ggml_backend_dev_memory(
     device: ggml_backend_device | None, free: _PointerArg[c_size_t], total: _PointerArg[c_size_t], /
 ) -> None:
-    """`void ggml_backend_dev_memory(ggml_backend_dev_t device, size_t *free, size_t *total)` (ggml-backend.h:185)"""
+    """`void ggml_backend_dev_memory(ggml_backend_dev_t device, size_t *free, size_t *total)` (ggml-backend.h)"""
 
 def ggml_backend_dev_type(device: ggml_backend_device | None, /) -> int:
-    """`enum ggml_backend_dev_type ggml_backend_dev_type(ggml_backend_dev_t device)` (ggml-backend.h:186)"""
+    """`enum ggml_backend_dev_type ggml_backend_dev_type(ggml_backend_dev_t device)` (ggml-backend.h)"""
 
 def ggml_backend_dev_get_props(
     device: ggml_backend_device | None, props: _PointerArg[ggml_backend_dev_props], /
 ) -> None:
-    """`void ggml_backend_dev_get_props(ggml_backend_dev_t device, struct ggml_backend_dev_props *props)` (ggml-backend.h:187)"""
+    """`void ggml_backend_dev_get_props(ggml_backend_dev_t device, struct ggml_backend_dev_props *props)` (ggml-backend.h)"""
 
 def ggml_backend_dev_backend_reg(device: ggml_backend_device | None, /) -> ggml_backend_reg | None:
-    """`ggml_backend_reg_t ggml_backend_dev_backend_reg(ggml_backend_dev_t device)` (ggml-backend.h:188)"""
+    """`ggml_backend_reg_t ggml_backend_dev_backend_reg(ggml_backend_dev_t device)` (ggml-backend.h)"""
 
 def ggml_backend_dev_init(
     device: ggml_backend_device | None, params: bytes | None, /
 ) -> ggml_backend | None:
-    """`ggml_backend_t ggml_backend_dev_init(ggml_backend_dev_t device, const char *params)` (ggml-backend.h:189)"""
+    """`ggml_backend_t ggml_backend_dev_init(ggml_backend_dev_t device, const char *params)` (ggml-backend.h)"""
 
 def ggml_backend_dev_buffer_type(
     device: ggml_backend_device | None, /
 ) -> ggml_backend_buffer_type | None:
-    """`ggml_backend_buffer_type_t ggml_backend_dev_buffer_type(ggml_backend_dev_t device)` (ggml-backend.h:190)"""
+    """`ggml_backend_buffer_type_t ggml_backend_dev_buffer_type(ggml_backend_dev_t device)` (ggml-backend.h)"""
 
 def ggml_backend_dev_host_buffer_type(
     device: ggml_backend_device | None, /
 ) -> ggml_backend_buffer_type | None:
-    """`ggml_backend_buffer_type_t ggml_backend_dev_host_buffer_type(ggml_backend_dev_t device)` (ggml-backend.h:191)"""
+    """`ggml_backend_buffer_type_t ggml_backend_dev_host_buffer_type(ggml_backend_dev_t device)` (ggml-backend.h)"""
 
 def ggml_backend_dev_buffer_from_host_ptr(
     device: ggml_backend_device | None, ptr: _Address, size: int, max_tensor_size: int, /
 ) -> ggml_backend_buffer | None:
-    """`ggml_backend_buffer_t ggml_backend_dev_buffer_from_host_ptr(ggml_backend_dev_t device, void *ptr, size_t size, size_t max_tensor_size)` (ggml-backend.h:192)"""
+    """`ggml_backend_buffer_t ggml_backend_dev_buffer_from_host_ptr(ggml_backend_dev_t device, void *ptr, size_t size, size_t max_tensor_size)` (ggml-backend.h)"""
 
 def ggml_backend_dev_supports_op(
     device: ggml_backend_device | None, op: _PointerArg[ggml_tensor], /
 ) -> bool:
-    """`bool ggml_backend_dev_supports_op(ggml_backend_dev_t device, const struct ggml_tensor *op)` (ggml-backend.h:194)"""
+    """`bool ggml_backend_dev_supports_op(ggml_backend_dev_t device, const struct ggml_tensor *op)` (ggml-backend.h)"""
 
 def ggml_backend_dev_supports_buft(
     device: ggml_backend_device | None, buft: ggml_backend_buffer_type | None, /
 ) -> bool:
-    """`bool ggml_backend_dev_supports_buft(ggml_backend_dev_t device, ggml_backend_buffer_type_t buft)` (ggml-backend.h:195)"""
+    """`bool ggml_backend_dev_supports_buft(ggml_backend_dev_t device, ggml_backend_buffer_type_t buft)` (ggml-backend.h)"""
 
 def ggml_backend_dev_offload_op(
     device: ggml_backend_device | None, op: _PointerArg[ggml_tensor], /
 ) -> bool:
-    """`bool ggml_backend_dev_offload_op(ggml_backend_dev_t device, const struct ggml_tensor *op)` (ggml-backend.h:196)"""
+    """`bool ggml_backend_dev_offload_op(ggml_backend_dev_t device, const struct ggml_tensor *op)` (ggml-backend.h)"""
 
 def ggml_backend_reg_name(reg: ggml_backend_reg | None, /) -> bytes | None:
-    """`const char *ggml_backend_reg_name(ggml_backend_reg_t reg)` (ggml-backend.h:202)"""
+    """`const char *ggml_backend_reg_name(ggml_backend_reg_t reg)` (ggml-backend.h)"""
 
 def ggml_backend_reg_dev_count(reg: ggml_backend_reg | None, /) -> int:
-    """`size_t ggml_backend_reg_dev_count(ggml_backend_reg_t reg)` (ggml-backend.h:203)"""
+    """`size_t ggml_backend_reg_dev_count(ggml_backend_reg_t reg)` (ggml-backend.h)"""
 
 def ggml_backend_reg_dev_get(
     reg: ggml_backend_reg | None, index: int, /
 ) -> ggml_backend_device | None:
-    """`ggml_backend_dev_t ggml_backend_reg_dev_get(ggml_backend_reg_t reg, size_t index)` (ggml-backend.h:204)"""
+    """`ggml_backend_dev_t ggml_backend_reg_dev_get(ggml_backend_reg_t reg, size_t index)` (ggml-backend.h)"""
 
 def ggml_backend_reg_get_proc_address(
     reg: ggml_backend_reg | None, name: bytes | None, /
 ) -> int | None:
-    """`void *ggml_backend_reg_get_proc_address(ggml_backend_reg_t reg, const char *name)` (ggml-backend.h:205)"""
+    """`void *ggml_backend_reg_get_proc_address(ggml_backend_reg_t reg, const char *name)` (ggml-backend.h)"""
 
 def ggml_backend_register(reg: ggml_backend_reg | None, /) -> None:
-    """`void ggml_backend_register(ggml_backend_reg_t reg)` (ggml-backend.h:233)"""
+    """`void ggml_backend_register(ggml_backend_reg_t reg)` (ggml-backend.h)"""
 
 def ggml_backend_device_register(device: ggml_backend_device | None, /) -> None:
-    """`void ggml_backend_device_register(ggml_backend_dev_t device)` (ggml-backend.h:235)"""
+    """`void ggml_backend_device_register(ggml_backend_dev_t device)` (ggml-backend.h)"""
 
 def ggml_backend_reg_count() -> int:
-    """`size_t ggml_backend_reg_count(void)` (ggml-backend.h:238)"""
+    """`size_t ggml_backend_reg_count(void)` (ggml-backend.h)"""
 
 def ggml_backend_reg_get(index: int, /) -> ggml_backend_reg | None:
-    """`ggml_backend_reg_t ggml_backend_reg_get(size_t index)` (ggml-backend.h:239)"""
+    """`ggml_backend_reg_t ggml_backend_reg_get(size_t index)` (ggml-backend.h)"""
 
 def ggml_backend_reg_by_name(name: bytes | None, /) -> ggml_backend_reg | None:
-    """`ggml_backend_reg_t ggml_backend_reg_by_name(const char *name)` (ggml-backend.h:240)"""
+    """`ggml_backend_reg_t ggml_backend_reg_by_name(const char *name)` (ggml-backend.h)"""
 
 def ggml_backend_dev_count() -> int:
-    """`size_t ggml_backend_dev_count(void)` (ggml-backend.h:243)"""
+    """`size_t ggml_backend_dev_count(void)` (ggml-backend.h)"""
 
 def ggml_backend_dev_get(index: int, /) -> ggml_backend_device | None:
-    """`ggml_backend_dev_t ggml_backend_dev_get(size_t index)` (ggml-backend.h:244)"""
+    """`ggml_backend_dev_t ggml_backend_dev_get(size_t index)` (ggml-backend.h)"""
 
 def ggml_backend_dev_by_name(name: bytes | None, /) -> ggml_backend_device | None:
-    """`ggml_backend_dev_t ggml_backend_dev_by_name(const char *name)` (ggml-backend.h:245)"""
+    """`ggml_backend_dev_t ggml_backend_dev_by_name(const char *name)` (ggml-backend.h)"""
 
 def ggml_backend_dev_by_type(
     type: ggml_backend_dev_type_enum | int, /
 ) -> ggml_backend_device | None:
-    """`ggml_backend_dev_t ggml_backend_dev_by_type(enum ggml_backend_dev_type type)` (ggml-backend.h:246)"""
+    """`ggml_backend_dev_t ggml_backend_dev_by_type(enum ggml_backend_dev_type type)` (ggml-backend.h)"""
 
 def ggml_backend_init_by_name(name: bytes | None, params: bytes | None, /) -> ggml_backend | None:
-    """`ggml_backend_t ggml_backend_init_by_name(const char *name, const char *params)` (ggml-backend.h:250)"""
+    """`ggml_backend_t ggml_backend_init_by_name(const char *name, const char *params)` (ggml-backend.h)"""
 
 def ggml_backend_init_by_type(
     type: ggml_backend_dev_type_enum | int, params: bytes | None, /
 ) -> ggml_backend | None:
-    """`ggml_backend_t ggml_backend_init_by_type(enum ggml_backend_dev_type type, const char *params)` (ggml-backend.h:252)"""
+    """`ggml_backend_t ggml_backend_init_by_type(enum ggml_backend_dev_type type, const char *params)` (ggml-backend.h)"""
 
 def ggml_backend_init_best() -> ggml_backend | None:
-    """`ggml_backend_t ggml_backend_init_best(void)` (ggml-backend.h:254)"""
+    """`ggml_backend_t ggml_backend_init_best(void)` (ggml-backend.h)"""
 
 def ggml_backend_load(path: bytes | None, /) -> ggml_backend_reg | None:
-    """`ggml_backend_reg_t ggml_backend_load(const char *path)` (ggml-backend.h:257)"""
+    """`ggml_backend_reg_t ggml_backend_load(const char *path)` (ggml-backend.h)"""
 
 def ggml_backend_unload(reg: ggml_backend_reg | None, /) -> None:
-    """`void ggml_backend_unload(ggml_backend_reg_t reg)` (ggml-backend.h:259)"""
+    """`void ggml_backend_unload(ggml_backend_reg_t reg)` (ggml-backend.h)"""
 
 def ggml_backend_load_all() -> None:
-    """`void ggml_backend_load_all(void)` (ggml-backend.h:261)"""
+    """`void ggml_backend_load_all(void)` (ggml-backend.h)"""
 
 def ggml_backend_load_all_from_path(dir_path: bytes | None, /) -> None:
-    """`void ggml_backend_load_all_from_path(const char *dir_path)` (ggml-backend.h:262)"""
+    """`void ggml_backend_load_all_from_path(const char *dir_path)` (ggml-backend.h)"""
 
 def ggml_backend_sched_new(
     backends: _PointerArg[ggml_backend],
@@ -4620,10 +4623,10 @@ def ggml_backend_sched_new(
     op_offload: bool,
     /,
 ) -> ggml_backend_sched | None:
-    """`ggml_backend_sched_t ggml_backend_sched_new(ggml_backend_t *backends, ggml_backend_buffer_type_t *bufts, int n_backends, size_t graph_size, bool parallel, bool op_offload)` (ggml-backend.h:321)"""
+    """`ggml_backend_sched_t ggml_backend_sched_new(ggml_backend_t *backends, ggml_backend_buffer_type_t *bufts, int n_backends, size_t graph_size, bool parallel, bool op_offload)` (ggml-backend.h)"""
 
 def ggml_backend_sched_free(sched: ggml_backend_sched | None, /) -> None:
-    """`void ggml_backend_sched_free(ggml_backend_sched_t sched)` (ggml-backend.h:322)"""
+    """`void ggml_backend_sched_free(ggml_backend_sched_t sched)` (ggml-backend.h)"""
 
 def ggml_backend_sched_reserve_size(
     sched: ggml_backend_sched | None,
@@ -4631,36 +4634,36 @@ def ggml_backend_sched_reserve_size(
     sizes: _PointerArg[c_size_t],
     /,
 ) -> None:
-    """`void ggml_backend_sched_reserve_size(ggml_backend_sched_t sched, struct ggml_cgraph *measure_graph, size_t *sizes)` (ggml-backend.h:325)"""
+    """`void ggml_backend_sched_reserve_size(ggml_backend_sched_t sched, struct ggml_cgraph *measure_graph, size_t *sizes)` (ggml-backend.h)"""
 
 def ggml_backend_sched_reserve(
     sched: ggml_backend_sched | None, measure_graph: ggml_cgraph | None, /
 ) -> bool:
-    """`bool ggml_backend_sched_reserve(ggml_backend_sched_t sched, struct ggml_cgraph *measure_graph)` (ggml-backend.h:326)"""
+    """`bool ggml_backend_sched_reserve(ggml_backend_sched_t sched, struct ggml_cgraph *measure_graph)` (ggml-backend.h)"""
 
 def ggml_backend_sched_get_n_backends(sched: ggml_backend_sched | None, /) -> int:
-    """`int ggml_backend_sched_get_n_backends(ggml_backend_sched_t sched)` (ggml-backend.h:328)"""
+    """`int ggml_backend_sched_get_n_backends(ggml_backend_sched_t sched)` (ggml-backend.h)"""
 
 def ggml_backend_sched_get_backend(
     sched: ggml_backend_sched | None, i: int, /
 ) -> ggml_backend | None:
-    """`ggml_backend_t ggml_backend_sched_get_backend(ggml_backend_sched_t sched, int i)` (ggml-backend.h:329)"""
+    """`ggml_backend_t ggml_backend_sched_get_backend(ggml_backend_sched_t sched, int i)` (ggml-backend.h)"""
 
 def ggml_backend_sched_get_n_splits(sched: ggml_backend_sched | None, /) -> int:
-    """`int ggml_backend_sched_get_n_splits(ggml_backend_sched_t sched)` (ggml-backend.h:332)"""
+    """`int ggml_backend_sched_get_n_splits(ggml_backend_sched_t sched)` (ggml-backend.h)"""
 
 def ggml_backend_sched_get_n_copies(sched: ggml_backend_sched | None, /) -> int:
-    """`int ggml_backend_sched_get_n_copies(ggml_backend_sched_t sched)` (ggml-backend.h:333)"""
+    """`int ggml_backend_sched_get_n_copies(ggml_backend_sched_t sched)` (ggml-backend.h)"""
 
 def ggml_backend_sched_get_buffer_type(
     sched: ggml_backend_sched | None, backend: ggml_backend | None, /
 ) -> ggml_backend_buffer_type | None:
-    """`ggml_backend_buffer_type_t ggml_backend_sched_get_buffer_type(ggml_backend_sched_t sched, ggml_backend_t backend)` (ggml-backend.h:335)"""
+    """`ggml_backend_buffer_type_t ggml_backend_sched_get_buffer_type(ggml_backend_sched_t sched, ggml_backend_t backend)` (ggml-backend.h)"""
 
 def ggml_backend_sched_get_buffer_size(
     sched: ggml_backend_sched | None, backend: ggml_backend | None, /
 ) -> int:
-    """`size_t ggml_backend_sched_get_buffer_size(ggml_backend_sched_t sched, ggml_backend_t backend)` (ggml-backend.h:336)"""
+    """`size_t ggml_backend_sched_get_buffer_size(ggml_backend_sched_t sched, ggml_backend_t backend)` (ggml-backend.h)"""
 
 def ggml_backend_sched_set_tensor_backend(
     sched: ggml_backend_sched | None,
@@ -4668,38 +4671,38 @@ def ggml_backend_sched_set_tensor_backend(
     backend: ggml_backend | None,
     /,
 ) -> None:
-    """`void ggml_backend_sched_set_tensor_backend(ggml_backend_sched_t sched, struct ggml_tensor *node, ggml_backend_t backend)` (ggml-backend.h:338)"""
+    """`void ggml_backend_sched_set_tensor_backend(ggml_backend_sched_t sched, struct ggml_tensor *node, ggml_backend_t backend)` (ggml-backend.h)"""
 
 def ggml_backend_sched_get_tensor_backend(
     sched: ggml_backend_sched | None, node: _PointerArg[ggml_tensor], /
 ) -> ggml_backend | None:
-    """`ggml_backend_t ggml_backend_sched_get_tensor_backend(ggml_backend_sched_t sched, struct ggml_tensor *node)` (ggml-backend.h:339)"""
+    """`ggml_backend_t ggml_backend_sched_get_tensor_backend(ggml_backend_sched_t sched, struct ggml_tensor *node)` (ggml-backend.h)"""
 
 def ggml_backend_sched_split_graph(
     sched: ggml_backend_sched | None, graph: ggml_cgraph | None, /
 ) -> None:
-    """`void ggml_backend_sched_split_graph(ggml_backend_sched_t sched, struct ggml_cgraph *graph)` (ggml-backend.h:342)"""
+    """`void ggml_backend_sched_split_graph(ggml_backend_sched_t sched, struct ggml_cgraph *graph)` (ggml-backend.h)"""
 
 def ggml_backend_sched_alloc_graph(
     sched: ggml_backend_sched | None, graph: ggml_cgraph | None, /
 ) -> bool:
-    """`bool ggml_backend_sched_alloc_graph(ggml_backend_sched_t sched, struct ggml_cgraph *graph)` (ggml-backend.h:345)"""
+    """`bool ggml_backend_sched_alloc_graph(ggml_backend_sched_t sched, struct ggml_cgraph *graph)` (ggml-backend.h)"""
 
 def ggml_backend_sched_graph_compute(
     sched: ggml_backend_sched | None, graph: ggml_cgraph | None, /
 ) -> int:
-    """`enum ggml_status ggml_backend_sched_graph_compute(ggml_backend_sched_t sched, struct ggml_cgraph *graph)` (ggml-backend.h:346)"""
+    """`enum ggml_status ggml_backend_sched_graph_compute(ggml_backend_sched_t sched, struct ggml_cgraph *graph)` (ggml-backend.h)"""
 
 def ggml_backend_sched_graph_compute_async(
     sched: ggml_backend_sched | None, graph: ggml_cgraph | None, /
 ) -> int:
-    """`enum ggml_status ggml_backend_sched_graph_compute_async(ggml_backend_sched_t sched, struct ggml_cgraph *graph)` (ggml-backend.h:347)"""
+    """`enum ggml_status ggml_backend_sched_graph_compute_async(ggml_backend_sched_t sched, struct ggml_cgraph *graph)` (ggml-backend.h)"""
 
 def ggml_backend_sched_synchronize(sched: ggml_backend_sched | None, /) -> None:
-    """`void ggml_backend_sched_synchronize(ggml_backend_sched_t sched)` (ggml-backend.h:348)"""
+    """`void ggml_backend_sched_synchronize(ggml_backend_sched_t sched)` (ggml-backend.h)"""
 
 def ggml_backend_sched_reset(sched: ggml_backend_sched | None, /) -> None:
-    """`void ggml_backend_sched_reset(ggml_backend_sched_t sched)` (ggml-backend.h:353)"""
+    """`void ggml_backend_sched_reset(ggml_backend_sched_t sched)` (ggml-backend.h)"""
 
 def ggml_backend_sched_set_eval_callback(
     sched: ggml_backend_sched | None,
@@ -4707,12 +4710,12 @@ def ggml_backend_sched_set_eval_callback(
     user_data: _Address,
     /,
 ) -> None:
-    """`void ggml_backend_sched_set_eval_callback(ggml_backend_sched_t sched, ggml_backend_sched_eval_callback callback, void *user_data)` (ggml-backend.h:356)"""
+    """`void ggml_backend_sched_set_eval_callback(ggml_backend_sched_t sched, ggml_backend_sched_eval_callback callback, void *user_data)` (ggml-backend.h)"""
 
 def ggml_backend_meta_split_axis_name(
     split_axis: ggml_backend_meta_split_axis | int, /
 ) -> bytes | None:
-    """`const char *ggml_backend_meta_split_axis_name(enum ggml_backend_meta_split_axis split_axis)` (ggml-backend.h:378)"""
+    """`const char *ggml_backend_meta_split_axis_name(enum ggml_backend_meta_split_axis split_axis)` (ggml-backend.h)"""
 
 def ggml_backend_meta_device(
     devs: _PointerArg[ggml_backend_device],
@@ -4721,15 +4724,15 @@ def ggml_backend_meta_device(
     get_split_state_ud: _Address,
     /,
 ) -> ggml_backend_device | None:
-    """`ggml_backend_dev_t ggml_backend_meta_device(ggml_backend_dev_t *devs, size_t n_devs, ggml_backend_meta_get_split_state_t get_split_state, void *get_split_state_ud)` (ggml-backend.h:407)"""
+    """`ggml_backend_dev_t ggml_backend_meta_device(ggml_backend_dev_t *devs, size_t n_devs, ggml_backend_meta_get_split_state_t get_split_state, void *get_split_state_ud)` (ggml-backend.h)"""
 
 def ggml_backend_graph_copy(
     backend: ggml_backend | None, graph: ggml_cgraph | None, /
 ) -> ggml_backend_graph_copy_struct:
-    """`struct ggml_backend_graph_copy ggml_backend_graph_copy(ggml_backend_t backend, struct ggml_cgraph *graph)` (ggml-backend.h:422)"""
+    """`struct ggml_backend_graph_copy ggml_backend_graph_copy(ggml_backend_t backend, struct ggml_cgraph *graph)` (ggml-backend.h)"""
 
 def ggml_backend_graph_copy_free(copy: ggml_backend_graph_copy_struct, /) -> None:
-    """`void ggml_backend_graph_copy_free(struct ggml_backend_graph_copy copy)` (ggml-backend.h:423)"""
+    """`void ggml_backend_graph_copy_free(struct ggml_backend_graph_copy copy)` (ggml-backend.h)"""
 
 def ggml_backend_compare_graph_backend(
     backend1: ggml_backend | None,
@@ -4741,201 +4744,201 @@ def ggml_backend_compare_graph_backend(
     num_test_nodes: int,
     /,
 ) -> bool:
-    """`bool ggml_backend_compare_graph_backend(ggml_backend_t backend1, ggml_backend_t backend2, struct ggml_cgraph *graph, ggml_backend_eval_callback callback, void *user_data, const struct ggml_tensor *const *test_nodes, size_t num_test_nodes)` (ggml-backend.h:428)"""
+    """`bool ggml_backend_compare_graph_backend(ggml_backend_t backend1, ggml_backend_t backend2, struct ggml_cgraph *graph, ggml_backend_eval_callback callback, void *user_data, const struct ggml_tensor *const *test_nodes, size_t num_test_nodes)` (ggml-backend.h)"""
 
 def ggml_backend_tensor_alloc(
     buffer: ggml_backend_buffer | None, tensor: _PointerArg[ggml_tensor], addr: _Address, /
 ) -> int:
-    """`enum ggml_status ggml_backend_tensor_alloc(ggml_backend_buffer_t buffer, struct ggml_tensor *tensor, void *addr)` (ggml-backend.h:431)"""
+    """`enum ggml_status ggml_backend_tensor_alloc(ggml_backend_buffer_t buffer, struct ggml_tensor *tensor, void *addr)` (ggml-backend.h)"""
 
 def ggml_backend_view_init(tensor: _PointerArg[ggml_tensor], /) -> int:
-    """`enum ggml_status ggml_backend_view_init(struct ggml_tensor *tensor)` (ggml-backend.h:432)"""
+    """`enum ggml_status ggml_backend_view_init(struct ggml_tensor *tensor)` (ggml-backend.h)"""
 
 def ggml_backend_cpu_buffer_from_ptr(ptr: _Address, size: int, /) -> ggml_backend_buffer | None:
-    """`ggml_backend_buffer_t ggml_backend_cpu_buffer_from_ptr(void *ptr, size_t size)` (ggml-backend.h:435)"""
+    """`ggml_backend_buffer_t ggml_backend_cpu_buffer_from_ptr(void *ptr, size_t size)` (ggml-backend.h)"""
 
 def ggml_backend_cpu_buffer_type() -> ggml_backend_buffer_type | None:
-    """`ggml_backend_buffer_type_t ggml_backend_cpu_buffer_type(void)` (ggml-backend.h:436)"""
+    """`ggml_backend_buffer_type_t ggml_backend_cpu_buffer_type(void)` (ggml-backend.h)"""
 
 def ggml_numa_init(numa: ggml_numa_strategy | int, /) -> None:
-    """`void ggml_numa_init(enum ggml_numa_strategy numa)` (ggml-cpu.h:37)"""
+    """`void ggml_numa_init(enum ggml_numa_strategy numa)` (ggml-cpu.h)"""
 
 def ggml_is_numa() -> bool:
-    """`bool ggml_is_numa(void)` (ggml-cpu.h:38)"""
+    """`bool ggml_is_numa(void)` (ggml-cpu.h)"""
 
 def ggml_new_i32(ctx: ggml_context | None, value: int, /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_new_i32(struct ggml_context *ctx, int32_t value)` (ggml-cpu.h:40)"""
+    """`struct ggml_tensor *ggml_new_i32(struct ggml_context *ctx, int32_t value)` (ggml-cpu.h)"""
 
 def ggml_new_f32(ctx: ggml_context | None, value: float, /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_new_f32(struct ggml_context *ctx, float value)` (ggml-cpu.h:41)"""
+    """`struct ggml_tensor *ggml_new_f32(struct ggml_context *ctx, float value)` (ggml-cpu.h)"""
 
 def ggml_set_i32(tensor: _PointerArg[ggml_tensor], value: int, /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_set_i32(struct ggml_tensor *tensor, int32_t value)` (ggml-cpu.h:43)"""
+    """`struct ggml_tensor *ggml_set_i32(struct ggml_tensor *tensor, int32_t value)` (ggml-cpu.h)"""
 
 def ggml_set_f32(tensor: _PointerArg[ggml_tensor], value: float, /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_set_f32(struct ggml_tensor *tensor, float value)` (ggml-cpu.h:44)"""
+    """`struct ggml_tensor *ggml_set_f32(struct ggml_tensor *tensor, float value)` (ggml-cpu.h)"""
 
 def ggml_get_i32_1d(tensor: _PointerArg[ggml_tensor], i: int, /) -> int:
-    """`int32_t ggml_get_i32_1d(const struct ggml_tensor *tensor, int i)` (ggml-cpu.h:46)"""
+    """`int32_t ggml_get_i32_1d(const struct ggml_tensor *tensor, int i)` (ggml-cpu.h)"""
 
 def ggml_set_i32_1d(tensor: _PointerArg[ggml_tensor], i: int, value: int, /) -> None:
-    """`void ggml_set_i32_1d(const struct ggml_tensor *tensor, int i, int32_t value)` (ggml-cpu.h:47)"""
+    """`void ggml_set_i32_1d(const struct ggml_tensor *tensor, int i, int32_t value)` (ggml-cpu.h)"""
 
 def ggml_get_i32_nd(tensor: _PointerArg[ggml_tensor], i0: int, i1: int, i2: int, i3: int, /) -> int:
-    """`int32_t ggml_get_i32_nd(const struct ggml_tensor *tensor, int i0, int i1, int i2, int i3)` (ggml-cpu.h:49)"""
+    """`int32_t ggml_get_i32_nd(const struct ggml_tensor *tensor, int i0, int i1, int i2, int i3)` (ggml-cpu.h)"""
 
 def ggml_set_i32_nd(
     tensor: _PointerArg[ggml_tensor], i0: int, i1: int, i2: int, i3: int, value: int, /
 ) -> None:
-    """`void ggml_set_i32_nd(const struct ggml_tensor *tensor, int i0, int i1, int i2, int i3, int32_t value)` (ggml-cpu.h:50)"""
+    """`void ggml_set_i32_nd(const struct ggml_tensor *tensor, int i0, int i1, int i2, int i3, int32_t value)` (ggml-cpu.h)"""
 
 def ggml_get_f32_1d(tensor: _PointerArg[ggml_tensor], i: int, /) -> float:
-    """`float ggml_get_f32_1d(const struct ggml_tensor *tensor, int i)` (ggml-cpu.h:52)"""
+    """`float ggml_get_f32_1d(const struct ggml_tensor *tensor, int i)` (ggml-cpu.h)"""
 
 def ggml_set_f32_1d(tensor: _PointerArg[ggml_tensor], i: int, value: float, /) -> None:
-    """`void ggml_set_f32_1d(const struct ggml_tensor *tensor, int i, float value)` (ggml-cpu.h:53)"""
+    """`void ggml_set_f32_1d(const struct ggml_tensor *tensor, int i, float value)` (ggml-cpu.h)"""
 
 def ggml_get_f32_nd(
     tensor: _PointerArg[ggml_tensor], i0: int, i1: int, i2: int, i3: int, /
 ) -> float:
-    """`float ggml_get_f32_nd(const struct ggml_tensor *tensor, int i0, int i1, int i2, int i3)` (ggml-cpu.h:55)"""
+    """`float ggml_get_f32_nd(const struct ggml_tensor *tensor, int i0, int i1, int i2, int i3)` (ggml-cpu.h)"""
 
 def ggml_set_f32_nd(
     tensor: _PointerArg[ggml_tensor], i0: int, i1: int, i2: int, i3: int, value: float, /
 ) -> None:
-    """`void ggml_set_f32_nd(const struct ggml_tensor *tensor, int i0, int i1, int i2, int i3, float value)` (ggml-cpu.h:56)"""
+    """`void ggml_set_f32_nd(const struct ggml_tensor *tensor, int i0, int i1, int i2, int i3, float value)` (ggml-cpu.h)"""
 
 def ggml_threadpool_new(params: _PointerArg[ggml_threadpool_params], /) -> ggml_threadpool | None:
-    """`struct ggml_threadpool *ggml_threadpool_new(struct ggml_threadpool_params *params)` (ggml-cpu.h:58)"""
+    """`struct ggml_threadpool *ggml_threadpool_new(struct ggml_threadpool_params *params)` (ggml-cpu.h)"""
 
 def ggml_threadpool_free(threadpool: ggml_threadpool | None, /) -> None:
-    """`void ggml_threadpool_free(struct ggml_threadpool *threadpool)` (ggml-cpu.h:59)"""
+    """`void ggml_threadpool_free(struct ggml_threadpool *threadpool)` (ggml-cpu.h)"""
 
 def ggml_threadpool_get_n_threads(threadpool: ggml_threadpool | None, /) -> int:
-    """`int ggml_threadpool_get_n_threads(struct ggml_threadpool *threadpool)` (ggml-cpu.h:60)"""
+    """`int ggml_threadpool_get_n_threads(struct ggml_threadpool *threadpool)` (ggml-cpu.h)"""
 
 def ggml_threadpool_pause(threadpool: ggml_threadpool | None, /) -> None:
-    """`void ggml_threadpool_pause(struct ggml_threadpool *threadpool)` (ggml-cpu.h:61)"""
+    """`void ggml_threadpool_pause(struct ggml_threadpool *threadpool)` (ggml-cpu.h)"""
 
 def ggml_threadpool_resume(threadpool: ggml_threadpool | None, /) -> None:
-    """`void ggml_threadpool_resume(struct ggml_threadpool *threadpool)` (ggml-cpu.h:62)"""
+    """`void ggml_threadpool_resume(struct ggml_threadpool *threadpool)` (ggml-cpu.h)"""
 
 def ggml_graph_plan(
     cgraph: ggml_cgraph | None, n_threads: int, threadpool: ggml_threadpool | None, /
 ) -> ggml_cplan:
-    """`struct ggml_cplan ggml_graph_plan(const struct ggml_cgraph *cgraph, int n_threads, struct ggml_threadpool *threadpool)` (ggml-cpu.h:66)"""
+    """`struct ggml_cplan ggml_graph_plan(const struct ggml_cgraph *cgraph, int n_threads, struct ggml_threadpool *threadpool)` (ggml-cpu.h)"""
 
 def ggml_graph_compute(cgraph: ggml_cgraph | None, cplan: _PointerArg[ggml_cplan], /) -> int:
-    """`enum ggml_status ggml_graph_compute(struct ggml_cgraph *cgraph, struct ggml_cplan *cplan)` (ggml-cpu.h:70)"""
+    """`enum ggml_status ggml_graph_compute(struct ggml_cgraph *cgraph, struct ggml_cplan *cplan)` (ggml-cpu.h)"""
 
 def ggml_graph_compute_with_ctx(
     ctx: ggml_context | None, cgraph: ggml_cgraph | None, n_threads: int, /
 ) -> int:
-    """`enum ggml_status ggml_graph_compute_with_ctx(struct ggml_context *ctx, struct ggml_cgraph *cgraph, int n_threads)` (ggml-cpu.h:74)"""
+    """`enum ggml_status ggml_graph_compute_with_ctx(struct ggml_context *ctx, struct ggml_cgraph *cgraph, int n_threads)` (ggml-cpu.h)"""
 
 def ggml_cpu_has_sse3() -> int:
-    """`int ggml_cpu_has_sse3(void)` (ggml-cpu.h:81)"""
+    """`int ggml_cpu_has_sse3(void)` (ggml-cpu.h)"""
 
 def ggml_cpu_has_ssse3() -> int:
-    """`int ggml_cpu_has_ssse3(void)` (ggml-cpu.h:82)"""
+    """`int ggml_cpu_has_ssse3(void)` (ggml-cpu.h)"""
 
 def ggml_cpu_has_avx() -> int:
-    """`int ggml_cpu_has_avx(void)` (ggml-cpu.h:83)"""
+    """`int ggml_cpu_has_avx(void)` (ggml-cpu.h)"""
 
 def ggml_cpu_has_avx_vnni() -> int:
-    """`int ggml_cpu_has_avx_vnni(void)` (ggml-cpu.h:84)"""
+    """`int ggml_cpu_has_avx_vnni(void)` (ggml-cpu.h)"""
 
 def ggml_cpu_has_avx2() -> int:
-    """`int ggml_cpu_has_avx2(void)` (ggml-cpu.h:85)"""
+    """`int ggml_cpu_has_avx2(void)` (ggml-cpu.h)"""
 
 def ggml_cpu_has_bmi2() -> int:
-    """`int ggml_cpu_has_bmi2(void)` (ggml-cpu.h:86)"""
+    """`int ggml_cpu_has_bmi2(void)` (ggml-cpu.h)"""
 
 def ggml_cpu_has_f16c() -> int:
-    """`int ggml_cpu_has_f16c(void)` (ggml-cpu.h:87)"""
+    """`int ggml_cpu_has_f16c(void)` (ggml-cpu.h)"""
 
 def ggml_cpu_has_fma() -> int:
-    """`int ggml_cpu_has_fma(void)` (ggml-cpu.h:88)"""
+    """`int ggml_cpu_has_fma(void)` (ggml-cpu.h)"""
 
 def ggml_cpu_has_avx512() -> int:
-    """`int ggml_cpu_has_avx512(void)` (ggml-cpu.h:89)"""
+    """`int ggml_cpu_has_avx512(void)` (ggml-cpu.h)"""
 
 def ggml_cpu_has_avx512_vbmi() -> int:
-    """`int ggml_cpu_has_avx512_vbmi(void)` (ggml-cpu.h:90)"""
+    """`int ggml_cpu_has_avx512_vbmi(void)` (ggml-cpu.h)"""
 
 def ggml_cpu_has_avx512_vnni() -> int:
-    """`int ggml_cpu_has_avx512_vnni(void)` (ggml-cpu.h:91)"""
+    """`int ggml_cpu_has_avx512_vnni(void)` (ggml-cpu.h)"""
 
 def ggml_cpu_has_avx512_bf16() -> int:
-    """`int ggml_cpu_has_avx512_bf16(void)` (ggml-cpu.h:92)"""
+    """`int ggml_cpu_has_avx512_bf16(void)` (ggml-cpu.h)"""
 
 def ggml_cpu_has_amx_int8() -> int:
-    """`int ggml_cpu_has_amx_int8(void)` (ggml-cpu.h:93)"""
+    """`int ggml_cpu_has_amx_int8(void)` (ggml-cpu.h)"""
 
 def ggml_cpu_has_neon() -> int:
-    """`int ggml_cpu_has_neon(void)` (ggml-cpu.h:95)"""
+    """`int ggml_cpu_has_neon(void)` (ggml-cpu.h)"""
 
 def ggml_cpu_has_arm_fma() -> int:
-    """`int ggml_cpu_has_arm_fma(void)` (ggml-cpu.h:96)"""
+    """`int ggml_cpu_has_arm_fma(void)` (ggml-cpu.h)"""
 
 def ggml_cpu_has_fp16_va() -> int:
-    """`int ggml_cpu_has_fp16_va(void)` (ggml-cpu.h:97)"""
+    """`int ggml_cpu_has_fp16_va(void)` (ggml-cpu.h)"""
 
 def ggml_cpu_has_dotprod() -> int:
-    """`int ggml_cpu_has_dotprod(void)` (ggml-cpu.h:98)"""
+    """`int ggml_cpu_has_dotprod(void)` (ggml-cpu.h)"""
 
 def ggml_cpu_has_matmul_int8() -> int:
-    """`int ggml_cpu_has_matmul_int8(void)` (ggml-cpu.h:99)"""
+    """`int ggml_cpu_has_matmul_int8(void)` (ggml-cpu.h)"""
 
 def ggml_cpu_has_sve() -> int:
-    """`int ggml_cpu_has_sve(void)` (ggml-cpu.h:100)"""
+    """`int ggml_cpu_has_sve(void)` (ggml-cpu.h)"""
 
 def ggml_cpu_get_sve_cnt() -> int:
-    """`int ggml_cpu_get_sve_cnt(void)` (ggml-cpu.h:101)"""
+    """`int ggml_cpu_get_sve_cnt(void)` (ggml-cpu.h)"""
 
 def ggml_cpu_has_sme() -> int:
-    """`int ggml_cpu_has_sme(void)` (ggml-cpu.h:102)"""
+    """`int ggml_cpu_has_sme(void)` (ggml-cpu.h)"""
 
 def ggml_cpu_has_sme2() -> int:
-    """`int ggml_cpu_has_sme2(void)` (ggml-cpu.h:103)"""
+    """`int ggml_cpu_has_sme2(void)` (ggml-cpu.h)"""
 
 def ggml_cpu_has_riscv_v() -> int:
-    """`int ggml_cpu_has_riscv_v(void)` (ggml-cpu.h:105)"""
+    """`int ggml_cpu_has_riscv_v(void)` (ggml-cpu.h)"""
 
 def ggml_cpu_get_rvv_vlen() -> int:
-    """`int ggml_cpu_get_rvv_vlen(void)` (ggml-cpu.h:106)"""
+    """`int ggml_cpu_get_rvv_vlen(void)` (ggml-cpu.h)"""
 
 def ggml_cpu_has_vsx() -> int:
-    """`int ggml_cpu_has_vsx(void)` (ggml-cpu.h:107)"""
+    """`int ggml_cpu_has_vsx(void)` (ggml-cpu.h)"""
 
 def ggml_cpu_has_vxe() -> int:
-    """`int ggml_cpu_has_vxe(void)` (ggml-cpu.h:108)"""
+    """`int ggml_cpu_has_vxe(void)` (ggml-cpu.h)"""
 
 def ggml_cpu_has_wasm_simd() -> int:
-    """`int ggml_cpu_has_wasm_simd(void)` (ggml-cpu.h:109)"""
+    """`int ggml_cpu_has_wasm_simd(void)` (ggml-cpu.h)"""
 
 def ggml_cpu_has_llamafile() -> int:
-    """`int ggml_cpu_has_llamafile(void)` (ggml-cpu.h:110)"""
+    """`int ggml_cpu_has_llamafile(void)` (ggml-cpu.h)"""
 
 def ggml_get_type_traits_cpu(type: ggml_type | int, /) -> _Pointer[ggml_type_traits_cpu]:
-    """`const struct ggml_type_traits_cpu *ggml_get_type_traits_cpu(enum ggml_type type)` (ggml-cpu.h:124)"""
+    """`const struct ggml_type_traits_cpu *ggml_get_type_traits_cpu(enum ggml_type type)` (ggml-cpu.h)"""
 
 def ggml_cpu_init() -> None:
-    """`void ggml_cpu_init(void)` (ggml-cpu.h:126)"""
+    """`void ggml_cpu_init(void)` (ggml-cpu.h)"""
 
 def ggml_backend_cpu_init() -> ggml_backend | None:
-    """`ggml_backend_t ggml_backend_cpu_init(void)` (ggml-cpu.h:132)"""
+    """`ggml_backend_t ggml_backend_cpu_init(void)` (ggml-cpu.h)"""
 
 def ggml_backend_is_cpu(backend: ggml_backend | None, /) -> bool:
-    """`bool ggml_backend_is_cpu(ggml_backend_t backend)` (ggml-cpu.h:134)"""
+    """`bool ggml_backend_is_cpu(ggml_backend_t backend)` (ggml-cpu.h)"""
 
 def ggml_backend_cpu_set_n_threads(backend_cpu: ggml_backend | None, n_threads: int, /) -> None:
-    """`void ggml_backend_cpu_set_n_threads(ggml_backend_t backend_cpu, int n_threads)` (ggml-cpu.h:135)"""
+    """`void ggml_backend_cpu_set_n_threads(ggml_backend_t backend_cpu, int n_threads)` (ggml-cpu.h)"""
 
 def ggml_backend_cpu_set_threadpool(
     backend_cpu: ggml_backend | None, threadpool: ggml_threadpool | None, /
 ) -> None:
-    """`void ggml_backend_cpu_set_threadpool(ggml_backend_t backend_cpu, ggml_threadpool_t threadpool)` (ggml-cpu.h:136)"""
+    """`void ggml_backend_cpu_set_threadpool(ggml_backend_t backend_cpu, ggml_threadpool_t threadpool)` (ggml-cpu.h)"""
 
 def ggml_backend_cpu_set_abort_callback(
     backend_cpu: ggml_backend | None,
@@ -4943,43 +4946,43 @@ def ggml_backend_cpu_set_abort_callback(
     abort_callback_data: _Address,
     /,
 ) -> None:
-    """`void ggml_backend_cpu_set_abort_callback(ggml_backend_t backend_cpu, ggml_abort_callback abort_callback, void *abort_callback_data)` (ggml-cpu.h:137)"""
+    """`void ggml_backend_cpu_set_abort_callback(ggml_backend_t backend_cpu, ggml_abort_callback abort_callback, void *abort_callback_data)` (ggml-cpu.h)"""
 
 def ggml_backend_cpu_set_use_ref(backend_cpu: ggml_backend | None, use_ref: bool, /) -> None:
-    """`void ggml_backend_cpu_set_use_ref(ggml_backend_t backend_cpu, bool use_ref)` (ggml-cpu.h:139)"""
+    """`void ggml_backend_cpu_set_use_ref(ggml_backend_t backend_cpu, bool use_ref)` (ggml-cpu.h)"""
 
 def ggml_backend_cpu_reg() -> ggml_backend_reg | None:
-    """`ggml_backend_reg_t ggml_backend_cpu_reg(void)` (ggml-cpu.h:141)"""
+    """`ggml_backend_reg_t ggml_backend_cpu_reg(void)` (ggml-cpu.h)"""
 
 def ggml_cpu_fp32_to_fp32(
     arg0: _PointerArg[c_float], arg1: _PointerArg[c_float], arg2: int, /
 ) -> None:
-    """`void ggml_cpu_fp32_to_fp32(const float *, float *, int64_t)` (ggml-cpu.h:143)"""
+    """`void ggml_cpu_fp32_to_fp32(const float *, float *, int64_t)` (ggml-cpu.h)"""
 
 def ggml_cpu_fp32_to_i32(
     arg0: _PointerArg[c_float], arg1: _PointerArg[c_int32], arg2: int, /
 ) -> None:
-    """`void ggml_cpu_fp32_to_i32(const float *, int32_t *, int64_t)` (ggml-cpu.h:144)"""
+    """`void ggml_cpu_fp32_to_i32(const float *, int32_t *, int64_t)` (ggml-cpu.h)"""
 
 def ggml_cpu_fp32_to_fp16(
     arg0: _PointerArg[c_float], arg1: _PointerArg[ggml_fp16_t], arg2: int, /
 ) -> None:
-    """`void ggml_cpu_fp32_to_fp16(const float *, ggml_fp16_t *, int64_t)` (ggml-cpu.h:145)"""
+    """`void ggml_cpu_fp32_to_fp16(const float *, ggml_fp16_t *, int64_t)` (ggml-cpu.h)"""
 
 def ggml_cpu_fp16_to_fp32(
     arg0: _PointerArg[ggml_fp16_t], arg1: _PointerArg[c_float], arg2: int, /
 ) -> None:
-    """`void ggml_cpu_fp16_to_fp32(const ggml_fp16_t *, float *, int64_t)` (ggml-cpu.h:146)"""
+    """`void ggml_cpu_fp16_to_fp32(const ggml_fp16_t *, float *, int64_t)` (ggml-cpu.h)"""
 
 def ggml_cpu_fp32_to_bf16(
     arg0: _PointerArg[c_float], arg1: _PointerArg[ggml_bf16_t], arg2: int, /
 ) -> None:
-    """`void ggml_cpu_fp32_to_bf16(const float *, ggml_bf16_t *, int64_t)` (ggml-cpu.h:147)"""
+    """`void ggml_cpu_fp32_to_bf16(const float *, ggml_bf16_t *, int64_t)` (ggml-cpu.h)"""
 
 def ggml_cpu_bf16_to_fp32(
     arg0: _PointerArg[ggml_bf16_t], arg1: _PointerArg[c_float], arg2: int, /
 ) -> None:
-    """`void ggml_cpu_bf16_to_fp32(const ggml_bf16_t *, float *, int64_t)` (ggml-cpu.h:148)"""
+    """`void ggml_cpu_bf16_to_fp32(const ggml_bf16_t *, float *, int64_t)` (ggml-cpu.h)"""
 
 def ggml_opt_dataset_init(
     type_data: ggml_type | int,
@@ -4990,24 +4993,24 @@ def ggml_opt_dataset_init(
     ndata_shard: int,
     /,
 ) -> ggml_opt_dataset | None:
-    """`ggml_opt_dataset_t ggml_opt_dataset_init(enum ggml_type type_data, enum ggml_type type_label, int64_t ne_datapoint, int64_t ne_label, int64_t ndata, int64_t ndata_shard)` (ggml-opt.h:39)"""
+    """`ggml_opt_dataset_t ggml_opt_dataset_init(enum ggml_type type_data, enum ggml_type type_label, int64_t ne_datapoint, int64_t ne_label, int64_t ndata, int64_t ndata_shard)` (ggml-opt.h)"""
 
 def ggml_opt_dataset_free(dataset: ggml_opt_dataset | None, /) -> None:
-    """`void ggml_opt_dataset_free(ggml_opt_dataset_t dataset)` (ggml-opt.h:46)"""
+    """`void ggml_opt_dataset_free(ggml_opt_dataset_t dataset)` (ggml-opt.h)"""
 
 def ggml_opt_dataset_ndata(dataset: ggml_opt_dataset | None, /) -> int:
-    """`int64_t ggml_opt_dataset_ndata(ggml_opt_dataset_t dataset)` (ggml-opt.h:49)"""
+    """`int64_t ggml_opt_dataset_ndata(ggml_opt_dataset_t dataset)` (ggml-opt.h)"""
 
 def ggml_opt_dataset_data(dataset: ggml_opt_dataset | None, /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_opt_dataset_data(ggml_opt_dataset_t dataset)` (ggml-opt.h:50)"""
+    """`struct ggml_tensor *ggml_opt_dataset_data(ggml_opt_dataset_t dataset)` (ggml-opt.h)"""
 
 def ggml_opt_dataset_labels(dataset: ggml_opt_dataset | None, /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_opt_dataset_labels(ggml_opt_dataset_t dataset)` (ggml-opt.h:51)"""
+    """`struct ggml_tensor *ggml_opt_dataset_labels(ggml_opt_dataset_t dataset)` (ggml-opt.h)"""
 
 def ggml_opt_dataset_shuffle(
     opt_ctx: ggml_opt_context | None, dataset: ggml_opt_dataset | None, idata: int, /
 ) -> None:
-    """`void ggml_opt_dataset_shuffle(ggml_opt_context_t opt_ctx, ggml_opt_dataset_t dataset, int64_t idata)` (ggml-opt.h:54)"""
+    """`void ggml_opt_dataset_shuffle(ggml_opt_context_t opt_ctx, ggml_opt_dataset_t dataset, int64_t idata)` (ggml-opt.h)"""
 
 def ggml_opt_dataset_get_batch(
     dataset: ggml_opt_dataset | None,
@@ -5016,7 +5019,7 @@ def ggml_opt_dataset_get_batch(
     ibatch: int,
     /,
 ) -> None:
-    """`void ggml_opt_dataset_get_batch(ggml_opt_dataset_t dataset, struct ggml_tensor *data_batch, struct ggml_tensor *labels_batch, int64_t ibatch)` (ggml-opt.h:57)"""
+    """`void ggml_opt_dataset_get_batch(ggml_opt_dataset_t dataset, struct ggml_tensor *data_batch, struct ggml_tensor *labels_batch, int64_t ibatch)` (ggml-opt.h)"""
 
 def ggml_opt_dataset_get_batch_host(
     dataset: ggml_opt_dataset | None,
@@ -5026,84 +5029,84 @@ def ggml_opt_dataset_get_batch_host(
     ibatch: int,
     /,
 ) -> None:
-    """`void ggml_opt_dataset_get_batch_host(ggml_opt_dataset_t dataset, void *data_batch, size_t nb_data_batch, void *labels_batch, int64_t ibatch)` (ggml-opt.h:62)"""
+    """`void ggml_opt_dataset_get_batch_host(ggml_opt_dataset_t dataset, void *data_batch, size_t nb_data_batch, void *labels_batch, int64_t ibatch)` (ggml-opt.h)"""
 
 def ggml_opt_get_default_optimizer_params(userdata: _Address, /) -> ggml_opt_optimizer_params:
-    """`struct ggml_opt_optimizer_params ggml_opt_get_default_optimizer_params(void *userdata)` (ggml-opt.h:105)"""
+    """`struct ggml_opt_optimizer_params ggml_opt_get_default_optimizer_params(void *userdata)` (ggml-opt.h)"""
 
 def ggml_opt_get_constant_optimizer_params(userdata: _Address, /) -> ggml_opt_optimizer_params:
-    """`struct ggml_opt_optimizer_params ggml_opt_get_constant_optimizer_params(void *userdata)` (ggml-opt.h:108)"""
+    """`struct ggml_opt_optimizer_params ggml_opt_get_constant_optimizer_params(void *userdata)` (ggml-opt.h)"""
 
 def ggml_opt_default_params(
     backend_sched: ggml_backend_sched | None, loss_type: ggml_opt_loss_type | int, /
 ) -> ggml_opt_params:
-    """`struct ggml_opt_params ggml_opt_default_params(ggml_backend_sched_t backend_sched, enum ggml_opt_loss_type loss_type)` (ggml-opt.h:134)"""
+    """`struct ggml_opt_params ggml_opt_default_params(ggml_backend_sched_t backend_sched, enum ggml_opt_loss_type loss_type)` (ggml-opt.h)"""
 
 def ggml_opt_init(params: ggml_opt_params, /) -> ggml_opt_context | None:
-    """`ggml_opt_context_t ggml_opt_init(struct ggml_opt_params params)` (ggml-opt.h:138)"""
+    """`ggml_opt_context_t ggml_opt_init(struct ggml_opt_params params)` (ggml-opt.h)"""
 
 def ggml_opt_free(opt_ctx: ggml_opt_context | None, /) -> None:
-    """`void ggml_opt_free(ggml_opt_context_t opt_ctx)` (ggml-opt.h:139)"""
+    """`void ggml_opt_free(ggml_opt_context_t opt_ctx)` (ggml-opt.h)"""
 
 def ggml_opt_reset(opt_ctx: ggml_opt_context | None, optimizer: bool, /) -> None:
-    """`void ggml_opt_reset(ggml_opt_context_t opt_ctx, bool optimizer)` (ggml-opt.h:142)"""
+    """`void ggml_opt_reset(ggml_opt_context_t opt_ctx, bool optimizer)` (ggml-opt.h)"""
 
 def ggml_opt_static_graphs(opt_ctx: ggml_opt_context | None, /) -> bool:
-    """`bool ggml_opt_static_graphs(ggml_opt_context_t opt_ctx)` (ggml-opt.h:144)"""
+    """`bool ggml_opt_static_graphs(ggml_opt_context_t opt_ctx)` (ggml-opt.h)"""
 
 def ggml_opt_inputs(opt_ctx: ggml_opt_context | None, /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_opt_inputs(ggml_opt_context_t opt_ctx)` (ggml-opt.h:148)"""
+    """`struct ggml_tensor *ggml_opt_inputs(ggml_opt_context_t opt_ctx)` (ggml-opt.h)"""
 
 def ggml_opt_outputs(opt_ctx: ggml_opt_context | None, /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_opt_outputs(ggml_opt_context_t opt_ctx)` (ggml-opt.h:149)"""
+    """`struct ggml_tensor *ggml_opt_outputs(ggml_opt_context_t opt_ctx)` (ggml-opt.h)"""
 
 def ggml_opt_labels(opt_ctx: ggml_opt_context | None, /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_opt_labels(ggml_opt_context_t opt_ctx)` (ggml-opt.h:150)"""
+    """`struct ggml_tensor *ggml_opt_labels(ggml_opt_context_t opt_ctx)` (ggml-opt.h)"""
 
 def ggml_opt_loss(opt_ctx: ggml_opt_context | None, /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_opt_loss(ggml_opt_context_t opt_ctx)` (ggml-opt.h:151)"""
+    """`struct ggml_tensor *ggml_opt_loss(ggml_opt_context_t opt_ctx)` (ggml-opt.h)"""
 
 def ggml_opt_pred(opt_ctx: ggml_opt_context | None, /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_opt_pred(ggml_opt_context_t opt_ctx)` (ggml-opt.h:152)"""
+    """`struct ggml_tensor *ggml_opt_pred(ggml_opt_context_t opt_ctx)` (ggml-opt.h)"""
 
 def ggml_opt_ncorrect(opt_ctx: ggml_opt_context | None, /) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_opt_ncorrect(ggml_opt_context_t opt_ctx)` (ggml-opt.h:153)"""
+    """`struct ggml_tensor *ggml_opt_ncorrect(ggml_opt_context_t opt_ctx)` (ggml-opt.h)"""
 
 def ggml_opt_grad_acc(
     opt_ctx: ggml_opt_context | None, node: _PointerArg[ggml_tensor], /
 ) -> _Pointer[ggml_tensor]:
-    """`struct ggml_tensor *ggml_opt_grad_acc(ggml_opt_context_t opt_ctx, struct ggml_tensor *node)` (ggml-opt.h:156)"""
+    """`struct ggml_tensor *ggml_opt_grad_acc(ggml_opt_context_t opt_ctx, struct ggml_tensor *node)` (ggml-opt.h)"""
 
 def ggml_opt_context_optimizer_type(arg0: ggml_opt_context | None, /) -> int:
-    """`enum ggml_opt_optimizer_type ggml_opt_context_optimizer_type(ggml_opt_context_t)` (ggml-opt.h:158)"""
+    """`enum ggml_opt_optimizer_type ggml_opt_context_optimizer_type(ggml_opt_context_t)` (ggml-opt.h)"""
 
 def ggml_opt_optimizer_name(arg0: ggml_opt_optimizer_type | int, /) -> bytes | None:
-    """`const char *ggml_opt_optimizer_name(enum ggml_opt_optimizer_type)` (ggml-opt.h:160)"""
+    """`const char *ggml_opt_optimizer_name(enum ggml_opt_optimizer_type)` (ggml-opt.h)"""
 
 def ggml_opt_result_init() -> ggml_opt_result | None:
-    """`ggml_opt_result_t ggml_opt_result_init(void)` (ggml-opt.h:164)"""
+    """`ggml_opt_result_t ggml_opt_result_init(void)` (ggml-opt.h)"""
 
 def ggml_opt_result_free(result: ggml_opt_result | None, /) -> None:
-    """`void ggml_opt_result_free(ggml_opt_result_t result)` (ggml-opt.h:165)"""
+    """`void ggml_opt_result_free(ggml_opt_result_t result)` (ggml-opt.h)"""
 
 def ggml_opt_result_reset(result: ggml_opt_result | None, /) -> None:
-    """`void ggml_opt_result_reset(ggml_opt_result_t result)` (ggml-opt.h:166)"""
+    """`void ggml_opt_result_reset(ggml_opt_result_t result)` (ggml-opt.h)"""
 
 def ggml_opt_result_ndata(result: ggml_opt_result | None, ndata: _PointerArg[c_int64], /) -> None:
-    """`void ggml_opt_result_ndata(ggml_opt_result_t result, int64_t *ndata)` (ggml-opt.h:169)"""
+    """`void ggml_opt_result_ndata(ggml_opt_result_t result, int64_t *ndata)` (ggml-opt.h)"""
 
 def ggml_opt_result_loss(
     result: ggml_opt_result | None, loss: _PointerArg[c_double], unc: _PointerArg[c_double], /
 ) -> None:
-    """`void ggml_opt_result_loss(ggml_opt_result_t result, double *loss, double *unc)` (ggml-opt.h:170)"""
+    """`void ggml_opt_result_loss(ggml_opt_result_t result, double *loss, double *unc)` (ggml-opt.h)"""
 
 def ggml_opt_result_pred(result: ggml_opt_result | None, pred: _PointerArg[c_int32], /) -> None:
-    """`void ggml_opt_result_pred(ggml_opt_result_t result, int32_t *pred)` (ggml-opt.h:171)"""
+    """`void ggml_opt_result_pred(ggml_opt_result_t result, int32_t *pred)` (ggml-opt.h)"""
 
 def ggml_opt_result_accuracy(
     result: ggml_opt_result | None, accuracy: _PointerArg[c_double], unc: _PointerArg[c_double], /
 ) -> None:
-    """`void ggml_opt_result_accuracy(ggml_opt_result_t result, double *accuracy, double *unc)` (ggml-opt.h:172)"""
+    """`void ggml_opt_result_accuracy(ggml_opt_result_t result, double *accuracy, double *unc)` (ggml-opt.h)"""
 
 def ggml_opt_prepare_alloc(
     opt_ctx: ggml_opt_context | None,
@@ -5113,13 +5116,13 @@ def ggml_opt_prepare_alloc(
     outputs: _PointerArg[ggml_tensor],
     /,
 ) -> None:
-    """`void ggml_opt_prepare_alloc(ggml_opt_context_t opt_ctx, struct ggml_context *ctx_compute, struct ggml_cgraph *gf, struct ggml_tensor *inputs, struct ggml_tensor *outputs)` (ggml-opt.h:177)"""
+    """`void ggml_opt_prepare_alloc(ggml_opt_context_t opt_ctx, struct ggml_context *ctx_compute, struct ggml_cgraph *gf, struct ggml_tensor *inputs, struct ggml_tensor *outputs)` (ggml-opt.h)"""
 
 def ggml_opt_alloc(opt_ctx: ggml_opt_context | None, backward: bool, /) -> None:
-    """`void ggml_opt_alloc(ggml_opt_context_t opt_ctx, bool backward)` (ggml-opt.h:186)"""
+    """`void ggml_opt_alloc(ggml_opt_context_t opt_ctx, bool backward)` (ggml-opt.h)"""
 
 def ggml_opt_eval(opt_ctx: ggml_opt_context | None, result: ggml_opt_result | None, /) -> None:
-    """`void ggml_opt_eval(ggml_opt_context_t opt_ctx, ggml_opt_result_t result)` (ggml-opt.h:189)"""
+    """`void ggml_opt_eval(ggml_opt_context_t opt_ctx, ggml_opt_result_t result)` (ggml-opt.h)"""
 
 def ggml_opt_epoch(
     opt_ctx: ggml_opt_context | None,
@@ -5131,7 +5134,7 @@ def ggml_opt_epoch(
     callback_eval: ggml_opt_epoch_callback | None,
     /,
 ) -> None:
-    """`void ggml_opt_epoch(ggml_opt_context_t opt_ctx, ggml_opt_dataset_t dataset, ggml_opt_result_t result_train, ggml_opt_result_t result_eval, int64_t idata_split, ggml_opt_epoch_callback callback_train, ggml_opt_epoch_callback callback_eval)` (ggml-opt.h:219)"""
+    """`void ggml_opt_epoch(ggml_opt_context_t opt_ctx, ggml_opt_dataset_t dataset, ggml_opt_result_t result_train, ggml_opt_result_t result_eval, int64_t idata_split, ggml_opt_epoch_callback callback_train, ggml_opt_epoch_callback callback_eval)` (ggml-opt.h)"""
 
 def ggml_opt_epoch_callback_progress_bar(
     train: bool,
@@ -5143,7 +5146,7 @@ def ggml_opt_epoch_callback_progress_bar(
     t_start_us: int,
     /,
 ) -> None:
-    """`void ggml_opt_epoch_callback_progress_bar(bool train, ggml_opt_context_t opt_ctx, ggml_opt_dataset_t dataset, ggml_opt_result_t result, int64_t ibatch, int64_t ibatch_max, int64_t t_start_us)` (ggml-opt.h:229)"""
+    """`void ggml_opt_epoch_callback_progress_bar(bool train, ggml_opt_context_t opt_ctx, ggml_opt_dataset_t dataset, ggml_opt_result_t result, int64_t ibatch, int64_t ibatch_max, int64_t t_start_us)` (ggml-opt.h)"""
 
 def ggml_opt_fit(
     backend_sched: ggml_backend_sched | None,
@@ -5160,21 +5163,21 @@ def ggml_opt_fit(
     silent: bool,
     /,
 ) -> None:
-    """`void ggml_opt_fit(ggml_backend_sched_t backend_sched, struct ggml_context *ctx_compute, struct ggml_tensor *inputs, struct ggml_tensor *outputs, ggml_opt_dataset_t dataset, enum ggml_opt_loss_type loss_type, enum ggml_opt_optimizer_type optimizer, ggml_opt_get_optimizer_params get_opt_pars, int64_t nepoch, int64_t nbatch_logical, float val_split, bool silent)` (ggml-opt.h:239)"""
+    """`void ggml_opt_fit(ggml_backend_sched_t backend_sched, struct ggml_context *ctx_compute, struct ggml_tensor *inputs, struct ggml_tensor *outputs, ggml_opt_dataset_t dataset, enum ggml_opt_loss_type loss_type, enum ggml_opt_optimizer_type optimizer, ggml_opt_get_optimizer_params get_opt_pars, int64_t nepoch, int64_t nbatch_logical, float val_split, bool silent)` (ggml-opt.h)"""
 
 def gguf_init_empty() -> gguf_context | None:
-    """`struct gguf_context *gguf_init_empty(void)` (gguf.h:82)"""
+    """`struct gguf_context *gguf_init_empty(void)` (gguf.h)"""
 
 def gguf_init_from_file_ptr(file: FILE | None, params: gguf_init_params, /) -> gguf_context | None:
-    """`struct gguf_context *gguf_init_from_file_ptr(FILE *file, struct gguf_init_params params)` (gguf.h:83)"""
+    """`struct gguf_context *gguf_init_from_file_ptr(FILE *file, struct gguf_init_params params)` (gguf.h)"""
 
 def gguf_init_from_file(fname: bytes | None, params: gguf_init_params, /) -> gguf_context | None:
-    """`struct gguf_context *gguf_init_from_file(const char *fname, struct gguf_init_params params)` (gguf.h:84)"""
+    """`struct gguf_context *gguf_init_from_file(const char *fname, struct gguf_init_params params)` (gguf.h)"""
 
 def gguf_init_from_buffer(
     data: _Address, size: int, params: gguf_init_params, /
 ) -> gguf_context | None:
-    """`struct gguf_context *gguf_init_from_buffer(const void *data, size_t size, struct gguf_init_params params)` (gguf.h:85)"""
+    """`struct gguf_context *gguf_init_from_buffer(const void *data, size_t size, struct gguf_init_params params)` (gguf.h)"""
 
 def gguf_init_from_callback(
     callback: gguf_reader_callback_t | None,
@@ -5184,217 +5187,217 @@ def gguf_init_from_callback(
     params: gguf_init_params,
     /,
 ) -> gguf_context | None:
-    """`struct gguf_context *gguf_init_from_callback(gguf_reader_callback_t callback, void *userdata, size_t max_chunk_read, uint64_t max_expected_size, struct gguf_init_params params)` (gguf.h:88)"""
+    """`struct gguf_context *gguf_init_from_callback(gguf_reader_callback_t callback, void *userdata, size_t max_chunk_read, uint64_t max_expected_size, struct gguf_init_params params)` (gguf.h)"""
 
 def gguf_free(ctx: gguf_context | None, /) -> None:
-    """`void gguf_free(struct gguf_context *ctx)` (gguf.h:90)"""
+    """`void gguf_free(struct gguf_context *ctx)` (gguf.h)"""
 
 def gguf_type_name(type: gguf_type | int, /) -> bytes | None:
-    """`const char *gguf_type_name(enum gguf_type type)` (gguf.h:92)"""
+    """`const char *gguf_type_name(enum gguf_type type)` (gguf.h)"""
 
 def gguf_get_version(ctx: gguf_context | None, /) -> int:
-    """`uint32_t gguf_get_version(const struct gguf_context *ctx)` (gguf.h:94)"""
+    """`uint32_t gguf_get_version(const struct gguf_context *ctx)` (gguf.h)"""
 
 def gguf_get_alignment(ctx: gguf_context | None, /) -> int:
-    """`size_t gguf_get_alignment(const struct gguf_context *ctx)` (gguf.h:95)"""
+    """`size_t gguf_get_alignment(const struct gguf_context *ctx)` (gguf.h)"""
 
 def gguf_get_data_offset(ctx: gguf_context | None, /) -> int:
-    """`size_t gguf_get_data_offset(const struct gguf_context *ctx)` (gguf.h:96)"""
+    """`size_t gguf_get_data_offset(const struct gguf_context *ctx)` (gguf.h)"""
 
 def gguf_get_n_kv(ctx: gguf_context | None, /) -> int:
-    """`int64_t gguf_get_n_kv(const struct gguf_context *ctx)` (gguf.h:98)"""
+    """`int64_t gguf_get_n_kv(const struct gguf_context *ctx)` (gguf.h)"""
 
 def gguf_find_key(ctx: gguf_context | None, key: bytes | None, /) -> int:
-    """`int64_t gguf_find_key(const struct gguf_context *ctx, const char *key)` (gguf.h:99)"""
+    """`int64_t gguf_find_key(const struct gguf_context *ctx, const char *key)` (gguf.h)"""
 
 def gguf_get_key(ctx: gguf_context | None, key_id: int, /) -> bytes | None:
-    """`const char *gguf_get_key(const struct gguf_context *ctx, int64_t key_id)` (gguf.h:100)"""
+    """`const char *gguf_get_key(const struct gguf_context *ctx, int64_t key_id)` (gguf.h)"""
 
 def gguf_get_kv_type(ctx: gguf_context | None, key_id: int, /) -> int:
-    """`enum gguf_type gguf_get_kv_type(const struct gguf_context *ctx, int64_t key_id)` (gguf.h:102)"""
+    """`enum gguf_type gguf_get_kv_type(const struct gguf_context *ctx, int64_t key_id)` (gguf.h)"""
 
 def gguf_get_arr_type(ctx: gguf_context | None, key_id: int, /) -> int:
-    """`enum gguf_type gguf_get_arr_type(const struct gguf_context *ctx, int64_t key_id)` (gguf.h:103)"""
+    """`enum gguf_type gguf_get_arr_type(const struct gguf_context *ctx, int64_t key_id)` (gguf.h)"""
 
 def gguf_get_val_u8(ctx: gguf_context | None, key_id: int, /) -> int:
-    """`uint8_t gguf_get_val_u8(const struct gguf_context *ctx, int64_t key_id)` (gguf.h:106)"""
+    """`uint8_t gguf_get_val_u8(const struct gguf_context *ctx, int64_t key_id)` (gguf.h)"""
 
 def gguf_get_val_i8(ctx: gguf_context | None, key_id: int, /) -> int:
-    """`int8_t gguf_get_val_i8(const struct gguf_context *ctx, int64_t key_id)` (gguf.h:107)"""
+    """`int8_t gguf_get_val_i8(const struct gguf_context *ctx, int64_t key_id)` (gguf.h)"""
 
 def gguf_get_val_u16(ctx: gguf_context | None, key_id: int, /) -> int:
-    """`uint16_t gguf_get_val_u16(const struct gguf_context *ctx, int64_t key_id)` (gguf.h:108)"""
+    """`uint16_t gguf_get_val_u16(const struct gguf_context *ctx, int64_t key_id)` (gguf.h)"""
 
 def gguf_get_val_i16(ctx: gguf_context | None, key_id: int, /) -> int:
-    """`int16_t gguf_get_val_i16(const struct gguf_context *ctx, int64_t key_id)` (gguf.h:109)"""
+    """`int16_t gguf_get_val_i16(const struct gguf_context *ctx, int64_t key_id)` (gguf.h)"""
 
 def gguf_get_val_u32(ctx: gguf_context | None, key_id: int, /) -> int:
-    """`uint32_t gguf_get_val_u32(const struct gguf_context *ctx, int64_t key_id)` (gguf.h:110)"""
+    """`uint32_t gguf_get_val_u32(const struct gguf_context *ctx, int64_t key_id)` (gguf.h)"""
 
 def gguf_get_val_i32(ctx: gguf_context | None, key_id: int, /) -> int:
-    """`int32_t gguf_get_val_i32(const struct gguf_context *ctx, int64_t key_id)` (gguf.h:111)"""
+    """`int32_t gguf_get_val_i32(const struct gguf_context *ctx, int64_t key_id)` (gguf.h)"""
 
 def gguf_get_val_f32(ctx: gguf_context | None, key_id: int, /) -> float:
-    """`float gguf_get_val_f32(const struct gguf_context *ctx, int64_t key_id)` (gguf.h:112)"""
+    """`float gguf_get_val_f32(const struct gguf_context *ctx, int64_t key_id)` (gguf.h)"""
 
 def gguf_get_val_u64(ctx: gguf_context | None, key_id: int, /) -> int:
-    """`uint64_t gguf_get_val_u64(const struct gguf_context *ctx, int64_t key_id)` (gguf.h:113)"""
+    """`uint64_t gguf_get_val_u64(const struct gguf_context *ctx, int64_t key_id)` (gguf.h)"""
 
 def gguf_get_val_i64(ctx: gguf_context | None, key_id: int, /) -> int:
-    """`int64_t gguf_get_val_i64(const struct gguf_context *ctx, int64_t key_id)` (gguf.h:114)"""
+    """`int64_t gguf_get_val_i64(const struct gguf_context *ctx, int64_t key_id)` (gguf.h)"""
 
 def gguf_get_val_f64(ctx: gguf_context | None, key_id: int, /) -> float:
-    """`double gguf_get_val_f64(const struct gguf_context *ctx, int64_t key_id)` (gguf.h:115)"""
+    """`double gguf_get_val_f64(const struct gguf_context *ctx, int64_t key_id)` (gguf.h)"""
 
 def gguf_get_val_bool(ctx: gguf_context | None, key_id: int, /) -> bool:
-    """`bool gguf_get_val_bool(const struct gguf_context *ctx, int64_t key_id)` (gguf.h:116)"""
+    """`bool gguf_get_val_bool(const struct gguf_context *ctx, int64_t key_id)` (gguf.h)"""
 
 def gguf_get_val_str(ctx: gguf_context | None, key_id: int, /) -> bytes | None:
-    """`const char *gguf_get_val_str(const struct gguf_context *ctx, int64_t key_id)` (gguf.h:117)"""
+    """`const char *gguf_get_val_str(const struct gguf_context *ctx, int64_t key_id)` (gguf.h)"""
 
 def gguf_get_val_data(ctx: gguf_context | None, key_id: int, /) -> int | None:
-    """`const void *gguf_get_val_data(const struct gguf_context *ctx, int64_t key_id)` (gguf.h:118)"""
+    """`const void *gguf_get_val_data(const struct gguf_context *ctx, int64_t key_id)` (gguf.h)"""
 
 def gguf_get_arr_n(ctx: gguf_context | None, key_id: int, /) -> int:
-    """`size_t gguf_get_arr_n(const struct gguf_context *ctx, int64_t key_id)` (gguf.h:119)"""
+    """`size_t gguf_get_arr_n(const struct gguf_context *ctx, int64_t key_id)` (gguf.h)"""
 
 def gguf_get_arr_data(ctx: gguf_context | None, key_id: int, /) -> int | None:
-    """`const void *gguf_get_arr_data(const struct gguf_context *ctx, int64_t key_id)` (gguf.h:123)"""
+    """`const void *gguf_get_arr_data(const struct gguf_context *ctx, int64_t key_id)` (gguf.h)"""
 
 def gguf_get_arr_str(ctx: gguf_context | None, key_id: int, i: int, /) -> bytes | None:
-    """`const char *gguf_get_arr_str(const struct gguf_context *ctx, int64_t key_id, size_t i)` (gguf.h:126)"""
+    """`const char *gguf_get_arr_str(const struct gguf_context *ctx, int64_t key_id, size_t i)` (gguf.h)"""
 
 def gguf_get_n_tensors(ctx: gguf_context | None, /) -> int:
-    """`int64_t gguf_get_n_tensors(const struct gguf_context *ctx)` (gguf.h:128)"""
+    """`int64_t gguf_get_n_tensors(const struct gguf_context *ctx)` (gguf.h)"""
 
 def gguf_find_tensor(ctx: gguf_context | None, name: bytes | None, /) -> int:
-    """`int64_t gguf_find_tensor(const struct gguf_context *ctx, const char *name)` (gguf.h:129)"""
+    """`int64_t gguf_find_tensor(const struct gguf_context *ctx, const char *name)` (gguf.h)"""
 
 def gguf_get_tensor_offset(ctx: gguf_context | None, tensor_id: int, /) -> int:
-    """`size_t gguf_get_tensor_offset(const struct gguf_context *ctx, int64_t tensor_id)` (gguf.h:130)"""
+    """`size_t gguf_get_tensor_offset(const struct gguf_context *ctx, int64_t tensor_id)` (gguf.h)"""
 
 def gguf_get_tensor_name(ctx: gguf_context | None, tensor_id: int, /) -> bytes | None:
-    """`const char *gguf_get_tensor_name(const struct gguf_context *ctx, int64_t tensor_id)` (gguf.h:131)"""
+    """`const char *gguf_get_tensor_name(const struct gguf_context *ctx, int64_t tensor_id)` (gguf.h)"""
 
 def gguf_get_tensor_ne(ctx: gguf_context | None, tensor_id: int, /) -> _Pointer[c_int64]:
-    """`const int64_t *gguf_get_tensor_ne(const struct gguf_context *ctx, int64_t tensor_id)` (gguf.h:132)"""
+    """`const int64_t *gguf_get_tensor_ne(const struct gguf_context *ctx, int64_t tensor_id)` (gguf.h)"""
 
 def gguf_get_tensor_type(ctx: gguf_context | None, tensor_id: int, /) -> int:
-    """`enum ggml_type gguf_get_tensor_type(const struct gguf_context *ctx, int64_t tensor_id)` (gguf.h:133)"""
+    """`enum ggml_type gguf_get_tensor_type(const struct gguf_context *ctx, int64_t tensor_id)` (gguf.h)"""
 
 def gguf_get_tensor_size(ctx: gguf_context | None, tensor_id: int, /) -> int:
-    """`size_t gguf_get_tensor_size(const struct gguf_context *ctx, int64_t tensor_id)` (gguf.h:134)"""
+    """`size_t gguf_get_tensor_size(const struct gguf_context *ctx, int64_t tensor_id)` (gguf.h)"""
 
 def gguf_remove_key(ctx: gguf_context | None, key: bytes | None, /) -> int:
-    """`int64_t gguf_remove_key(struct gguf_context *ctx, const char *key)` (gguf.h:137)"""
+    """`int64_t gguf_remove_key(struct gguf_context *ctx, const char *key)` (gguf.h)"""
 
 def gguf_set_val_u8(ctx: gguf_context | None, key: bytes | None, val: int, /) -> None:
-    """`void gguf_set_val_u8(struct gguf_context *ctx, const char *key, uint8_t val)` (gguf.h:140)"""
+    """`void gguf_set_val_u8(struct gguf_context *ctx, const char *key, uint8_t val)` (gguf.h)"""
 
 def gguf_set_val_i8(ctx: gguf_context | None, key: bytes | None, val: int, /) -> None:
-    """`void gguf_set_val_i8(struct gguf_context *ctx, const char *key, int8_t val)` (gguf.h:141)"""
+    """`void gguf_set_val_i8(struct gguf_context *ctx, const char *key, int8_t val)` (gguf.h)"""
 
 def gguf_set_val_u16(ctx: gguf_context | None, key: bytes | None, val: int, /) -> None:
-    """`void gguf_set_val_u16(struct gguf_context *ctx, const char *key, uint16_t val)` (gguf.h:142)"""
+    """`void gguf_set_val_u16(struct gguf_context *ctx, const char *key, uint16_t val)` (gguf.h)"""
 
 def gguf_set_val_i16(ctx: gguf_context | None, key: bytes | None, val: int, /) -> None:
-    """`void gguf_set_val_i16(struct gguf_context *ctx, const char *key, int16_t val)` (gguf.h:143)"""
+    """`void gguf_set_val_i16(struct gguf_context *ctx, const char *key, int16_t val)` (gguf.h)"""
 
 def gguf_set_val_u32(ctx: gguf_context | None, key: bytes | None, val: int, /) -> None:
-    """`void gguf_set_val_u32(struct gguf_context *ctx, const char *key, uint32_t val)` (gguf.h:144)"""
+    """`void gguf_set_val_u32(struct gguf_context *ctx, const char *key, uint32_t val)` (gguf.h)"""
 
 def gguf_set_val_i32(ctx: gguf_context | None, key: bytes | None, val: int, /) -> None:
-    """`void gguf_set_val_i32(struct gguf_context *ctx, const char *key, int32_t val)` (gguf.h:145)"""
+    """`void gguf_set_val_i32(struct gguf_context *ctx, const char *key, int32_t val)` (gguf.h)"""
 
 def gguf_set_val_f32(ctx: gguf_context | None, key: bytes | None, val: float, /) -> None:
-    """`void gguf_set_val_f32(struct gguf_context *ctx, const char *key, float val)` (gguf.h:146)"""
+    """`void gguf_set_val_f32(struct gguf_context *ctx, const char *key, float val)` (gguf.h)"""
 
 def gguf_set_val_u64(ctx: gguf_context | None, key: bytes | None, val: int, /) -> None:
-    """`void gguf_set_val_u64(struct gguf_context *ctx, const char *key, uint64_t val)` (gguf.h:147)"""
+    """`void gguf_set_val_u64(struct gguf_context *ctx, const char *key, uint64_t val)` (gguf.h)"""
 
 def gguf_set_val_i64(ctx: gguf_context | None, key: bytes | None, val: int, /) -> None:
-    """`void gguf_set_val_i64(struct gguf_context *ctx, const char *key, int64_t val)` (gguf.h:148)"""
+    """`void gguf_set_val_i64(struct gguf_context *ctx, const char *key, int64_t val)` (gguf.h)"""
 
 def gguf_set_val_f64(ctx: gguf_context | None, key: bytes | None, val: float, /) -> None:
-    """`void gguf_set_val_f64(struct gguf_context *ctx, const char *key, double val)` (gguf.h:149)"""
+    """`void gguf_set_val_f64(struct gguf_context *ctx, const char *key, double val)` (gguf.h)"""
 
 def gguf_set_val_bool(ctx: gguf_context | None, key: bytes | None, val: bool, /) -> None:
-    """`void gguf_set_val_bool(struct gguf_context *ctx, const char *key, bool val)` (gguf.h:150)"""
+    """`void gguf_set_val_bool(struct gguf_context *ctx, const char *key, bool val)` (gguf.h)"""
 
 def gguf_set_val_str(ctx: gguf_context | None, key: bytes | None, val: bytes | None, /) -> None:
-    """`void gguf_set_val_str(struct gguf_context *ctx, const char *key, const char *val)` (gguf.h:151)"""
+    """`void gguf_set_val_str(struct gguf_context *ctx, const char *key, const char *val)` (gguf.h)"""
 
 def gguf_set_arr_data(
     ctx: gguf_context | None, key: bytes | None, type: gguf_type | int, data: _Address, n: int, /
 ) -> None:
-    """`void gguf_set_arr_data(struct gguf_context *ctx, const char *key, enum gguf_type type, const void *data, size_t n)` (gguf.h:154)"""
+    """`void gguf_set_arr_data(struct gguf_context *ctx, const char *key, enum gguf_type type, const void *data, size_t n)` (gguf.h)"""
 
 def gguf_set_arr_str(
     ctx: gguf_context | None, key: bytes | None, data: _PointerArg[c_char_p], n: int, /
 ) -> None:
-    """`void gguf_set_arr_str(struct gguf_context *ctx, const char *key, const char **data, size_t n)` (gguf.h:157)"""
+    """`void gguf_set_arr_str(struct gguf_context *ctx, const char *key, const char **data, size_t n)` (gguf.h)"""
 
 def gguf_set_kv(ctx: gguf_context | None, src: gguf_context | None, /) -> None:
-    """`void gguf_set_kv(struct gguf_context *ctx, const struct gguf_context *src)` (gguf.h:160)"""
+    """`void gguf_set_kv(struct gguf_context *ctx, const struct gguf_context *src)` (gguf.h)"""
 
 def gguf_add_tensor(ctx: gguf_context | None, tensor: _PointerArg[ggml_tensor], /) -> None:
-    """`void gguf_add_tensor(struct gguf_context *ctx, const struct ggml_tensor *tensor)` (gguf.h:163)"""
+    """`void gguf_add_tensor(struct gguf_context *ctx, const struct ggml_tensor *tensor)` (gguf.h)"""
 
 def gguf_set_tensor_type(
     ctx: gguf_context | None, name: bytes | None, type: ggml_type | int, /
 ) -> None:
-    """`void gguf_set_tensor_type(struct gguf_context *ctx, const char *name, enum ggml_type type)` (gguf.h:167)"""
+    """`void gguf_set_tensor_type(struct gguf_context *ctx, const char *name, enum ggml_type type)` (gguf.h)"""
 
 def gguf_set_tensor_data(ctx: gguf_context | None, name: bytes | None, data: _Address, /) -> None:
-    """`void gguf_set_tensor_data(struct gguf_context *ctx, const char *name, const void *data)` (gguf.h:170)"""
+    """`void gguf_set_tensor_data(struct gguf_context *ctx, const char *name, const void *data)` (gguf.h)"""
 
 def gguf_write_to_file_ptr(ctx: gguf_context | None, file: FILE | None, only_meta: bool, /) -> bool:
-    """`bool gguf_write_to_file_ptr(const struct gguf_context *ctx, FILE *file, bool only_meta)` (gguf.h:200)"""
+    """`bool gguf_write_to_file_ptr(const struct gguf_context *ctx, FILE *file, bool only_meta)` (gguf.h)"""
 
 def gguf_write_to_file(ctx: gguf_context | None, fname: bytes | None, only_meta: bool, /) -> bool:
-    """`bool gguf_write_to_file(const struct gguf_context *ctx, const char *fname, bool only_meta)` (gguf.h:201)"""
+    """`bool gguf_write_to_file(const struct gguf_context *ctx, const char *fname, bool only_meta)` (gguf.h)"""
 
 def gguf_get_meta_size(ctx: gguf_context | None, /) -> int:
-    """`size_t gguf_get_meta_size(const struct gguf_context *ctx)` (gguf.h:204)"""
+    """`size_t gguf_get_meta_size(const struct gguf_context *ctx)` (gguf.h)"""
 
 def gguf_get_meta_data(ctx: gguf_context | None, data: _Address, /) -> None:
-    """`void gguf_get_meta_data(const struct gguf_context *ctx, void *data)` (gguf.h:207)"""
+    """`void gguf_get_meta_data(const struct gguf_context *ctx, void *data)` (gguf.h)"""
 
 def llama_ftype_name(ftype: llama_ftype | int, /) -> bytes | None:
-    """`const char *llama_ftype_name(enum llama_ftype ftype)` (llama.h:165)"""
+    """`const char *llama_ftype_name(enum llama_ftype ftype)` (llama.h)"""
 
 def llama_flash_attn_type_name(flash_attn_type: llama_flash_attn_type | int, /) -> bytes | None:
-    """`const char *llama_flash_attn_type_name(enum llama_flash_attn_type flash_attn_type)` (llama.h:197)"""
+    """`const char *llama_flash_attn_type_name(enum llama_flash_attn_type flash_attn_type)` (llama.h)"""
 
 def llama_load_mode_name(load_mode: llama_load_mode | int, /) -> bytes | None:
-    """`const char *llama_load_mode_name(enum llama_load_mode load_mode)` (llama.h:215)"""
+    """`const char *llama_load_mode_name(enum llama_load_mode load_mode)` (llama.h)"""
 
 def llama_load_mode_from_str(str: bytes | None, /) -> int:
-    """`enum llama_load_mode llama_load_mode_from_str(const char *str)` (llama.h:216)"""
+    """`enum llama_load_mode llama_load_mode_from_str(const char *str)` (llama.h)"""
 
 def llama_version() -> bytes | None:
-    """`const char *llama_version(void)` (llama.h:475)"""
+    """`const char *llama_version(void)` (llama.h)"""
 
 def llama_model_default_params() -> llama_model_params:
-    """`struct llama_model_params llama_model_default_params(void)` (llama.h:479)"""
+    """`struct llama_model_params llama_model_default_params(void)` (llama.h)"""
 
 def llama_context_default_params() -> llama_context_params:
-    """`struct llama_context_params llama_context_default_params(void)` (llama.h:480)"""
+    """`struct llama_context_params llama_context_default_params(void)` (llama.h)"""
 
 def llama_sampler_chain_default_params() -> llama_sampler_chain_params:
-    """`struct llama_sampler_chain_params llama_sampler_chain_default_params(void)` (llama.h:481)"""
+    """`struct llama_sampler_chain_params llama_sampler_chain_default_params(void)` (llama.h)"""
 
 def llama_model_quantize_default_params() -> llama_model_quantize_params:
-    """`struct llama_model_quantize_params llama_model_quantize_default_params(void)` (llama.h:482)"""
+    """`struct llama_model_quantize_params llama_model_quantize_default_params(void)` (llama.h)"""
 
 def llama_backend_init() -> None:
-    """`void llama_backend_init(void)` (llama.h:486)"""
+    """`void llama_backend_init(void)` (llama.h)"""
 
 def llama_backend_free() -> None:
-    """`void llama_backend_free(void)` (llama.h:489)"""
+    """`void llama_backend_free(void)` (llama.h)"""
 
 def llama_numa_init(numa: ggml_numa_strategy | int, /) -> None:
-    """`void llama_numa_init(enum ggml_numa_strategy numa)` (llama.h:493)"""
+    """`void llama_numa_init(enum ggml_numa_strategy numa)` (llama.h)"""
 
 def llama_attach_threadpool(
     ctx: llama_context | None,
@@ -5402,10 +5405,10 @@ def llama_attach_threadpool(
     threadpool_batch: ggml_threadpool | None,
     /,
 ) -> None:
-    """`void llama_attach_threadpool(struct llama_context *ctx, ggml_threadpool_t threadpool, ggml_threadpool_t threadpool_batch)` (llama.h:496)"""
+    """`void llama_attach_threadpool(struct llama_context *ctx, ggml_threadpool_t threadpool, ggml_threadpool_t threadpool_batch)` (llama.h)"""
 
 def llama_detach_threadpool(ctx: llama_context | None, /) -> None:
-    """`void llama_detach_threadpool(struct llama_context *ctx)` (llama.h:501)"""
+    """`void llama_detach_threadpool(struct llama_context *ctx)` (llama.h)"""
 
 def llama_model_init_from_user(
     metadata: gguf_context | None,
@@ -5414,225 +5417,225 @@ def llama_model_init_from_user(
     params: llama_model_params,
     /,
 ) -> llama_model | None:
-    """`struct llama_model *llama_model_init_from_user(struct gguf_context *metadata, llama_model_set_tensor_data_t set_tensor_data, void *set_tensor_data_ud, struct llama_model_params params)` (llama.h:508)"""
+    """`struct llama_model *llama_model_init_from_user(struct gguf_context *metadata, llama_model_set_tensor_data_t set_tensor_data, void *set_tensor_data_ud, struct llama_model_params params)` (llama.h)"""
 
 @deprecated("use llama_model_load_from_file")
 def llama_load_model_from_file(
     path_model: bytes | None, params: llama_model_params, /
 ) -> llama_model | None:
-    """`struct llama_model *llama_load_model_from_file(const char *path_model, struct llama_model_params params)` (llama.h:514)"""
+    """`struct llama_model *llama_load_model_from_file(const char *path_model, struct llama_model_params params)` (llama.h)"""
 
 def llama_model_load_from_file(
     path_model: bytes | None, params: llama_model_params, /
 ) -> llama_model | None:
-    """`struct llama_model *llama_model_load_from_file(const char *path_model, struct llama_model_params params)` (llama.h:522)"""
+    """`struct llama_model *llama_model_load_from_file(const char *path_model, struct llama_model_params params)` (llama.h)"""
 
 def llama_model_load_from_file_ptr(
     file: FILE | None, params: llama_model_params, /
 ) -> llama_model | None:
-    """`struct llama_model *llama_model_load_from_file_ptr(FILE *file, struct llama_model_params params)` (llama.h:529)"""
+    """`struct llama_model *llama_model_load_from_file_ptr(FILE *file, struct llama_model_params params)` (llama.h)"""
 
 def llama_model_load_from_splits(
     paths: _PointerArg[c_char_p], n_paths: int, params: llama_model_params, /
 ) -> llama_model | None:
-    """`struct llama_model *llama_model_load_from_splits(const char **paths, size_t n_paths, struct llama_model_params params)` (llama.h:535)"""
+    """`struct llama_model *llama_model_load_from_splits(const char **paths, size_t n_paths, struct llama_model_params params)` (llama.h)"""
 
 def llama_model_save_to_file(model: llama_model | None, path_model: bytes | None, /) -> None:
-    """`void llama_model_save_to_file(const struct llama_model *model, const char *path_model)` (llama.h:540)"""
+    """`void llama_model_save_to_file(const struct llama_model *model, const char *path_model)` (llama.h)"""
 
 @deprecated("use llama_model_free")
 def llama_free_model(model: llama_model | None, /) -> None:
-    """`void llama_free_model(struct llama_model *model)` (llama.h:544)"""
+    """`void llama_free_model(struct llama_model *model)` (llama.h)"""
 
 def llama_model_free(model: llama_model | None, /) -> None:
-    """`void llama_model_free(struct llama_model *model)` (llama.h:547)"""
+    """`void llama_model_free(struct llama_model *model)` (llama.h)"""
 
 def llama_init_from_model(
     model: llama_model | None, params: llama_context_params, /
 ) -> llama_context | None:
-    """`struct llama_context *llama_init_from_model(struct llama_model *model, struct llama_context_params params)` (llama.h:549)"""
+    """`struct llama_context *llama_init_from_model(struct llama_model *model, struct llama_context_params params)` (llama.h)"""
 
 @deprecated("use llama_init_from_model")
 def llama_new_context_with_model(
     model: llama_model | None, params: llama_context_params, /
 ) -> llama_context | None:
-    """`struct llama_context *llama_new_context_with_model(struct llama_model *model, struct llama_context_params params)` (llama.h:553)"""
+    """`struct llama_context *llama_new_context_with_model(struct llama_model *model, struct llama_context_params params)` (llama.h)"""
 
 def llama_free(ctx: llama_context | None, /) -> None:
-    """`void llama_free(struct llama_context *ctx)` (llama.h:559)"""
+    """`void llama_free(struct llama_context *ctx)` (llama.h)"""
 
 def llama_time_us() -> int:
-    """`int64_t llama_time_us(void)` (llama.h:561)"""
+    """`int64_t llama_time_us(void)` (llama.h)"""
 
 def llama_max_devices() -> int:
-    """`size_t llama_max_devices(void)` (llama.h:563)"""
+    """`size_t llama_max_devices(void)` (llama.h)"""
 
 def llama_max_parallel_sequences() -> int:
-    """`size_t llama_max_parallel_sequences(void)` (llama.h:564)"""
+    """`size_t llama_max_parallel_sequences(void)` (llama.h)"""
 
 def llama_max_tensor_buft_overrides() -> int:
-    """`size_t llama_max_tensor_buft_overrides(void)` (llama.h:565)"""
+    """`size_t llama_max_tensor_buft_overrides(void)` (llama.h)"""
 
 def llama_supports_mmap() -> bool:
-    """`bool llama_supports_mmap(void)` (llama.h:567)"""
+    """`bool llama_supports_mmap(void)` (llama.h)"""
 
 def llama_supports_mlock() -> bool:
-    """`bool llama_supports_mlock(void)` (llama.h:568)"""
+    """`bool llama_supports_mlock(void)` (llama.h)"""
 
 def llama_supports_gpu_offload() -> bool:
-    """`bool llama_supports_gpu_offload(void)` (llama.h:569)"""
+    """`bool llama_supports_gpu_offload(void)` (llama.h)"""
 
 def llama_supports_rpc() -> bool:
-    """`bool llama_supports_rpc(void)` (llama.h:570)"""
+    """`bool llama_supports_rpc(void)` (llama.h)"""
 
 def llama_n_ctx(ctx: llama_context | None, /) -> int:
-    """`uint32_t llama_n_ctx(const struct llama_context *ctx)` (llama.h:575)"""
+    """`uint32_t llama_n_ctx(const struct llama_context *ctx)` (llama.h)"""
 
 def llama_n_ctx_seq(ctx: llama_context | None, /) -> int:
-    """`uint32_t llama_n_ctx_seq(const struct llama_context *ctx)` (llama.h:576)"""
+    """`uint32_t llama_n_ctx_seq(const struct llama_context *ctx)` (llama.h)"""
 
 def llama_n_batch(ctx: llama_context | None, /) -> int:
-    """`uint32_t llama_n_batch(const struct llama_context *ctx)` (llama.h:577)"""
+    """`uint32_t llama_n_batch(const struct llama_context *ctx)` (llama.h)"""
 
 def llama_n_ubatch(ctx: llama_context | None, /) -> int:
-    """`uint32_t llama_n_ubatch(const struct llama_context *ctx)` (llama.h:578)"""
+    """`uint32_t llama_n_ubatch(const struct llama_context *ctx)` (llama.h)"""
 
 def llama_n_seq_max(ctx: llama_context | None, /) -> int:
-    """`uint32_t llama_n_seq_max(const struct llama_context *ctx)` (llama.h:579)"""
+    """`uint32_t llama_n_seq_max(const struct llama_context *ctx)` (llama.h)"""
 
 def llama_n_rs_seq(ctx: llama_context | None, /) -> int:
-    """`uint32_t llama_n_rs_seq(const struct llama_context *ctx)` (llama.h:580)"""
+    """`uint32_t llama_n_rs_seq(const struct llama_context *ctx)` (llama.h)"""
 
 @deprecated("use llama_model_n_ctx_train")
 def llama_n_ctx_train(model: llama_model | None, /) -> int:
-    """`int32_t llama_n_ctx_train(const struct llama_model *model)` (llama.h:582)"""
+    """`int32_t llama_n_ctx_train(const struct llama_model *model)` (llama.h)"""
 
 @deprecated("use llama_model_n_embd")
 def llama_n_embd(model: llama_model | None, /) -> int:
-    """`int32_t llama_n_embd(const struct llama_model *model)` (llama.h:583)"""
+    """`int32_t llama_n_embd(const struct llama_model *model)` (llama.h)"""
 
 @deprecated("use llama_model_n_layer")
 def llama_n_layer(model: llama_model | None, /) -> int:
-    """`int32_t llama_n_layer(const struct llama_model *model)` (llama.h:584)"""
+    """`int32_t llama_n_layer(const struct llama_model *model)` (llama.h)"""
 
 @deprecated("use llama_model_n_head")
 def llama_n_head(model: llama_model | None, /) -> int:
-    """`int32_t llama_n_head(const struct llama_model *model)` (llama.h:585)"""
+    """`int32_t llama_n_head(const struct llama_model *model)` (llama.h)"""
 
 @deprecated("use llama_vocab_n_tokens")
 def llama_n_vocab(vocab: llama_vocab | None, /) -> int:
-    """`int32_t llama_n_vocab(const struct llama_vocab *vocab)` (llama.h:587)"""
+    """`int32_t llama_n_vocab(const struct llama_vocab *vocab)` (llama.h)"""
 
 def llama_get_model(ctx: llama_context | None, /) -> llama_model | None:
-    """`const struct llama_model *llama_get_model(const struct llama_context *ctx)` (llama.h:589)"""
+    """`const struct llama_model *llama_get_model(const struct llama_context *ctx)` (llama.h)"""
 
 def llama_get_memory(ctx: llama_context | None, /) -> llama_memory_i | None:
-    """`llama_memory_t llama_get_memory(const struct llama_context *ctx)` (llama.h:590)"""
+    """`llama_memory_t llama_get_memory(const struct llama_context *ctx)` (llama.h)"""
 
 def llama_pooling_type(ctx: llama_context | None, /) -> int:
-    """`enum llama_pooling_type llama_pooling_type(const struct llama_context *ctx)` (llama.h:591)"""
+    """`enum llama_pooling_type llama_pooling_type(const struct llama_context *ctx)` (llama.h)"""
 
 def llama_model_get_vocab(model: llama_model | None, /) -> llama_vocab | None:
-    """`const struct llama_vocab *llama_model_get_vocab(const struct llama_model *model)` (llama.h:593)"""
+    """`const struct llama_vocab *llama_model_get_vocab(const struct llama_model *model)` (llama.h)"""
 
 def llama_model_rope_type(model: llama_model | None, /) -> int:
-    """`enum llama_rope_type llama_model_rope_type(const struct llama_model *model)` (llama.h:594)"""
+    """`enum llama_rope_type llama_model_rope_type(const struct llama_model *model)` (llama.h)"""
 
 def llama_model_n_ctx_train(model: llama_model | None, /) -> int:
-    """`int32_t llama_model_n_ctx_train(const struct llama_model *model)` (llama.h:596)"""
+    """`int32_t llama_model_n_ctx_train(const struct llama_model *model)` (llama.h)"""
 
 def llama_model_n_embd(model: llama_model | None, /) -> int:
-    """`int32_t llama_model_n_embd(const struct llama_model *model)` (llama.h:597)"""
+    """`int32_t llama_model_n_embd(const struct llama_model *model)` (llama.h)"""
 
 def llama_model_n_embd_inp(model: llama_model | None, /) -> int:
-    """`int32_t llama_model_n_embd_inp(const struct llama_model *model)` (llama.h:598)"""
+    """`int32_t llama_model_n_embd_inp(const struct llama_model *model)` (llama.h)"""
 
 def llama_model_n_embd_out(model: llama_model | None, /) -> int:
-    """`int32_t llama_model_n_embd_out(const struct llama_model *model)` (llama.h:599)"""
+    """`int32_t llama_model_n_embd_out(const struct llama_model *model)` (llama.h)"""
 
 def llama_model_n_layer(model: llama_model | None, /) -> int:
-    """`int32_t llama_model_n_layer(const struct llama_model *model)` (llama.h:600)"""
+    """`int32_t llama_model_n_layer(const struct llama_model *model)` (llama.h)"""
 
 def llama_model_n_layer_nextn(model: llama_model | None, /) -> int:
-    """`int32_t llama_model_n_layer_nextn(const struct llama_model *model)` (llama.h:601)"""
+    """`int32_t llama_model_n_layer_nextn(const struct llama_model *model)` (llama.h)"""
 
 def llama_model_n_head(model: llama_model | None, /) -> int:
-    """`int32_t llama_model_n_head(const struct llama_model *model)` (llama.h:602)"""
+    """`int32_t llama_model_n_head(const struct llama_model *model)` (llama.h)"""
 
 def llama_model_n_head_kv(model: llama_model | None, /) -> int:
-    """`int32_t llama_model_n_head_kv(const struct llama_model *model)` (llama.h:603)"""
+    """`int32_t llama_model_n_head_kv(const struct llama_model *model)` (llama.h)"""
 
 def llama_model_n_swa(model: llama_model | None, /) -> int:
-    """`int32_t llama_model_n_swa(const struct llama_model *model)` (llama.h:604)"""
+    """`int32_t llama_model_n_swa(const struct llama_model *model)` (llama.h)"""
 
 def llama_model_rope_freq_scale_train(model: llama_model | None, /) -> float:
-    """`float llama_model_rope_freq_scale_train(const struct llama_model *model)` (llama.h:607)"""
+    """`float llama_model_rope_freq_scale_train(const struct llama_model *model)` (llama.h)"""
 
 def llama_model_n_cls_out(model: llama_model | None, /) -> int:
-    """`uint32_t llama_model_n_cls_out(const struct llama_model *model)` (llama.h:611)"""
+    """`uint32_t llama_model_n_cls_out(const struct llama_model *model)` (llama.h)"""
 
 def llama_model_cls_label(model: llama_model | None, i: int, /) -> bytes | None:
-    """`const char *llama_model_cls_label(const struct llama_model *model, uint32_t i)` (llama.h:614)"""
+    """`const char *llama_model_cls_label(const struct llama_model *model, uint32_t i)` (llama.h)"""
 
 def llama_vocab_type(vocab: llama_vocab | None, /) -> int:
-    """`enum llama_vocab_type llama_vocab_type(const struct llama_vocab *vocab)` (llama.h:616)"""
+    """`enum llama_vocab_type llama_vocab_type(const struct llama_vocab *vocab)` (llama.h)"""
 
 def llama_vocab_n_tokens(vocab: llama_vocab | None, /) -> int:
-    """`int32_t llama_vocab_n_tokens(const struct llama_vocab *vocab)` (llama.h:618)"""
+    """`int32_t llama_vocab_n_tokens(const struct llama_vocab *vocab)` (llama.h)"""
 
 def llama_model_meta_val_str(
     model: llama_model | None, key: bytes | None, buf: _PointerArg[c_char], buf_size: int, /
 ) -> int:
-    """`int32_t llama_model_meta_val_str(const struct llama_model *model, const char *key, char *buf, size_t buf_size)` (llama.h:627)"""
+    """`int32_t llama_model_meta_val_str(const struct llama_model *model, const char *key, char *buf, size_t buf_size)` (llama.h)"""
 
 def llama_model_meta_count(model: llama_model | None, /) -> int:
-    """`int32_t llama_model_meta_count(const struct llama_model *model)` (llama.h:630)"""
+    """`int32_t llama_model_meta_count(const struct llama_model *model)` (llama.h)"""
 
 def llama_model_meta_key_str(key: llama_model_meta_key | int, /) -> bytes | None:
-    """`const char *llama_model_meta_key_str(enum llama_model_meta_key key)` (llama.h:633)"""
+    """`const char *llama_model_meta_key_str(enum llama_model_meta_key key)` (llama.h)"""
 
 def llama_model_meta_key_by_index(
     model: llama_model | None, i: int, buf: _PointerArg[c_char], buf_size: int, /
 ) -> int:
-    """`int32_t llama_model_meta_key_by_index(const struct llama_model *model, int32_t i, char *buf, size_t buf_size)` (llama.h:636)"""
+    """`int32_t llama_model_meta_key_by_index(const struct llama_model *model, int32_t i, char *buf, size_t buf_size)` (llama.h)"""
 
 def llama_model_meta_val_str_by_index(
     model: llama_model | None, i: int, buf: _PointerArg[c_char], buf_size: int, /
 ) -> int:
-    """`int32_t llama_model_meta_val_str_by_index(const struct llama_model *model, int32_t i, char *buf, size_t buf_size)` (llama.h:639)"""
+    """`int32_t llama_model_meta_val_str_by_index(const struct llama_model *model, int32_t i, char *buf, size_t buf_size)` (llama.h)"""
 
 def llama_model_desc(model: llama_model | None, buf: _PointerArg[c_char], buf_size: int, /) -> int:
-    """`int32_t llama_model_desc(const struct llama_model *model, char *buf, size_t buf_size)` (llama.h:642)"""
+    """`int32_t llama_model_desc(const struct llama_model *model, char *buf, size_t buf_size)` (llama.h)"""
 
 def llama_model_ftype(model: llama_model | None, /) -> int:
-    """`enum llama_ftype llama_model_ftype(const struct llama_model *model)` (llama.h:645)"""
+    """`enum llama_ftype llama_model_ftype(const struct llama_model *model)` (llama.h)"""
 
 def llama_model_size(model: llama_model | None, /) -> int:
-    """`uint64_t llama_model_size(const struct llama_model *model)` (llama.h:648)"""
+    """`uint64_t llama_model_size(const struct llama_model *model)` (llama.h)"""
 
 def llama_model_chat_template(model: llama_model | None, name: bytes | None, /) -> bytes | None:
-    """`const char *llama_model_chat_template(const struct llama_model *model, const char *name)` (llama.h:652)"""
+    """`const char *llama_model_chat_template(const struct llama_model *model, const char *name)` (llama.h)"""
 
 def llama_model_n_params(model: llama_model | None, /) -> int:
-    """`uint64_t llama_model_n_params(const struct llama_model *model)` (llama.h:655)"""
+    """`uint64_t llama_model_n_params(const struct llama_model *model)` (llama.h)"""
 
 def llama_model_has_encoder(model: llama_model | None, /) -> bool:
-    """`bool llama_model_has_encoder(const struct llama_model *model)` (llama.h:658)"""
+    """`bool llama_model_has_encoder(const struct llama_model *model)` (llama.h)"""
 
 def llama_model_has_decoder(model: llama_model | None, /) -> bool:
-    """`bool llama_model_has_decoder(const struct llama_model *model)` (llama.h:661)"""
+    """`bool llama_model_has_decoder(const struct llama_model *model)` (llama.h)"""
 
 def llama_model_decoder_start_token(model: llama_model | None, /) -> int:
-    """`llama_token llama_model_decoder_start_token(const struct llama_model *model)` (llama.h:665)"""
+    """`llama_token llama_model_decoder_start_token(const struct llama_model *model)` (llama.h)"""
 
 def llama_model_is_recurrent(model: llama_model | None, /) -> bool:
-    """`bool llama_model_is_recurrent(const struct llama_model *model)` (llama.h:668)"""
+    """`bool llama_model_is_recurrent(const struct llama_model *model)` (llama.h)"""
 
 def llama_model_is_hybrid(model: llama_model | None, /) -> bool:
-    """`bool llama_model_is_hybrid(const struct llama_model *model)` (llama.h:671)"""
+    """`bool llama_model_is_hybrid(const struct llama_model *model)` (llama.h)"""
 
 def llama_model_is_diffusion(model: llama_model | None, /) -> bool:
-    """`bool llama_model_is_diffusion(const struct llama_model *model)` (llama.h:674)"""
+    """`bool llama_model_is_diffusion(const struct llama_model *model)` (llama.h)"""
 
 def llama_model_quantize(
     fname_inp: bytes | None,
@@ -5640,17 +5643,17 @@ def llama_model_quantize(
     params: _PointerArg[llama_model_quantize_params],
     /,
 ) -> int:
-    """`uint32_t llama_model_quantize(const char *fname_inp, const char *fname_out, const llama_model_quantize_params *params)` (llama.h:677)"""
+    """`uint32_t llama_model_quantize(const char *fname_inp, const char *fname_out, const llama_model_quantize_params *params)` (llama.h)"""
 
 def llama_adapter_lora_init(
     model: llama_model | None, path_lora: bytes | None, /
 ) -> llama_adapter_lora | None:
-    """`struct llama_adapter_lora *llama_adapter_lora_init(struct llama_model *model, const char *path_lora)` (llama.h:688)"""
+    """`struct llama_adapter_lora *llama_adapter_lora_init(struct llama_model *model, const char *path_lora)` (llama.h)"""
 
 def llama_adapter_lora_init_from_file_ptr(
     model: llama_model | None, file: FILE | None, /
 ) -> llama_adapter_lora | None:
-    """`struct llama_adapter_lora *llama_adapter_lora_init_from_file_ptr(struct llama_model *model, FILE *file)` (llama.h:693)"""
+    """`struct llama_adapter_lora *llama_adapter_lora_init_from_file_ptr(struct llama_model *model, FILE *file)` (llama.h)"""
 
 def llama_adapter_meta_val_str(
     adapter: llama_adapter_lora | None,
@@ -5659,31 +5662,31 @@ def llama_adapter_meta_val_str(
     buf_size: int,
     /,
 ) -> int:
-    """`int32_t llama_adapter_meta_val_str(const struct llama_adapter_lora *adapter, const char *key, char *buf, size_t buf_size)` (llama.h:704)"""
+    """`int32_t llama_adapter_meta_val_str(const struct llama_adapter_lora *adapter, const char *key, char *buf, size_t buf_size)` (llama.h)"""
 
 def llama_adapter_meta_count(adapter: llama_adapter_lora | None, /) -> int:
-    """`int32_t llama_adapter_meta_count(const struct llama_adapter_lora *adapter)` (llama.h:707)"""
+    """`int32_t llama_adapter_meta_count(const struct llama_adapter_lora *adapter)` (llama.h)"""
 
 def llama_adapter_meta_key_by_index(
     adapter: llama_adapter_lora | None, i: int, buf: _PointerArg[c_char], buf_size: int, /
 ) -> int:
-    """`int32_t llama_adapter_meta_key_by_index(const struct llama_adapter_lora *adapter, int32_t i, char *buf, size_t buf_size)` (llama.h:710)"""
+    """`int32_t llama_adapter_meta_key_by_index(const struct llama_adapter_lora *adapter, int32_t i, char *buf, size_t buf_size)` (llama.h)"""
 
 def llama_adapter_meta_val_str_by_index(
     adapter: llama_adapter_lora | None, i: int, buf: _PointerArg[c_char], buf_size: int, /
 ) -> int:
-    """`int32_t llama_adapter_meta_val_str_by_index(const struct llama_adapter_lora *adapter, int32_t i, char *buf, size_t buf_size)` (llama.h:713)"""
+    """`int32_t llama_adapter_meta_val_str_by_index(const struct llama_adapter_lora *adapter, int32_t i, char *buf, size_t buf_size)` (llama.h)"""
 
 def llama_adapter_lora_free(adapter: llama_adapter_lora | None, /) -> None:
-    """`void llama_adapter_lora_free(struct llama_adapter_lora *adapter)` (llama.h:717)"""
+    """`void llama_adapter_lora_free(struct llama_adapter_lora *adapter)` (llama.h)"""
 
 def llama_adapter_get_alora_n_invocation_tokens(adapter: llama_adapter_lora | None, /) -> int:
-    """`uint64_t llama_adapter_get_alora_n_invocation_tokens(const struct llama_adapter_lora *adapter)` (llama.h:720)"""
+    """`uint64_t llama_adapter_get_alora_n_invocation_tokens(const struct llama_adapter_lora *adapter)` (llama.h)"""
 
 def llama_adapter_get_alora_invocation_tokens(
     adapter: llama_adapter_lora | None, /
 ) -> _Pointer[llama_token]:
-    """`const llama_token *llama_adapter_get_alora_invocation_tokens(const struct llama_adapter_lora *adapter)` (llama.h:721)"""
+    """`const llama_token *llama_adapter_get_alora_invocation_tokens(const struct llama_adapter_lora *adapter)` (llama.h)"""
 
 def llama_set_adapters_lora(
     ctx: llama_context | None,
@@ -5692,7 +5695,7 @@ def llama_set_adapters_lora(
     scales: _PointerArg[c_float],
     /,
 ) -> int:
-    """`int32_t llama_set_adapters_lora(struct llama_context *ctx, struct llama_adapter_lora **adapters, size_t n_adapters, float *scales)` (llama.h:726)"""
+    """`int32_t llama_set_adapters_lora(struct llama_context *ctx, struct llama_adapter_lora **adapters, size_t n_adapters, float *scales)` (llama.h)"""
 
 def llama_set_adapter_cvec(
     ctx: llama_context | None,
@@ -5703,61 +5706,61 @@ def llama_set_adapter_cvec(
     il_end: int,
     /,
 ) -> int:
-    """`int32_t llama_set_adapter_cvec(struct llama_context *ctx, const float *data, size_t len, int32_t n_embd, int32_t il_start, int32_t il_end)` (llama.h:738)"""
+    """`int32_t llama_set_adapter_cvec(struct llama_context *ctx, const float *data, size_t len, int32_t n_embd, int32_t il_start, int32_t il_end)` (llama.h)"""
 
 def llama_memory_clear(mem: llama_memory_i | None, data: bool, /) -> None:
-    """`void llama_memory_clear(llama_memory_t mem, bool data)` (llama.h:752)"""
+    """`void llama_memory_clear(llama_memory_t mem, bool data)` (llama.h)"""
 
 def llama_memory_seq_rm(mem: llama_memory_i | None, seq_id: int, p0: int, p1: int, /) -> bool:
-    """`bool llama_memory_seq_rm(llama_memory_t mem, llama_seq_id seq_id, llama_pos p0, llama_pos p1)` (llama.h:761)"""
+    """`bool llama_memory_seq_rm(llama_memory_t mem, llama_seq_id seq_id, llama_pos p0, llama_pos p1)` (llama.h)"""
 
 def llama_memory_seq_cp(
     mem: llama_memory_i | None, seq_id_src: int, seq_id_dst: int, p0: int, p1: int, /
 ) -> None:
-    """`void llama_memory_seq_cp(llama_memory_t mem, llama_seq_id seq_id_src, llama_seq_id seq_id_dst, llama_pos p0, llama_pos p1)` (llama.h:770)"""
+    """`void llama_memory_seq_cp(llama_memory_t mem, llama_seq_id seq_id_src, llama_seq_id seq_id_dst, llama_pos p0, llama_pos p1)` (llama.h)"""
 
 def llama_memory_seq_keep(mem: llama_memory_i | None, seq_id: int, /) -> None:
-    """`void llama_memory_seq_keep(llama_memory_t mem, llama_seq_id seq_id)` (llama.h:778)"""
+    """`void llama_memory_seq_keep(llama_memory_t mem, llama_seq_id seq_id)` (llama.h)"""
 
 def llama_memory_seq_add(
     mem: llama_memory_i | None, seq_id: int, p0: int, p1: int, delta: int, /
 ) -> None:
-    """`void llama_memory_seq_add(llama_memory_t mem, llama_seq_id seq_id, llama_pos p0, llama_pos p1, llama_pos delta)` (llama.h:785)"""
+    """`void llama_memory_seq_add(llama_memory_t mem, llama_seq_id seq_id, llama_pos p0, llama_pos p1, llama_pos delta)` (llama.h)"""
 
 def llama_memory_seq_div(
     mem: llama_memory_i | None, seq_id: int, p0: int, p1: int, d: int, /
 ) -> None:
-    """`void llama_memory_seq_div(llama_memory_t mem, llama_seq_id seq_id, llama_pos p0, llama_pos p1, int d)` (llama.h:795)"""
+    """`void llama_memory_seq_div(llama_memory_t mem, llama_seq_id seq_id, llama_pos p0, llama_pos p1, int d)` (llama.h)"""
 
 def llama_memory_seq_pos_min(mem: llama_memory_i | None, seq_id: int, /) -> int:
-    """`llama_pos llama_memory_seq_pos_min(llama_memory_t mem, llama_seq_id seq_id)` (llama.h:806)"""
+    """`llama_pos llama_memory_seq_pos_min(llama_memory_t mem, llama_seq_id seq_id)` (llama.h)"""
 
 def llama_memory_seq_pos_max(mem: llama_memory_i | None, seq_id: int, /) -> int:
-    """`llama_pos llama_memory_seq_pos_max(llama_memory_t mem, llama_seq_id seq_id)` (llama.h:813)"""
+    """`llama_pos llama_memory_seq_pos_max(llama_memory_t mem, llama_seq_id seq_id)` (llama.h)"""
 
 def llama_memory_can_shift(mem: llama_memory_i | None, /) -> bool:
-    """`bool llama_memory_can_shift(llama_memory_t mem)` (llama.h:818)"""
+    """`bool llama_memory_can_shift(llama_memory_t mem)` (llama.h)"""
 
 def llama_state_get_size(ctx: llama_context | None, /) -> int:
-    """`size_t llama_state_get_size(struct llama_context *ctx)` (llama.h:827)"""
+    """`size_t llama_state_get_size(struct llama_context *ctx)` (llama.h)"""
 
 @deprecated("use llama_state_get_size")
 def llama_get_state_size(ctx: llama_context | None, /) -> int:
-    """`size_t llama_get_state_size(struct llama_context *ctx)` (llama.h:828)"""
+    """`size_t llama_get_state_size(struct llama_context *ctx)` (llama.h)"""
 
 def llama_state_get_data(ctx: llama_context | None, dst: _PointerArg[c_uint8], size: int, /) -> int:
-    """`size_t llama_state_get_data(struct llama_context *ctx, uint8_t *dst, size_t size)` (llama.h:834)"""
+    """`size_t llama_state_get_data(struct llama_context *ctx, uint8_t *dst, size_t size)` (llama.h)"""
 
 @deprecated("use llama_state_get_data")
 def llama_copy_state_data(ctx: llama_context | None, dst: _PointerArg[c_uint8], /) -> int:
-    """`size_t llama_copy_state_data(struct llama_context *ctx, uint8_t *dst)` (llama.h:838)"""
+    """`size_t llama_copy_state_data(struct llama_context *ctx, uint8_t *dst)` (llama.h)"""
 
 def llama_state_set_data(ctx: llama_context | None, src: _PointerArg[c_uint8], size: int, /) -> int:
-    """`size_t llama_state_set_data(struct llama_context *ctx, const uint8_t *src, size_t size)` (llama.h:845)"""
+    """`size_t llama_state_set_data(struct llama_context *ctx, const uint8_t *src, size_t size)` (llama.h)"""
 
 @deprecated("use llama_state_set_data")
 def llama_set_state_data(ctx: llama_context | None, src: _PointerArg[c_uint8], /) -> int:
-    """`size_t llama_set_state_data(struct llama_context *ctx, const uint8_t *src)` (llama.h:849)"""
+    """`size_t llama_set_state_data(struct llama_context *ctx, const uint8_t *src)` (llama.h)"""
 
 def llama_state_load_file(
     ctx: llama_context | None,
@@ -5767,7 +5770,7 @@ def llama_state_load_file(
     n_token_count_out: _PointerArg[c_size_t],
     /,
 ) -> bool:
-    """`bool llama_state_load_file(struct llama_context *ctx, const char *path_session, llama_token *tokens_out, size_t n_token_capacity, size_t *n_token_count_out)` (llama.h:855)"""
+    """`bool llama_state_load_file(struct llama_context *ctx, const char *path_session, llama_token *tokens_out, size_t n_token_capacity, size_t *n_token_count_out)` (llama.h)"""
 
 @deprecated("use llama_state_load_file")
 def llama_load_session_file(
@@ -5778,7 +5781,7 @@ def llama_load_session_file(
     n_token_count_out: _PointerArg[c_size_t],
     /,
 ) -> bool:
-    """`bool llama_load_session_file(struct llama_context *ctx, const char *path_session, llama_token *tokens_out, size_t n_token_capacity, size_t *n_token_count_out)` (llama.h:861)"""
+    """`bool llama_load_session_file(struct llama_context *ctx, const char *path_session, llama_token *tokens_out, size_t n_token_capacity, size_t *n_token_count_out)` (llama.h)"""
 
 def llama_state_save_file(
     ctx: llama_context | None,
@@ -5787,7 +5790,7 @@ def llama_state_save_file(
     n_token_count: int,
     /,
 ) -> bool:
-    """`bool llama_state_save_file(struct llama_context *ctx, const char *path_session, const llama_token *tokens, size_t n_token_count)` (llama.h:869)"""
+    """`bool llama_state_save_file(struct llama_context *ctx, const char *path_session, const llama_token *tokens, size_t n_token_count)` (llama.h)"""
 
 @deprecated("use llama_state_save_file")
 def llama_save_session_file(
@@ -5797,20 +5800,20 @@ def llama_save_session_file(
     n_token_count: int,
     /,
 ) -> bool:
-    """`bool llama_save_session_file(struct llama_context *ctx, const char *path_session, const llama_token *tokens, size_t n_token_count)` (llama.h:874)"""
+    """`bool llama_save_session_file(struct llama_context *ctx, const char *path_session, const llama_token *tokens, size_t n_token_count)` (llama.h)"""
 
 def llama_state_seq_get_size(ctx: llama_context | None, seq_id: int, /) -> int:
-    """`size_t llama_state_seq_get_size(struct llama_context *ctx, llama_seq_id seq_id)` (llama.h:882)"""
+    """`size_t llama_state_seq_get_size(struct llama_context *ctx, llama_seq_id seq_id)` (llama.h)"""
 
 def llama_state_seq_get_data(
     ctx: llama_context | None, dst: _PointerArg[c_uint8], size: int, seq_id: int, /
 ) -> int:
-    """`size_t llama_state_seq_get_data(struct llama_context *ctx, uint8_t *dst, size_t size, llama_seq_id seq_id)` (llama.h:887)"""
+    """`size_t llama_state_seq_get_data(struct llama_context *ctx, uint8_t *dst, size_t size, llama_seq_id seq_id)` (llama.h)"""
 
 def llama_state_seq_set_data(
     ctx: llama_context | None, src: _PointerArg[c_uint8], size: int, dest_seq_id: int, /
 ) -> int:
-    """`size_t llama_state_seq_set_data(struct llama_context *ctx, const uint8_t *src, size_t size, llama_seq_id dest_seq_id)` (llama.h:897)"""
+    """`size_t llama_state_seq_set_data(struct llama_context *ctx, const uint8_t *src, size_t size, llama_seq_id dest_seq_id)` (llama.h)"""
 
 def llama_state_seq_save_file(
     ctx: llama_context | None,
@@ -5820,7 +5823,7 @@ def llama_state_seq_save_file(
     n_token_count: int,
     /,
 ) -> int:
-    """`size_t llama_state_seq_save_file(struct llama_context *ctx, const char *filepath, llama_seq_id seq_id, const llama_token *tokens, size_t n_token_count)` (llama.h:903)"""
+    """`size_t llama_state_seq_save_file(struct llama_context *ctx, const char *filepath, llama_seq_id seq_id, const llama_token *tokens, size_t n_token_count)` (llama.h)"""
 
 def llama_state_seq_load_file(
     ctx: llama_context | None,
@@ -5831,110 +5834,110 @@ def llama_state_seq_load_file(
     n_token_count_out: _PointerArg[c_size_t],
     /,
 ) -> int:
-    """`size_t llama_state_seq_load_file(struct llama_context *ctx, const char *filepath, llama_seq_id dest_seq_id, llama_token *tokens_out, size_t n_token_capacity, size_t *n_token_count_out)` (llama.h:911)"""
+    """`size_t llama_state_seq_load_file(struct llama_context *ctx, const char *filepath, llama_seq_id dest_seq_id, llama_token *tokens_out, size_t n_token_capacity, size_t *n_token_count_out)` (llama.h)"""
 
 def llama_state_seq_get_size_ext(ctx: llama_context | None, seq_id: int, flags: int, /) -> int:
-    """`size_t llama_state_seq_get_size_ext(struct llama_context *ctx, llama_seq_id seq_id, llama_state_seq_flags flags)` (llama.h:933)"""
+    """`size_t llama_state_seq_get_size_ext(struct llama_context *ctx, llama_seq_id seq_id, llama_state_seq_flags flags)` (llama.h)"""
 
 def llama_state_seq_get_data_ext(
     ctx: llama_context | None, dst: _PointerArg[c_uint8], size: int, seq_id: int, flags: int, /
 ) -> int:
-    """`size_t llama_state_seq_get_data_ext(struct llama_context *ctx, uint8_t *dst, size_t size, llama_seq_id seq_id, llama_state_seq_flags flags)` (llama.h:938)"""
+    """`size_t llama_state_seq_get_data_ext(struct llama_context *ctx, uint8_t *dst, size_t size, llama_seq_id seq_id, llama_state_seq_flags flags)` (llama.h)"""
 
 def llama_state_seq_set_data_ext(
     ctx: llama_context | None, src: _PointerArg[c_uint8], size: int, dest_seq_id: int, flags: int, /
 ) -> int:
-    """`size_t llama_state_seq_set_data_ext(struct llama_context *ctx, const uint8_t *src, size_t size, llama_seq_id dest_seq_id, llama_state_seq_flags flags)` (llama.h:945)"""
+    """`size_t llama_state_seq_set_data_ext(struct llama_context *ctx, const uint8_t *src, size_t size, llama_seq_id dest_seq_id, llama_state_seq_flags flags)` (llama.h)"""
 
 def llama_batch_get_one(tokens: _PointerArg[llama_token], n_tokens: int, /) -> llama_batch:
-    """`struct llama_batch llama_batch_get_one(llama_token *tokens, int32_t n_tokens)` (llama.h:962)"""
+    """`struct llama_batch llama_batch_get_one(llama_token *tokens, int32_t n_tokens)` (llama.h)"""
 
 def llama_batch_init(n_tokens: int, embd: int, n_seq_max: int, /) -> llama_batch:
-    """`struct llama_batch llama_batch_init(int32_t n_tokens, int32_t embd, int32_t n_seq_max)` (llama.h:973)"""
+    """`struct llama_batch llama_batch_init(int32_t n_tokens, int32_t embd, int32_t n_seq_max)` (llama.h)"""
 
 def llama_batch_free(batch: llama_batch, /) -> None:
-    """`void llama_batch_free(struct llama_batch batch)` (llama.h:979)"""
+    """`void llama_batch_free(struct llama_batch batch)` (llama.h)"""
 
 def llama_encode(ctx: llama_context | None, batch: llama_batch, /) -> int:
-    """`int32_t llama_encode(struct llama_context *ctx, struct llama_batch batch)` (llama.h:987)"""
+    """`int32_t llama_encode(struct llama_context *ctx, struct llama_batch batch)` (llama.h)"""
 
 def llama_decode(ctx: llama_context | None, batch: llama_batch, /) -> int:
-    """`int32_t llama_decode(struct llama_context *ctx, struct llama_batch batch)` (llama.h:1003)"""
+    """`int32_t llama_decode(struct llama_context *ctx, struct llama_batch batch)` (llama.h)"""
 
 def llama_batch_ext_init(ctx: llama_context | None, /) -> llama_batch_ext | None:
-    """`struct llama_batch_ext *llama_batch_ext_init(struct llama_context *ctx)` (llama.h:1019)"""
+    """`struct llama_batch_ext *llama_batch_ext_init(struct llama_context *ctx)` (llama.h)"""
 
 def llama_batch_ext_free(batch: llama_batch_ext | None, /) -> None:
-    """`void llama_batch_ext_free(struct llama_batch_ext *batch)` (llama.h:1020)"""
+    """`void llama_batch_ext_free(struct llama_batch_ext *batch)` (llama.h)"""
 
 def llama_batch_ext_clear(batch: llama_batch_ext | None, /) -> None:
-    """`void llama_batch_ext_clear(struct llama_batch_ext *batch)` (llama.h:1021)"""
+    """`void llama_batch_ext_clear(struct llama_batch_ext *batch)` (llama.h)"""
 
 def llama_batch_ext_add(batch: llama_batch_ext | None, seq_id: int, /) -> int:
-    """`int32_t llama_batch_ext_add(struct llama_batch_ext *batch, llama_seq_id seq_id)` (llama.h:1032)"""
+    """`int32_t llama_batch_ext_add(struct llama_batch_ext *batch, llama_seq_id seq_id)` (llama.h)"""
 
 def llama_batch_ext_add_token(batch: llama_batch_ext | None, seq_id: int, id: int, /) -> int:
-    """`int32_t llama_batch_ext_add_token(struct llama_batch_ext *batch, llama_seq_id seq_id, llama_token id)` (llama.h:1035)"""
+    """`int32_t llama_batch_ext_add_token(struct llama_batch_ext *batch, llama_seq_id seq_id, llama_token id)` (llama.h)"""
 
 def llama_batch_ext_add_embd(
     batch: llama_batch_ext | None, seq_id: int, embd: llama_embd, /
 ) -> int:
-    """`int32_t llama_batch_ext_add_embd(struct llama_batch_ext *batch, llama_seq_id seq_id, struct llama_embd embd)` (llama.h:1036)"""
+    """`int32_t llama_batch_ext_add_embd(struct llama_batch_ext *batch, llama_seq_id seq_id, struct llama_embd embd)` (llama.h)"""
 
 def llama_batch_ext_add_seq(batch: llama_batch_ext | None, idx: int, seq_id: int, /) -> bool:
-    """`bool llama_batch_ext_add_seq(struct llama_batch_ext *batch, int32_t idx, llama_seq_id seq_id)` (llama.h:1040)"""
+    """`bool llama_batch_ext_add_seq(struct llama_batch_ext *batch, int32_t idx, llama_seq_id seq_id)` (llama.h)"""
 
 def llama_batch_ext_set_embd_token(
     batch: llama_batch_ext | None, idx: int, embd: llama_embd, /
 ) -> bool:
-    """`bool llama_batch_ext_set_embd_token(struct llama_batch_ext *batch, int32_t idx, struct llama_embd embd)` (llama.h:1047)"""
+    """`bool llama_batch_ext_set_embd_token(struct llama_batch_ext *batch, int32_t idx, struct llama_embd embd)` (llama.h)"""
 
 def llama_batch_ext_set_embd_state(
     batch: llama_batch_ext | None, idx: int, embd: llama_embd, /
 ) -> bool:
-    """`bool llama_batch_ext_set_embd_state(struct llama_batch_ext *batch, int32_t idx, struct llama_embd embd)` (llama.h:1056)"""
+    """`bool llama_batch_ext_set_embd_state(struct llama_batch_ext *batch, int32_t idx, struct llama_embd embd)` (llama.h)"""
 
 def llama_batch_ext_set_output_embd(
     batch: llama_batch_ext | None, idx: int, value: bool, /
 ) -> bool:
-    """`bool llama_batch_ext_set_output_embd(struct llama_batch_ext *batch, int32_t idx, bool value)` (llama.h:1063)"""
+    """`bool llama_batch_ext_set_output_embd(struct llama_batch_ext *batch, int32_t idx, bool value)` (llama.h)"""
 
 def llama_batch_ext_set_output_logits(
     batch: llama_batch_ext | None, idx: int, value: bool, /
 ) -> bool:
-    """`bool llama_batch_ext_set_output_logits(struct llama_batch_ext *batch, int32_t idx, bool value)` (llama.h:1070)"""
+    """`bool llama_batch_ext_set_output_logits(struct llama_batch_ext *batch, int32_t idx, bool value)` (llama.h)"""
 
 def llama_batch_ext_set_pos(
     batch: llama_batch_ext | None, idx: int, pos: _PointerArg[llama_pos], /
 ) -> bool:
-    """`bool llama_batch_ext_set_pos(struct llama_batch_ext *batch, int32_t idx, const llama_pos *pos)` (llama.h:1079)"""
+    """`bool llama_batch_ext_set_pos(struct llama_batch_ext *batch, int32_t idx, const llama_pos *pos)` (llama.h)"""
 
 def llama_process(
     ctx: llama_context | None, type: llama_process_type | int, batch: llama_batch_ext | None, /
 ) -> int:
-    """`int32_t llama_process(struct llama_context *ctx, enum llama_process_type type, struct llama_batch_ext *batch)` (llama.h:1087)"""
+    """`int32_t llama_process(struct llama_context *ctx, enum llama_process_type type, struct llama_batch_ext *batch)` (llama.h)"""
 
 def llama_set_n_threads(ctx: llama_context | None, n_threads: int, n_threads_batch: int, /) -> None:
-    """`void llama_set_n_threads(struct llama_context *ctx, int32_t n_threads, int32_t n_threads_batch)` (llama.h:1095)"""
+    """`void llama_set_n_threads(struct llama_context *ctx, int32_t n_threads, int32_t n_threads_batch)` (llama.h)"""
 
 def llama_n_threads(ctx: llama_context | None, /) -> int:
-    """`int32_t llama_n_threads(struct llama_context *ctx)` (llama.h:1098)"""
+    """`int32_t llama_n_threads(struct llama_context *ctx)` (llama.h)"""
 
 def llama_n_threads_batch(ctx: llama_context | None, /) -> int:
-    """`int32_t llama_n_threads_batch(struct llama_context *ctx)` (llama.h:1101)"""
+    """`int32_t llama_n_threads_batch(struct llama_context *ctx)` (llama.h)"""
 
 def llama_set_embeddings(ctx: llama_context | None, embeddings: bool, /) -> None:
-    """`void llama_set_embeddings(struct llama_context *ctx, bool embeddings)` (llama.h:1105)"""
+    """`void llama_set_embeddings(struct llama_context *ctx, bool embeddings)` (llama.h)"""
 
 def llama_set_causal_attn(ctx: llama_context | None, causal_attn: bool, /) -> None:
-    """`void llama_set_causal_attn(struct llama_context *ctx, bool causal_attn)` (llama.h:1109)"""
+    """`void llama_set_causal_attn(struct llama_context *ctx, bool causal_attn)` (llama.h)"""
 
 def llama_get_causal_attn(ctx: llama_context | None, /) -> bool:
-    """`bool llama_get_causal_attn(const struct llama_context *ctx)` (llama.h:1112)"""
+    """`bool llama_get_causal_attn(const struct llama_context *ctx)` (llama.h)"""
 
 @deprecated("no replacement")
 def llama_set_warmup(ctx: llama_context | None, warmup: bool, /) -> None:
-    """`void llama_set_warmup(struct llama_context *ctx, bool warmup)` (llama.h:1119)"""
+    """`void llama_set_warmup(struct llama_context *ctx, bool warmup)` (llama.h)"""
 
 def llama_set_abort_callback(
     ctx: llama_context | None,
@@ -5942,198 +5945,198 @@ def llama_set_abort_callback(
     abort_callback_data: _Address,
     /,
 ) -> None:
-    """`void llama_set_abort_callback(struct llama_context *ctx, ggml_abort_callback abort_callback, void *abort_callback_data)` (llama.h:1123)"""
+    """`void llama_set_abort_callback(struct llama_context *ctx, ggml_abort_callback abort_callback, void *abort_callback_data)` (llama.h)"""
 
 def llama_synchronize(ctx: llama_context | None, /) -> None:
-    """`void llama_synchronize(struct llama_context *ctx)` (llama.h:1128)"""
+    """`void llama_synchronize(struct llama_context *ctx)` (llama.h)"""
 
 def llama_get_logits(ctx: llama_context | None, /) -> _Pointer[c_float]:
-    """`float *llama_get_logits(struct llama_context *ctx)` (llama.h:1136)"""
+    """`float *llama_get_logits(struct llama_context *ctx)` (llama.h)"""
 
 def llama_get_logits_ith(ctx: llama_context | None, i: int, /) -> _Pointer[c_float]:
-    """`float *llama_get_logits_ith(struct llama_context *ctx, int32_t i)` (llama.h:1142)"""
+    """`float *llama_get_logits_ith(struct llama_context *ctx, int32_t i)` (llama.h)"""
 
 def llama_get_embeddings(ctx: llama_context | None, /) -> _Pointer[c_float]:
-    """`float *llama_get_embeddings(struct llama_context *ctx)` (llama.h:1151)"""
+    """`float *llama_get_embeddings(struct llama_context *ctx)` (llama.h)"""
 
 def llama_get_embeddings_ith(ctx: llama_context | None, i: int, /) -> _Pointer[c_float]:
-    """`float *llama_get_embeddings_ith(struct llama_context *ctx, int32_t i)` (llama.h:1158)"""
+    """`float *llama_get_embeddings_ith(struct llama_context *ctx, int32_t i)` (llama.h)"""
 
 def llama_get_embeddings_seq(ctx: llama_context | None, seq_id: int, /) -> _Pointer[c_float]:
-    """`float *llama_get_embeddings_seq(struct llama_context *ctx, llama_seq_id seq_id)` (llama.h:1164)"""
+    """`float *llama_get_embeddings_seq(struct llama_context *ctx, llama_seq_id seq_id)` (llama.h)"""
 
 def llama_get_sampled_token_ith(ctx: llama_context | None, i: int, /) -> int:
-    """`llama_token llama_get_sampled_token_ith(struct llama_context *ctx, int32_t i)` (llama.h:1176)"""
+    """`llama_token llama_get_sampled_token_ith(struct llama_context *ctx, int32_t i)` (llama.h)"""
 
 def llama_get_sampled_probs_ith(ctx: llama_context | None, i: int, /) -> _Pointer[c_float]:
-    """`float *llama_get_sampled_probs_ith(struct llama_context *ctx, int32_t i)` (llama.h:1181)"""
+    """`float *llama_get_sampled_probs_ith(struct llama_context *ctx, int32_t i)` (llama.h)"""
 
 def llama_get_sampled_probs_count_ith(ctx: llama_context | None, i: int, /) -> int:
-    """`uint32_t llama_get_sampled_probs_count_ith(struct llama_context *ctx, int32_t i)` (llama.h:1182)"""
+    """`uint32_t llama_get_sampled_probs_count_ith(struct llama_context *ctx, int32_t i)` (llama.h)"""
 
 def llama_get_sampled_logits_ith(ctx: llama_context | None, i: int, /) -> _Pointer[c_float]:
-    """`float *llama_get_sampled_logits_ith(struct llama_context *ctx, int32_t i)` (llama.h:1186)"""
+    """`float *llama_get_sampled_logits_ith(struct llama_context *ctx, int32_t i)` (llama.h)"""
 
 def llama_get_sampled_logits_count_ith(ctx: llama_context | None, i: int, /) -> int:
-    """`uint32_t llama_get_sampled_logits_count_ith(struct llama_context *ctx, int32_t i)` (llama.h:1187)"""
+    """`uint32_t llama_get_sampled_logits_count_ith(struct llama_context *ctx, int32_t i)` (llama.h)"""
 
 def llama_get_sampled_candidates_ith(ctx: llama_context | None, i: int, /) -> _Pointer[llama_token]:
-    """`llama_token *llama_get_sampled_candidates_ith(struct llama_context *ctx, int32_t i)` (llama.h:1192)"""
+    """`llama_token *llama_get_sampled_candidates_ith(struct llama_context *ctx, int32_t i)` (llama.h)"""
 
 def llama_get_sampled_candidates_count_ith(ctx: llama_context | None, i: int, /) -> int:
-    """`uint32_t llama_get_sampled_candidates_count_ith(struct llama_context *ctx, int32_t i)` (llama.h:1193)"""
+    """`uint32_t llama_get_sampled_candidates_count_ith(struct llama_context *ctx, int32_t i)` (llama.h)"""
 
 def llama_vocab_get_text(vocab: llama_vocab | None, token: int, /) -> bytes | None:
-    """`const char *llama_vocab_get_text(const struct llama_vocab *vocab, llama_token token)` (llama.h:1199)"""
+    """`const char *llama_vocab_get_text(const struct llama_vocab *vocab, llama_token token)` (llama.h)"""
 
 def llama_vocab_get_score(vocab: llama_vocab | None, token: int, /) -> float:
-    """`float llama_vocab_get_score(const struct llama_vocab *vocab, llama_token token)` (llama.h:1201)"""
+    """`float llama_vocab_get_score(const struct llama_vocab *vocab, llama_token token)` (llama.h)"""
 
 def llama_vocab_get_attr(vocab: llama_vocab | None, token: int, /) -> int:
-    """`enum llama_token_attr llama_vocab_get_attr(const struct llama_vocab *vocab, llama_token token)` (llama.h:1203)"""
+    """`enum llama_token_attr llama_vocab_get_attr(const struct llama_vocab *vocab, llama_token token)` (llama.h)"""
 
 def llama_vocab_is_eog(vocab: llama_vocab | None, token: int, /) -> bool:
-    """`bool llama_vocab_is_eog(const struct llama_vocab *vocab, llama_token token)` (llama.h:1206)"""
+    """`bool llama_vocab_is_eog(const struct llama_vocab *vocab, llama_token token)` (llama.h)"""
 
 def llama_vocab_is_control(vocab: llama_vocab | None, token: int, /) -> bool:
-    """`bool llama_vocab_is_control(const struct llama_vocab *vocab, llama_token token)` (llama.h:1209)"""
+    """`bool llama_vocab_is_control(const struct llama_vocab *vocab, llama_token token)` (llama.h)"""
 
 def llama_vocab_bos(vocab: llama_vocab | None, /) -> int:
-    """`llama_token llama_vocab_bos(const struct llama_vocab *vocab)` (llama.h:1212)"""
+    """`llama_token llama_vocab_bos(const struct llama_vocab *vocab)` (llama.h)"""
 
 def llama_vocab_eos(vocab: llama_vocab | None, /) -> int:
-    """`llama_token llama_vocab_eos(const struct llama_vocab *vocab)` (llama.h:1213)"""
+    """`llama_token llama_vocab_eos(const struct llama_vocab *vocab)` (llama.h)"""
 
 def llama_vocab_eot(vocab: llama_vocab | None, /) -> int:
-    """`llama_token llama_vocab_eot(const struct llama_vocab *vocab)` (llama.h:1214)"""
+    """`llama_token llama_vocab_eot(const struct llama_vocab *vocab)` (llama.h)"""
 
 def llama_vocab_sep(vocab: llama_vocab | None, /) -> int:
-    """`llama_token llama_vocab_sep(const struct llama_vocab *vocab)` (llama.h:1215)"""
+    """`llama_token llama_vocab_sep(const struct llama_vocab *vocab)` (llama.h)"""
 
 def llama_vocab_nl(vocab: llama_vocab | None, /) -> int:
-    """`llama_token llama_vocab_nl(const struct llama_vocab *vocab)` (llama.h:1216)"""
+    """`llama_token llama_vocab_nl(const struct llama_vocab *vocab)` (llama.h)"""
 
 def llama_vocab_pad(vocab: llama_vocab | None, /) -> int:
-    """`llama_token llama_vocab_pad(const struct llama_vocab *vocab)` (llama.h:1217)"""
+    """`llama_token llama_vocab_pad(const struct llama_vocab *vocab)` (llama.h)"""
 
 def llama_vocab_mask(vocab: llama_vocab | None, /) -> int:
-    """`llama_token llama_vocab_mask(const struct llama_vocab *vocab)` (llama.h:1218)"""
+    """`llama_token llama_vocab_mask(const struct llama_vocab *vocab)` (llama.h)"""
 
 def llama_vocab_get_add_bos(vocab: llama_vocab | None, /) -> bool:
-    """`bool llama_vocab_get_add_bos(const struct llama_vocab *vocab)` (llama.h:1220)"""
+    """`bool llama_vocab_get_add_bos(const struct llama_vocab *vocab)` (llama.h)"""
 
 def llama_vocab_get_add_eos(vocab: llama_vocab | None, /) -> bool:
-    """`bool llama_vocab_get_add_eos(const struct llama_vocab *vocab)` (llama.h:1221)"""
+    """`bool llama_vocab_get_add_eos(const struct llama_vocab *vocab)` (llama.h)"""
 
 def llama_vocab_get_add_sep(vocab: llama_vocab | None, /) -> bool:
-    """`bool llama_vocab_get_add_sep(const struct llama_vocab *vocab)` (llama.h:1222)"""
+    """`bool llama_vocab_get_add_sep(const struct llama_vocab *vocab)` (llama.h)"""
 
 def llama_vocab_get_suppress_tokens(
     vocab: llama_vocab | None, n_suppress_tokens: _PointerArg[c_int32], /
 ) -> _Pointer[llama_token]:
-    """`const llama_token *llama_vocab_get_suppress_tokens(const struct llama_vocab *vocab, int32_t *n_suppress_tokens)` (llama.h:1225)"""
+    """`const llama_token *llama_vocab_get_suppress_tokens(const struct llama_vocab *vocab, int32_t *n_suppress_tokens)` (llama.h)"""
 
 def llama_vocab_fim_pre(vocab: llama_vocab | None, /) -> int:
-    """`llama_token llama_vocab_fim_pre(const struct llama_vocab *vocab)` (llama.h:1227)"""
+    """`llama_token llama_vocab_fim_pre(const struct llama_vocab *vocab)` (llama.h)"""
 
 def llama_vocab_fim_suf(vocab: llama_vocab | None, /) -> int:
-    """`llama_token llama_vocab_fim_suf(const struct llama_vocab *vocab)` (llama.h:1228)"""
+    """`llama_token llama_vocab_fim_suf(const struct llama_vocab *vocab)` (llama.h)"""
 
 def llama_vocab_fim_mid(vocab: llama_vocab | None, /) -> int:
-    """`llama_token llama_vocab_fim_mid(const struct llama_vocab *vocab)` (llama.h:1229)"""
+    """`llama_token llama_vocab_fim_mid(const struct llama_vocab *vocab)` (llama.h)"""
 
 def llama_vocab_fim_pad(vocab: llama_vocab | None, /) -> int:
-    """`llama_token llama_vocab_fim_pad(const struct llama_vocab *vocab)` (llama.h:1230)"""
+    """`llama_token llama_vocab_fim_pad(const struct llama_vocab *vocab)` (llama.h)"""
 
 def llama_vocab_fim_rep(vocab: llama_vocab | None, /) -> int:
-    """`llama_token llama_vocab_fim_rep(const struct llama_vocab *vocab)` (llama.h:1231)"""
+    """`llama_token llama_vocab_fim_rep(const struct llama_vocab *vocab)` (llama.h)"""
 
 def llama_vocab_fim_sep(vocab: llama_vocab | None, /) -> int:
-    """`llama_token llama_vocab_fim_sep(const struct llama_vocab *vocab)` (llama.h:1232)"""
+    """`llama_token llama_vocab_fim_sep(const struct llama_vocab *vocab)` (llama.h)"""
 
 @deprecated("use llama_vocab_get_text")
 def llama_token_get_text(vocab: llama_vocab | None, token: int, /) -> bytes | None:
-    """`const char *llama_token_get_text(const struct llama_vocab *vocab, llama_token token)` (llama.h:1234)"""
+    """`const char *llama_token_get_text(const struct llama_vocab *vocab, llama_token token)` (llama.h)"""
 
 @deprecated("use llama_vocab_get_score")
 def llama_token_get_score(vocab: llama_vocab | None, token: int, /) -> float:
-    """`float llama_token_get_score(const struct llama_vocab *vocab, llama_token token)` (llama.h:1235)"""
+    """`float llama_token_get_score(const struct llama_vocab *vocab, llama_token token)` (llama.h)"""
 
 @deprecated("use llama_vocab_get_attr")
 def llama_token_get_attr(vocab: llama_vocab | None, token: int, /) -> int:
-    """`enum llama_token_attr llama_token_get_attr(const struct llama_vocab *vocab, llama_token token)` (llama.h:1236)"""
+    """`enum llama_token_attr llama_token_get_attr(const struct llama_vocab *vocab, llama_token token)` (llama.h)"""
 
 @deprecated("use llama_vocab_is_eog")
 def llama_token_is_eog(vocab: llama_vocab | None, token: int, /) -> bool:
-    """`bool llama_token_is_eog(const struct llama_vocab *vocab, llama_token token)` (llama.h:1237)"""
+    """`bool llama_token_is_eog(const struct llama_vocab *vocab, llama_token token)` (llama.h)"""
 
 @deprecated("use llama_vocab_is_control")
 def llama_token_is_control(vocab: llama_vocab | None, token: int, /) -> bool:
-    """`bool llama_token_is_control(const struct llama_vocab *vocab, llama_token token)` (llama.h:1238)"""
+    """`bool llama_token_is_control(const struct llama_vocab *vocab, llama_token token)` (llama.h)"""
 
 @deprecated("use llama_vocab_bos")
 def llama_token_bos(vocab: llama_vocab | None, /) -> int:
-    """`llama_token llama_token_bos(const struct llama_vocab *vocab)` (llama.h:1239)"""
+    """`llama_token llama_token_bos(const struct llama_vocab *vocab)` (llama.h)"""
 
 @deprecated("use llama_vocab_eos")
 def llama_token_eos(vocab: llama_vocab | None, /) -> int:
-    """`llama_token llama_token_eos(const struct llama_vocab *vocab)` (llama.h:1240)"""
+    """`llama_token llama_token_eos(const struct llama_vocab *vocab)` (llama.h)"""
 
 @deprecated("use llama_vocab_eot")
 def llama_token_eot(vocab: llama_vocab | None, /) -> int:
-    """`llama_token llama_token_eot(const struct llama_vocab *vocab)` (llama.h:1241)"""
+    """`llama_token llama_token_eot(const struct llama_vocab *vocab)` (llama.h)"""
 
 @deprecated("use llama_vocab_cls")
 def llama_token_cls(vocab: llama_vocab | None, /) -> int:
-    """`llama_token llama_token_cls(const struct llama_vocab *vocab)` (llama.h:1242)"""
+    """`llama_token llama_token_cls(const struct llama_vocab *vocab)` (llama.h)"""
 
 @deprecated("use llama_vocab_sep")
 def llama_token_sep(vocab: llama_vocab | None, /) -> int:
-    """`llama_token llama_token_sep(const struct llama_vocab *vocab)` (llama.h:1243)"""
+    """`llama_token llama_token_sep(const struct llama_vocab *vocab)` (llama.h)"""
 
 @deprecated("use llama_vocab_nl")
 def llama_token_nl(vocab: llama_vocab | None, /) -> int:
-    """`llama_token llama_token_nl(const struct llama_vocab *vocab)` (llama.h:1244)"""
+    """`llama_token llama_token_nl(const struct llama_vocab *vocab)` (llama.h)"""
 
 @deprecated("use llama_vocab_pad")
 def llama_token_pad(vocab: llama_vocab | None, /) -> int:
-    """`llama_token llama_token_pad(const struct llama_vocab *vocab)` (llama.h:1245)"""
+    """`llama_token llama_token_pad(const struct llama_vocab *vocab)` (llama.h)"""
 
 @deprecated("use llama_vocab_get_add_bos")
 def llama_add_bos_token(vocab: llama_vocab | None, /) -> bool:
-    """`bool llama_add_bos_token(const struct llama_vocab *vocab)` (llama.h:1246)"""
+    """`bool llama_add_bos_token(const struct llama_vocab *vocab)` (llama.h)"""
 
 @deprecated("use llama_vocab_get_add_eos")
 def llama_add_eos_token(vocab: llama_vocab | None, /) -> bool:
-    """`bool llama_add_eos_token(const struct llama_vocab *vocab)` (llama.h:1247)"""
+    """`bool llama_add_eos_token(const struct llama_vocab *vocab)` (llama.h)"""
 
 @deprecated("use llama_vocab_fim_pre")
 def llama_token_fim_pre(vocab: llama_vocab | None, /) -> int:
-    """`llama_token llama_token_fim_pre(const struct llama_vocab *vocab)` (llama.h:1248)"""
+    """`llama_token llama_token_fim_pre(const struct llama_vocab *vocab)` (llama.h)"""
 
 @deprecated("use llama_vocab_fim_suf")
 def llama_token_fim_suf(vocab: llama_vocab | None, /) -> int:
-    """`llama_token llama_token_fim_suf(const struct llama_vocab *vocab)` (llama.h:1249)"""
+    """`llama_token llama_token_fim_suf(const struct llama_vocab *vocab)` (llama.h)"""
 
 @deprecated("use llama_vocab_fim_mid")
 def llama_token_fim_mid(vocab: llama_vocab | None, /) -> int:
-    """`llama_token llama_token_fim_mid(const struct llama_vocab *vocab)` (llama.h:1250)"""
+    """`llama_token llama_token_fim_mid(const struct llama_vocab *vocab)` (llama.h)"""
 
 @deprecated("use llama_vocab_fim_pad")
 def llama_token_fim_pad(vocab: llama_vocab | None, /) -> int:
-    """`llama_token llama_token_fim_pad(const struct llama_vocab *vocab)` (llama.h:1251)"""
+    """`llama_token llama_token_fim_pad(const struct llama_vocab *vocab)` (llama.h)"""
 
 @deprecated("use llama_vocab_fim_rep")
 def llama_token_fim_rep(vocab: llama_vocab | None, /) -> int:
-    """`llama_token llama_token_fim_rep(const struct llama_vocab *vocab)` (llama.h:1252)"""
+    """`llama_token llama_token_fim_rep(const struct llama_vocab *vocab)` (llama.h)"""
 
 @deprecated("use llama_vocab_fim_sep")
 def llama_token_fim_sep(vocab: llama_vocab | None, /) -> int:
-    """`llama_token llama_token_fim_sep(const struct llama_vocab *vocab)` (llama.h:1253)"""
+    """`llama_token llama_token_fim_sep(const struct llama_vocab *vocab)` (llama.h)"""
 
 @deprecated("use llama_vocab_bos")
 def llama_vocab_cls(vocab: llama_vocab | None, /) -> int:
-    """`llama_token llama_vocab_cls(const struct llama_vocab *vocab)` (llama.h:1256)"""
+    """`llama_token llama_vocab_cls(const struct llama_vocab *vocab)` (llama.h)"""
 
 def llama_tokenize(
     vocab: llama_vocab | None,
@@ -6145,7 +6148,7 @@ def llama_tokenize(
     parse_special: bool,
     /,
 ) -> int:
-    """`int32_t llama_tokenize(const struct llama_vocab *vocab, const char *text, int32_t text_len, llama_token *tokens, int32_t n_tokens_max, bool add_special, bool parse_special)` (llama.h:1273)"""
+    """`int32_t llama_tokenize(const struct llama_vocab *vocab, const char *text, int32_t text_len, llama_token *tokens, int32_t n_tokens_max, bool add_special, bool parse_special)` (llama.h)"""
 
 def llama_token_to_piece(
     vocab: llama_vocab | None,
@@ -6156,7 +6159,7 @@ def llama_token_to_piece(
     special: bool,
     /,
 ) -> int:
-    """`int32_t llama_token_to_piece(const struct llama_vocab *vocab, llama_token token, char *buf, int32_t length, int32_t lstrip, bool special)` (llama.h:1287)"""
+    """`int32_t llama_token_to_piece(const struct llama_vocab *vocab, llama_token token, char *buf, int32_t length, int32_t lstrip, bool special)` (llama.h)"""
 
 def llama_detokenize(
     vocab: llama_vocab | None,
@@ -6168,7 +6171,7 @@ def llama_detokenize(
     unparse_special: bool,
     /,
 ) -> int:
-    """`int32_t llama_detokenize(const struct llama_vocab *vocab, const llama_token *tokens, int32_t n_tokens, char *text, int32_t text_len_max, bool remove_special, bool unparse_special)` (llama.h:1301)"""
+    """`int32_t llama_detokenize(const struct llama_vocab *vocab, const llama_token *tokens, int32_t n_tokens, char *text, int32_t text_len_max, bool remove_special, bool unparse_special)` (llama.h)"""
 
 def llama_chat_apply_template(
     tmpl: bytes | None,
@@ -6179,111 +6182,111 @@ def llama_chat_apply_template(
     length: int,
     /,
 ) -> int:
-    """`int32_t llama_chat_apply_template(const char *tmpl, const struct llama_chat_message *chat, size_t n_msg, bool add_ass, char *buf, int32_t length)` (llama.h:1324)"""
+    """`int32_t llama_chat_apply_template(const char *tmpl, const struct llama_chat_message *chat, size_t n_msg, bool add_ass, char *buf, int32_t length)` (llama.h)"""
 
 def llama_chat_builtin_templates(output: _PointerArg[c_char_p], len: int, /) -> int:
-    """`int32_t llama_chat_builtin_templates(const char **output, size_t len)` (llama.h:1333)"""
+    """`int32_t llama_chat_builtin_templates(const char **output, size_t len)` (llama.h)"""
 
 def llama_set_sampler(
     ctx: llama_context | None, seq_id: int, smpl: _PointerArg[llama_sampler], /
 ) -> bool:
-    """`bool llama_set_sampler(struct llama_context *ctx, llama_seq_id seq_id, struct llama_sampler *smpl)` (llama.h:1432)"""
+    """`bool llama_set_sampler(struct llama_context *ctx, llama_seq_id seq_id, struct llama_sampler *smpl)` (llama.h)"""
 
 def llama_sampler_init(
     iface: _PointerArg[llama_sampler_i], ctx: _Address, /
 ) -> _Pointer[llama_sampler]:
-    """`struct llama_sampler *llama_sampler_init(struct llama_sampler_i *iface, llama_sampler_context_t ctx)` (llama.h:1435)"""
+    """`struct llama_sampler *llama_sampler_init(struct llama_sampler_i *iface, llama_sampler_context_t ctx)` (llama.h)"""
 
 def llama_sampler_name(smpl: _PointerArg[llama_sampler], /) -> bytes | None:
-    """`const char *llama_sampler_name(const struct llama_sampler *smpl)` (llama.h:1436)"""
+    """`const char *llama_sampler_name(const struct llama_sampler *smpl)` (llama.h)"""
 
 def llama_sampler_accept(smpl: _PointerArg[llama_sampler], token: int, /) -> None:
-    """`void llama_sampler_accept(struct llama_sampler *smpl, llama_token token)` (llama.h:1437)"""
+    """`void llama_sampler_accept(struct llama_sampler *smpl, llama_token token)` (llama.h)"""
 
 def llama_sampler_apply(
     smpl: _PointerArg[llama_sampler], cur_p: _PointerArg[llama_token_data_array], /
 ) -> None:
-    """`void llama_sampler_apply(struct llama_sampler *smpl, llama_token_data_array *cur_p)` (llama.h:1438)"""
+    """`void llama_sampler_apply(struct llama_sampler *smpl, llama_token_data_array *cur_p)` (llama.h)"""
 
 def llama_sampler_reset(smpl: _PointerArg[llama_sampler], /) -> None:
-    """`void llama_sampler_reset(struct llama_sampler *smpl)` (llama.h:1439)"""
+    """`void llama_sampler_reset(struct llama_sampler *smpl)` (llama.h)"""
 
 def llama_sampler_clone(smpl: _PointerArg[llama_sampler], /) -> _Pointer[llama_sampler]:
-    """`struct llama_sampler *llama_sampler_clone(const struct llama_sampler *smpl)` (llama.h:1440)"""
+    """`struct llama_sampler *llama_sampler_clone(const struct llama_sampler *smpl)` (llama.h)"""
 
 def llama_sampler_copy(src: _PointerArg[llama_sampler], dst: _PointerArg[llama_sampler], /) -> None:
-    """`void llama_sampler_copy(const struct llama_sampler *src, struct llama_sampler *dst)` (llama.h:1441)"""
+    """`void llama_sampler_copy(const struct llama_sampler *src, struct llama_sampler *dst)` (llama.h)"""
 
 def llama_sampler_free(smpl: _PointerArg[llama_sampler], /) -> None:
-    """`void llama_sampler_free(struct llama_sampler *smpl)` (llama.h:1443)"""
+    """`void llama_sampler_free(struct llama_sampler *smpl)` (llama.h)"""
 
 def llama_sampler_chain_init(params: llama_sampler_chain_params, /) -> _Pointer[llama_sampler]:
-    """`struct llama_sampler *llama_sampler_chain_init(struct llama_sampler_chain_params params)` (llama.h:1448)"""
+    """`struct llama_sampler *llama_sampler_chain_init(struct llama_sampler_chain_params params)` (llama.h)"""
 
 def llama_sampler_chain_add(
     chain: _PointerArg[llama_sampler], smpl: _PointerArg[llama_sampler], /
 ) -> None:
-    """`void llama_sampler_chain_add(struct llama_sampler *chain, struct llama_sampler *smpl)` (llama.h:1451)"""
+    """`void llama_sampler_chain_add(struct llama_sampler *chain, struct llama_sampler *smpl)` (llama.h)"""
 
 def llama_sampler_chain_get(
     chain: _PointerArg[llama_sampler], i: int, /
 ) -> _Pointer[llama_sampler]:
-    """`struct llama_sampler *llama_sampler_chain_get(struct llama_sampler *chain, int32_t i)` (llama.h:1458)"""
+    """`struct llama_sampler *llama_sampler_chain_get(struct llama_sampler *chain, int32_t i)` (llama.h)"""
 
 def llama_sampler_chain_n(chain: _PointerArg[llama_sampler], /) -> int:
-    """`int32_t llama_sampler_chain_n(const struct llama_sampler *chain)` (llama.h:1461)"""
+    """`int32_t llama_sampler_chain_n(const struct llama_sampler *chain)` (llama.h)"""
 
 def llama_sampler_chain_remove(
     chain: _PointerArg[llama_sampler], i: int, /
 ) -> _Pointer[llama_sampler]:
-    """`struct llama_sampler *llama_sampler_chain_remove(struct llama_sampler *chain, int32_t i)` (llama.h:1464)"""
+    """`struct llama_sampler *llama_sampler_chain_remove(struct llama_sampler *chain, int32_t i)` (llama.h)"""
 
 def llama_sampler_init_greedy() -> _Pointer[llama_sampler]:
-    """`struct llama_sampler *llama_sampler_init_greedy(void)` (llama.h:1468)"""
+    """`struct llama_sampler *llama_sampler_init_greedy(void)` (llama.h)"""
 
 def llama_sampler_init_dist(seed: int, /) -> _Pointer[llama_sampler]:
-    """`struct llama_sampler *llama_sampler_init_dist(uint32_t seed)` (llama.h:1471)"""
+    """`struct llama_sampler *llama_sampler_init_dist(uint32_t seed)` (llama.h)"""
 
 def llama_sampler_init_top_k(k: int, /) -> _Pointer[llama_sampler]:
-    """`struct llama_sampler *llama_sampler_init_top_k(int32_t k)` (llama.h:1475)"""
+    """`struct llama_sampler *llama_sampler_init_top_k(int32_t k)` (llama.h)"""
 
 def llama_sampler_init_top_p(p: float, min_keep: int, /) -> _Pointer[llama_sampler]:
-    """`struct llama_sampler *llama_sampler_init_top_p(float p, size_t min_keep)` (llama.h:1478)"""
+    """`struct llama_sampler *llama_sampler_init_top_p(float p, size_t min_keep)` (llama.h)"""
 
 def llama_sampler_init_min_p(p: float, min_keep: int, /) -> _Pointer[llama_sampler]:
-    """`struct llama_sampler *llama_sampler_init_min_p(float p, size_t min_keep)` (llama.h:1481)"""
+    """`struct llama_sampler *llama_sampler_init_min_p(float p, size_t min_keep)` (llama.h)"""
 
 def llama_sampler_init_typical(p: float, min_keep: int, /) -> _Pointer[llama_sampler]:
-    """`struct llama_sampler *llama_sampler_init_typical(float p, size_t min_keep)` (llama.h:1484)"""
+    """`struct llama_sampler *llama_sampler_init_typical(float p, size_t min_keep)` (llama.h)"""
 
 def llama_sampler_init_temp(t: float, /) -> _Pointer[llama_sampler]:
-    """`struct llama_sampler *llama_sampler_init_temp(float t)` (llama.h:1487)"""
+    """`struct llama_sampler *llama_sampler_init_temp(float t)` (llama.h)"""
 
 def llama_sampler_init_temp_ext(
     t: float, delta: float, exponent: float, /
 ) -> _Pointer[llama_sampler]:
-    """`struct llama_sampler *llama_sampler_init_temp_ext(float t, float delta, float exponent)` (llama.h:1490)"""
+    """`struct llama_sampler *llama_sampler_init_temp_ext(float t, float delta, float exponent)` (llama.h)"""
 
 def llama_sampler_init_xtc(
     p: float, t: float, min_keep: int, seed: int, /
 ) -> _Pointer[llama_sampler]:
-    """`struct llama_sampler *llama_sampler_init_xtc(float p, float t, size_t min_keep, uint32_t seed)` (llama.h:1493)"""
+    """`struct llama_sampler *llama_sampler_init_xtc(float p, float t, size_t min_keep, uint32_t seed)` (llama.h)"""
 
 def llama_sampler_init_top_n_sigma(n: float, /) -> _Pointer[llama_sampler]:
-    """`struct llama_sampler *llama_sampler_init_top_n_sigma(float n)` (llama.h:1496)"""
+    """`struct llama_sampler *llama_sampler_init_top_n_sigma(float n)` (llama.h)"""
 
 def llama_sampler_init_mirostat(
     n_vocab: int, seed: int, tau: float, eta: float, m: int, /
 ) -> _Pointer[llama_sampler]:
-    """`struct llama_sampler *llama_sampler_init_mirostat(int32_t n_vocab, uint32_t seed, float tau, float eta, int32_t m)` (llama.h:1504)"""
+    """`struct llama_sampler *llama_sampler_init_mirostat(int32_t n_vocab, uint32_t seed, float tau, float eta, int32_t m)` (llama.h)"""
 
 def llama_sampler_init_mirostat_v2(seed: int, tau: float, eta: float, /) -> _Pointer[llama_sampler]:
-    """`struct llama_sampler *llama_sampler_init_mirostat_v2(uint32_t seed, float tau, float eta)` (llama.h:1516)"""
+    """`struct llama_sampler *llama_sampler_init_mirostat_v2(uint32_t seed, float tau, float eta)` (llama.h)"""
 
 def llama_sampler_init_grammar(
     vocab: llama_vocab | None, grammar_str: bytes | None, grammar_root: bytes | None, /
 ) -> _Pointer[llama_sampler]:
-    """`struct llama_sampler *llama_sampler_init_grammar(const struct llama_vocab *vocab, const char *grammar_str, const char *grammar_root)` (llama.h:1525)"""
+    """`struct llama_sampler *llama_sampler_init_grammar(const struct llama_vocab *vocab, const char *grammar_str, const char *grammar_root)` (llama.h)"""
 
 @deprecated("use llama_sampler_init_grammar_lazy_patterns")
 def llama_sampler_init_grammar_lazy(
@@ -6296,7 +6299,7 @@ def llama_sampler_init_grammar_lazy(
     num_trigger_tokens: int,
     /,
 ) -> _Pointer[llama_sampler]:
-    """`struct llama_sampler *llama_sampler_init_grammar_lazy(const struct llama_vocab *vocab, const char *grammar_str, const char *grammar_root, const char **trigger_words, size_t num_trigger_words, const llama_token *trigger_tokens, size_t num_trigger_tokens)` (llama.h:1530)"""
+    """`struct llama_sampler *llama_sampler_init_grammar_lazy(const struct llama_vocab *vocab, const char *grammar_str, const char *grammar_root, const char **trigger_words, size_t num_trigger_words, const llama_token *trigger_tokens, size_t num_trigger_tokens)` (llama.h)"""
 
 def llama_sampler_init_grammar_lazy_patterns(
     vocab: llama_vocab | None,
@@ -6308,7 +6311,7 @@ def llama_sampler_init_grammar_lazy_patterns(
     num_trigger_tokens: int,
     /,
 ) -> _Pointer[llama_sampler]:
-    """`struct llama_sampler *llama_sampler_init_grammar_lazy_patterns(const struct llama_vocab *vocab, const char *grammar_str, const char *grammar_root, const char **trigger_patterns, size_t num_trigger_patterns, const llama_token *trigger_tokens, size_t num_trigger_tokens)` (llama.h:1544)"""
+    """`struct llama_sampler *llama_sampler_init_grammar_lazy_patterns(const struct llama_vocab *vocab, const char *grammar_str, const char *grammar_root, const char **trigger_patterns, size_t num_trigger_patterns, const llama_token *trigger_tokens, size_t num_trigger_tokens)` (llama.h)"""
 
 def llama_sampler_init_penalties(
     n_vocab: int,
@@ -6318,7 +6321,7 @@ def llama_sampler_init_penalties(
     penalty_present: float,
     /,
 ) -> _Pointer[llama_sampler]:
-    """`struct llama_sampler *llama_sampler_init_penalties(int32_t n_vocab, int32_t penalty_last_n, float penalty_repeat, float penalty_freq, float penalty_present)` (llama.h:1555)"""
+    """`struct llama_sampler *llama_sampler_init_penalties(int32_t n_vocab, int32_t penalty_last_n, float penalty_repeat, float penalty_freq, float penalty_present)` (llama.h)"""
 
 def llama_sampler_init_dry(
     vocab: llama_vocab | None,
@@ -6330,28 +6333,28 @@ def llama_sampler_init_dry(
     num_breakers: int,
     /,
 ) -> _Pointer[llama_sampler]:
-    """`struct llama_sampler *llama_sampler_init_dry(const struct llama_vocab *vocab, float dry_multiplier, float dry_base, int32_t dry_allowed_length, int32_t dry_penalty_last_n, const char **seq_breakers, size_t num_breakers)` (llama.h:1563)"""
+    """`struct llama_sampler *llama_sampler_init_dry(const struct llama_vocab *vocab, float dry_multiplier, float dry_base, int32_t dry_allowed_length, int32_t dry_penalty_last_n, const char **seq_breakers, size_t num_breakers)` (llama.h)"""
 
 def llama_sampler_init_adaptive_p(
     target: float, decay: float, seed: int, /
 ) -> _Pointer[llama_sampler]:
-    """`struct llama_sampler *llama_sampler_init_adaptive_p(float target, float decay, uint32_t seed)` (llama.h:1594)"""
+    """`struct llama_sampler *llama_sampler_init_adaptive_p(float target, float decay, uint32_t seed)` (llama.h)"""
 
 def llama_sampler_init_logit_bias(
     n_vocab: int, n_logit_bias: int, logit_bias: _PointerArg[llama_logit_bias], /
 ) -> _Pointer[llama_sampler]:
-    """`struct llama_sampler *llama_sampler_init_logit_bias(int32_t n_vocab, int32_t n_logit_bias, const llama_logit_bias *logit_bias)` (llama.h:1599)"""
+    """`struct llama_sampler *llama_sampler_init_logit_bias(int32_t n_vocab, int32_t n_logit_bias, const llama_logit_bias *logit_bias)` (llama.h)"""
 
 def llama_sampler_init_infill(vocab: llama_vocab | None, /) -> _Pointer[llama_sampler]:
-    """`struct llama_sampler *llama_sampler_init_infill(const struct llama_vocab *vocab)` (llama.h:1625)"""
+    """`struct llama_sampler *llama_sampler_init_infill(const struct llama_vocab *vocab)` (llama.h)"""
 
 def llama_sampler_get_seed(smpl: _PointerArg[llama_sampler], /) -> int:
-    """`uint32_t llama_sampler_get_seed(const struct llama_sampler *smpl)` (llama.h:1628)"""
+    """`uint32_t llama_sampler_get_seed(const struct llama_sampler *smpl)` (llama.h)"""
 
 def llama_sampler_sample(
     smpl: _PointerArg[llama_sampler], ctx: llama_context | None, idx: int, /
 ) -> int:
-    """`llama_token llama_sampler_sample(struct llama_sampler *smpl, struct llama_context *ctx, int32_t idx)` (llama.h:1641)"""
+    """`llama_token llama_sampler_sample(struct llama_sampler *smpl, struct llama_context *ctx, int32_t idx)` (llama.h)"""
 
 def llama_split_path(
     split_path: _PointerArg[c_char],
@@ -6361,7 +6364,7 @@ def llama_split_path(
     split_count: int,
     /,
 ) -> int:
-    """`int32_t llama_split_path(char *split_path, size_t maxlen, const char *path_prefix, int32_t split_no, int32_t split_count)` (llama.h:1653)"""
+    """`int32_t llama_split_path(char *split_path, size_t maxlen, const char *path_prefix, int32_t split_no, int32_t split_count)` (llama.h)"""
 
 def llama_split_prefix(
     split_prefix: _PointerArg[c_char],
@@ -6371,44 +6374,44 @@ def llama_split_prefix(
     split_count: int,
     /,
 ) -> int:
-    """`int32_t llama_split_prefix(char *split_prefix, size_t maxlen, const char *split_path, int32_t split_no, int32_t split_count)` (llama.h:1658)"""
+    """`int32_t llama_split_prefix(char *split_prefix, size_t maxlen, const char *split_path, int32_t split_no, int32_t split_count)` (llama.h)"""
 
 def llama_print_system_info() -> bytes | None:
-    """`const char *llama_print_system_info(void)` (llama.h:1661)"""
+    """`const char *llama_print_system_info(void)` (llama.h)"""
 
 def llama_log_get(
     log_callback: _PointerArg[ggml_log_callback], user_data: _PointerArg[c_void_p], /
 ) -> None:
-    """`void llama_log_get(ggml_log_callback *log_callback, void **user_data)` (llama.h:1666)"""
+    """`void llama_log_get(ggml_log_callback *log_callback, void **user_data)` (llama.h)"""
 
 def llama_log_set(log_callback: ggml_log_callback | None, user_data: _Address, /) -> None:
-    """`void llama_log_set(ggml_log_callback log_callback, void *user_data)` (llama.h:1667)"""
+    """`void llama_log_set(ggml_log_callback log_callback, void *user_data)` (llama.h)"""
 
 def llama_perf_context(ctx: llama_context | None, /) -> llama_perf_context_data:
-    """`struct llama_perf_context_data llama_perf_context(const struct llama_context *ctx)` (llama.h:1693)"""
+    """`struct llama_perf_context_data llama_perf_context(const struct llama_context *ctx)` (llama.h)"""
 
 def llama_perf_context_print(ctx: llama_context | None, /) -> None:
-    """`void llama_perf_context_print(const struct llama_context *ctx)` (llama.h:1694)"""
+    """`void llama_perf_context_print(const struct llama_context *ctx)` (llama.h)"""
 
 def llama_perf_context_reset(ctx: llama_context | None, /) -> None:
-    """`void llama_perf_context_reset(struct llama_context *ctx)` (llama.h:1695)"""
+    """`void llama_perf_context_reset(struct llama_context *ctx)` (llama.h)"""
 
 def llama_perf_sampler(chain: _PointerArg[llama_sampler], /) -> llama_perf_sampler_data:
-    """`struct llama_perf_sampler_data llama_perf_sampler(const struct llama_sampler *chain)` (llama.h:1698)"""
+    """`struct llama_perf_sampler_data llama_perf_sampler(const struct llama_sampler *chain)` (llama.h)"""
 
 def llama_perf_sampler_print(chain: _PointerArg[llama_sampler], /) -> None:
-    """`void llama_perf_sampler_print(const struct llama_sampler *chain)` (llama.h:1699)"""
+    """`void llama_perf_sampler_print(const struct llama_sampler *chain)` (llama.h)"""
 
 def llama_perf_sampler_reset(chain: _PointerArg[llama_sampler], /) -> None:
-    """`void llama_perf_sampler_reset(struct llama_sampler *chain)` (llama.h:1700)"""
+    """`void llama_perf_sampler_reset(struct llama_sampler *chain)` (llama.h)"""
 
 def llama_opt_param_filter_all(tensor: _PointerArg[ggml_tensor], userdata: _Address, /) -> bool:
-    """`bool llama_opt_param_filter_all(const struct ggml_tensor *tensor, void *userdata)` (llama.h:1710)"""
+    """`bool llama_opt_param_filter_all(const struct ggml_tensor *tensor, void *userdata)` (llama.h)"""
 
 def llama_opt_init(
     lctx: llama_context | None, model: llama_model | None, lopt_params: llama_opt_params, /
 ) -> None:
-    """`void llama_opt_init(struct llama_context *lctx, struct llama_model *model, struct llama_opt_params lopt_params)` (llama.h:1724)"""
+    """`void llama_opt_init(struct llama_context *lctx, struct llama_model *model, struct llama_opt_params lopt_params)` (llama.h)"""
 
 def llama_opt_epoch(
     lctx: llama_context | None,
@@ -6420,942 +6423,973 @@ def llama_opt_epoch(
     callback_eval: ggml_opt_epoch_callback | None,
     /,
 ) -> None:
-    """`void llama_opt_epoch(struct llama_context *lctx, ggml_opt_dataset_t dataset, ggml_opt_result_t result_train, ggml_opt_result_t result_eval, int64_t idata_split, ggml_opt_epoch_callback callback_train, ggml_opt_epoch_callback callback_eval)` (llama.h:1726)"""
+    """`void llama_opt_epoch(struct llama_context *lctx, ggml_opt_dataset_t dataset, ggml_opt_result_t result_train, ggml_opt_result_t result_eval, int64_t idata_split, ggml_opt_epoch_callback callback_train, ggml_opt_epoch_callback callback_eval)` (llama.h)"""
 
 class LibraryFunctions:
     """The same functions as attributes of a `LlamaLibrary`."""
 
-    ggml_set_abort_callback = staticmethod(ggml_set_abort_callback)
-    ggml_abort = staticmethod(ggml_abort)
-    ggml_status_to_string = staticmethod(ggml_status_to_string)
-    ggml_fp16_to_fp32 = staticmethod(ggml_fp16_to_fp32)
-    ggml_fp32_to_fp16 = staticmethod(ggml_fp32_to_fp16)
-    ggml_fp16_to_fp32_row = staticmethod(ggml_fp16_to_fp32_row)
-    ggml_fp32_to_fp16_row = staticmethod(ggml_fp32_to_fp16_row)
-    ggml_fp32_to_bf16 = staticmethod(ggml_fp32_to_bf16)
-    ggml_bf16_to_fp32 = staticmethod(ggml_bf16_to_fp32)
-    ggml_bf16_to_fp32_row = staticmethod(ggml_bf16_to_fp32_row)
-    ggml_fp32_to_bf16_row_ref = staticmethod(ggml_fp32_to_bf16_row_ref)
-    ggml_fp32_to_bf16_row = staticmethod(ggml_fp32_to_bf16_row)
-    ggml_guid_matches = staticmethod(ggml_guid_matches)
-    ggml_version = staticmethod(ggml_version)
-    ggml_commit = staticmethod(ggml_commit)
-    ggml_time_init = staticmethod(ggml_time_init)
-    ggml_time_ms = staticmethod(ggml_time_ms)
-    ggml_time_us = staticmethod(ggml_time_us)
-    ggml_cycles = staticmethod(ggml_cycles)
-    ggml_cycles_per_ms = staticmethod(ggml_cycles_per_ms)
-    ggml_fopen = staticmethod(ggml_fopen)
-    ggml_print_object = staticmethod(ggml_print_object)
-    ggml_print_objects = staticmethod(ggml_print_objects)
-    ggml_nelements = staticmethod(ggml_nelements)
-    ggml_nrows = staticmethod(ggml_nrows)
-    ggml_nbytes = staticmethod(ggml_nbytes)
-    ggml_nbytes_pad = staticmethod(ggml_nbytes_pad)
-    ggml_blck_size = staticmethod(ggml_blck_size)
-    ggml_type_size = staticmethod(ggml_type_size)
-    ggml_row_size = staticmethod(ggml_row_size)
-    ggml_type_sizef = staticmethod(ggml_type_sizef)
-    ggml_type_name = staticmethod(ggml_type_name)
-    ggml_op_name = staticmethod(ggml_op_name)
-    ggml_op_symbol = staticmethod(ggml_op_symbol)
-    ggml_unary_op_name = staticmethod(ggml_unary_op_name)
-    ggml_glu_op_name = staticmethod(ggml_glu_op_name)
-    ggml_op_desc = staticmethod(ggml_op_desc)
-    ggml_element_size = staticmethod(ggml_element_size)
-    ggml_is_quantized = staticmethod(ggml_is_quantized)
-    ggml_ftype_to_ggml_type = staticmethod(ggml_ftype_to_ggml_type)
-    ggml_is_transposed = staticmethod(ggml_is_transposed)
-    ggml_is_permuted = staticmethod(ggml_is_permuted)
-    ggml_is_empty = staticmethod(ggml_is_empty)
-    ggml_is_view = staticmethod(ggml_is_view)
-    ggml_is_scalar = staticmethod(ggml_is_scalar)
-    ggml_is_vector = staticmethod(ggml_is_vector)
-    ggml_is_matrix = staticmethod(ggml_is_matrix)
-    ggml_is_3d = staticmethod(ggml_is_3d)
-    ggml_n_dims = staticmethod(ggml_n_dims)
-    ggml_is_contiguous = staticmethod(ggml_is_contiguous)
-    ggml_is_contiguous_0 = staticmethod(ggml_is_contiguous_0)
-    ggml_is_contiguous_1 = staticmethod(ggml_is_contiguous_1)
-    ggml_is_contiguous_2 = staticmethod(ggml_is_contiguous_2)
-    ggml_is_contiguous_to_1 = staticmethod(ggml_is_contiguous_to_1)
-    ggml_is_contiguous_to_2 = staticmethod(ggml_is_contiguous_to_2)
-    ggml_is_contiguous_to_3 = staticmethod(ggml_is_contiguous_to_3)
-    ggml_is_contiguously_allocated = staticmethod(ggml_is_contiguously_allocated)
-    ggml_is_contiguous_channels = staticmethod(ggml_is_contiguous_channels)
-    ggml_is_contiguous_rows = staticmethod(ggml_is_contiguous_rows)
-    ggml_are_same_shape = staticmethod(ggml_are_same_shape)
-    ggml_are_same_stride = staticmethod(ggml_are_same_stride)
-    ggml_can_repeat = staticmethod(ggml_can_repeat)
-    ggml_tensor_overhead = staticmethod(ggml_tensor_overhead)
-    ggml_validate_row_data = staticmethod(ggml_validate_row_data)
-    ggml_init = staticmethod(ggml_init)
-    ggml_reset = staticmethod(ggml_reset)
-    ggml_free = staticmethod(ggml_free)
-    ggml_used_mem = staticmethod(ggml_used_mem)
-    ggml_get_no_alloc = staticmethod(ggml_get_no_alloc)
-    ggml_set_no_alloc = staticmethod(ggml_set_no_alloc)
-    ggml_get_mem_buffer = staticmethod(ggml_get_mem_buffer)
-    ggml_get_mem_size = staticmethod(ggml_get_mem_size)
-    ggml_get_max_tensor_size = staticmethod(ggml_get_max_tensor_size)
-    ggml_new_tensor = staticmethod(ggml_new_tensor)
-    ggml_new_tensor_1d = staticmethod(ggml_new_tensor_1d)
-    ggml_new_tensor_2d = staticmethod(ggml_new_tensor_2d)
-    ggml_new_tensor_3d = staticmethod(ggml_new_tensor_3d)
-    ggml_new_tensor_4d = staticmethod(ggml_new_tensor_4d)
-    ggml_new_buffer = staticmethod(ggml_new_buffer)
-    ggml_dup_tensor = staticmethod(ggml_dup_tensor)
-    ggml_view_tensor = staticmethod(ggml_view_tensor)
-    ggml_get_first_tensor = staticmethod(ggml_get_first_tensor)
-    ggml_get_next_tensor = staticmethod(ggml_get_next_tensor)
-    ggml_get_tensor = staticmethod(ggml_get_tensor)
-    ggml_unravel_index = staticmethod(ggml_unravel_index)
-    ggml_get_unary_op = staticmethod(ggml_get_unary_op)
-    ggml_get_glu_op = staticmethod(ggml_get_glu_op)
-    ggml_get_data = staticmethod(ggml_get_data)
-    ggml_get_data_f32 = staticmethod(ggml_get_data_f32)
-    ggml_get_name = staticmethod(ggml_get_name)
-    ggml_set_name = staticmethod(ggml_set_name)
-    ggml_format_name = staticmethod(ggml_format_name)
-    ggml_set_input = staticmethod(ggml_set_input)
-    ggml_set_output = staticmethod(ggml_set_output)
-    ggml_set_param = staticmethod(ggml_set_param)
-    ggml_set_loss = staticmethod(ggml_set_loss)
-    ggml_dup = staticmethod(ggml_dup)
-    ggml_dup_inplace = staticmethod(ggml_dup_inplace)
-    ggml_add = staticmethod(ggml_add)
-    ggml_add_inplace = staticmethod(ggml_add_inplace)
-    ggml_add_cast = staticmethod(ggml_add_cast)
-    ggml_add_id = staticmethod(ggml_add_id)
-    ggml_add1 = staticmethod(ggml_add1)
-    ggml_add1_inplace = staticmethod(ggml_add1_inplace)
-    ggml_acc = staticmethod(ggml_acc)
-    ggml_acc_inplace = staticmethod(ggml_acc_inplace)
-    ggml_sub = staticmethod(ggml_sub)
-    ggml_sub_inplace = staticmethod(ggml_sub_inplace)
-    ggml_mul = staticmethod(ggml_mul)
-    ggml_mul_inplace = staticmethod(ggml_mul_inplace)
-    ggml_div = staticmethod(ggml_div)
-    ggml_div_inplace = staticmethod(ggml_div_inplace)
-    ggml_sqr = staticmethod(ggml_sqr)
-    ggml_sqr_inplace = staticmethod(ggml_sqr_inplace)
-    ggml_sqrt = staticmethod(ggml_sqrt)
-    ggml_sqrt_inplace = staticmethod(ggml_sqrt_inplace)
-    ggml_log = staticmethod(ggml_log)
-    ggml_log_inplace = staticmethod(ggml_log_inplace)
-    ggml_expm1 = staticmethod(ggml_expm1)
-    ggml_expm1_inplace = staticmethod(ggml_expm1_inplace)
-    ggml_softplus = staticmethod(ggml_softplus)
-    ggml_softplus_inplace = staticmethod(ggml_softplus_inplace)
-    ggml_sin = staticmethod(ggml_sin)
-    ggml_sin_inplace = staticmethod(ggml_sin_inplace)
-    ggml_cos = staticmethod(ggml_cos)
-    ggml_cos_inplace = staticmethod(ggml_cos_inplace)
-    ggml_sum = staticmethod(ggml_sum)
-    ggml_sum_rows = staticmethod(ggml_sum_rows)
-    ggml_cumsum = staticmethod(ggml_cumsum)
-    ggml_mean = staticmethod(ggml_mean)
-    ggml_argmax = staticmethod(ggml_argmax)
-    ggml_count_equal = staticmethod(ggml_count_equal)
-    ggml_repeat = staticmethod(ggml_repeat)
-    ggml_repeat_4d = staticmethod(ggml_repeat_4d)
-    ggml_repeat_back = staticmethod(ggml_repeat_back)
-    ggml_concat = staticmethod(ggml_concat)
-    ggml_abs = staticmethod(ggml_abs)
-    ggml_abs_inplace = staticmethod(ggml_abs_inplace)
-    ggml_sgn = staticmethod(ggml_sgn)
-    ggml_sgn_inplace = staticmethod(ggml_sgn_inplace)
-    ggml_neg = staticmethod(ggml_neg)
-    ggml_neg_inplace = staticmethod(ggml_neg_inplace)
-    ggml_step = staticmethod(ggml_step)
-    ggml_step_inplace = staticmethod(ggml_step_inplace)
-    ggml_tanh = staticmethod(ggml_tanh)
-    ggml_tanh_inplace = staticmethod(ggml_tanh_inplace)
-    ggml_elu = staticmethod(ggml_elu)
-    ggml_elu_inplace = staticmethod(ggml_elu_inplace)
-    ggml_relu = staticmethod(ggml_relu)
-    ggml_leaky_relu = staticmethod(ggml_leaky_relu)
-    ggml_relu_inplace = staticmethod(ggml_relu_inplace)
-    ggml_sigmoid = staticmethod(ggml_sigmoid)
-    ggml_sigmoid_inplace = staticmethod(ggml_sigmoid_inplace)
-    ggml_gelu = staticmethod(ggml_gelu)
-    ggml_gelu_inplace = staticmethod(ggml_gelu_inplace)
-    ggml_gelu_erf = staticmethod(ggml_gelu_erf)
-    ggml_gelu_erf_inplace = staticmethod(ggml_gelu_erf_inplace)
-    ggml_gelu_quick = staticmethod(ggml_gelu_quick)
-    ggml_gelu_quick_inplace = staticmethod(ggml_gelu_quick_inplace)
-    ggml_silu = staticmethod(ggml_silu)
-    ggml_silu_inplace = staticmethod(ggml_silu_inplace)
-    ggml_silu_back = staticmethod(ggml_silu_back)
-    ggml_hardswish = staticmethod(ggml_hardswish)
-    ggml_hardsigmoid = staticmethod(ggml_hardsigmoid)
-    ggml_exp = staticmethod(ggml_exp)
-    ggml_exp_inplace = staticmethod(ggml_exp_inplace)
-    ggml_floor = staticmethod(ggml_floor)
-    ggml_floor_inplace = staticmethod(ggml_floor_inplace)
-    ggml_ceil = staticmethod(ggml_ceil)
-    ggml_ceil_inplace = staticmethod(ggml_ceil_inplace)
-    ggml_round = staticmethod(ggml_round)
-    ggml_round_inplace = staticmethod(ggml_round_inplace)
-    ggml_trunc = staticmethod(ggml_trunc)
-    ggml_trunc_inplace = staticmethod(ggml_trunc_inplace)
-    ggml_xielu = staticmethod(ggml_xielu)
-    ggml_glu = staticmethod(ggml_glu)
-    ggml_reglu = staticmethod(ggml_reglu)
-    ggml_reglu_swapped = staticmethod(ggml_reglu_swapped)
-    ggml_geglu = staticmethod(ggml_geglu)
-    ggml_geglu_swapped = staticmethod(ggml_geglu_swapped)
-    ggml_swiglu = staticmethod(ggml_swiglu)
-    ggml_swiglu_swapped = staticmethod(ggml_swiglu_swapped)
-    ggml_geglu_erf = staticmethod(ggml_geglu_erf)
-    ggml_geglu_erf_swapped = staticmethod(ggml_geglu_erf_swapped)
-    ggml_geglu_quick = staticmethod(ggml_geglu_quick)
-    ggml_geglu_quick_swapped = staticmethod(ggml_geglu_quick_swapped)
-    ggml_glu_split = staticmethod(ggml_glu_split)
-    ggml_reglu_split = staticmethod(ggml_reglu_split)
-    ggml_geglu_split = staticmethod(ggml_geglu_split)
-    ggml_swiglu_split = staticmethod(ggml_swiglu_split)
-    ggml_geglu_erf_split = staticmethod(ggml_geglu_erf_split)
-    ggml_geglu_quick_split = staticmethod(ggml_geglu_quick_split)
-    ggml_swiglu_oai = staticmethod(ggml_swiglu_oai)
-    ggml_swiglu_clamp = staticmethod(ggml_swiglu_clamp)
-    ggml_norm = staticmethod(ggml_norm)
-    ggml_norm_inplace = staticmethod(ggml_norm_inplace)
-    ggml_rms_norm = staticmethod(ggml_rms_norm)
-    ggml_rms_norm_inplace = staticmethod(ggml_rms_norm_inplace)
-    ggml_group_norm = staticmethod(ggml_group_norm)
-    ggml_group_norm_inplace = staticmethod(ggml_group_norm_inplace)
-    ggml_l2_norm = staticmethod(ggml_l2_norm)
-    ggml_l2_norm_inplace = staticmethod(ggml_l2_norm_inplace)
-    ggml_rms_norm_back = staticmethod(ggml_rms_norm_back)
-    ggml_prec_set_acc = staticmethod(ggml_prec_set_acc)
-    ggml_prec_set_src = staticmethod(ggml_prec_set_src)
-    ggml_mul_mat = staticmethod(ggml_mul_mat)
-    ggml_mul_mat_set_prec = staticmethod(ggml_mul_mat_set_prec)
-    ggml_mul_mat_set_hint = staticmethod(ggml_mul_mat_set_hint)
-    ggml_mul_mat_id = staticmethod(ggml_mul_mat_id)
-    ggml_out_prod = staticmethod(ggml_out_prod)
-    ggml_scale = staticmethod(ggml_scale)
-    ggml_scale_inplace = staticmethod(ggml_scale_inplace)
-    ggml_scale_bias = staticmethod(ggml_scale_bias)
-    ggml_scale_bias_inplace = staticmethod(ggml_scale_bias_inplace)
-    ggml_set = staticmethod(ggml_set)
-    ggml_set_inplace = staticmethod(ggml_set_inplace)
-    ggml_set_1d = staticmethod(ggml_set_1d)
-    ggml_set_1d_inplace = staticmethod(ggml_set_1d_inplace)
-    ggml_set_2d = staticmethod(ggml_set_2d)
-    ggml_set_2d_inplace = staticmethod(ggml_set_2d_inplace)
-    ggml_cpy = staticmethod(ggml_cpy)
-    ggml_cast = staticmethod(ggml_cast)
-    ggml_cont = staticmethod(ggml_cont)
-    ggml_cont_1d = staticmethod(ggml_cont_1d)
-    ggml_cont_2d = staticmethod(ggml_cont_2d)
-    ggml_cont_3d = staticmethod(ggml_cont_3d)
-    ggml_cont_4d = staticmethod(ggml_cont_4d)
-    ggml_reshape = staticmethod(ggml_reshape)
-    ggml_reshape_1d = staticmethod(ggml_reshape_1d)
-    ggml_reshape_2d = staticmethod(ggml_reshape_2d)
-    ggml_reshape_3d = staticmethod(ggml_reshape_3d)
-    ggml_reshape_4d = staticmethod(ggml_reshape_4d)
-    ggml_view_1d = staticmethod(ggml_view_1d)
-    ggml_view_2d = staticmethod(ggml_view_2d)
-    ggml_view_3d = staticmethod(ggml_view_3d)
-    ggml_view_4d = staticmethod(ggml_view_4d)
-    ggml_permute = staticmethod(ggml_permute)
-    ggml_transpose = staticmethod(ggml_transpose)
-    ggml_get_rows = staticmethod(ggml_get_rows)
-    ggml_get_rows_back = staticmethod(ggml_get_rows_back)
-    ggml_set_rows = staticmethod(ggml_set_rows)
-    ggml_diag = staticmethod(ggml_diag)
-    ggml_diag_mask_inf = staticmethod(ggml_diag_mask_inf)
-    ggml_diag_mask_inf_inplace = staticmethod(ggml_diag_mask_inf_inplace)
-    ggml_diag_mask_zero = staticmethod(ggml_diag_mask_zero)
-    ggml_diag_mask_zero_inplace = staticmethod(ggml_diag_mask_zero_inplace)
-    ggml_clamp = staticmethod(ggml_clamp)
-    ggml_clamp_inplace = staticmethod(ggml_clamp_inplace)
-    ggml_soft_max = staticmethod(ggml_soft_max)
-    ggml_soft_max_inplace = staticmethod(ggml_soft_max_inplace)
-    ggml_soft_max_ext = staticmethod(ggml_soft_max_ext)
-    ggml_soft_max_ext_inplace = staticmethod(ggml_soft_max_ext_inplace)
-    ggml_soft_max_add_sinks = staticmethod(ggml_soft_max_add_sinks)
-    ggml_soft_max_ext_back = staticmethod(ggml_soft_max_ext_back)
-    ggml_soft_max_ext_back_inplace = staticmethod(ggml_soft_max_ext_back_inplace)
-    ggml_rope = staticmethod(ggml_rope)
-    ggml_rope_inplace = staticmethod(ggml_rope_inplace)
-    ggml_rope_ext = staticmethod(ggml_rope_ext)
-    ggml_rope_multi = staticmethod(ggml_rope_multi)
-    ggml_rope_ext_inplace = staticmethod(ggml_rope_ext_inplace)
-    ggml_rope_multi_inplace = staticmethod(ggml_rope_multi_inplace)
-    ggml_rope_custom = staticmethod(ggml_rope_custom)
-    ggml_rope_custom_inplace = staticmethod(ggml_rope_custom_inplace)
-    ggml_rope_yarn_corr_dims = staticmethod(ggml_rope_yarn_corr_dims)
-    ggml_rope_ext_back = staticmethod(ggml_rope_ext_back)
-    ggml_rope_multi_back = staticmethod(ggml_rope_multi_back)
-    ggml_rope_set_offset = staticmethod(ggml_rope_set_offset)
-    ggml_im2col = staticmethod(ggml_im2col)
-    ggml_im2col_back = staticmethod(ggml_im2col_back)
-    ggml_col2im_1d = staticmethod(ggml_col2im_1d)
-    ggml_conv_1d = staticmethod(ggml_conv_1d)
-    ggml_conv_1d_ph = staticmethod(ggml_conv_1d_ph)
-    ggml_conv_1d_dw = staticmethod(ggml_conv_1d_dw)
-    ggml_conv_1d_dw_ph = staticmethod(ggml_conv_1d_dw_ph)
-    ggml_conv_transpose_1d = staticmethod(ggml_conv_transpose_1d)
-    ggml_conv_2d = staticmethod(ggml_conv_2d)
-    ggml_im2col_3d = staticmethod(ggml_im2col_3d)
-    ggml_conv_3d = staticmethod(ggml_conv_3d)
-    ggml_conv_2d_sk_p0 = staticmethod(ggml_conv_2d_sk_p0)
-    ggml_conv_2d_s1_ph = staticmethod(ggml_conv_2d_s1_ph)
-    ggml_conv_2d_dw = staticmethod(ggml_conv_2d_dw)
-    ggml_conv_2d_dw_direct = staticmethod(ggml_conv_2d_dw_direct)
-    ggml_conv_transpose_2d_p0 = staticmethod(ggml_conv_transpose_2d_p0)
-    ggml_conv_2d_direct = staticmethod(ggml_conv_2d_direct)
-    ggml_conv_3d_direct = staticmethod(ggml_conv_3d_direct)
-    ggml_pool_1d = staticmethod(ggml_pool_1d)
-    ggml_pool_2d = staticmethod(ggml_pool_2d)
-    ggml_pool_2d_back = staticmethod(ggml_pool_2d_back)
-    ggml_upscale = staticmethod(ggml_upscale)
-    ggml_upscale_ext = staticmethod(ggml_upscale_ext)
-    ggml_interpolate = staticmethod(ggml_interpolate)
-    ggml_pad = staticmethod(ggml_pad)
-    ggml_pad_circular = staticmethod(ggml_pad_circular)
-    ggml_pad_ext = staticmethod(ggml_pad_ext)
-    ggml_pad_ext_circular = staticmethod(ggml_pad_ext_circular)
-    ggml_pad_reflect_1d = staticmethod(ggml_pad_reflect_1d)
-    ggml_roll = staticmethod(ggml_roll)
-    ggml_tri = staticmethod(ggml_tri)
-    ggml_fill = staticmethod(ggml_fill)
-    ggml_fill_inplace = staticmethod(ggml_fill_inplace)
-    ggml_timestep_embedding = staticmethod(ggml_timestep_embedding)
-    ggml_argsort = staticmethod(ggml_argsort)
-    ggml_argsort_top_k = staticmethod(ggml_argsort_top_k)
-    ggml_top_k = staticmethod(ggml_top_k)
-    ggml_arange = staticmethod(ggml_arange)
-    ggml_flash_attn_ext = staticmethod(ggml_flash_attn_ext)
-    ggml_flash_attn_ext_set_prec = staticmethod(ggml_flash_attn_ext_set_prec)
-    ggml_flash_attn_ext_get_prec = staticmethod(ggml_flash_attn_ext_get_prec)
-    ggml_flash_attn_ext_set_n_kv_max = staticmethod(ggml_flash_attn_ext_set_n_kv_max)
-    ggml_flash_attn_ext_add_sinks = staticmethod(ggml_flash_attn_ext_add_sinks)
-    ggml_flash_attn_back = staticmethod(ggml_flash_attn_back)
-    ggml_ssm_conv = staticmethod(ggml_ssm_conv)
-    ggml_ssm_scan = staticmethod(ggml_ssm_scan)
-    ggml_win_part = staticmethod(ggml_win_part)
-    ggml_win_unpart = staticmethod(ggml_win_unpart)
-    ggml_unary = staticmethod(ggml_unary)
-    ggml_unary_inplace = staticmethod(ggml_unary_inplace)
-    ggml_get_rel_pos = staticmethod(ggml_get_rel_pos)
-    ggml_add_rel_pos = staticmethod(ggml_add_rel_pos)
-    ggml_add_rel_pos_inplace = staticmethod(ggml_add_rel_pos_inplace)
-    ggml_rwkv_wkv6 = staticmethod(ggml_rwkv_wkv6)
-    ggml_gated_linear_attn = staticmethod(ggml_gated_linear_attn)
-    ggml_rwkv_wkv7 = staticmethod(ggml_rwkv_wkv7)
-    ggml_solve_tri = staticmethod(ggml_solve_tri)
-    ggml_gated_delta_net = staticmethod(ggml_gated_delta_net)
-    ggml_lightning_indexer = staticmethod(ggml_lightning_indexer)
-    ggml_dsv4_hc_comb = staticmethod(ggml_dsv4_hc_comb)
-    ggml_dsv4_hc_pre = staticmethod(ggml_dsv4_hc_pre)
-    ggml_dsv4_hc_pre_gated = staticmethod(ggml_dsv4_hc_pre_gated)
-    ggml_dsv4_hc_post = staticmethod(ggml_dsv4_hc_post)
-    ggml_map_custom1 = staticmethod(ggml_map_custom1)
-    ggml_map_custom1_inplace = staticmethod(ggml_map_custom1_inplace)
-    ggml_map_custom2 = staticmethod(ggml_map_custom2)
-    ggml_map_custom2_inplace = staticmethod(ggml_map_custom2_inplace)
-    ggml_map_custom3 = staticmethod(ggml_map_custom3)
-    ggml_map_custom3_inplace = staticmethod(ggml_map_custom3_inplace)
-    ggml_custom_4d = staticmethod(ggml_custom_4d)
-    ggml_custom_inplace = staticmethod(ggml_custom_inplace)
-    ggml_cross_entropy_loss = staticmethod(ggml_cross_entropy_loss)
-    ggml_cross_entropy_loss_back = staticmethod(ggml_cross_entropy_loss_back)
-    ggml_opt_step_adamw = staticmethod(ggml_opt_step_adamw)
-    ggml_opt_step_sgd = staticmethod(ggml_opt_step_sgd)
-    ggml_build_forward_select = staticmethod(ggml_build_forward_select)
-    ggml_build_forward_expand = staticmethod(ggml_build_forward_expand)
-    ggml_build_forward_order = staticmethod(ggml_build_forward_order)
-    ggml_build_backward_expand = staticmethod(ggml_build_backward_expand)
-    ggml_new_graph = staticmethod(ggml_new_graph)
-    ggml_new_graph_custom = staticmethod(ggml_new_graph_custom)
-    ggml_graph_dup = staticmethod(ggml_graph_dup)
-    ggml_graph_cpy = staticmethod(ggml_graph_cpy)
-    ggml_graph_reset = staticmethod(ggml_graph_reset)
-    ggml_graph_clear = staticmethod(ggml_graph_clear)
-    ggml_graph_size = staticmethod(ggml_graph_size)
-    ggml_graph_node = staticmethod(ggml_graph_node)
-    ggml_graph_nodes = staticmethod(ggml_graph_nodes)
-    ggml_graph_n_nodes = staticmethod(ggml_graph_n_nodes)
-    ggml_graph_add_node = staticmethod(ggml_graph_add_node)
-    ggml_graph_overhead = staticmethod(ggml_graph_overhead)
-    ggml_graph_overhead_custom = staticmethod(ggml_graph_overhead_custom)
-    ggml_graph_get_tensor = staticmethod(ggml_graph_get_tensor)
-    ggml_graph_get_grad = staticmethod(ggml_graph_get_grad)
-    ggml_graph_get_grad_acc = staticmethod(ggml_graph_get_grad_acc)
-    ggml_graph_print = staticmethod(ggml_graph_print)
-    ggml_graph_dump_dot = staticmethod(ggml_graph_dump_dot)
-    ggml_log_get = staticmethod(ggml_log_get)
-    ggml_log_set = staticmethod(ggml_log_set)
-    ggml_set_zero = staticmethod(ggml_set_zero)
-    ggml_quantize_init = staticmethod(ggml_quantize_init)
-    ggml_quantize_free = staticmethod(ggml_quantize_free)
-    ggml_quantize_requires_imatrix = staticmethod(ggml_quantize_requires_imatrix)
-    ggml_quantize_chunk = staticmethod(ggml_quantize_chunk)
-    ggml_get_type_traits = staticmethod(ggml_get_type_traits)
-    ggml_threadpool_params_default = staticmethod(ggml_threadpool_params_default)
-    ggml_threadpool_params_init = staticmethod(ggml_threadpool_params_init)
-    ggml_threadpool_params_match = staticmethod(ggml_threadpool_params_match)
-    ggml_tallocr_new = staticmethod(ggml_tallocr_new)
-    ggml_tallocr_alloc = staticmethod(ggml_tallocr_alloc)
-    ggml_gallocr_new = staticmethod(ggml_gallocr_new)
-    ggml_gallocr_new_n = staticmethod(ggml_gallocr_new_n)
-    ggml_gallocr_free = staticmethod(ggml_gallocr_free)
-    ggml_gallocr_reserve = staticmethod(ggml_gallocr_reserve)
-    ggml_gallocr_reserve_n_size = staticmethod(ggml_gallocr_reserve_n_size)
-    ggml_gallocr_reserve_n = staticmethod(ggml_gallocr_reserve_n)
-    ggml_gallocr_alloc_graph = staticmethod(ggml_gallocr_alloc_graph)
-    ggml_gallocr_get_buffer_size = staticmethod(ggml_gallocr_get_buffer_size)
+    ggml_set_abort_callback = staticmethod(_module.ggml_set_abort_callback)
+    ggml_abort = staticmethod(_module.ggml_abort)
+    ggml_status_to_string = staticmethod(_module.ggml_status_to_string)
+    ggml_fp16_to_fp32 = staticmethod(_module.ggml_fp16_to_fp32)
+    ggml_fp32_to_fp16 = staticmethod(_module.ggml_fp32_to_fp16)
+    ggml_fp16_to_fp32_row = staticmethod(_module.ggml_fp16_to_fp32_row)
+    ggml_fp32_to_fp16_row = staticmethod(_module.ggml_fp32_to_fp16_row)
+    ggml_fp32_to_bf16 = staticmethod(_module.ggml_fp32_to_bf16)
+    ggml_bf16_to_fp32 = staticmethod(_module.ggml_bf16_to_fp32)
+    ggml_bf16_to_fp32_row = staticmethod(_module.ggml_bf16_to_fp32_row)
+    ggml_fp32_to_bf16_row_ref = staticmethod(_module.ggml_fp32_to_bf16_row_ref)
+    ggml_fp32_to_bf16_row = staticmethod(_module.ggml_fp32_to_bf16_row)
+    ggml_guid_matches = staticmethod(_module.ggml_guid_matches)
+    ggml_version = staticmethod(_module.ggml_version)
+    ggml_commit = staticmethod(_module.ggml_commit)
+    ggml_time_init = staticmethod(_module.ggml_time_init)
+    ggml_time_ms = staticmethod(_module.ggml_time_ms)
+    ggml_time_us = staticmethod(_module.ggml_time_us)
+    ggml_cycles = staticmethod(_module.ggml_cycles)
+    ggml_cycles_per_ms = staticmethod(_module.ggml_cycles_per_ms)
+    ggml_fopen = staticmethod(_module.ggml_fopen)
+    ggml_print_object = staticmethod(_module.ggml_print_object)
+    ggml_print_objects = staticmethod(_module.ggml_print_objects)
+    ggml_nelements = staticmethod(_module.ggml_nelements)
+    ggml_nrows = staticmethod(_module.ggml_nrows)
+    ggml_nbytes = staticmethod(_module.ggml_nbytes)
+    ggml_nbytes_pad = staticmethod(_module.ggml_nbytes_pad)
+    ggml_blck_size = staticmethod(_module.ggml_blck_size)
+    ggml_type_size = staticmethod(_module.ggml_type_size)
+    ggml_row_size = staticmethod(_module.ggml_row_size)
+    ggml_type_sizef = staticmethod(_module.ggml_type_sizef)
+    ggml_type_name = staticmethod(_module.ggml_type_name)
+    ggml_op_name = staticmethod(_module.ggml_op_name)
+    ggml_op_symbol = staticmethod(_module.ggml_op_symbol)
+    ggml_unary_op_name = staticmethod(_module.ggml_unary_op_name)
+    ggml_glu_op_name = staticmethod(_module.ggml_glu_op_name)
+    ggml_op_desc = staticmethod(_module.ggml_op_desc)
+    ggml_element_size = staticmethod(_module.ggml_element_size)
+    ggml_is_quantized = staticmethod(_module.ggml_is_quantized)
+    ggml_ftype_to_ggml_type = staticmethod(_module.ggml_ftype_to_ggml_type)
+    ggml_is_transposed = staticmethod(_module.ggml_is_transposed)
+    ggml_is_permuted = staticmethod(_module.ggml_is_permuted)
+    ggml_is_empty = staticmethod(_module.ggml_is_empty)
+    ggml_is_view = staticmethod(_module.ggml_is_view)
+    ggml_is_scalar = staticmethod(_module.ggml_is_scalar)
+    ggml_is_vector = staticmethod(_module.ggml_is_vector)
+    ggml_is_matrix = staticmethod(_module.ggml_is_matrix)
+    ggml_is_3d = staticmethod(_module.ggml_is_3d)
+    ggml_n_dims = staticmethod(_module.ggml_n_dims)
+    ggml_is_contiguous = staticmethod(_module.ggml_is_contiguous)
+    ggml_is_contiguous_0 = staticmethod(_module.ggml_is_contiguous_0)
+    ggml_is_contiguous_1 = staticmethod(_module.ggml_is_contiguous_1)
+    ggml_is_contiguous_2 = staticmethod(_module.ggml_is_contiguous_2)
+    ggml_is_contiguous_to_1 = staticmethod(_module.ggml_is_contiguous_to_1)
+    ggml_is_contiguous_to_2 = staticmethod(_module.ggml_is_contiguous_to_2)
+    ggml_is_contiguous_to_3 = staticmethod(_module.ggml_is_contiguous_to_3)
+    ggml_is_contiguously_allocated = staticmethod(_module.ggml_is_contiguously_allocated)
+    ggml_is_contiguous_channels = staticmethod(_module.ggml_is_contiguous_channels)
+    ggml_is_contiguous_rows = staticmethod(_module.ggml_is_contiguous_rows)
+    ggml_are_same_shape = staticmethod(_module.ggml_are_same_shape)
+    ggml_are_same_stride = staticmethod(_module.ggml_are_same_stride)
+    ggml_can_repeat = staticmethod(_module.ggml_can_repeat)
+    ggml_tensor_overhead = staticmethod(_module.ggml_tensor_overhead)
+    ggml_validate_row_data = staticmethod(_module.ggml_validate_row_data)
+    ggml_init = staticmethod(_module.ggml_init)
+    ggml_reset = staticmethod(_module.ggml_reset)
+    ggml_free = staticmethod(_module.ggml_free)
+    ggml_used_mem = staticmethod(_module.ggml_used_mem)
+    ggml_get_no_alloc = staticmethod(_module.ggml_get_no_alloc)
+    ggml_set_no_alloc = staticmethod(_module.ggml_set_no_alloc)
+    ggml_get_mem_buffer = staticmethod(_module.ggml_get_mem_buffer)
+    ggml_get_mem_size = staticmethod(_module.ggml_get_mem_size)
+    ggml_get_max_tensor_size = staticmethod(_module.ggml_get_max_tensor_size)
+    ggml_new_tensor = staticmethod(_module.ggml_new_tensor)
+    ggml_new_tensor_1d = staticmethod(_module.ggml_new_tensor_1d)
+    ggml_new_tensor_2d = staticmethod(_module.ggml_new_tensor_2d)
+    ggml_new_tensor_3d = staticmethod(_module.ggml_new_tensor_3d)
+    ggml_new_tensor_4d = staticmethod(_module.ggml_new_tensor_4d)
+    ggml_new_buffer = staticmethod(_module.ggml_new_buffer)
+    ggml_dup_tensor = staticmethod(_module.ggml_dup_tensor)
+    ggml_view_tensor = staticmethod(_module.ggml_view_tensor)
+    ggml_get_first_tensor = staticmethod(_module.ggml_get_first_tensor)
+    ggml_get_next_tensor = staticmethod(_module.ggml_get_next_tensor)
+    ggml_get_tensor = staticmethod(_module.ggml_get_tensor)
+    ggml_unravel_index = staticmethod(_module.ggml_unravel_index)
+    ggml_get_unary_op = staticmethod(_module.ggml_get_unary_op)
+    ggml_get_glu_op = staticmethod(_module.ggml_get_glu_op)
+    ggml_get_data = staticmethod(_module.ggml_get_data)
+    ggml_get_data_f32 = staticmethod(_module.ggml_get_data_f32)
+    ggml_get_name = staticmethod(_module.ggml_get_name)
+    ggml_set_name = staticmethod(_module.ggml_set_name)
+    ggml_format_name = staticmethod(_module.ggml_format_name)
+    ggml_set_input = staticmethod(_module.ggml_set_input)
+    ggml_set_output = staticmethod(_module.ggml_set_output)
+    ggml_set_param = staticmethod(_module.ggml_set_param)
+    ggml_set_loss = staticmethod(_module.ggml_set_loss)
+    ggml_dup = staticmethod(_module.ggml_dup)
+    ggml_dup_inplace = staticmethod(_module.ggml_dup_inplace)
+    ggml_add = staticmethod(_module.ggml_add)
+    ggml_add_inplace = staticmethod(_module.ggml_add_inplace)
+    ggml_add_cast = staticmethod(_module.ggml_add_cast)
+    ggml_add_id = staticmethod(_module.ggml_add_id)
+    ggml_add1 = staticmethod(_module.ggml_add1)
+    ggml_add1_inplace = staticmethod(_module.ggml_add1_inplace)
+    ggml_acc = staticmethod(_module.ggml_acc)
+    ggml_acc_inplace = staticmethod(_module.ggml_acc_inplace)
+    ggml_sub = staticmethod(_module.ggml_sub)
+    ggml_sub_inplace = staticmethod(_module.ggml_sub_inplace)
+    ggml_mul = staticmethod(_module.ggml_mul)
+    ggml_mul_inplace = staticmethod(_module.ggml_mul_inplace)
+    ggml_div = staticmethod(_module.ggml_div)
+    ggml_div_inplace = staticmethod(_module.ggml_div_inplace)
+    ggml_sqr = staticmethod(_module.ggml_sqr)
+    ggml_sqr_inplace = staticmethod(_module.ggml_sqr_inplace)
+    ggml_sqrt = staticmethod(_module.ggml_sqrt)
+    ggml_sqrt_inplace = staticmethod(_module.ggml_sqrt_inplace)
+    ggml_log = staticmethod(_module.ggml_log)
+    ggml_log_inplace = staticmethod(_module.ggml_log_inplace)
+    ggml_expm1 = staticmethod(_module.ggml_expm1)
+    ggml_expm1_inplace = staticmethod(_module.ggml_expm1_inplace)
+    ggml_softplus = staticmethod(_module.ggml_softplus)
+    ggml_softplus_inplace = staticmethod(_module.ggml_softplus_inplace)
+    ggml_sin = staticmethod(_module.ggml_sin)
+    ggml_sin_inplace = staticmethod(_module.ggml_sin_inplace)
+    ggml_cos = staticmethod(_module.ggml_cos)
+    ggml_cos_inplace = staticmethod(_module.ggml_cos_inplace)
+    ggml_sum = staticmethod(_module.ggml_sum)
+    ggml_sum_rows = staticmethod(_module.ggml_sum_rows)
+    ggml_cumsum = staticmethod(_module.ggml_cumsum)
+    ggml_mean = staticmethod(_module.ggml_mean)
+    ggml_argmax = staticmethod(_module.ggml_argmax)
+    ggml_count_equal = staticmethod(_module.ggml_count_equal)
+    ggml_repeat = staticmethod(_module.ggml_repeat)
+    ggml_repeat_4d = staticmethod(_module.ggml_repeat_4d)
+    ggml_repeat_back = staticmethod(_module.ggml_repeat_back)
+    ggml_concat = staticmethod(_module.ggml_concat)
+    ggml_abs = staticmethod(_module.ggml_abs)
+    ggml_abs_inplace = staticmethod(_module.ggml_abs_inplace)
+    ggml_sgn = staticmethod(_module.ggml_sgn)
+    ggml_sgn_inplace = staticmethod(_module.ggml_sgn_inplace)
+    ggml_neg = staticmethod(_module.ggml_neg)
+    ggml_neg_inplace = staticmethod(_module.ggml_neg_inplace)
+    ggml_step = staticmethod(_module.ggml_step)
+    ggml_step_inplace = staticmethod(_module.ggml_step_inplace)
+    ggml_tanh = staticmethod(_module.ggml_tanh)
+    ggml_tanh_inplace = staticmethod(_module.ggml_tanh_inplace)
+    ggml_elu = staticmethod(_module.ggml_elu)
+    ggml_elu_inplace = staticmethod(_module.ggml_elu_inplace)
+    ggml_relu = staticmethod(_module.ggml_relu)
+    ggml_leaky_relu = staticmethod(_module.ggml_leaky_relu)
+    ggml_relu_inplace = staticmethod(_module.ggml_relu_inplace)
+    ggml_sigmoid = staticmethod(_module.ggml_sigmoid)
+    ggml_sigmoid_inplace = staticmethod(_module.ggml_sigmoid_inplace)
+    ggml_gelu = staticmethod(_module.ggml_gelu)
+    ggml_gelu_inplace = staticmethod(_module.ggml_gelu_inplace)
+    ggml_gelu_erf = staticmethod(_module.ggml_gelu_erf)
+    ggml_gelu_erf_inplace = staticmethod(_module.ggml_gelu_erf_inplace)
+    ggml_gelu_quick = staticmethod(_module.ggml_gelu_quick)
+    ggml_gelu_quick_inplace = staticmethod(_module.ggml_gelu_quick_inplace)
+    ggml_silu = staticmethod(_module.ggml_silu)
+    ggml_silu_inplace = staticmethod(_module.ggml_silu_inplace)
+    ggml_silu_back = staticmethod(_module.ggml_silu_back)
+    ggml_hardswish = staticmethod(_module.ggml_hardswish)
+    ggml_hardsigmoid = staticmethod(_module.ggml_hardsigmoid)
+    ggml_exp = staticmethod(_module.ggml_exp)
+    ggml_exp_inplace = staticmethod(_module.ggml_exp_inplace)
+    ggml_floor = staticmethod(_module.ggml_floor)
+    ggml_floor_inplace = staticmethod(_module.ggml_floor_inplace)
+    ggml_ceil = staticmethod(_module.ggml_ceil)
+    ggml_ceil_inplace = staticmethod(_module.ggml_ceil_inplace)
+    ggml_round = staticmethod(_module.ggml_round)
+    ggml_round_inplace = staticmethod(_module.ggml_round_inplace)
+    ggml_trunc = staticmethod(_module.ggml_trunc)
+    ggml_trunc_inplace = staticmethod(_module.ggml_trunc_inplace)
+    ggml_xielu = staticmethod(_module.ggml_xielu)
+    ggml_glu = staticmethod(_module.ggml_glu)
+    ggml_reglu = staticmethod(_module.ggml_reglu)
+    ggml_reglu_swapped = staticmethod(_module.ggml_reglu_swapped)
+    ggml_geglu = staticmethod(_module.ggml_geglu)
+    ggml_geglu_swapped = staticmethod(_module.ggml_geglu_swapped)
+    ggml_swiglu = staticmethod(_module.ggml_swiglu)
+    ggml_swiglu_swapped = staticmethod(_module.ggml_swiglu_swapped)
+    ggml_geglu_erf = staticmethod(_module.ggml_geglu_erf)
+    ggml_geglu_erf_swapped = staticmethod(_module.ggml_geglu_erf_swapped)
+    ggml_geglu_quick = staticmethod(_module.ggml_geglu_quick)
+    ggml_geglu_quick_swapped = staticmethod(_module.ggml_geglu_quick_swapped)
+    ggml_glu_split = staticmethod(_module.ggml_glu_split)
+    ggml_reglu_split = staticmethod(_module.ggml_reglu_split)
+    ggml_geglu_split = staticmethod(_module.ggml_geglu_split)
+    ggml_swiglu_split = staticmethod(_module.ggml_swiglu_split)
+    ggml_geglu_erf_split = staticmethod(_module.ggml_geglu_erf_split)
+    ggml_geglu_quick_split = staticmethod(_module.ggml_geglu_quick_split)
+    ggml_swiglu_oai = staticmethod(_module.ggml_swiglu_oai)
+    ggml_swiglu_clamp = staticmethod(_module.ggml_swiglu_clamp)
+    ggml_norm = staticmethod(_module.ggml_norm)
+    ggml_norm_inplace = staticmethod(_module.ggml_norm_inplace)
+    ggml_rms_norm = staticmethod(_module.ggml_rms_norm)
+    ggml_rms_norm_inplace = staticmethod(_module.ggml_rms_norm_inplace)
+    ggml_group_norm = staticmethod(_module.ggml_group_norm)
+    ggml_group_norm_inplace = staticmethod(_module.ggml_group_norm_inplace)
+    ggml_l2_norm = staticmethod(_module.ggml_l2_norm)
+    ggml_l2_norm_inplace = staticmethod(_module.ggml_l2_norm_inplace)
+    ggml_rms_norm_back = staticmethod(_module.ggml_rms_norm_back)
+    ggml_prec_set_acc = staticmethod(_module.ggml_prec_set_acc)
+    ggml_prec_set_src = staticmethod(_module.ggml_prec_set_src)
+    ggml_mul_mat = staticmethod(_module.ggml_mul_mat)
+    ggml_mul_mat_set_prec = staticmethod(_module.ggml_mul_mat_set_prec)
+    ggml_mul_mat_set_hint = staticmethod(_module.ggml_mul_mat_set_hint)
+    ggml_mul_mat_id = staticmethod(_module.ggml_mul_mat_id)
+    ggml_out_prod = staticmethod(_module.ggml_out_prod)
+    ggml_scale = staticmethod(_module.ggml_scale)
+    ggml_scale_inplace = staticmethod(_module.ggml_scale_inplace)
+    ggml_scale_bias = staticmethod(_module.ggml_scale_bias)
+    ggml_scale_bias_inplace = staticmethod(_module.ggml_scale_bias_inplace)
+    ggml_set = staticmethod(_module.ggml_set)
+    ggml_set_inplace = staticmethod(_module.ggml_set_inplace)
+    ggml_set_1d = staticmethod(_module.ggml_set_1d)
+    ggml_set_1d_inplace = staticmethod(_module.ggml_set_1d_inplace)
+    ggml_set_2d = staticmethod(_module.ggml_set_2d)
+    ggml_set_2d_inplace = staticmethod(_module.ggml_set_2d_inplace)
+    ggml_cpy = staticmethod(_module.ggml_cpy)
+    ggml_cast = staticmethod(_module.ggml_cast)
+    ggml_cont = staticmethod(_module.ggml_cont)
+    ggml_cont_1d = staticmethod(_module.ggml_cont_1d)
+    ggml_cont_2d = staticmethod(_module.ggml_cont_2d)
+    ggml_cont_3d = staticmethod(_module.ggml_cont_3d)
+    ggml_cont_4d = staticmethod(_module.ggml_cont_4d)
+    ggml_reshape = staticmethod(_module.ggml_reshape)
+    ggml_reshape_1d = staticmethod(_module.ggml_reshape_1d)
+    ggml_reshape_2d = staticmethod(_module.ggml_reshape_2d)
+    ggml_reshape_3d = staticmethod(_module.ggml_reshape_3d)
+    ggml_reshape_4d = staticmethod(_module.ggml_reshape_4d)
+    ggml_view_1d = staticmethod(_module.ggml_view_1d)
+    ggml_view_2d = staticmethod(_module.ggml_view_2d)
+    ggml_view_3d = staticmethod(_module.ggml_view_3d)
+    ggml_view_4d = staticmethod(_module.ggml_view_4d)
+    ggml_permute = staticmethod(_module.ggml_permute)
+    ggml_transpose = staticmethod(_module.ggml_transpose)
+    ggml_get_rows = staticmethod(_module.ggml_get_rows)
+    ggml_get_rows_back = staticmethod(_module.ggml_get_rows_back)
+    ggml_set_rows = staticmethod(_module.ggml_set_rows)
+    ggml_diag = staticmethod(_module.ggml_diag)
+    ggml_diag_mask_inf = staticmethod(_module.ggml_diag_mask_inf)
+    ggml_diag_mask_inf_inplace = staticmethod(_module.ggml_diag_mask_inf_inplace)
+    ggml_diag_mask_zero = staticmethod(_module.ggml_diag_mask_zero)
+    ggml_diag_mask_zero_inplace = staticmethod(_module.ggml_diag_mask_zero_inplace)
+    ggml_clamp = staticmethod(_module.ggml_clamp)
+    ggml_clamp_inplace = staticmethod(_module.ggml_clamp_inplace)
+    ggml_soft_max = staticmethod(_module.ggml_soft_max)
+    ggml_soft_max_inplace = staticmethod(_module.ggml_soft_max_inplace)
+    ggml_soft_max_ext = staticmethod(_module.ggml_soft_max_ext)
+    ggml_soft_max_ext_inplace = staticmethod(_module.ggml_soft_max_ext_inplace)
+    ggml_soft_max_add_sinks = staticmethod(_module.ggml_soft_max_add_sinks)
+    ggml_soft_max_ext_back = staticmethod(_module.ggml_soft_max_ext_back)
+    ggml_soft_max_ext_back_inplace = staticmethod(_module.ggml_soft_max_ext_back_inplace)
+    ggml_rope = staticmethod(_module.ggml_rope)
+    ggml_rope_inplace = staticmethod(_module.ggml_rope_inplace)
+    ggml_rope_ext = staticmethod(_module.ggml_rope_ext)
+    ggml_rope_multi = staticmethod(_module.ggml_rope_multi)
+    ggml_rope_ext_inplace = staticmethod(_module.ggml_rope_ext_inplace)
+    ggml_rope_multi_inplace = staticmethod(_module.ggml_rope_multi_inplace)
+    ggml_rope_custom = staticmethod(_module.ggml_rope_custom)
+    ggml_rope_custom_inplace = staticmethod(_module.ggml_rope_custom_inplace)
+    ggml_rope_yarn_corr_dims = staticmethod(_module.ggml_rope_yarn_corr_dims)
+    ggml_rope_ext_back = staticmethod(_module.ggml_rope_ext_back)
+    ggml_rope_multi_back = staticmethod(_module.ggml_rope_multi_back)
+    ggml_rope_set_offset = staticmethod(_module.ggml_rope_set_offset)
+    ggml_im2col = staticmethod(_module.ggml_im2col)
+    ggml_im2col_back = staticmethod(_module.ggml_im2col_back)
+    ggml_col2im_1d = staticmethod(_module.ggml_col2im_1d)
+    ggml_conv_1d = staticmethod(_module.ggml_conv_1d)
+    ggml_conv_1d_ph = staticmethod(_module.ggml_conv_1d_ph)
+    ggml_conv_1d_dw = staticmethod(_module.ggml_conv_1d_dw)
+    ggml_conv_1d_dw_ph = staticmethod(_module.ggml_conv_1d_dw_ph)
+    ggml_conv_transpose_1d = staticmethod(_module.ggml_conv_transpose_1d)
+    ggml_conv_2d = staticmethod(_module.ggml_conv_2d)
+    ggml_im2col_3d = staticmethod(_module.ggml_im2col_3d)
+    ggml_conv_3d = staticmethod(_module.ggml_conv_3d)
+    ggml_conv_2d_sk_p0 = staticmethod(_module.ggml_conv_2d_sk_p0)
+    ggml_conv_2d_s1_ph = staticmethod(_module.ggml_conv_2d_s1_ph)
+    ggml_conv_2d_dw = staticmethod(_module.ggml_conv_2d_dw)
+    ggml_conv_2d_dw_direct = staticmethod(_module.ggml_conv_2d_dw_direct)
+    ggml_conv_transpose_2d_p0 = staticmethod(_module.ggml_conv_transpose_2d_p0)
+    ggml_conv_2d_direct = staticmethod(_module.ggml_conv_2d_direct)
+    ggml_conv_3d_direct = staticmethod(_module.ggml_conv_3d_direct)
+    ggml_pool_1d = staticmethod(_module.ggml_pool_1d)
+    ggml_pool_2d = staticmethod(_module.ggml_pool_2d)
+    ggml_pool_2d_back = staticmethod(_module.ggml_pool_2d_back)
+    ggml_upscale = staticmethod(_module.ggml_upscale)
+    ggml_upscale_ext = staticmethod(_module.ggml_upscale_ext)
+    ggml_interpolate = staticmethod(_module.ggml_interpolate)
+    ggml_pad = staticmethod(_module.ggml_pad)
+    ggml_pad_circular = staticmethod(_module.ggml_pad_circular)
+    ggml_pad_ext = staticmethod(_module.ggml_pad_ext)
+    ggml_pad_ext_circular = staticmethod(_module.ggml_pad_ext_circular)
+    ggml_pad_reflect_1d = staticmethod(_module.ggml_pad_reflect_1d)
+    ggml_roll = staticmethod(_module.ggml_roll)
+    ggml_tri = staticmethod(_module.ggml_tri)
+    ggml_fill = staticmethod(_module.ggml_fill)
+    ggml_fill_inplace = staticmethod(_module.ggml_fill_inplace)
+    ggml_timestep_embedding = staticmethod(_module.ggml_timestep_embedding)
+    ggml_argsort = staticmethod(_module.ggml_argsort)
+    ggml_argsort_top_k = staticmethod(_module.ggml_argsort_top_k)
+    ggml_top_k = staticmethod(_module.ggml_top_k)
+    ggml_arange = staticmethod(_module.ggml_arange)
+    ggml_flash_attn_ext = staticmethod(_module.ggml_flash_attn_ext)
+    ggml_flash_attn_ext_set_prec = staticmethod(_module.ggml_flash_attn_ext_set_prec)
+    ggml_flash_attn_ext_get_prec = staticmethod(_module.ggml_flash_attn_ext_get_prec)
+    ggml_flash_attn_ext_set_n_kv_max = staticmethod(_module.ggml_flash_attn_ext_set_n_kv_max)
+    ggml_flash_attn_ext_add_sinks = staticmethod(_module.ggml_flash_attn_ext_add_sinks)
+    ggml_flash_attn_back = staticmethod(_module.ggml_flash_attn_back)
+    ggml_ssm_conv = staticmethod(_module.ggml_ssm_conv)
+    ggml_ssm_scan = staticmethod(_module.ggml_ssm_scan)
+    ggml_win_part = staticmethod(_module.ggml_win_part)
+    ggml_win_unpart = staticmethod(_module.ggml_win_unpart)
+    ggml_unary = staticmethod(_module.ggml_unary)
+    ggml_unary_inplace = staticmethod(_module.ggml_unary_inplace)
+    ggml_get_rel_pos = staticmethod(_module.ggml_get_rel_pos)
+    ggml_add_rel_pos = staticmethod(_module.ggml_add_rel_pos)
+    ggml_add_rel_pos_inplace = staticmethod(_module.ggml_add_rel_pos_inplace)
+    ggml_rwkv_wkv6 = staticmethod(_module.ggml_rwkv_wkv6)
+    ggml_gated_linear_attn = staticmethod(_module.ggml_gated_linear_attn)
+    ggml_rwkv_wkv7 = staticmethod(_module.ggml_rwkv_wkv7)
+    ggml_solve_tri = staticmethod(_module.ggml_solve_tri)
+    ggml_gated_delta_net = staticmethod(_module.ggml_gated_delta_net)
+    ggml_lightning_indexer = staticmethod(_module.ggml_lightning_indexer)
+    ggml_dsv4_hc_comb = staticmethod(_module.ggml_dsv4_hc_comb)
+    ggml_dsv4_hc_pre = staticmethod(_module.ggml_dsv4_hc_pre)
+    ggml_dsv4_hc_pre_gated = staticmethod(_module.ggml_dsv4_hc_pre_gated)
+    ggml_dsv4_hc_post = staticmethod(_module.ggml_dsv4_hc_post)
+    ggml_map_custom1 = staticmethod(_module.ggml_map_custom1)
+    ggml_map_custom1_inplace = staticmethod(_module.ggml_map_custom1_inplace)
+    ggml_map_custom2 = staticmethod(_module.ggml_map_custom2)
+    ggml_map_custom2_inplace = staticmethod(_module.ggml_map_custom2_inplace)
+    ggml_map_custom3 = staticmethod(_module.ggml_map_custom3)
+    ggml_map_custom3_inplace = staticmethod(_module.ggml_map_custom3_inplace)
+    ggml_custom_4d = staticmethod(_module.ggml_custom_4d)
+    ggml_custom_inplace = staticmethod(_module.ggml_custom_inplace)
+    ggml_cross_entropy_loss = staticmethod(_module.ggml_cross_entropy_loss)
+    ggml_cross_entropy_loss_back = staticmethod(_module.ggml_cross_entropy_loss_back)
+    ggml_opt_step_adamw = staticmethod(_module.ggml_opt_step_adamw)
+    ggml_opt_step_sgd = staticmethod(_module.ggml_opt_step_sgd)
+    ggml_build_forward_select = staticmethod(_module.ggml_build_forward_select)
+    ggml_build_forward_expand = staticmethod(_module.ggml_build_forward_expand)
+    ggml_build_forward_order = staticmethod(_module.ggml_build_forward_order)
+    ggml_build_backward_expand = staticmethod(_module.ggml_build_backward_expand)
+    ggml_new_graph = staticmethod(_module.ggml_new_graph)
+    ggml_new_graph_custom = staticmethod(_module.ggml_new_graph_custom)
+    ggml_graph_dup = staticmethod(_module.ggml_graph_dup)
+    ggml_graph_cpy = staticmethod(_module.ggml_graph_cpy)
+    ggml_graph_reset = staticmethod(_module.ggml_graph_reset)
+    ggml_graph_clear = staticmethod(_module.ggml_graph_clear)
+    ggml_graph_size = staticmethod(_module.ggml_graph_size)
+    ggml_graph_node = staticmethod(_module.ggml_graph_node)
+    ggml_graph_nodes = staticmethod(_module.ggml_graph_nodes)
+    ggml_graph_n_nodes = staticmethod(_module.ggml_graph_n_nodes)
+    ggml_graph_add_node = staticmethod(_module.ggml_graph_add_node)
+    ggml_graph_overhead = staticmethod(_module.ggml_graph_overhead)
+    ggml_graph_overhead_custom = staticmethod(_module.ggml_graph_overhead_custom)
+    ggml_graph_get_tensor = staticmethod(_module.ggml_graph_get_tensor)
+    ggml_graph_get_grad = staticmethod(_module.ggml_graph_get_grad)
+    ggml_graph_get_grad_acc = staticmethod(_module.ggml_graph_get_grad_acc)
+    ggml_graph_print = staticmethod(_module.ggml_graph_print)
+    ggml_graph_dump_dot = staticmethod(_module.ggml_graph_dump_dot)
+    ggml_log_get = staticmethod(_module.ggml_log_get)
+    ggml_log_set = staticmethod(_module.ggml_log_set)
+    ggml_set_zero = staticmethod(_module.ggml_set_zero)
+    ggml_quantize_init = staticmethod(_module.ggml_quantize_init)
+    ggml_quantize_free = staticmethod(_module.ggml_quantize_free)
+    ggml_quantize_requires_imatrix = staticmethod(_module.ggml_quantize_requires_imatrix)
+    ggml_quantize_chunk = staticmethod(_module.ggml_quantize_chunk)
+    ggml_get_type_traits = staticmethod(_module.ggml_get_type_traits)
+    ggml_threadpool_params_default = staticmethod(_module.ggml_threadpool_params_default)
+    ggml_threadpool_params_init = staticmethod(_module.ggml_threadpool_params_init)
+    ggml_threadpool_params_match = staticmethod(_module.ggml_threadpool_params_match)
+    ggml_tallocr_new = staticmethod(_module.ggml_tallocr_new)
+    ggml_tallocr_alloc = staticmethod(_module.ggml_tallocr_alloc)
+    ggml_gallocr_new = staticmethod(_module.ggml_gallocr_new)
+    ggml_gallocr_new_n = staticmethod(_module.ggml_gallocr_new_n)
+    ggml_gallocr_free = staticmethod(_module.ggml_gallocr_free)
+    ggml_gallocr_reserve = staticmethod(_module.ggml_gallocr_reserve)
+    ggml_gallocr_reserve_n_size = staticmethod(_module.ggml_gallocr_reserve_n_size)
+    ggml_gallocr_reserve_n = staticmethod(_module.ggml_gallocr_reserve_n)
+    ggml_gallocr_alloc_graph = staticmethod(_module.ggml_gallocr_alloc_graph)
+    ggml_gallocr_get_buffer_size = staticmethod(_module.ggml_gallocr_get_buffer_size)
     ggml_backend_alloc_ctx_tensors_from_buft_size = staticmethod(
-        ggml_backend_alloc_ctx_tensors_from_buft_size
+        _module.ggml_backend_alloc_ctx_tensors_from_buft_size
     )
     ggml_backend_alloc_ctx_tensors_from_buft = staticmethod(
-        ggml_backend_alloc_ctx_tensors_from_buft
+        _module.ggml_backend_alloc_ctx_tensors_from_buft
     )
-    ggml_backend_alloc_ctx_tensors = staticmethod(ggml_backend_alloc_ctx_tensors)
-    ggml_backend_buft_name = staticmethod(ggml_backend_buft_name)
-    ggml_backend_buft_alloc_buffer = staticmethod(ggml_backend_buft_alloc_buffer)
-    ggml_backend_buft_alloc_buffer_n = staticmethod(ggml_backend_buft_alloc_buffer_n)
-    ggml_backend_buft_get_alignment = staticmethod(ggml_backend_buft_get_alignment)
-    ggml_backend_buft_get_max_size = staticmethod(ggml_backend_buft_get_max_size)
-    ggml_backend_buft_get_alloc_size = staticmethod(ggml_backend_buft_get_alloc_size)
-    ggml_backend_buft_get_alloc_size_n = staticmethod(ggml_backend_buft_get_alloc_size_n)
-    ggml_backend_buft_is_host = staticmethod(ggml_backend_buft_is_host)
-    ggml_backend_buft_get_device = staticmethod(ggml_backend_buft_get_device)
-    ggml_backend_buffer_name = staticmethod(ggml_backend_buffer_name)
-    ggml_backend_buffer_free = staticmethod(ggml_backend_buffer_free)
-    ggml_backend_buffer_get_base = staticmethod(ggml_backend_buffer_get_base)
-    ggml_backend_buffer_get_size = staticmethod(ggml_backend_buffer_get_size)
-    ggml_backend_buffer_init_tensor = staticmethod(ggml_backend_buffer_init_tensor)
-    ggml_backend_buffer_get_alignment = staticmethod(ggml_backend_buffer_get_alignment)
-    ggml_backend_buffer_get_max_size = staticmethod(ggml_backend_buffer_get_max_size)
-    ggml_backend_buffer_get_alloc_size = staticmethod(ggml_backend_buffer_get_alloc_size)
-    ggml_backend_buffer_clear = staticmethod(ggml_backend_buffer_clear)
-    ggml_backend_buffer_is_host = staticmethod(ggml_backend_buffer_is_host)
-    ggml_backend_buffer_set_usage = staticmethod(ggml_backend_buffer_set_usage)
-    ggml_backend_buffer_get_usage = staticmethod(ggml_backend_buffer_get_usage)
-    ggml_backend_buffer_get_type = staticmethod(ggml_backend_buffer_get_type)
-    ggml_backend_buffer_reset = staticmethod(ggml_backend_buffer_reset)
-    ggml_backend_tensor_copy = staticmethod(ggml_backend_tensor_copy)
-    ggml_backend_guid = staticmethod(ggml_backend_guid)
-    ggml_backend_name = staticmethod(ggml_backend_name)
-    ggml_backend_free = staticmethod(ggml_backend_free)
-    ggml_backend_get_default_buffer_type = staticmethod(ggml_backend_get_default_buffer_type)
-    ggml_backend_alloc_buffer = staticmethod(ggml_backend_alloc_buffer)
-    ggml_backend_get_alignment = staticmethod(ggml_backend_get_alignment)
-    ggml_backend_get_max_size = staticmethod(ggml_backend_get_max_size)
-    ggml_backend_tensor_set_async = staticmethod(ggml_backend_tensor_set_async)
-    ggml_backend_tensor_get_async = staticmethod(ggml_backend_tensor_get_async)
-    ggml_backend_tensor_set_2d_async = staticmethod(ggml_backend_tensor_set_2d_async)
-    ggml_backend_tensor_get_2d_async = staticmethod(ggml_backend_tensor_get_2d_async)
-    ggml_backend_tensor_set = staticmethod(ggml_backend_tensor_set)
-    ggml_backend_tensor_get = staticmethod(ggml_backend_tensor_get)
-    ggml_backend_tensor_set_2d = staticmethod(ggml_backend_tensor_set_2d)
-    ggml_backend_tensor_get_2d = staticmethod(ggml_backend_tensor_get_2d)
-    ggml_backend_tensor_memset = staticmethod(ggml_backend_tensor_memset)
-    ggml_backend_synchronize = staticmethod(ggml_backend_synchronize)
-    ggml_backend_graph_plan_create = staticmethod(ggml_backend_graph_plan_create)
-    ggml_backend_graph_plan_free = staticmethod(ggml_backend_graph_plan_free)
-    ggml_backend_graph_plan_compute = staticmethod(ggml_backend_graph_plan_compute)
-    ggml_backend_graph_compute = staticmethod(ggml_backend_graph_compute)
-    ggml_backend_graph_compute_async = staticmethod(ggml_backend_graph_compute_async)
-    ggml_backend_supports_op = staticmethod(ggml_backend_supports_op)
-    ggml_backend_supports_buft = staticmethod(ggml_backend_supports_buft)
-    ggml_backend_offload_op = staticmethod(ggml_backend_offload_op)
-    ggml_backend_tensor_copy_async = staticmethod(ggml_backend_tensor_copy_async)
-    ggml_backend_get_device = staticmethod(ggml_backend_get_device)
-    ggml_backend_event_new = staticmethod(ggml_backend_event_new)
-    ggml_backend_event_free = staticmethod(ggml_backend_event_free)
-    ggml_backend_event_record = staticmethod(ggml_backend_event_record)
-    ggml_backend_event_synchronize = staticmethod(ggml_backend_event_synchronize)
-    ggml_backend_event_wait = staticmethod(ggml_backend_event_wait)
-    ggml_backend_dev_name = staticmethod(ggml_backend_dev_name)
-    ggml_backend_dev_description = staticmethod(ggml_backend_dev_description)
-    ggml_backend_dev_memory = staticmethod(ggml_backend_dev_memory)
-    ggml_backend_dev_type = staticmethod(ggml_backend_dev_type)
-    ggml_backend_dev_get_props = staticmethod(ggml_backend_dev_get_props)
-    ggml_backend_dev_backend_reg = staticmethod(ggml_backend_dev_backend_reg)
-    ggml_backend_dev_init = staticmethod(ggml_backend_dev_init)
-    ggml_backend_dev_buffer_type = staticmethod(ggml_backend_dev_buffer_type)
-    ggml_backend_dev_host_buffer_type = staticmethod(ggml_backend_dev_host_buffer_type)
-    ggml_backend_dev_buffer_from_host_ptr = staticmethod(ggml_backend_dev_buffer_from_host_ptr)
-    ggml_backend_dev_supports_op = staticmethod(ggml_backend_dev_supports_op)
-    ggml_backend_dev_supports_buft = staticmethod(ggml_backend_dev_supports_buft)
-    ggml_backend_dev_offload_op = staticmethod(ggml_backend_dev_offload_op)
-    ggml_backend_reg_name = staticmethod(ggml_backend_reg_name)
-    ggml_backend_reg_dev_count = staticmethod(ggml_backend_reg_dev_count)
-    ggml_backend_reg_dev_get = staticmethod(ggml_backend_reg_dev_get)
-    ggml_backend_reg_get_proc_address = staticmethod(ggml_backend_reg_get_proc_address)
-    ggml_backend_register = staticmethod(ggml_backend_register)
-    ggml_backend_device_register = staticmethod(ggml_backend_device_register)
-    ggml_backend_reg_count = staticmethod(ggml_backend_reg_count)
-    ggml_backend_reg_get = staticmethod(ggml_backend_reg_get)
-    ggml_backend_reg_by_name = staticmethod(ggml_backend_reg_by_name)
-    ggml_backend_dev_count = staticmethod(ggml_backend_dev_count)
-    ggml_backend_dev_get = staticmethod(ggml_backend_dev_get)
-    ggml_backend_dev_by_name = staticmethod(ggml_backend_dev_by_name)
-    ggml_backend_dev_by_type = staticmethod(ggml_backend_dev_by_type)
-    ggml_backend_init_by_name = staticmethod(ggml_backend_init_by_name)
-    ggml_backend_init_by_type = staticmethod(ggml_backend_init_by_type)
-    ggml_backend_init_best = staticmethod(ggml_backend_init_best)
-    ggml_backend_load = staticmethod(ggml_backend_load)
-    ggml_backend_unload = staticmethod(ggml_backend_unload)
-    ggml_backend_load_all = staticmethod(ggml_backend_load_all)
-    ggml_backend_load_all_from_path = staticmethod(ggml_backend_load_all_from_path)
-    ggml_backend_sched_new = staticmethod(ggml_backend_sched_new)
-    ggml_backend_sched_free = staticmethod(ggml_backend_sched_free)
-    ggml_backend_sched_reserve_size = staticmethod(ggml_backend_sched_reserve_size)
-    ggml_backend_sched_reserve = staticmethod(ggml_backend_sched_reserve)
-    ggml_backend_sched_get_n_backends = staticmethod(ggml_backend_sched_get_n_backends)
-    ggml_backend_sched_get_backend = staticmethod(ggml_backend_sched_get_backend)
-    ggml_backend_sched_get_n_splits = staticmethod(ggml_backend_sched_get_n_splits)
-    ggml_backend_sched_get_n_copies = staticmethod(ggml_backend_sched_get_n_copies)
-    ggml_backend_sched_get_buffer_type = staticmethod(ggml_backend_sched_get_buffer_type)
-    ggml_backend_sched_get_buffer_size = staticmethod(ggml_backend_sched_get_buffer_size)
-    ggml_backend_sched_set_tensor_backend = staticmethod(ggml_backend_sched_set_tensor_backend)
-    ggml_backend_sched_get_tensor_backend = staticmethod(ggml_backend_sched_get_tensor_backend)
-    ggml_backend_sched_split_graph = staticmethod(ggml_backend_sched_split_graph)
-    ggml_backend_sched_alloc_graph = staticmethod(ggml_backend_sched_alloc_graph)
-    ggml_backend_sched_graph_compute = staticmethod(ggml_backend_sched_graph_compute)
-    ggml_backend_sched_graph_compute_async = staticmethod(ggml_backend_sched_graph_compute_async)
-    ggml_backend_sched_synchronize = staticmethod(ggml_backend_sched_synchronize)
-    ggml_backend_sched_reset = staticmethod(ggml_backend_sched_reset)
-    ggml_backend_sched_set_eval_callback = staticmethod(ggml_backend_sched_set_eval_callback)
-    ggml_backend_meta_split_axis_name = staticmethod(ggml_backend_meta_split_axis_name)
-    ggml_backend_meta_device = staticmethod(ggml_backend_meta_device)
-    ggml_backend_graph_copy = staticmethod(ggml_backend_graph_copy)
-    ggml_backend_graph_copy_free = staticmethod(ggml_backend_graph_copy_free)
-    ggml_backend_compare_graph_backend = staticmethod(ggml_backend_compare_graph_backend)
-    ggml_backend_tensor_alloc = staticmethod(ggml_backend_tensor_alloc)
-    ggml_backend_view_init = staticmethod(ggml_backend_view_init)
-    ggml_backend_cpu_buffer_from_ptr = staticmethod(ggml_backend_cpu_buffer_from_ptr)
-    ggml_backend_cpu_buffer_type = staticmethod(ggml_backend_cpu_buffer_type)
-    ggml_numa_init = staticmethod(ggml_numa_init)
-    ggml_is_numa = staticmethod(ggml_is_numa)
-    ggml_new_i32 = staticmethod(ggml_new_i32)
-    ggml_new_f32 = staticmethod(ggml_new_f32)
-    ggml_set_i32 = staticmethod(ggml_set_i32)
-    ggml_set_f32 = staticmethod(ggml_set_f32)
-    ggml_get_i32_1d = staticmethod(ggml_get_i32_1d)
-    ggml_set_i32_1d = staticmethod(ggml_set_i32_1d)
-    ggml_get_i32_nd = staticmethod(ggml_get_i32_nd)
-    ggml_set_i32_nd = staticmethod(ggml_set_i32_nd)
-    ggml_get_f32_1d = staticmethod(ggml_get_f32_1d)
-    ggml_set_f32_1d = staticmethod(ggml_set_f32_1d)
-    ggml_get_f32_nd = staticmethod(ggml_get_f32_nd)
-    ggml_set_f32_nd = staticmethod(ggml_set_f32_nd)
-    ggml_threadpool_new = staticmethod(ggml_threadpool_new)
-    ggml_threadpool_free = staticmethod(ggml_threadpool_free)
-    ggml_threadpool_get_n_threads = staticmethod(ggml_threadpool_get_n_threads)
-    ggml_threadpool_pause = staticmethod(ggml_threadpool_pause)
-    ggml_threadpool_resume = staticmethod(ggml_threadpool_resume)
-    ggml_graph_plan = staticmethod(ggml_graph_plan)
-    ggml_graph_compute = staticmethod(ggml_graph_compute)
-    ggml_graph_compute_with_ctx = staticmethod(ggml_graph_compute_with_ctx)
-    ggml_cpu_has_sse3 = staticmethod(ggml_cpu_has_sse3)
-    ggml_cpu_has_ssse3 = staticmethod(ggml_cpu_has_ssse3)
-    ggml_cpu_has_avx = staticmethod(ggml_cpu_has_avx)
-    ggml_cpu_has_avx_vnni = staticmethod(ggml_cpu_has_avx_vnni)
-    ggml_cpu_has_avx2 = staticmethod(ggml_cpu_has_avx2)
-    ggml_cpu_has_bmi2 = staticmethod(ggml_cpu_has_bmi2)
-    ggml_cpu_has_f16c = staticmethod(ggml_cpu_has_f16c)
-    ggml_cpu_has_fma = staticmethod(ggml_cpu_has_fma)
-    ggml_cpu_has_avx512 = staticmethod(ggml_cpu_has_avx512)
-    ggml_cpu_has_avx512_vbmi = staticmethod(ggml_cpu_has_avx512_vbmi)
-    ggml_cpu_has_avx512_vnni = staticmethod(ggml_cpu_has_avx512_vnni)
-    ggml_cpu_has_avx512_bf16 = staticmethod(ggml_cpu_has_avx512_bf16)
-    ggml_cpu_has_amx_int8 = staticmethod(ggml_cpu_has_amx_int8)
-    ggml_cpu_has_neon = staticmethod(ggml_cpu_has_neon)
-    ggml_cpu_has_arm_fma = staticmethod(ggml_cpu_has_arm_fma)
-    ggml_cpu_has_fp16_va = staticmethod(ggml_cpu_has_fp16_va)
-    ggml_cpu_has_dotprod = staticmethod(ggml_cpu_has_dotprod)
-    ggml_cpu_has_matmul_int8 = staticmethod(ggml_cpu_has_matmul_int8)
-    ggml_cpu_has_sve = staticmethod(ggml_cpu_has_sve)
-    ggml_cpu_get_sve_cnt = staticmethod(ggml_cpu_get_sve_cnt)
-    ggml_cpu_has_sme = staticmethod(ggml_cpu_has_sme)
-    ggml_cpu_has_sme2 = staticmethod(ggml_cpu_has_sme2)
-    ggml_cpu_has_riscv_v = staticmethod(ggml_cpu_has_riscv_v)
-    ggml_cpu_get_rvv_vlen = staticmethod(ggml_cpu_get_rvv_vlen)
-    ggml_cpu_has_vsx = staticmethod(ggml_cpu_has_vsx)
-    ggml_cpu_has_vxe = staticmethod(ggml_cpu_has_vxe)
-    ggml_cpu_has_wasm_simd = staticmethod(ggml_cpu_has_wasm_simd)
-    ggml_cpu_has_llamafile = staticmethod(ggml_cpu_has_llamafile)
-    ggml_get_type_traits_cpu = staticmethod(ggml_get_type_traits_cpu)
-    ggml_cpu_init = staticmethod(ggml_cpu_init)
-    ggml_backend_cpu_init = staticmethod(ggml_backend_cpu_init)
-    ggml_backend_is_cpu = staticmethod(ggml_backend_is_cpu)
-    ggml_backend_cpu_set_n_threads = staticmethod(ggml_backend_cpu_set_n_threads)
-    ggml_backend_cpu_set_threadpool = staticmethod(ggml_backend_cpu_set_threadpool)
-    ggml_backend_cpu_set_abort_callback = staticmethod(ggml_backend_cpu_set_abort_callback)
-    ggml_backend_cpu_set_use_ref = staticmethod(ggml_backend_cpu_set_use_ref)
-    ggml_backend_cpu_reg = staticmethod(ggml_backend_cpu_reg)
-    ggml_cpu_fp32_to_fp32 = staticmethod(ggml_cpu_fp32_to_fp32)
-    ggml_cpu_fp32_to_i32 = staticmethod(ggml_cpu_fp32_to_i32)
-    ggml_cpu_fp32_to_fp16 = staticmethod(ggml_cpu_fp32_to_fp16)
-    ggml_cpu_fp16_to_fp32 = staticmethod(ggml_cpu_fp16_to_fp32)
-    ggml_cpu_fp32_to_bf16 = staticmethod(ggml_cpu_fp32_to_bf16)
-    ggml_cpu_bf16_to_fp32 = staticmethod(ggml_cpu_bf16_to_fp32)
-    ggml_opt_dataset_init = staticmethod(ggml_opt_dataset_init)
-    ggml_opt_dataset_free = staticmethod(ggml_opt_dataset_free)
-    ggml_opt_dataset_ndata = staticmethod(ggml_opt_dataset_ndata)
-    ggml_opt_dataset_data = staticmethod(ggml_opt_dataset_data)
-    ggml_opt_dataset_labels = staticmethod(ggml_opt_dataset_labels)
-    ggml_opt_dataset_shuffle = staticmethod(ggml_opt_dataset_shuffle)
-    ggml_opt_dataset_get_batch = staticmethod(ggml_opt_dataset_get_batch)
-    ggml_opt_dataset_get_batch_host = staticmethod(ggml_opt_dataset_get_batch_host)
-    ggml_opt_get_default_optimizer_params = staticmethod(ggml_opt_get_default_optimizer_params)
-    ggml_opt_get_constant_optimizer_params = staticmethod(ggml_opt_get_constant_optimizer_params)
-    ggml_opt_default_params = staticmethod(ggml_opt_default_params)
-    ggml_opt_init = staticmethod(ggml_opt_init)
-    ggml_opt_free = staticmethod(ggml_opt_free)
-    ggml_opt_reset = staticmethod(ggml_opt_reset)
-    ggml_opt_static_graphs = staticmethod(ggml_opt_static_graphs)
-    ggml_opt_inputs = staticmethod(ggml_opt_inputs)
-    ggml_opt_outputs = staticmethod(ggml_opt_outputs)
-    ggml_opt_labels = staticmethod(ggml_opt_labels)
-    ggml_opt_loss = staticmethod(ggml_opt_loss)
-    ggml_opt_pred = staticmethod(ggml_opt_pred)
-    ggml_opt_ncorrect = staticmethod(ggml_opt_ncorrect)
-    ggml_opt_grad_acc = staticmethod(ggml_opt_grad_acc)
-    ggml_opt_context_optimizer_type = staticmethod(ggml_opt_context_optimizer_type)
-    ggml_opt_optimizer_name = staticmethod(ggml_opt_optimizer_name)
-    ggml_opt_result_init = staticmethod(ggml_opt_result_init)
-    ggml_opt_result_free = staticmethod(ggml_opt_result_free)
-    ggml_opt_result_reset = staticmethod(ggml_opt_result_reset)
-    ggml_opt_result_ndata = staticmethod(ggml_opt_result_ndata)
-    ggml_opt_result_loss = staticmethod(ggml_opt_result_loss)
-    ggml_opt_result_pred = staticmethod(ggml_opt_result_pred)
-    ggml_opt_result_accuracy = staticmethod(ggml_opt_result_accuracy)
-    ggml_opt_prepare_alloc = staticmethod(ggml_opt_prepare_alloc)
-    ggml_opt_alloc = staticmethod(ggml_opt_alloc)
-    ggml_opt_eval = staticmethod(ggml_opt_eval)
-    ggml_opt_epoch = staticmethod(ggml_opt_epoch)
-    ggml_opt_epoch_callback_progress_bar = staticmethod(ggml_opt_epoch_callback_progress_bar)
-    ggml_opt_fit = staticmethod(ggml_opt_fit)
-    gguf_init_empty = staticmethod(gguf_init_empty)
-    gguf_init_from_file_ptr = staticmethod(gguf_init_from_file_ptr)
-    gguf_init_from_file = staticmethod(gguf_init_from_file)
-    gguf_init_from_buffer = staticmethod(gguf_init_from_buffer)
-    gguf_init_from_callback = staticmethod(gguf_init_from_callback)
-    gguf_free = staticmethod(gguf_free)
-    gguf_type_name = staticmethod(gguf_type_name)
-    gguf_get_version = staticmethod(gguf_get_version)
-    gguf_get_alignment = staticmethod(gguf_get_alignment)
-    gguf_get_data_offset = staticmethod(gguf_get_data_offset)
-    gguf_get_n_kv = staticmethod(gguf_get_n_kv)
-    gguf_find_key = staticmethod(gguf_find_key)
-    gguf_get_key = staticmethod(gguf_get_key)
-    gguf_get_kv_type = staticmethod(gguf_get_kv_type)
-    gguf_get_arr_type = staticmethod(gguf_get_arr_type)
-    gguf_get_val_u8 = staticmethod(gguf_get_val_u8)
-    gguf_get_val_i8 = staticmethod(gguf_get_val_i8)
-    gguf_get_val_u16 = staticmethod(gguf_get_val_u16)
-    gguf_get_val_i16 = staticmethod(gguf_get_val_i16)
-    gguf_get_val_u32 = staticmethod(gguf_get_val_u32)
-    gguf_get_val_i32 = staticmethod(gguf_get_val_i32)
-    gguf_get_val_f32 = staticmethod(gguf_get_val_f32)
-    gguf_get_val_u64 = staticmethod(gguf_get_val_u64)
-    gguf_get_val_i64 = staticmethod(gguf_get_val_i64)
-    gguf_get_val_f64 = staticmethod(gguf_get_val_f64)
-    gguf_get_val_bool = staticmethod(gguf_get_val_bool)
-    gguf_get_val_str = staticmethod(gguf_get_val_str)
-    gguf_get_val_data = staticmethod(gguf_get_val_data)
-    gguf_get_arr_n = staticmethod(gguf_get_arr_n)
-    gguf_get_arr_data = staticmethod(gguf_get_arr_data)
-    gguf_get_arr_str = staticmethod(gguf_get_arr_str)
-    gguf_get_n_tensors = staticmethod(gguf_get_n_tensors)
-    gguf_find_tensor = staticmethod(gguf_find_tensor)
-    gguf_get_tensor_offset = staticmethod(gguf_get_tensor_offset)
-    gguf_get_tensor_name = staticmethod(gguf_get_tensor_name)
-    gguf_get_tensor_ne = staticmethod(gguf_get_tensor_ne)
-    gguf_get_tensor_type = staticmethod(gguf_get_tensor_type)
-    gguf_get_tensor_size = staticmethod(gguf_get_tensor_size)
-    gguf_remove_key = staticmethod(gguf_remove_key)
-    gguf_set_val_u8 = staticmethod(gguf_set_val_u8)
-    gguf_set_val_i8 = staticmethod(gguf_set_val_i8)
-    gguf_set_val_u16 = staticmethod(gguf_set_val_u16)
-    gguf_set_val_i16 = staticmethod(gguf_set_val_i16)
-    gguf_set_val_u32 = staticmethod(gguf_set_val_u32)
-    gguf_set_val_i32 = staticmethod(gguf_set_val_i32)
-    gguf_set_val_f32 = staticmethod(gguf_set_val_f32)
-    gguf_set_val_u64 = staticmethod(gguf_set_val_u64)
-    gguf_set_val_i64 = staticmethod(gguf_set_val_i64)
-    gguf_set_val_f64 = staticmethod(gguf_set_val_f64)
-    gguf_set_val_bool = staticmethod(gguf_set_val_bool)
-    gguf_set_val_str = staticmethod(gguf_set_val_str)
-    gguf_set_arr_data = staticmethod(gguf_set_arr_data)
-    gguf_set_arr_str = staticmethod(gguf_set_arr_str)
-    gguf_set_kv = staticmethod(gguf_set_kv)
-    gguf_add_tensor = staticmethod(gguf_add_tensor)
-    gguf_set_tensor_type = staticmethod(gguf_set_tensor_type)
-    gguf_set_tensor_data = staticmethod(gguf_set_tensor_data)
-    gguf_write_to_file_ptr = staticmethod(gguf_write_to_file_ptr)
-    gguf_write_to_file = staticmethod(gguf_write_to_file)
-    gguf_get_meta_size = staticmethod(gguf_get_meta_size)
-    gguf_get_meta_data = staticmethod(gguf_get_meta_data)
-    llama_ftype_name = staticmethod(llama_ftype_name)
-    llama_flash_attn_type_name = staticmethod(llama_flash_attn_type_name)
-    llama_load_mode_name = staticmethod(llama_load_mode_name)
-    llama_load_mode_from_str = staticmethod(llama_load_mode_from_str)
-    llama_version = staticmethod(llama_version)
-    llama_model_default_params = staticmethod(llama_model_default_params)
-    llama_context_default_params = staticmethod(llama_context_default_params)
-    llama_sampler_chain_default_params = staticmethod(llama_sampler_chain_default_params)
-    llama_model_quantize_default_params = staticmethod(llama_model_quantize_default_params)
-    llama_backend_init = staticmethod(llama_backend_init)
-    llama_backend_free = staticmethod(llama_backend_free)
-    llama_numa_init = staticmethod(llama_numa_init)
-    llama_attach_threadpool = staticmethod(llama_attach_threadpool)
-    llama_detach_threadpool = staticmethod(llama_detach_threadpool)
-    llama_model_init_from_user = staticmethod(llama_model_init_from_user)
-    llama_load_model_from_file = staticmethod(llama_load_model_from_file)
-    llama_model_load_from_file = staticmethod(llama_model_load_from_file)
-    llama_model_load_from_file_ptr = staticmethod(llama_model_load_from_file_ptr)
-    llama_model_load_from_splits = staticmethod(llama_model_load_from_splits)
-    llama_model_save_to_file = staticmethod(llama_model_save_to_file)
-    llama_free_model = staticmethod(llama_free_model)
-    llama_model_free = staticmethod(llama_model_free)
-    llama_init_from_model = staticmethod(llama_init_from_model)
-    llama_new_context_with_model = staticmethod(llama_new_context_with_model)
-    llama_free = staticmethod(llama_free)
-    llama_time_us = staticmethod(llama_time_us)
-    llama_max_devices = staticmethod(llama_max_devices)
-    llama_max_parallel_sequences = staticmethod(llama_max_parallel_sequences)
-    llama_max_tensor_buft_overrides = staticmethod(llama_max_tensor_buft_overrides)
-    llama_supports_mmap = staticmethod(llama_supports_mmap)
-    llama_supports_mlock = staticmethod(llama_supports_mlock)
-    llama_supports_gpu_offload = staticmethod(llama_supports_gpu_offload)
-    llama_supports_rpc = staticmethod(llama_supports_rpc)
-    llama_n_ctx = staticmethod(llama_n_ctx)
-    llama_n_ctx_seq = staticmethod(llama_n_ctx_seq)
-    llama_n_batch = staticmethod(llama_n_batch)
-    llama_n_ubatch = staticmethod(llama_n_ubatch)
-    llama_n_seq_max = staticmethod(llama_n_seq_max)
-    llama_n_rs_seq = staticmethod(llama_n_rs_seq)
-    llama_n_ctx_train = staticmethod(llama_n_ctx_train)
-    llama_n_embd = staticmethod(llama_n_embd)
-    llama_n_layer = staticmethod(llama_n_layer)
-    llama_n_head = staticmethod(llama_n_head)
-    llama_n_vocab = staticmethod(llama_n_vocab)
-    llama_get_model = staticmethod(llama_get_model)
-    llama_get_memory = staticmethod(llama_get_memory)
-    llama_pooling_type = staticmethod(llama_pooling_type)
-    llama_model_get_vocab = staticmethod(llama_model_get_vocab)
-    llama_model_rope_type = staticmethod(llama_model_rope_type)
-    llama_model_n_ctx_train = staticmethod(llama_model_n_ctx_train)
-    llama_model_n_embd = staticmethod(llama_model_n_embd)
-    llama_model_n_embd_inp = staticmethod(llama_model_n_embd_inp)
-    llama_model_n_embd_out = staticmethod(llama_model_n_embd_out)
-    llama_model_n_layer = staticmethod(llama_model_n_layer)
-    llama_model_n_layer_nextn = staticmethod(llama_model_n_layer_nextn)
-    llama_model_n_head = staticmethod(llama_model_n_head)
-    llama_model_n_head_kv = staticmethod(llama_model_n_head_kv)
-    llama_model_n_swa = staticmethod(llama_model_n_swa)
-    llama_model_rope_freq_scale_train = staticmethod(llama_model_rope_freq_scale_train)
-    llama_model_n_cls_out = staticmethod(llama_model_n_cls_out)
-    llama_model_cls_label = staticmethod(llama_model_cls_label)
-    llama_vocab_type = staticmethod(llama_vocab_type)
-    llama_vocab_n_tokens = staticmethod(llama_vocab_n_tokens)
-    llama_model_meta_val_str = staticmethod(llama_model_meta_val_str)
-    llama_model_meta_count = staticmethod(llama_model_meta_count)
-    llama_model_meta_key_str = staticmethod(llama_model_meta_key_str)
-    llama_model_meta_key_by_index = staticmethod(llama_model_meta_key_by_index)
-    llama_model_meta_val_str_by_index = staticmethod(llama_model_meta_val_str_by_index)
-    llama_model_desc = staticmethod(llama_model_desc)
-    llama_model_ftype = staticmethod(llama_model_ftype)
-    llama_model_size = staticmethod(llama_model_size)
-    llama_model_chat_template = staticmethod(llama_model_chat_template)
-    llama_model_n_params = staticmethod(llama_model_n_params)
-    llama_model_has_encoder = staticmethod(llama_model_has_encoder)
-    llama_model_has_decoder = staticmethod(llama_model_has_decoder)
-    llama_model_decoder_start_token = staticmethod(llama_model_decoder_start_token)
-    llama_model_is_recurrent = staticmethod(llama_model_is_recurrent)
-    llama_model_is_hybrid = staticmethod(llama_model_is_hybrid)
-    llama_model_is_diffusion = staticmethod(llama_model_is_diffusion)
-    llama_model_quantize = staticmethod(llama_model_quantize)
-    llama_adapter_lora_init = staticmethod(llama_adapter_lora_init)
-    llama_adapter_lora_init_from_file_ptr = staticmethod(llama_adapter_lora_init_from_file_ptr)
-    llama_adapter_meta_val_str = staticmethod(llama_adapter_meta_val_str)
-    llama_adapter_meta_count = staticmethod(llama_adapter_meta_count)
-    llama_adapter_meta_key_by_index = staticmethod(llama_adapter_meta_key_by_index)
-    llama_adapter_meta_val_str_by_index = staticmethod(llama_adapter_meta_val_str_by_index)
-    llama_adapter_lora_free = staticmethod(llama_adapter_lora_free)
+    ggml_backend_alloc_ctx_tensors = staticmethod(_module.ggml_backend_alloc_ctx_tensors)
+    ggml_backend_buft_name = staticmethod(_module.ggml_backend_buft_name)
+    ggml_backend_buft_alloc_buffer = staticmethod(_module.ggml_backend_buft_alloc_buffer)
+    ggml_backend_buft_alloc_buffer_n = staticmethod(_module.ggml_backend_buft_alloc_buffer_n)
+    ggml_backend_buft_get_alignment = staticmethod(_module.ggml_backend_buft_get_alignment)
+    ggml_backend_buft_get_max_size = staticmethod(_module.ggml_backend_buft_get_max_size)
+    ggml_backend_buft_get_alloc_size = staticmethod(_module.ggml_backend_buft_get_alloc_size)
+    ggml_backend_buft_get_alloc_size_n = staticmethod(_module.ggml_backend_buft_get_alloc_size_n)
+    ggml_backend_buft_is_host = staticmethod(_module.ggml_backend_buft_is_host)
+    ggml_backend_buft_get_device = staticmethod(_module.ggml_backend_buft_get_device)
+    ggml_backend_buffer_name = staticmethod(_module.ggml_backend_buffer_name)
+    ggml_backend_buffer_free = staticmethod(_module.ggml_backend_buffer_free)
+    ggml_backend_buffer_get_base = staticmethod(_module.ggml_backend_buffer_get_base)
+    ggml_backend_buffer_get_size = staticmethod(_module.ggml_backend_buffer_get_size)
+    ggml_backend_buffer_init_tensor = staticmethod(_module.ggml_backend_buffer_init_tensor)
+    ggml_backend_buffer_get_alignment = staticmethod(_module.ggml_backend_buffer_get_alignment)
+    ggml_backend_buffer_get_max_size = staticmethod(_module.ggml_backend_buffer_get_max_size)
+    ggml_backend_buffer_get_alloc_size = staticmethod(_module.ggml_backend_buffer_get_alloc_size)
+    ggml_backend_buffer_clear = staticmethod(_module.ggml_backend_buffer_clear)
+    ggml_backend_buffer_is_host = staticmethod(_module.ggml_backend_buffer_is_host)
+    ggml_backend_buffer_set_usage = staticmethod(_module.ggml_backend_buffer_set_usage)
+    ggml_backend_buffer_get_usage = staticmethod(_module.ggml_backend_buffer_get_usage)
+    ggml_backend_buffer_get_type = staticmethod(_module.ggml_backend_buffer_get_type)
+    ggml_backend_buffer_reset = staticmethod(_module.ggml_backend_buffer_reset)
+    ggml_backend_tensor_copy = staticmethod(_module.ggml_backend_tensor_copy)
+    ggml_backend_guid = staticmethod(_module.ggml_backend_guid)
+    ggml_backend_name = staticmethod(_module.ggml_backend_name)
+    ggml_backend_free = staticmethod(_module.ggml_backend_free)
+    ggml_backend_get_default_buffer_type = staticmethod(
+        _module.ggml_backend_get_default_buffer_type
+    )
+    ggml_backend_alloc_buffer = staticmethod(_module.ggml_backend_alloc_buffer)
+    ggml_backend_get_alignment = staticmethod(_module.ggml_backend_get_alignment)
+    ggml_backend_get_max_size = staticmethod(_module.ggml_backend_get_max_size)
+    ggml_backend_tensor_set_async = staticmethod(_module.ggml_backend_tensor_set_async)
+    ggml_backend_tensor_get_async = staticmethod(_module.ggml_backend_tensor_get_async)
+    ggml_backend_tensor_set_2d_async = staticmethod(_module.ggml_backend_tensor_set_2d_async)
+    ggml_backend_tensor_get_2d_async = staticmethod(_module.ggml_backend_tensor_get_2d_async)
+    ggml_backend_tensor_set = staticmethod(_module.ggml_backend_tensor_set)
+    ggml_backend_tensor_get = staticmethod(_module.ggml_backend_tensor_get)
+    ggml_backend_tensor_set_2d = staticmethod(_module.ggml_backend_tensor_set_2d)
+    ggml_backend_tensor_get_2d = staticmethod(_module.ggml_backend_tensor_get_2d)
+    ggml_backend_tensor_memset = staticmethod(_module.ggml_backend_tensor_memset)
+    ggml_backend_synchronize = staticmethod(_module.ggml_backend_synchronize)
+    ggml_backend_graph_plan_create = staticmethod(_module.ggml_backend_graph_plan_create)
+    ggml_backend_graph_plan_free = staticmethod(_module.ggml_backend_graph_plan_free)
+    ggml_backend_graph_plan_compute = staticmethod(_module.ggml_backend_graph_plan_compute)
+    ggml_backend_graph_compute = staticmethod(_module.ggml_backend_graph_compute)
+    ggml_backend_graph_compute_async = staticmethod(_module.ggml_backend_graph_compute_async)
+    ggml_backend_supports_op = staticmethod(_module.ggml_backend_supports_op)
+    ggml_backend_supports_buft = staticmethod(_module.ggml_backend_supports_buft)
+    ggml_backend_offload_op = staticmethod(_module.ggml_backend_offload_op)
+    ggml_backend_tensor_copy_async = staticmethod(_module.ggml_backend_tensor_copy_async)
+    ggml_backend_get_device = staticmethod(_module.ggml_backend_get_device)
+    ggml_backend_event_new = staticmethod(_module.ggml_backend_event_new)
+    ggml_backend_event_free = staticmethod(_module.ggml_backend_event_free)
+    ggml_backend_event_record = staticmethod(_module.ggml_backend_event_record)
+    ggml_backend_event_synchronize = staticmethod(_module.ggml_backend_event_synchronize)
+    ggml_backend_event_wait = staticmethod(_module.ggml_backend_event_wait)
+    ggml_backend_dev_name = staticmethod(_module.ggml_backend_dev_name)
+    ggml_backend_dev_description = staticmethod(_module.ggml_backend_dev_description)
+    ggml_backend_dev_memory = staticmethod(_module.ggml_backend_dev_memory)
+    ggml_backend_dev_type = staticmethod(_module.ggml_backend_dev_type)
+    ggml_backend_dev_get_props = staticmethod(_module.ggml_backend_dev_get_props)
+    ggml_backend_dev_backend_reg = staticmethod(_module.ggml_backend_dev_backend_reg)
+    ggml_backend_dev_init = staticmethod(_module.ggml_backend_dev_init)
+    ggml_backend_dev_buffer_type = staticmethod(_module.ggml_backend_dev_buffer_type)
+    ggml_backend_dev_host_buffer_type = staticmethod(_module.ggml_backend_dev_host_buffer_type)
+    ggml_backend_dev_buffer_from_host_ptr = staticmethod(
+        _module.ggml_backend_dev_buffer_from_host_ptr
+    )
+    ggml_backend_dev_supports_op = staticmethod(_module.ggml_backend_dev_supports_op)
+    ggml_backend_dev_supports_buft = staticmethod(_module.ggml_backend_dev_supports_buft)
+    ggml_backend_dev_offload_op = staticmethod(_module.ggml_backend_dev_offload_op)
+    ggml_backend_reg_name = staticmethod(_module.ggml_backend_reg_name)
+    ggml_backend_reg_dev_count = staticmethod(_module.ggml_backend_reg_dev_count)
+    ggml_backend_reg_dev_get = staticmethod(_module.ggml_backend_reg_dev_get)
+    ggml_backend_reg_get_proc_address = staticmethod(_module.ggml_backend_reg_get_proc_address)
+    ggml_backend_register = staticmethod(_module.ggml_backend_register)
+    ggml_backend_device_register = staticmethod(_module.ggml_backend_device_register)
+    ggml_backend_reg_count = staticmethod(_module.ggml_backend_reg_count)
+    ggml_backend_reg_get = staticmethod(_module.ggml_backend_reg_get)
+    ggml_backend_reg_by_name = staticmethod(_module.ggml_backend_reg_by_name)
+    ggml_backend_dev_count = staticmethod(_module.ggml_backend_dev_count)
+    ggml_backend_dev_get = staticmethod(_module.ggml_backend_dev_get)
+    ggml_backend_dev_by_name = staticmethod(_module.ggml_backend_dev_by_name)
+    ggml_backend_dev_by_type = staticmethod(_module.ggml_backend_dev_by_type)
+    ggml_backend_init_by_name = staticmethod(_module.ggml_backend_init_by_name)
+    ggml_backend_init_by_type = staticmethod(_module.ggml_backend_init_by_type)
+    ggml_backend_init_best = staticmethod(_module.ggml_backend_init_best)
+    ggml_backend_load = staticmethod(_module.ggml_backend_load)
+    ggml_backend_unload = staticmethod(_module.ggml_backend_unload)
+    ggml_backend_load_all = staticmethod(_module.ggml_backend_load_all)
+    ggml_backend_load_all_from_path = staticmethod(_module.ggml_backend_load_all_from_path)
+    ggml_backend_sched_new = staticmethod(_module.ggml_backend_sched_new)
+    ggml_backend_sched_free = staticmethod(_module.ggml_backend_sched_free)
+    ggml_backend_sched_reserve_size = staticmethod(_module.ggml_backend_sched_reserve_size)
+    ggml_backend_sched_reserve = staticmethod(_module.ggml_backend_sched_reserve)
+    ggml_backend_sched_get_n_backends = staticmethod(_module.ggml_backend_sched_get_n_backends)
+    ggml_backend_sched_get_backend = staticmethod(_module.ggml_backend_sched_get_backend)
+    ggml_backend_sched_get_n_splits = staticmethod(_module.ggml_backend_sched_get_n_splits)
+    ggml_backend_sched_get_n_copies = staticmethod(_module.ggml_backend_sched_get_n_copies)
+    ggml_backend_sched_get_buffer_type = staticmethod(_module.ggml_backend_sched_get_buffer_type)
+    ggml_backend_sched_get_buffer_size = staticmethod(_module.ggml_backend_sched_get_buffer_size)
+    ggml_backend_sched_set_tensor_backend = staticmethod(
+        _module.ggml_backend_sched_set_tensor_backend
+    )
+    ggml_backend_sched_get_tensor_backend = staticmethod(
+        _module.ggml_backend_sched_get_tensor_backend
+    )
+    ggml_backend_sched_split_graph = staticmethod(_module.ggml_backend_sched_split_graph)
+    ggml_backend_sched_alloc_graph = staticmethod(_module.ggml_backend_sched_alloc_graph)
+    ggml_backend_sched_graph_compute = staticmethod(_module.ggml_backend_sched_graph_compute)
+    ggml_backend_sched_graph_compute_async = staticmethod(
+        _module.ggml_backend_sched_graph_compute_async
+    )
+    ggml_backend_sched_synchronize = staticmethod(_module.ggml_backend_sched_synchronize)
+    ggml_backend_sched_reset = staticmethod(_module.ggml_backend_sched_reset)
+    ggml_backend_sched_set_eval_callback = staticmethod(
+        _module.ggml_backend_sched_set_eval_callback
+    )
+    ggml_backend_meta_split_axis_name = staticmethod(_module.ggml_backend_meta_split_axis_name)
+    ggml_backend_meta_device = staticmethod(_module.ggml_backend_meta_device)
+    ggml_backend_graph_copy = staticmethod(_module.ggml_backend_graph_copy)
+    ggml_backend_graph_copy_free = staticmethod(_module.ggml_backend_graph_copy_free)
+    ggml_backend_compare_graph_backend = staticmethod(_module.ggml_backend_compare_graph_backend)
+    ggml_backend_tensor_alloc = staticmethod(_module.ggml_backend_tensor_alloc)
+    ggml_backend_view_init = staticmethod(_module.ggml_backend_view_init)
+    ggml_backend_cpu_buffer_from_ptr = staticmethod(_module.ggml_backend_cpu_buffer_from_ptr)
+    ggml_backend_cpu_buffer_type = staticmethod(_module.ggml_backend_cpu_buffer_type)
+    ggml_numa_init = staticmethod(_module.ggml_numa_init)
+    ggml_is_numa = staticmethod(_module.ggml_is_numa)
+    ggml_new_i32 = staticmethod(_module.ggml_new_i32)
+    ggml_new_f32 = staticmethod(_module.ggml_new_f32)
+    ggml_set_i32 = staticmethod(_module.ggml_set_i32)
+    ggml_set_f32 = staticmethod(_module.ggml_set_f32)
+    ggml_get_i32_1d = staticmethod(_module.ggml_get_i32_1d)
+    ggml_set_i32_1d = staticmethod(_module.ggml_set_i32_1d)
+    ggml_get_i32_nd = staticmethod(_module.ggml_get_i32_nd)
+    ggml_set_i32_nd = staticmethod(_module.ggml_set_i32_nd)
+    ggml_get_f32_1d = staticmethod(_module.ggml_get_f32_1d)
+    ggml_set_f32_1d = staticmethod(_module.ggml_set_f32_1d)
+    ggml_get_f32_nd = staticmethod(_module.ggml_get_f32_nd)
+    ggml_set_f32_nd = staticmethod(_module.ggml_set_f32_nd)
+    ggml_threadpool_new = staticmethod(_module.ggml_threadpool_new)
+    ggml_threadpool_free = staticmethod(_module.ggml_threadpool_free)
+    ggml_threadpool_get_n_threads = staticmethod(_module.ggml_threadpool_get_n_threads)
+    ggml_threadpool_pause = staticmethod(_module.ggml_threadpool_pause)
+    ggml_threadpool_resume = staticmethod(_module.ggml_threadpool_resume)
+    ggml_graph_plan = staticmethod(_module.ggml_graph_plan)
+    ggml_graph_compute = staticmethod(_module.ggml_graph_compute)
+    ggml_graph_compute_with_ctx = staticmethod(_module.ggml_graph_compute_with_ctx)
+    ggml_cpu_has_sse3 = staticmethod(_module.ggml_cpu_has_sse3)
+    ggml_cpu_has_ssse3 = staticmethod(_module.ggml_cpu_has_ssse3)
+    ggml_cpu_has_avx = staticmethod(_module.ggml_cpu_has_avx)
+    ggml_cpu_has_avx_vnni = staticmethod(_module.ggml_cpu_has_avx_vnni)
+    ggml_cpu_has_avx2 = staticmethod(_module.ggml_cpu_has_avx2)
+    ggml_cpu_has_bmi2 = staticmethod(_module.ggml_cpu_has_bmi2)
+    ggml_cpu_has_f16c = staticmethod(_module.ggml_cpu_has_f16c)
+    ggml_cpu_has_fma = staticmethod(_module.ggml_cpu_has_fma)
+    ggml_cpu_has_avx512 = staticmethod(_module.ggml_cpu_has_avx512)
+    ggml_cpu_has_avx512_vbmi = staticmethod(_module.ggml_cpu_has_avx512_vbmi)
+    ggml_cpu_has_avx512_vnni = staticmethod(_module.ggml_cpu_has_avx512_vnni)
+    ggml_cpu_has_avx512_bf16 = staticmethod(_module.ggml_cpu_has_avx512_bf16)
+    ggml_cpu_has_amx_int8 = staticmethod(_module.ggml_cpu_has_amx_int8)
+    ggml_cpu_has_neon = staticmethod(_module.ggml_cpu_has_neon)
+    ggml_cpu_has_arm_fma = staticmethod(_module.ggml_cpu_has_arm_fma)
+    ggml_cpu_has_fp16_va = staticmethod(_module.ggml_cpu_has_fp16_va)
+    ggml_cpu_has_dotprod = staticmethod(_module.ggml_cpu_has_dotprod)
+    ggml_cpu_has_matmul_int8 = staticmethod(_module.ggml_cpu_has_matmul_int8)
+    ggml_cpu_has_sve = staticmethod(_module.ggml_cpu_has_sve)
+    ggml_cpu_get_sve_cnt = staticmethod(_module.ggml_cpu_get_sve_cnt)
+    ggml_cpu_has_sme = staticmethod(_module.ggml_cpu_has_sme)
+    ggml_cpu_has_sme2 = staticmethod(_module.ggml_cpu_has_sme2)
+    ggml_cpu_has_riscv_v = staticmethod(_module.ggml_cpu_has_riscv_v)
+    ggml_cpu_get_rvv_vlen = staticmethod(_module.ggml_cpu_get_rvv_vlen)
+    ggml_cpu_has_vsx = staticmethod(_module.ggml_cpu_has_vsx)
+    ggml_cpu_has_vxe = staticmethod(_module.ggml_cpu_has_vxe)
+    ggml_cpu_has_wasm_simd = staticmethod(_module.ggml_cpu_has_wasm_simd)
+    ggml_cpu_has_llamafile = staticmethod(_module.ggml_cpu_has_llamafile)
+    ggml_get_type_traits_cpu = staticmethod(_module.ggml_get_type_traits_cpu)
+    ggml_cpu_init = staticmethod(_module.ggml_cpu_init)
+    ggml_backend_cpu_init = staticmethod(_module.ggml_backend_cpu_init)
+    ggml_backend_is_cpu = staticmethod(_module.ggml_backend_is_cpu)
+    ggml_backend_cpu_set_n_threads = staticmethod(_module.ggml_backend_cpu_set_n_threads)
+    ggml_backend_cpu_set_threadpool = staticmethod(_module.ggml_backend_cpu_set_threadpool)
+    ggml_backend_cpu_set_abort_callback = staticmethod(_module.ggml_backend_cpu_set_abort_callback)
+    ggml_backend_cpu_set_use_ref = staticmethod(_module.ggml_backend_cpu_set_use_ref)
+    ggml_backend_cpu_reg = staticmethod(_module.ggml_backend_cpu_reg)
+    ggml_cpu_fp32_to_fp32 = staticmethod(_module.ggml_cpu_fp32_to_fp32)
+    ggml_cpu_fp32_to_i32 = staticmethod(_module.ggml_cpu_fp32_to_i32)
+    ggml_cpu_fp32_to_fp16 = staticmethod(_module.ggml_cpu_fp32_to_fp16)
+    ggml_cpu_fp16_to_fp32 = staticmethod(_module.ggml_cpu_fp16_to_fp32)
+    ggml_cpu_fp32_to_bf16 = staticmethod(_module.ggml_cpu_fp32_to_bf16)
+    ggml_cpu_bf16_to_fp32 = staticmethod(_module.ggml_cpu_bf16_to_fp32)
+    ggml_opt_dataset_init = staticmethod(_module.ggml_opt_dataset_init)
+    ggml_opt_dataset_free = staticmethod(_module.ggml_opt_dataset_free)
+    ggml_opt_dataset_ndata = staticmethod(_module.ggml_opt_dataset_ndata)
+    ggml_opt_dataset_data = staticmethod(_module.ggml_opt_dataset_data)
+    ggml_opt_dataset_labels = staticmethod(_module.ggml_opt_dataset_labels)
+    ggml_opt_dataset_shuffle = staticmethod(_module.ggml_opt_dataset_shuffle)
+    ggml_opt_dataset_get_batch = staticmethod(_module.ggml_opt_dataset_get_batch)
+    ggml_opt_dataset_get_batch_host = staticmethod(_module.ggml_opt_dataset_get_batch_host)
+    ggml_opt_get_default_optimizer_params = staticmethod(
+        _module.ggml_opt_get_default_optimizer_params
+    )
+    ggml_opt_get_constant_optimizer_params = staticmethod(
+        _module.ggml_opt_get_constant_optimizer_params
+    )
+    ggml_opt_default_params = staticmethod(_module.ggml_opt_default_params)
+    ggml_opt_init = staticmethod(_module.ggml_opt_init)
+    ggml_opt_free = staticmethod(_module.ggml_opt_free)
+    ggml_opt_reset = staticmethod(_module.ggml_opt_reset)
+    ggml_opt_static_graphs = staticmethod(_module.ggml_opt_static_graphs)
+    ggml_opt_inputs = staticmethod(_module.ggml_opt_inputs)
+    ggml_opt_outputs = staticmethod(_module.ggml_opt_outputs)
+    ggml_opt_labels = staticmethod(_module.ggml_opt_labels)
+    ggml_opt_loss = staticmethod(_module.ggml_opt_loss)
+    ggml_opt_pred = staticmethod(_module.ggml_opt_pred)
+    ggml_opt_ncorrect = staticmethod(_module.ggml_opt_ncorrect)
+    ggml_opt_grad_acc = staticmethod(_module.ggml_opt_grad_acc)
+    ggml_opt_context_optimizer_type = staticmethod(_module.ggml_opt_context_optimizer_type)
+    ggml_opt_optimizer_name = staticmethod(_module.ggml_opt_optimizer_name)
+    ggml_opt_result_init = staticmethod(_module.ggml_opt_result_init)
+    ggml_opt_result_free = staticmethod(_module.ggml_opt_result_free)
+    ggml_opt_result_reset = staticmethod(_module.ggml_opt_result_reset)
+    ggml_opt_result_ndata = staticmethod(_module.ggml_opt_result_ndata)
+    ggml_opt_result_loss = staticmethod(_module.ggml_opt_result_loss)
+    ggml_opt_result_pred = staticmethod(_module.ggml_opt_result_pred)
+    ggml_opt_result_accuracy = staticmethod(_module.ggml_opt_result_accuracy)
+    ggml_opt_prepare_alloc = staticmethod(_module.ggml_opt_prepare_alloc)
+    ggml_opt_alloc = staticmethod(_module.ggml_opt_alloc)
+    ggml_opt_eval = staticmethod(_module.ggml_opt_eval)
+    ggml_opt_epoch = staticmethod(_module.ggml_opt_epoch)
+    ggml_opt_epoch_callback_progress_bar = staticmethod(
+        _module.ggml_opt_epoch_callback_progress_bar
+    )
+    ggml_opt_fit = staticmethod(_module.ggml_opt_fit)
+    gguf_init_empty = staticmethod(_module.gguf_init_empty)
+    gguf_init_from_file_ptr = staticmethod(_module.gguf_init_from_file_ptr)
+    gguf_init_from_file = staticmethod(_module.gguf_init_from_file)
+    gguf_init_from_buffer = staticmethod(_module.gguf_init_from_buffer)
+    gguf_init_from_callback = staticmethod(_module.gguf_init_from_callback)
+    gguf_free = staticmethod(_module.gguf_free)
+    gguf_type_name = staticmethod(_module.gguf_type_name)
+    gguf_get_version = staticmethod(_module.gguf_get_version)
+    gguf_get_alignment = staticmethod(_module.gguf_get_alignment)
+    gguf_get_data_offset = staticmethod(_module.gguf_get_data_offset)
+    gguf_get_n_kv = staticmethod(_module.gguf_get_n_kv)
+    gguf_find_key = staticmethod(_module.gguf_find_key)
+    gguf_get_key = staticmethod(_module.gguf_get_key)
+    gguf_get_kv_type = staticmethod(_module.gguf_get_kv_type)
+    gguf_get_arr_type = staticmethod(_module.gguf_get_arr_type)
+    gguf_get_val_u8 = staticmethod(_module.gguf_get_val_u8)
+    gguf_get_val_i8 = staticmethod(_module.gguf_get_val_i8)
+    gguf_get_val_u16 = staticmethod(_module.gguf_get_val_u16)
+    gguf_get_val_i16 = staticmethod(_module.gguf_get_val_i16)
+    gguf_get_val_u32 = staticmethod(_module.gguf_get_val_u32)
+    gguf_get_val_i32 = staticmethod(_module.gguf_get_val_i32)
+    gguf_get_val_f32 = staticmethod(_module.gguf_get_val_f32)
+    gguf_get_val_u64 = staticmethod(_module.gguf_get_val_u64)
+    gguf_get_val_i64 = staticmethod(_module.gguf_get_val_i64)
+    gguf_get_val_f64 = staticmethod(_module.gguf_get_val_f64)
+    gguf_get_val_bool = staticmethod(_module.gguf_get_val_bool)
+    gguf_get_val_str = staticmethod(_module.gguf_get_val_str)
+    gguf_get_val_data = staticmethod(_module.gguf_get_val_data)
+    gguf_get_arr_n = staticmethod(_module.gguf_get_arr_n)
+    gguf_get_arr_data = staticmethod(_module.gguf_get_arr_data)
+    gguf_get_arr_str = staticmethod(_module.gguf_get_arr_str)
+    gguf_get_n_tensors = staticmethod(_module.gguf_get_n_tensors)
+    gguf_find_tensor = staticmethod(_module.gguf_find_tensor)
+    gguf_get_tensor_offset = staticmethod(_module.gguf_get_tensor_offset)
+    gguf_get_tensor_name = staticmethod(_module.gguf_get_tensor_name)
+    gguf_get_tensor_ne = staticmethod(_module.gguf_get_tensor_ne)
+    gguf_get_tensor_type = staticmethod(_module.gguf_get_tensor_type)
+    gguf_get_tensor_size = staticmethod(_module.gguf_get_tensor_size)
+    gguf_remove_key = staticmethod(_module.gguf_remove_key)
+    gguf_set_val_u8 = staticmethod(_module.gguf_set_val_u8)
+    gguf_set_val_i8 = staticmethod(_module.gguf_set_val_i8)
+    gguf_set_val_u16 = staticmethod(_module.gguf_set_val_u16)
+    gguf_set_val_i16 = staticmethod(_module.gguf_set_val_i16)
+    gguf_set_val_u32 = staticmethod(_module.gguf_set_val_u32)
+    gguf_set_val_i32 = staticmethod(_module.gguf_set_val_i32)
+    gguf_set_val_f32 = staticmethod(_module.gguf_set_val_f32)
+    gguf_set_val_u64 = staticmethod(_module.gguf_set_val_u64)
+    gguf_set_val_i64 = staticmethod(_module.gguf_set_val_i64)
+    gguf_set_val_f64 = staticmethod(_module.gguf_set_val_f64)
+    gguf_set_val_bool = staticmethod(_module.gguf_set_val_bool)
+    gguf_set_val_str = staticmethod(_module.gguf_set_val_str)
+    gguf_set_arr_data = staticmethod(_module.gguf_set_arr_data)
+    gguf_set_arr_str = staticmethod(_module.gguf_set_arr_str)
+    gguf_set_kv = staticmethod(_module.gguf_set_kv)
+    gguf_add_tensor = staticmethod(_module.gguf_add_tensor)
+    gguf_set_tensor_type = staticmethod(_module.gguf_set_tensor_type)
+    gguf_set_tensor_data = staticmethod(_module.gguf_set_tensor_data)
+    gguf_write_to_file_ptr = staticmethod(_module.gguf_write_to_file_ptr)
+    gguf_write_to_file = staticmethod(_module.gguf_write_to_file)
+    gguf_get_meta_size = staticmethod(_module.gguf_get_meta_size)
+    gguf_get_meta_data = staticmethod(_module.gguf_get_meta_data)
+    llama_ftype_name = staticmethod(_module.llama_ftype_name)
+    llama_flash_attn_type_name = staticmethod(_module.llama_flash_attn_type_name)
+    llama_load_mode_name = staticmethod(_module.llama_load_mode_name)
+    llama_load_mode_from_str = staticmethod(_module.llama_load_mode_from_str)
+    llama_version = staticmethod(_module.llama_version)
+    llama_model_default_params = staticmethod(_module.llama_model_default_params)
+    llama_context_default_params = staticmethod(_module.llama_context_default_params)
+    llama_sampler_chain_default_params = staticmethod(_module.llama_sampler_chain_default_params)
+    llama_model_quantize_default_params = staticmethod(_module.llama_model_quantize_default_params)
+    llama_backend_init = staticmethod(_module.llama_backend_init)
+    llama_backend_free = staticmethod(_module.llama_backend_free)
+    llama_numa_init = staticmethod(_module.llama_numa_init)
+    llama_attach_threadpool = staticmethod(_module.llama_attach_threadpool)
+    llama_detach_threadpool = staticmethod(_module.llama_detach_threadpool)
+    llama_model_init_from_user = staticmethod(_module.llama_model_init_from_user)
+    llama_load_model_from_file = staticmethod(_module.llama_load_model_from_file)
+    llama_model_load_from_file = staticmethod(_module.llama_model_load_from_file)
+    llama_model_load_from_file_ptr = staticmethod(_module.llama_model_load_from_file_ptr)
+    llama_model_load_from_splits = staticmethod(_module.llama_model_load_from_splits)
+    llama_model_save_to_file = staticmethod(_module.llama_model_save_to_file)
+    llama_free_model = staticmethod(_module.llama_free_model)
+    llama_model_free = staticmethod(_module.llama_model_free)
+    llama_init_from_model = staticmethod(_module.llama_init_from_model)
+    llama_new_context_with_model = staticmethod(_module.llama_new_context_with_model)
+    llama_free = staticmethod(_module.llama_free)
+    llama_time_us = staticmethod(_module.llama_time_us)
+    llama_max_devices = staticmethod(_module.llama_max_devices)
+    llama_max_parallel_sequences = staticmethod(_module.llama_max_parallel_sequences)
+    llama_max_tensor_buft_overrides = staticmethod(_module.llama_max_tensor_buft_overrides)
+    llama_supports_mmap = staticmethod(_module.llama_supports_mmap)
+    llama_supports_mlock = staticmethod(_module.llama_supports_mlock)
+    llama_supports_gpu_offload = staticmethod(_module.llama_supports_gpu_offload)
+    llama_supports_rpc = staticmethod(_module.llama_supports_rpc)
+    llama_n_ctx = staticmethod(_module.llama_n_ctx)
+    llama_n_ctx_seq = staticmethod(_module.llama_n_ctx_seq)
+    llama_n_batch = staticmethod(_module.llama_n_batch)
+    llama_n_ubatch = staticmethod(_module.llama_n_ubatch)
+    llama_n_seq_max = staticmethod(_module.llama_n_seq_max)
+    llama_n_rs_seq = staticmethod(_module.llama_n_rs_seq)
+    llama_n_ctx_train = staticmethod(_module.llama_n_ctx_train)
+    llama_n_embd = staticmethod(_module.llama_n_embd)
+    llama_n_layer = staticmethod(_module.llama_n_layer)
+    llama_n_head = staticmethod(_module.llama_n_head)
+    llama_n_vocab = staticmethod(_module.llama_n_vocab)
+    llama_get_model = staticmethod(_module.llama_get_model)
+    llama_get_memory = staticmethod(_module.llama_get_memory)
+    llama_pooling_type = staticmethod(_module.llama_pooling_type)
+    llama_model_get_vocab = staticmethod(_module.llama_model_get_vocab)
+    llama_model_rope_type = staticmethod(_module.llama_model_rope_type)
+    llama_model_n_ctx_train = staticmethod(_module.llama_model_n_ctx_train)
+    llama_model_n_embd = staticmethod(_module.llama_model_n_embd)
+    llama_model_n_embd_inp = staticmethod(_module.llama_model_n_embd_inp)
+    llama_model_n_embd_out = staticmethod(_module.llama_model_n_embd_out)
+    llama_model_n_layer = staticmethod(_module.llama_model_n_layer)
+    llama_model_n_layer_nextn = staticmethod(_module.llama_model_n_layer_nextn)
+    llama_model_n_head = staticmethod(_module.llama_model_n_head)
+    llama_model_n_head_kv = staticmethod(_module.llama_model_n_head_kv)
+    llama_model_n_swa = staticmethod(_module.llama_model_n_swa)
+    llama_model_rope_freq_scale_train = staticmethod(_module.llama_model_rope_freq_scale_train)
+    llama_model_n_cls_out = staticmethod(_module.llama_model_n_cls_out)
+    llama_model_cls_label = staticmethod(_module.llama_model_cls_label)
+    llama_vocab_type = staticmethod(_module.llama_vocab_type)
+    llama_vocab_n_tokens = staticmethod(_module.llama_vocab_n_tokens)
+    llama_model_meta_val_str = staticmethod(_module.llama_model_meta_val_str)
+    llama_model_meta_count = staticmethod(_module.llama_model_meta_count)
+    llama_model_meta_key_str = staticmethod(_module.llama_model_meta_key_str)
+    llama_model_meta_key_by_index = staticmethod(_module.llama_model_meta_key_by_index)
+    llama_model_meta_val_str_by_index = staticmethod(_module.llama_model_meta_val_str_by_index)
+    llama_model_desc = staticmethod(_module.llama_model_desc)
+    llama_model_ftype = staticmethod(_module.llama_model_ftype)
+    llama_model_size = staticmethod(_module.llama_model_size)
+    llama_model_chat_template = staticmethod(_module.llama_model_chat_template)
+    llama_model_n_params = staticmethod(_module.llama_model_n_params)
+    llama_model_has_encoder = staticmethod(_module.llama_model_has_encoder)
+    llama_model_has_decoder = staticmethod(_module.llama_model_has_decoder)
+    llama_model_decoder_start_token = staticmethod(_module.llama_model_decoder_start_token)
+    llama_model_is_recurrent = staticmethod(_module.llama_model_is_recurrent)
+    llama_model_is_hybrid = staticmethod(_module.llama_model_is_hybrid)
+    llama_model_is_diffusion = staticmethod(_module.llama_model_is_diffusion)
+    llama_model_quantize = staticmethod(_module.llama_model_quantize)
+    llama_adapter_lora_init = staticmethod(_module.llama_adapter_lora_init)
+    llama_adapter_lora_init_from_file_ptr = staticmethod(
+        _module.llama_adapter_lora_init_from_file_ptr
+    )
+    llama_adapter_meta_val_str = staticmethod(_module.llama_adapter_meta_val_str)
+    llama_adapter_meta_count = staticmethod(_module.llama_adapter_meta_count)
+    llama_adapter_meta_key_by_index = staticmethod(_module.llama_adapter_meta_key_by_index)
+    llama_adapter_meta_val_str_by_index = staticmethod(_module.llama_adapter_meta_val_str_by_index)
+    llama_adapter_lora_free = staticmethod(_module.llama_adapter_lora_free)
     llama_adapter_get_alora_n_invocation_tokens = staticmethod(
-        llama_adapter_get_alora_n_invocation_tokens
+        _module.llama_adapter_get_alora_n_invocation_tokens
     )
     llama_adapter_get_alora_invocation_tokens = staticmethod(
-        llama_adapter_get_alora_invocation_tokens
+        _module.llama_adapter_get_alora_invocation_tokens
     )
-    llama_set_adapters_lora = staticmethod(llama_set_adapters_lora)
-    llama_set_adapter_cvec = staticmethod(llama_set_adapter_cvec)
-    llama_memory_clear = staticmethod(llama_memory_clear)
-    llama_memory_seq_rm = staticmethod(llama_memory_seq_rm)
-    llama_memory_seq_cp = staticmethod(llama_memory_seq_cp)
-    llama_memory_seq_keep = staticmethod(llama_memory_seq_keep)
-    llama_memory_seq_add = staticmethod(llama_memory_seq_add)
-    llama_memory_seq_div = staticmethod(llama_memory_seq_div)
-    llama_memory_seq_pos_min = staticmethod(llama_memory_seq_pos_min)
-    llama_memory_seq_pos_max = staticmethod(llama_memory_seq_pos_max)
-    llama_memory_can_shift = staticmethod(llama_memory_can_shift)
-    llama_state_get_size = staticmethod(llama_state_get_size)
-    llama_get_state_size = staticmethod(llama_get_state_size)
-    llama_state_get_data = staticmethod(llama_state_get_data)
-    llama_copy_state_data = staticmethod(llama_copy_state_data)
-    llama_state_set_data = staticmethod(llama_state_set_data)
-    llama_set_state_data = staticmethod(llama_set_state_data)
-    llama_state_load_file = staticmethod(llama_state_load_file)
-    llama_load_session_file = staticmethod(llama_load_session_file)
-    llama_state_save_file = staticmethod(llama_state_save_file)
-    llama_save_session_file = staticmethod(llama_save_session_file)
-    llama_state_seq_get_size = staticmethod(llama_state_seq_get_size)
-    llama_state_seq_get_data = staticmethod(llama_state_seq_get_data)
-    llama_state_seq_set_data = staticmethod(llama_state_seq_set_data)
-    llama_state_seq_save_file = staticmethod(llama_state_seq_save_file)
-    llama_state_seq_load_file = staticmethod(llama_state_seq_load_file)
-    llama_state_seq_get_size_ext = staticmethod(llama_state_seq_get_size_ext)
-    llama_state_seq_get_data_ext = staticmethod(llama_state_seq_get_data_ext)
-    llama_state_seq_set_data_ext = staticmethod(llama_state_seq_set_data_ext)
-    llama_batch_get_one = staticmethod(llama_batch_get_one)
-    llama_batch_init = staticmethod(llama_batch_init)
-    llama_batch_free = staticmethod(llama_batch_free)
-    llama_encode = staticmethod(llama_encode)
-    llama_decode = staticmethod(llama_decode)
-    llama_batch_ext_init = staticmethod(llama_batch_ext_init)
-    llama_batch_ext_free = staticmethod(llama_batch_ext_free)
-    llama_batch_ext_clear = staticmethod(llama_batch_ext_clear)
-    llama_batch_ext_add = staticmethod(llama_batch_ext_add)
-    llama_batch_ext_add_token = staticmethod(llama_batch_ext_add_token)
-    llama_batch_ext_add_embd = staticmethod(llama_batch_ext_add_embd)
-    llama_batch_ext_add_seq = staticmethod(llama_batch_ext_add_seq)
-    llama_batch_ext_set_embd_token = staticmethod(llama_batch_ext_set_embd_token)
-    llama_batch_ext_set_embd_state = staticmethod(llama_batch_ext_set_embd_state)
-    llama_batch_ext_set_output_embd = staticmethod(llama_batch_ext_set_output_embd)
-    llama_batch_ext_set_output_logits = staticmethod(llama_batch_ext_set_output_logits)
-    llama_batch_ext_set_pos = staticmethod(llama_batch_ext_set_pos)
-    llama_process = staticmethod(llama_process)
-    llama_set_n_threads = staticmethod(llama_set_n_threads)
-    llama_n_threads = staticmethod(llama_n_threads)
-    llama_n_threads_batch = staticmethod(llama_n_threads_batch)
-    llama_set_embeddings = staticmethod(llama_set_embeddings)
-    llama_set_causal_attn = staticmethod(llama_set_causal_attn)
-    llama_get_causal_attn = staticmethod(llama_get_causal_attn)
-    llama_set_warmup = staticmethod(llama_set_warmup)
-    llama_set_abort_callback = staticmethod(llama_set_abort_callback)
-    llama_synchronize = staticmethod(llama_synchronize)
-    llama_get_logits = staticmethod(llama_get_logits)
-    llama_get_logits_ith = staticmethod(llama_get_logits_ith)
-    llama_get_embeddings = staticmethod(llama_get_embeddings)
-    llama_get_embeddings_ith = staticmethod(llama_get_embeddings_ith)
-    llama_get_embeddings_seq = staticmethod(llama_get_embeddings_seq)
-    llama_get_sampled_token_ith = staticmethod(llama_get_sampled_token_ith)
-    llama_get_sampled_probs_ith = staticmethod(llama_get_sampled_probs_ith)
-    llama_get_sampled_probs_count_ith = staticmethod(llama_get_sampled_probs_count_ith)
-    llama_get_sampled_logits_ith = staticmethod(llama_get_sampled_logits_ith)
-    llama_get_sampled_logits_count_ith = staticmethod(llama_get_sampled_logits_count_ith)
-    llama_get_sampled_candidates_ith = staticmethod(llama_get_sampled_candidates_ith)
-    llama_get_sampled_candidates_count_ith = staticmethod(llama_get_sampled_candidates_count_ith)
-    llama_vocab_get_text = staticmethod(llama_vocab_get_text)
-    llama_vocab_get_score = staticmethod(llama_vocab_get_score)
-    llama_vocab_get_attr = staticmethod(llama_vocab_get_attr)
-    llama_vocab_is_eog = staticmethod(llama_vocab_is_eog)
-    llama_vocab_is_control = staticmethod(llama_vocab_is_control)
-    llama_vocab_bos = staticmethod(llama_vocab_bos)
-    llama_vocab_eos = staticmethod(llama_vocab_eos)
-    llama_vocab_eot = staticmethod(llama_vocab_eot)
-    llama_vocab_sep = staticmethod(llama_vocab_sep)
-    llama_vocab_nl = staticmethod(llama_vocab_nl)
-    llama_vocab_pad = staticmethod(llama_vocab_pad)
-    llama_vocab_mask = staticmethod(llama_vocab_mask)
-    llama_vocab_get_add_bos = staticmethod(llama_vocab_get_add_bos)
-    llama_vocab_get_add_eos = staticmethod(llama_vocab_get_add_eos)
-    llama_vocab_get_add_sep = staticmethod(llama_vocab_get_add_sep)
-    llama_vocab_get_suppress_tokens = staticmethod(llama_vocab_get_suppress_tokens)
-    llama_vocab_fim_pre = staticmethod(llama_vocab_fim_pre)
-    llama_vocab_fim_suf = staticmethod(llama_vocab_fim_suf)
-    llama_vocab_fim_mid = staticmethod(llama_vocab_fim_mid)
-    llama_vocab_fim_pad = staticmethod(llama_vocab_fim_pad)
-    llama_vocab_fim_rep = staticmethod(llama_vocab_fim_rep)
-    llama_vocab_fim_sep = staticmethod(llama_vocab_fim_sep)
-    llama_token_get_text = staticmethod(llama_token_get_text)
-    llama_token_get_score = staticmethod(llama_token_get_score)
-    llama_token_get_attr = staticmethod(llama_token_get_attr)
-    llama_token_is_eog = staticmethod(llama_token_is_eog)
-    llama_token_is_control = staticmethod(llama_token_is_control)
-    llama_token_bos = staticmethod(llama_token_bos)
-    llama_token_eos = staticmethod(llama_token_eos)
-    llama_token_eot = staticmethod(llama_token_eot)
-    llama_token_cls = staticmethod(llama_token_cls)
-    llama_token_sep = staticmethod(llama_token_sep)
-    llama_token_nl = staticmethod(llama_token_nl)
-    llama_token_pad = staticmethod(llama_token_pad)
-    llama_add_bos_token = staticmethod(llama_add_bos_token)
-    llama_add_eos_token = staticmethod(llama_add_eos_token)
-    llama_token_fim_pre = staticmethod(llama_token_fim_pre)
-    llama_token_fim_suf = staticmethod(llama_token_fim_suf)
-    llama_token_fim_mid = staticmethod(llama_token_fim_mid)
-    llama_token_fim_pad = staticmethod(llama_token_fim_pad)
-    llama_token_fim_rep = staticmethod(llama_token_fim_rep)
-    llama_token_fim_sep = staticmethod(llama_token_fim_sep)
-    llama_vocab_cls = staticmethod(llama_vocab_cls)
-    llama_tokenize = staticmethod(llama_tokenize)
-    llama_token_to_piece = staticmethod(llama_token_to_piece)
-    llama_detokenize = staticmethod(llama_detokenize)
-    llama_chat_apply_template = staticmethod(llama_chat_apply_template)
-    llama_chat_builtin_templates = staticmethod(llama_chat_builtin_templates)
-    llama_set_sampler = staticmethod(llama_set_sampler)
-    llama_sampler_init = staticmethod(llama_sampler_init)
-    llama_sampler_name = staticmethod(llama_sampler_name)
-    llama_sampler_accept = staticmethod(llama_sampler_accept)
-    llama_sampler_apply = staticmethod(llama_sampler_apply)
-    llama_sampler_reset = staticmethod(llama_sampler_reset)
-    llama_sampler_clone = staticmethod(llama_sampler_clone)
-    llama_sampler_copy = staticmethod(llama_sampler_copy)
-    llama_sampler_free = staticmethod(llama_sampler_free)
-    llama_sampler_chain_init = staticmethod(llama_sampler_chain_init)
-    llama_sampler_chain_add = staticmethod(llama_sampler_chain_add)
-    llama_sampler_chain_get = staticmethod(llama_sampler_chain_get)
-    llama_sampler_chain_n = staticmethod(llama_sampler_chain_n)
-    llama_sampler_chain_remove = staticmethod(llama_sampler_chain_remove)
-    llama_sampler_init_greedy = staticmethod(llama_sampler_init_greedy)
-    llama_sampler_init_dist = staticmethod(llama_sampler_init_dist)
-    llama_sampler_init_top_k = staticmethod(llama_sampler_init_top_k)
-    llama_sampler_init_top_p = staticmethod(llama_sampler_init_top_p)
-    llama_sampler_init_min_p = staticmethod(llama_sampler_init_min_p)
-    llama_sampler_init_typical = staticmethod(llama_sampler_init_typical)
-    llama_sampler_init_temp = staticmethod(llama_sampler_init_temp)
-    llama_sampler_init_temp_ext = staticmethod(llama_sampler_init_temp_ext)
-    llama_sampler_init_xtc = staticmethod(llama_sampler_init_xtc)
-    llama_sampler_init_top_n_sigma = staticmethod(llama_sampler_init_top_n_sigma)
-    llama_sampler_init_mirostat = staticmethod(llama_sampler_init_mirostat)
-    llama_sampler_init_mirostat_v2 = staticmethod(llama_sampler_init_mirostat_v2)
-    llama_sampler_init_grammar = staticmethod(llama_sampler_init_grammar)
-    llama_sampler_init_grammar_lazy = staticmethod(llama_sampler_init_grammar_lazy)
+    llama_set_adapters_lora = staticmethod(_module.llama_set_adapters_lora)
+    llama_set_adapter_cvec = staticmethod(_module.llama_set_adapter_cvec)
+    llama_memory_clear = staticmethod(_module.llama_memory_clear)
+    llama_memory_seq_rm = staticmethod(_module.llama_memory_seq_rm)
+    llama_memory_seq_cp = staticmethod(_module.llama_memory_seq_cp)
+    llama_memory_seq_keep = staticmethod(_module.llama_memory_seq_keep)
+    llama_memory_seq_add = staticmethod(_module.llama_memory_seq_add)
+    llama_memory_seq_div = staticmethod(_module.llama_memory_seq_div)
+    llama_memory_seq_pos_min = staticmethod(_module.llama_memory_seq_pos_min)
+    llama_memory_seq_pos_max = staticmethod(_module.llama_memory_seq_pos_max)
+    llama_memory_can_shift = staticmethod(_module.llama_memory_can_shift)
+    llama_state_get_size = staticmethod(_module.llama_state_get_size)
+    llama_get_state_size = staticmethod(_module.llama_get_state_size)
+    llama_state_get_data = staticmethod(_module.llama_state_get_data)
+    llama_copy_state_data = staticmethod(_module.llama_copy_state_data)
+    llama_state_set_data = staticmethod(_module.llama_state_set_data)
+    llama_set_state_data = staticmethod(_module.llama_set_state_data)
+    llama_state_load_file = staticmethod(_module.llama_state_load_file)
+    llama_load_session_file = staticmethod(_module.llama_load_session_file)
+    llama_state_save_file = staticmethod(_module.llama_state_save_file)
+    llama_save_session_file = staticmethod(_module.llama_save_session_file)
+    llama_state_seq_get_size = staticmethod(_module.llama_state_seq_get_size)
+    llama_state_seq_get_data = staticmethod(_module.llama_state_seq_get_data)
+    llama_state_seq_set_data = staticmethod(_module.llama_state_seq_set_data)
+    llama_state_seq_save_file = staticmethod(_module.llama_state_seq_save_file)
+    llama_state_seq_load_file = staticmethod(_module.llama_state_seq_load_file)
+    llama_state_seq_get_size_ext = staticmethod(_module.llama_state_seq_get_size_ext)
+    llama_state_seq_get_data_ext = staticmethod(_module.llama_state_seq_get_data_ext)
+    llama_state_seq_set_data_ext = staticmethod(_module.llama_state_seq_set_data_ext)
+    llama_batch_get_one = staticmethod(_module.llama_batch_get_one)
+    llama_batch_init = staticmethod(_module.llama_batch_init)
+    llama_batch_free = staticmethod(_module.llama_batch_free)
+    llama_encode = staticmethod(_module.llama_encode)
+    llama_decode = staticmethod(_module.llama_decode)
+    llama_batch_ext_init = staticmethod(_module.llama_batch_ext_init)
+    llama_batch_ext_free = staticmethod(_module.llama_batch_ext_free)
+    llama_batch_ext_clear = staticmethod(_module.llama_batch_ext_clear)
+    llama_batch_ext_add = staticmethod(_module.llama_batch_ext_add)
+    llama_batch_ext_add_token = staticmethod(_module.llama_batch_ext_add_token)
+    llama_batch_ext_add_embd = staticmethod(_module.llama_batch_ext_add_embd)
+    llama_batch_ext_add_seq = staticmethod(_module.llama_batch_ext_add_seq)
+    llama_batch_ext_set_embd_token = staticmethod(_module.llama_batch_ext_set_embd_token)
+    llama_batch_ext_set_embd_state = staticmethod(_module.llama_batch_ext_set_embd_state)
+    llama_batch_ext_set_output_embd = staticmethod(_module.llama_batch_ext_set_output_embd)
+    llama_batch_ext_set_output_logits = staticmethod(_module.llama_batch_ext_set_output_logits)
+    llama_batch_ext_set_pos = staticmethod(_module.llama_batch_ext_set_pos)
+    llama_process = staticmethod(_module.llama_process)
+    llama_set_n_threads = staticmethod(_module.llama_set_n_threads)
+    llama_n_threads = staticmethod(_module.llama_n_threads)
+    llama_n_threads_batch = staticmethod(_module.llama_n_threads_batch)
+    llama_set_embeddings = staticmethod(_module.llama_set_embeddings)
+    llama_set_causal_attn = staticmethod(_module.llama_set_causal_attn)
+    llama_get_causal_attn = staticmethod(_module.llama_get_causal_attn)
+    llama_set_warmup = staticmethod(_module.llama_set_warmup)
+    llama_set_abort_callback = staticmethod(_module.llama_set_abort_callback)
+    llama_synchronize = staticmethod(_module.llama_synchronize)
+    llama_get_logits = staticmethod(_module.llama_get_logits)
+    llama_get_logits_ith = staticmethod(_module.llama_get_logits_ith)
+    llama_get_embeddings = staticmethod(_module.llama_get_embeddings)
+    llama_get_embeddings_ith = staticmethod(_module.llama_get_embeddings_ith)
+    llama_get_embeddings_seq = staticmethod(_module.llama_get_embeddings_seq)
+    llama_get_sampled_token_ith = staticmethod(_module.llama_get_sampled_token_ith)
+    llama_get_sampled_probs_ith = staticmethod(_module.llama_get_sampled_probs_ith)
+    llama_get_sampled_probs_count_ith = staticmethod(_module.llama_get_sampled_probs_count_ith)
+    llama_get_sampled_logits_ith = staticmethod(_module.llama_get_sampled_logits_ith)
+    llama_get_sampled_logits_count_ith = staticmethod(_module.llama_get_sampled_logits_count_ith)
+    llama_get_sampled_candidates_ith = staticmethod(_module.llama_get_sampled_candidates_ith)
+    llama_get_sampled_candidates_count_ith = staticmethod(
+        _module.llama_get_sampled_candidates_count_ith
+    )
+    llama_vocab_get_text = staticmethod(_module.llama_vocab_get_text)
+    llama_vocab_get_score = staticmethod(_module.llama_vocab_get_score)
+    llama_vocab_get_attr = staticmethod(_module.llama_vocab_get_attr)
+    llama_vocab_is_eog = staticmethod(_module.llama_vocab_is_eog)
+    llama_vocab_is_control = staticmethod(_module.llama_vocab_is_control)
+    llama_vocab_bos = staticmethod(_module.llama_vocab_bos)
+    llama_vocab_eos = staticmethod(_module.llama_vocab_eos)
+    llama_vocab_eot = staticmethod(_module.llama_vocab_eot)
+    llama_vocab_sep = staticmethod(_module.llama_vocab_sep)
+    llama_vocab_nl = staticmethod(_module.llama_vocab_nl)
+    llama_vocab_pad = staticmethod(_module.llama_vocab_pad)
+    llama_vocab_mask = staticmethod(_module.llama_vocab_mask)
+    llama_vocab_get_add_bos = staticmethod(_module.llama_vocab_get_add_bos)
+    llama_vocab_get_add_eos = staticmethod(_module.llama_vocab_get_add_eos)
+    llama_vocab_get_add_sep = staticmethod(_module.llama_vocab_get_add_sep)
+    llama_vocab_get_suppress_tokens = staticmethod(_module.llama_vocab_get_suppress_tokens)
+    llama_vocab_fim_pre = staticmethod(_module.llama_vocab_fim_pre)
+    llama_vocab_fim_suf = staticmethod(_module.llama_vocab_fim_suf)
+    llama_vocab_fim_mid = staticmethod(_module.llama_vocab_fim_mid)
+    llama_vocab_fim_pad = staticmethod(_module.llama_vocab_fim_pad)
+    llama_vocab_fim_rep = staticmethod(_module.llama_vocab_fim_rep)
+    llama_vocab_fim_sep = staticmethod(_module.llama_vocab_fim_sep)
+    llama_token_get_text = staticmethod(_module.llama_token_get_text)
+    llama_token_get_score = staticmethod(_module.llama_token_get_score)
+    llama_token_get_attr = staticmethod(_module.llama_token_get_attr)
+    llama_token_is_eog = staticmethod(_module.llama_token_is_eog)
+    llama_token_is_control = staticmethod(_module.llama_token_is_control)
+    llama_token_bos = staticmethod(_module.llama_token_bos)
+    llama_token_eos = staticmethod(_module.llama_token_eos)
+    llama_token_eot = staticmethod(_module.llama_token_eot)
+    llama_token_cls = staticmethod(_module.llama_token_cls)
+    llama_token_sep = staticmethod(_module.llama_token_sep)
+    llama_token_nl = staticmethod(_module.llama_token_nl)
+    llama_token_pad = staticmethod(_module.llama_token_pad)
+    llama_add_bos_token = staticmethod(_module.llama_add_bos_token)
+    llama_add_eos_token = staticmethod(_module.llama_add_eos_token)
+    llama_token_fim_pre = staticmethod(_module.llama_token_fim_pre)
+    llama_token_fim_suf = staticmethod(_module.llama_token_fim_suf)
+    llama_token_fim_mid = staticmethod(_module.llama_token_fim_mid)
+    llama_token_fim_pad = staticmethod(_module.llama_token_fim_pad)
+    llama_token_fim_rep = staticmethod(_module.llama_token_fim_rep)
+    llama_token_fim_sep = staticmethod(_module.llama_token_fim_sep)
+    llama_vocab_cls = staticmethod(_module.llama_vocab_cls)
+    llama_tokenize = staticmethod(_module.llama_tokenize)
+    llama_token_to_piece = staticmethod(_module.llama_token_to_piece)
+    llama_detokenize = staticmethod(_module.llama_detokenize)
+    llama_chat_apply_template = staticmethod(_module.llama_chat_apply_template)
+    llama_chat_builtin_templates = staticmethod(_module.llama_chat_builtin_templates)
+    llama_set_sampler = staticmethod(_module.llama_set_sampler)
+    llama_sampler_init = staticmethod(_module.llama_sampler_init)
+    llama_sampler_name = staticmethod(_module.llama_sampler_name)
+    llama_sampler_accept = staticmethod(_module.llama_sampler_accept)
+    llama_sampler_apply = staticmethod(_module.llama_sampler_apply)
+    llama_sampler_reset = staticmethod(_module.llama_sampler_reset)
+    llama_sampler_clone = staticmethod(_module.llama_sampler_clone)
+    llama_sampler_copy = staticmethod(_module.llama_sampler_copy)
+    llama_sampler_free = staticmethod(_module.llama_sampler_free)
+    llama_sampler_chain_init = staticmethod(_module.llama_sampler_chain_init)
+    llama_sampler_chain_add = staticmethod(_module.llama_sampler_chain_add)
+    llama_sampler_chain_get = staticmethod(_module.llama_sampler_chain_get)
+    llama_sampler_chain_n = staticmethod(_module.llama_sampler_chain_n)
+    llama_sampler_chain_remove = staticmethod(_module.llama_sampler_chain_remove)
+    llama_sampler_init_greedy = staticmethod(_module.llama_sampler_init_greedy)
+    llama_sampler_init_dist = staticmethod(_module.llama_sampler_init_dist)
+    llama_sampler_init_top_k = staticmethod(_module.llama_sampler_init_top_k)
+    llama_sampler_init_top_p = staticmethod(_module.llama_sampler_init_top_p)
+    llama_sampler_init_min_p = staticmethod(_module.llama_sampler_init_min_p)
+    llama_sampler_init_typical = staticmethod(_module.llama_sampler_init_typical)
+    llama_sampler_init_temp = staticmethod(_module.llama_sampler_init_temp)
+    llama_sampler_init_temp_ext = staticmethod(_module.llama_sampler_init_temp_ext)
+    llama_sampler_init_xtc = staticmethod(_module.llama_sampler_init_xtc)
+    llama_sampler_init_top_n_sigma = staticmethod(_module.llama_sampler_init_top_n_sigma)
+    llama_sampler_init_mirostat = staticmethod(_module.llama_sampler_init_mirostat)
+    llama_sampler_init_mirostat_v2 = staticmethod(_module.llama_sampler_init_mirostat_v2)
+    llama_sampler_init_grammar = staticmethod(_module.llama_sampler_init_grammar)
+    llama_sampler_init_grammar_lazy = staticmethod(_module.llama_sampler_init_grammar_lazy)
     llama_sampler_init_grammar_lazy_patterns = staticmethod(
-        llama_sampler_init_grammar_lazy_patterns
+        _module.llama_sampler_init_grammar_lazy_patterns
     )
-    llama_sampler_init_penalties = staticmethod(llama_sampler_init_penalties)
-    llama_sampler_init_dry = staticmethod(llama_sampler_init_dry)
-    llama_sampler_init_adaptive_p = staticmethod(llama_sampler_init_adaptive_p)
-    llama_sampler_init_logit_bias = staticmethod(llama_sampler_init_logit_bias)
-    llama_sampler_init_infill = staticmethod(llama_sampler_init_infill)
-    llama_sampler_get_seed = staticmethod(llama_sampler_get_seed)
-    llama_sampler_sample = staticmethod(llama_sampler_sample)
-    llama_split_path = staticmethod(llama_split_path)
-    llama_split_prefix = staticmethod(llama_split_prefix)
-    llama_print_system_info = staticmethod(llama_print_system_info)
-    llama_log_get = staticmethod(llama_log_get)
-    llama_log_set = staticmethod(llama_log_set)
-    llama_perf_context = staticmethod(llama_perf_context)
-    llama_perf_context_print = staticmethod(llama_perf_context_print)
-    llama_perf_context_reset = staticmethod(llama_perf_context_reset)
-    llama_perf_sampler = staticmethod(llama_perf_sampler)
-    llama_perf_sampler_print = staticmethod(llama_perf_sampler_print)
-    llama_perf_sampler_reset = staticmethod(llama_perf_sampler_reset)
-    llama_opt_param_filter_all = staticmethod(llama_opt_param_filter_all)
-    llama_opt_init = staticmethod(llama_opt_init)
-    llama_opt_epoch = staticmethod(llama_opt_epoch)
-# seal: b11434 sha256:8be58d0f8a7f57fe27c0c9f20278d0b92c830f469b2383fb7e87ae5a7dffa818
+    llama_sampler_init_penalties = staticmethod(_module.llama_sampler_init_penalties)
+    llama_sampler_init_dry = staticmethod(_module.llama_sampler_init_dry)
+    llama_sampler_init_adaptive_p = staticmethod(_module.llama_sampler_init_adaptive_p)
+    llama_sampler_init_logit_bias = staticmethod(_module.llama_sampler_init_logit_bias)
+    llama_sampler_init_infill = staticmethod(_module.llama_sampler_init_infill)
+    llama_sampler_get_seed = staticmethod(_module.llama_sampler_get_seed)
+    llama_sampler_sample = staticmethod(_module.llama_sampler_sample)
+    llama_split_path = staticmethod(_module.llama_split_path)
+    llama_split_prefix = staticmethod(_module.llama_split_prefix)
+    llama_print_system_info = staticmethod(_module.llama_print_system_info)
+    llama_log_get = staticmethod(_module.llama_log_get)
+    llama_log_set = staticmethod(_module.llama_log_set)
+    llama_perf_context = staticmethod(_module.llama_perf_context)
+    llama_perf_context_print = staticmethod(_module.llama_perf_context_print)
+    llama_perf_context_reset = staticmethod(_module.llama_perf_context_reset)
+    llama_perf_sampler = staticmethod(_module.llama_perf_sampler)
+    llama_perf_sampler_print = staticmethod(_module.llama_perf_sampler_print)
+    llama_perf_sampler_reset = staticmethod(_module.llama_perf_sampler_reset)
+    llama_opt_param_filter_all = staticmethod(_module.llama_opt_param_filter_all)
+    llama_opt_init = staticmethod(_module.llama_opt_init)
+    llama_opt_epoch = staticmethod(_module.llama_opt_epoch)
+
+# Where the headers declare them: one line a header, so that a line that moves all others is one change.
+# ggml.h: ggml_status=358 ggml_type=389 ggml_prec=443 ggml_op_hint=454 ggml_ftype=460 ggml_op=492 ggml_unary_op=607 ggml_glu_op=634 ggml_object_type=646 ggml_log_level=652 ggml_tensor_flag=662 ggml_tri_type=670 ggml_op_pool=2275 ggml_scale_mode=2314 ggml_scale_flag=2322 ggml_sort_order=2447 ggml_sched_priority=2993 ggml_bf16_t=377 ggml_init_params=677 ggml_tensor=685 ggml_type_traits=2976 ggml_threadpool_params=3003 ggml_abort_callback_t=349 ggml_abort_callback=724 ggml_custom1_op_t=2731 ggml_custom2_op_t=2732 ggml_custom3_op_t=2733 ggml_custom_op_t=2786 ggml_log_callback=2917 ggml_to_float_t=2973 ggml_from_float_t=2974 ggml_set_abort_callback=353 ggml_abort=356 ggml_status_to_string=366 ggml_fp16_to_fp32=371 ggml_fp32_to_fp16=372 ggml_fp16_to_fp32_row=373 ggml_fp32_to_fp16_row=374 ggml_fp32_to_bf16=378 ggml_bf16_to_fp32=379 ggml_bf16_to_fp32_row=380 ggml_fp32_to_bf16_row_ref=381 ggml_fp32_to_bf16_row=382 ggml_guid_matches=735 ggml_version=739 ggml_commit=740 ggml_time_init=742 ggml_time_ms=743 ggml_time_us=744 ggml_cycles=745 ggml_cycles_per_ms=746 ggml_fopen=749 ggml_print_object=751 ggml_print_objects=752 ggml_nelements=754 ggml_nrows=755 ggml_nbytes=756 ggml_nbytes_pad=757 ggml_blck_size=759 ggml_type_size=760 ggml_row_size=761 ggml_type_sizef=763 ggml_type_name=767 ggml_op_name=768 ggml_op_symbol=769 ggml_unary_op_name=771 ggml_glu_op_name=772 ggml_op_desc=773 ggml_element_size=775 ggml_is_quantized=777 ggml_ftype_to_ggml_type=780 ggml_is_transposed=782 ggml_is_permuted=783 ggml_is_empty=784 ggml_is_view=785 ggml_is_scalar=786 ggml_is_vector=787 ggml_is_matrix=788 ggml_is_3d=789 ggml_n_dims=790 ggml_is_contiguous=793 ggml_is_contiguous_0=794 ggml_is_contiguous_1=795 ggml_is_contiguous_2=796 ggml_is_contiguous_to_1=798 ggml_is_contiguous_to_2=799 ggml_is_contiguous_to_3=800 ggml_is_contiguously_allocated=803 ggml_is_contiguous_channels=806 ggml_is_contiguous_rows=809 ggml_are_same_shape=811 ggml_are_same_stride=812 ggml_can_repeat=814 ggml_tensor_overhead=817 ggml_validate_row_data=819 ggml_init=823 ggml_reset=824 ggml_free=825 ggml_used_mem=827 ggml_get_no_alloc=829 ggml_set_no_alloc=830 ggml_get_mem_buffer=832 ggml_get_mem_size=833 ggml_get_max_tensor_size=834 ggml_new_tensor=836 ggml_new_tensor_1d=842 ggml_new_tensor_2d=847 ggml_new_tensor_3d=853 ggml_new_tensor_4d=860 ggml_new_buffer=868 ggml_dup_tensor=870 ggml_view_tensor=871 ggml_get_first_tensor=874 ggml_get_next_tensor=875 ggml_get_tensor=876 ggml_unravel_index=879 ggml_get_unary_op=881 ggml_get_glu_op=882 ggml_get_data=884 ggml_get_data_f32=885 ggml_get_name=887 ggml_set_name=888 ggml_format_name=890 ggml_set_input=893 ggml_set_output=894 ggml_set_param=895 ggml_set_loss=896 ggml_dup=902 ggml_dup_inplace=907 ggml_add=911 ggml_add_inplace=916 ggml_add_cast=921 ggml_add_id=928 ggml_add1=934 ggml_add1_inplace=940 ggml_acc=949 ggml_acc_inplace=958 ggml_sub=967 ggml_sub_inplace=972 ggml_mul=977 ggml_mul_inplace=982 ggml_div=987 ggml_div_inplace=992 ggml_sqr=997 ggml_sqr_inplace=1001 ggml_sqrt=1005 ggml_sqrt_inplace=1009 ggml_log=1013 ggml_log_inplace=1017 ggml_expm1=1021 ggml_expm1_inplace=1025 ggml_softplus=1029 ggml_softplus_inplace=1033 ggml_sin=1037 ggml_sin_inplace=1041 ggml_cos=1045 ggml_cos_inplace=1049 ggml_sum=1054 ggml_sum_rows=1059 ggml_cumsum=1063 ggml_mean=1068 ggml_argmax=1073 ggml_count_equal=1078 ggml_repeat=1085 ggml_repeat_4d=1091 ggml_repeat_back=1100 ggml_concat=1107 ggml_abs=1113 ggml_abs_inplace=1117 ggml_sgn=1121 ggml_sgn_inplace=1125 ggml_neg=1129 ggml_neg_inplace=1133 ggml_step=1137 ggml_step_inplace=1141 ggml_tanh=1145 ggml_tanh_inplace=1149 ggml_elu=1153 ggml_elu_inplace=1157 ggml_relu=1161 ggml_leaky_relu=1165 ggml_relu_inplace=1169 ggml_sigmoid=1173 ggml_sigmoid_inplace=1177 ggml_gelu=1181 ggml_gelu_inplace=1185 ggml_gelu_erf=1191 ggml_gelu_erf_inplace=1195 ggml_gelu_quick=1199 ggml_gelu_quick_inplace=1203 ggml_silu=1207 ggml_silu_inplace=1211 ggml_silu_back=1217 ggml_hardswish=1223 ggml_hardsigmoid=1228 ggml_exp=1232 ggml_exp_inplace=1236 ggml_floor=1240 ggml_floor_inplace=1244 ggml_ceil=1248 ggml_ceil_inplace=1252 ggml_round=1256 ggml_round_inplace=1260 ggml_trunc=1270 ggml_trunc_inplace=1274 ggml_xielu=1284 ggml_glu=1296 ggml_reglu=1302 ggml_reglu_swapped=1306 ggml_geglu=1310 ggml_geglu_swapped=1314 ggml_swiglu=1318 ggml_swiglu_swapped=1322 ggml_geglu_erf=1326 ggml_geglu_erf_swapped=1330 ggml_geglu_quick=1334 ggml_geglu_quick_swapped=1338 ggml_glu_split=1344 ggml_reglu_split=1350 ggml_geglu_split=1355 ggml_swiglu_split=1360 ggml_geglu_erf_split=1365 ggml_geglu_quick_split=1370 ggml_swiglu_oai=1375 ggml_swiglu_clamp=1382 ggml_norm=1389 ggml_norm_inplace=1394 ggml_rms_norm=1399 ggml_rms_norm_inplace=1404 ggml_group_norm=1411 ggml_group_norm_inplace=1417 ggml_l2_norm=1425 ggml_l2_norm_inplace=1430 ggml_rms_norm_back=1437 ggml_prec_set_acc=1453 ggml_prec_set_src=1474 ggml_mul_mat=1482 ggml_mul_mat_set_prec=1489 ggml_mul_mat_set_hint=1495 ggml_mul_mat_id=1500 ggml_out_prod=1509 ggml_scale=1518 ggml_scale_inplace=1524 ggml_scale_bias=1530 ggml_scale_bias_inplace=1536 ggml_set=1543 ggml_set_inplace=1553 ggml_set_1d=1562 ggml_set_1d_inplace=1568 ggml_set_2d=1575 ggml_set_2d_inplace=1583 ggml_cpy=1591 ggml_cast=1597 ggml_cont=1603 ggml_cont_1d=1608 ggml_cont_2d=1613 ggml_cont_3d=1619 ggml_cont_4d=1626 ggml_reshape=1636 ggml_reshape_1d=1643 ggml_reshape_2d=1648 ggml_reshape_3d=1656 ggml_reshape_4d=1663 ggml_view_1d=1672 ggml_view_2d=1678 ggml_view_3d=1686 ggml_view_4d=1696 ggml_permute=1708 ggml_transpose=1717 ggml_get_rows=1726 ggml_get_rows_back=1731 ggml_set_rows=1748 ggml_diag=1754 ggml_diag_mask_inf=1759 ggml_diag_mask_inf_inplace=1765 ggml_diag_mask_zero=1771 ggml_diag_mask_zero_inplace=1777 ggml_clamp=1782 ggml_clamp_inplace=1789 ggml_soft_max=1795 ggml_soft_max_inplace=1800 ggml_soft_max_ext=1813 ggml_soft_max_ext_inplace=1820 ggml_soft_max_add_sinks=1827 ggml_soft_max_ext_back=1831 ggml_soft_max_ext_back_inplace=1839 ggml_rope=1851 ggml_rope_inplace=1859 ggml_rope_ext=1892 ggml_rope_multi=1937 ggml_rope_ext_inplace=1954 ggml_rope_multi_inplace=1969 ggml_rope_custom=1985 ggml_rope_custom_inplace=2000 ggml_rope_yarn_corr_dims=2016 ggml_rope_ext_back=2021 ggml_rope_multi_back=2036 ggml_rope_set_offset=2057 ggml_im2col=2063 ggml_im2col_back=2076 ggml_col2im_1d=2092 ggml_conv_1d=2099 ggml_conv_1d_ph=2109 ggml_conv_1d_dw=2118 ggml_conv_1d_dw_ph=2126 ggml_conv_transpose_1d=2133 ggml_conv_2d=2141 ggml_im2col_3d=2152 ggml_conv_3d=2171 ggml_conv_2d_sk_p0=2195 ggml_conv_2d_s1_ph=2208 ggml_conv_2d_dw=2214 ggml_conv_2d_dw_direct=2230 ggml_conv_transpose_2d_p0=2241 ggml_conv_2d_direct=2247 ggml_conv_3d_direct=2258 ggml_pool_1d=2281 ggml_pool_2d=2291 ggml_pool_2d_back=2302 ggml_upscale=2329 ggml_upscale_ext=2337 ggml_interpolate=2349 ggml_pad=2359 ggml_pad_circular=2368 ggml_pad_ext=2376 ggml_pad_ext_circular=2390 ggml_pad_reflect_1d=2403 ggml_roll=2411 ggml_tri=2421 ggml_fill=2427 ggml_fill_inplace=2432 ggml_timestep_embedding=2440 ggml_argsort=2452 ggml_argsort_top_k=2458 ggml_top_k=2465 ggml_arange=2470 ggml_flash_attn_ext=2487 ggml_flash_attn_ext_set_prec=2497 ggml_flash_attn_ext_get_prec=2502 ggml_flash_attn_ext_set_n_kv_max=2507 ggml_flash_attn_ext_add_sinks=2511 ggml_flash_attn_back=2516 ggml_ssm_conv=2524 ggml_ssm_scan=2529 ggml_win_part=2546 ggml_win_unpart=2553 ggml_unary=2560 ggml_unary_inplace=2565 ggml_get_rel_pos=2571 ggml_add_rel_pos=2578 ggml_add_rel_pos_inplace=2584 ggml_rwkv_wkv6=2590 ggml_gated_linear_attn=2599 ggml_rwkv_wkv7=2608 ggml_solve_tri=2631 ggml_gated_delta_net=2652 ggml_lightning_indexer=2673 ggml_dsv4_hc_comb=2690 ggml_dsv4_hc_pre=2701 ggml_dsv4_hc_pre_gated=2709 ggml_dsv4_hc_post=2722 ggml_map_custom1=2738 ggml_map_custom1_inplace=2745 ggml_map_custom2=2752 ggml_map_custom2_inplace=2760 ggml_map_custom3=2768 ggml_map_custom3_inplace=2777 ggml_custom_4d=2788 ggml_custom_inplace=2801 ggml_cross_entropy_loss=2812 ggml_cross_entropy_loss_back=2817 ggml_opt_step_adamw=2826 ggml_opt_step_sgd=2835 ggml_build_forward_select=2867 ggml_build_forward_expand=2873 ggml_build_forward_order=2879 ggml_build_backward_expand=2883 ggml_new_graph=2889 ggml_new_graph_custom=2890 ggml_graph_dup=2891 ggml_graph_cpy=2892 ggml_graph_reset=2893 ggml_graph_clear=2894 ggml_graph_size=2896 ggml_graph_node=2897 ggml_graph_nodes=2898 ggml_graph_n_nodes=2899 ggml_graph_add_node=2901 ggml_graph_overhead=2903 ggml_graph_overhead_custom=2904 ggml_graph_get_tensor=2906 ggml_graph_get_grad=2907 ggml_graph_get_grad_acc=2908 ggml_graph_print=2911 ggml_graph_dump_dot=2914 ggml_log_get=2921 ggml_log_set=2922 ggml_set_zero=2924 ggml_quantize_init=2939 ggml_quantize_free=2940 ggml_quantize_requires_imatrix=2943 ggml_quantize_chunk=2946 ggml_get_type_traits=2986 ggml_threadpool_params_default=3016 ggml_threadpool_params_init=3017 ggml_threadpool_params_match=3018
+# ggml-backend.h: ggml_backend_buffer_usage=51 ggml_backend_dev_type_enum=136 ggml_backend_meta_split_axis=364 ggml_backend_dev_caps=150 ggml_backend_dev_props=164 ggml_backend_feature=223 ggml_backend_meta_split_state=380 ggml_backend_graph_copy_struct=414 ggml_backend_comm_init_t=210 ggml_backend_comm_free_t=211 ggml_backend_comm_allreduce_tensor_t=212 ggml_backend_split_buffer_type_t=215 ggml_backend_set_n_threads_t=217 ggml_backend_dev_get_extra_bufts_t=219 ggml_backend_set_abort_callback_t=221 ggml_backend_get_features_t=227 ggml_backend_sched_eval_callback=318 ggml_backend_meta_get_split_state_t=402 ggml_backend_eval_callback=425 ggml_backend_buft_name=37 ggml_backend_buft_alloc_buffer=38 ggml_backend_buft_alloc_buffer_n=39 ggml_backend_buft_get_alignment=40 ggml_backend_buft_get_max_size=41 ggml_backend_buft_get_alloc_size=42 ggml_backend_buft_get_alloc_size_n=43 ggml_backend_buft_is_host=44 ggml_backend_buft_get_device=45 ggml_backend_buffer_name=57 ggml_backend_buffer_free=58 ggml_backend_buffer_get_base=59 ggml_backend_buffer_get_size=60 ggml_backend_buffer_init_tensor=61 ggml_backend_buffer_get_alignment=62 ggml_backend_buffer_get_max_size=63 ggml_backend_buffer_get_alloc_size=64 ggml_backend_buffer_clear=65 ggml_backend_buffer_is_host=66 ggml_backend_buffer_set_usage=67 ggml_backend_buffer_get_usage=68 ggml_backend_buffer_get_type=69 ggml_backend_buffer_reset=70 ggml_backend_tensor_copy=73 ggml_backend_guid=79 ggml_backend_name=80 ggml_backend_free=81 ggml_backend_get_default_buffer_type=83 ggml_backend_alloc_buffer=84 ggml_backend_get_alignment=85 ggml_backend_get_max_size=86 ggml_backend_tensor_set_async=88 ggml_backend_tensor_get_async=89 ggml_backend_tensor_set_2d_async=90 ggml_backend_tensor_get_2d_async=91 ggml_backend_tensor_set=94 ggml_backend_tensor_get=95 ggml_backend_tensor_set_2d=96 ggml_backend_tensor_get_2d=97 ggml_backend_tensor_memset=98 ggml_backend_synchronize=100 ggml_backend_graph_plan_create=102 ggml_backend_graph_plan_free=103 ggml_backend_graph_plan_compute=105 ggml_backend_graph_compute=106 ggml_backend_graph_compute_async=107 ggml_backend_supports_op=110 ggml_backend_supports_buft=111 ggml_backend_offload_op=112 ggml_backend_tensor_copy_async=118 ggml_backend_get_device=120 ggml_backend_event_new=126 ggml_backend_event_free=127 ggml_backend_event_record=128 ggml_backend_event_synchronize=129 ggml_backend_event_wait=130 ggml_backend_dev_name=183 ggml_backend_dev_description=184 ggml_backend_dev_memory=185 ggml_backend_dev_type=186 ggml_backend_dev_get_props=187 ggml_backend_dev_backend_reg=188 ggml_backend_dev_init=189 ggml_backend_dev_buffer_type=190 ggml_backend_dev_host_buffer_type=191 ggml_backend_dev_buffer_from_host_ptr=192 ggml_backend_dev_supports_op=194 ggml_backend_dev_supports_buft=195 ggml_backend_dev_offload_op=196 ggml_backend_reg_name=202 ggml_backend_reg_dev_count=203 ggml_backend_reg_dev_get=204 ggml_backend_reg_get_proc_address=205 ggml_backend_register=233 ggml_backend_device_register=235 ggml_backend_reg_count=238 ggml_backend_reg_get=239 ggml_backend_reg_by_name=240 ggml_backend_dev_count=243 ggml_backend_dev_get=244 ggml_backend_dev_by_name=245 ggml_backend_dev_by_type=246 ggml_backend_init_by_name=250 ggml_backend_init_by_type=252 ggml_backend_init_best=254 ggml_backend_load=257 ggml_backend_unload=259 ggml_backend_load_all=261 ggml_backend_load_all_from_path=262 ggml_backend_sched_new=321 ggml_backend_sched_free=322 ggml_backend_sched_reserve_size=325 ggml_backend_sched_reserve=326 ggml_backend_sched_get_n_backends=328 ggml_backend_sched_get_backend=329 ggml_backend_sched_get_n_splits=332 ggml_backend_sched_get_n_copies=333 ggml_backend_sched_get_buffer_type=335 ggml_backend_sched_get_buffer_size=336 ggml_backend_sched_set_tensor_backend=338 ggml_backend_sched_get_tensor_backend=339 ggml_backend_sched_split_graph=342 ggml_backend_sched_alloc_graph=345 ggml_backend_sched_graph_compute=346 ggml_backend_sched_graph_compute_async=347 ggml_backend_sched_synchronize=348 ggml_backend_sched_reset=353 ggml_backend_sched_set_eval_callback=356 ggml_backend_meta_split_axis_name=378 ggml_backend_meta_device=407 ggml_backend_graph_copy=422 ggml_backend_graph_copy_free=423 ggml_backend_compare_graph_backend=428 ggml_backend_tensor_alloc=431 ggml_backend_view_init=432 ggml_backend_cpu_buffer_from_ptr=435 ggml_backend_cpu_buffer_type=436
+# ggml-cpu.h: ggml_numa_strategy=28 ggml_cplan=12 ggml_type_traits_cpu=117 ggml_vec_dot_t=114 ggml_numa_init=37 ggml_is_numa=38 ggml_new_i32=40 ggml_new_f32=41 ggml_set_i32=43 ggml_set_f32=44 ggml_get_i32_1d=46 ggml_set_i32_1d=47 ggml_get_i32_nd=49 ggml_set_i32_nd=50 ggml_get_f32_1d=52 ggml_set_f32_1d=53 ggml_get_f32_nd=55 ggml_set_f32_nd=56 ggml_threadpool_new=58 ggml_threadpool_free=59 ggml_threadpool_get_n_threads=60 ggml_threadpool_pause=61 ggml_threadpool_resume=62 ggml_graph_plan=66 ggml_graph_compute=70 ggml_graph_compute_with_ctx=74 ggml_cpu_has_sse3=81 ggml_cpu_has_ssse3=82 ggml_cpu_has_avx=83 ggml_cpu_has_avx_vnni=84 ggml_cpu_has_avx2=85 ggml_cpu_has_bmi2=86 ggml_cpu_has_f16c=87 ggml_cpu_has_fma=88 ggml_cpu_has_avx512=89 ggml_cpu_has_avx512_vbmi=90 ggml_cpu_has_avx512_vnni=91 ggml_cpu_has_avx512_bf16=92 ggml_cpu_has_amx_int8=93 ggml_cpu_has_neon=95 ggml_cpu_has_arm_fma=96 ggml_cpu_has_fp16_va=97 ggml_cpu_has_dotprod=98 ggml_cpu_has_matmul_int8=99 ggml_cpu_has_sve=100 ggml_cpu_get_sve_cnt=101 ggml_cpu_has_sme=102 ggml_cpu_has_sme2=103 ggml_cpu_has_riscv_v=105 ggml_cpu_get_rvv_vlen=106 ggml_cpu_has_vsx=107 ggml_cpu_has_vxe=108 ggml_cpu_has_wasm_simd=109 ggml_cpu_has_llamafile=110 ggml_get_type_traits_cpu=124 ggml_cpu_init=126 ggml_backend_cpu_init=132 ggml_backend_is_cpu=134 ggml_backend_cpu_set_n_threads=135 ggml_backend_cpu_set_threadpool=136 ggml_backend_cpu_set_abort_callback=137 ggml_backend_cpu_set_use_ref=139 ggml_backend_cpu_reg=141 ggml_cpu_fp32_to_fp32=143 ggml_cpu_fp32_to_i32=144 ggml_cpu_fp32_to_fp16=145 ggml_cpu_fp16_to_fp32=146 ggml_cpu_fp32_to_bf16=147 ggml_cpu_bf16_to_fp32=148
+# ggml-opt.h: ggml_opt_loss_type=30 ggml_opt_build_type=71 ggml_opt_optimizer_type=77 ggml_opt_optimizer_params_adamw=92 ggml_opt_optimizer_params_sgd=96 ggml_opt_optimizer_params=85 ggml_opt_params=111 ggml_opt_get_optimizer_params=101 ggml_opt_epoch_callback=209 ggml_opt_dataset_init=39 ggml_opt_dataset_free=46 ggml_opt_dataset_ndata=49 ggml_opt_dataset_data=50 ggml_opt_dataset_labels=51 ggml_opt_dataset_shuffle=54 ggml_opt_dataset_get_batch=57 ggml_opt_dataset_get_batch_host=62 ggml_opt_get_default_optimizer_params=105 ggml_opt_get_constant_optimizer_params=108 ggml_opt_default_params=134 ggml_opt_init=138 ggml_opt_free=139 ggml_opt_reset=142 ggml_opt_static_graphs=144 ggml_opt_inputs=148 ggml_opt_outputs=149 ggml_opt_labels=150 ggml_opt_loss=151 ggml_opt_pred=152 ggml_opt_ncorrect=153 ggml_opt_grad_acc=156 ggml_opt_context_optimizer_type=158 ggml_opt_optimizer_name=160 ggml_opt_result_init=164 ggml_opt_result_free=165 ggml_opt_result_reset=166 ggml_opt_result_ndata=169 ggml_opt_result_loss=170 ggml_opt_result_pred=171 ggml_opt_result_accuracy=172 ggml_opt_prepare_alloc=177 ggml_opt_alloc=186 ggml_opt_eval=189 ggml_opt_epoch=219 ggml_opt_epoch_callback_progress_bar=229 ggml_opt_fit=239
+# gguf.h: gguf_type=53 gguf_init_params=72 gguf_reader_callback_t=80 gguf_init_empty=82 gguf_init_from_file_ptr=83 gguf_init_from_file=84 gguf_init_from_buffer=85 gguf_init_from_callback=88 gguf_free=90 gguf_type_name=92 gguf_get_version=94 gguf_get_alignment=95 gguf_get_data_offset=96 gguf_get_n_kv=98 gguf_find_key=99 gguf_get_key=100 gguf_get_kv_type=102 gguf_get_arr_type=103 gguf_get_val_u8=106 gguf_get_val_i8=107 gguf_get_val_u16=108 gguf_get_val_i16=109 gguf_get_val_u32=110 gguf_get_val_i32=111 gguf_get_val_f32=112 gguf_get_val_u64=113 gguf_get_val_i64=114 gguf_get_val_f64=115 gguf_get_val_bool=116 gguf_get_val_str=117 gguf_get_val_data=118 gguf_get_arr_n=119 gguf_get_arr_data=123 gguf_get_arr_str=126 gguf_get_n_tensors=128 gguf_find_tensor=129 gguf_get_tensor_offset=130 gguf_get_tensor_name=131 gguf_get_tensor_ne=132 gguf_get_tensor_type=133 gguf_get_tensor_size=134 gguf_remove_key=137 gguf_set_val_u8=140 gguf_set_val_i8=141 gguf_set_val_u16=142 gguf_set_val_i16=143 gguf_set_val_u32=144 gguf_set_val_i32=145 gguf_set_val_f32=146 gguf_set_val_u64=147 gguf_set_val_i64=148 gguf_set_val_f64=149 gguf_set_val_bool=150 gguf_set_val_str=151 gguf_set_arr_data=154 gguf_set_arr_str=157 gguf_set_kv=160 gguf_add_tensor=163 gguf_set_tensor_type=167 gguf_set_tensor_data=170 gguf_write_to_file_ptr=200 gguf_write_to_file=201 gguf_get_meta_size=204 gguf_get_meta_data=207
+# llama.h: llama_vocab_type_enum=72 llama_rope_type=83 llama_token_type=92 llama_token_attr=102 llama_ftype=117 llama_rope_scaling_type=167 llama_pooling_type_enum=176 llama_attention_type=185 llama_flash_attn_type=191 llama_split_mode=199 llama_load_mode=206 llama_lazy_mode=218 llama_context_type=224 llama_model_kv_override_type=274 llama_model_meta_key=281 llama_process_type=296 llama_token_data=230 llama_token_data_array=236 llama_batch=263 llama_model_kv_override_anonymous_0=306 llama_model_kv_override=301 llama_model_tensor_buft_override=314 llama_model_params=319 llama_sampler_seq_config=358 llama_context_params=365 llama_model_tensor_override=427 llama_model_imatrix_data=432 llama_model_quantize_params=439 llama_logit_bias=457 llama_sampler_chain_params=462 llama_chat_message=467 llama_embd=1013 llama_sampler_data=1372 llama_sampler_i=1380 llama_sampler=1423 llama_perf_context_data=1675 llama_perf_sampler_data=1687 llama_opt_params=1712 llama_progress_callback=245 llama_model_set_tensor_data_t=503 llama_opt_param_filter=1707 llama_sampler_i_name=1380 llama_sampler_i_accept=1380 llama_sampler_i_apply=1380 llama_sampler_i_reset=1380 llama_sampler_i_clone=1380 llama_sampler_i_free=1380 llama_sampler_i_backend_init=1380 llama_sampler_i_backend_accept=1380 llama_sampler_i_backend_apply=1380 llama_sampler_i_backend_set_input=1380 llama_sampler_i_backend_reset=1380 llama_sampler_i_copy_state=1380 llama_ftype_name=165 llama_flash_attn_type_name=197 llama_load_mode_name=215 llama_load_mode_from_str=216 llama_version=475 llama_model_default_params=479 llama_context_default_params=480 llama_sampler_chain_default_params=481 llama_model_quantize_default_params=482 llama_backend_init=486 llama_backend_free=489 llama_numa_init=493 llama_attach_threadpool=496 llama_detach_threadpool=501 llama_model_init_from_user=508 llama_load_model_from_file=514 llama_model_load_from_file=522 llama_model_load_from_file_ptr=529 llama_model_load_from_splits=535 llama_model_save_to_file=540 llama_free_model=544 llama_model_free=547 llama_init_from_model=549 llama_new_context_with_model=553 llama_free=559 llama_time_us=561 llama_max_devices=563 llama_max_parallel_sequences=564 llama_max_tensor_buft_overrides=565 llama_supports_mmap=567 llama_supports_mlock=568 llama_supports_gpu_offload=569 llama_supports_rpc=570 llama_n_ctx=575 llama_n_ctx_seq=576 llama_n_batch=577 llama_n_ubatch=578 llama_n_seq_max=579 llama_n_rs_seq=580 llama_n_ctx_train=582 llama_n_embd=583 llama_n_layer=584 llama_n_head=585 llama_n_vocab=587 llama_get_model=589 llama_get_memory=590 llama_pooling_type=591 llama_model_get_vocab=593 llama_model_rope_type=594 llama_model_n_ctx_train=596 llama_model_n_embd=597 llama_model_n_embd_inp=598 llama_model_n_embd_out=599 llama_model_n_layer=600 llama_model_n_layer_nextn=601 llama_model_n_head=602 llama_model_n_head_kv=603 llama_model_n_swa=604 llama_model_rope_freq_scale_train=607 llama_model_n_cls_out=611 llama_model_cls_label=614 llama_vocab_type=616 llama_vocab_n_tokens=618 llama_model_meta_val_str=627 llama_model_meta_count=630 llama_model_meta_key_str=633 llama_model_meta_key_by_index=636 llama_model_meta_val_str_by_index=639 llama_model_desc=642 llama_model_ftype=645 llama_model_size=648 llama_model_chat_template=652 llama_model_n_params=655 llama_model_has_encoder=658 llama_model_has_decoder=661 llama_model_decoder_start_token=665 llama_model_is_recurrent=668 llama_model_is_hybrid=671 llama_model_is_diffusion=674 llama_model_quantize=677 llama_adapter_lora_init=688 llama_adapter_lora_init_from_file_ptr=693 llama_adapter_meta_val_str=704 llama_adapter_meta_count=707 llama_adapter_meta_key_by_index=710 llama_adapter_meta_val_str_by_index=713 llama_adapter_lora_free=717 llama_adapter_get_alora_n_invocation_tokens=720 llama_adapter_get_alora_invocation_tokens=721 llama_set_adapters_lora=726 llama_set_adapter_cvec=738 llama_memory_clear=752 llama_memory_seq_rm=761 llama_memory_seq_cp=770 llama_memory_seq_keep=778 llama_memory_seq_add=785 llama_memory_seq_div=795 llama_memory_seq_pos_min=806 llama_memory_seq_pos_max=813 llama_memory_can_shift=818 llama_state_get_size=827 llama_get_state_size=828 llama_state_get_data=834 llama_copy_state_data=838 llama_state_set_data=845 llama_set_state_data=849 llama_state_load_file=855 llama_load_session_file=861 llama_state_save_file=869 llama_save_session_file=874 llama_state_seq_get_size=882 llama_state_seq_get_data=887 llama_state_seq_set_data=897 llama_state_seq_save_file=903 llama_state_seq_load_file=911 llama_state_seq_get_size_ext=933 llama_state_seq_get_data_ext=938 llama_state_seq_set_data_ext=945 llama_batch_get_one=962 llama_batch_init=973 llama_batch_free=979 llama_encode=987 llama_decode=1003 llama_batch_ext_init=1019 llama_batch_ext_free=1020 llama_batch_ext_clear=1021 llama_batch_ext_add=1032 llama_batch_ext_add_token=1035 llama_batch_ext_add_embd=1036 llama_batch_ext_add_seq=1040 llama_batch_ext_set_embd_token=1047 llama_batch_ext_set_embd_state=1056 llama_batch_ext_set_output_embd=1063 llama_batch_ext_set_output_logits=1070 llama_batch_ext_set_pos=1079 llama_process=1087 llama_set_n_threads=1095 llama_n_threads=1098 llama_n_threads_batch=1101 llama_set_embeddings=1105 llama_set_causal_attn=1109 llama_get_causal_attn=1112 llama_set_warmup=1119 llama_set_abort_callback=1123 llama_synchronize=1128 llama_get_logits=1136 llama_get_logits_ith=1142 llama_get_embeddings=1151 llama_get_embeddings_ith=1158 llama_get_embeddings_seq=1164 llama_get_sampled_token_ith=1176 llama_get_sampled_probs_ith=1181 llama_get_sampled_probs_count_ith=1182 llama_get_sampled_logits_ith=1186 llama_get_sampled_logits_count_ith=1187 llama_get_sampled_candidates_ith=1192 llama_get_sampled_candidates_count_ith=1193 llama_vocab_get_text=1199 llama_vocab_get_score=1201 llama_vocab_get_attr=1203 llama_vocab_is_eog=1206 llama_vocab_is_control=1209 llama_vocab_bos=1212 llama_vocab_eos=1213 llama_vocab_eot=1214 llama_vocab_sep=1215 llama_vocab_nl=1216 llama_vocab_pad=1217 llama_vocab_mask=1218 llama_vocab_get_add_bos=1220 llama_vocab_get_add_eos=1221 llama_vocab_get_add_sep=1222 llama_vocab_get_suppress_tokens=1225 llama_vocab_fim_pre=1227 llama_vocab_fim_suf=1228 llama_vocab_fim_mid=1229 llama_vocab_fim_pad=1230 llama_vocab_fim_rep=1231 llama_vocab_fim_sep=1232 llama_token_get_text=1234 llama_token_get_score=1235 llama_token_get_attr=1236 llama_token_is_eog=1237 llama_token_is_control=1238 llama_token_bos=1239 llama_token_eos=1240 llama_token_eot=1241 llama_token_cls=1242 llama_token_sep=1243 llama_token_nl=1244 llama_token_pad=1245 llama_add_bos_token=1246 llama_add_eos_token=1247 llama_token_fim_pre=1248 llama_token_fim_suf=1249 llama_token_fim_mid=1250 llama_token_fim_pad=1251 llama_token_fim_rep=1252 llama_token_fim_sep=1253 llama_vocab_cls=1256 llama_tokenize=1273 llama_token_to_piece=1287 llama_detokenize=1301 llama_chat_apply_template=1324 llama_chat_builtin_templates=1333 llama_set_sampler=1432 llama_sampler_init=1435 llama_sampler_name=1436 llama_sampler_accept=1437 llama_sampler_apply=1438 llama_sampler_reset=1439 llama_sampler_clone=1440 llama_sampler_copy=1441 llama_sampler_free=1443 llama_sampler_chain_init=1448 llama_sampler_chain_add=1451 llama_sampler_chain_get=1458 llama_sampler_chain_n=1461 llama_sampler_chain_remove=1464 llama_sampler_init_greedy=1468 llama_sampler_init_dist=1471 llama_sampler_init_top_k=1475 llama_sampler_init_top_p=1478 llama_sampler_init_min_p=1481 llama_sampler_init_typical=1484 llama_sampler_init_temp=1487 llama_sampler_init_temp_ext=1490 llama_sampler_init_xtc=1493 llama_sampler_init_top_n_sigma=1496 llama_sampler_init_mirostat=1504 llama_sampler_init_mirostat_v2=1516 llama_sampler_init_grammar=1525 llama_sampler_init_grammar_lazy=1530 llama_sampler_init_grammar_lazy_patterns=1544 llama_sampler_init_penalties=1555 llama_sampler_init_dry=1563 llama_sampler_init_adaptive_p=1594 llama_sampler_init_logit_bias=1599 llama_sampler_init_infill=1625 llama_sampler_get_seed=1628 llama_sampler_sample=1641 llama_split_path=1653 llama_split_prefix=1658 llama_print_system_info=1661 llama_log_get=1666 llama_log_set=1667 llama_perf_context=1693 llama_perf_context_print=1694 llama_perf_context_reset=1695 llama_perf_sampler=1698 llama_perf_sampler_print=1699 llama_perf_sampler_reset=1700 llama_opt_param_filter_all=1710 llama_opt_init=1724 llama_opt_epoch=1726
+# ggml-alloc.h: ggml_tallocr=14 ggml_tallocr_new=21 ggml_tallocr_alloc=22 ggml_gallocr_new=48 ggml_gallocr_new_n=49 ggml_gallocr_free=50 ggml_gallocr_reserve=57 ggml_gallocr_reserve_n_size=58 ggml_gallocr_reserve_n=64 ggml_gallocr_alloc_graph=72 ggml_gallocr_get_buffer_size=74 ggml_backend_alloc_ctx_tensors_from_buft_size=80 ggml_backend_alloc_ctx_tensors_from_buft=82 ggml_backend_alloc_ctx_tensors=83
+# seal: b11434 sha256:de61ccef2f1c22176170245a72f5f7d351a3bcc3c11275f2f4cb0b71451abdf0

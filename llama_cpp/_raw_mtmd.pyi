@@ -32,6 +32,9 @@ from enum import IntEnum, IntFlag
 from typing import Any, ClassVar, Final, Generic, TypeAlias, TypeVar
 from _ctypes import CFuncPtr as _FunctionPointer
 from typing_extensions import deprecated
+
+# By another name: in a class `x = staticmethod(x)` would refer to itself.
+from . import _raw_mtmd as _module
 from ._raw import Function, _Address, _Field, _PointerArg
 from ._raw import (
     ggml_backend_dev_t,
@@ -57,7 +60,7 @@ DEFAULTS: Final[dict[str, dict[str, int | float | str]]]
 
 # Enumerations
 class mtmd_input_chunk_type(IntEnum):
-    """`enum mtmd_input_chunk_type` (mtmd.h:54)"""
+    """`enum mtmd_input_chunk_type` (mtmd.h)"""
 
     MTMD_INPUT_CHUNK_TYPE_TEXT = 0
     MTMD_INPUT_CHUNK_TYPE_IMAGE = 1
@@ -65,20 +68,20 @@ class mtmd_input_chunk_type(IntEnum):
     MTMD_INPUT_CHUNK_TYPE_COUNT = 3
 
 class mtmd_gen_audio_type(IntEnum):
-    """`enum mtmd_gen_audio_type` (mtmd.h:370)"""
+    """`enum mtmd_gen_audio_type` (mtmd.h)"""
 
     MTMD_GEN_AUDIO_TYPE_NONE = 0
     MTMD_GEN_AUDIO_TYPE_QWEN3TTS = 1
     MTMD_GEN_AUDIO_TYPE_POCKETTTS = 2
 
 class mtmd_gen_process_type(IntEnum):
-    """`enum mtmd_gen_process_type` (mtmd.h:385)"""
+    """`enum mtmd_gen_process_type` (mtmd.h)"""
 
     MTMD_GEN_PROCESS_TYPE_GEN_CODE = 0
     MTMD_GEN_PROCESS_TYPE_GEN_WAV = 1
 
 class mtmd_helper_gen_audio_outtype(IntEnum):
-    """`enum mtmd_helper_gen_audio_outtype` (mtmd-helper.h:202)"""
+    """`enum mtmd_helper_gen_audio_outtype` (mtmd-helper.h)"""
 
     MTMD_HELPER_GEN_AUDIO_OUTTYPE_PCM = 0
     MTMD_HELPER_GEN_AUDIO_OUTTYPE_WAV = 1
@@ -111,7 +114,7 @@ class mtmd_helper_gen_audio(c_void_p): ...
 
 # Structs
 class mtmd_input_text(Structure):
-    """`struct mtmd_input_text` (mtmd.h:69), 24 bytes"""
+    """`struct mtmd_input_text` (mtmd.h), 24 bytes"""
 
     text: bytes | None
     text_len: int
@@ -119,7 +122,7 @@ class mtmd_input_text(Structure):
     parse_special: bool
 
 class mtmd_input_part(Structure):
-    """`struct mtmd_input_part` (mtmd.h:76), 16 bytes"""
+    """`struct mtmd_input_part` (mtmd.h), 16 bytes"""
 
     text: _Field[
         _Pointer[mtmd_input_text], _Pointer[mtmd_input_text] | Array[mtmd_input_text] | None
@@ -127,7 +130,7 @@ class mtmd_input_part(Structure):
     bitmap: _Field[mtmd_bitmap, mtmd_bitmap | None]
 
 class mtmd_context_params(Structure):
-    """`struct mtmd_context_params` (mtmd.h:97), 96 bytes"""
+    """`struct mtmd_context_params` (mtmd.h), 96 bytes"""
 
     use_gpu: bool
     device: _Field[ggml_backend_device, ggml_backend_device | None]
@@ -146,7 +149,7 @@ class mtmd_context_params(Structure):
     progress_callback_user_data: int | None
 
 class mtmd_decoder_pos(Structure):
-    """`struct mtmd_decoder_pos` (mtmd.h:274), 16 bytes"""
+    """`struct mtmd_decoder_pos` (mtmd.h), 16 bytes"""
 
     t: int
     x: int
@@ -154,20 +157,20 @@ class mtmd_decoder_pos(Structure):
     z: int
 
 class mtmd_caps(Structure):
-    """`struct mtmd_caps` (mtmd.h:360), 2 bytes"""
+    """`struct mtmd_caps` (mtmd.h), 2 bytes"""
 
     inp_vision: bool
     inp_audio: bool
 
 class mtmd_gen_audio_info(Structure):
-    """`struct mtmd_gen_audio_info` (mtmd.h:376), 16 bytes"""
+    """`struct mtmd_gen_audio_info` (mtmd.h), 16 bytes"""
 
     type: mtmd_gen_audio_type | int
     sample_rate: int
     model_variant: bytes | None
 
 class mtmd_gen_inp(Structure):
-    """`struct mtmd_gen_inp` (mtmd.h:392), 80 bytes"""
+    """`struct mtmd_gen_inp` (mtmd.h), 80 bytes"""
 
     type: mtmd_gen_process_type | int
     code0: int
@@ -184,7 +187,7 @@ class mtmd_gen_inp(Structure):
     state_size: int
 
 class mtmd_gen_out(Structure):
-    """`struct mtmd_gen_out` (mtmd.h:413), 80 bytes"""
+    """`struct mtmd_gen_out` (mtmd.h), 80 bytes"""
 
     codes: _Field[_Pointer[c_int32], _Pointer[c_int32] | Array[c_int32] | None]
     n_codes: int
@@ -198,25 +201,25 @@ class mtmd_gen_out(Structure):
     state_size: int
 
 class mtmd_helper_video_init_params(Structure):
-    """`struct mtmd_helper_video_init_params` (mtmd-helper.h:26), 24 bytes"""
+    """`struct mtmd_helper_video_init_params` (mtmd-helper.h), 24 bytes"""
 
     fps_target: float
     ffmpeg_bin_dir: bytes | None
     timestamp_interval_ms: int
 
 class mtmd_helper_init_opt(Structure):
-    """`struct mtmd_helper_init_opt` (mtmd-helper.h:36), 24 bytes"""
+    """`struct mtmd_helper_init_opt` (mtmd-helper.h), 24 bytes"""
 
     video_params: mtmd_helper_video_init_params
 
 class mtmd_helper_bitmap_wrapper(Structure):
-    """`struct mtmd_helper_bitmap_wrapper` (mtmd-helper.h:51), 16 bytes"""
+    """`struct mtmd_helper_bitmap_wrapper` (mtmd-helper.h), 16 bytes"""
 
     bitmap: _Field[mtmd_bitmap, mtmd_bitmap | None]
     video_ctx: _Field[mtmd_helper_video, mtmd_helper_video | None]
 
 class mtmd_helper_embd_batch(Structure):
-    """`struct mtmd_helper_embd_batch` (mtmd-helper.h:121), 40 bytes"""
+    """`struct mtmd_helper_embd_batch` (mtmd-helper.h), 40 bytes"""
 
     n_tokens: int
     embd: _Field[_Pointer[c_float], _Pointer[c_float] | Array[c_float] | None]
@@ -226,7 +229,7 @@ class mtmd_helper_embd_batch(Structure):
     seq_id: int
 
 class mtmd_helper_video_info(Structure):
-    """`struct mtmd_helper_video_info` (mtmd-helper.h:155), 16 bytes"""
+    """`struct mtmd_helper_video_info` (mtmd-helper.h), 16 bytes"""
 
     width: int
     height: int
@@ -234,7 +237,7 @@ class mtmd_helper_video_info(Structure):
     n_frames: int
 
 class mtmd_helper_gen_audio_inp(Structure):
-    """`struct mtmd_helper_gen_audio_inp` (mtmd-helper.h:206), 56 bytes"""
+    """`struct mtmd_helper_gen_audio_inp` (mtmd-helper.h), 56 bytes"""
 
     seq_id: int
     prompt: bytes | None
@@ -250,12 +253,12 @@ class mtmd_helper_gen_audio_inp(Structure):
 
 # Callbacks
 class mtmd_progress_callback(_FunctionPointer):
-    """`typedef bool (*mtmd_progress_callback)(float, void *)` (mtmd.h:95)"""
+    """`typedef bool (*mtmd_progress_callback)(float, void *)` (mtmd.h)"""
 
     def __init__(self, function: Callable[[float, int | None], bool] = ..., /) -> None: ...
 
 class mtmd_bitmap_lazy_callback(_FunctionPointer):
-    """`typedef int (*mtmd_bitmap_lazy_callback)(size_t, void *, mtmd_bitmap **, char **)` (mtmd.h:208)"""
+    """`typedef int (*mtmd_bitmap_lazy_callback)(size_t, void *, mtmd_bitmap **, char **)` (mtmd.h)"""
 
     def __init__(
         self,
@@ -266,7 +269,7 @@ class mtmd_bitmap_lazy_callback(_FunctionPointer):
     ) -> None: ...
 
 class mtmd_helper_post_decode_callback(_FunctionPointer):
-    """`typedef int32_t (*mtmd_helper_post_decode_callback)(const struct mtmd_helper_embd_batch *, void *)` (mtmd-helper.h:130)"""
+    """`typedef int32_t (*mtmd_helper_post_decode_callback)(const struct mtmd_helper_embd_batch *, void *)` (mtmd-helper.h)"""
 
     def __init__(
         self, function: Callable[[_Pointer[mtmd_helper_embd_batch], int | None], int] = ..., /
@@ -274,71 +277,71 @@ class mtmd_helper_post_decode_callback(_FunctionPointer):
 
 # Functions
 def mtmd_default_marker() -> bytes | None:
-    """`const char *mtmd_default_marker(void)` (mtmd.h:127)"""
+    """`const char *mtmd_default_marker(void)` (mtmd.h)"""
 
 def mtmd_context_params_default() -> mtmd_context_params:
-    """`struct mtmd_context_params mtmd_context_params_default(void)` (mtmd.h:129)"""
+    """`struct mtmd_context_params mtmd_context_params_default(void)` (mtmd.h)"""
 
 def mtmd_init_from_file(
     mmproj_fname: bytes | None, text_model: llama_model | None, ctx_params: mtmd_context_params, /
 ) -> mtmd_context | None:
-    """`mtmd_context *mtmd_init_from_file(const char *mmproj_fname, const struct llama_model *text_model, struct mtmd_context_params ctx_params)` (mtmd.h:133)"""
+    """`mtmd_context *mtmd_init_from_file(const char *mmproj_fname, const struct llama_model *text_model, struct mtmd_context_params ctx_params)` (mtmd.h)"""
 
 def mtmd_free(ctx: mtmd_context | None, /) -> None:
-    """`void mtmd_free(mtmd_context *ctx)` (mtmd.h:137)"""
+    """`void mtmd_free(mtmd_context *ctx)` (mtmd.h)"""
 
 def mtmd_decode_use_non_causal(ctx: mtmd_context | None, chunk: mtmd_input_chunk | None, /) -> bool:
-    """`bool mtmd_decode_use_non_causal(const mtmd_context *ctx, const mtmd_input_chunk *chunk)` (mtmd.h:141)"""
+    """`bool mtmd_decode_use_non_causal(const mtmd_context *ctx, const mtmd_input_chunk *chunk)` (mtmd.h)"""
 
 def mtmd_decode_use_mrope(ctx: mtmd_context | None, /) -> bool:
-    """`bool mtmd_decode_use_mrope(const mtmd_context *ctx)` (mtmd.h:144)"""
+    """`bool mtmd_decode_use_mrope(const mtmd_context *ctx)` (mtmd.h)"""
 
 def mtmd_support_vision(ctx: mtmd_context | None, /) -> bool:
-    """`bool mtmd_support_vision(const mtmd_context *ctx)` (mtmd.h:147)"""
+    """`bool mtmd_support_vision(const mtmd_context *ctx)` (mtmd.h)"""
 
 def mtmd_support_audio(ctx: mtmd_context | None, /) -> bool:
-    """`bool mtmd_support_audio(const mtmd_context *ctx)` (mtmd.h:150)"""
+    """`bool mtmd_support_audio(const mtmd_context *ctx)` (mtmd.h)"""
 
 def mtmd_get_audio_sample_rate(ctx: mtmd_context | None, /) -> int:
-    """`int mtmd_get_audio_sample_rate(const mtmd_context *ctx)` (mtmd.h:154)"""
+    """`int mtmd_get_audio_sample_rate(const mtmd_context *ctx)` (mtmd.h)"""
 
 def mtmd_get_marker(ctx: mtmd_context | None, /) -> bytes | None:
-    """`const char *mtmd_get_marker(const mtmd_context *ctx)` (mtmd.h:157)"""
+    """`const char *mtmd_get_marker(const mtmd_context *ctx)` (mtmd.h)"""
 
 def mtmd_bitmap_init(nx: int, ny: int, data: _PointerArg[c_ubyte], /) -> mtmd_bitmap | None:
-    """`mtmd_bitmap *mtmd_bitmap_init(uint32_t nx, uint32_t ny, const unsigned char *data)` (mtmd.h:175)"""
+    """`mtmd_bitmap *mtmd_bitmap_init(uint32_t nx, uint32_t ny, const unsigned char *data)` (mtmd.h)"""
 
 def mtmd_bitmap_init_from_audio(
     n_samples: int, data: _PointerArg[c_float], /
 ) -> mtmd_bitmap | None:
-    """`mtmd_bitmap *mtmd_bitmap_init_from_audio(size_t n_samples, const float *data)` (mtmd.h:176)"""
+    """`mtmd_bitmap *mtmd_bitmap_init_from_audio(size_t n_samples, const float *data)` (mtmd.h)"""
 
 def mtmd_bitmap_get_nx(bitmap: mtmd_bitmap | None, /) -> int:
-    """`uint32_t mtmd_bitmap_get_nx(const mtmd_bitmap *bitmap)` (mtmd.h:177)"""
+    """`uint32_t mtmd_bitmap_get_nx(const mtmd_bitmap *bitmap)` (mtmd.h)"""
 
 def mtmd_bitmap_get_ny(bitmap: mtmd_bitmap | None, /) -> int:
-    """`uint32_t mtmd_bitmap_get_ny(const mtmd_bitmap *bitmap)` (mtmd.h:178)"""
+    """`uint32_t mtmd_bitmap_get_ny(const mtmd_bitmap *bitmap)` (mtmd.h)"""
 
 def mtmd_bitmap_get_data(bitmap: mtmd_bitmap | None, /) -> _Pointer[c_ubyte]:
-    """`const unsigned char *mtmd_bitmap_get_data(const mtmd_bitmap *bitmap)` (mtmd.h:179)"""
+    """`const unsigned char *mtmd_bitmap_get_data(const mtmd_bitmap *bitmap)` (mtmd.h)"""
 
 def mtmd_bitmap_get_n_bytes(bitmap: mtmd_bitmap | None, /) -> int:
-    """`size_t mtmd_bitmap_get_n_bytes(const mtmd_bitmap *bitmap)` (mtmd.h:180)"""
+    """`size_t mtmd_bitmap_get_n_bytes(const mtmd_bitmap *bitmap)` (mtmd.h)"""
 
 def mtmd_bitmap_is_audio(bitmap: mtmd_bitmap | None, /) -> bool:
-    """`bool mtmd_bitmap_is_audio(const mtmd_bitmap *bitmap)` (mtmd.h:181)"""
+    """`bool mtmd_bitmap_is_audio(const mtmd_bitmap *bitmap)` (mtmd.h)"""
 
 def mtmd_bitmap_free(bitmap: mtmd_bitmap | None, /) -> None:
-    """`void mtmd_bitmap_free(mtmd_bitmap *bitmap)` (mtmd.h:182)"""
+    """`void mtmd_bitmap_free(mtmd_bitmap *bitmap)` (mtmd.h)"""
 
 def mtmd_bitmap_get_id(bitmap: mtmd_bitmap | None, /) -> bytes | None:
-    """`const char *mtmd_bitmap_get_id(const mtmd_bitmap *bitmap)` (mtmd.h:185)"""
+    """`const char *mtmd_bitmap_get_id(const mtmd_bitmap *bitmap)` (mtmd.h)"""
 
 def mtmd_bitmap_set_id(bitmap: mtmd_bitmap | None, id: bytes | None, /) -> None:
-    """`void mtmd_bitmap_set_id(mtmd_bitmap *bitmap, const char *id)` (mtmd.h:186)"""
+    """`void mtmd_bitmap_set_id(mtmd_bitmap *bitmap, const char *id)` (mtmd.h)"""
 
 def mtmd_bitmap_set_mergeable(bitmap: mtmd_bitmap | None, mergeable: bool, /) -> None:
-    """`void mtmd_bitmap_set_mergeable(mtmd_bitmap *bitmap, bool mergeable)` (mtmd.h:188)"""
+    """`void mtmd_bitmap_set_mergeable(mtmd_bitmap *bitmap, bool mergeable)` (mtmd.h)"""
 
 def mtmd_bitmap_init_lazy(
     ctx: mtmd_context | None,
@@ -347,50 +350,50 @@ def mtmd_bitmap_init_lazy(
     callback: mtmd_bitmap_lazy_callback | None,
     /,
 ) -> mtmd_bitmap | None:
-    """`mtmd_bitmap *mtmd_bitmap_init_lazy(const mtmd_context *ctx, const char *id, void *user_data, mtmd_bitmap_lazy_callback callback)` (mtmd.h:214)"""
+    """`mtmd_bitmap *mtmd_bitmap_init_lazy(const mtmd_context *ctx, const char *id, void *user_data, mtmd_bitmap_lazy_callback callback)` (mtmd.h)"""
 
 def mtmd_input_chunks_init() -> mtmd_input_chunks | None:
-    """`mtmd_input_chunks *mtmd_input_chunks_init(void)` (mtmd.h:223)"""
+    """`mtmd_input_chunks *mtmd_input_chunks_init(void)` (mtmd.h)"""
 
 def mtmd_input_chunks_size(chunks: mtmd_input_chunks | None, /) -> int:
-    """`size_t mtmd_input_chunks_size(const mtmd_input_chunks *chunks)` (mtmd.h:224)"""
+    """`size_t mtmd_input_chunks_size(const mtmd_input_chunks *chunks)` (mtmd.h)"""
 
 def mtmd_input_chunks_get(chunks: mtmd_input_chunks | None, idx: int, /) -> mtmd_input_chunk | None:
-    """`const mtmd_input_chunk *mtmd_input_chunks_get(const mtmd_input_chunks *chunks, size_t idx)` (mtmd.h:225)"""
+    """`const mtmd_input_chunk *mtmd_input_chunks_get(const mtmd_input_chunks *chunks, size_t idx)` (mtmd.h)"""
 
 def mtmd_input_chunks_free(chunks: mtmd_input_chunks | None, /) -> None:
-    """`void mtmd_input_chunks_free(mtmd_input_chunks *chunks)` (mtmd.h:226)"""
+    """`void mtmd_input_chunks_free(mtmd_input_chunks *chunks)` (mtmd.h)"""
 
 def mtmd_input_chunk_get_type(chunk: mtmd_input_chunk | None, /) -> int:
-    """`enum mtmd_input_chunk_type mtmd_input_chunk_get_type(const mtmd_input_chunk *chunk)` (mtmd.h:232)"""
+    """`enum mtmd_input_chunk_type mtmd_input_chunk_get_type(const mtmd_input_chunk *chunk)` (mtmd.h)"""
 
 def mtmd_input_chunk_get_tokens_text(
     chunk: mtmd_input_chunk | None, n_tokens_output: _PointerArg[c_size_t], /
 ) -> _Pointer[llama_token]:
-    """`const llama_token *mtmd_input_chunk_get_tokens_text(const mtmd_input_chunk *chunk, size_t *n_tokens_output)` (mtmd.h:233)"""
+    """`const llama_token *mtmd_input_chunk_get_tokens_text(const mtmd_input_chunk *chunk, size_t *n_tokens_output)` (mtmd.h)"""
 
 def mtmd_input_chunk_get_tokens_image(
     chunk: mtmd_input_chunk | None, /
 ) -> mtmd_image_tokens | None:
-    """`const mtmd_image_tokens *mtmd_input_chunk_get_tokens_image(const mtmd_input_chunk *chunk)` (mtmd.h:234)"""
+    """`const mtmd_image_tokens *mtmd_input_chunk_get_tokens_image(const mtmd_input_chunk *chunk)` (mtmd.h)"""
 
 def mtmd_input_chunk_get_n_tokens(chunk: mtmd_input_chunk | None, /) -> int:
-    """`size_t mtmd_input_chunk_get_n_tokens(const mtmd_input_chunk *chunk)` (mtmd.h:235)"""
+    """`size_t mtmd_input_chunk_get_n_tokens(const mtmd_input_chunk *chunk)` (mtmd.h)"""
 
 def mtmd_input_chunk_get_id(chunk: mtmd_input_chunk | None, /) -> bytes | None:
-    """`const char *mtmd_input_chunk_get_id(const mtmd_input_chunk *chunk)` (mtmd.h:237)"""
+    """`const char *mtmd_input_chunk_get_id(const mtmd_input_chunk *chunk)` (mtmd.h)"""
 
 def mtmd_input_chunk_get_n_pos(chunk: mtmd_input_chunk | None, /) -> int:
-    """`llama_pos mtmd_input_chunk_get_n_pos(const mtmd_input_chunk *chunk)` (mtmd.h:239)"""
+    """`llama_pos mtmd_input_chunk_get_n_pos(const mtmd_input_chunk *chunk)` (mtmd.h)"""
 
 def mtmd_input_chunk_copy(chunk: mtmd_input_chunk | None, /) -> mtmd_input_chunk | None:
-    """`mtmd_input_chunk *mtmd_input_chunk_copy(const mtmd_input_chunk *chunk)` (mtmd.h:244)"""
+    """`mtmd_input_chunk *mtmd_input_chunk_copy(const mtmd_input_chunk *chunk)` (mtmd.h)"""
 
 def mtmd_input_chunk_free(chunk: mtmd_input_chunk | None, /) -> None:
-    """`void mtmd_input_chunk_free(mtmd_input_chunk *chunk)` (mtmd.h:245)"""
+    """`void mtmd_input_chunk_free(mtmd_input_chunk *chunk)` (mtmd.h)"""
 
 def mtmd_input_chunk_get_placeholder(chunk: mtmd_input_chunk | None, /) -> mtmd_input_chunk | None:
-    """`mtmd_input_chunk *mtmd_input_chunk_get_placeholder(const mtmd_input_chunk *chunk)` (mtmd.h:248)"""
+    """`mtmd_input_chunk *mtmd_input_chunk_get_placeholder(const mtmd_input_chunk *chunk)` (mtmd.h)"""
 
 def mtmd_input_chunk_save(
     chunk: mtmd_input_chunk | None,
@@ -399,32 +402,32 @@ def mtmd_input_chunk_save(
     expected_out_len: _PointerArg[c_size_t],
     /,
 ) -> int:
-    """`int32_t mtmd_input_chunk_save(const mtmd_input_chunk *chunk, char *out_buf, size_t out_len, size_t *expected_out_len)` (mtmd.h:255)"""
+    """`int32_t mtmd_input_chunk_save(const mtmd_input_chunk *chunk, char *out_buf, size_t out_len, size_t *expected_out_len)` (mtmd.h)"""
 
 def mtmd_input_chunk_load(buf: bytes | None, len: int, /) -> mtmd_input_chunk | None:
-    """`mtmd_input_chunk *mtmd_input_chunk_load(const char *buf, size_t len)` (mtmd.h:257)"""
+    """`mtmd_input_chunk *mtmd_input_chunk_load(const char *buf, size_t len)` (mtmd.h)"""
 
 def mtmd_image_tokens_get_n_tokens(image_tokens: mtmd_image_tokens | None, /) -> int:
-    """`size_t mtmd_image_tokens_get_n_tokens(const mtmd_image_tokens *image_tokens)` (mtmd.h:264)"""
+    """`size_t mtmd_image_tokens_get_n_tokens(const mtmd_image_tokens *image_tokens)` (mtmd.h)"""
 
 def mtmd_image_tokens_get_id(image_tokens: mtmd_image_tokens | None, /) -> bytes | None:
-    """`const char *mtmd_image_tokens_get_id(const mtmd_image_tokens *image_tokens)` (mtmd.h:265)"""
+    """`const char *mtmd_image_tokens_get_id(const mtmd_image_tokens *image_tokens)` (mtmd.h)"""
 
 def mtmd_image_tokens_get_n_pos(image_tokens: mtmd_image_tokens | None, /) -> int:
-    """`llama_pos mtmd_image_tokens_get_n_pos(const mtmd_image_tokens *image_tokens)` (mtmd.h:267)"""
+    """`llama_pos mtmd_image_tokens_get_n_pos(const mtmd_image_tokens *image_tokens)` (mtmd.h)"""
 
 @deprecated("use mtmd_image_tokens_get_decoder_pos")
 def mtmd_image_tokens_get_nx(image_tokens: mtmd_image_tokens | None, /) -> int:
-    """`size_t mtmd_image_tokens_get_nx(const mtmd_image_tokens *image_tokens)` (mtmd.h:269)"""
+    """`size_t mtmd_image_tokens_get_nx(const mtmd_image_tokens *image_tokens)` (mtmd.h)"""
 
 @deprecated("use mtmd_image_tokens_get_decoder_pos")
 def mtmd_image_tokens_get_ny(image_tokens: mtmd_image_tokens | None, /) -> int:
-    """`size_t mtmd_image_tokens_get_ny(const mtmd_image_tokens *image_tokens)` (mtmd.h:271)"""
+    """`size_t mtmd_image_tokens_get_ny(const mtmd_image_tokens *image_tokens)` (mtmd.h)"""
 
 def mtmd_image_tokens_get_decoder_pos(
     image_tokens: mtmd_image_tokens | None, pos_0: int, i: int, /
 ) -> mtmd_decoder_pos:
-    """`struct mtmd_decoder_pos mtmd_image_tokens_get_decoder_pos(const mtmd_image_tokens *image_tokens, llama_pos pos_0, size_t i)` (mtmd.h:284)"""
+    """`struct mtmd_decoder_pos mtmd_image_tokens_get_decoder_pos(const mtmd_image_tokens *image_tokens, llama_pos pos_0, size_t i)` (mtmd.h)"""
 
 def mtmd_tokenize(
     ctx: mtmd_context | None,
@@ -434,7 +437,7 @@ def mtmd_tokenize(
     n_bitmaps: int,
     /,
 ) -> int:
-    """`int32_t mtmd_tokenize(const mtmd_context *ctx, mtmd_input_chunks *output, const mtmd_input_text *text, const mtmd_bitmap *const *bitmaps, size_t n_bitmaps)` (mtmd.h:302)"""
+    """`int32_t mtmd_tokenize(const mtmd_context *ctx, mtmd_input_chunks *output, const mtmd_input_text *text, const mtmd_bitmap *const *bitmaps, size_t n_bitmaps)` (mtmd.h)"""
 
 def mtmd_tokenize_from_parts(
     ctx: mtmd_context | None,
@@ -444,71 +447,71 @@ def mtmd_tokenize_from_parts(
     add_special: bool,
     /,
 ) -> int:
-    """`int32_t mtmd_tokenize_from_parts(const mtmd_context *ctx, mtmd_input_chunks *output, const mtmd_input_part *const *parts, size_t n_parts, bool add_special)` (mtmd.h:314)"""
+    """`int32_t mtmd_tokenize_from_parts(const mtmd_context *ctx, mtmd_input_chunks *output, const mtmd_input_part *const *parts, size_t n_parts, bool add_special)` (mtmd.h)"""
 
 @deprecated("use mtmd_encode_chunk")
 def mtmd_encode(ctx: mtmd_context | None, image_tokens: mtmd_image_tokens | None, /) -> int:
-    """`int32_t mtmd_encode(mtmd_context *ctx, const mtmd_image_tokens *image_tokens)` (mtmd.h:320)"""
+    """`int32_t mtmd_encode(mtmd_context *ctx, const mtmd_image_tokens *image_tokens)` (mtmd.h)"""
 
 def mtmd_encode_chunk(ctx: mtmd_context | None, chunk: mtmd_input_chunk | None, /) -> int:
-    """`int32_t mtmd_encode_chunk(mtmd_context *ctx, const mtmd_input_chunk *chunk)` (mtmd.h:326)"""
+    """`int32_t mtmd_encode_chunk(mtmd_context *ctx, const mtmd_input_chunk *chunk)` (mtmd.h)"""
 
 def mtmd_get_output_embd(ctx: mtmd_context | None, /) -> _Pointer[c_float]:
-    """`float *mtmd_get_output_embd(mtmd_context *ctx)` (mtmd.h:332)"""
+    """`float *mtmd_get_output_embd(mtmd_context *ctx)` (mtmd.h)"""
 
 def mtmd_batch_init(ctx: mtmd_context | None, /) -> mtmd_batch | None:
-    """`mtmd_batch *mtmd_batch_init(mtmd_context *ctx)` (mtmd.h:338)"""
+    """`mtmd_batch *mtmd_batch_init(mtmd_context *ctx)` (mtmd.h)"""
 
 def mtmd_batch_free(batch: mtmd_batch | None, /) -> None:
-    """`void mtmd_batch_free(mtmd_batch *batch)` (mtmd.h:339)"""
+    """`void mtmd_batch_free(mtmd_batch *batch)` (mtmd.h)"""
 
 def mtmd_batch_add_chunk(batch: mtmd_batch | None, chunk: mtmd_input_chunk | None, /) -> int:
-    """`int32_t mtmd_batch_add_chunk(mtmd_batch *batch, const mtmd_input_chunk *chunk)` (mtmd.h:346)"""
+    """`int32_t mtmd_batch_add_chunk(mtmd_batch *batch, const mtmd_input_chunk *chunk)` (mtmd.h)"""
 
 def mtmd_batch_encode(batch: mtmd_batch | None, /) -> int:
-    """`int32_t mtmd_batch_encode(mtmd_batch *batch)` (mtmd.h:350)"""
+    """`int32_t mtmd_batch_encode(mtmd_batch *batch)` (mtmd.h)"""
 
 def mtmd_batch_get_output_embd(
     batch: mtmd_batch | None, chunk: mtmd_input_chunk | None, /
 ) -> _Pointer[c_float]:
-    """`float *mtmd_batch_get_output_embd(mtmd_batch *batch, const mtmd_input_chunk *chunk)` (mtmd.h:351)"""
+    """`float *mtmd_batch_get_output_embd(mtmd_batch *batch, const mtmd_input_chunk *chunk)` (mtmd.h)"""
 
 def mtmd_log_set(log_callback: ggml_log_callback | None, user_data: _Address, /) -> None:
-    """`void mtmd_log_set(ggml_log_callback log_callback, void *user_data)` (mtmd.h:356)"""
+    """`void mtmd_log_set(ggml_log_callback log_callback, void *user_data)` (mtmd.h)"""
 
 def mtmd_get_cap_from_file(mmproj_fname: bytes | None, /) -> mtmd_caps:
-    """`struct mtmd_caps mtmd_get_cap_from_file(const char *mmproj_fname)` (mtmd.h:364)"""
+    """`struct mtmd_caps mtmd_get_cap_from_file(const char *mmproj_fname)` (mtmd.h)"""
 
 def mtmd_gen_audio_get_info(ctx: mtmd_context | None, /) -> mtmd_gen_audio_info:
-    """`struct mtmd_gen_audio_info mtmd_gen_audio_get_info(const mtmd_context *ctx)` (mtmd.h:382)"""
+    """`struct mtmd_gen_audio_info mtmd_gen_audio_get_info(const mtmd_context *ctx)` (mtmd.h)"""
 
 def mtmd_gen_inp_default(ctx: mtmd_context | None, /) -> mtmd_gen_inp:
-    """`struct mtmd_gen_inp mtmd_gen_inp_default(const mtmd_context *ctx)` (mtmd.h:433)"""
+    """`struct mtmd_gen_inp mtmd_gen_inp_default(const mtmd_context *ctx)` (mtmd.h)"""
 
 def mtmd_gen_audio_process(
     ctx: mtmd_context | None, inp: _PointerArg[mtmd_gen_inp], out: _PointerArg[mtmd_gen_out], /
 ) -> int:
-    """`int32_t mtmd_gen_audio_process(mtmd_context *ctx, const struct mtmd_gen_inp *inp, struct mtmd_gen_out *out)` (mtmd.h:436)"""
+    """`int32_t mtmd_gen_audio_process(mtmd_context *ctx, const struct mtmd_gen_inp *inp, struct mtmd_gen_out *out)` (mtmd.h)"""
 
 def mtmd_test_create_input_chunks() -> mtmd_input_chunks | None:
-    """`mtmd_input_chunks *mtmd_test_create_input_chunks(void)` (mtmd.h:443)"""
+    """`mtmd_input_chunks *mtmd_test_create_input_chunks(void)` (mtmd.h)"""
 
 def mtmd_helper_video_init_params_default() -> mtmd_helper_video_init_params:
-    """`struct mtmd_helper_video_init_params mtmd_helper_video_init_params_default(void)` (mtmd-helper.h:33)"""
+    """`struct mtmd_helper_video_init_params mtmd_helper_video_init_params_default(void)` (mtmd-helper.h)"""
 
 def mtmd_helper_init_opt_default() -> mtmd_helper_init_opt:
-    """`struct mtmd_helper_init_opt mtmd_helper_init_opt_default(void)` (mtmd-helper.h:41)"""
+    """`struct mtmd_helper_init_opt mtmd_helper_init_opt_default(void)` (mtmd-helper.h)"""
 
 def mtmd_helper_log_set(log_callback: ggml_log_callback | None, user_data: _Address, /) -> None:
-    """`void mtmd_helper_log_set(ggml_log_callback log_callback, void *user_data)` (mtmd-helper.h:46)"""
+    """`void mtmd_helper_log_set(ggml_log_callback log_callback, void *user_data)` (mtmd-helper.h)"""
 
 def mtmd_helper_support_video(ctx: mtmd_context | None, /) -> bool:
-    """`bool mtmd_helper_support_video(const mtmd_context *ctx)` (mtmd-helper.h:49)"""
+    """`bool mtmd_helper_support_video(const mtmd_context *ctx)` (mtmd-helper.h)"""
 
 def mtmd_helper_bitmap_init_from_file(
     ctx: mtmd_context | None, fname: bytes | None, placeholder: bool, opt: mtmd_helper_init_opt, /
 ) -> mtmd_helper_bitmap_wrapper:
-    """`struct mtmd_helper_bitmap_wrapper mtmd_helper_bitmap_init_from_file(const mtmd_context *ctx, const char *fname, bool placeholder, struct mtmd_helper_init_opt opt)` (mtmd-helper.h:60)"""
+    """`struct mtmd_helper_bitmap_wrapper mtmd_helper_bitmap_init_from_file(const mtmd_context *ctx, const char *fname, bool placeholder, struct mtmd_helper_init_opt opt)` (mtmd-helper.h)"""
 
 def mtmd_helper_bitmap_init_from_buf(
     ctx: mtmd_context | None,
@@ -518,18 +521,18 @@ def mtmd_helper_bitmap_init_from_buf(
     opt: mtmd_helper_init_opt,
     /,
 ) -> mtmd_helper_bitmap_wrapper:
-    """`struct mtmd_helper_bitmap_wrapper mtmd_helper_bitmap_init_from_buf(const mtmd_context *ctx, const unsigned char *buf, size_t len, bool placeholder, struct mtmd_helper_init_opt opt)` (mtmd-helper.h:77)"""
+    """`struct mtmd_helper_bitmap_wrapper mtmd_helper_bitmap_init_from_buf(const mtmd_context *ctx, const unsigned char *buf, size_t len, bool placeholder, struct mtmd_helper_init_opt opt)` (mtmd-helper.h)"""
 
 def mtmd_helper_get_n_tokens(chunks: mtmd_input_chunks | None, /) -> int:
-    """`size_t mtmd_helper_get_n_tokens(const mtmd_input_chunks *chunks)` (mtmd-helper.h:84)"""
+    """`size_t mtmd_helper_get_n_tokens(const mtmd_input_chunks *chunks)` (mtmd-helper.h)"""
 
 def mtmd_helper_get_n_pos(chunks: mtmd_input_chunks | None, /) -> int:
-    """`llama_pos mtmd_helper_get_n_pos(const mtmd_input_chunks *chunks)` (mtmd-helper.h:88)"""
+    """`llama_pos mtmd_helper_get_n_pos(const mtmd_input_chunks *chunks)` (mtmd-helper.h)"""
 
 def mtmd_helper_image_get_decoder_pos(
     image: mtmd_image_tokens | None, pos_0: int, out_pos: _PointerArg[mtmd_decoder_pos], /
 ) -> None:
-    """`void mtmd_helper_image_get_decoder_pos(const mtmd_image_tokens *image, llama_pos pos_0, struct mtmd_decoder_pos *out_pos)` (mtmd-helper.h:92)"""
+    """`void mtmd_helper_image_get_decoder_pos(const mtmd_image_tokens *image, llama_pos pos_0, struct mtmd_decoder_pos *out_pos)` (mtmd-helper.h)"""
 
 def mtmd_helper_eval_chunks(
     ctx: mtmd_context | None,
@@ -542,7 +545,7 @@ def mtmd_helper_eval_chunks(
     new_n_past: _PointerArg[llama_pos],
     /,
 ) -> int:
-    """`int32_t mtmd_helper_eval_chunks(mtmd_context *ctx, struct llama_context *lctx, const mtmd_input_chunks *chunks, llama_pos n_past, llama_seq_id seq_id, int32_t n_batch, bool logits_last, llama_pos *new_n_past)` (mtmd-helper.h:100)"""
+    """`int32_t mtmd_helper_eval_chunks(mtmd_context *ctx, struct llama_context *lctx, const mtmd_input_chunks *chunks, llama_pos n_past, llama_seq_id seq_id, int32_t n_batch, bool logits_last, llama_pos *new_n_past)` (mtmd-helper.h)"""
 
 def mtmd_helper_eval_chunk_single(
     ctx: mtmd_context | None,
@@ -555,7 +558,7 @@ def mtmd_helper_eval_chunk_single(
     new_n_past: _PointerArg[llama_pos],
     /,
 ) -> int:
-    """`int32_t mtmd_helper_eval_chunk_single(mtmd_context *ctx, struct llama_context *lctx, const mtmd_input_chunk *chunk, llama_pos n_past, llama_seq_id seq_id, int32_t n_batch, bool logits_last, llama_pos *new_n_past)` (mtmd-helper.h:111)"""
+    """`int32_t mtmd_helper_eval_chunk_single(mtmd_context *ctx, struct llama_context *lctx, const mtmd_input_chunk *chunk, llama_pos n_past, llama_seq_id seq_id, int32_t n_batch, bool logits_last, llama_pos *new_n_past)` (mtmd-helper.h)"""
 
 def mtmd_helper_decode_image_chunk(
     ctx: mtmd_context | None,
@@ -570,12 +573,12 @@ def mtmd_helper_decode_image_chunk(
     user_data: _Address,
     /,
 ) -> int:
-    """`int32_t mtmd_helper_decode_image_chunk(mtmd_context *ctx, struct llama_context *lctx, const mtmd_input_chunk *chunk, float *encoded_embd, llama_pos n_past, llama_seq_id seq_id, int32_t n_batch, llama_pos *new_n_past, mtmd_helper_post_decode_callback callback, void *user_data)` (mtmd-helper.h:135)"""
+    """`int32_t mtmd_helper_decode_image_chunk(mtmd_context *ctx, struct llama_context *lctx, const mtmd_input_chunk *chunk, float *encoded_embd, llama_pos n_past, llama_seq_id seq_id, int32_t n_batch, llama_pos *new_n_past, mtmd_helper_post_decode_callback callback, void *user_data)` (mtmd-helper.h)"""
 
 def mtmd_helper_video_init(
     mctx: mtmd_context | None, path: bytes | None, params: mtmd_helper_video_init_params, /
 ) -> mtmd_helper_video | None:
-    """`mtmd_helper_video *mtmd_helper_video_init(const struct mtmd_context *mctx, const char *path, struct mtmd_helper_video_init_params params)` (mtmd-helper.h:165)"""
+    """`mtmd_helper_video *mtmd_helper_video_init(const struct mtmd_context *mctx, const char *path, struct mtmd_helper_video_init_params params)` (mtmd-helper.h)"""
 
 def mtmd_helper_video_init_from_buf(
     mctx: mtmd_context | None,
@@ -584,13 +587,13 @@ def mtmd_helper_video_init_from_buf(
     params: mtmd_helper_video_init_params,
     /,
 ) -> mtmd_helper_video | None:
-    """`mtmd_helper_video *mtmd_helper_video_init_from_buf(const struct mtmd_context *mctx, const unsigned char *buf, size_t len, struct mtmd_helper_video_init_params params)` (mtmd-helper.h:174)"""
+    """`mtmd_helper_video *mtmd_helper_video_init_from_buf(const struct mtmd_context *mctx, const unsigned char *buf, size_t len, struct mtmd_helper_video_init_params params)` (mtmd-helper.h)"""
 
 def mtmd_helper_video_free(ctx: mtmd_helper_video | None, /) -> None:
-    """`void mtmd_helper_video_free(mtmd_helper_video *ctx)` (mtmd-helper.h:178)"""
+    """`void mtmd_helper_video_free(mtmd_helper_video *ctx)` (mtmd-helper.h)"""
 
 def mtmd_helper_video_get_info(ctx: mtmd_helper_video | None, /) -> mtmd_helper_video_info:
-    """`struct mtmd_helper_video_info mtmd_helper_video_get_info(const mtmd_helper_video *ctx)` (mtmd-helper.h:179)"""
+    """`struct mtmd_helper_video_info mtmd_helper_video_get_info(const mtmd_helper_video *ctx)` (mtmd-helper.h)"""
 
 def mtmd_helper_video_read_next(
     ctx: mtmd_helper_video | None,
@@ -598,29 +601,29 @@ def mtmd_helper_video_read_next(
     out_text: _PointerArg[_Pointer[c_char]],
     /,
 ) -> int:
-    """`int32_t mtmd_helper_video_read_next(mtmd_helper_video *ctx, mtmd_bitmap **out_bitmap, char **out_text)` (mtmd-helper.h:185)"""
+    """`int32_t mtmd_helper_video_read_next(mtmd_helper_video *ctx, mtmd_bitmap **out_bitmap, char **out_text)` (mtmd-helper.h)"""
 
 def mtmd_helper_model_can_chat(lctx: llama_context | None, mctx: mtmd_context | None, /) -> bool:
-    """`bool mtmd_helper_model_can_chat(const struct llama_context *lctx, const struct mtmd_context *mctx)` (mtmd-helper.h:190)"""
+    """`bool mtmd_helper_model_can_chat(const struct llama_context *lctx, const struct mtmd_context *mctx)` (mtmd-helper.h)"""
 
 def mtmd_helper_gen_audio_init(
     lctx: llama_context | None, mctx: mtmd_context | None, /
 ) -> mtmd_helper_gen_audio | None:
-    """`mtmd_helper_gen_audio *mtmd_helper_gen_audio_init(struct llama_context *lctx, struct mtmd_context *mctx)` (mtmd-helper.h:222)"""
+    """`mtmd_helper_gen_audio *mtmd_helper_gen_audio_init(struct llama_context *lctx, struct mtmd_context *mctx)` (mtmd-helper.h)"""
 
 def mtmd_helper_gen_audio_free(ctx: mtmd_helper_gen_audio | None, /) -> None:
-    """`void mtmd_helper_gen_audio_free(mtmd_helper_gen_audio *ctx)` (mtmd-helper.h:226)"""
+    """`void mtmd_helper_gen_audio_free(mtmd_helper_gen_audio *ctx)` (mtmd-helper.h)"""
 
 def mtmd_helper_gen_audio_reset(ctx: mtmd_helper_gen_audio | None, /) -> None:
-    """`void mtmd_helper_gen_audio_reset(mtmd_helper_gen_audio *ctx)` (mtmd-helper.h:228)"""
+    """`void mtmd_helper_gen_audio_reset(mtmd_helper_gen_audio *ctx)` (mtmd-helper.h)"""
 
 def mtmd_helper_gen_audio_set_input(
     ctx: mtmd_helper_gen_audio | None, inp: _PointerArg[mtmd_helper_gen_audio_inp], /
 ) -> int:
-    """`int32_t mtmd_helper_gen_audio_set_input(mtmd_helper_gen_audio *ctx, const struct mtmd_helper_gen_audio_inp *inp)` (mtmd-helper.h:230)"""
+    """`int32_t mtmd_helper_gen_audio_set_input(mtmd_helper_gen_audio *ctx, const struct mtmd_helper_gen_audio_inp *inp)` (mtmd-helper.h)"""
 
 def mtmd_helper_gen_audio_step_prompt(ctx: mtmd_helper_gen_audio | None, n_batch: int, /) -> int:
-    """`int32_t mtmd_helper_gen_audio_step_prompt(mtmd_helper_gen_audio *ctx, int32_t n_batch)` (mtmd-helper.h:236)"""
+    """`int32_t mtmd_helper_gen_audio_step_prompt(mtmd_helper_gen_audio *ctx, int32_t n_batch)` (mtmd-helper.h)"""
 
 def mtmd_helper_gen_audio_step_gen(
     ctx: mtmd_helper_gen_audio | None,
@@ -630,7 +633,7 @@ def mtmd_helper_gen_audio_step_gen(
     out_stop: _PointerArg[c_bool],
     /,
 ) -> int:
-    """`int32_t mtmd_helper_gen_audio_step_gen(mtmd_helper_gen_audio *ctx, llama_token sampled, const float *h_state_in, const float **h_state_out, bool *out_stop)` (mtmd-helper.h:244)"""
+    """`int32_t mtmd_helper_gen_audio_step_gen(mtmd_helper_gen_audio *ctx, llama_token sampled, const float *h_state_in, const float **h_state_out, bool *out_stop)` (mtmd-helper.h)"""
 
 def mtmd_helper_gen_audio_get_output(
     ctx: mtmd_helper_gen_audio | None,
@@ -640,5 +643,99 @@ def mtmd_helper_gen_audio_get_output(
     out_n_samples: _PointerArg[c_int64],
     /,
 ) -> int:
-    """`int32_t mtmd_helper_gen_audio_get_output(mtmd_helper_gen_audio *ctx, int32_t *out_sample_rate, const char **out_data, size_t *out_data_len, int64_t *out_n_samples)` (mtmd-helper.h:253)"""
-# seal: b11434 sha256:ae09448ca2f053e53258ad9cdda27a43efa9e1957fd2c168005411b12c3884af
+    """`int32_t mtmd_helper_gen_audio_get_output(mtmd_helper_gen_audio *ctx, int32_t *out_sample_rate, const char **out_data, size_t *out_data_len, int64_t *out_n_samples)` (mtmd-helper.h)"""
+
+class LibraryFunctions:
+    """The same functions as attributes of a `LlamaLibrary`."""
+
+    mtmd_default_marker = staticmethod(_module.mtmd_default_marker)
+    mtmd_context_params_default = staticmethod(_module.mtmd_context_params_default)
+    mtmd_init_from_file = staticmethod(_module.mtmd_init_from_file)
+    mtmd_free = staticmethod(_module.mtmd_free)
+    mtmd_decode_use_non_causal = staticmethod(_module.mtmd_decode_use_non_causal)
+    mtmd_decode_use_mrope = staticmethod(_module.mtmd_decode_use_mrope)
+    mtmd_support_vision = staticmethod(_module.mtmd_support_vision)
+    mtmd_support_audio = staticmethod(_module.mtmd_support_audio)
+    mtmd_get_audio_sample_rate = staticmethod(_module.mtmd_get_audio_sample_rate)
+    mtmd_get_marker = staticmethod(_module.mtmd_get_marker)
+    mtmd_bitmap_init = staticmethod(_module.mtmd_bitmap_init)
+    mtmd_bitmap_init_from_audio = staticmethod(_module.mtmd_bitmap_init_from_audio)
+    mtmd_bitmap_get_nx = staticmethod(_module.mtmd_bitmap_get_nx)
+    mtmd_bitmap_get_ny = staticmethod(_module.mtmd_bitmap_get_ny)
+    mtmd_bitmap_get_data = staticmethod(_module.mtmd_bitmap_get_data)
+    mtmd_bitmap_get_n_bytes = staticmethod(_module.mtmd_bitmap_get_n_bytes)
+    mtmd_bitmap_is_audio = staticmethod(_module.mtmd_bitmap_is_audio)
+    mtmd_bitmap_free = staticmethod(_module.mtmd_bitmap_free)
+    mtmd_bitmap_get_id = staticmethod(_module.mtmd_bitmap_get_id)
+    mtmd_bitmap_set_id = staticmethod(_module.mtmd_bitmap_set_id)
+    mtmd_bitmap_set_mergeable = staticmethod(_module.mtmd_bitmap_set_mergeable)
+    mtmd_bitmap_init_lazy = staticmethod(_module.mtmd_bitmap_init_lazy)
+    mtmd_input_chunks_init = staticmethod(_module.mtmd_input_chunks_init)
+    mtmd_input_chunks_size = staticmethod(_module.mtmd_input_chunks_size)
+    mtmd_input_chunks_get = staticmethod(_module.mtmd_input_chunks_get)
+    mtmd_input_chunks_free = staticmethod(_module.mtmd_input_chunks_free)
+    mtmd_input_chunk_get_type = staticmethod(_module.mtmd_input_chunk_get_type)
+    mtmd_input_chunk_get_tokens_text = staticmethod(_module.mtmd_input_chunk_get_tokens_text)
+    mtmd_input_chunk_get_tokens_image = staticmethod(_module.mtmd_input_chunk_get_tokens_image)
+    mtmd_input_chunk_get_n_tokens = staticmethod(_module.mtmd_input_chunk_get_n_tokens)
+    mtmd_input_chunk_get_id = staticmethod(_module.mtmd_input_chunk_get_id)
+    mtmd_input_chunk_get_n_pos = staticmethod(_module.mtmd_input_chunk_get_n_pos)
+    mtmd_input_chunk_copy = staticmethod(_module.mtmd_input_chunk_copy)
+    mtmd_input_chunk_free = staticmethod(_module.mtmd_input_chunk_free)
+    mtmd_input_chunk_get_placeholder = staticmethod(_module.mtmd_input_chunk_get_placeholder)
+    mtmd_input_chunk_save = staticmethod(_module.mtmd_input_chunk_save)
+    mtmd_input_chunk_load = staticmethod(_module.mtmd_input_chunk_load)
+    mtmd_image_tokens_get_n_tokens = staticmethod(_module.mtmd_image_tokens_get_n_tokens)
+    mtmd_image_tokens_get_id = staticmethod(_module.mtmd_image_tokens_get_id)
+    mtmd_image_tokens_get_n_pos = staticmethod(_module.mtmd_image_tokens_get_n_pos)
+    mtmd_image_tokens_get_nx = staticmethod(_module.mtmd_image_tokens_get_nx)
+    mtmd_image_tokens_get_ny = staticmethod(_module.mtmd_image_tokens_get_ny)
+    mtmd_image_tokens_get_decoder_pos = staticmethod(_module.mtmd_image_tokens_get_decoder_pos)
+    mtmd_tokenize = staticmethod(_module.mtmd_tokenize)
+    mtmd_tokenize_from_parts = staticmethod(_module.mtmd_tokenize_from_parts)
+    mtmd_encode = staticmethod(_module.mtmd_encode)
+    mtmd_encode_chunk = staticmethod(_module.mtmd_encode_chunk)
+    mtmd_get_output_embd = staticmethod(_module.mtmd_get_output_embd)
+    mtmd_batch_init = staticmethod(_module.mtmd_batch_init)
+    mtmd_batch_free = staticmethod(_module.mtmd_batch_free)
+    mtmd_batch_add_chunk = staticmethod(_module.mtmd_batch_add_chunk)
+    mtmd_batch_encode = staticmethod(_module.mtmd_batch_encode)
+    mtmd_batch_get_output_embd = staticmethod(_module.mtmd_batch_get_output_embd)
+    mtmd_log_set = staticmethod(_module.mtmd_log_set)
+    mtmd_get_cap_from_file = staticmethod(_module.mtmd_get_cap_from_file)
+    mtmd_gen_audio_get_info = staticmethod(_module.mtmd_gen_audio_get_info)
+    mtmd_gen_inp_default = staticmethod(_module.mtmd_gen_inp_default)
+    mtmd_gen_audio_process = staticmethod(_module.mtmd_gen_audio_process)
+    mtmd_test_create_input_chunks = staticmethod(_module.mtmd_test_create_input_chunks)
+    mtmd_helper_video_init_params_default = staticmethod(
+        _module.mtmd_helper_video_init_params_default
+    )
+    mtmd_helper_init_opt_default = staticmethod(_module.mtmd_helper_init_opt_default)
+    mtmd_helper_log_set = staticmethod(_module.mtmd_helper_log_set)
+    mtmd_helper_support_video = staticmethod(_module.mtmd_helper_support_video)
+    mtmd_helper_bitmap_init_from_file = staticmethod(_module.mtmd_helper_bitmap_init_from_file)
+    mtmd_helper_bitmap_init_from_buf = staticmethod(_module.mtmd_helper_bitmap_init_from_buf)
+    mtmd_helper_get_n_tokens = staticmethod(_module.mtmd_helper_get_n_tokens)
+    mtmd_helper_get_n_pos = staticmethod(_module.mtmd_helper_get_n_pos)
+    mtmd_helper_image_get_decoder_pos = staticmethod(_module.mtmd_helper_image_get_decoder_pos)
+    mtmd_helper_eval_chunks = staticmethod(_module.mtmd_helper_eval_chunks)
+    mtmd_helper_eval_chunk_single = staticmethod(_module.mtmd_helper_eval_chunk_single)
+    mtmd_helper_decode_image_chunk = staticmethod(_module.mtmd_helper_decode_image_chunk)
+    mtmd_helper_video_init = staticmethod(_module.mtmd_helper_video_init)
+    mtmd_helper_video_init_from_buf = staticmethod(_module.mtmd_helper_video_init_from_buf)
+    mtmd_helper_video_free = staticmethod(_module.mtmd_helper_video_free)
+    mtmd_helper_video_get_info = staticmethod(_module.mtmd_helper_video_get_info)
+    mtmd_helper_video_read_next = staticmethod(_module.mtmd_helper_video_read_next)
+    mtmd_helper_model_can_chat = staticmethod(_module.mtmd_helper_model_can_chat)
+    mtmd_helper_gen_audio_init = staticmethod(_module.mtmd_helper_gen_audio_init)
+    mtmd_helper_gen_audio_free = staticmethod(_module.mtmd_helper_gen_audio_free)
+    mtmd_helper_gen_audio_reset = staticmethod(_module.mtmd_helper_gen_audio_reset)
+    mtmd_helper_gen_audio_set_input = staticmethod(_module.mtmd_helper_gen_audio_set_input)
+    mtmd_helper_gen_audio_step_prompt = staticmethod(_module.mtmd_helper_gen_audio_step_prompt)
+    mtmd_helper_gen_audio_step_gen = staticmethod(_module.mtmd_helper_gen_audio_step_gen)
+    mtmd_helper_gen_audio_get_output = staticmethod(_module.mtmd_helper_gen_audio_get_output)
+
+# Where the headers declare them: one line a header, so that a line that moves all others is one change.
+# mtmd.h: mtmd_input_chunk_type=54 mtmd_gen_audio_type=370 mtmd_gen_process_type=385 mtmd_input_text=69 mtmd_input_part=76 mtmd_context_params=97 mtmd_decoder_pos=274 mtmd_caps=360 mtmd_gen_audio_info=376 mtmd_gen_inp=392 mtmd_gen_out=413 mtmd_progress_callback=95 mtmd_bitmap_lazy_callback=208 mtmd_default_marker=127 mtmd_context_params_default=129 mtmd_init_from_file=133 mtmd_free=137 mtmd_decode_use_non_causal=141 mtmd_decode_use_mrope=144 mtmd_support_vision=147 mtmd_support_audio=150 mtmd_get_audio_sample_rate=154 mtmd_get_marker=157 mtmd_bitmap_init=175 mtmd_bitmap_init_from_audio=176 mtmd_bitmap_get_nx=177 mtmd_bitmap_get_ny=178 mtmd_bitmap_get_data=179 mtmd_bitmap_get_n_bytes=180 mtmd_bitmap_is_audio=181 mtmd_bitmap_free=182 mtmd_bitmap_get_id=185 mtmd_bitmap_set_id=186 mtmd_bitmap_set_mergeable=188 mtmd_bitmap_init_lazy=214 mtmd_input_chunks_init=223 mtmd_input_chunks_size=224 mtmd_input_chunks_get=225 mtmd_input_chunks_free=226 mtmd_input_chunk_get_type=232 mtmd_input_chunk_get_tokens_text=233 mtmd_input_chunk_get_tokens_image=234 mtmd_input_chunk_get_n_tokens=235 mtmd_input_chunk_get_id=237 mtmd_input_chunk_get_n_pos=239 mtmd_input_chunk_copy=244 mtmd_input_chunk_free=245 mtmd_input_chunk_get_placeholder=248 mtmd_input_chunk_save=255 mtmd_input_chunk_load=257 mtmd_image_tokens_get_n_tokens=264 mtmd_image_tokens_get_id=265 mtmd_image_tokens_get_n_pos=267 mtmd_image_tokens_get_nx=269 mtmd_image_tokens_get_ny=271 mtmd_image_tokens_get_decoder_pos=284 mtmd_tokenize=302 mtmd_tokenize_from_parts=314 mtmd_encode=320 mtmd_encode_chunk=326 mtmd_get_output_embd=332 mtmd_batch_init=338 mtmd_batch_free=339 mtmd_batch_add_chunk=346 mtmd_batch_encode=350 mtmd_batch_get_output_embd=351 mtmd_log_set=356 mtmd_get_cap_from_file=364 mtmd_gen_audio_get_info=382 mtmd_gen_inp_default=433 mtmd_gen_audio_process=436 mtmd_test_create_input_chunks=443
+# mtmd-helper.h: mtmd_helper_gen_audio_outtype=202 mtmd_helper_video_init_params=26 mtmd_helper_init_opt=36 mtmd_helper_bitmap_wrapper=51 mtmd_helper_embd_batch=121 mtmd_helper_video_info=155 mtmd_helper_gen_audio_inp=206 mtmd_helper_post_decode_callback=130 mtmd_helper_video_init_params_default=33 mtmd_helper_init_opt_default=41 mtmd_helper_log_set=46 mtmd_helper_support_video=49 mtmd_helper_bitmap_init_from_file=60 mtmd_helper_bitmap_init_from_buf=77 mtmd_helper_get_n_tokens=84 mtmd_helper_get_n_pos=88 mtmd_helper_image_get_decoder_pos=92 mtmd_helper_eval_chunks=100 mtmd_helper_eval_chunk_single=111 mtmd_helper_decode_image_chunk=135 mtmd_helper_video_init=165 mtmd_helper_video_init_from_buf=174 mtmd_helper_video_free=178 mtmd_helper_video_get_info=179 mtmd_helper_video_read_next=185 mtmd_helper_model_can_chat=190 mtmd_helper_gen_audio_init=222 mtmd_helper_gen_audio_free=226 mtmd_helper_gen_audio_reset=228 mtmd_helper_gen_audio_set_input=230 mtmd_helper_gen_audio_step_prompt=236 mtmd_helper_gen_audio_step_gen=244 mtmd_helper_gen_audio_get_output=253
+# seal: b11434 sha256:4c5488644757c5974392b3df4a1d0ba0824fe26cec14bde53e6851962071f04a

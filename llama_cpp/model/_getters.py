@@ -28,7 +28,7 @@ class ModelGetters:
     def rope_type(self) -> _raw.llama_rope_type:
         """How positions are rotated into keys and queries.
 
-        C: ``enum llama_rope_type llama_model_rope_type(const struct llama_model *model)``, llama.h:594.
+        C: ``enum llama_rope_type llama_model_rope_type(const struct llama_model *model)``, llama.h.
         """
         return _raw.llama_rope_type(self._library.short.llama_model_rope_type(self.handle))
 
@@ -36,7 +36,7 @@ class ModelGetters:
     def n_ctx_train(self) -> int:
         """The context length that it was trained with, in tokens.
 
-        C: ``int32_t llama_model_n_ctx_train(const struct llama_model *model)``, llama.h:596.
+        C: ``int32_t llama_model_n_ctx_train(const struct llama_model *model)``, llama.h.
         """
         return self._library.short.llama_model_n_ctx_train(self.handle)
 
@@ -44,7 +44,7 @@ class ModelGetters:
     def n_embd(self) -> int:
         """The width of its hidden state.
 
-        C: ``int32_t llama_model_n_embd(const struct llama_model *model)``, llama.h:597.
+        C: ``int32_t llama_model_n_embd(const struct llama_model *model)``, llama.h.
         """
         return self._library.short.llama_model_n_embd(self.handle)
 
@@ -52,7 +52,7 @@ class ModelGetters:
     def n_embd_inp(self) -> int:
         """The width of what goes in, where embeddings take the place of tokens.
 
-        C: ``int32_t llama_model_n_embd_inp(const struct llama_model *model)``, llama.h:598.
+        C: ``int32_t llama_model_n_embd_inp(const struct llama_model *model)``, llama.h.
         """
         return self._library.short.llama_model_n_embd_inp(self.handle)
 
@@ -60,7 +60,7 @@ class ModelGetters:
     def n_embd_out(self) -> int:
         """The width of the embeddings that come out, which may differ from `n_embd`.
 
-        C: ``int32_t llama_model_n_embd_out(const struct llama_model *model)``, llama.h:599.
+        C: ``int32_t llama_model_n_embd_out(const struct llama_model *model)``, llama.h.
         """
         return self._library.short.llama_model_n_embd_out(self.handle)
 
@@ -68,7 +68,7 @@ class ModelGetters:
     def n_layer(self) -> int:
         """The number of its layers.
 
-        C: ``int32_t llama_model_n_layer(const struct llama_model *model)``, llama.h:600.
+        C: ``int32_t llama_model_n_layer(const struct llama_model *model)``, llama.h.
         """
         return self._library.short.llama_model_n_layer(self.handle)
 
@@ -76,7 +76,7 @@ class ModelGetters:
     def n_swa(self) -> int:
         """The size of its sliding window, in tokens; 0 where it has none.
 
-        C: ``int32_t llama_model_n_swa(const struct llama_model *model)``, llama.h:604.
+        C: ``int32_t llama_model_n_swa(const struct llama_model *model)``, llama.h.
         """
         return self._library.short.llama_model_n_swa(self.handle)
 
@@ -84,7 +84,7 @@ class ModelGetters:
     def rope_freq_scale_train(self) -> float:
         """The factor of the rotation's frequency that it was trained with.
 
-        C: ``float llama_model_rope_freq_scale_train(const struct llama_model *model)``, llama.h:607.
+        C: ``float llama_model_rope_freq_scale_train(const struct llama_model *model)``, llama.h.
         """
         return self._library.short.llama_model_rope_freq_scale_train(self.handle)
 
@@ -92,7 +92,7 @@ class ModelGetters:
     def size(self) -> int:
         """The size of all its tensors, in bytes.
 
-        C: ``uint64_t llama_model_size(const struct llama_model *model)``, llama.h:648.
+        C: ``uint64_t llama_model_size(const struct llama_model *model)``, llama.h.
         """
         return self._library.short.llama_model_size(self.handle)
 
@@ -100,7 +100,7 @@ class ModelGetters:
     def n_params(self) -> int:
         """The number of its parameters.
 
-        C: ``uint64_t llama_model_n_params(const struct llama_model *model)``, llama.h:655.
+        C: ``uint64_t llama_model_n_params(const struct llama_model *model)``, llama.h.
         """
         return self._library.short.llama_model_n_params(self.handle)
 
@@ -108,7 +108,7 @@ class ModelGetters:
     def has_encoder(self) -> bool:
         """Whether `LlamaContext.encode` has to come before `LlamaContext.decode`.
 
-        C: ``bool llama_model_has_encoder(const struct llama_model *model)``, llama.h:658.
+        C: ``bool llama_model_has_encoder(const struct llama_model *model)``, llama.h.
         """
         return self._library.short.llama_model_has_encoder(self.handle)
 
@@ -116,7 +116,7 @@ class ModelGetters:
     def has_decoder(self) -> bool:
         """Whether it can generate with `LlamaContext.decode`.
 
-        C: ``bool llama_model_has_decoder(const struct llama_model *model)``, llama.h:661.
+        C: ``bool llama_model_has_decoder(const struct llama_model *model)``, llama.h.
         """
         return self._library.short.llama_model_has_decoder(self.handle)
 
@@ -124,7 +124,7 @@ class ModelGetters:
     def decoder_start_token(self) -> int | None:
         """What an encoder-decoder model's decoder starts with; None where the model has none.
 
-        C: ``llama_token llama_model_decoder_start_token(const struct llama_model *model)``, llama.h:665.
+        C: ``llama_token llama_model_decoder_start_token(const struct llama_model *model)``, llama.h.
         """
         token = self._library.short.llama_model_decoder_start_token(self.handle)
         return None if token == _raw.LLAMA_TOKEN_NULL else token
@@ -133,7 +133,7 @@ class ModelGetters:
     def is_recurrent(self) -> bool:
         """Whether it has a state in place of a KV cache, as Mamba and RWKV do.
 
-        C: ``bool llama_model_is_recurrent(const struct llama_model *model)``, llama.h:668.
+        C: ``bool llama_model_is_recurrent(const struct llama_model *model)``, llama.h.
         """
         return self._library.short.llama_model_is_recurrent(self.handle)
 
@@ -141,7 +141,7 @@ class ModelGetters:
     def is_hybrid(self) -> bool:
         """Whether some of its layers are recurrent and others have attention, as in Jamba.
 
-        C: ``bool llama_model_is_hybrid(const struct llama_model *model)``, llama.h:671.
+        C: ``bool llama_model_is_hybrid(const struct llama_model *model)``, llama.h.
         """
         return self._library.short.llama_model_is_hybrid(self.handle)
 
@@ -149,7 +149,7 @@ class ModelGetters:
     def is_diffusion(self) -> bool:
         """Whether it generates by diffusion, as LLaDA does, and not token by token.
 
-        C: ``bool llama_model_is_diffusion(const struct llama_model *model)``, llama.h:674.
+        C: ``bool llama_model_is_diffusion(const struct llama_model *model)``, llama.h.
         """
         return self._library.short.llama_model_is_diffusion(self.handle)
 
@@ -168,7 +168,7 @@ class VocabGetters:
     def bos(self) -> int | None:
         """The token that begins a text; None where the model has none.
 
-        C: ``llama_token llama_vocab_bos(const struct llama_vocab *vocab)``, llama.h:1212.
+        C: ``llama_token llama_vocab_bos(const struct llama_vocab *vocab)``, llama.h.
         """
         token = self._library.short.llama_vocab_bos(self.handle)
         return None if token == _raw.LLAMA_TOKEN_NULL else token
@@ -177,7 +177,7 @@ class VocabGetters:
     def eos(self) -> int | None:
         """The token that ends a text; None where the model has none.
 
-        C: ``llama_token llama_vocab_eos(const struct llama_vocab *vocab)``, llama.h:1213.
+        C: ``llama_token llama_vocab_eos(const struct llama_vocab *vocab)``, llama.h.
         """
         token = self._library.short.llama_vocab_eos(self.handle)
         return None if token == _raw.LLAMA_TOKEN_NULL else token
@@ -186,7 +186,7 @@ class VocabGetters:
     def eot(self) -> int | None:
         """The token that ends a turn of a chat; None where the model has none.
 
-        C: ``llama_token llama_vocab_eot(const struct llama_vocab *vocab)``, llama.h:1214.
+        C: ``llama_token llama_vocab_eot(const struct llama_vocab *vocab)``, llama.h.
         """
         token = self._library.short.llama_vocab_eot(self.handle)
         return None if token == _raw.LLAMA_TOKEN_NULL else token
@@ -195,7 +195,7 @@ class VocabGetters:
     def sep(self) -> int | None:
         """The token between two texts; None where the model has none.
 
-        C: ``llama_token llama_vocab_sep(const struct llama_vocab *vocab)``, llama.h:1215.
+        C: ``llama_token llama_vocab_sep(const struct llama_vocab *vocab)``, llama.h.
         """
         token = self._library.short.llama_vocab_sep(self.handle)
         return None if token == _raw.LLAMA_TOKEN_NULL else token
@@ -204,7 +204,7 @@ class VocabGetters:
     def nl(self) -> int | None:
         """The token of a line end; None where the model has none.
 
-        C: ``llama_token llama_vocab_nl(const struct llama_vocab *vocab)``, llama.h:1216.
+        C: ``llama_token llama_vocab_nl(const struct llama_vocab *vocab)``, llama.h.
         """
         token = self._library.short.llama_vocab_nl(self.handle)
         return None if token == _raw.LLAMA_TOKEN_NULL else token
@@ -213,7 +213,7 @@ class VocabGetters:
     def pad(self) -> int | None:
         """The token that fills up; None where the model has none.
 
-        C: ``llama_token llama_vocab_pad(const struct llama_vocab *vocab)``, llama.h:1217.
+        C: ``llama_token llama_vocab_pad(const struct llama_vocab *vocab)``, llama.h.
         """
         token = self._library.short.llama_vocab_pad(self.handle)
         return None if token == _raw.LLAMA_TOKEN_NULL else token
@@ -222,7 +222,7 @@ class VocabGetters:
     def mask(self) -> int | None:
         """The token that stands for one to guess; None where the model has none.
 
-        C: ``llama_token llama_vocab_mask(const struct llama_vocab *vocab)``, llama.h:1218.
+        C: ``llama_token llama_vocab_mask(const struct llama_vocab *vocab)``, llama.h.
         """
         token = self._library.short.llama_vocab_mask(self.handle)
         return None if token == _raw.LLAMA_TOKEN_NULL else token
@@ -231,7 +231,7 @@ class VocabGetters:
     def add_bos(self) -> bool:
         """Whether `LlamaModel.tokenize` puts `bos` first.
 
-        C: ``bool llama_vocab_get_add_bos(const struct llama_vocab *vocab)``, llama.h:1220.
+        C: ``bool llama_vocab_get_add_bos(const struct llama_vocab *vocab)``, llama.h.
         """
         return self._library.short.llama_vocab_get_add_bos(self.handle)
 
@@ -239,7 +239,7 @@ class VocabGetters:
     def add_eos(self) -> bool:
         """Whether `LlamaModel.tokenize` puts `eos` last.
 
-        C: ``bool llama_vocab_get_add_eos(const struct llama_vocab *vocab)``, llama.h:1221.
+        C: ``bool llama_vocab_get_add_eos(const struct llama_vocab *vocab)``, llama.h.
         """
         return self._library.short.llama_vocab_get_add_eos(self.handle)
 
@@ -247,7 +247,7 @@ class VocabGetters:
     def add_sep(self) -> bool:
         """Whether `sep` belongs between two texts.
 
-        C: ``bool llama_vocab_get_add_sep(const struct llama_vocab *vocab)``, llama.h:1222.
+        C: ``bool llama_vocab_get_add_sep(const struct llama_vocab *vocab)``, llama.h.
         """
         return self._library.short.llama_vocab_get_add_sep(self.handle)
 
@@ -255,7 +255,7 @@ class VocabGetters:
     def fim_pre(self) -> int | None:
         """Fill in the middle: what comes before the text in front of the gap, or None.
 
-        C: ``llama_token llama_vocab_fim_pre(const struct llama_vocab *vocab)``, llama.h:1227.
+        C: ``llama_token llama_vocab_fim_pre(const struct llama_vocab *vocab)``, llama.h.
         """
         token = self._library.short.llama_vocab_fim_pre(self.handle)
         return None if token == _raw.LLAMA_TOKEN_NULL else token
@@ -264,7 +264,7 @@ class VocabGetters:
     def fim_suf(self) -> int | None:
         """Fill in the middle: what comes before the text behind the gap, or None.
 
-        C: ``llama_token llama_vocab_fim_suf(const struct llama_vocab *vocab)``, llama.h:1228.
+        C: ``llama_token llama_vocab_fim_suf(const struct llama_vocab *vocab)``, llama.h.
         """
         token = self._library.short.llama_vocab_fim_suf(self.handle)
         return None if token == _raw.LLAMA_TOKEN_NULL else token
@@ -273,7 +273,7 @@ class VocabGetters:
     def fim_mid(self) -> int | None:
         """Fill in the middle: what comes before the text of the gap, or None.
 
-        C: ``llama_token llama_vocab_fim_mid(const struct llama_vocab *vocab)``, llama.h:1229.
+        C: ``llama_token llama_vocab_fim_mid(const struct llama_vocab *vocab)``, llama.h.
         """
         token = self._library.short.llama_vocab_fim_mid(self.handle)
         return None if token == _raw.LLAMA_TOKEN_NULL else token
@@ -282,7 +282,7 @@ class VocabGetters:
     def fim_pad(self) -> int | None:
         """Fill in the middle: what fills up, or None.
 
-        C: ``llama_token llama_vocab_fim_pad(const struct llama_vocab *vocab)``, llama.h:1230.
+        C: ``llama_token llama_vocab_fim_pad(const struct llama_vocab *vocab)``, llama.h.
         """
         token = self._library.short.llama_vocab_fim_pad(self.handle)
         return None if token == _raw.LLAMA_TOKEN_NULL else token
@@ -291,7 +291,7 @@ class VocabGetters:
     def fim_rep(self) -> int | None:
         """Fill in the middle: what comes before the name of a repository, or None.
 
-        C: ``llama_token llama_vocab_fim_rep(const struct llama_vocab *vocab)``, llama.h:1231.
+        C: ``llama_token llama_vocab_fim_rep(const struct llama_vocab *vocab)``, llama.h.
         """
         token = self._library.short.llama_vocab_fim_rep(self.handle)
         return None if token == _raw.LLAMA_TOKEN_NULL else token
@@ -300,7 +300,7 @@ class VocabGetters:
     def fim_sep(self) -> int | None:
         """Fill in the middle: what comes between its files, or None.
 
-        C: ``llama_token llama_vocab_fim_sep(const struct llama_vocab *vocab)``, llama.h:1232.
+        C: ``llama_token llama_vocab_fim_sep(const struct llama_vocab *vocab)``, llama.h.
         """
         token = self._library.short.llama_vocab_fim_sep(self.handle)
         return None if token == _raw.LLAMA_TOKEN_NULL else token
@@ -316,7 +316,7 @@ class DeviceGetters:
     def name(self) -> str:
         """Its name in the library: ``CPU``, ``CUDA0``.
 
-        C: ``const char *ggml_backend_dev_name(ggml_backend_dev_t device)``, ggml-backend.h:183.
+        C: ``const char *ggml_backend_dev_name(ggml_backend_dev_t device)``, ggml-backend.h.
         """
         text = self._library.short.ggml_backend_dev_name(self._handle)
         return (text or b"").decode("utf-8", "replace")
@@ -325,7 +325,7 @@ class DeviceGetters:
     def description(self) -> str:
         """What it is, as its maker calls it.
 
-        C: ``const char *ggml_backend_dev_description(ggml_backend_dev_t device)``, ggml-backend.h:184.
+        C: ``const char *ggml_backend_dev_description(ggml_backend_dev_t device)``, ggml-backend.h.
         """
         text = self._library.short.ggml_backend_dev_description(self._handle)
         return (text or b"").decode("utf-8", "replace")
@@ -334,7 +334,7 @@ class DeviceGetters:
     def type(self) -> _raw.ggml_backend_dev_type_enum:
         """CPU, GPU, a GPU with the CPU's memory, an accelerator.
 
-        C: ``enum ggml_backend_dev_type ggml_backend_dev_type(ggml_backend_dev_t device)``, ggml-backend.h:186.
+        C: ``enum ggml_backend_dev_type ggml_backend_dev_type(ggml_backend_dev_t device)``, ggml-backend.h.
         """
         return _raw.ggml_backend_dev_type_enum(
             self._library.short.ggml_backend_dev_type(self._handle)
@@ -355,7 +355,7 @@ class ContextGetters:
     def n_ctx(self) -> int:
         """The size of the KV cache, in tokens; may be rounded up from the given one.
 
-        C: ``uint32_t llama_n_ctx(const struct llama_context *ctx)``, llama.h:575.
+        C: ``uint32_t llama_n_ctx(const struct llama_context *ctx)``, llama.h.
         """
         return self._library.short.llama_n_ctx(self.handle)
 
@@ -363,7 +363,7 @@ class ContextGetters:
     def n_batch(self) -> int:
         """The most tokens that the library takes at a time; `LlamaContext.decode` takes more in parts.
 
-        C: ``uint32_t llama_n_batch(const struct llama_context *ctx)``, llama.h:577.
+        C: ``uint32_t llama_n_batch(const struct llama_context *ctx)``, llama.h.
         """
         return self._library.short.llama_n_batch(self.handle)
 
@@ -371,7 +371,7 @@ class ContextGetters:
     def n_ubatch(self) -> int:
         """The most tokens that are computed at a time, and so the longest text for a model without causal attention.
 
-        C: ``uint32_t llama_n_ubatch(const struct llama_context *ctx)``, llama.h:578.
+        C: ``uint32_t llama_n_ubatch(const struct llama_context *ctx)``, llama.h.
         """
         return self._library.short.llama_n_ubatch(self.handle)
 
@@ -379,7 +379,7 @@ class ContextGetters:
     def n_seq_max(self) -> int:
         """The number of sequences that it can hold.
 
-        C: ``uint32_t llama_n_seq_max(const struct llama_context *ctx)``, llama.h:579.
+        C: ``uint32_t llama_n_seq_max(const struct llama_context *ctx)``, llama.h.
         """
         return self._library.short.llama_n_seq_max(self.handle)
 
@@ -387,7 +387,7 @@ class ContextGetters:
     def pooling_type(self) -> _raw.llama_pooling_type_enum:
         """How the embeddings of a sequence's tokens become one.
 
-        C: ``enum llama_pooling_type llama_pooling_type(const struct llama_context *ctx)``, llama.h:591.
+        C: ``enum llama_pooling_type llama_pooling_type(const struct llama_context *ctx)``, llama.h.
         """
         return _raw.llama_pooling_type_enum(self._library.short.llama_pooling_type(self.handle))
-# seal: b11434 sha256:14884120e83c0018b20e88c905f9e702d7fbc63e56543aff0a0176be8688244a
+# seal: b11434 sha256:9a7a1bc6ea629b97eca013977d5a6e72a1a8f43162565214ca9d138e9ff75fa2

@@ -31,7 +31,10 @@ _NAMES = {stem: _file_name(stem) for stem in ("llama", "ggml", "ggml-cpu", "ggml
 _PT_LOAD = 1  # elf.h: a part of the file that is mapped into memory
 
 if TYPE_CHECKING:
-    _Functions = _raw.LibraryFunctions
+    from .. import _raw_mtmd
+
+    class _Functions(_raw.LibraryFunctions, _raw_mtmd.LibraryFunctions):
+        """All C functions, with their types: the stubs have them, Python does not."""
 else:
     _Functions = object
 

@@ -189,6 +189,10 @@ class _Context:
             "types": self.types,
             "renamed": self._renamed(),
             "structs": self.structs,
+            "explained": [
+                *(self.types.name(e.name) for e in self.api.enums if e.name),
+                *(self.types.name(s.name) for s in self.structs),
+            ],
             "handles": [*handles, *self._foreign_handles()],
             "ctypes_names": sorted(
                 {name for name, _ in BUILTINS.values()} | {"c_char_p", "c_void_p"}

@@ -1280,10 +1280,25 @@ def _none_if_null(result, function, arguments):
     return result or None
 
 
+class _Help:
+    """What `help` asks of a C function or type: found out when it is read."""
+
+    def __init__(self, question):
+        self.question = question
+
+    def __get__(self, instance, owner):
+        if not __package__:
+            return None
+        headers = importlib.import_module(".native.headers", __package__)
+        return getattr(headers, self.question)(getattr(instance, "__name__", owner.__name__))
+
+
 class Function:
-    """A C function by name: its types, and a call that goes to the default library."""
+    # A C function by name: its types, and a call that goes to the default library.
 
     __slots__ = ("__name__", "_signature", "_module", "_types", "_bound")
+    __doc__ = _Help("explain")
+    __signature__ = _Help("signature")
 
     def __init__(self, name, signature, module):
         self.__name__ = name
@@ -1319,6 +1334,9 @@ class Function:
         """This function in ``library`` (a ctypes library), ready to call. AttributeError if the
         library has none."""
         bound = library[self.__name__]  # by item, because by attribute ctypes shares the object
+        kind = type(bound)  # of this library alone
+        if "__signature__" not in vars(kind):
+            kind.__doc__, kind.__signature__ = _Help("explain"), _Help("signature")
         bound.restype = self.restype
         bound.argtypes = self.argtypes
         if isinstance(self.restype, type) and issubclass(self.restype, c_void_p):
@@ -2355,6 +2373,91 @@ HEADERS = {
 FUNCTIONS = {f.__name__: f for functions in HEADERS.values() for f in functions}
 globals().update(FUNCTIONS)
 
+for _type in (
+    ggml_status,
+    ggml_type,
+    ggml_prec,
+    ggml_op_hint,
+    ggml_ftype,
+    ggml_op,
+    ggml_unary_op,
+    ggml_glu_op,
+    ggml_object_type,
+    ggml_log_level,
+    ggml_tensor_flag,
+    ggml_tri_type,
+    ggml_op_pool,
+    ggml_scale_mode,
+    ggml_scale_flag,
+    ggml_sort_order,
+    ggml_sched_priority,
+    ggml_backend_buffer_usage,
+    ggml_backend_dev_type_enum,
+    ggml_backend_meta_split_axis,
+    ggml_numa_strategy,
+    ggml_opt_loss_type,
+    ggml_opt_build_type,
+    ggml_opt_optimizer_type,
+    gguf_type,
+    llama_vocab_type_enum,
+    llama_rope_type,
+    llama_token_type,
+    llama_token_attr,
+    llama_ftype,
+    llama_rope_scaling_type,
+    llama_pooling_type_enum,
+    llama_attention_type,
+    llama_flash_attn_type,
+    llama_split_mode,
+    llama_load_mode,
+    llama_lazy_mode,
+    llama_context_type,
+    llama_model_kv_override_type,
+    llama_model_meta_key,
+    llama_process_type,
+    ggml_bf16_t,
+    ggml_init_params,
+    ggml_tensor,
+    ggml_type_traits,
+    ggml_threadpool_params,
+    ggml_tallocr,
+    ggml_backend_dev_caps,
+    ggml_backend_dev_props,
+    ggml_backend_feature,
+    ggml_backend_meta_split_state,
+    ggml_backend_graph_copy_struct,
+    ggml_cplan,
+    ggml_type_traits_cpu,
+    ggml_opt_optimizer_params_adamw,
+    ggml_opt_optimizer_params_sgd,
+    ggml_opt_optimizer_params,
+    ggml_opt_params,
+    gguf_init_params,
+    llama_token_data,
+    llama_token_data_array,
+    llama_batch,
+    llama_model_kv_override_anonymous_0,
+    llama_model_kv_override,
+    llama_model_tensor_buft_override,
+    llama_model_params,
+    llama_sampler_seq_config,
+    llama_context_params,
+    llama_model_tensor_override,
+    llama_model_imatrix_data,
+    llama_model_quantize_params,
+    llama_logit_bias,
+    llama_sampler_chain_params,
+    llama_chat_message,
+    llama_embd,
+    llama_sampler_data,
+    llama_sampler_i,
+    llama_sampler,
+    llama_perf_context_data,
+    llama_perf_sampler_data,
+    llama_opt_params,
+):
+    _type.__doc__ = _Help("explain")
+
 # Function -> the values that it returns: the default parameters at b11434
 DEFAULTS = {
     "llama_model_default_params": {
@@ -2436,4 +2539,4 @@ DEFAULTS = {
         "max_buf_size": 8589934592,
     },
 }
-# seal: b11434 sha256:9199b5629e377a1f70e4531e5921a26984bfe9c9ec0af260818d675a2a4c67e4
+# seal: b11434 sha256:084f745d78b5362141d70112b47083bd67b16b45b5613c8697f1cb0748321958

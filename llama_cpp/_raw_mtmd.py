@@ -38,6 +38,7 @@ from enum import IntEnum, IntFlag
 
 from ._raw import (
     Function,
+    _Help,
     ggml_backend_dev_t,
     ggml_backend_device,
     ggml_backend_sched_eval_callback,
@@ -376,6 +377,28 @@ HEADERS = {
 FUNCTIONS = {f.__name__: f for functions in HEADERS.values() for f in functions}
 globals().update(FUNCTIONS)
 
+for _type in (
+    mtmd_input_chunk_type,
+    mtmd_gen_audio_type,
+    mtmd_gen_process_type,
+    mtmd_helper_gen_audio_outtype,
+    mtmd_input_text,
+    mtmd_input_part,
+    mtmd_context_params,
+    mtmd_decoder_pos,
+    mtmd_caps,
+    mtmd_gen_audio_info,
+    mtmd_gen_inp,
+    mtmd_gen_out,
+    mtmd_helper_video_init_params,
+    mtmd_helper_init_opt,
+    mtmd_helper_bitmap_wrapper,
+    mtmd_helper_embd_batch,
+    mtmd_helper_video_info,
+    mtmd_helper_gen_audio_inp,
+):
+    _type.__doc__ = _Help("explain")
+
 # Function -> the values that it returns: the default parameters at b11434
 DEFAULTS = {
     "mtmd_helper_video_init_params_default": {
@@ -384,4 +407,4 @@ DEFAULTS = {
         "timestamp_interval_ms": 5000,
     },
 }
-# seal: b11434 sha256:55ff62d18b3c5176173479f6141aee86b4004e79282a24b87691fb21c83fa5c7
+# seal: b11434 sha256:711251a54d1ff5c7477166d2a32051644bc5149276e2e051f836f85a4aa07063

@@ -28,7 +28,7 @@ from codegen import source
 from codegen.errors import CodegenError
 from llama_cpp.engine.building import cmake_options, compile_tree, system_compiler
 from llama_cpp.engine.find import EngineInfo, cache_root
-from llama_cpp.engine.folders import collect, strip, try_out, write_manifest
+from llama_cpp.engine.folders import collect, strip, take_headers, try_out, write_manifest
 from llama_cpp.errors import LlamaError
 
 from . import contents, licenses, zig
@@ -89,6 +89,7 @@ def build_engine(jobs: int | None = None, *, with_zig: bool = False) -> Path:
     shutil.rmtree(engine, ignore_errors=True)
     engine.mkdir()
     collect(work / "bin", engine, programs=contents.PROGRAMS)
+    take_headers(tree, engine)
     if sys.platform == "win32":
         _add_runtime(engine)
     contents.leave_out(engine)

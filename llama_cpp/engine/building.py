@@ -16,7 +16,7 @@ from typing import TextIO
 
 from ..errors import LlamaEngineError
 from .find import BACKENDS, EngineInfo, cpu_features, engine_folder, family, program
-from .folders import capture, collect, ready, strip, try_out, write_manifest
+from .folders import capture, collect, ready, strip, take_headers, try_out, write_manifest
 from .machine import memory_limit, usable_threads
 from .progress import Progress, say
 from .publish import publish
@@ -110,6 +110,7 @@ def build(source: Path, tag: str, *, jobs: int | None = None, backend: str | Non
         compile_tree(source, tree, options, log, jobs=jobs, label=f"engine {tag}")
         collect(tree / "bin", work, programs=PROGRAMS)
         shutil.rmtree(tree)
+        take_headers(source, work)
         strip(work)
         info = EngineInfo(
             tag, "source", backend=backend, version=try_out(work), compiler=compiler,

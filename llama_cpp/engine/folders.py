@@ -51,6 +51,14 @@ def collect(source: Path, dest: Path, *, programs: Set[str] | None) -> None:
             shutil.copy2(path, dest / path.name, follow_symlinks=False)
 
 
+def take_headers(source: Path, engine: Path) -> None:
+    """Copy the headers of the tree ``source`` that the bindings are made from, for `help`."""
+    (engine / "include").mkdir()
+    for folder in ("include", "ggml/include", "tools/mtmd"):
+        for path in sorted((source / folder).glob("*.h")):
+            shutil.copyfile(path, engine / "include" / path.name)
+
+
 def strip(folder: Path) -> None:
     """Remove the symbols that only a debugger uses, if `strip` is installed."""
     tool = program("strip")

@@ -37,6 +37,12 @@ def main(arguments: list[str] | None = None) -> int:
     command.set_defaults(run=_regen)
 
     command = commands.add_parser(
+        "bindings", parents=[tree], help="write the package, with bindings for a tree, to a folder"
+    )
+    command.add_argument("--out", metavar="DIR", type=Path, required=True)
+    command.set_defaults(run=_bindings)
+
+    command = commands.add_parser(
         "check", parents=[tree], help="exit 1 with a diff if a generated file is stale"
     )
     command.add_argument(
@@ -149,6 +155,21 @@ def _regen(options: argparse.Namespace) -> int:
         print(f"the pin is now {tree.tag}")
     if changes:
         print(diff.report(changes, "text"), end="")
+    return 0
+
+
+def _bindings(options: argparse.Namespace) -> int:
+    from . import generate, source
+
+    tree = source.resolve(options.llama_cpp, options.tag)
+    apis = generate.read_apis(tree)
+    folder = generate.publish(apis, options.out).parent.resolve()
+    names = ", ".join(f"{len(api.functions)} functions in {api.module}" for api in apis)
+    print(f"bindings for llama.cpp {apis[0].tag} are in {folder}: {names}")
+    lib = next((d for d in ("build/bin", "lib", "bin") if (tree.root / d).is_dir()), "lib")
+    print(
+        f"to use them: PYTHONPATH={folder} LLAMA_CPP_LIB={tree.root / lib} python your_program.py"
+    )
     return 0
 
 

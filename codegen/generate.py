@@ -151,13 +151,34 @@ def package(apis: Sequence[Api], folder: Path) -> Path:
     return _package(documents(apis), folder)
 
 
+def publish(apis: Sequence[Api], folder: Path) -> Path:
+    """As `package`, complete or not at all, in the place of one that was there before."""
+    there = folder / "llama_cpp"
+    if there.exists() and not sealed_files(there):
+        raise CodegenError(f"{there} is not a package of this generator: choose another folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".bindings-", dir=folder) as work:
+            made = package(apis, Path(work))
+            faults = unusable(apis)
+            if faults:
+                raise CodegenError(f"nothing was written: {'; '.join(faults[:5])}")
+            if there.exists():
+                there.rename(Path(work) / "before")
+            made.rename(there)
+    except OSError as error:
+        raise CodegenError(f"{folder}: {error}") from error
+    return there
+
+
 def _package(files: Mapping[Path, str | None], folder: Path) -> Path:
     here = PROJECT / "llama_cpp"
     there = folder / here.name
     there.mkdir(parents=True)
-    for path in here.rglob("*.py"):
+    for path in here.rglob("*.*"):
         name = path.relative_to(here)
-        if name.as_posix() not in GENERATED:
+        generated = name.as_posix() in GENERATED or path.suffix == ".pyc"
+        if path.is_file() and name.parts[0] != "lib" and not generated:  # lib: a wheel's engine
             (there / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, there / name)
     write({folder / p: text for p, text in files.items() if p.parts[0] == PACKAGE.name})

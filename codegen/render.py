@@ -38,7 +38,8 @@ from .pytypes import BUILTINS, FOREIGN_HANDLES, PyTypes, identifier, parameter_n
 from .seal import GENERATED as GENERATED
 from .seal import OF_THE_FIRST, sealed
 
-TEMPLATES = Path(__file__).parents[1] / "templates"
+# Beside this package in the project, inside it in a wheel
+TEMPLATES = next(p / "templates" for p in Path(__file__).parents if (p / "templates").is_dir())
 API_JSON = Path(__file__).parent / "api.json"
 # Where in the project the generated files are
 PACKAGE, DATA = Path("llama_cpp"), Path("codegen")

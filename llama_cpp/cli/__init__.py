@@ -31,6 +31,7 @@ _COMMANDS = {
     "server": "_server",
     "quantize": "_quantize",
     "engine": "_engine",
+    "bindings": "_engine",
     "doctor": "_doctor",
 }
 

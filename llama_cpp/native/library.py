@@ -424,8 +424,8 @@ def _check_abi(path: Path, dll: ctypes.CDLL) -> None:
         tree = _tree_of(path)
         import shlex
 
-        source = shlex.quote(str(tree)) if tree else "its source folder"
-        hint = f"`make regen LLAMA_CPP={source}`" + ("" if tree else " (or TAG=its tag)")
+        source = f"--llama-cpp {shlex.quote(str(tree))}" if tree else "--tag with its tag"
+        hint = f"`llama-py bindings {source}`"
         if not wrong:
             hint += f". If only these were left out, set LLAMA_CPP_WITHOUT={','.join(missing)}"
         raise LlamaABIError(

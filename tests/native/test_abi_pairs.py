@@ -9,6 +9,8 @@ import json
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -95,12 +97,16 @@ def test_the_command_in_a_refusal_makes_matching_bindings(
     library = Path(shutil.copy(engines.engine(tag), prefix / "lib"))
     done = engines.run(packages[source.pinned_tag()], library, PROGRAM, "")
     refused = json.loads(done.stdout.splitlines()[-1])["refused"]
-    command = re.search(r"`make regen (LLAMA_CPP=.*?)`", refused)
+    command = re.search(r"`llama-py (bindings .*?)`", refused)
     assert command is not None
-    (assignment,) = shlex.split(command[1])
-    assert assignment == f"LLAMA_CPP={prefix}"
-    tree = source.resolve(folder=assignment.partition("=")[2])
-    generate.package(generate.read_apis(tree), tmp_path / "made")
+    words = [*shlex.split(command[1]), "--out", str(tmp_path / "made")]
+    assert words[1:3] == ["--llama-cpp", str(prefix)]
+    made = subprocess.run(
+        [sys.executable, "-m", "llama_cpp.cli", *words],
+        capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    assert f"LLAMA_CPP_LIB={prefix / 'lib'}" in made.stdout
     assert outcome(packages[tag], tag)["tokens"] == tokens_of(tmp_path / "made", library)
 
 

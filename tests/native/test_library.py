@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
+import inspect
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,8 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from llama_cpp import LlamaContext, LlamaLibrary, LlamaModel, _raw
+from codegen import source
+from llama_cpp import LlamaContext, LlamaLibrary, LlamaModel, _raw, _raw_mtmd
 from llama_cpp.errors import LlamaABIError, LlamaLibraryError, LlamaMissingFunctionError
+from llama_cpp.native import headers as headers_of_c
 from llama_cpp.native.library import _NAMES
 from tests.support.python import PROGRAMS, ROOT, run_program, run_python
 
@@ -294,7 +298,7 @@ def test_a_libllama_with_other_structs_is_refused(
     assert named in text
     assert _raw.TAG in text
     assert "make engine" in text
-    assert "make regen" in text
+    assert "llama-py bindings" in text
 
 
 def test_a_libllama_with_swapped_fields_is_refused(headers: Path, tmp_path: Path) -> None:
@@ -395,3 +399,38 @@ def test_the_error_of_another_abi_is_a_library_error() -> None:
 
 def test_a_model_remembers_its_library(library: LlamaLibrary, model: LlamaModel) -> None:
     assert model.library is library
+
+
+def test_help_shows_the_text_of_the_header() -> None:
+    """Before a call and after it, on a library, and for structs and enums."""
+    text = inspect.getdoc(_raw.llama_decode) or ""
+    assert text.startswith("int32_t llama_decode(struct llama_context *ctx, struct llama_batch")
+    header = (source.resolve().root / "include/llama.h").read_text().splitlines()
+    line = next(i for i, code in enumerate(header, 1) if "int32_t llama_decode(" in code)
+    assert f"llama.h, line {line}, of llama.cpp {_raw.TAG}" in text
+    codes = [code.strip() for code in header[:line] if "could not find a KV slot" in code]
+    assert codes[-1] in text
+    assert str(inspect.signature(_raw.llama_decode)).startswith("(ctx: ")
+    library = LlamaLibrary.default()
+    assert library.llama_decode.__doc__ == text
+    _raw.llama_max_devices()
+    assert "llama_max_devices(void)" in (_raw.llama_max_devices.__doc__ or "")
+    assert "int32_t n_gpu_layers;" in (_raw.llama_model_params.__doc__ or "")
+    assert "LLAMA_ROPE_TYPE_NEOX" in (_raw.llama_rope_type.__doc__ or "")
+    assert "mtmd_context_params" in (_raw_mtmd.mtmd_context_params.__doc__ or "")
+
+
+def test_every_name_in_help_is_found_at_its_line() -> None:
+    known = re.findall(r"^# [\w.-]+\.h:(.*)", stubs(), re.MULTILINE)
+    names = [pair.split("=")[0] for pairs in known for pair in pairs.split()]
+    assert len(names) > len(_raw.FUNCTIONS)
+    plain = [name.removesuffix("_enum") for name in names]
+    missing = [
+        n for n, p in zip(names, plain, strict=True) if p not in (headers_of_c.explain(n) or "")
+    ]
+    assert not missing
+
+
+def stubs() -> str:
+    package = Path(_raw.__file__).parent
+    return "".join(path.read_text() for path in package.glob("_raw*.pyi"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -74,16 +75,44 @@ def test_a_library_of_ones_own(model_path: Path, library: LlamaLibrary) -> None:
     assert shown.startswith("<LlamaModel 'SmolLM2")
 
 
-@pytest.mark.parametrize(
-    "checker", [["mypy", "--strict"], ["pyright", "--pythonpath", sys.executable]]
-)
+CHECKERS = [["mypy", "--strict"], ["pyright", "--pythonpath", sys.executable]]
+
+
+def check(checker: list[str], program: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", *checker, str(program)],
+        cwd=program.parent, capture_output=True, text=True, check=False, timeout=300,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "MYPYPATH": str(ROOT)},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("checker", CHECKERS, ids=lambda words: words[0])
 def test_type_checkers_accept_them(checker: list[str], tmp_path: Path) -> None:
     # Outside the project, so that none of its settings count: as at a user's.
     program = tmp_path / "program.py"
     program.write_text("# pyright: strict\n" + Path(user_program.__file__).read_text())
-    done = subprocess.run(
-        [sys.executable, "-m", *checker, str(program)],
-        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "MYPYPATH": str(ROOT)},
-    )  # fmt: skip
+    done = check(checker, program)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+WRONG_CALLS = """
+from llama_cpp import LlamaLibrary, _raw
+
+library = LlamaLibrary()
+library.llama_decode(3, _raw.llama_batch())
+library.short.llama_n_ctx("context")
+devices: str = library.llama_max_devices()
+library.mtmd_default_marker(1)
+"""
+
+
+@pytest.mark.parametrize("checker", CHECKERS, ids=lambda words: words[0])
+def test_type_checkers_find_wrong_calls_through_a_library(
+    checker: list[str], tmp_path: Path
+) -> None:
+    program = tmp_path / "wrong.py"
+    program.write_text(WRONG_CALLS)
+    done = check(checker, program)
+    lines = [i for i, line in enumerate(WRONG_CALLS.splitlines(), 1) if line and i > 4]
+    found = {int(n) for n in re.findall(r"wrong\.py:(\d+)", done.stdout)}
+    assert found == set(lines), done.stdout

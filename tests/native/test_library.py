@@ -420,17 +420,10 @@ def test_help_shows_the_text_of_the_header() -> None:
     assert "mtmd_context_params" in (_raw_mtmd.mtmd_context_params.__doc__ or "")
 
 
-def test_every_name_in_help_is_found_at_its_line() -> None:
-    known = re.findall(r"^# [\w.-]+\.h:(.*)", stubs(), re.MULTILINE)
-    names = [pair.split("=")[0] for pairs in known for pair in pairs.split()]
-    assert len(names) > len(_raw.FUNCTIONS)
-    plain = [name.removesuffix("_enum") for name in names]
-    missing = [
-        n for n, p in zip(names, plain, strict=True) if p not in (headers_of_c.explain(n) or "")
-    ]
-    assert not missing
+def test_help_finds_every_function_at_its_line() -> None:
+    def found(name: str) -> bool:
+        _, line, text = (headers_of_c.explain(name) or "").partition(":\n\n")
+        return bool(line) and re.search(rf"\b{name}\b", text) is not None
 
-
-def stubs() -> str:
-    package = Path(_raw.__file__).parent
-    return "".join(path.read_text() for path in package.glob("_raw*.pyi"))
+    names = _raw.FUNCTIONS.keys() | _raw_mtmd.FUNCTIONS.keys()
+    assert {name for name in names if not found(name)} == set()

@@ -1293,11 +1293,15 @@ class _Help:
         return getattr(headers, self.question)(getattr(instance, "__name__", owner.__name__))
 
 
+def _explain(kind):
+    """Have `help` show the header's text of the class ``kind``, or of what it makes."""
+    setattr(kind, "__doc__", _Help("explain"))
+
+
 class Function:
-    # A C function by name: its types, and a call that goes to the default library.
+    """A C function by name: its types, and a call that goes to the default library."""
 
     __slots__ = ("__name__", "_signature", "_module", "_types", "_bound")
-    __doc__ = _Help("explain")
     __signature__ = _Help("signature")
 
     def __init__(self, name, signature, module):
@@ -1336,7 +1340,8 @@ class Function:
         bound = library[self.__name__]  # by item, because by attribute ctypes shares the object
         kind = type(bound)  # of this library alone
         if "__signature__" not in vars(kind):
-            kind.__doc__, kind.__signature__ = _Help("explain"), _Help("signature")
+            _explain(kind)
+            setattr(kind, "__signature__", _Help("signature"))
         bound.restype = self.restype
         bound.argtypes = self.argtypes
         if isinstance(self.restype, type) and issubclass(self.restype, c_void_p):
@@ -1364,6 +1369,9 @@ class Function:
 
     def __repr__(self):
         return f"<C function {self.__name__}, not looked up yet>"
+
+
+_explain(Function)
 
 
 def default_library():
@@ -2456,7 +2464,7 @@ for _type in (
     llama_perf_sampler_data,
     llama_opt_params,
 ):
-    _type.__doc__ = _Help("explain")
+    _explain(_type)
 
 # Function -> the values that it returns: the default parameters at b11434
 DEFAULTS = {
@@ -2539,4 +2547,4 @@ DEFAULTS = {
         "max_buf_size": 8589934592,
     },
 }
-# seal: b11434 sha256:084f745d78b5362141d70112b47083bd67b16b45b5613c8697f1cb0748321958
+# seal: b11434 sha256:2032cfefa9f9b96c4c09d4d85bec157c20bb0993ffff394635e06c1805d34872

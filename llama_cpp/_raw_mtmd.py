@@ -38,7 +38,7 @@ from enum import IntEnum, IntFlag
 
 from ._raw import (
     Function,
-    _Help,
+    _explain,
     ggml_backend_dev_t,
     ggml_backend_device,
     ggml_backend_sched_eval_callback,
@@ -397,7 +397,7 @@ for _type in (
     mtmd_helper_video_info,
     mtmd_helper_gen_audio_inp,
 ):
-    _type.__doc__ = _Help("explain")
+    _explain(_type)
 
 # Function -> the values that it returns: the default parameters at b11434
 DEFAULTS = {
@@ -407,4 +407,4 @@ DEFAULTS = {
         "timestamp_interval_ms": 5000,
     },
 }
-# seal: b11434 sha256:711251a54d1ff5c7477166d2a32051644bc5149276e2e051f836f85a4aa07063
+# seal: b11434 sha256:e04455248a3f65355cd190d79310d9e48ab8ba4912c60e288446ceff7dd3e9f5

@@ -36,7 +36,7 @@ from .errors import CodegenError
 from .getters import getters
 from .pytypes import BUILTINS, FOREIGN_HANDLES, PyTypes, identifier, parameter_names
 from .seal import GENERATED as GENERATED
-from .seal import OF_THE_FIRST, sealed
+from .seal import ANY_TAG, OF_THE_FIRST, sealed
 
 # Beside this package in the project, inside it in a wheel
 TEMPLATES = next(p / "templates" for p in Path(__file__).parents if (p / "templates").is_dir())
@@ -567,6 +567,5 @@ def documents(apis: Sequence[Api]) -> dict[Path, str]:
     """Every generated file of the project, by its place in it, with its text."""
     files = {DATA / api.file: dump(api) for api in apis}
     files[DATA / "report.md"] = report(apis)
-    tag = apis[0].tag
-    files |= {PACKAGE / name: sealed(text, tag) for name, text in contents.stubs().items()}
+    files |= {PACKAGE / name: sealed(text, ANY_TAG) for name, text in contents.stubs().items()}
     return files | {PACKAGE / name: text for api in apis for name, text in render(api).items()}

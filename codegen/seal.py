@@ -31,6 +31,10 @@ def generated(upstream: Path = _UPSTREAM) -> tuple[str, ...]:
 GENERATED = generated()
 
 
+# In the seal of what no header changes
+ANY_TAG = "any"
+
+
 def sealed(text: str, tag: str) -> str:
     """``text`` with its seal, as generated for ``tag``."""
     return f"{text}# seal: {tag} sha256:{_digest(text, tag)}\n"
@@ -67,6 +71,6 @@ def _fault(path: Path, pin: str) -> str | None:
         return f"{path}: has no seal as its last line; run make regen"
     if match["digest"] != _digest(body, match["tag"]):
         return f"{path}: was edited by hand; change the header or templates/ and run make regen"
-    if match["tag"] != pin:
+    if match["tag"] not in (pin, ANY_TAG):
         return f"{path}: was generated for {match['tag']}, the pin is {pin}; run make regen"
     return None

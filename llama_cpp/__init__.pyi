@@ -35,4 +35,4 @@ from .agent.agent import LlamaAgent as LlamaAgent
 from .agent.server import LlamaServer as LlamaServer
 from .agent.tools import Tool as Tool
 from .agent.tools import tool as tool
-# seal: b11434 sha256:e905c68cb5257cdc9372b43993834557586e382136ce95040217e1c313522e5d
+# seal: any sha256:b00905a0e80c707baac66ddef6c76f5deff03d11753b117f17afc0a29da80ebd

@@ -2466,7 +2466,7 @@ for _type in (
 ):
     _explain(_type)
 
-# Function -> the values that it returns: the default parameters at b11434
+# Function -> the values that it returns: the default parameters
 DEFAULTS = {
     "llama_model_default_params": {
         "devices": 0,
@@ -2547,4 +2547,4 @@ DEFAULTS = {
         "max_buf_size": 8589934592,
     },
 }
-# seal: b11434 sha256:2032cfefa9f9b96c4c09d4d85bec157c20bb0993ffff394635e06c1805d34872
+# seal: b11434 sha256:a4e48714b4960c2bc5f958d8fe521ee6d6d8d8b95f683d128604ff9a81367768

@@ -399,7 +399,7 @@ for _type in (
 ):
     _explain(_type)
 
-# Function -> the values that it returns: the default parameters at b11434
+# Function -> the values that it returns: the default parameters
 DEFAULTS = {
     "mtmd_helper_video_init_params_default": {
         "fps_target": 4.0,
@@ -407,4 +407,4 @@ DEFAULTS = {
         "timestamp_interval_ms": 5000,
     },
 }
-# seal: b11434 sha256:e04455248a3f65355cd190d79310d9e48ab8ba4912c60e288446ceff7dd3e9f5
+# seal: b11434 sha256:f55aa635c9105f58e3daa94f0ef93c1f0a08d6fd53aa012d7aa920a59b984a07

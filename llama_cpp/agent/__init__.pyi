@@ -21,4 +21,4 @@ from .tools import Replace as Replace
 from .tools import Tool as Tool
 from .tools import ToolCall as ToolCall
 from .tools import tool as tool
-# seal: b11434 sha256:dfb436ccc61ae9eef6fc1a282b36b6e828607082a2ac7cd2150860d077a6d565
+# seal: any sha256:ce7af9d28393b5c1430d78dc6b4084276c1903149c26bed9ffc5263b071363d9

@@ -9,4 +9,4 @@ from .context import LlamaContext as LlamaContext
 from .memory import LlamaMemory as LlamaMemory
 from .sequence import LlamaSequence as LlamaSequence
 from .sequence import Sequences as Sequences
-# seal: b11434 sha256:1e7467aedfcd91e6232fc4e87d8beb8b177894ffe3b7b4eb7c7bf9a3526605a0
+# seal: any sha256:567c3eb3d1db1e46f8bccc8044f02f463a43df24cdee94aee75f4dc94d066e57

@@ -17,4 +17,4 @@ from .find import engine_info as engine_info
 from .publish import locked as locked
 from .releases import install_release as install_release
 from .releases import release_asset as release_asset
-# seal: b11434 sha256:256a6e3738948f2ec14632482d642ae0df010d3aee63c39e71dbf6627f52f957
+# seal: any sha256:3c1437d0ddd37e488c219f34c53dfb4c5d4baf420bdcc5eaa8851ddccceec51f

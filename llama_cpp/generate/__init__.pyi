@@ -30,4 +30,4 @@ from .reasoning import ChatPrompt as ChatPrompt
 from .reasoning import ReasoningTags as ReasoningTags
 from .scheduler import Generations as Generations
 from .scheduler import ParallelGeneration as ParallelGeneration
-# seal: b11434 sha256:bb837cae0a20aebf8606679b1f561ca32dc75ed93814b909fcd659484044c78f
+# seal: any sha256:ee83ccc09ca1ff78da6c428407ba3f2810c1a27aa3680b15ce26e248677f5d3e

@@ -13,4 +13,4 @@ from .model import LlamaModel as LlamaModel
 from .quantizing import quantize as quantize
 from .text import StreamDecoder as StreamDecoder
 from .vocab import LlamaVocab as LlamaVocab
-# seal: b11434 sha256:a6c7b457ed276d2eab461dd9329000762b734b9cfbb90f4d7c75f8200769abe3
+# seal: any sha256:2861612abd3158f17ca37cc5fce9609254304bccea87fc4aaeddfd776dbf7255

@@ -4,4 +4,4 @@ Generated from the table in __init__.py by ``python -m codegen regen``. Do not e
 """
 
 from .library import LlamaLibrary as LlamaLibrary
-# seal: b11434 sha256:1346b9efcc96a11c4733d6c7e1c188d035fa0912198e8b2e951f0e1fae581b1e
+# seal: any sha256:52087514ade432f55539f7c296519ca14d2ad405dc1920b9aef9a47dd5d7b2af

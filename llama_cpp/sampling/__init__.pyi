@@ -7,4 +7,4 @@ from .chain import LlamaSampler as LlamaSampler
 from .chain import SamplerPerf as SamplerPerf
 from .custom import CustomSampler as CustomSampler
 from .custom import LlamaCandidates as LlamaCandidates
-# seal: b11434 sha256:ec7bba1e0c184e1cb0a4125c12da986f343624521f0d58a49c52433d22edba83
+# seal: any sha256:8e504fc35c63a61096439e17cf84ee1c7684b52e3929a9d47b5df88db54cdac1

@@ -35,56 +35,56 @@ class SamplerMethods:
     def greedy(self) -> Self:
         """Select the most likely token. Ends a chain.
 
-        C: ``struct llama_sampler *llama_sampler_init_greedy(void)``, llama.h:1468.
+        C: ``struct llama_sampler *llama_sampler_init_greedy(void)``, llama.h.
         """
         return self._append("llama_sampler_init_greedy", None)
 
     def dist(self, seed: int = _raw.LLAMA_DEFAULT_SEED) -> Self:
         """Select a token at random, by probability. Ends a chain.
 
-        C: ``struct llama_sampler *llama_sampler_init_dist(uint32_t seed)``, llama.h:1471.
+        C: ``struct llama_sampler *llama_sampler_init_dist(uint32_t seed)``, llama.h.
         """
         return self._append("llama_sampler_init_dist", None, seed=seed)
 
     def top_k(self, k: int) -> Self:
         """Keep the `k` most likely tokens; `k <= 0` keeps all.
 
-        C: ``struct llama_sampler *llama_sampler_init_top_k(int32_t k)``, llama.h:1475.
+        C: ``struct llama_sampler *llama_sampler_init_top_k(int32_t k)``, llama.h.
         """
         return self._append("llama_sampler_init_top_k", None, k=k)
 
     def top_p(self, p: float, min_keep: int = 1) -> Self:
         """Keep the most likely tokens whose probabilities add up to `p`, but at least `min_keep`.
 
-        C: ``struct llama_sampler *llama_sampler_init_top_p(float p, size_t min_keep)``, llama.h:1478.
+        C: ``struct llama_sampler *llama_sampler_init_top_p(float p, size_t min_keep)``, llama.h.
         """
         return self._append("llama_sampler_init_top_p", None, p=p, min_keep=min_keep)
 
     def min_p(self, p: float, min_keep: int = 1) -> Self:
         """Keep the tokens at least `p` times as likely as the likeliest, but at least `min_keep`.
 
-        C: ``struct llama_sampler *llama_sampler_init_min_p(float p, size_t min_keep)``, llama.h:1481.
+        C: ``struct llama_sampler *llama_sampler_init_min_p(float p, size_t min_keep)``, llama.h.
         """
         return self._append("llama_sampler_init_min_p", None, p=p, min_keep=min_keep)
 
     def typical(self, p: float, min_keep: int = 1) -> Self:
         """Keep the locally typical tokens up to a total probability of `p`, but at least `min_keep`.
 
-        C: ``struct llama_sampler *llama_sampler_init_typical(float p, size_t min_keep)``, llama.h:1484.
+        C: ``struct llama_sampler *llama_sampler_init_typical(float p, size_t min_keep)``, llama.h.
         """
         return self._append("llama_sampler_init_typical", None, p=p, min_keep=min_keep)
 
     def temp(self, t: float) -> Self:
         """Divide the logits by the temperature `t`; `t <= 0` keeps the most likely token alone.
 
-        C: ``struct llama_sampler *llama_sampler_init_temp(float t)``, llama.h:1487.
+        C: ``struct llama_sampler *llama_sampler_init_temp(float t)``, llama.h.
         """
         return self._append("llama_sampler_init_temp", None, t=t)
 
     def temp_ext(self, t: float, delta: float, exponent: float) -> Self:
         """Temperature that varies with the entropy, within `delta` of `t`; `exponent` shapes the curve.
 
-        C: ``struct llama_sampler *llama_sampler_init_temp_ext(float t, float delta, float exponent)``, llama.h:1490.
+        C: ``struct llama_sampler *llama_sampler_init_temp_ext(float t, float delta, float exponent)``, llama.h.
         """
         return self._append(
             "llama_sampler_init_temp_ext", None, t=t, delta=delta, exponent=exponent
@@ -95,14 +95,14 @@ class SamplerMethods:
     ) -> Self:
         """With chance `p`, drop all tokens above the probability `t` but the least likely of them.
 
-        C: ``struct llama_sampler *llama_sampler_init_xtc(float p, float t, size_t min_keep, uint32_t seed)``, llama.h:1493.
+        C: ``struct llama_sampler *llama_sampler_init_xtc(float p, float t, size_t min_keep, uint32_t seed)``, llama.h.
         """
         return self._append("llama_sampler_init_xtc", None, p=p, t=t, min_keep=min_keep, seed=seed)
 
     def top_n_sigma(self, n: float) -> Self:
         """Keep the tokens whose logits are within `n` standard deviations of the largest.
 
-        C: ``struct llama_sampler *llama_sampler_init_top_n_sigma(float n)``, llama.h:1496.
+        C: ``struct llama_sampler *llama_sampler_init_top_n_sigma(float n)``, llama.h.
         """
         return self._append("llama_sampler_init_top_n_sigma", None, n=n)
 
@@ -116,7 +116,7 @@ class SamplerMethods:
     ) -> Self:
         """Mirostat: steer towards a surprise of `tau`, at the rate `eta`. Selects, so it ends a chain.
 
-        C: ``struct llama_sampler *llama_sampler_init_mirostat(int32_t n_vocab, uint32_t seed, float tau, float eta, int32_t m)``, llama.h:1504.
+        C: ``struct llama_sampler *llama_sampler_init_mirostat(int32_t n_vocab, uint32_t seed, float tau, float eta, int32_t m)``, llama.h.
         """
         return self._append(
             "llama_sampler_init_mirostat",
@@ -133,14 +133,14 @@ class SamplerMethods:
     ) -> Self:
         """Mirostat 2.0: steer towards a surprise of `tau`, at the rate `eta`. Ends a chain.
 
-        C: ``struct llama_sampler *llama_sampler_init_mirostat_v2(uint32_t seed, float tau, float eta)``, llama.h:1516.
+        C: ``struct llama_sampler *llama_sampler_init_mirostat_v2(uint32_t seed, float tau, float eta)``, llama.h.
         """
         return self._append("llama_sampler_init_mirostat_v2", None, seed=seed, tau=tau, eta=eta)
 
     def grammar(self, model: LlamaModel, grammar_str: str, grammar_root: str = "root") -> Self:
         """Allow only what the GBNF grammar `grammar_str` allows, starting from the rule `grammar_root`.
 
-        C: ``struct llama_sampler *llama_sampler_init_grammar(const struct llama_vocab *vocab, const char *grammar_str, const char *grammar_root)``, llama.h:1525.
+        C: ``struct llama_sampler *llama_sampler_init_grammar(const struct llama_vocab *vocab, const char *grammar_str, const char *grammar_root)``, llama.h.
         """
         return self._append(
             "llama_sampler_init_grammar",
@@ -160,7 +160,7 @@ class SamplerMethods:
     ) -> Self:
         """A grammar that begins to rule once one of the trigger words or tokens has been generated.
 
-        C: ``struct llama_sampler *llama_sampler_init_grammar_lazy(const struct llama_vocab *vocab, const char *grammar_str, const char *grammar_root, const char **trigger_words, size_t num_trigger_words, const llama_token *trigger_tokens, size_t num_trigger_tokens)``, llama.h:1530.
+        C: ``struct llama_sampler *llama_sampler_init_grammar_lazy(const struct llama_vocab *vocab, const char *grammar_str, const char *grammar_root, const char **trigger_words, size_t num_trigger_words, const llama_token *trigger_tokens, size_t num_trigger_tokens)``, llama.h.
         Deprecated: use `grammar_lazy_patterns`.
         """
         return self._append(
@@ -185,7 +185,7 @@ class SamplerMethods:
     ) -> Self:
         """A grammar that begins to rule at a trigger token, or once a trigger pattern (a regular expression of Python, for the text in UTF-8) is found: where its first group begins, or the match.
 
-        C: ``struct llama_sampler *llama_sampler_init_grammar_lazy_patterns(const struct llama_vocab *vocab, const char *grammar_str, const char *grammar_root, const char **trigger_patterns, size_t num_trigger_patterns, const llama_token *trigger_tokens, size_t num_trigger_tokens)``, llama.h:1544.
+        C: ``struct llama_sampler *llama_sampler_init_grammar_lazy_patterns(const struct llama_vocab *vocab, const char *grammar_str, const char *grammar_root, const char **trigger_patterns, size_t num_trigger_patterns, const llama_token *trigger_tokens, size_t num_trigger_tokens)``, llama.h.
         """
         return self._append(
             "llama_sampler_init_grammar_lazy_patterns",
@@ -209,7 +209,7 @@ class SamplerMethods:
     ) -> Self:
         """Penalise tokens seen in the last `penalty_last_n`; a repeat penalty of 1.0 and the others at 0.0 are off.
 
-        C: ``struct llama_sampler *llama_sampler_init_penalties(int32_t n_vocab, int32_t penalty_last_n, float penalty_repeat, float penalty_freq, float penalty_present)``, llama.h:1555.
+        C: ``struct llama_sampler *llama_sampler_init_penalties(int32_t n_vocab, int32_t penalty_last_n, float penalty_repeat, float penalty_freq, float penalty_present)``, llama.h.
         """
         return self._append(
             "llama_sampler_init_penalties",
@@ -237,7 +237,7 @@ class SamplerMethods:
     ) -> Self:
         """Penalise tokens that would lengthen a repetition of at least `dry_allowed_length` tokens.
 
-        C: ``struct llama_sampler *llama_sampler_init_dry(const struct llama_vocab *vocab, float dry_multiplier, float dry_base, int32_t dry_allowed_length, int32_t dry_penalty_last_n, const char **seq_breakers, size_t num_breakers)``, llama.h:1563.
+        C: ``struct llama_sampler *llama_sampler_init_dry(const struct llama_vocab *vocab, float dry_multiplier, float dry_base, int32_t dry_allowed_length, int32_t dry_penalty_last_n, const char **seq_breakers, size_t num_breakers)``, llama.h.
         """
         return self._append(
             "llama_sampler_init_dry",
@@ -256,7 +256,7 @@ class SamplerMethods:
     ) -> Self:
         """Select tokens near the probability `target`, averaged over time. Ends a chain.
 
-        C: ``struct llama_sampler *llama_sampler_init_adaptive_p(float target, float decay, uint32_t seed)``, llama.h:1594.
+        C: ``struct llama_sampler *llama_sampler_init_adaptive_p(float target, float decay, uint32_t seed)``, llama.h.
         """
         return self._append(
             "llama_sampler_init_adaptive_p", None, target=target, decay=decay, seed=seed
@@ -267,7 +267,7 @@ class SamplerMethods:
     ) -> Self:
         """Add a bias to the logits of the given tokens; minus infinity forbids one.
 
-        C: ``struct llama_sampler *llama_sampler_init_logit_bias(int32_t n_vocab, int32_t n_logit_bias, const llama_logit_bias *logit_bias)``, llama.h:1599.
+        C: ``struct llama_sampler *llama_sampler_init_logit_bias(int32_t n_vocab, int32_t n_logit_bias, const llama_logit_bias *logit_bias)``, llama.h.
         """
         return self._append(
             "llama_sampler_init_logit_bias",
@@ -280,7 +280,7 @@ class SamplerMethods:
     def infill(self, model: LlamaModel) -> Self:
         """Prefer whole words and an early end, for text that fills a gap. Needs a top_k before it.
 
-        C: ``struct llama_sampler *llama_sampler_init_infill(const struct llama_vocab *vocab)``, llama.h:1625.
+        C: ``struct llama_sampler *llama_sampler_init_infill(const struct llama_vocab *vocab)``, llama.h.
         """
         return self._append("llama_sampler_init_infill", model, vocab=vocab_of(model).handle)
-# seal: b11434 sha256:e3035b71de6733f1c005f9d0d9acd4b2d91b8ba4f4454644efad977e6482fe83
+# seal: b11434 sha256:8e7c5353f0d4a4cb0b30b3452d5e845562739bdbb32ea163df3ed0575e5276c4

@@ -7,4 +7,4 @@ from .client import LlamaClient as LlamaClient
 from .client import image as image
 from .http import Timeouts as Timeouts
 from .rpc import LlamaRpcServer as LlamaRpcServer
-# seal: b11434 sha256:99d7f4131ec71d510523b58c7f74453114ff0f3e9ef461cb0527cfc4bfae376e
+# seal: any sha256:a4040805484f257ebf7269ea1a9b173474ebf4fa098ea2391b1edad78864f7f1

@@ -6,6 +6,7 @@ the cache, a decode or an operation of `LlamaMemory`, tells the books, and these
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 
 from ..errors import LlamaContextError, LlamaOutputError
@@ -25,8 +26,9 @@ class Track:
         self.id = seq_id
         self.n_checkpoints = n_checkpoints
         self.tokens: list[int] = []
-        self.exact = 0
-        """How many tokens are in the cache as if computed from the beginning."""
+        self.exact = sys.maxsize
+        """So many tokens are in the cache as if computed from the beginning; if it is more than
+        there are, all."""
         self.checkpoints: list[Snapshot] = []
         self.set_output(None)
         self.shared = False
@@ -37,15 +39,14 @@ class Track:
     def set_output(self, output: int | None) -> None:
         """Until the next decode its last output is at index ``output``, or there is none."""
         self._output = output
-        self._decodes = self._books.decodes
+        self._decoded = self._books.decoded
 
     @property
     def output(self) -> int | None:
         """Where the last decode has this sequence's last output."""
-        books = self._books
-        if self._decodes == books.decodes:
+        batch, outputs = decoded = self._books.decoded
+        if self._decoded is decoded:
             return self._output
-        batch, outputs = books.decoded
         ids = batch.seq_ids
         return next((i for i in reversed(outputs) if self.id == (ids[i] if ids else 0)), None)
 
@@ -74,8 +75,11 @@ class Track:
     def drop_after(self, n: int) -> None:
         """Forget checkpoints and output behind the first ``n`` tokens: they are out of date."""
         self.checkpoints[:] = [point for point in self.checkpoints if point.n <= n]
-        self.exact = min(self.exact, n)
+        self._set_exact(min(self.exact, n))
         self.set_output(None)
+
+    def _set_exact(self, n: int) -> None:
+        self.exact = n if n < len(self.tokens) else sys.maxsize
 
     def _restore(self, n: int) -> int:
         """Go back to the last checkpoint up to ``n``: how many tokens that has, 0 without one."""
@@ -125,7 +129,8 @@ class Track:
     def take(self, tokens: list[int], exact: int, *, shared: bool) -> None:
         """Note that the cells now hold ``tokens``."""
         self.tokens[:] = tokens
-        self.exact, self.shared, self.unknown = exact, shared, False
+        self.shared, self.unknown = shared, False
+        self._set_exact(exact)
         self.set_output(None)
 
     def changed(self, *, tail: bool) -> None:
@@ -156,8 +161,6 @@ class CellBooks:
         self.turned = True
         """Whether the keys are turned to their positions: `moved` only notes positions down."""
         self.tracks: dict[int, Track] = {}
-        self.decodes = 0
-        """How many decodes there were."""
         self.decoded = _NOTHING
         """The last batch that was decoded, and which of its tokens have an output."""
 
@@ -216,7 +219,6 @@ class CellBooks:
             self.turn()
         if self.orphans:
             self.reclaim()
-        self.decodes += 1
         self.decoded = _NOTHING
         starts = {}
         core, writes = self.core, self.writes
@@ -242,16 +244,12 @@ class CellBooks:
         ids, positions, find = batch.seq_ids, batch.pos, self.tracks.get
         for i, token in enumerate(batch.tokens):
             track = find(0 if ids is None else ids[i])
-            if track is None:
+            if track is None or track.unknown:
                 continue
-            tokens = track.tokens
-            n = len(tokens)
-            if track.unknown or (positions is not None and positions[i] != n):
+            if positions is None or positions[i] == len(track.tokens):
+                track.tokens.append(token)
+            else:
                 track.unknown = True
-                continue
-            tokens.append(token)
-            if track.exact == n:
-                track.exact = n + 1
 
     # -- changes
 

@@ -61,19 +61,20 @@ class Computing:
         return bool(short.llama_model_has_decoder(short.llama_get_model(self.core.handle)))
 
     def _run(self, function: Any, batch: LlamaBatch, what: str) -> None:
-        core, outputs = self.core, self.outputs
-        n = len(batch.tokens)
+        core, outputs, tokens, ids = self.core, self.outputs, batch.tokens, batch.seq_ids
+        n = len(tokens)
         # One token more, as in generation, needs no more than this.
-        plain = n == 1 and batch.pos is None and batch.seq_ids is None
-        if not plain or not 0 <= batch.tokens[0] < core.n_vocab:
+        if n != 1 or ids is not None or batch.pos is not None or not 0 <= tokens[0] < core.n_vocab:
             core.opened()
             self._check_batch(batch, n, what)
         core.enter()
         try:
-            every = outputs.all or what == "encode"
-            wanted = range(n) if every else batch.outputs
-            whole = n <= core.n_batch
-            parts = [] if whole else self._parts(batch, wanted)
+            wanted = range(n) if outputs.all or what == "encode" else batch.outputs
+            argument, offset, whole = batch.struct, 0, n <= core.n_batch
+            if not whole:
+                argument = self._parts(batch, wanted)
+                offset = (n - 1) // core.n_batch * core.n_batch
+                function = _in_parts(function)
             n_outputs = len(wanted)
             if n_outputs > core.n_outputs_max:
                 raise ValueError(
@@ -85,21 +86,19 @@ class Computing:
                 outputs.make_room(n_outputs)
             core.outputs = None  # whatever happens, the old ones are gone
             core.encoded = False
-            ids = batch.seq_ids
             core.run(
                 self.books,
                 (0,) if ids is None else ids if n == 1 else set(ids),
                 n,
                 what,
-                function if whole else _in_parts(function),
-                batch.struct if whole else parts,
+                function,
+                argument,
                 n > _LONG or not whole,
                 not whole,
                 batch if what == "decode" else None,
                 wanted,
             )
-            core.offset = 0 if whole else (n - 1) // core.n_batch * core.n_batch
-            core.outputs = wanted
+            core.offset, core.outputs = offset, wanted
         finally:
             core.lock.release()
 

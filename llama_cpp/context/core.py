@@ -250,7 +250,7 @@ class Core(Closable):
                 self.running = False
                 if not _exiting:
                     self.stop[0] = b"\0"
-            if starts and (code not in (0, 1, -1) or (code and parts)) and self._resource:
+            if code != 0 and starts and (parts or code not in (1, -1)) and self._resource:
                 # Stopped or failed half way, or Ctrl-C: what it has stored is of no use. After the
                 # other codes the library itself has left all as it was. (Without a resource an RPC
                 # server was lost, and the context with it.)

@@ -7,6 +7,7 @@ import weakref
 from array import array
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from operator import index
 from typing import Any
 
 from .. import _raw
@@ -189,9 +190,10 @@ class Outputs(Source):
         outputs = self._core.outputs
         if outputs is None:
             raise LlamaOutputError("there are no outputs: nothing was decoded, or it failed")
-        if not isinstance(i, int):
-            raise TypeError(f"an index must be an integer, not {i!r}")
-        i = int(i)  # not a subclass, which may compare as it likes
+        try:
+            i = index(i)  # not a subclass, which may compare as it likes
+        except TypeError:
+            raise TypeError(f"an index must be an integer, not {i!r}") from None
         if i not in outputs and not -len(outputs) <= i < 0:
             raise LlamaOutputError(
                 f"index {i} has no output: the last batch has them for {list(outputs)[:20]}"

@@ -344,9 +344,10 @@ class LlamaSequence(ClosedByWith):
 
     def _saved(self) -> bytearray:
         self._check()
-        track = self._track
+        tokens = self._track.tokens
         with self._core.held():
-            return states.save(self._books, track.tokens, self._id, exact=track.exact)
+            exact = min(self._track.exact, len(tokens))
+            return states.save(self._books, tokens, self._id, exact=exact)
 
     # -- inside
 

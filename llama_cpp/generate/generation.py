@@ -226,12 +226,12 @@ class GenerationState:
             self._end("stop")
             return self._rest()
         self.tokens.append(token)
-        text = request.decoder.feed(token) or request.tag_texts.get(token, "")
-        text = request.stops.feed(text)
-        if request.thoughts is not None:
-            text = request.thoughts.feed(text, last=request.stops.found is not None)
-        if request.stops.found is not None:
-            self.stopped_by = request.stops.found
+        stops, thoughts = request.stops, request.thoughts
+        text = stops.feed(request.decoder.feed(token) or request.tag_texts.get(token, ""))
+        if thoughts is not None:
+            text = thoughts.feed(text, last=stops.found is not None)
+        if stops.found is not None:
+            self.stopped_by = stops.found
             self._end("stop")
         elif len(self.tokens) >= request.limit:
             self._end("length")
@@ -305,16 +305,18 @@ class Generation(GenerationState, ClosedByWith, Iterator[str]):
         if self.finish_reason is None:
             if not self._lock.acquire(blocking=False):
                 raise LlamaBusyError("another thread is in this iterator")
-            thoughts = self._request.thoughts
             try:
                 for token in self._source:
                     text = self._take(token)
                     if self.finish_reason is not None:
                         self._source.close()
-                    if text and self._pieces is not None:
-                        self._pieces.append(text)
-                    if text or (thoughts is not None and thoughts.grows):
+                    if text:
+                        if self._pieces is not None:
+                            self._pieces.append(text)
                         return text
+                    thoughts = self._request.thoughts
+                    if thoughts is not None and thoughts.grows:
+                        return ""
             except BaseException as error:
                 self._fail(error)
                 raise

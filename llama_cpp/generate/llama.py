@@ -21,18 +21,18 @@ from ..native.arguments import c_number, unknown_keyword
 from ..native.library import LlamaLibrary
 from ..native.resource import ClosedByWith
 from .chat import ChatGenerationOptions, ChatOptions, chat_prompt, split_options
-from .drafts import Speculation
 from .embedding import Embedder, Embeddings, Ranked
 from .generation import Completion, Generation, Request, TokenSource, completion
 from .options import GenerationOptions, check_options
 from .reasoning import ChatPrompt
-from .scheduler import Generations, completions
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from ..model.device import LlamaDevice
     from ..model.hub import DownloadProgress
+    from .drafts import Speculation
+    from .scheduler import Generations
 
 # Enough for a talk, and small enough for any machine that holds the model.
 _N_CTX = 4096
@@ -284,7 +284,7 @@ class Llama(ClosedByWith):
         **shared: Unpack[GenerationOptions],
     ) -> list[Completion]:
         """As `generate_many`, all at once. With ``return_errors``, what failed has an ``error``."""
-        return completions(self._many(prompts, options, shared, return_errors), return_errors)
+        return self._many(prompts, options, shared, return_errors).completions()
 
     def _many(
         self,
@@ -293,6 +293,8 @@ class Llama(ClosedByWith):
         shared: GenerationOptions,
         return_errors: bool,
     ) -> Generations:
+        from .scheduler import Generations  # here: most programs do without
+
         return Generations(
             self._ctx, self._sequences, prompts, options, shared, return_errors, self._watch
         )
@@ -358,6 +360,8 @@ class Llama(ClosedByWith):
             request.cached_tokens = sequence.set(request.prompt, between=self._check_cancelled)
         self._speculation = None
         if request.draft is not None:
+            from .drafts import Speculation  # here: most programs do without
+
             self._speculation = Speculation(self._ctx, sequence, request, n_keep)
         return n_keep
 

@@ -171,6 +171,24 @@ class Generations(Iterator[tuple[int, str]]):
             self._end(error)
             raise
 
+    def completions(self) -> list[Completion]:
+        """All of them, when the last is done. An answer that is not valid is an error."""
+        texts: dict[int, list[str]] = defaultdict(list)
+        for index, piece in self:
+            texts[index].append(piece)
+        return [self._completed(one, "".join(texts[one.index])) for one in self.generations]
+
+    def _completed(self, generation: ParallelGeneration, text: str) -> Completion:
+        error, output = generation.error, None
+        if error is None and generation.finish_reason != "cancelled":
+            try:
+                output = generation._value(text)
+            except LlamaAnswerError as raised:
+                if not self._return_errors:
+                    raise
+                error = raised
+        return generation._completion(text, error, output)
+
     def close(self) -> None:
         """Stop all of them. The Llama can be used for something else."""
         self._end(None)
@@ -493,23 +511,3 @@ def _mixed(
 def _common(held: list[int], tokens: list[int]) -> int:
     """How many tokens both begin with; not the last one, which makes the logits."""
     return min(n_common(held, tokens), len(tokens) - 1)
-
-
-def completions(generations: Generations, return_errors: bool) -> list[Completion]:
-    """All of them, when the last is done. An answer that is not valid is an error."""
-    texts: dict[int, list[str]] = defaultdict(list)
-    for index, piece in generations:
-        texts[index].append(piece)
-    return [_completed(g, "".join(texts[g.index]), return_errors) for g in generations.generations]
-
-
-def _completed(generation: ParallelGeneration, text: str, return_errors: bool) -> Completion:
-    error, output = generation.error, None
-    if error is None and generation.finish_reason != "cancelled":
-        try:
-            output = generation._value(text)
-        except LlamaAnswerError as raised:
-            if not return_errors:
-                raise
-            error = raised
-    return generation._completion(text, error, output)

@@ -21,7 +21,6 @@ from ..native.calls import call, guarded
 from ..native.library import LlamaLibrary
 from ..native.remote import free_for, guard_for
 from ..native.resource import Closable, Resource, owned
-from . import hub
 from . import params as _params
 from ._getters import ModelGetters
 from .checks import check_lora, check_model
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from .._params import LlamaModelParams
+    from .hub import DownloadProgress
 
 # What `LlamaModel.from_file` takes besides the fields of the struct.
 LOADING = ("devices", "rpc_servers", "tensor_split", "kv_overrides", "tensor_buft_overrides")
@@ -220,7 +220,7 @@ class LlamaModel(ModelGetters, Closable):
         cache_dir: str | os.PathLike[str] | None = None,
         local_files_only: bool = False,
         progress: Callable[[float], object] | None = None,
-        download_progress: hub.DownloadProgress | None = None,
+        download_progress: DownloadProgress | None = None,
         library: LlamaLibrary | None = None,
         **params: Any,
     ) -> Self:
@@ -236,7 +236,9 @@ class LlamaModel(ModelGetters, Closable):
         Raises LlamaDownloadError for what cannot be had, ModuleNotFoundError without the extra
         ``hub``, and as `from_file`.
         """
-        path = hub.fetch(
+        from .hub import fetch  # here: most programs do without
+
+        path = fetch(
             repo,
             file,
             revision=revision,

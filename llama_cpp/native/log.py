@@ -28,8 +28,8 @@ LEVELS: dict[int, int] = {
 }
 
 
-class _Thread(threading.local):
-    """What each thread has said so far on its unfinished line, and who is listening."""
+class _Thread:
+    """What a thread has said so far on its unfinished line, and who is listening."""
 
     def __init__(self) -> None:
         self.level = INFO
@@ -41,32 +41,41 @@ class _Thread(threading.local):
         self.signals = threading.get_ident() == threading.main_thread().ident
 
 
-_thread = _Thread()
+class _Threads(threading.local):
+    """Has the `_Thread` of each: to look up a thread's own attribute takes four times as long as
+    one of a plain object."""
+
+    def __init__(self) -> None:
+        self.own = _Thread()
+
+
+_threads = _Threads()
 
 
 def _receive(level: int, text: bytes | None, _: int | None) -> None:
     # An exception must not reach C. What logging handlers raise, and Ctrl-C, waits for `heard`.
+    thread = _threads.own
     try:
         if level != _raw.GGML_LOG_LEVEL_CONT:
-            _thread.level = LEVELS.get(level, INFO)
-            _thread.line = ""
-        _thread.line += (text or b"").decode("utf-8", "replace")
-        if not _thread.line.endswith("\n"):
+            thread.level = LEVELS.get(level, INFO)
+            thread.line = ""
+        thread.line += (text or b"").decode("utf-8", "replace")
+        if not thread.line.endswith("\n"):
             return
-        line, _thread.line = _thread.line.strip(), ""
+        line, thread.line = thread.line.strip(), ""
         if not line:
             return
-        if _thread.level >= WARNING and _thread.listeners:
-            _thread.listeners[-1].append(line)
+        if thread.level >= WARNING and thread.listeners:
+            thread.listeners[-1].append(line)
         # What a handler has the library do is not logged: it would come to that handler.
-        if not _thread.handling:
-            _thread.handling = True
+        if not thread.handling:
+            thread.handling = True
             try:
-                show(_thread.level, line)
+                show(thread.level, line)
             finally:
-                _thread.handling = False
+                thread.handling = False
     except BaseException as error:
-        _thread.error = _thread.error or error
+        thread.error = thread.error or error
 
 
 def _unraisable(what: sys.UnraisableHookArgs) -> None:
@@ -74,7 +83,8 @@ def _unraisable(what: sys.UnraisableHookArgs) -> None:
     # has called it is all that is above then, and ctypes gives what was raised to this hook.
     trace = what.exc_traceback
     if trace is not None and trace.tb_frame.f_code is _receive.__code__:
-        _thread.error = _thread.error or what.exc_value
+        thread = _threads.own
+        thread.error = thread.error or what.exc_value
     else:
         _hook(what)
 
@@ -84,8 +94,9 @@ _hook = sys.unraisablehook  # that `_unraisable` stands in for
 
 def _after_fork() -> None:
     """The thread that forked is the child's main thread; the other one may have set the hook."""
-    _thread.signals = True
-    if not _thread.listeners and sys.unraisablehook is _unraisable:
+    thread = _threads.own
+    thread.signals = True
+    if not thread.listeners and sys.unraisablehook is _unraisable:
         sys.unraisablehook = _hook
 
 
@@ -134,37 +145,39 @@ class heard:
     def __enter__(self) -> list[str]:
         global _hook
         lines: list[str] = []
+        thread = _threads.own
         # Nothing is called here: a signal handler could run then, and what is set stay so.
-        _thread.listeners += [lines]
-        if _thread.signals and sys.unraisablehook is not _unraisable:
+        thread.listeners += [lines]
+        if thread.signals and sys.unraisablehook is not _unraisable:
             _hook, sys.unraisablehook = sys.unraisablehook, _unraisable
         return lines
 
     def __exit__(self, *_: object) -> None:
-        listeners = _thread.listeners
+        thread = _threads.own
+        listeners = thread.listeners
         listeners.pop()
-        if not listeners and sys.unraisablehook is _unraisable and _thread.signals:
+        if not listeners and sys.unraisablehook is _unraisable and thread.signals:
             sys.unraisablehook = _hook
-        error = _thread.error
+        error = thread.error
         if error is not None:
-            _thread.error = None
+            thread.error = None
             raise error
 
 
 def handling() -> bool:
     """Whether this thread is in a logging handler, called by a log line of the library."""
-    return _thread.handling
+    return _threads.own.handling
 
 
 def inherit(handling: bool) -> None:
     """In a thread that works for another: what `handling` says there."""
-    _thread.handling = handling
+    _threads.own.handling = handling
 
 
 def pass_on(lines: list[str]) -> None:
     """What was heard in another thread that worked for this one."""
-    if _thread.listeners:
-        _thread.listeners[-1].extend(lines)
+    if _threads.own.listeners:
+        _threads.own.listeners[-1].extend(lines)
 
 
 @contextmanager

@@ -121,7 +121,6 @@ class LlamaSampler(SamplerMethods, Closable):
         self._sample = short.llama_sampler_sample
         self._sample_long = self._library.llama_sampler_sample  # without the interpreter's lock
         self._accept = short.llama_sampler_accept
-        self._length = short.llama_sampler_chain_n
 
     @classmethod
     def chain(
@@ -365,7 +364,9 @@ class LlamaSampler(SamplerMethods, Closable):
             grammars = self._grammars
             if grammars:
                 return self._sample_and_ask(chain, source, handle, i, grammars)
-            token = self._likeliest(chain, source, handle, i)
+            token = None
+            if self._greedy:
+                token = source.likeliest.choose(handle, i, chain.handle, len(self._names))
             if token is None:
                 short = source.n_vocab < _MANY and not self._sorts
                 sample = self._sample if short else self._sample_long
@@ -374,12 +375,6 @@ class LlamaSampler(SamplerMethods, Closable):
             return token
         finally:
             source.leave()
-
-    def _likeliest(self, chain: Resource, source: Source, handle: Any, i: int) -> int | None:
-        """What a greedy chain chooses, without the library; None where that cannot be had so."""
-        if self._greedy and self._length(chain.handle) == len(self._names):
-            return source.likeliest.choose(handle, i)
-        return None
 
     def _sample_and_ask(
         self, chain: Resource, source: Source, handle: Any, i: int, grammars: Sequence[Constraint]
@@ -414,9 +409,10 @@ class LlamaSampler(SamplerMethods, Closable):
     ) -> tuple[int, bool]:
         """A token, and whether the samplers were told of it. Not asking the grammars; but where
         the candidates are those of a graph, they reject some as ever."""
-        token = self._likeliest(chain, source, handle, i)
-        if token is not None:
-            return token, False
+        if self._greedy:
+            token = source.likeliest.choose(handle, i, chain.handle, len(self._names))
+            if token is not None:
+                return token, False
         self._shown(grammars, self._in_graph is not None)
         try:
             if self._untold:

@@ -22,7 +22,6 @@ from ..errors import LlamaSamplerError
 from ..native import log
 from ..native.calls import abandonable
 from ..native.resource import Resource
-from . import gbnf
 
 if TYPE_CHECKING:
     from ..model.model import LlamaModel
@@ -93,6 +92,8 @@ class Grammar(Constraint):
 
         def tokenize(name: str) -> list[int]:
             return model.tokenize(name, add_special=False, parse_special=True)
+
+        from . import gbnf  # here: most programs do without
 
         self._tokens = gbnf.read(text.decode(), root.decode(), tokenize)
         self._library, self._short = library, library.short

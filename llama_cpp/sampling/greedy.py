@@ -24,6 +24,7 @@ class Likeliest:
 
     def __init__(self, library: LlamaLibrary, n_vocab: int) -> None:
         short = library.short
+        self._length = short.llama_sampler_chain_n
         self._get_logits = short.llama_get_logits_ith
         self._row_type = ctypes.c_float * n_vocab
         self._address = 0
@@ -37,11 +38,14 @@ class Likeliest:
         if library.has("llama_get_sampled_token_ith"):
             self._get_token = short.llama_get_sampled_token_ith
 
-    def choose(self, handle: Any, i: int) -> int | None:
+    def choose(self, handle: Any, i: int, chain: Any, n: int) -> int | None:
         """The token with the greatest logit of the output ``i``, the first of equals. None where
-        that is for the library: without numpy, with samplers inside the graph, with NaN."""
+        that is for the library: without numpy, with more than our ``n`` samplers in ``chain``, with
+        samplers inside the graph, with NaN."""
         numpy = sys.modules.get("numpy")
         if numpy is None or not hasattr(numpy, "frombuffer"):  # or half imported
+            return None
+        if self._length(chain) != n:
             return None
         if self._get_token is not None and self._get_token(handle, i) != _raw.LLAMA_TOKEN_NULL:
             return None

@@ -622,17 +622,6 @@ def test_the_default_tag_is_that_of_the_bindings(
     assert f"the engine {_raw.TAG} is not installed" in capsys.readouterr().err
 
 
-def test_an_installed_engine_is_reported_at_once(upstream: Upstream) -> None:
-    engine.install_release(TAG)
-    begun = time.monotonic()
-    subprocess.run(
-        [sys.executable, "-m", "llama_cpp.engine", "install", "--tag", TAG],
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
-    assert time.monotonic() - begun < 1.0  # 0.1 s on a quiet machine
-
-
 # --- who else may write there -----------------------------------------------------------------
 
 

@@ -15,7 +15,7 @@ def profile(frame, event, _):
     if event == "call" and frame.f_code is _log._receive.__code__:
         lines += 1
         held = signal.getsignal(signal.SIGINT) is not signal.default_int_handler
-        if not held and not _log._thread.listeners:
+        if not held and not _log._threads.own.listeners:
             print(frame.f_locals["text"], frame.f_back.f_code.co_name)
 
 

@@ -173,7 +173,7 @@ def test_the_source_has_what_makes_and_tests_a_wheel(pure: Path, tmp_path: Path)
     assert str(parse_sdist_filename(made.name)[1]) == llama_cpp.__version__
     with tarfile.open(made) as archive:
         inside = {name.partition("/")[2] for name in archive.getnames()}
-    for name in ("Makefile", "release/wheel.py", "codegen/upstream.toml", "tests/conftest.py"):
+    for name in ("Makefile", "release/wheel.py", "codegen/upstream.toml", "tests/misuse/cases.py"):
         assert name in inside
     assert not [name for name in inside if re.search(r"\.(so|gguf|whl)$", name)]
     shutil.unpack_archive(made, tmp_path, filter="data")

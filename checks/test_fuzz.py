@@ -12,7 +12,7 @@ from checks import apiworker, fuzz, fuzzworker, mutants
 from llama_cpp import LlamaModel, LlamaModelError
 from tests.support import tiny
 
-# So that a failing file can be made again: python tests/fuzz.py --only KIND NUMBER
+# So that a failing file can be made again: python -m checks.fuzz --only KIND NUMBER
 SEED = 7
 COUNT = 300
 API_COUNT = 30
@@ -31,7 +31,7 @@ def test_300_damaged_files_load_or_raise(tmp_path: Path) -> None:
 
 
 def test_wrong_calls_of_anything_public_return_or_raise(tmp_path: Path) -> None:
-    """python tests/fuzz.py --api --only api NUMBER does one of them again."""
+    """python -m checks.fuzz --api --only api NUMBER does one of them again."""
     todo = [("api", number) for number in range(API_COUNT)]
     outcomes = list(fuzz.run(todo, tmp_path, tmp_path / "kept", 2, script=_API))
     assert [o for o in outcomes if o.what != "loaded"] == []

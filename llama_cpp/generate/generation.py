@@ -95,10 +95,7 @@ class Request:
         self.answer = Answer(options)
         self._made = sampler is None
         if sampler is None:
-            sampler = make_sampler(model, options, self.answer)
-            if "penalties" in sampler.names:
-                for token in self.prompt[-options.get("penalty_last_n", 64) :]:
-                    sampler.accept(token, grammar=False)
+            sampler = make_sampler(model, options, self.answer, self.prompt)
         elif not isinstance(sampler, LlamaSampler):
             sampler = sampler() if callable(sampler) else sampler
             if not isinstance(sampler, LlamaSampler):

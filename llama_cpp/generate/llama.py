@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from .._params import KEYWORDS, LlamaContextParams, LlamaModelParams
+from ..context.batch import LlamaBatch
 from ..context.context import LlamaContext
 from ..context.memory import check_movable
 from ..context.sequence import LlamaSequence
@@ -24,6 +25,7 @@ from .chat import ChatGenerationOptions, ChatOptions, chat_prompt, split_options
 from .drafts import Speculation
 from .embedding import Embedder, Embeddings, Ranked
 from .generation import Completion, Generation, Request, TokenSource, completion
+from .logprobs import Score, answer_tokens, portions, scores
 from .options import GenerationOptions, check_options
 from .reasoning import ChatPrompt
 from .scheduler import Generations, completions
@@ -355,11 +357,22 @@ class Llama(ClosedByWith):
         else:
             if not request.cache_prompt:
                 sequence.clear()
-            request.cached_tokens = sequence.set(request.prompt, between=self._check_cancelled)
+            if request.scores_prompt:
+                self._score_prompt(sequence, request)
+            reused = sequence.set(request.prompt, between=self._check_cancelled)
+            request.cached_tokens = reused if request.cache_prompt else 0
         self._speculation = None
         if request.draft is not None:
             self._speculation = Speculation(self._ctx, sequence, request, n_keep)
         return n_keep
+
+    def _score_prompt(self, sequence: LlamaSequence, request: Request) -> None:
+        """Compute the prompt up to its last token, with log probabilities."""
+        for start, end in portions(self._ctx, 0, len(request.prompt) - 1):
+            self._check_cancelled()
+            part = request.prompt[start:end]
+            self._ctx.decode(LlamaBatch(part, seq_id=sequence.id, logits=True))
+            request.score_prompt(self._ctx, start, end)
 
     def _advance(self, sequence: LlamaSequence, token: int, n_keep: int | None) -> int:
         """Compute ``token``. Returns where its output is."""
@@ -380,6 +393,43 @@ class Llama(ClosedByWith):
         sequence.clear()
         self._ctx.encode(prompt)
         sequence.append(start)
+
+    def score(
+        self,
+        prompt: str | Sequence[int],
+        answers: Iterable[str | Sequence[int]],
+    ) -> list[Score]:
+        """How likely the model takes each of ``answers`` to follow ``prompt``.
+
+            best = max(llm.score("2 + 2 =", [" 4", " 5"]), key=lambda score: score.logprob)
+
+        Prompt and answer can be text, or tokens. Where both are text they are read as one, so that
+        a token may reach from one into the other. The prompt is computed once, and stays in the KV
+        cache.
+
+        Raises ValueError for an empty prompt or answer, and for both together if they are longer
+        than the context; LlamaCancelled after `cancel`. C: ``llama_get_logits_ith``, llama.h.
+        """
+        if isinstance(answers, str | bytes):
+            raise TypeError(f"score takes several answers, not one text: {answers!r}")
+        if self._model.has_encoder:
+            raise LlamaModelError(f"{self._model.path.name} has an encoder: it continues no text")
+        groups: dict[tuple[int, ...], list[int]] = {}
+        tokens = []
+        for i, answer in enumerate(answers):
+            start, own = answer_tokens(self._model, prompt, answer, self._n_ctx_seq)
+            groups.setdefault(start, []).append(i)
+            tokens.append(own)
+        found: dict[int, Score] = {}
+        with Turn(self._ctx.turns):
+            self._cancelled = False
+            sequence = self._sequence()
+            for start, members in groups.items():
+                of_start = [tokens[i] for i in members]
+                check = self._check_cancelled
+                of_start_scores = scores(self._ctx, sequence, start, of_start, check)
+                found |= zip(members, of_start_scores, strict=True)
+        return [found[i] for i in range(len(tokens))]
 
     # -- embeddings
 

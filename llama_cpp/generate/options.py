@@ -121,6 +121,9 @@ class GenerationOptions(SamplingOptions, total=False):
     logprobs: int | None
     """Give the log probability of each token, and of so many of the likeliest in its place, by
     `llama_cpp.log_probs`: the model's own, before any sampler. By default none."""
+    prompt_logprobs: int | None
+    """Give the log probability of each token of the prompt as well, and of so many of the likeliest
+    in its place. All of the prompt is computed then. By default none."""
     cache_prompt: bool
     """Whether to reuse what the KV cache has of the prompt, True by default."""
     context_shift: bool

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast, overload
 
 from .._params import KEYWORDS, LlamaContextParams, LlamaModelParams
 from ..context.batch import LlamaBatch
@@ -18,15 +18,16 @@ from ..context.sequence import LlamaSequence
 from ..context.turns import Turn
 from ..errors import LlamaCancelled, LlamaContextError, LlamaModelError
 from ..model.model import LOADING, LlamaModel
-from ..native.arguments import c_number, unknown_keyword
+from ..native.arguments import c_number, check_count, unknown_keyword
 from ..native.library import LlamaLibrary
 from ..native.resource import ClosedByWith
+from ..sampling.chain import LlamaSampler
 from .chat import ChatGenerationOptions, ChatOptions, chat_prompt, split_options
 from .drafts import Speculation
 from .embedding import Embedder, Embeddings, Ranked
 from .generation import Completion, Generation, Request, TokenSource, completion
 from .logprobs import Score, answer_tokens, portions, scores
-from .options import GenerationOptions, check_options
+from .options import GenerationOptions, check_options, with_seed
 from .reasoning import ChatPrompt
 from .scheduler import Generations, completions
 
@@ -192,23 +193,70 @@ class Llama(ClosedByWith):
         request = Request(self._model, prompt, self._n_ctx_seq, options)
         return Generation(request, self._tokens(request))
 
+    @overload
     def complete(
-        self, prompt: str | Sequence[int], **options: Unpack[GenerationOptions]
-    ) -> Completion:
-        """As `generate`, all at once."""
-        return completion(self.generate(prompt, **options))
+        self, prompt: str | Sequence[int], *, n: None = None, **options: Unpack[GenerationOptions]
+    ) -> Completion: ...
+    @overload
+    def complete(
+        self, prompt: str | Sequence[int], *, n: int, **options: Unpack[GenerationOptions]
+    ) -> list[Completion]: ...
+    def complete(
+        self,
+        prompt: str | Sequence[int],
+        *,
+        n: int | None = None,
+        **options: Unpack[GenerationOptions],
+    ) -> Completion | list[Completion]:
+        """As `generate`, all at once.
 
+        With ``n`` a list of so many, which differ by their random numbers: a ``seed`` is that of
+        the first, and the next have the next ones. They are computed side by side with
+        ``n_seq_max`` sequences, and the prompt once.
+        """
+        if n is None:
+            return completion(self.generate(prompt, **options))
+        check_count(n, "n", least=1)
+        if n > 1 and isinstance(options.get("sampler"), LlamaSampler):
+            raise ValueError(f"one sampler would give {n} times the same: give what makes samplers")
+        alone = options.get("draft") is not None or options.get("context_shift")
+        if self._model.has_encoder or alone:
+            return [self.complete(prompt, **cast("Any", with_seed(options, i))) for i in range(n)]
+        return self.complete_many([prompt] * n, **options)
+
+    @overload
     def chat(
-        self, messages: Sequence[Mapping[str, Any]], **options: Unpack[ChatGenerationOptions]
-    ) -> Completion:
-        """The answer to ``messages``, each with a ``role`` and a ``content``.
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        n: None = None,
+        **options: Unpack[ChatGenerationOptions],
+    ) -> Completion: ...
+    @overload
+    def chat(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        n: int,
+        **options: Unpack[ChatGenerationOptions],
+    ) -> list[Completion]: ...
+    def chat(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        n: int | None = None,
+        **options: Unpack[ChatGenerationOptions],
+    ) -> Completion | list[Completion]:
+        """The answer to ``messages``, each with a ``role`` and a ``content``; with ``n`` a list of
+        so many, as `complete` has it.
 
         The model's own template makes a prompt of them, as llama-server has it; see
         `llama_cpp.generate.chat.apply_chat_template` and `ChatOptions`. An answer that is the last
         message is continued. `Completion.reasoning` is what the model wrote before its answer. The
         other keywords are those of `generate`.
         """
-        return completion(self.chat_stream(messages, **options))
+        of_chat, others = split_options(options)
+        return self.complete(self.chat_tokens(messages, **of_chat), n=n, **others)
 
     def chat_stream(
         self, messages: Sequence[Mapping[str, Any]], **options: Unpack[ChatGenerationOptions]

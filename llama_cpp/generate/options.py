@@ -152,6 +152,13 @@ def check_options(options: Mapping[str, Any], owner: str) -> None:
         raise TypeError(f"{owner} takes no draft: it computes several tokens at once already")
 
 
+def with_seed(options: Mapping[str, Any], i: int) -> dict[str, Any]:
+    """``options`` for text ``i`` of several: one seed for all would give them the same numbers."""
+    seed = options.get("seed")
+    own = {"seed": (seed + i) % (1 << 32)} if isinstance(seed, int) and seed >= 0 else {}
+    return {**options, **own}
+
+
 # What is off by default, in the order of `LlamaSampler.penalties` and of `LlamaSampler.dry`.
 _PENALTIES = {
     "penalty_last_n": 64,

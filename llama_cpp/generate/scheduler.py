@@ -27,7 +27,7 @@ from ..sampling.answer import Answer
 from ..sampling.chain import LlamaSampler
 from .generation import Completion, GenerationState, Request
 from .logprobs import portion
-from .options import check_options
+from .options import check_options, with_seed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -375,10 +375,7 @@ class Generations(Iterator[tuple[int, str]]):
             self._given[id(sampler)] = sampler
         elif isinstance(self._shared.get("sampler"), LlamaSampler):
             own = {"sampler": self._shared["sampler"].clone, **own}
-        seed = self._shared.get("seed")
-        if isinstance(seed, int) and seed >= 0:  # one for all would give them the same numbers
-            own = {"seed": (seed + index) % (1 << 32), **own}
-        return {**self._shared, **own}
+        return {**with_seed(self._shared, index), **own}
 
     def _place(self, job: _Job, free: list[_Slot]) -> None:
         """Let ``job`` have one of the free sequences: the one with the longest common beginning,

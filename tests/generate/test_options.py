@@ -127,3 +127,21 @@ def test_a_clone_and_a_reset_count_anew(model: LlamaModel, llm: Llama) -> None:
     assert len(llm.complete(PROMPT, sampler=chain, max_tokens=9).tokens) == 0
     chain.reset()
     assert len(llm.complete(PROMPT, sampler=chain, max_tokens=9).tokens) == 3
+
+
+# -- several of one prompt
+
+
+@pytest.mark.parametrize("n_seq_max", [1, 3])
+@pytest.mark.parametrize("entrance", ["complete", "chat", "draft", "async"])
+def test_several_of_one_prompt_have_a_seed_each(
+    model: LlamaModel, entrance: str, n_seq_max: int
+) -> None:
+    llm = Llama(model, n_ctx=512, n_seq_max=n_seq_max)
+    complete: Callable[..., Any] = partial(ENTRANCES[entrance], llm, max_tokens=6, **HOT)
+    done = complete(n=3, seed=2**32 - 1)
+    assert len({one.text for one in done}) == 3
+    if n_seq_max == 1 and entrance != "draft":  # in the same portions, which make the last bits
+        assert [one.text for one in done[1:]] == [complete(seed=seed).text for seed in (0, 1)]
+        assert all(one.usage.cached_tokens for one in done[1:])
+    llm.ctx.close()

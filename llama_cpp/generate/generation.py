@@ -171,6 +171,13 @@ class Completion:
     """What was raised, if that ended it: see ``return_errors`` of `Llama.complete_many`."""
     output: Any = None
     """The object that the text is of, with ``output_type`` or ``json_schema``."""
+    others: list[Completion] = field(default_factory=list, repr=False)
+    """The other ones of the prompt, with ``n`` of `Llama.complete`."""
+
+    @property
+    def choices(self) -> list[Completion]:
+        """This one, and the others of its prompt."""
+        return [self, *self.others]
 
 
 class GenerationState:

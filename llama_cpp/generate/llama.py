@@ -8,7 +8,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast, overload
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
 
 from .._params import KEYWORDS, LlamaContextParams, LlamaModelParams
 from ..context.batch import LlamaBatch
@@ -193,67 +194,41 @@ class Llama(ClosedByWith):
         request = Request(self._model, prompt, self._n_ctx_seq, options)
         return Generation(request, self._tokens(request))
 
-    @overload
     def complete(
-        self, prompt: str | Sequence[int], *, n: None = None, **options: Unpack[GenerationOptions]
-    ) -> Completion: ...
-    @overload
-    def complete(
-        self, prompt: str | Sequence[int], *, n: int, **options: Unpack[GenerationOptions]
-    ) -> list[Completion]: ...
-    def complete(
-        self,
-        prompt: str | Sequence[int],
-        *,
-        n: int | None = None,
-        **options: Unpack[GenerationOptions],
-    ) -> Completion | list[Completion]:
+        self, prompt: str | Sequence[int], *, n: int = 1, **options: Unpack[GenerationOptions]
+    ) -> Completion:
         """As `generate`, all at once.
 
-        With ``n`` a list of so many, which differ by their random numbers: a ``seed`` is that of
-        the first, and the next have the next ones. They are computed side by side with
-        ``n_seq_max`` sequences, and the prompt once.
+        With ``n`` the result has so many `Completion.choices`, which differ by their random
+        numbers: a ``seed`` is that of the first, and the others have those after it. With
+        ``n_seq_max`` they are computed side by side.
         """
-        if n is None:
-            return completion(self.generate(prompt, **options))
         check_count(n, "n", least=1)
-        if n > 1 and isinstance(options.get("sampler"), LlamaSampler):
+        if n == 1:
+            return completion(self.generate(prompt, **options))
+        if isinstance(options.get("sampler"), LlamaSampler):
             raise ValueError(f"one sampler would give {n} times the same: give what makes samplers")
         alone = options.get("draft") is not None or options.get("context_shift")
         if self._model.has_encoder or alone:
-            return [self.complete(prompt, **cast("Any", with_seed(options, i))) for i in range(n)]
-        return self.complete_many([prompt] * n, **options)
+            each = [cast("GenerationOptions", with_seed(options, i)) for i in range(n)]
+            done = [completion(self.generate(prompt, **own)) for own in each]
+        else:
+            done = self.complete_many([prompt] * n, **options)
+        return replace(done[0], others=done[1:])
 
-    @overload
     def chat(
         self,
         messages: Sequence[Mapping[str, Any]],
         *,
-        n: None = None,
+        n: int = 1,
         **options: Unpack[ChatGenerationOptions],
-    ) -> Completion: ...
-    @overload
-    def chat(
-        self,
-        messages: Sequence[Mapping[str, Any]],
-        *,
-        n: int,
-        **options: Unpack[ChatGenerationOptions],
-    ) -> list[Completion]: ...
-    def chat(
-        self,
-        messages: Sequence[Mapping[str, Any]],
-        *,
-        n: int | None = None,
-        **options: Unpack[ChatGenerationOptions],
-    ) -> Completion | list[Completion]:
-        """The answer to ``messages``, each with a ``role`` and a ``content``; with ``n`` a list of
-        so many, as `complete` has it.
+    ) -> Completion:
+        """The answer to ``messages``, each with a ``role`` and a ``content``.
 
         The model's own template makes a prompt of them, as llama-server has it; see
         `llama_cpp.generate.chat.apply_chat_template` and `ChatOptions`. An answer that is the last
         message is continued. `Completion.reasoning` is what the model wrote before its answer. The
-        other keywords are those of `generate`.
+        other keywords are those of `complete`.
         """
         of_chat, others = split_options(options)
         return self.complete(self.chat_tokens(messages, **of_chat), n=n, **others)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from llama_cpp import LlamaLibrary
-from tests.programs import user_program
+from tests.programs import typed_options, user_program
 from tests.support.python import ROOT
 
 
@@ -79,10 +79,11 @@ def test_a_library_of_ones_own(model_path: Path, library: LlamaLibrary) -> None:
 )
 def test_type_checkers_accept_them(checker: list[str], tmp_path: Path) -> None:
     # Outside the project, so that none of its settings count: as at a user's.
-    program = tmp_path / "program.py"
-    program.write_text("# pyright: strict\n" + Path(user_program.__file__).read_text())
+    programs = [Path(user_program.__file__), Path(typed_options.__file__)]
+    for program in programs:
+        (tmp_path / program.name).write_text("# pyright: strict\n" + program.read_text())
     done = subprocess.run(
-        [sys.executable, "-m", *checker, str(program)],
+        [sys.executable, "-m", *checker, *(program.name for program in programs)],
         cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300,
         env={**os.environ, "PYTHONPATH": str(ROOT), "MYPYPATH": str(ROOT)},
     )  # fmt: skip

@@ -59,7 +59,7 @@ MODEL = click.Path()
 """A file for the shell's completion; `find` takes more."""
 MODEL.name = "model"
 model_option: Decorator = click.option(
-    "--model", "-m", type=MODEL, required=True, help="GGUF file, or hf:owner/repo/file.gguf."
+    "--model", "-m", type=MODEL, required=True, help="GGUF file, or hf:owner/repo:Q4_K_M."
 )
 json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="Give JSON.")
 loading_options: Decorator = with_options(

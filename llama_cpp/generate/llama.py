@@ -60,7 +60,8 @@ class LlamaParams(LlamaModelParams, LlamaContextParams, total=False):
 class Llama(ClosedByWith):
     """A model and a context, for text.
 
-    ``model`` is a GGUF file or a `LlamaModel`, which stays open for other uses. Keywords are those
+    ``model`` is a GGUF file, ``hf:owner/repo:Q4_K_M`` for one of the Hugging Face Hub, or a
+    `LlamaModel`, which stays open for other uses. Keywords are those
     of `LlamaModel.from_file` (only with a file), as ``devices`` and the fields of
     ``llama_model_params``, and those of `LlamaContext`. ``n_ctx`` is by default the model's own
     context length, but at most 4,096 tokens.

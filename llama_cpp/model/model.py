@@ -91,7 +91,8 @@ class LlamaModel(ModelGetters, Closable):
         """Load a GGUF file, or the files that a model is split into.
 
         Of a split model give the first file, if they are named ``name-00001-of-00003.gguf`` and
-        so on, or all of them in order.
+        so on, or all of them in order. ``hf:owner/repo:Q4_K_M`` is a model of the Hugging Face Hub,
+        as `llama_cpp.model.hub.resolve` has it.
 
         ``progress`` is called, in a thread of its own, with the part that is done, 0.0 to 1.0;
         returning False stops the load. ``devices`` are what to compute on besides the CPU, see
@@ -125,6 +126,8 @@ class LlamaModel(ModelGetters, Closable):
         """
         if isinstance(path, bytes):
             path = os.fsdecode(path)
+        if isinstance(path, str):
+            path = hub.resolve(path) if path.startswith("hf:") else path
         if path == "":
             raise ValueError("the path of the model is empty")
         split = not isinstance(path, str | os.PathLike) and isinstance(path, Sequence)

@@ -15,7 +15,7 @@ from typing import Any
 
 from .._needs import needs
 from ..errors import LlamaCancelled, LlamaDownloadError
-from ..native.arguments import check_text
+from ..native.arguments import check_type
 from .gguf import SPLIT, part_names
 
 DownloadProgress = Callable[[str, int, int | None], object]
@@ -59,8 +59,8 @@ def fetch(
     LlamaCancelled when ``progress`` stopped it; ModuleNotFoundError without the extra ``hub``;
     ValueError for a quantization and a file together.
     """
-    check_text(repo, "repo")
-    check_text(file, "file")
+    check_type(repo, str)
+    check_type(file, str)
     name, _, tag = repo.partition(":")
     if tag and file != "*.gguf":
         raise ValueError(f"give {file!r} or the quantization in {repo!r}, not both")

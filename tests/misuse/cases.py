@@ -26,7 +26,7 @@ ROWS = [
     Row("LlamaModel.from_file('/dev/null')", "LlamaModelError", "empty"),
     Row("LlamaModel.from_file(None)", "TypeError", "NoneType"),
     Row("LlamaModel.from_file('hf:a')", "ValueError", "is not hf:owner/repo:Q4_K_M"),
-    Row("LlamaModel.from_pretrained(None)", "TypeError", "repo must be a string"),
+    Row("LlamaModel.from_pretrained(None)", "TypeError", "expected a str"),
     Row("LlamaModel.from_pretrained('a/b:Q4_0', 'c.gguf')", "ValueError", "not both"),
     Row("LlamaModel.from_file('a\\0b')", "ValueError", "null byte"),
     Row("load(n_gpu_layer=1)", "TypeError", "did you mean 'n_gpu_layers'"),

@@ -111,7 +111,11 @@ def open_llama(model: str, given: dict[str, Any]) -> llama_cpp.Llama:
     named: Any = {name: value for name, value in params.items() if value is not None}
     path = find(model)
     with bar(f"Loading {path.name}") as progress:
-        return llama_cpp.Llama(path, progress=progress, **named)
+        llm = llama_cpp.Llama(path, progress=progress, **named)
+    if _stderr.is_terminal:
+        layers = ", ".join(f"{n} layers on {device}" for device, n in llm.model.layers.items())
+        click.secho(f"{llm.model.description}; {layers}; n_ctx {llm.ctx.n_ctx}", dim=True, err=True)
+    return llm
 
 
 def find(model: str) -> Path:

@@ -6,6 +6,7 @@ import ctypes
 import os
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -149,6 +150,16 @@ class Llama(ClosedByWith):
         """Its context."""
         return self._ctx
 
+    @property
+    def info(self) -> dict[str, Any]:
+        """Facts for a log or a report, as JSON can have them: the model's ``file``, ``description``
+        and ``layers`` (how many lie on which device, see `LlamaModel.layers`), and of the context
+        ``n_ctx``, ``n_seq_max``, ``n_threads`` and ``n_batch``."""
+        model, ctx = self._model, self._ctx
+        facts = {"file": str(model.path), "description": model.description}
+        sizes = {name: getattr(ctx, name) for name in ("n_ctx", "n_seq_max", "n_threads", "n_batch")}
+        return {**facts, "layers": dict(model.layers), **sizes}
+
     def close(self) -> None:
         """Free the context, and a model that was loaded for it."""
         self._ctx.close()
@@ -214,7 +225,7 @@ class Llama(ClosedByWith):
             each = [cast("GenerationOptions", with_seed(options, i)) for i in range(n)]
             done = [completion(self.generate(prompt, **own)) for own in each]
         else:
-            done = self.complete_many([prompt] * n, **options)
+            done = completions(self._many([prompt] * n, None, options, False), False)
         return replace(done[0], others=done[1:])
 
     def chat(
@@ -284,7 +295,8 @@ class Llama(ClosedByWith):
             for index, piece in llm.generate_many(prompts, max_tokens=100):
                 texts[index] += piece
 
-        As many run at a time as the context has sequences (``n_seq_max``); the next prompt is taken
+        As many run at a time as the context has sequences (``n_seq_max``): with 1, the default, one
+        after the other, which a warning says once. The next prompt is taken
         when one ends, so ``prompts`` can be any iterable, however long. ``shared`` options are for
         all of them, ``options`` has those of each prompt, which come before the shared ones. A
         sampler works for one prompt only: a shared one is cloned, or give a function that makes it.
@@ -299,6 +311,7 @@ class Llama(ClosedByWith):
 
         Raises as `generate` does.
         """
+        self._warn_of_one_sequence(prompts)
         return self._many(prompts, options, shared, return_errors)
 
     def complete_many(
@@ -310,7 +323,17 @@ class Llama(ClosedByWith):
         **shared: Unpack[GenerationOptions],
     ) -> list[Completion]:
         """As `generate_many`, all at once. With ``return_errors``, what failed has an ``error``."""
+        self._warn_of_one_sequence(prompts)
         return completions(self._many(prompts, options, shared, return_errors), return_errors)
+
+    def _warn_of_one_sequence(self, prompts: Iterable[object]) -> None:
+        several = isinstance(prompts, list | tuple) and len(prompts) > 1
+        if several and self._ctx.n_seq_max == 1:
+            warnings.warn(  # from here, so that Python shows it once
+                "several prompts, but n_seq_max=1: they run one after the other. "
+                "Llama(..., n_seq_max=8) runs up to eight side by side",
+                stacklevel=1,
+            )
 
     def _many(
         self,

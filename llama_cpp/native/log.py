@@ -35,6 +35,7 @@ class _Thread(threading.local):
         self.level = INFO
         self.line = ""
         self.listeners: list[list[str]] = []
+        self.watcher: Callable[[str], object] | None = None
         self.error: BaseException | None = None
         self.handling = False  # whether a logging handler runs
         # Not current_thread(), which would keep an object for a thread that C made.
@@ -56,6 +57,8 @@ def _receive(level: int, text: bytes | None, _: int | None) -> None:
         line, _thread.line = _thread.line.strip(), ""
         if not line:
             return
+        if _thread.watcher is not None:
+            _thread.watcher(line)
         if _thread.level >= WARNING and _thread.listeners:
             _thread.listeners[-1].append(line)
         # What a handler has the library do is not logged: it would come to that handler.
@@ -149,6 +152,17 @@ class heard:
         if error is not None:
             _thread.error = None
             raise error
+
+
+@contextmanager
+def watched(watcher: Callable[[str], object]) -> Iterator[None]:
+    """Have ``watcher`` called with each line, of any level, that the library logs in this thread
+    while the block runs."""
+    before, _thread.watcher = _thread.watcher, watcher
+    try:
+        yield
+    finally:
+        _thread.watcher = before
 
 
 def handling() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import re
 import select
 import shutil
@@ -252,6 +253,13 @@ def test_the_engine_commands_pass_on_how_they_end(tmp_path: Path) -> None:
     assert (done.returncode, "not a llama.cpp source tree" in done.stderr) == (1, True)
     assert run("engine", "build", env=env).returncode == 2
     assert "--tag" in given("engine", "where", "--help")
+
+
+def test_a_terminal_sees_where_the_layers_are(tiny_path: Tiny) -> None:
+    terminal, end = pty.openpty()
+    command = [*CLI, "run", "-m", str(tiny_path("llama")), "-n", "1", "the"]
+    subprocess.run(command, stdin=subprocess.DEVNULL, stderr=end, stdout=end, check=True)
+    assert re.search(rb"llama.*; 3 layers on CPU; n_ctx 512", os.read(terminal, 65536))
 
 
 # -- models of the hub

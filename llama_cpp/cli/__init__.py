@@ -81,7 +81,7 @@ class _Program(click.Group):
         except click.Abort:
             click.echo(err=True)
             code = 130
-        except (LlamaError, OSError, ValueError, ImportError) as error:
+        except (LlamaError, OSError, TypeError, ValueError, ImportError) as error:
             click.secho(f"llama-py: {error}", fg="red", err=True)
             code = 1
         sys.exit(code if isinstance(code, int) else 0)

@@ -87,6 +87,10 @@ sampling_options: Decorator = with_options(
         "--json-schema", "json_schema", type=click.File(encoding="utf-8"), metavar="FILE",
         help="JSON schema that the text must follow.",
     ),
+    click.option(
+        "--option", "-o", "others", multiple=True, metavar="NAME=VALUE",
+        help="Another keyword of Llama.generate, its value in JSON: dry_multiplier=0.8.",
+    ),
 )  # fmt: skip
 
 
@@ -99,6 +103,14 @@ def sampling(given: dict[str, Any]) -> dict[str, Any]:
     for name in ("grammar", "json_schema"):
         if given[name] is not None:
             options[name] = given[name].read()
+    for one in given["others"]:
+        name, equals, text = one.partition("=")
+        if not equals:
+            raise click.UsageError(f"--option {one} is not NAME=VALUE")
+        try:
+            options[name] = json.loads(text)
+        except ValueError:
+            options[name] = text  # without quotes
     return options
 
 

@@ -18,6 +18,7 @@ from .generation import Generation as Generation
 from .generation import GenerationState as GenerationState
 from .llama import Llama as Llama
 from .llama import LlamaParams as LlamaParams
+from .logprobs import Score as Score
 from .logprobs import TokenLogprob as TokenLogprob
 from .logprobs import log_probs as log_probs
 from .options import Draft as Draft
@@ -30,4 +31,4 @@ from .reasoning import ChatPrompt as ChatPrompt
 from .reasoning import ReasoningTags as ReasoningTags
 from .scheduler import Generations as Generations
 from .scheduler import ParallelGeneration as ParallelGeneration
-# seal: b11434 sha256:bb837cae0a20aebf8606679b1f561ca32dc75ed93814b909fcd659484044c78f
+# seal: b11434 sha256:4514664a8446eb5a9aa3303bd541658e7e8a121732055fbef81bd495bde43851

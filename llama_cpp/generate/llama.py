@@ -157,7 +157,9 @@ class Llama(ClosedByWith):
         ``n_ctx``, ``n_seq_max``, ``n_threads`` and ``n_batch``."""
         model, ctx = self._model, self._ctx
         facts = {"file": str(model.path), "description": model.description}
-        sizes = {name: getattr(ctx, name) for name in ("n_ctx", "n_seq_max", "n_threads", "n_batch")}
+        sizes = {
+            name: getattr(ctx, name) for name in ("n_ctx", "n_seq_max", "n_threads", "n_batch")
+        }
         return {**facts, "layers": dict(model.layers), **sizes}
 
     def close(self) -> None:

@@ -87,6 +87,14 @@ def test_the_options_of_sampling_reach_it(tiny_path: Tiny, tmp_path: Path) -> No
     assert given(*once) == given(*once)
     stopped = json.loads(given(*said, "--grammar", grammar, "--stop", "tc", "--json", "the"))
     assert (stopped["text"], stopped["stopped_by"]) == ("ca", "tc")
+    ends = ("-o", 'logit_bias={"2": 1000}', "-n", 3, "--json", "the")
+    assert json.loads(given(*said, *ends))["tokens"] == []
+    assert len(json.loads(given(*said, "-o", "ignore_eos=true", *ends))["tokens"]) == 3
+    for option, words in (("dry=1", "'dry'"), ("xtc_probability=no", "a number, not 'no'")):
+        done = run(*said, "-o", option, "the")
+        assert done.returncode == 1
+        assert words in done.stderr
+        assert "Traceback" not in done.stderr
 
 
 def test_chat_keeps_what_was_said(model_path: Path) -> None:
@@ -290,6 +298,7 @@ def test_a_model_of_the_hub(tiny_path: Tiny, tmp_path: Path) -> None:
         (["run", "-m", "x", "--grammar", "/nowhere", "x"], 2, "No such file"),
         (["run", "-m", "x", "--temperature", "nan", "x"], 2, "'nan' is not a number"),
         (["run", "-m", "x", "-n", "0", "x"], 2, "0 is not in the range x>=1"),
+        (["run", "-m", "x", "-o", "dry", "x"], 2, "--option dry is not NAME=VALUE"),
         (["rnu"], 2, "No such command 'rnu'. Did you mean 'run'?"),
         (["server", "-m", "x", "-c", "12"], 2, "'-c' is not an option of llama-server"),
         (["server", "-m", "x", "--timeout", "1"], 2, "cannot be given"),

@@ -190,16 +190,22 @@ ROWS = [
     Row("llm().complete('a', dry_multiplier=1, dry_penalty_last_n=-1)", "ValueError", "outside 0"),
     Row("llm().complete('a', dry_multiplier=1, dry_allowed_length=-1)", "ValueError", "outside 0"),
     Row("llm().complete('a', dry_multiplier=1, dry_sequence_breakers='a')", "TypeError", "one str"),
-    Row("llm().complete('a', dry_multiplier=1, dry_sequence_breakers=['\\0'])", "ValueError", "NUL"),
+    Row(
+        "llm().complete('a', dry_multiplier=1, dry_sequence_breakers=['\\0'])", "ValueError", "NUL"
+    ),
     Row("llm().complete('a', dry_multiplier=1, dry_sequence_breakers=[])", "nothing", ""),
-    Row("llm().complete('a', dry_multiplier=1, dry_sequence_breakers=['', 'x' * 99])", "nothing", ""),
+    Row(
+        "llm().complete('a', dry_multiplier=1, dry_sequence_breakers=['', 'x' * 99])", "nothing", ""
+    ),
     Row("llm().complete('a', xtc_probability='1')", "TypeError", "xtc: p must be a number"),
     Row("llm().complete('a', xtc_probability=9, xtc_threshold=-9, temperature=0)", "nothing", ""),
     Row("llm().complete('a', typical_p=INF - INF)", "TypeError", "typical: p must be a number"),
     Row("llm().complete('a', typical_p=-1)", "nothing", ""),
     Row("llm().complete('a', top_n_sigma=None)", "TypeError", "top_n_sigma: n must be a number"),
     Row("llm().complete('a', top_n_sigma=0, ignore_eos=True)", "nothing", ""),
-    Row("llm().complete('a', temperature=0, dynatemp_range=5, dynatemp_exponent=99)", "nothing", ""),
+    Row(
+        "llm().complete('a', temperature=0, dynatemp_range=5, dynatemp_exponent=99)", "nothing", ""
+    ),
     Row("llm().complete('a', dynatemp_range=1e30, dynatemp_exponent=-1e30)", "nothing", ""),
     Row("chain().top_k(1).min_tokens(load(), 5)", "LlamaSamplerError", "put the grammar before it"),
     Row("chain().min_tokens(None, 5)", "TypeError", "LlamaModel"),

@@ -16,7 +16,11 @@ def use(llm: Llama, read: dict[str, Any], numbers: dict[str, Any]) -> list[Compl
     LlamaModel.from_file("model.gguf", **numbers)
     "".join(llm.generate("x", **TYPED))
     "".join(llm.chat_stream([], **read))
-    done = [llm.complete("x", **TYPED), llm.complete("x", n=2, **read), llm.complete("x", stop=None)]
+    done = [
+        llm.complete("x", **TYPED),
+        llm.complete("x", n=2, **read),
+        llm.complete("x", stop=None),
+    ]
     done += [llm.chat([], **CHAT), llm.chat([], seed=None, n=3), llm.chat([], **read)]
     done += llm.complete_many(["x"], [TYPED, {"grammar": None}], **read)
     return done

@@ -23,7 +23,8 @@ DownloadProgress = Callable[[str, int, int | None], object]
 known. Returning False stops the download."""
 
 _SPEC = re.compile(
-    r"hf:(?P<repo>[^/@:\s]+/[^/@:\s]+)(@(?P<revision>[^/:\s]+))?((?P<tag>:[^/@:\s]+)|/(?P<file>.+))?"
+    r"hf:(?P<repo>[^/@:\s]+/[^/@:\s]+)(@(?P<revision>[^/:\s]+))?"
+    r"((?P<tag>:[^/@:\s]+)|/(?P<file>.+))?"
 )
 # GGUF files that are not models, by upstream's words for them (common/download.cpp).
 _OTHERS = ("mmproj", "imatrix", "mtp-", "eagle3-", "dflash-", "dspark-")

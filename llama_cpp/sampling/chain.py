@@ -260,8 +260,8 @@ class LlamaSampler(SamplerMethods, Closable):
     def _check_removed(self) -> None:
         if self._removes:
             raise LlamaSamplerError(
-                f"a constraint behind {self._removes}, which removes candidates, may find none left "
-                "that it allows: put the grammar before it"
+                f"a constraint behind {self._removes}, which removes candidates, may find none "
+                "left that it allows: put the grammar before it"
             )
 
     def _grammar(self, model: LlamaModel, arguments: Mapping[str, Any]) -> Grammar:

@@ -134,7 +134,7 @@ print(json.dumps([
 def test_a_quantization_names_a_model(local: Hub, weights: bytes) -> None:
     names = ["t-Q4_K_M.gguf", "t-Q4_K_S.gguf", "t-IQ4_NL.gguf", "BF16/t-BF16.gguf"]
     others = ["mmproj-BF16.gguf", "t-mmproj-Q4_K_M.gguf", "imatrix-Q4_K_M.gguf", "mtp-Q4_K_M.gguf"]
-    local.add("me/tiny", {name: weights for name in (*names, *others)})
+    local.add("me/tiny", dict.fromkeys((*names, *others), weights))
     local.add("me/one", {"one.Q8_0.gguf": weights, "mmproj-model-f16.gguf": b""})
     code = """
 with Llama("hf:me/one", n_ctx=64) as llm, LlamaModel.from_file("hf:me/tiny:q4_k_m") as model:

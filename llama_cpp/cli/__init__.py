@@ -82,7 +82,7 @@ class _Program(click.Group):
         except click.Abort:
             click.echo(err=True)
             code = 130
-        except (LlamaError, OSError, ValueError, ImportError) as error:
+        except (LlamaError, OSError, TypeError, ValueError, ImportError) as error:
             click.secho(f"llama-py: {error}", fg="red", err=True)
             code = 1
         sys.exit(code if isinstance(code, int) else 0)
@@ -93,9 +93,9 @@ class _Program(click.Group):
 def main() -> None:
     """llama.cpp in Python.
 
-    A MODEL is a GGUF file, the first of a split model, or hf:owner/repo/file.gguf, which is
-    downloaded from the Hugging Face Hub (extra 'hub'). The file may be a pattern:
-    'hf:owner/repo/*Q4_K_M.gguf'.
+    A MODEL is a GGUF file, the first of a split model, or hf:owner/repo:Q4_K_M, which is
+    downloaded from the Hugging Face Hub (extra 'hub'). In place of the quantization it may have a
+    file, or a pattern: 'hf:owner/repo/*Q4_K_M.gguf'.
 
     \b
     Exit codes: 0 done, 1 an error, 2 wrong usage, 130 stopped by Ctrl-C.

@@ -59,7 +59,7 @@ MODEL = click.Path()
 """A file for the shell's completion; `find` takes more."""
 MODEL.name = "model"
 model_option: Decorator = click.option(
-    "--model", "-m", type=MODEL, required=True, help="GGUF file, or hf:owner/repo/file.gguf."
+    "--model", "-m", type=MODEL, required=True, help="GGUF file, or hf:owner/repo:Q4_K_M."
 )
 json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="Give JSON.")
 loading_options: Decorator = with_options(
@@ -87,6 +87,10 @@ sampling_options: Decorator = with_options(
         "--json-schema", "json_schema", type=click.File(encoding="utf-8"), metavar="FILE",
         help="JSON schema that the text must follow.",
     ),
+    click.option(
+        "--option", "-o", "others", multiple=True, metavar="NAME=VALUE",
+        help="Another keyword of Llama.generate, its value in JSON: dry_multiplier=0.8.",
+    ),
 )  # fmt: skip
 
 
@@ -99,6 +103,14 @@ def sampling(given: dict[str, Any]) -> dict[str, Any]:
     for name in ("grammar", "json_schema"):
         if given[name] is not None:
             options[name] = given[name].read()
+    for one in given["others"]:
+        name, equals, text = one.partition("=")
+        if not equals:
+            raise click.UsageError(f"--option {one} is not NAME=VALUE")
+        try:
+            options[name] = json.loads(text)
+        except ValueError:
+            options[name] = text  # without quotes
     return options
 
 
@@ -111,7 +123,11 @@ def open_llama(model: str, given: dict[str, Any]) -> llama_cpp.Llama:
     named: Any = {name: value for name, value in params.items() if value is not None}
     path = find(model)
     with bar(f"Loading {path.name}") as progress:
-        return llama_cpp.Llama(path, progress=progress, **named)
+        llm = llama_cpp.Llama(path, progress=progress, **named)
+    if _stderr.is_terminal:
+        layers = ", ".join(f"{n} layers on {device}" for device, n in llm.model.layers.items())
+        click.secho(f"{llm.model.description}; {layers}; n_ctx {llm.ctx.n_ctx}", dim=True, err=True)
+    return llm
 
 
 def find(model: str) -> Path:

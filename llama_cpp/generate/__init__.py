@@ -11,7 +11,7 @@ __getattr__, __dir__, __all__ = contents(
         "embedding": "Ranked",
         "generation": "Completion Generation GenerationState",
         "llama": "Llama LlamaParams",
-        "logprobs": "TokenLogprob log_probs",
+        "logprobs": "Score TokenLogprob log_probs",
         "options": "Draft GenerationOptions",
         "multimodal": "Chunk LlamaChunks LlamaMedia LlamaMultimodal",
         "reasoning": "ChatPrompt ReasoningTags",

@@ -18,6 +18,7 @@ from .generation import Generation as Generation
 from .generation import GenerationState as GenerationState
 from .llama import Llama as Llama
 from .llama import LlamaParams as LlamaParams
+from .logprobs import Score as Score
 from .logprobs import TokenLogprob as TokenLogprob
 from .logprobs import log_probs as log_probs
 from .options import Draft as Draft
@@ -30,4 +31,4 @@ from .reasoning import ChatPrompt as ChatPrompt
 from .reasoning import ReasoningTags as ReasoningTags
 from .scheduler import Generations as Generations
 from .scheduler import ParallelGeneration as ParallelGeneration
-# seal: any sha256:ee83ccc09ca1ff78da6c428407ba3f2810c1a27aa3680b15ce26e248677f5d3e
+# seal: any sha256:876733a97265888a8bb6136d8a89ca52a903b8820972551bc4300512a1a879b1

@@ -226,6 +226,7 @@ class AsyncLlama:
     chat = _awaited(Llama.chat)
     infill = _awaited(Llama.infill)
     complete_many = _awaited(Llama.complete_many)
+    score = _awaited(Llama.score)
     embed = _awaited(Llama.embed)
     rerank = _awaited(Llama.rerank)
     classify = _awaited(Llama.classify)

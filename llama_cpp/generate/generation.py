@@ -95,16 +95,22 @@ class Request:
         self.answer = Answer(options)
         self._made = sampler is None
         if sampler is None:
-            sampler = make_sampler(model, options, self.answer)
-            if "penalties" in sampler.names:
-                for token in self.prompt[-options.get("penalty_last_n", 64) :]:
-                    sampler.accept(token, grammar=False)
+            sampler = make_sampler(model, options, self.answer, self.prompt)
         elif not isinstance(sampler, LlamaSampler):
             sampler = sampler() if callable(sampler) else sampler
             if not isinstance(sampler, LlamaSampler):
                 raise TypeError(f"sampler must be a LlamaSampler or make one, not {sampler!r}")
         self.sampler = sampler
-        self.cache_prompt = bool(options.get("cache_prompt", True))
+        self.prompt_logprobs: list[TokenLogprob | None] = []
+        """Those of the prompt's tokens so far, if they were asked for."""
+        self._prompt_top = options.get("prompt_logprobs")
+        if self._prompt_top is not None:
+            self._prompt_top = check_top(self._prompt_top, model.vocab.n_tokens)
+            self.prompt_logprobs.append(None)
+            if model.has_encoder:
+                raise ValueError("prompt_logprobs is not for a model with an encoder")
+        # What is in the cache already has no logits.
+        self.cache_prompt = bool(options.get("cache_prompt", True)) and self._prompt_top is None
         self._top = options.get("logprobs")
         if self._top is not None:
             self._top = check_top(self._top, model.vocab.n_tokens)
@@ -117,6 +123,21 @@ class Request:
         """Note the log probability of ``token``, sampled at index ``i``, if that was asked for."""
         if self._top is not None and not self.is_eog(token):
             self.logprobs.append(log_probs(ctx, i, token=token, top=self._top))
+
+    @property
+    def scores_prompt(self) -> bool:
+        """Whether tokens of the prompt are still to be given to `score_prompt`."""
+        return self._prompt_top is not None and len(self.prompt_logprobs) < len(self.prompt)
+
+    def score_prompt(self, ctx: LlamaContext, start: int, end: int, i: int = 0) -> None:
+        """Note the log probabilities that the tokens ``start`` to ``end`` of the prompt, at index
+        ``i`` of the last batch, give to the one after each."""
+        top = self._prompt_top
+        if top is None:
+            return
+        for at in range(max(start, len(self.prompt_logprobs) - 1), min(end, len(self.prompt) - 1)):
+            token = self.prompt[at + 1]
+            self.prompt_logprobs.append(log_probs(ctx, i + at - start, token=token, top=top))
 
     def close(self) -> None:
         """Free what was made for it: a sampler has room for the whole vocabulary."""
@@ -144,10 +165,19 @@ class Completion:
     """The stop string that ended it, if one did."""
     logprobs: list[TokenLogprob] = field(default_factory=list, repr=False)
     """Those of the tokens, if they were asked for."""
+    prompt_logprobs: list[TokenLogprob | None] = field(default_factory=list, repr=False)
+    """Those of the prompt's tokens, if they were asked for; the first has None."""
     error: Exception | None = None
     """What was raised, if that ended it: see ``return_errors`` of `Llama.complete_many`."""
     output: Any = None
     """The object that the text is of, with ``output_type`` or ``json_schema``."""
+    others: list[Completion] = field(default_factory=list, repr=False)
+    """The other ones of the prompt, with ``n`` of `Llama.complete`."""
+
+    @property
+    def choices(self) -> list[Completion]:
+        """This one, and the others of its prompt."""
+        return [self, *self.others]
 
 
 class GenerationState:
@@ -177,6 +207,11 @@ class GenerationState:
     def logprobs(self) -> list[TokenLogprob]:
         """The log probabilities of the tokens, if they were asked for."""
         return self._request.logprobs
+
+    @property
+    def prompt_logprobs(self) -> list[TokenLogprob | None]:
+        """Those of the prompt's tokens, if they were asked for; the first has None."""
+        return self._request.prompt_logprobs
 
     @property
     def prompt(self) -> list[int]:
@@ -256,6 +291,7 @@ class GenerationState:
             reasoning=self.reasoning,
             stopped_by=self.stopped_by,
             logprobs=self.logprobs,
+            prompt_logprobs=self.prompt_logprobs,
             error=error,
             output=output,
         )

@@ -6,24 +6,29 @@ import ctypes
 import os
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
 
 from .._params import KEYWORDS, LlamaContextParams, LlamaModelParams
+from ..context.batch import LlamaBatch
 from ..context.context import LlamaContext
 from ..context.memory import check_movable
 from ..context.sequence import LlamaSequence
 from ..context.turns import Turn
 from ..errors import LlamaCancelled, LlamaContextError, LlamaModelError
 from ..model.model import LOADING, LlamaModel
-from ..native.arguments import c_number, unknown_keyword
+from ..native.arguments import c_number, check_count, unknown_keyword
 from ..native.library import LlamaLibrary
 from ..native.resource import ClosedByWith
+from ..sampling.chain import LlamaSampler
 from .chat import ChatGenerationOptions, ChatOptions, chat_prompt, split_options
 from .embedding import Embedder, Embeddings, Ranked
 from .generation import Completion, Generation, Request, TokenSource, completion
-from .options import GenerationOptions, check_options
+from .logprobs import Score, answer_tokens, portions, scores
+from .options import GenerationOptions, check_options, with_seed
 from .reasoning import ChatPrompt
 
 if TYPE_CHECKING:
@@ -56,7 +61,8 @@ class LlamaParams(LlamaModelParams, LlamaContextParams, total=False):
 class Llama(ClosedByWith):
     """A model and a context, for text.
 
-    ``model`` is a GGUF file or a `LlamaModel`, which stays open for other uses. Keywords are those
+    ``model`` is a GGUF file, ``hf:owner/repo:Q4_K_M`` for one of the Hugging Face Hub, or a
+    `LlamaModel`, which stays open for other uses. Keywords are those
     of `LlamaModel.from_file` (only with a file), as ``devices`` and the fields of
     ``llama_model_params``, and those of `LlamaContext`. ``n_ctx`` is by default the model's own
     context length, but at most 4,096 tokens.
@@ -144,6 +150,18 @@ class Llama(ClosedByWith):
         """Its context."""
         return self._ctx
 
+    @property
+    def info(self) -> dict[str, Any]:
+        """Facts for a log or a report, as JSON can have them: the model's ``file``, ``description``
+        and ``layers`` (how many lie on which device, see `LlamaModel.layers`), and of the context
+        ``n_ctx``, ``n_seq_max``, ``n_threads`` and ``n_batch``."""
+        model, ctx = self._model, self._ctx
+        facts = {"file": str(model.path), "description": model.description}
+        sizes = {
+            name: getattr(ctx, name) for name in ("n_ctx", "n_seq_max", "n_threads", "n_batch")
+        }
+        return {**facts, "layers": dict(model.layers), **sizes}
+
     def close(self) -> None:
         """Free the context, and a model that was loaded for it."""
         self._ctx.close()
@@ -191,22 +209,43 @@ class Llama(ClosedByWith):
         return Generation(request, self._tokens(request))
 
     def complete(
-        self, prompt: str | Sequence[int], **options: Unpack[GenerationOptions]
+        self, prompt: str | Sequence[int], *, n: int = 1, **options: Unpack[GenerationOptions]
     ) -> Completion:
-        """As `generate`, all at once."""
-        return completion(self.generate(prompt, **options))
+        """As `generate`, all at once.
+
+        With ``n`` the result has so many `Completion.choices`, which differ by their random
+        numbers: a ``seed`` is that of the first, and the others have those after it. With
+        ``n_seq_max`` they are computed side by side.
+        """
+        check_count(n, "n", least=1)
+        if n == 1:
+            return completion(self.generate(prompt, **options))
+        if isinstance(options.get("sampler"), LlamaSampler):
+            raise ValueError(f"one sampler would give {n} times the same: give what makes samplers")
+        alone = options.get("draft") is not None or options.get("context_shift")
+        if self._model.has_encoder or alone:
+            each = [cast("GenerationOptions", with_seed(options, i)) for i in range(n)]
+            done = [completion(self.generate(prompt, **own)) for own in each]
+        else:
+            done = self._many([prompt] * n, None, options, False).completions()
+        return replace(done[0], others=done[1:])
 
     def chat(
-        self, messages: Sequence[Mapping[str, Any]], **options: Unpack[ChatGenerationOptions]
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        n: int = 1,
+        **options: Unpack[ChatGenerationOptions],
     ) -> Completion:
         """The answer to ``messages``, each with a ``role`` and a ``content``.
 
         The model's own template makes a prompt of them, as llama-server has it; see
         `llama_cpp.generate.chat.apply_chat_template` and `ChatOptions`. An answer that is the last
         message is continued. `Completion.reasoning` is what the model wrote before its answer. The
-        other keywords are those of `generate`.
+        other keywords are those of `complete`.
         """
-        return completion(self.chat_stream(messages, **options))
+        of_chat, others = split_options(options)
+        return self.complete(self.chat_tokens(messages, **of_chat), n=n, **others)
 
     def chat_stream(
         self, messages: Sequence[Mapping[str, Any]], **options: Unpack[ChatGenerationOptions]
@@ -258,7 +297,8 @@ class Llama(ClosedByWith):
             for index, piece in llm.generate_many(prompts, max_tokens=100):
                 texts[index] += piece
 
-        As many run at a time as the context has sequences (``n_seq_max``); the next prompt is taken
+        As many run at a time as the context has sequences (``n_seq_max``): with 1, the default, one
+        after the other, which a warning says once. The next prompt is taken
         when one ends, so ``prompts`` can be any iterable, however long. ``shared`` options are for
         all of them, ``options`` has those of each prompt, which come before the shared ones. A
         sampler works for one prompt only: a shared one is cloned, or give a function that makes it.
@@ -273,6 +313,7 @@ class Llama(ClosedByWith):
 
         Raises as `generate` does.
         """
+        self._warn_of_one_sequence(prompts)
         return self._many(prompts, options, shared, return_errors)
 
     def complete_many(
@@ -284,7 +325,17 @@ class Llama(ClosedByWith):
         **shared: Unpack[GenerationOptions],
     ) -> list[Completion]:
         """As `generate_many`, all at once. With ``return_errors``, what failed has an ``error``."""
+        self._warn_of_one_sequence(prompts)
         return self._many(prompts, options, shared, return_errors).completions()
+
+    def _warn_of_one_sequence(self, prompts: Iterable[object]) -> None:
+        several = isinstance(prompts, list | tuple) and len(prompts) > 1
+        if several and self._ctx.n_seq_max == 1:
+            warnings.warn(  # from here, so that Python shows it once
+                "several prompts, but n_seq_max=1: they run one after the other. "
+                "Llama(..., n_seq_max=8) runs up to eight side by side",
+                stacklevel=1,
+            )
 
     def _many(
         self,
@@ -357,13 +408,24 @@ class Llama(ClosedByWith):
         else:
             if not request.cache_prompt:
                 sequence.clear()
-            request.cached_tokens = sequence.set(request.prompt, between=self._check_cancelled)
+            if request.scores_prompt:
+                self._score_prompt(sequence, request)
+            reused = sequence.set(request.prompt, between=self._check_cancelled)
+            request.cached_tokens = reused if request.cache_prompt else 0
         self._speculation = None
         if request.draft is not None:
             from .drafts import Speculation  # here: most programs do without
 
             self._speculation = Speculation(self._ctx, sequence, request, n_keep)
         return n_keep
+
+    def _score_prompt(self, sequence: LlamaSequence, request: Request) -> None:
+        """Compute the prompt up to its last token, with log probabilities."""
+        for start, end in portions(self._ctx, 0, len(request.prompt) - 1):
+            self._check_cancelled()
+            part = request.prompt[start:end]
+            self._ctx.decode(LlamaBatch(part, seq_id=sequence.id, logits=True))
+            request.score_prompt(self._ctx, start, end)
 
     def _advance(self, sequence: LlamaSequence, token: int, n_keep: int | None) -> int:
         """Compute ``token``. Returns where its output is."""
@@ -384,6 +446,43 @@ class Llama(ClosedByWith):
         sequence.clear()
         self._ctx.encode(prompt)
         sequence.append(start)
+
+    def score(
+        self,
+        prompt: str | Sequence[int],
+        answers: Iterable[str | Sequence[int]],
+    ) -> list[Score]:
+        """How likely the model takes each of ``answers`` to follow ``prompt``.
+
+            best = max(llm.score("2 + 2 =", [" 4", " 5"]), key=lambda score: score.logprob)
+
+        Prompt and answer can be text, or tokens. Where both are text they are read as one, so that
+        a token may reach from one into the other. The prompt is computed once, and stays in the KV
+        cache.
+
+        Raises ValueError for an empty prompt or answer, and for both together if they are longer
+        than the context; LlamaCancelled after `cancel`. C: ``llama_get_logits_ith``, llama.h.
+        """
+        if isinstance(answers, str | bytes):
+            raise TypeError(f"score takes several answers, not one text: {answers!r}")
+        if self._model.has_encoder:
+            raise LlamaModelError(f"{self._model.path.name} has an encoder: it continues no text")
+        groups: dict[tuple[int, ...], list[int]] = {}
+        tokens = []
+        for i, answer in enumerate(answers):
+            start, own = answer_tokens(self._model, prompt, answer, self._n_ctx_seq)
+            groups.setdefault(start, []).append(i)
+            tokens.append(own)
+        found: dict[int, Score] = {}
+        with Turn(self._ctx.turns):
+            self._cancelled = False
+            sequence = self._sequence()
+            for start, members in groups.items():
+                of_start = [tokens[i] for i in members]
+                check = self._check_cancelled
+                of_start_scores = scores(self._ctx, sequence, start, of_start, check)
+                found |= zip(members, of_start_scores, strict=True)
+        return [found[i] for i in range(len(tokens))]
 
     # -- embeddings
 

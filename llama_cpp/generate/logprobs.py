@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import index
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+from ..context.batch import LlamaBatch
 from ..context.context import LlamaContext
+from ..context.sequence import LlamaSequence, n_common
 from ..errors import LlamaOutputError
 from ..native.arguments import check_type
 from ..native.resource import Resource
 from ..sampling.custom import Candidates
 
 if TYPE_CHECKING:
+    from ..model.model import LlamaModel
     from ..native.library import LlamaLibrary
+
+# The library makes room for the logits of all tokens that are asked for: so many at a time.
+_LOGITS = 1 << 23
 
 
 @dataclass(frozen=True)
@@ -24,17 +31,26 @@ class TokenLogprob:
 
     token: int
     """The token."""
-    piece: bytes
-    """Its text in UTF-8, which may be a part of a character."""
+    text: str
+    """Its text, with U+FFFD for parts of characters."""
+    bytes: list[int]
+    """Its text in UTF-8, as numbers so that `dataclasses.asdict` gives what JSON can have."""
     logprob: float
     """The natural logarithm of its probability: 0.0 is certain, minus infinity impossible."""
     top: list[TokenLogprob] = field(default_factory=list)
     """The likeliest tokens in its place, the best first, each without a ``top`` of its own."""
 
-    @property
-    def text(self) -> str:
-        """Its text, with U+FFFD for parts of characters."""
-        return self.piece.decode("utf-8", "replace")
+
+@dataclass(frozen=True)
+class Score:
+    """How likely a model takes an answer to be; made by `Llama.score`."""
+
+    logprob: float
+    """The natural logarithm of the probability of the whole answer: the sum of its tokens'."""
+    greedy: bool
+    """Whether each token is the likeliest in its place, so that a ``temperature`` of 0 gives it."""
+    tokens: list[TokenLogprob] = field(repr=False)
+    """The answer's tokens, each with the likeliest in its place as ``top``."""
 
 
 def log_probs(
@@ -52,20 +68,99 @@ def log_probs(
     has. C: ``llama_get_logits_ith``, llama.h.
     """
     check_type(ctx, LlamaContext)
-    vocab, n = ctx.model.vocab, ctx.core.n_vocab
-    top = check_top(top, n)
+    vocab, top = ctx.model.vocab, check_top(top, ctx.core.n_vocab)
     if token is not None:
         token = vocab.check_token(token)
     with ctx.outputs.reading(i) as logits:
-        scorer = _scorers.get(ctx)
-        if scorer is None:
-            scorer = _scorers[ctx] = _Scorer(ctx.core.library, n)
-        total, best = scorer.score(logits, max(top, 1))
-        if token is None:
-            token = best[0][0]
-        logit = logits[token]
-    found = [TokenLogprob(t, vocab.piece(t, True), x - total) for t, x in best[:top]]
-    return TokenLogprob(token, vocab.piece(token, True), logit - total, found)
+        return _entry(ctx, logits, token, top)
+
+
+def _entry(
+    ctx: LlamaContext, logits: memoryview[float], token: int | None, top: int
+) -> TokenLogprob:
+    vocab = ctx.model.vocab
+    scorer = _scorers.get(ctx)
+    if scorer is None:
+        scorer = _scorers[ctx] = _Scorer(ctx.core.library, ctx.core.n_vocab)
+    total, best = scorer.score(logits, max(top, 1))
+
+    def entry(token: int, logit: float, top: list[TokenLogprob]) -> TokenLogprob:
+        piece = vocab.piece(token, True)
+        return TokenLogprob(
+            token, piece.decode("utf-8", "replace"), list(piece), logit - total, top
+        )
+
+    if token is None:
+        token = best[0][0]
+    return entry(token, logits[token], [entry(t, logit, []) for t, logit in best[:top]])
+
+
+def answer_tokens(
+    model: LlamaModel, prompt: str | Sequence[int], answer: str | Sequence[int], n_ctx: int
+) -> tuple[tuple[int, ...], list[int]]:
+    """The tokens before an answer, and its own. Raises as `Llama.score`."""
+    start, own = (
+        model.tokenize(text, add_special=text is prompt)
+        if isinstance(text, str)
+        else model.vocab.check_tokens(text).tolist()
+        for text in (prompt, answer)
+    )
+    if not start or not own:
+        raise ValueError(f"the {'answer' if start else 'prompt'} is empty: it has no tokens")
+    if isinstance(prompt, str) and isinstance(answer, str):
+        whole = model.tokenize(prompt + answer)
+        n = n_common(whole[:-1], start)
+        if n:
+            start, own = whole[:n], whole[n:]
+    if len(start) + len(own) - 1 > n_ctx:
+        raise ValueError(
+            f"prompt and answer have {len(start) + len(own)} tokens, the context only {n_ctx}: "
+            "make it with a larger n_ctx"
+        )
+    return tuple(start), own
+
+
+def portions(ctx: LlamaContext, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """``start`` to ``end`` in parts whose logits, of all tokens, take little memory."""
+    size = portion(ctx)
+    return ((at, min(at + size, end)) for at in range(start, end, size))
+
+
+def portion(ctx: LlamaContext) -> int:
+    """How many tokens such a part has."""
+    return max(1, min(ctx.n_batch, _LOGITS // ctx.core.n_vocab))
+
+
+def scores(
+    ctx: LlamaContext,
+    sequence: LlamaSequence,
+    prompt: Sequence[int],
+    answers: Sequence[Sequence[int]],
+    between: Callable[[], object],
+) -> list[Score]:
+    """See `Llama.score`: ``answers`` to one ``prompt``, which ``sequence`` computes once."""
+    sequence.set(prompt, between=between)
+    sequence.checkpoint()
+    first = _copy(ctx)
+    found = []
+    for answer in answers:
+        tokens = [_entry(ctx, first, answer[0], 1)]
+        if len(sequence) > len(prompt):
+            sequence.truncate(len(prompt))
+        for start, end in portions(ctx, 0, len(answer) - 1):
+            between()
+            ctx.decode(LlamaBatch(answer[start:end], seq_id=sequence.id, logits=True))
+            for i in range(end - start):
+                tokens.append(log_probs(ctx, i, token=answer[start + i + 1], top=1))
+        total = math.fsum(entry.logprob for entry in tokens)
+        found.append(Score(total, all(t.token == t.top[0].token for t in tokens), tokens))
+    return found
+
+
+def _copy(ctx: LlamaContext) -> memoryview[float]:
+    """The last logits: under a view of them there is no room for more outputs."""
+    with ctx.outputs.reading(-1) as logits:
+        return memoryview(bytes(logits)).cast("f")
 
 
 def check_top(top: int, n_vocab: int) -> int:

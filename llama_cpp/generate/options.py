@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypedDict
 
 from .. import _raw
 from ..model.model import LlamaModel
-from ..native.arguments import c_number, check_type, unknown_keyword
+from ..native.arguments import c_number, check_count, check_type, integer, unknown_keyword
 from ..sampling.answer import Answer
 from ..sampling.chain import LlamaSampler
 
@@ -66,6 +68,45 @@ class SamplingOptions(TypedDict, total=False):
     logit_bias: Mapping[int | str, float]
     """Added to the logits of tokens, by number, also as digits, or by text; minus infinity
     forbids one."""
+    ignore_eos: bool
+    """Never end by an end token: only by a limit, a stop string, or a grammar that allows nothing
+    else. False by default."""
+    min_tokens: int
+    """No end token before so many tokens, unless a grammar allows nothing else; by default 0. A
+    stop string may end the text earlier."""
+    dry_multiplier: float
+    """DRY, against the repetition of whole passages: how strong it is; by default 0.0, off."""
+    dry_base: float
+    """Its penalty grows by this factor with each token that repeats; by default 1.75."""
+    dry_allowed_length: int
+    """Repetitions of so many tokens are free; by default 2."""
+    dry_penalty_last_n: int
+    """How many of the last tokens it looks at, the prompt's among them; by default 64."""
+    dry_sequence_breakers: Sequence[str]
+    """Texts that no repetition goes across; by default a line end, a colon, ``"`` and ``*``."""
+    xtc_probability: float
+    """XTC: how often the likeliest tokens are left out, all but the last of those over the
+    threshold; by default 0.0, off."""
+    xtc_threshold: float
+    """The probability over which it does so; by default 0.1, and off above 0.5."""
+    typical_p: float
+    """Only tokens about as surprising as the model expects, which together have this probability;
+    by default 1.0, off."""
+    top_n_sigma: float
+    """Only tokens whose logits are within so many standard deviations of the greatest; by default
+    -1.0, off."""
+    dynatemp_range: float
+    """The temperature goes so far down where the model is sure, and up where it is not; by default
+    0.0, off."""
+    dynatemp_exponent: float
+    """How it follows the entropy; by default 1.0."""
+    mirostat: int
+    """1 or 2: Mirostat or Mirostat 2.0 chooses the tokens, after `temperature`. As in llama-server,
+    penalties and all that leaves tokens out is not used then. By default 0, off."""
+    mirostat_tau: float
+    """The surprise that it steers towards; by default 5.0."""
+    mirostat_eta: float
+    """How fast it does so; by default 0.1."""
 
 
 class GenerationOptions(SamplingOptions, total=False):
@@ -80,6 +121,9 @@ class GenerationOptions(SamplingOptions, total=False):
     logprobs: int | None
     """Give the log probability of each token, and of so many of the likeliest in its place, by
     `llama_cpp.log_probs`: the model's own, before any sampler. By default none."""
+    prompt_logprobs: int | None
+    """Give the log probability of each token of the prompt as well, and of so many of the likeliest
+    in its place. All of the prompt is computed then. By default none."""
     cache_prompt: bool
     """Whether to reuse what the KV cache has of the prompt, True by default."""
     context_shift: bool
@@ -108,7 +152,31 @@ def check_options(options: Mapping[str, Any], owner: str) -> None:
         raise TypeError(f"{owner} takes no draft: it computes several tokens at once already")
 
 
-_PENALTIES = {"repeat_penalty": 1.0, "frequency_penalty": 0.0, "presence_penalty": 0.0}
+def with_seed(options: Mapping[str, Any], i: int) -> dict[str, Any]:
+    """``options`` for text ``i`` of several: one seed for all would give them the same numbers."""
+    seed = options.get("seed")
+    own = {"seed": (seed + i) % (1 << 32)} if isinstance(seed, int) and seed >= 0 else {}
+    return {**options, **own}
+
+
+# What is off by default, in the order of `LlamaSampler.penalties` and of `LlamaSampler.dry`.
+_PENALTIES = {
+    "penalty_last_n": 64,
+    "repeat_penalty": 1.0,
+    "frequency_penalty": 0.0,
+    "presence_penalty": 0.0,
+}
+_DRY = {
+    "dry_multiplier": 0.0,
+    "dry_base": 1.75,
+    "dry_allowed_length": 2,
+    "dry_penalty_last_n": 64,
+    "dry_sequence_breakers": ("\n", ":", '"', "*"),
+}
+
+
+def _values(options: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[Any]:
+    return [options.get(name, default) for name, default in defaults.items()]
 
 
 def _one_token(model: LlamaModel, token: int | str) -> int:
@@ -120,21 +188,83 @@ def _one_token(model: LlamaModel, token: int | str) -> int:
     return tokens[0]
 
 
-def make_sampler(model: LlamaModel, options: Mapping[str, Any], answer: Answer) -> LlamaSampler:
-    """The sampler that ``options`` ask for, when they do not bring one, for such an ``answer``."""
+def make_sampler(
+    model: LlamaModel, options: Mapping[str, Any], answer: Answer, prompt: Sequence[int]
+) -> LlamaSampler:
+    """The sampler that ``options`` ask for, when they do not bring one, for such an ``answer`` to
+    ``prompt``. The chain is that of upstream's ``common_sampler_init``."""
     chain = LlamaSampler.chain(model.library)
     answer.constrain(chain, model)
+    biases = _constrain_end(chain, model, options, answer)
     if options.get("logit_bias"):
         check_type(options["logit_bias"], Mapping)
-        biases = options["logit_bias"].items()
-        chain.logit_bias(model, {_one_token(model, token): bias for token, bias in biases})
-    penalties = tuple(options.get(name, default) for name, default in _PENALTIES.items())
-    if penalties != tuple(_PENALTIES.values()):
-        chain.penalties(model, options.get("penalty_last_n", 64), *penalties)
+        given = options["logit_bias"].items()
+        biases = {_one_token(model, token): bias for token, bias in given} | biases
+    if biases:
+        chain.logit_bias(model, biases)
     temperature = c_number(ctypes.c_float, options.get("temperature", 0.8), "temperature")
-    if temperature <= 0:
-        return chain.greedy()
-    chain.top_k(options.get("top_k", 40)).top_p(options.get("top_p", 0.95))
-    chain.min_p(options.get("min_p", 0.05)).temp(temperature)
     seed = options.get("seed")
-    return chain.dist(_raw.LLAMA_DEFAULT_SEED if seed in (None, -1) else seed)
+    seed = _raw.LLAMA_DEFAULT_SEED if seed in (None, -1) else seed
+    mirostat = integer(options.get("mirostat", 0), "mirostat")
+    if mirostat not in (0, 1, 2):
+        raise ValueError(f"mirostat={mirostat} is not 0, 1 or 2")
+    if mirostat:
+        steering = options.get("mirostat_tau", 5.0), options.get("mirostat_eta", 0.1)
+        chain.temp(temperature)
+        if mirostat == 1:
+            return chain.mirostat(model, seed, *steering)
+        return chain.mirostat_v2(seed, *steering)
+    _penalize(chain, model, options, prompt)
+    typical, xtc = options.get("typical_p", 1.0), options.get("xtc_probability", 0.0)
+    spread = options.get("dynatemp_range", 0.0)
+    if temperature <= 0 and (typical, xtc, spread) == (1.0, 0.0, 0.0):
+        return chain.greedy()
+    if (sigma := options.get("top_n_sigma", -1.0)) != -1.0:
+        chain.top_n_sigma(sigma)
+    chain.top_k(options.get("top_k", 40))
+    if typical != 1.0:
+        chain.typical(typical)
+    chain.top_p(options.get("top_p", 0.95)).min_p(options.get("min_p", 0.05))
+    if xtc != 0.0:
+        chain.xtc(xtc, options.get("xtc_threshold", 0.1), seed=seed)
+    if spread != 0.0:
+        chain.temp_ext(temperature, spread, options.get("dynatemp_exponent", 1.0))
+    else:
+        chain.temp(temperature)
+    return chain.dist(seed)
+
+
+def _constrain_end(
+    chain: LlamaSampler, model: LlamaModel, options: Mapping[str, Any], answer: Answer
+) -> dict[int, float]:
+    """Have ``chain`` keep to ``min_tokens`` and ``ignore_eos``. Returns the biases of the tokens
+    that the model must not, or is not to, choose."""
+    biases = dict.fromkeys(model.vocab.suppress_tokens, -math.inf)
+    least, most = options.get("min_tokens", 0), options.get("max_tokens")
+    check_count(least, "min_tokens")
+    if most is not None and least > most:
+        raise ValueError(f"min_tokens={least} is more than max_tokens={most}")
+    if c_number(ctypes.c_bool, options.get("ignore_eos", False), "ignore_eos"):
+        if answer.kind is None:
+            return biases | dict.fromkeys(model.vocab.eog_tokens, -math.inf)
+        least = sys.maxsize  # a grammar that has come to its end may end the text
+    if least:
+        chain.min_tokens(model, least)
+    return biases
+
+
+def _penalize(
+    chain: LlamaSampler, model: LlamaModel, options: Mapping[str, Any], prompt: Sequence[int]
+) -> None:
+    """Add penalties and DRY to ``chain``, if they are asked for, and tell it of the prompt."""
+    last = 0
+    penalties, dry = _values(options, _PENALTIES), _values(options, _DRY)
+    if penalties[1:] != [*_PENALTIES.values()][1:]:
+        chain.penalties(model, *penalties)
+        last = penalties[0]
+    if dry[0] != 0.0:
+        chain.dry(model, *dry)
+        last = max(last, dry[3])
+    if last:
+        for token in prompt[-last:]:
+            chain.accept(token, grammar=False)

@@ -16,11 +16,18 @@ from ..context.context import LlamaContext
 from ..context.sequence import LlamaSequence, n_common
 from ..context.snapshot import Snapshot
 from ..context.turns import Turn
-from ..errors import LlamaAnswerError, LlamaBusyError, LlamaContextError, LlamaDecodeError
+from ..errors import (
+    LlamaAnswerError,
+    LlamaBusyError,
+    LlamaContextError,
+    LlamaDecodeError,
+    LlamaError,
+)
 from ..sampling.answer import Answer
 from ..sampling.chain import LlamaSampler
 from .generation import Completion, GenerationState, Request
-from .options import check_options
+from .logprobs import portion
+from .options import check_options, with_seed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,6 +61,7 @@ class _Refused(Request):
     def __init__(self) -> None:
         self.prompt = []
         self.logprobs = []
+        self.prompt_logprobs = []
         self.answer = Answer({})
         self.thoughts = None
 
@@ -233,9 +241,24 @@ class Generations(Iterator[tuple[int, str]]):
                 raise
             self._make_room(error)
             return True
+        if not plain:
+            self._score_prompts(parts)
         for i, slot in outputs:
-            self._sample(slot, i)
+            if slot.job is not None:
+                self._sample(slot, i)
         return True
+
+    def _score_prompts(self, parts: list[tuple[_Slot, list[int]]]) -> None:
+        i = 0
+        for slot, part in parts:
+            job, end = slot.job, len(slot.sequence)
+            if job is not None and job.request.scores_prompt:
+                try:
+                    job.request.score_prompt(self._ctx, end - len(part), end, i)
+                except LlamaError as error:
+                    self._failed(job.generation, error)
+                    self._leave(slot)
+            i += len(part)
 
     def _sample(self, slot: _Slot, i: int) -> None:
         job = slot.job
@@ -291,6 +314,8 @@ class Generations(Iterator[tuple[int, str]]):
         """How far a prompt may be computed. A recurrent state can only be copied as it is: who
         waits for it does so for the end of what they have in common."""
         ends = [len(job.tokens)]
+        if job.request.scores_prompt:
+            ends.append(len(slot.sequence) + portion(self._ctx))
         if self._ctx.core.is_stateful:
             others = [other.job for other in self._slots if other.job is not None]
             ends += [o.common for o in others if o.leader is job and o.common > len(slot.sequence)]
@@ -368,10 +393,7 @@ class Generations(Iterator[tuple[int, str]]):
             self._given[id(sampler)] = sampler
         elif isinstance(self._shared.get("sampler"), LlamaSampler):
             own = {"sampler": self._shared["sampler"].clone, **own}
-        seed = self._shared.get("seed")
-        if isinstance(seed, int) and seed >= 0:  # one for all would give them the same numbers
-            own = {"seed": (seed + index) % (1 << 32), **own}
-        return {**self._shared, **own}
+        return {**with_seed(self._shared, index), **own}
 
     def _place(self, job: _Job, free: list[_Slot]) -> None:
         """Let ``job`` have one of the free sequences: the one with the longest common beginning,
@@ -498,13 +520,15 @@ def _mixed(
     tokens: list[int] = []
     seq_ids: list[int] = []
     outputs: dict[int, _Slot] = {}
+    wanted: list[bool] = []
     for slot, part in parts:
         tokens += part
         seq_ids += [slot.id] * len(part)
         assert slot.job is not None
+        wanted += [slot.job.request.scores_prompt] * len(part)
         if len(slot.sequence) + len(part) == len(slot.job.tokens):
             outputs[len(tokens) - 1] = slot
-    wanted = [i in outputs for i in range(len(tokens))]
+            wanted[-1] = True
     return LlamaBatch(tokens, seq_id=seq_ids, logits=wanted), outputs.items()
 
 

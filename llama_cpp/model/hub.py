@@ -15,13 +15,19 @@ from typing import Any
 
 from .._needs import needs
 from ..errors import LlamaCancelled, LlamaDownloadError
+from ..native.arguments import check_type
 from .gguf import SPLIT, part_names
 
 DownloadProgress = Callable[[str, int, int | None], object]
 """Called with the name of the file, the bytes that are here, and the bytes in all if they are
 known. Returning False stops the download."""
 
-_SPEC = re.compile(r"hf:(?P<repo>[^/@\s]+/[^/@\s]+)(@(?P<revision>[^/\s]+))?(/(?P<file>.+))?")
+_SPEC = re.compile(
+    r"hf:(?P<repo>[^/@:\s]+/[^/@:\s]+)(@(?P<revision>[^/:\s]+))?"
+    r"((?P<tag>:[^/@:\s]+)|/(?P<file>.+))?"
+)
+# GGUF files that are not models, by upstream's words for them (common/download.cpp).
+_OTHERS = ("mmproj", "imatrix", "mtp-", "eagle3-", "dflash-", "dspark-")
 
 
 def fetch(
@@ -37,8 +43,10 @@ def fetch(
     """Have ``file`` of the repository ``repo`` in the cache of ``huggingface_hub``; returns its
     path there, the first part's of a split model, whose other parts lie beside it.
 
+    ``repo`` is ``owner/name``, or ``owner/name:Q4_K_M`` for the one model of that quantization.
     ``file`` is a name, with its folders, or a pattern such as ``*Q4_K_M.gguf`` that one model
-    matches; a pattern without a slash is for the name without folders. Of a split model it is the
+    matches; a pattern without a slash is for the name without folders. Projectors and importance
+    matrices count only where the pattern has ``mmproj`` or ``imatrix`` in it. Of a split model it is the
     first part, or a pattern for the name without ``-00001-of-00003``. ``revision`` is a branch, a
     tag or a commit, ``main`` by default; ``token`` the key for what is not public, by default the
     one that ``hf auth login`` keeps or ``HF_TOKEN``; ``cache_dir`` another cache.
@@ -49,8 +57,15 @@ def fetch(
     ``progress`` ``huggingface_hub`` shows bars of its own.
 
     Raises LlamaDownloadError, with what the hub says in a line and, for a pattern, what there is;
-    LlamaCancelled when ``progress`` stopped it; ModuleNotFoundError without the extra ``hub``.
+    LlamaCancelled when ``progress`` stopped it; ModuleNotFoundError without the extra ``hub``;
+    ValueError for a quantization and a file together.
     """
+    check_type(repo, str)
+    check_type(file, str)
+    name, _, tag = repo.partition(":")
+    if tag and file != "*.gguf":
+        raise ValueError(f"give {file!r} or the quantization in {repo!r}, not both")
+    repo = name
     hub = needs("huggingface_hub", "A model from the hub", extra="hub")
     import huggingface_hub.errors  # noqa: F401 (hub.errors is there after it)
 
@@ -61,8 +76,8 @@ def fetch(
         "local_files_only": local_files_only,
     }
     with _said_in_a_line(hub, repo, file):
-        if any(c in file for c in "*?["):
-            names = _choose(_names(hub, repo, options), repo, file)
+        if tag or any(c in file for c in "*?["):
+            names = _choose(_names(hub, repo, options), repo, file, tag)
         else:
             names = part_names(file)
         found = []
@@ -73,41 +88,43 @@ def fetch(
 
 
 def resolve(model: str, *, progress: DownloadProgress | None = None) -> Path:
-    """``model`` as a path: a path stays as it is, and ``hf:owner/repo/file.gguf`` is fetched.
+    """``model`` as a path: a path stays as it is, and ``hf:owner/repo:Q4_K_M`` is fetched.
 
-    The file may be a pattern, or be left out where the repository has one model. A revision goes
-    behind the repository: ``hf:owner/repo@v1/*Q4_K_M.gguf``. Raises as `fetch`, and ValueError for
-    what begins with ``hf:`` and is nothing of the kind.
+    In place of the quantization there can be a file or a pattern, ``hf:owner/repo/*Q4_K_M.gguf``,
+    or nothing where the repository has one model. A revision goes after the repository:
+    ``hf:owner/repo@v1:Q4_K_M``. Raises as `fetch`, and ValueError for what begins with ``hf:`` and
+    is nothing of the kind.
     """
     if not model.startswith("hf:"):
         return Path(model)
     match = _SPEC.fullmatch(model)
     if match is None:
-        raise ValueError(f"{model!r} is not of the form hf:owner/repo/file.gguf")
-    return fetch(
-        match["repo"], match["file"] or "*.gguf", revision=match["revision"], progress=progress
-    )
+        raise ValueError(f"{model!r} is not hf:owner/repo:Q4_K_M or hf:owner/repo/file.gguf")
+    repo, file = match["repo"] + (match["tag"] or ""), match["file"] or "*.gguf"
+    return fetch(repo, file, revision=match["revision"], progress=progress)
 
 
-def _choose(names: Sequence[str], repo: str, pattern: str) -> list[str]:
-    """The one model among ``names`` that ``pattern`` means, as its parts."""
+def _choose(names: Sequence[str], repo: str, pattern: str, tag: str) -> list[str]:
+    """The one model among ``names`` that ``pattern``, or a quantization's ``tag``, means, as its
+    parts."""
     models: dict[str, list[str]] = {}  # by the name without a part's number
     for name in sorted(n for n in names if n.endswith(".gguf")):
-        projector = "mmproj" in name.rpartition("/")[2].lower()
-        if projector and "mmproj" not in pattern.lower():
-            continue  # it belongs to the model beside it
-        models.setdefault(SPLIT.sub(".gguf", name), []).append(name)
+        words = [word for word in _OTHERS if word in name.rpartition("/")[2].lower()]
+        if all(word in pattern.lower() for word in words):
+            models.setdefault(SPLIT.sub(".gguf", name), []).append(name)
     folders = "/" in pattern
+    tagged = re.compile(rf"(?<![^-._/]){re.escape(tag)}[-.]", re.IGNORECASE).search
     found = [
         model
         for model, parts in models.items()
         if any(fnmatchcase(n if folders else Path(n).name, pattern) for n in (model, *parts))
+        and (not tag or tagged(model))
     ]
     if len(found) == 1:
         return models[found[0]]
     there = ", ".join(found or models) or "no GGUF file"
     problem = "several models match" if found else "nothing matches"
-    raise LlamaDownloadError(f"{repo}: {problem} {pattern!r}. There is: {there}")
+    raise LlamaDownloadError(f"{repo}: {problem} {tag or pattern!r}. There is: {there}")
 
 
 def _names(hub: Any, repo: str, options: dict[str, Any]) -> list[str]:

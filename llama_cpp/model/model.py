@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import threading
+import warnings
 import weakref
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -41,6 +44,8 @@ LOADING = ("devices", "rpc_servers", "tensor_split", "kv_overrides", "tensor_buf
 _LARGEST_WINDOW = 1 << 24
 # Text shorter than this is tokenized without letting go of the GIL.
 _SHORT_TEXT = 4096
+# The library's debug line for each layer, and for the output.
+_LAYER = re.compile(r"layer +\d+ assigned to device (.+?)(?:, is_swa|$)").search
 _TRIAL = b"a  b\n\n c"
 
 
@@ -67,6 +72,7 @@ class LlamaModel(ModelGetters, Closable):
         self._files = [path]
         self.adapters_lock = threading.RLock()  # the library's list of them is read by decodes, too
         self._vocab_only = False
+        self._layers: dict[str, int] = {}
         self.vocab = LlamaVocab(library, resource, path)
         fork.renew(self)
 
@@ -91,7 +97,8 @@ class LlamaModel(ModelGetters, Closable):
         """Load a GGUF file, or the files that a model is split into.
 
         Of a split model give the first file, if they are named ``name-00001-of-00003.gguf`` and
-        so on, or all of them in order.
+        so on, or all of them in order. ``hf:owner/repo:Q4_K_M`` is a model of the Hugging Face Hub,
+        as `llama_cpp.model.hub.resolve` has it.
 
         ``progress`` is called, in a thread of its own, with the part that is done, 0.0 to 1.0;
         returning False stops the load. ``devices`` are what to compute on besides the CPU, see
@@ -125,6 +132,8 @@ class LlamaModel(ModelGetters, Closable):
         """
         if isinstance(path, bytes):
             path = os.fsdecode(path)
+        if isinstance(path, str):
+            path = hub.resolve(path) if path.startswith("hf:") else path
         if path == "":
             raise ValueError("the path of the model is empty")
         split = not isinstance(path, str | os.PathLike) and isinstance(path, Sequence)
@@ -164,12 +173,19 @@ class LlamaModel(ModelGetters, Closable):
         check_parts(library, files)
         names = [file_name(one) for one in files]
 
+        layers: Counter[str] = Counter()
+
+        def note(line: str) -> None:
+            if found := _LAYER(line):
+                layers[found[1]] += 1
+
         def load() -> Resource | None:
-            if split:
-                paths = (ctypes.c_char_p * len(names))(*names)
-                handle = library.llama_model_load_from_splits(paths, len(names), raw)
-            else:
-                handle = library.llama_model_load_from_file(names[0], raw)
+            with log.watched(note):
+                if split:
+                    paths = (ctypes.c_char_p * len(names))(*names)
+                    handle = library.llama_model_load_from_splits(paths, len(names), raw)
+                else:
+                    handle = library.llama_model_load_from_file(names[0], raw)
             resource = owned(handle, free, *keep)
             vocab = library.llama_model_get_vocab(handle) if resource else None
             if vocab and library.llama_vocab_type(vocab) != _raw.LLAMA_VOCAB_TYPE_NONE:
@@ -207,6 +223,8 @@ class LlamaModel(ModelGetters, Closable):
         _rpc.note_user(model, resource)
         model._files = files
         model._vocab_only = bool(raw.vocab_only)
+        model._layers = dict(layers)
+        model._tell_layers(params.get("n_gpu_layers", 0))
         return model
 
     @classmethod
@@ -272,6 +290,24 @@ class LlamaModel(ModelGetters, Closable):
         return f"<LlamaModel {self.path.name!r}, {what}>"
 
     # -- facts
+
+    @property
+    def layers(self) -> Mapping[str, int]:
+        """How many of its layers lie on each device, by the device's name; the output is one more
+        than `n_layer`. Empty where the library does not log it, and with ``vocab_only``."""
+        return dict(self._layers)
+
+    def _tell_layers(self, n_gpu_layers: int) -> None:
+        if not self._layers:
+            return
+        placed = ", ".join(f"{count} on {name}" for name, count in self._layers.items())
+        log.show(log.INFO, f"{self.path.name}: layers {placed}")
+        if n_gpu_layers > 0 and set(self._layers) == {"CPU"}:
+            warnings.warn(  # from here, so that Python shows it once
+                f"n_gpu_layers={n_gpu_layers}, but all layers are on the CPU: the engine has no "
+                "other device. 'llama-py engine install --backend vulkan' gets one that can have",
+                stacklevel=1,
+            )
 
     def _ask(self, name: str, *arguments: object) -> Any:
         return getattr(self._library.short, name)(self.handle, *arguments)

@@ -37,6 +37,7 @@ class LlamaVocab(VocabGetters):
         self._texts: list[str | None] = []
         self._special_texts: list[str | None] = []
         self._ends: dict[int, bool] = {}
+        self._eog_tokens: frozenset[int] | None = None
 
     @property
     def handle(self) -> _raw.llama_vocab:
@@ -121,6 +122,16 @@ class LlamaVocab(VocabGetters):
             self._ends[token] = bool(ends)
         self.opened()
         return self._ends[token]
+
+    @property
+    def eog_tokens(self) -> frozenset[int]:
+        """The tokens that end a generation, all for which `is_eog` is true."""
+        self.opened()
+        if self._eog_tokens is None:
+            ends = self._library.short.llama_vocab_is_eog
+            found = (token for token in range(self._n_tokens) if ends(self._handle, token))
+            self._eog_tokens = frozenset(found)
+        return self._eog_tokens
 
     def is_control(self, token: int) -> bool:
         """Whether ``token`` is a control token. C: ``llama_vocab_is_control``."""

@@ -137,6 +137,11 @@ _OF_PEERS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("penalty_freq", "freq_penalty"), ("frequency_penalty",)),
     **dict.fromkeys(("penalty_present", "pres_penalty"), ("presence_penalty",)),
     **dict.fromkeys(("temp",), ("temperature",)),
+    **dict.fromkeys(("typical", "typ_p"), ("typical_p",)),
+    **dict.fromkeys(("min_new_tokens", "min_length"), ("min_tokens",)),
+    **dict.fromkeys(("mirostat_mode",), ("mirostat",)),
+    **dict.fromkeys(("mirostat_ent",), ("mirostat_tau",)),
+    **dict.fromkeys(("mirostat_lr",), ("mirostat_eta",)),
     **dict.fromkeys(
         ("stop_strings", "stop_sequences", "stop_words", "stops", "antiprompt"), ("stop",)),
     **dict.fromkeys(("random_seed", "rng_seed"), ("seed",)),

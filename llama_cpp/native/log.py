@@ -35,6 +35,7 @@ class _Thread:
         self.level = INFO
         self.line = ""
         self.listeners: list[list[str]] = []
+        self.watcher: Callable[[str], object] | None = None
         self.error: BaseException | None = None
         self.handling = False  # whether a logging handler runs
         # Not current_thread(), which would keep an object for a thread that C made.
@@ -65,6 +66,8 @@ def _receive(level: int, text: bytes | None, _: int | None) -> None:
         line, thread.line = thread.line.strip(), ""
         if not line:
             return
+        if thread.watcher is not None:
+            thread.watcher(line)
         if thread.level >= WARNING and thread.listeners:
             thread.listeners[-1].append(line)
         # What a handler has the library do is not logged: it would come to that handler.
@@ -162,6 +165,18 @@ class heard:
         if error is not None:
             thread.error = None
             raise error
+
+
+@contextmanager
+def watched(watcher: Callable[[str], object]) -> Iterator[None]:
+    """Have ``watcher`` called with each line, of any level, that the library logs in this thread
+    while the block runs."""
+    thread = _threads.own
+    before, thread.watcher = thread.watcher, watcher
+    try:
+        yield
+    finally:
+        thread.watcher = before
 
 
 def handling() -> bool:

@@ -17,11 +17,12 @@ from ..errors import LlamaSamplerError
 from ..model.model import LlamaModel
 from ..model.params import set_params
 from ..native import log
-from ..native.arguments import c_number, check_type
+from ..native.arguments import c_number, check_count, check_type
 from ..native.library import LlamaLibrary
 from ..native.resource import Closable, Resource
 from ._samplers import SELECTORS, TRUNCATING, SamplerMethods
 from .custom import Candidates, CustomSampler
+from .ending import Unended
 from .grammar import Constraint, Grammar, Stopped, Trigger, never
 from .guidance import Guidance
 from .in_graph import InGraph, check_chain, check_not_sampled, for_a_graph, in_a_graph
@@ -43,7 +44,9 @@ _RANGES: dict[str, tuple[float, float]] = {
     "penalty_freq": (-1e6, 1e6),
     "penalty_present": (-1e6, 1e6),
     "dry_multiplier": (-1e6, 1e6),
+    "dry_base": (1.0, 1e6),
 }
+_OURS = frozenset(["guided", "min_tokens"])  # constraints that the library has not
 _TEMPERATURES = {("temp", "t"), ("temp_ext", "t")}
 _COLDEST = 1e-6
 _MAX_INFILL = 1000
@@ -170,7 +173,7 @@ class LlamaSampler(SamplerMethods, Closable):
         self._library.short.llama_sampler_chain_add(self.opened().handle, sampler)
         # That of dist is for a graph.
         iface = sampler.contents.iface
-        told = method not in ("dist", "guided") and bool(iface and iface.contents.accept)
+        told = method not in ("dist", *_OURS) and bool(iface and iface.contents.accept)
         self._untold = self._untold and not told
         if grammar is not None:
             self._keep.append(grammar)
@@ -237,11 +240,27 @@ class LlamaSampler(SamplerMethods, Closable):
         self._add("guided", guidance.stand_in(), {}, guidance)
         return self
 
+    def min_tokens(self, model: LlamaModel, n: int) -> Self:
+        """No token that ends a text before it has ``n`` tokens, unless a grammar allows nothing
+        else.
+
+        Raises LlamaSamplerError after a sampler that removes candidates.
+        """
+        self.opened()
+        check_type(model, LlamaModel)
+        check_count(n, "min_tokens")
+        self._check_end("min_tokens")
+        self._check_removed()
+        self._check_vocabulary(model)
+        unended = Unended(model, n)
+        self._add("min_tokens", unended.stand_in(), {}, unended)
+        return self
+
     def _check_removed(self) -> None:
         if self._removes:
             raise LlamaSamplerError(
-                f"a grammar behind {self._removes}, which removes candidates, may find none left "
-                "that it allows: put the grammar before it"
+                f"a constraint behind {self._removes}, which removes candidates, may find none "
+                "left that it allows: put the grammar before it"
             )
 
     def _grammar(self, model: LlamaModel, arguments: Mapping[str, Any]) -> Grammar:
@@ -455,8 +474,10 @@ class LlamaSampler(SamplerMethods, Closable):
             )
         if self._in_graph is not None:
             raise LlamaSamplerError(f"{self!r} runs in a graph already: give a clone() of it")
-        if self._customs or "guided" in self._names:
-            raise LlamaSamplerError("a sampler written in Python, or guided, cannot run in a graph")
+        if self._customs or not _OURS.isdisjoint(self._names):
+            raise LlamaSamplerError(
+                "a sampler written in Python, min_tokens or guided cannot run in a graph"
+            )
         entries = zip(self._names, self._numbers, strict=True)
         inside = for_a_graph(self._library, self.handle, entries)
         check_chain(self, inside, len(self), n_tokens)

@@ -161,7 +161,7 @@ def _tokenizer(llguidance: Any, model: LlamaModel) -> tuple[Any, frozenset[int]]
                 piece = _SPECIAL + piece
             tokens.append(piece)
         function: Any = short.llama_tokenize
-        ends = frozenset(filter(vocab.is_eog, range(vocab.n_tokens)))
+        ends = vocab.eog_tokens
         if not ends:
             raise LlamaSamplerError(f"{model.path.name} has no token that ends a text")
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import re
 import select
 import shutil
@@ -86,6 +87,14 @@ def test_the_options_of_sampling_reach_it(tiny_path: Tiny, tmp_path: Path) -> No
     assert given(*once) == given(*once)
     stopped = json.loads(given(*said, "--grammar", grammar, "--stop", "tc", "--json", "the"))
     assert (stopped["text"], stopped["stopped_by"]) == ("ca", "tc")
+    ends = ("-o", 'logit_bias={"2": 1000}', "-n", 3, "--json", "the")
+    assert json.loads(given(*said, *ends))["tokens"] == []
+    assert len(json.loads(given(*said, "-o", "ignore_eos=true", *ends))["tokens"]) == 3
+    for option, words in (("dry=1", "'dry'"), ("xtc_probability=no", "a number, not 'no'")):
+        done = run(*said, "-o", option, "the")
+        assert done.returncode == 1
+        assert words in done.stderr
+        assert "Traceback" not in done.stderr
 
 
 def test_chat_keeps_what_was_said(model_path: Path) -> None:
@@ -254,6 +263,13 @@ def test_the_engine_commands_pass_on_how_they_end(tmp_path: Path) -> None:
     assert "--tag" in given("engine", "where", "--help")
 
 
+def test_a_terminal_sees_where_the_layers_are(tiny_path: Tiny) -> None:
+    terminal, end = pty.openpty()
+    command = [*CLI, "run", "-m", str(tiny_path("llama")), "-n", "1", "the"]
+    subprocess.run(command, stdin=subprocess.DEVNULL, stderr=end, stdout=end, check=True)
+    assert re.search(rb"llama.*; 3 layers on CPU; n_ctx 512", os.read(terminal, 65536))
+
+
 # -- models of the hub
 
 
@@ -282,6 +298,7 @@ def test_a_model_of_the_hub(tiny_path: Tiny, tmp_path: Path) -> None:
         (["run", "-m", "x", "--grammar", "/nowhere", "x"], 2, "No such file"),
         (["run", "-m", "x", "--temperature", "nan", "x"], 2, "'nan' is not a number"),
         (["run", "-m", "x", "-n", "0", "x"], 2, "0 is not in the range x>=1"),
+        (["run", "-m", "x", "-o", "dry", "x"], 2, "--option dry is not NAME=VALUE"),
         (["rnu"], 2, "No such command 'rnu'. Did you mean 'run'?"),
         (["server", "-m", "x", "-c", "12"], 2, "'-c' is not an option of llama-server"),
         (["server", "-m", "x", "--timeout", "1"], 2, "cannot be given"),

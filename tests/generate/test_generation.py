@@ -129,6 +129,9 @@ def test_options_mean_what_they_mean_elsewhere(tiny_model: Callable[..., LlamaMo
         ("repetition_penalty", "repeat_penalty"),
         ("stop_sequences", "stop"),
         ("temperatur", "temperature"),
+        ("min_new_tokens", "min_tokens"),
+        ("typical", "typical_p"),
+        ("mirostat_mode", "mirostat"),
         *((name, "") for name in ("lora_path", "response_format", "logits_all", "n", "stream")),
     ],
 )

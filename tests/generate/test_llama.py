@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import threading
 import time
 import weakref
@@ -250,6 +251,13 @@ def test_it_loads_with_what_a_model_takes_besides_the_fields(model_path: Path) -
     overrides = {"llama.context_length": 512}
     with Llama(model_path, devices=[], kv_overrides=overrides) as llm:
         assert llm.model.n_ctx_train == llm.ctx.n_ctx_seq == 512
+
+
+def test_it_says_what_it_is(llm: Llama) -> None:
+    info = json.loads(json.dumps(llm.info))
+    assert info["file"] == str(llm.model.path)
+    assert info["layers"] == {"CPU": llm.model.n_layer + 1}
+    assert (info["n_ctx"], info["n_seq_max"]) == (512, 1)
 
 
 def test_it_loads_a_file_and_frees_it(model_path: Path) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gc
+import json
 import math
 import weakref
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ import pytest
 from llama_cpp import Llama, LlamaBatch, LlamaContext, LlamaModel, LlamaSampler, log_probs
 from llama_cpp.errors import LlamaClosedError, LlamaOutputError
 from llama_cpp.generate.logprobs import _scorers
+from tests.support import llamaserver
 from tests.support.python import run_python
 
 PROMPT = "The capital of France is"
@@ -64,7 +68,7 @@ def test_all_of_them_add_up_to_one(model: LlamaModel, ready: LlamaContext) -> No
 
 def test_it_says_what_the_token_is(model: LlamaModel, ready: LlamaContext) -> None:
     found = log_probs(ready, top=1)
-    assert found.piece == model.token_to_bytes(found.token)
+    assert bytes(found.bytes) == model.token_to_bytes(found.token)
     assert found.text == model.token_to_piece(found.token)
     assert found.top[0].text == found.text
     half = next(t for t in range(model.vocab.n_tokens) if model.token_to_bytes(t) == b"\xc3")
@@ -179,6 +183,96 @@ def test_without_asking_there_are_none(llm: Llama) -> None:
 def test_a_wrong_number_is_refused(llm: Llama, wrong: object) -> None:
     with pytest.raises((ValueError, TypeError)):
         llm.generate(PROMPT, logprobs=wrong)  # type: ignore[arg-type]
+
+
+def test_a_result_can_be_json(llm: Llama) -> None:
+    done = llm.complete("é", max_tokens=2, temperature=0, logprobs=2, prompt_logprobs=1)
+    read = json.loads(json.dumps(asdict(done)))
+    assert [t["token"] for t in read["logprobs"]] == done.tokens
+    assert read["logprobs"][0]["top"][1]["text"] == done.logprobs[0].top[1].text
+    assert read["prompt_logprobs"][0] is None
+
+
+# -- of a prompt, and of given answers
+
+
+def in_one_batch(model: LlamaModel, tokens: list[int]) -> np.ndarray:
+    """By numpy: the log probabilities of all tokens, in each place."""
+    with LlamaContext(model, n_ctx=1024, n_batch=1024) as ctx:
+        ctx.decode(LlamaBatch(tokens, logits=True))
+        return np.array([log_softmax(ctx, i) for i in range(len(tokens))])
+
+
+@pytest.mark.parametrize("n_seq_max", [1, 2])
+def test_a_prompt_has_them_too(tiny_model: Callable[..., LlamaModel], n_seq_max: int) -> None:
+    """Longer than a batch, and beside another prompt."""
+    model = tiny_model("llama")
+    llm = Llama(model, n_ctx=256, n_batch=32, n_seq_max=n_seq_max)
+    texts = ["the cat sat on the mat. " * 12, "a dog", "x"]
+    llm.complete(texts[0], max_tokens=1)
+    options: dict[str, Any] = {"max_tokens": 3, "temperature": 0, "logprobs": 0}
+    done = llm.complete_many([*texts, texts[0]], prompt_logprobs=2, **options)
+    done.append(llm.complete(texts[0], prompt_logprobs=2, **options))
+    for one, text in zip(done, [*texts, texts[0], texts[0]], strict=True):
+        tokens = model.tokenize(text)
+        expected = in_one_batch(model, [*tokens, *one.tokens])
+        first, *others = one.prompt_logprobs
+        assert first is None
+        assert [t.token for t in others if t] == tokens[1:]
+        for row, entry in zip(expected, [*others, *one.logprobs], strict=False):
+            assert entry is not None
+            assert entry.logprob == pytest.approx(row[entry.token], abs=0.1)
+            if entry.top:
+                assert entry.top[0].logprob == pytest.approx(row.max(), abs=0.1)
+                assert len(entry.top) == 2
+        assert one.usage.cached_tokens == 0
+    llm.ctx.close()
+
+
+@pytest.mark.parametrize("prompt", [PROMPT, "The capital of Fra"])
+def test_answers_are_scored(model: LlamaModel, llm: Llama, prompt: str) -> None:
+    """In the second prompt the last token goes on in the answer."""
+    answers = [" Paris.", "nce is Paris, and I", " London", "nce", " Paris.", " the city of the"]
+    scores = llm.score(prompt, answers)
+    for answer, score in zip(answers, scores, strict=True):
+        whole = model.tokenize(prompt + answer)
+        own = [entry.token for entry in score.tokens]
+        assert whole[-len(own) :] == own
+        rows = in_one_batch(model, whole)[-len(own) - 1 : -1]
+        expected = [row[token] for row, token in zip(rows, own, strict=True)]
+        assert score.logprob == pytest.approx(sum(expected), abs=0.2 * len(own))
+        assert score.greedy == (rows.argmax(axis=1).tolist() == own)
+    assert scores[0] == scores[4]
+    greedy = llm.complete(prompt, max_tokens=4, temperature=0)
+    assert llm.score(prompt, [greedy.tokens])[0].greedy
+    assert llm.score(model.tokenize(prompt), [" London"])[0].tokens[0].text == " London"
+    assert llm.score(prompt, iter([])) == []
+
+
+def test_answers_are_scored_on_models_that_forget(tiny_model: Callable[..., LlamaModel]) -> None:
+    for kind in ("swa", "mamba", "hybrid"):
+        model = tiny_model(kind)
+        llm = Llama(model, n_ctx=128)
+        prompt, answers = model.tokenize("the cat sat on the mat " * 8), [[3, 4, 5], [3, 9], [7]]
+        whole = llm.score(prompt, answers)
+        for answer, score in zip(answers, whole, strict=True):
+            rows = in_one_batch(model, [*prompt, *answer])[len(prompt) - 1 : -1]
+            expected = sum(row[token] for row, token in zip(rows, answer, strict=True))
+            assert score.logprob == pytest.approx(expected, abs=0.1)
+        llm.ctx.close()
+
+
+def test_a_score_is_llama_servers(
+    model: LlamaModel, llm: Llama, server: llamaserver.Running
+) -> None:
+    llamaserver.wait(server)
+    tokens = model.tokenize(PROMPT)
+    for entry in llm.score(PROMPT, [" Paris and London"])[0].tokens:
+        body = {"prompt": tokens, "n_predict": 1, "n_probs": 5000, "temperature": 0}
+        answer = llamaserver.ask(server, "completion", body)["completion_probabilities"][0]
+        found = {top["id"]: top["logprob"] for top in answer["top_logprobs"]}
+        assert entry.logprob == pytest.approx(found[entry.token], abs=0.05)
+        tokens.append(entry.token)
 
 
 # -- options of a generation that change the samplers

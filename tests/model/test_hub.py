@@ -131,6 +131,26 @@ print(json.dumps([
         assert expected in text
 
 
+def test_a_quantization_names_a_model(local: Hub, weights: bytes) -> None:
+    names = ["t-Q4_K_M.gguf", "t-Q4_K_S.gguf", "t-IQ4_NL.gguf", "BF16/t-BF16.gguf"]
+    others = ["mmproj-BF16.gguf", "t-mmproj-Q4_K_M.gguf", "imatrix-Q4_K_M.gguf", "mtp-Q4_K_M.gguf"]
+    local.add("me/tiny", dict.fromkeys((*names, *others), weights))
+    local.add("me/one", {"one.Q8_0.gguf": weights, "mmproj-model-f16.gguf": b""})
+    code = """
+with Llama("hf:me/one", n_ctx=64) as llm, LlamaModel.from_file("hf:me/tiny:q4_k_m") as model:
+    print(json.dumps([llm.model.path.name, model.path.name, *(attempt(*a) for a in (
+        ["me/tiny:BF16"], ["me/tiny:Q4_NL"], ["me/tiny", "*Q4_K_M.gguf"], ["me/tiny", "mmproj*"],
+        ["me/tiny", "BF16/*"]))]))
+"""
+    one, named, folder, no, pattern, projector, inside = outcome(local.run(code))
+    assert (one, named) == ("one.Q8_0.gguf", "t-Q4_K_M.gguf")
+    assert folder.endswith("/BF16/t-BF16.gguf")
+    assert inside == folder
+    assert "nothing matches 'Q4_NL'. There is: BF16/t-BF16.gguf, t-IQ4_NL.gguf" in no
+    assert Path(pattern).name == "t-Q4_K_M.gguf"
+    assert Path(projector).name == "mmproj-BF16.gguf"
+
+
 def test_progress_can_stop_a_download(local: Hub) -> None:
     local.add("me/tiny", {"a.gguf": os.urandom(100_000)})
     code = 'print(json.dumps(attempt("me/tiny", "a.gguf", progress=lambda *_: False)))'
@@ -153,6 +173,8 @@ def test_without_the_extra_the_error_names_it() -> None:
     ("spec", "expected"),
     [
         ("hf:me/tiny", ("me/tiny", "*.gguf", None)),
+        ("hf:me/tiny:Q4_K_M", ("me/tiny:Q4_K_M", "*.gguf", None)),
+        ("hf:me/tiny@v1:Q4_K_M", ("me/tiny:Q4_K_M", "*.gguf", "v1")),
         ("hf:me/tiny/a.gguf", ("me/tiny", "a.gguf", None)),
         ("hf:me/tiny@v1/sub/*Q4.gguf", ("me/tiny", "sub/*Q4.gguf", "v1")),
     ],
@@ -173,6 +195,6 @@ def test_a_model_in_a_line(
 
 def test_a_path_stays_a_path() -> None:
     assert hub.resolve("some/model.gguf") == Path("some/model.gguf")
-    for wrong in ("hf:", "hf:tiny", "hf:/tiny/a.gguf"):
+    for wrong in ("hf:", "hf:tiny", "hf:/tiny/a.gguf", "hf:me/tiny:Q4/a.gguf", "hf:a/b:"):
         with pytest.raises(ValueError, match="hf:owner/repo"):
             hub.resolve(wrong)

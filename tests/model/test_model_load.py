@@ -12,7 +12,7 @@ import pytest
 
 from llama_cpp import LlamaContext, LlamaModel, LlamaModelError, devices
 from tests.support import tiny
-from tests.support.python import run_program
+from tests.support.python import run_program, run_python
 
 
 def logits(model: LlamaModel) -> list[float]:
@@ -88,6 +88,32 @@ def test_a_name_like_a_part_s_may_be_a_whole_model(whole: Path, tmp_path: Path) 
     path = tmp_path / NAMES[0]
     path.write_bytes(whole.read_bytes())
     assert LlamaModel.from_file(path).n_layer == 2
+
+
+# -- where it lies
+
+
+def test_layers_without_a_graphics_card_are_said_to_be_on_the_cpu(whole: Path) -> None:
+    code = """
+import sys
+from llama_cpp import Llama, LlamaModel
+for n in (0, -1, 99, 99, 99):
+    with LlamaModel.from_file(sys.argv[1], n_gpu_layers=n) as model:
+        print(dict(model.layers), model.n_layer)
+with LlamaModel.from_file(sys.argv[1], vocab_only=True, n_gpu_layers=7) as model:
+    print(dict(model.layers))
+for _ in range(2):
+    with Llama(sys.argv[1]) as llm:
+        llm.complete("a", n=2, max_tokens=1)
+        llm.complete_many(["a"], max_tokens=1)
+        llm.complete_many(["a", "b"], max_tokens=1)
+"""
+    done = run_python(code, whole)
+    assert done.stdout == "{'CPU': 3} 2\n" * 5 + "{}\n"
+    warnings = [line for line in done.stderr.splitlines() if "Warning: " in line]
+    assert len(warnings) == 2, done.stderr
+    assert "n_gpu_layers=99, but all layers are on the CPU" in warnings[0]
+    assert "several prompts, but n_seq_max=1" in warnings[1]
 
 
 # -- kv_overrides

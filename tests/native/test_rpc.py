@@ -77,8 +77,12 @@ def test_every_server_gets_its_part(
 
     def parts(**loading: Any) -> set[str]:
         caplog.clear()
-        LlamaModel.from_file(small, **loading).close()
-        return set(re.findall(r"RPC\d+\[(\S+)\] model buffer size", caplog.text))
+        with LlamaModel.from_file(small, **loading) as model:
+            assert sum(model.layers.values()) == model.n_layer + 1
+            placed = {d.endpoint for d in devices() if d.name in model.layers} - {None}
+        found = set(re.findall(r"RPC\d+\[(\S+)\] model buffer size", caplog.text))
+        assert placed == found
+        return found
 
     all_three = endpoints(servers)
     assert parts(rpc_servers=all_three) == set(all_three)

@@ -43,7 +43,7 @@ def _value(hint: Any) -> Any:
     if origin is tuple:
         return tuple(_value(argument) for argument in arguments if argument is not ...)
     if origin in (list, frozenset):
-        of_itself = getattr(arguments[0], "__name__", "") == "TokenLogprob"
+        of_itself = getattr(arguments[0], "__name__", "") in ("TokenLogprob", "Completion")
         return origin([] if of_itself else [_value(arguments[0])])
     if getattr(origin, "__name__", "") in ("Sequence", "Iterable"):
         return [_value(arguments[0])]

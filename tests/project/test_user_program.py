@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from llama_cpp import LlamaLibrary
-from tests.programs import user_program
+from tests.programs import typed_options, user_program
 from tests.support.python import ROOT
 
 
@@ -78,10 +78,10 @@ def test_a_library_of_ones_own(model_path: Path, library: LlamaLibrary) -> None:
 CHECKERS = [["mypy", "--strict"], ["pyright", "--pythonpath", sys.executable]]
 
 
-def check(checker: list[str], program: Path) -> subprocess.CompletedProcess[str]:
+def check(checker: list[str], folder: Path, *names: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", *checker, str(program)],
-        cwd=program.parent, capture_output=True, text=True, check=False, timeout=300,
+        [sys.executable, "-m", *checker, *names],
+        cwd=folder, capture_output=True, text=True, check=False, timeout=300,
         env={**os.environ, "PYTHONPATH": str(ROOT), "MYPYPATH": str(ROOT)},
     )  # fmt: skip
 
@@ -89,9 +89,10 @@ def check(checker: list[str], program: Path) -> subprocess.CompletedProcess[str]
 @pytest.mark.parametrize("checker", CHECKERS, ids=lambda words: words[0])
 def test_type_checkers_accept_them(checker: list[str], tmp_path: Path) -> None:
     # Outside the project, so that none of its settings count: as at a user's.
-    program = tmp_path / "program.py"
-    program.write_text("# pyright: strict\n" + Path(user_program.__file__).read_text())
-    done = check(checker, program)
+    programs = [Path(user_program.__file__), Path(typed_options.__file__)]
+    for program in programs:
+        (tmp_path / program.name).write_text("# pyright: strict\n" + program.read_text())
+    done = check(checker, tmp_path, *(program.name for program in programs))
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -110,9 +111,8 @@ library.mtmd_default_marker(1)
 def test_type_checkers_find_wrong_calls_through_a_library(
     checker: list[str], tmp_path: Path
 ) -> None:
-    program = tmp_path / "wrong.py"
-    program.write_text(WRONG_CALLS)
-    done = check(checker, program)
+    (tmp_path / "wrong.py").write_text(WRONG_CALLS)
+    done = check(checker, tmp_path, "wrong.py")
     lines = [i for i, line in enumerate(WRONG_CALLS.splitlines(), 1) if line and i > 4]
     found = {int(n) for n in re.findall(r"wrong\.py:(\d+)", done.stdout)}
     assert found == set(lines), done.stdout

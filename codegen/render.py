@@ -35,8 +35,8 @@ from .api import (
 from .errors import CodegenError
 from .getters import getters
 from .pytypes import BUILTINS, FOREIGN_HANDLES, PyTypes, identifier, parameter_names
-from .seal import GENERATED as GENERATED
 from .seal import ANY_TAG, OF_THE_FIRST, sealed
+from .seal import GENERATED as GENERATED
 
 # Beside this package in the project, inside it in a wheel
 TEMPLATES = next(p / "templates" for p in Path(__file__).parents if (p / "templates").is_dir())

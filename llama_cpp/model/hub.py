@@ -46,9 +46,9 @@ def fetch(
     ``repo`` is ``owner/name``, or ``owner/name:Q4_K_M`` for the one model of that quantization.
     ``file`` is a name, with its folders, or a pattern such as ``*Q4_K_M.gguf`` that one model
     matches; a pattern without a slash is for the name without folders. Projectors and importance
-    matrices count only where the pattern has ``mmproj`` or ``imatrix`` in it. Of a split model it is the
-    first part, or a pattern for the name without ``-00001-of-00003``. ``revision`` is a branch, a
-    tag or a commit, ``main`` by default; ``token`` the key for what is not public, by default the
+    matrices count only where the pattern has ``mmproj`` or ``imatrix`` in it. Of a split model it
+    is the first part, or a pattern for the name without ``-00001-of-00003``. ``revision`` is a
+    branch, a tag or a commit, ``main`` by default; ``token`` the key for what is not public, by default the
     one that ``hf auth login`` keeps or ``HF_TOKEN``; ``cache_dir`` another cache.
 
     What the cache has is not fetched again, and a connection that breaks is taken up where it

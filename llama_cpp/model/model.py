@@ -132,8 +132,10 @@ class LlamaModel(ModelGetters, Closable):
         """
         if isinstance(path, bytes):
             path = os.fsdecode(path)
-        if isinstance(path, str):
-            path = hub.resolve(path) if path.startswith("hf:") else path
+        if isinstance(path, str) and path.startswith("hf:"):
+            from . import hub  # here: most programs do without
+
+            path = hub.resolve(path)
         if path == "":
             raise ValueError("the path of the model is empty")
         split = not isinstance(path, str | os.PathLike) and isinstance(path, Sequence)

@@ -17,7 +17,7 @@ TREE := $(if $(TAG),--tag $(TAG))$(if $(LLAMA_CPP),--llama-cpp $(LLAMA_CPP))
 LIBLLAMA := $(if $(filter Darwin,$(shell uname -s)),libllama.dylib,libllama.so)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick newest lock regen check verify diff pin latest upstream engine model \
+.PHONY: help demo test quick newest lock regen check verify diff pin latest lag upstream tried propose engine model \
 	check-tag packages wheel check-wheel old-cpus misuse checks bench docs lint format clean
 
 help: ## show the targets
@@ -78,7 +78,7 @@ quick: lint check ## all that needs no engine: lint, types, the up-to-date check
 	@echo "== tests without an engine"
 	LLAMA_CPP_LIB=$(CURDIR)/build/no-engine $(PY) -m pytest -q -n 2 -m quick $(PYTEST_ARGS)
 
-regen: $(VENV)/.ready ## regenerate the bindings (from the pin, TAG=bNNNN or LLAMA_CPP=folder)
+regen: $(VENV)/.ready ## regenerate the bindings (from the pin, TAG=bNNNN, latest, master or a commit, or LLAMA_CPP=folder)
 	@echo "== regenerating the bindings"
 	$(PY) -m codegen regen $(TREE)
 
@@ -100,12 +100,36 @@ pin: #: print the tag that the bindings are for
 latest: $(VENV)/.ready #: print the newest tag of llama.cpp that can be had
 	@$(PY) -m codegen latest
 
+lag: $(VENV)/.ready ## how many tags and days the pin is behind; exit 1 over a limit (ARGS="--max-days 30")
+	@$(PY) -m codegen lag $(ARGS)
+
+# What the daily workflow does: `upstream`, `tried`, `propose`, in this order.
 upstream: $(VENV)/.ready #: regenerate for TAG=… and write what changed, as Markdown, to REPORT=…
 	@test -n "$(TAG)" -a -n "$(REPORT)" || { echo "usage: make upstream TAG=b11434 REPORT=report.md" >&2; exit 2; }
 	cp codegen/api.json "$(REPORT).old.json"
 	$(PY) -m codegen regen --tag $(TAG)
 	$(PY) -m codegen diff "$(REPORT).old.json" codegen/api.json --format markdown > "$(REPORT)"
 	@rm "$(REPORT).old.json"
+
+# A step that fails is news as well: the others run, and the report says so.
+STEPS ?= verify test "checks NAME=matrix"
+tried: $(VENV)/.ready #: run STEPS=… and add to REPORT=… how each ended; exit 1 if one failed
+	@test -n "$(REPORT)" || { echo "usage: make tried REPORT=report.md" >&2; exit 2; }
+	@failed=0; for step in $(STEPS); do \
+		echo "== make $$step"; \
+		if $(MAKE) $$step > "$(REPORT).log" 2>&1; then result=passed; else result=FAILED; failed=1; fi; \
+		cat "$(REPORT).log"; \
+		printf '\n## make %s: %s\n\n```text\n%s\n```\n' "$$step" "$$result" \
+			"$$(tail -n 15 "$(REPORT).log" | cut -c 1-300)" >> "$(REPORT)"; \
+	done; rm -f "$(REPORT).log"; exit $$failed
+
+propose: #: commit all on a branch for TAG=…, push it and open a pull request with REPORT=… (gh)
+	@test -n "$(TAG)" -a -n "$(REPORT)" || { echo "usage: make propose TAG=b11434 REPORT=report.md" >&2; exit 2; }
+	git switch --create "llama.cpp-$(TAG)"
+	git add --all
+	git commit --quiet --message "Follow llama.cpp to $(TAG)"
+	git push origin "llama.cpp-$(TAG)"
+	gh pr create --title "Follow llama.cpp to $(TAG)" --body-file "$(REPORT)"
 
 engine: $(VENV)/.ready ## build libllama and llama-server from the pinned source into the cache (BACKEND=cuda, vulkan, ...)
 	@echo "== engine: libllama and llama-server of the pinned llama.cpp"

@@ -1,4 +1,4 @@
-"""``python -m codegen``: fetch, regen, check, verify, diff, history, latest, seals.
+"""``python -m codegen``: fetch, regen, check, verify, diff, history, latest, lag, seals.
 
 Exit codes: 0 done, 1 the check failed, 2 wrong usage or input (one line on stderr).
 
@@ -89,6 +89,18 @@ def main(arguments: list[str] | None = None) -> int:
 
     command = commands.add_parser("latest", help="print the newest tag that can be had")
     command.set_defaults(run=_latest)
+
+    command = commands.add_parser(
+        "lag", help="how far the pin is behind; exit 1 beyond a limit, or without news"
+    )
+    for name, limit, about in (
+        ("tags", 200, "newer tags"),
+        ("days", 14, "days from the pin to the newest tag"),
+        ("age", 14, "days since any source had a newer tag"),
+    ):
+        text = f"so many {about} are not too many (default: {limit})"
+        command.add_argument(f"--max-{name}", metavar="N", type=int, default=limit, help=text)
+    command.set_defaults(run=_lag)
 
     command = commands.add_parser("seals", help="exit 1 if a generated file was edited by hand")
     command.set_defaults(run=_seals)
@@ -274,6 +286,20 @@ def _latest(options: argparse.Namespace) -> int:
 
     print(source.newest())
     return 0
+
+
+def _lag(options: argparse.Namespace) -> int:
+    from datetime import datetime, timezone
+
+    from . import lag
+
+    found = lag.ask()
+    limits = lag.Limits(options.max_tags, options.max_days, options.max_age)
+    text, faults = lag.summary(found, limits, datetime.now(timezone.utc))
+    print(lag.table(found), text, sep="\n")
+    for fault in faults:
+        print(f"error: {fault}", file=sys.stderr)
+    return 1 if faults else 0
 
 
 def _seals(options: argparse.Namespace) -> int:

@@ -26,6 +26,7 @@ from clang.cindex import (
     TypeKind,
 )
 
+from . import libclang
 from .api import (
     Api,
     Array,
@@ -796,6 +797,7 @@ def _unbalanced(bodies: dict[str, list[str]]) -> set[str]:
 
 @cache
 def _index() -> cindex.Index:
+    libclang.choose()
     return cindex.Index.create()
 
 

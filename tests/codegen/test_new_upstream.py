@@ -8,41 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-from codegen import source
 from llama_cpp import LlamaLibrary
 from tests.support.python import PROGRAMS, ROOT
-
-# What upstream would have changed: file -> what stands there, and what to put behind it.
-_CHANGES = {
-    "include/llama.h": [
-        ("        struct llama_context * ctx_other;\n", "        int32_t n_foresight;\n"),
-        (
-            "    LLAMA_API struct llama_sampler * llama_sampler_init_greedy(void);\n",
-            "    LLAMA_API struct llama_sampler * llama_sampler_init_steady(llama_token token);\n",
-        ),
-    ],
-    "src/llama-context.cpp": [
-        ("        /*.ctx_other                   =*/ nullptr,\n", "        /*.n_foresight =*/ 7,\n")
-    ],
-}
-
-
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    """The parts of the pinned tree that the generator reads, with the changes."""
-    pinned = source.resolve(tag=source.pinned_tag()).root
-    root = tmp_path / "llama.cpp"
-    for folder in {folder for b in source.bindings() for folder in b.include} | {"src"}:
-        shutil.copytree(pinned / folder, root / folder)
-    for name, changes in _CHANGES.items():
-        text = (root / name).read_text("utf-8")
-        for line, added in changes:
-            assert text.count(line) == 1, line
-            text = text.replace(line, line + added)
-        (root / name).write_text(text, "utf-8")
-    return root
+from tests.support.upstream import change, copied
 
 
 def _run(*command: object, cwd: Path) -> str:
@@ -56,8 +24,9 @@ def _run(*command: object, cwd: Path) -> str:
 
 
 def test_a_new_parameter_and_a_new_sampler_need_regen_alone(
-    tree: Path, tmp_path: Path, library: LlamaLibrary, model_path: Path
+    tmp_path: Path, library: LlamaLibrary, model_path: Path
 ) -> None:
+    tree = change(copied(tmp_path / "llama.cpp"))
     project = tmp_path / "project"
     for folder in ("codegen", "llama_cpp", "templates"):
         ignored = shutil.ignore_patterns("__pycache__")

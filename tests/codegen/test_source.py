@@ -9,13 +9,15 @@ import re
 import subprocess
 import tarfile
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tomli
 
-from codegen import origins, source
+from codegen import lag, origins, source
+from codegen.__main__ import main
 from codegen.errors import CodegenError
 from tests.support.httpserver import Served, serve
 
@@ -42,6 +44,7 @@ def upstream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, served: Served) ->
     """The content of ``upstream.toml``, for a test to set its sources; nothing is in the cache."""
     data = {"tag": "b7", "commit": "", "files": "", "archives": {}, "read": READ, "sources": []}
     monkeypatch.setattr(source, "upstream", lambda: data)
+    monkeypatch.setattr(lag, "upstream", lambda: data)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("PIP_INDEX_URL", f"{served.url}/simple/")
     monkeypatch.delenv("LLAMA_CPP", raising=False)
@@ -303,3 +306,47 @@ def test_a_moved_pin_has_the_hashes_of_its_tree(
     source.keep(tree)
     monkeypatch.setattr(source, "upstream", lambda: data | {"read": READ})
     assert source.resolve().root == tmp_path / "cache" / "llama-py" / str(tree.tag) / "headers"
+
+
+# -- how far behind
+
+
+def test_lag_says_how_far_each_source_is_and_fails_beyond_a_limit(
+    bare: Path, upstream: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["lag", "--max-age", "99999"]) == 0
+    said = capsys.readouterr()
+    assert re.search(r"bare.git +b9 of 2026-01-02 +1 +0\nbehind: 1 tags, 0 days", said.out)
+    assert said.err == ""
+    for limits, why in (
+        (["--max-tags", "0", "--max-age", "99999"], "the pin is 1 tags behind, more than 0"),
+        (["--max-age", "3"], r"no source has had a newer tag for \d+ days, more than 3"),
+    ):
+        assert main(["lag", *limits]) == 1
+        assert re.fullmatch(f"error: {why}.*\n", capsys.readouterr().err)
+    # One that cannot be asked does not hide the others; without any there is no answer.
+    upstream["sources"].insert(0, INDEX)
+    assert main(["lag", "--max-age", "99999"]) == 0
+    assert "has no project 'trees'" in capsys.readouterr().out
+    bare.rename(bare.with_name("gone"))
+    assert main(["lag"]) == 2
+    assert "error: no source lists its tags: " in capsys.readouterr().err
+
+
+def test_lag_counts_the_days_from_the_pin_to_the_newest_tag() -> None:
+    day = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    known = [
+        lag.Known("a", "b7", frozenset(), day, day),
+        lag.Known("b", "b9", frozenset(["b8", "b9"]), day + timedelta(9)),
+    ]
+    now = day + timedelta(10)
+    assert lag.summary(known, lag.Limits(2, 9, 1), now) == (
+        "behind: 2 tags, 9 days; the newest tag known is 1 days old",
+        [],
+    )
+    faults = lag.summary(known, lag.Limits(1, 8, 0), now)[1]
+    assert [fault.partition(", ")[0] for fault in faults] == [
+        "the pin is 2 tags behind",
+        "the pin is 9 days behind",
+        "no source has had a newer tag for 1 days",
+    ]

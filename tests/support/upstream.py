@@ -1,0 +1,50 @@
+"""The llama.cpp of tomorrow: the pinned one with a sampler, a parameter and a constant more."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from codegen import source
+
+# What upstream would have changed: file -> what stands there, and what to put behind it.
+CHANGES = {
+    "include/llama.h": [
+        ("        struct llama_context * ctx_other;\n", "        int32_t n_foresight;\n"),
+        ("    enum llama_vocab_type {\n", "        LLAMA_VOCAB_TYPE_TOMORROW = 99,\n"),
+        (
+            "    LLAMA_API struct llama_sampler * llama_sampler_init_greedy(void);\n",
+            "    LLAMA_API struct llama_sampler * llama_sampler_init_steady(llama_token token);\n",
+        ),
+    ],
+    "src/llama-context.cpp": [
+        ("        /*.ctx_other                   =*/ nullptr,\n", "        /*.n_foresight =*/ 7,\n")
+    ],
+    "src/llama-sampler.cpp": [
+        (
+            "// greedy\n",
+            "struct llama_sampler * llama_sampler_init_steady(llama_token) {\n"
+            "    return llama_sampler_init_greedy();\n}\n",
+        )
+    ],
+}
+
+
+def copied(root: Path, *, whole: bool = False) -> Path:
+    """The pinned tree in the folder ``root``: all of it, or only the parts that are read."""
+    pinned = source.fetch(source.pinned_tag()) if whole else source.resolve().root
+    folders = ["."] if whole else source.upstream()["read"]
+    for folder in folders:
+        shutil.copytree(pinned / folder, root / folder, dirs_exist_ok=True)
+    return root
+
+
+def change(root: Path) -> Path:
+    """Make the tree at ``root`` that of tomorrow."""
+    for name, changes in CHANGES.items():
+        text = (root / name).read_text("utf-8")
+        for line, added in changes:
+            assert text.count(line) == 1, line
+            text = text.replace(line, line + added)
+        (root / name).write_text(text, "utf-8")
+    return root

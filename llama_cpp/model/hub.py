@@ -48,8 +48,8 @@ def fetch(
     matches; a pattern without a slash is for the name without folders. Projectors and importance
     matrices count only where the pattern has ``mmproj`` or ``imatrix`` in it. Of a split model it
     is the first part, or a pattern for the name without ``-00001-of-00003``. ``revision`` is a
-    branch, a tag or a commit, ``main`` by default; ``token`` the key for what is not public, by default the
-    one that ``hf auth login`` keeps or ``HF_TOKEN``; ``cache_dir`` another cache.
+    branch, a tag or a commit, ``main`` by default; ``token`` the key for what is not public, by
+    default the one that ``hf auth login`` keeps or ``HF_TOKEN``; ``cache_dir`` another cache.
 
     What the cache has is not fetched again, and a connection that breaks is taken up where it
     broke; a file that was not finished when the program ended is begun again. Without a network,

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from .. import _raw
-from ..errors import LlamaAdapterError, LlamaBusyError, LlamaClosedError
+from ..errors import LlamaAdapterError
 from ..model.control_vector import LlamaControlVector
 from ..model.model import LlamaLora
 from ..native import log
@@ -133,21 +133,16 @@ class ContextAdapters:
         """The context for this thread alone; what is set in the block is built in by the next
         decode, which goes through the model's adapters for that: nobody may load or free one
         meanwhile."""
-        if not self._core.lock.acquire(blocking=False):
-            raise LlamaBusyError("another thread is using this context")
-        try:
-            if self._core.closed:
-                raise LlamaClosedError("the context is closed")
+        core, lock = self._core, self._core.model.adapters_lock
+        with core.held():
+            core.opened()
             yield
             if self._books is not None:
                 self._books.reweigh()
-            core, lock = self._core, self._core.model.adapters_lock
             if not isinstance(core.decode, _Rebuilding):
                 restore = {"decode": core.decode, "encode": core.encode}
                 core.decode = _Rebuilding(core.decode, lock, core, restore)
                 core.encode = _Rebuilding(core.encode, lock, core, restore)
-        finally:
-            self._core.lock.release()
 
 
 class _Rebuilding:

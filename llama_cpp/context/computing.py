@@ -70,7 +70,8 @@ class Computing:
         core.enter()
         try:
             wanted = range(n) if outputs.all or what == "encode" else batch.outputs
-            argument, offset, whole = batch.struct, 0, n <= core.n_batch
+            argument: Any = batch.struct
+            offset, whole = 0, n <= core.n_batch
             if not whole:
                 argument = self._parts(batch, wanted)
                 offset = (n - 1) // core.n_batch * core.n_batch

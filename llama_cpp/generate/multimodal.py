@@ -613,10 +613,9 @@ def _hear(library: LlamaLibrary) -> None:
 
 def _buffer(source: Any, what: str) -> memoryview:
     try:
-        view = memoryview(source)
+        return memoryview(source)
     except TypeError:
         raise TypeError(f"{what} must be a path, bytes or an array, not {source!r}") from None
-    return view
 
 
 def _check_length(n: int) -> None:

@@ -70,10 +70,13 @@ def test_without_numpy(
 ) -> None:
     ctx.memory.seq_rm()
     ctx.decode([1, 300, 301])
+    chain, choose = plain(library), ctx.outputs.likeliest.choose
     expected = plain(library).sample(ctx)
+    assert choose(ctx.handle, -1, chain.handle, 1) == expected
+    assert choose(ctx.handle, -1, chain.handle, 2) is None, "the chain has another sampler"
     monkeypatch.delitem(sys.modules, "numpy")
-    assert ctx.outputs.likeliest.choose(ctx.handle, -1) is None
-    assert plain(library).sample(ctx) == expected
+    assert choose(ctx.handle, -1, chain.handle, 1) is None
+    assert chain.sample(ctx) == expected
 
 
 def test_each_output_of_a_batch(ctx: LlamaContext, library: LlamaLibrary) -> None:

@@ -180,7 +180,8 @@ class Generations(Iterator[tuple[int, str]]):
             raise
 
     def completions(self) -> list[Completion]:
-        """All of them, when the last is done. An answer that is not valid is an error."""
+        """All of them, when the last is done, without the pieces that were taken before. An answer
+        that is not valid is an error."""
         texts: dict[int, list[str]] = defaultdict(list)
         for index, piece in self:
             texts[index].append(piece)

@@ -1,4 +1,4 @@
-"""LangChain's chat model and embeddings. They need the extra ``langchain``.
+"""LangChain's chat models and embeddings. They need the extra ``langchain``.
 
     from llama_cpp.langchain import ChatLlama
 
@@ -6,13 +6,16 @@
     chat.bind_tools([get_current_weather]).invoke("What is the weather in Istanbul?").tool_calls
     chat.with_structured_output(City).invoke("Where is the Eiffel tower?")
 
-For a `LlamaServer`: ``ChatLlama(base_url=server.base_url, api_key=server.api_key)``.
+For a `LlamaServer`: ``ChatLlama(base_url=server.base_url, api_key=server.api_key)``. For a model in
+this process: ``LocalChatLlama(llm=Llama("model.gguf"))``.
 """
 
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from operator import itemgetter
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_args
 
@@ -47,11 +50,14 @@ except ModuleNotFoundError as error:
 
 from .agent.agent import AsyncLlamaAgent
 from .agent.events import Done, Event, ReasoningDelta, Retry, RunResult, TextDelta
-from .errors import LlamaStreamError
+from .errors import LlamaBusyError, LlamaStreamError
+from .native.arguments import check_type
 from .server.http import Timeouts
 
 if TYPE_CHECKING:
+    from .generate.generation import Completion, Generation
     from .generate.llama import Llama
+    from .usage import Usage
 
 Json = dict[str, Any]
 _Tools = Sequence[Json | type | Callable[..., Any] | BaseTool]
@@ -69,7 +75,90 @@ _PROVIDER = "llama.cpp"
 _ERROR = "Error: "  # `LlamaAgent` begins the result of a failed call with it
 
 
-class ChatLlama(BaseChatModel):
+class _Chat(BaseChatModel):
+    """What the chat models have in common."""
+
+    temperature: float | None = None
+    """0 takes the most likely token. None leaves a value as it is there, here and below."""
+    max_tokens: int | None = None
+    """The maximum number of tokens to generate."""
+    stop: list[str] | None = None
+    """Texts to end before."""
+    seed: int | None = None
+    """The seed of the random numbers."""
+    top_k: int | None = None
+    """Take only that many of the likeliest tokens."""
+    top_p: float | None = None
+    """Take only the likeliest tokens with this probability together."""
+    min_p: float | None = None
+    """Take only tokens at least this likely, relative to the likeliest."""
+    repeat_penalty: float | None = None
+    """Above 1, against repetition."""
+    sampling: dict[str, Any] = Field(default_factory=dict)
+    """Other fields for every request (`ChatParams`), such as ``{"reasoning_effort": "low"}``."""
+    streaming: bool = False
+    """Whether ``invoke`` passes each part to callbacks."""
+
+    @property
+    def _llm_type(self) -> str:
+        return "llama-py"
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> Any:
+        params = super()._get_ls_params(stop=stop or self.stop, **kwargs)
+        params["ls_provider"] = _PROVIDER
+        params.setdefault("ls_model_name", self._model_name())
+        return params
+
+    def _model_name(self) -> str:
+        raise NotImplementedError
+
+    def _params(self, messages: _Messages, stop: _Stop, kwargs: Json) -> Json:
+        """The options of a call, by their names in llama-server and in `Llama.chat`."""
+        if not messages:
+            raise ValueError("there are no messages")
+        own = {name: value for name in _SAMPLING if (value := getattr(self, name)) is not None}
+        params = {**own, **self.sampling, **kwargs}
+        params.pop("stream", None)  # LangChain's own
+        wanted = stop if stop is not None else self.stop
+        if wanted:
+            params["stop"] = wanted
+        return params
+
+    def with_structured_output(
+        self, schema: Json | type, *, include_raw: bool = False, method: _Method = "json_schema",
+        strict: bool | None = None, **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, Any]:  # fmt: skip
+        """A model whose answers follow ``schema``: a Pydantic class, a TypedDict or a JSON schema.
+
+        ``json_schema`` constrains the answer to the schema, ``json_mode`` to any JSON, and
+        ``function_calling`` asks for the call of a tool. ``strict`` changes nothing.
+        """
+        if method == "function_calling":
+            return super().with_structured_output(schema, include_raw=include_raw, **kwargs)
+        if method not in get_args(_Method):
+            raise ValueError(f"method must be one of {get_args(_Method)}, not {method!r}")
+        if kwargs:
+            raise ValueError(f"with_structured_output does not take {', '.join(kwargs)}")
+        wanted: Json = {"type": "json_object"}
+        if method == "json_schema":
+            made = convert_to_json_schema(schema)
+            name = made.get("title", "answer")
+            wanted = {"type": "json_schema", "json_schema": {"name": name, "schema": made}}
+        about = {"kwargs": {"method": method}, "schema": schema}
+        asked = self.bind(response_format=wanted, ls_structured_output_format=about)
+        parser: Runnable[Any, Any] = JsonOutputParser()
+        if isinstance(schema, type) and is_basemodel_subclass(schema):
+            parser = PydanticOutputParser(pydantic_object=schema)
+        if not include_raw:
+            return asked | parser
+        parsed = RunnablePassthrough.assign(
+            parsed=itemgetter("raw") | parser, parsing_error=lambda _: None
+        )
+        failed = [RunnablePassthrough.assign(parsed=lambda _: None)]
+        return RunnableMap(raw=asked) | parsed.with_fallbacks(failed, exception_key="parsing_error")
+
+
+class ChatLlama(_Chat):
     """The model of a llama-server as a chat model of LangChain.
 
     Tools work with every model, as with `LlamaAgent`: they go into a chat template that knows
@@ -91,51 +180,24 @@ class ChatLlama(BaseChatModel):
     """The server's key; by default from ``LLAMA_API_KEY``."""
     model: str | None = None
     """The model's name, for a server with several."""
-    temperature: float | None = None
-    """0 takes the most likely token. None leaves a value to the server, here and below."""
-    max_tokens: int | None = None
-    """The maximum number of tokens to generate."""
-    stop: list[str] | None = None
-    """Texts to end before."""
-    seed: int | None = None
-    """The seed of the random numbers."""
-    top_k: int | None = None
-    """Take only that many of the likeliest tokens."""
-    top_p: float | None = None
-    """Take only the likeliest tokens with this probability together."""
-    min_p: float | None = None
-    """Take only tokens at least this likely, relative to the likeliest."""
-    repeat_penalty: float | None = None
-    """Above 1, against repetition."""
-    sampling: dict[str, Any] = Field(default_factory=dict)
-    """Other fields for every request (`ChatParams`), such as ``{"reasoning_effort": "low"}``."""
     mode: Literal["auto", "native", "constrained"] = "auto"
     """How tools are offered, see `LlamaAgent`."""
     timeout: float | None = None
     """Seconds to wait for an answer, and for each next part of it; None: those of `Timeouts`."""
     max_retries: int = 3
     """How often an unanswered request is sent again."""
-    streaming: bool = False
-    """Whether ``invoke`` passes each part to callbacks."""
 
     _agents: dict[str | None, AsyncLlamaAgent] = PrivateAttr(default_factory=dict)
 
     # -- LangChain's properties
 
     @property
-    def _llm_type(self) -> str:
-        return "llama-py"
-
-    @property
     def _identifying_params(self) -> Mapping[str, Any]:
         given = {name: getattr(self, name) for name in (*_SAMPLING, "stop", "model", "base_url")}
         return {**given, **self.sampling}
 
-    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> Any:
-        params = super()._get_ls_params(stop=stop or self.stop, **kwargs)
-        params["ls_provider"] = _PROVIDER
-        params.setdefault("ls_model_name", self.model or _PROVIDER)
-        return params
+    def _model_name(self) -> str:
+        return self.model or _PROVIDER
 
     def get_token_ids(self, text: str) -> list[int]:
         """``text`` as the model's tokens."""
@@ -198,15 +260,8 @@ class ChatLlama(BaseChatModel):
         self, messages: _Messages, stop: _Stop, kwargs: Json
     ) -> tuple[AsyncLlamaAgent, list[Json], Json]:
         """The agent to ask, the conversation, and the other arguments of its ``run``."""
-        if not messages:
-            raise ValueError("there are no messages")
-        own = {name: value for name in _SAMPLING if (value := getattr(self, name)) is not None}
-        params = {**own, **self.sampling, **kwargs}
-        params.pop("stream", None)  # LangChain's own
+        params = self._params(messages, stop, kwargs)
         model = params.pop("model", self.model)
-        wanted = stop if stop is not None else self.stop
-        if wanted:
-            params["stop"] = wanted
         schema = _schema(params.get("response_format"))
         if schema is not None:
             # As the agent's own type: it tells the model, and combines the schema with tools.
@@ -245,38 +300,136 @@ class ChatLlama(BaseChatModel):
             kwargs["tool_choice"] = tool_choice
         return self.bind(tools=_tools(tools), **kwargs)
 
-    def with_structured_output(
-        self, schema: Json | type, *, include_raw: bool = False, method: _Method = "json_schema",
-        strict: bool | None = None, **kwargs: Any,
-    ) -> Runnable[LanguageModelInput, Any]:  # fmt: skip
-        """A model whose answers follow ``schema``: a Pydantic class, a TypedDict or a JSON schema.
 
-        ``json_schema`` constrains the answer to the schema, ``json_mode`` to any JSON, and
-        ``function_calling`` asks for the call of a tool. ``strict`` changes nothing.
-        """
+class LocalChatLlama(_Chat):
+    """A model in this process as a chat model of LangChain.
+
+        LocalChatLlama(llm=Llama("model.gguf")).invoke("Hello").content
+
+    The options are those of `Llama.chat`; others than the fields go into ``sampling``, or with the
+    call. Structured output needs llguidance (the extra ``structured``). Tools are not offered: for
+    these there is `ChatLlama` with a `LlamaServer`.
+
+    One answer is computed at a time: calls of threads queue, and so do those of tasks. A second
+    call of the thread that has not read its stream to the end is LlamaBusyError.
+    """
+
+    llm: Any
+    """The `Llama`, which stays open for other uses."""
+
+    _lock: Any = PrivateAttr(default_factory=threading.Lock)
+    _streaming: int | None = PrivateAttr(default=None)
+    _tasks: Any = PrivateAttr(default=None)
+
+    def model_post_init(self, context: Any, /) -> None:
+        """TypeError for an ``llm`` that is not a `Llama`."""
+        from .generate.aio import AsyncLlama
+        from .generate.llama import Llama
+
+        check_type(self.llm, Llama)
+        super().model_post_init(context)
+        self._tasks = AsyncLlama(self.llm)
+
+    @property
+    def _identifying_params(self) -> Mapping[str, Any]:
+        given = {name: getattr(self, name) for name in (*_SAMPLING, "stop")}
+        return {**given, "model": str(self.llm.model.path), **self.sampling}
+
+    def _model_name(self) -> str:
+        return str(self.llm.model.path.stem)
+
+    def get_token_ids(self, text: str) -> list[int]:
+        """``text`` as the model's tokens."""
+        return list(self.llm.tokenize(text, add_special=False))
+
+    def with_structured_output(
+        self, schema: Json | type, *, method: _Method = "json_schema", **kwargs: Any
+    ) -> Runnable[LanguageModelInput, Any]:
+        """As `ChatLlama.with_structured_output`; ``function_calling`` is ``json_schema`` here."""
         if method == "function_calling":
-            return super().with_structured_output(schema, include_raw=include_raw, **kwargs)
-        if method not in get_args(_Method):
-            raise ValueError(f"method must be one of {get_args(_Method)}, not {method!r}")
-        if kwargs:
-            raise ValueError(f"with_structured_output does not take {', '.join(kwargs)}")
-        wanted: Json = {"type": "json_object"}
-        if method == "json_schema":
-            made = convert_to_json_schema(schema)
-            name = made.get("title", "answer")
-            wanted = {"type": "json_schema", "json_schema": {"name": name, "schema": made}}
-        about = {"kwargs": {"method": method}, "schema": schema}
-        asked = self.bind(response_format=wanted, ls_structured_output_format=about)
-        parser: Runnable[Any, Any] = JsonOutputParser()
-        if isinstance(schema, type) and is_basemodel_subclass(schema):
-            parser = PydanticOutputParser(pydantic_object=schema)
-        if not include_raw:
-            return asked | parser
-        parsed = RunnablePassthrough.assign(
-            parsed=itemgetter("raw") | parser, parsing_error=lambda _: None
-        )
-        failed = [RunnablePassthrough.assign(parsed=lambda _: None)]
-        return RunnableMap(raw=asked) | parsed.with_fallbacks(failed, exception_key="parsing_error")
+            method = "json_schema"
+        return super().with_structured_output(schema, method=method, **kwargs)
+
+    def _generate(
+        self, messages: _Messages, stop: _Stop = None, run_manager: _Sync = None, **kwargs: Any
+    ) -> ChatResult:
+        options = self._options(messages, stop, kwargs)
+        with self._turn(None):
+            return self._told(self.llm.chat(_messages(messages), **options))
+
+    async def _agenerate(
+        self, messages: _Messages, stop: _Stop = None, run_manager: _Async = None, **kwargs: Any
+    ) -> ChatResult:
+        options = self._options(messages, stop, kwargs)
+        return self._told(await self._tasks.chat(_messages(messages), **options))
+
+    def _stream(
+        self, messages: _Messages, stop: _Stop = None, run_manager: _Sync = None, **kwargs: Any
+    ) -> Iterator[ChatGenerationChunk]:
+        options = self._options(messages, stop, kwargs)
+        with self._turn(threading.get_ident()):
+            with self.llm.chat_stream(_messages(messages), **options) as generation:
+                seen = 0
+                for text in generation:
+                    chunk = _piece(text, generation.reasoning[seen:])
+                    seen = len(generation.reasoning)
+                    if run_manager is not None:
+                        run_manager.on_llm_new_token(text, chunk=chunk)
+                    yield chunk
+            yield ChatGenerationChunk(message=self._last(generation, ""))
+
+    async def _astream(
+        self, messages: _Messages, stop: _Stop = None, run_manager: _Async = None, **kwargs: Any
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        options = self._options(messages, stop, kwargs)
+        async with contextlib.aclosing(
+            self._tasks.chat_stream(_messages(messages), **options)
+        ) as stream:
+            seen = 0
+            async for text in stream:
+                chunk = _piece(text, stream.state.reasoning[seen:])
+                seen = len(stream.state.reasoning)
+                if run_manager is not None:
+                    await run_manager.on_llm_new_token(text, chunk=chunk)
+                yield chunk
+            yield ChatGenerationChunk(message=self._last(stream.state, ""))
+
+    def _options(self, messages: _Messages, stop: _Stop, kwargs: Json) -> Json:
+        options = self._params(messages, stop, kwargs)
+        wanted = options.pop("response_format", None)
+        if wanted is not None:
+            schema = _schema(wanted) or {"type": "object"}
+            options["output_type"] = Annotated[Any, WithJsonSchema(schema)]
+        return options
+
+    @contextlib.contextmanager
+    def _turn(self, streaming: int | None) -> Iterator[None]:
+        if not self._lock.acquire(blocking=False):
+            if self._streaming == threading.get_ident():
+                raise LlamaBusyError("this thread has a stream that is not over: read or close it")
+            self._lock.acquire()
+        self._streaming = streaming
+        try:
+            yield
+        finally:
+            self._streaming = None
+            self._lock.release()
+
+    def _told(self, done: Completion) -> ChatResult:
+        message = message_chunk_to_message(self._last(done, done.text))
+        if done.reasoning:
+            message.additional_kwargs["reasoning_content"] = done.reasoning
+        return ChatResult(generations=[ChatGeneration(message=message)])
+
+    def _last(self, done: Completion | Generation, text: str) -> AIMessageChunk:
+        about: Json = {"model_provider": _PROVIDER, "model_name": self._model_name()}
+        about |= {"finish_reason": done.finish_reason, "timings": asdict(done.timings)}
+        if done.logprobs:
+            about["logprobs"] = [asdict(entry) for entry in done.logprobs]
+        return AIMessageChunk(
+            content=text, response_metadata=about, chunk_position="last",
+            usage_metadata=_tokens(done.usage),
+        )  # fmt: skip
 
 
 class LlamaEmbeddings(Embeddings):
@@ -316,12 +469,9 @@ class _Reader:
     def take(self, event: Event) -> ChatGenerationChunk | None:
         if isinstance(event, TextDelta) and not self._held:
             self._given = True
-            return ChatGenerationChunk(message=AIMessageChunk(content=event.text))
+            return _piece(event.text, "")
         if isinstance(event, ReasoningDelta):
-            thought = {"reasoning_content": event.text}
-            return ChatGenerationChunk(
-                message=AIMessageChunk(content="", additional_kwargs=thought)
-            )
+            return _piece("", event.text)
         if isinstance(event, Retry) and self._given:
             raise LlamaStreamError(
                 f"the reply is void, but a part of it was streamed ({event.reason}): "
@@ -357,17 +507,25 @@ def _message(result: RunResult[Any], text: str) -> AIMessageChunk:
     facts = {**response, **choice}
     names = ("system_fingerprint", "timings", "finish_reason", "logprobs")
     about |= {name: facts[name] for name in names if facts.get(name)}
-    usage = result.usage
+    return AIMessageChunk(
+        content=text, tool_call_chunks=calls, response_metadata=about, chunk_position="last",
+        usage_metadata=_tokens(result.usage),
+    )  # fmt: skip
+
+
+def _piece(text: str, thought: str) -> ChatGenerationChunk:
+    more = {"reasoning_content": thought} if thought else {}
+    return ChatGenerationChunk(message=AIMessageChunk(content=text, additional_kwargs=more))
+
+
+def _tokens(usage: Usage) -> UsageMetadata:
     tokens = {
         "input_tokens": usage.prompt_tokens,
         "output_tokens": usage.completion_tokens,
         "total_tokens": usage.prompt_tokens + usage.completion_tokens,
         "input_token_details": {"cache_read": usage.cached_tokens},
     }
-    return AIMessageChunk(
-        content=text, tool_call_chunks=calls, response_metadata=about, chunk_position="last",
-        usage_metadata=cast("UsageMetadata", tokens),  # its keys differ between versions
-    )  # fmt: skip
+    return cast("UsageMetadata", tokens)  # its keys differ between versions
 
 
 def _tools(tools: _Tools) -> list[Json]:

@@ -6,12 +6,13 @@ passes once passes always.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pydantic
@@ -23,8 +24,8 @@ from langchain_tests.unit_tests import ChatModelUnitTests, EmbeddingsUnitTests
 
 from llama_cpp import Llama, LlamaClient, LlamaServer
 from llama_cpp.agent.events import Retry, TextDelta
-from llama_cpp.errors import LlamaServerConnectionError, LlamaStreamError
-from llama_cpp.langchain import ChatLlama, LlamaEmbeddings, _Reader
+from llama_cpp.errors import LlamaBusyError, LlamaServerConnectionError, LlamaStreamError
+from llama_cpp.langchain import ChatLlama, LlamaEmbeddings, LocalChatLlama, _Reader
 from tests.support import tiny, tiny_mmproj
 from tests.support.pictures import png
 from tests.support.python import run_python
@@ -38,6 +39,12 @@ def chat_server(model_path: Path) -> Iterator[LlamaServer]:
     models = {"smollm2": model_path, "other": model_path}
     with LlamaServer(models, ctx_size=4096, parallel=2, threads=2) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def loaded(model_path: Path) -> Iterator[Llama]:
+    with Llama(model_path, n_ctx=2048, n_threads=2) as llm:
+        yield llm
 
 
 class TestUnit(ChatModelUnitTests):
@@ -76,6 +83,33 @@ class TestIntegration(ChatModelIntegrationTests):
     @pytest.mark.xfail(reason="135M parameters write JSON, but not with the members asked for")
     def test_json_mode(self, model: Any) -> None:
         super().test_json_mode(model)
+
+
+class Local:
+    chat_model_class: ClassVar[Any] = LocalChatLlama
+    standard_chat_model_params: ClassVar[Any] = {"temperature": 0, "max_tokens": 12, "stop": []}
+    supported_usage_metadata_details: ClassVar[Any] = {"invoke": [], "stream": []}
+    supports_json_mode: ClassVar[Any] = True
+    has_tool_calling: ClassVar[Any] = False
+    has_structured_output: ClassVar[Any] = True
+
+    @pytest.fixture(autouse=True)
+    def _llm(self, loaded: Llama) -> None:
+        self.llm = loaded
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        return {"llm": self.llm}
+
+
+class TestLocalUnit(Local, ChatModelUnitTests):
+    pass
+
+
+class TestLocalIntegration(Local, ChatModelIntegrationTests):
+    # The schemas asked for have free texts, which 135M parameters do not end.
+    has_structured_output: ClassVar[Any] = False
+    supports_json_mode: ClassVar[Any] = False
 
 
 class Embedding:
@@ -229,6 +263,40 @@ def test_images_are_seen(tmp_path: Path) -> None:
         for block in ways:
             seen = chat.invoke([HumanMessage([{"type": "text", "text": "Look:"}, block])])
             assert seen.usage_metadata["input_tokens"] >= tokens + tiny_mmproj.N_TOKENS
+
+
+class Colour(pydantic.BaseModel):
+    """A colour."""
+
+    name: Literal["red", "green"]
+
+
+def test_a_model_in_this_process_answers_one_at_a_time(loaded: Llama) -> None:
+    chat = LocalChatLlama(llm=loaded, temperature=0, max_tokens=8)
+    expected = loaded.chat([{"role": "user", "content": "Hello"}], temperature=0, max_tokens=8)
+    assert chat.invoke("Hello").content == joined(chat.stream("Hello")).content == expected.text
+
+    async def streamed() -> list[Any]:
+        async def text() -> str:
+            return "".join([str(chunk.content) async for chunk in chat.astream("Hello")])
+
+        return await asyncio.gather(text(), text(), chat.ainvoke("Hello"))
+
+    first, second, whole = asyncio.run(streamed())
+    assert first == second == whole.content == expected.text
+    assert [m.content for m in chat.batch(["Hello"] * 2)] == [expected.text] * 2
+    stream = chat.stream("Hello")
+    next(stream)
+    with pytest.raises(LlamaBusyError, match="a stream that is not over"):
+        chat.invoke("Hello")
+    stream.close()
+    chat.max_tokens = 24
+    said = chat.with_structured_output(Colour).invoke("What colour is grass?")
+    assert isinstance(said, Colour)
+    probable = chat.invoke("Hello", logprobs=1).response_metadata["logprobs"]
+    assert json.dumps(probable)
+    with pytest.raises(TypeError, match="expected a Llama"):
+        LocalChatLlama(llm="model.gguf")
 
 
 def test_errors_are_this_packages_own() -> None:

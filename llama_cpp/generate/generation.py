@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import sys
 import threading
 import time
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import LlamaBusyError, LlamaCancelled
-from ..native.arguments import check_type, integer
+from ..native.arguments import c_number, check_type, integer
 from ..native.resource import ClosedByWith
 from ..sampling.answer import Answer
 from ..sampling.chain import LlamaSampler
@@ -18,7 +19,7 @@ from ..usage import Timings, Usage
 from .logprobs import TokenLogprob, check_top, log_probs
 from .options import Draft, make_sampler
 from .reasoning import ChatPrompt, ReasoningFilter
-from .stops import StopStrings
+from .stops import StopStrings, n_bytes
 
 if TYPE_CHECKING:
     from ..context.context import LlamaContext
@@ -58,14 +59,20 @@ class Request:
         """``n_ctx`` is the room that the prompt and its answer have."""
         tags = prompt.tags if isinstance(prompt, ChatPrompt) else None
         self.thoughts = None if tags is None else ReasoningFilter(tags)
-        self.tag_texts: dict[int, str] = {}
-        """The control tokens among the tags: a decoder leaves them out."""
+        self.texts: dict[int, str] = {}
+        """Texts of control tokens, which a decoder leaves out: of those among the tags, and what
+        stands for those in stop strings."""
         if tags is not None:
             for token in model.tokenize(tags.text, add_special=False, parse_special=True):
                 if model.vocab.is_control(token):
-                    self.tag_texts[token] = model.token_to_piece(token)
+                    self.texts[token] = model.token_to_piece(token)
+        parse_special = options.get("parse_special", True)
+        parse_special = c_number(ctypes.c_bool, parse_special, "parse_special")
         if isinstance(prompt, str | bytes):
-            self.prompt = model.tokenize(prompt)
+            self.prompt = model.tokenize(prompt, parse_special=parse_special)
+            end = model.vocab.added[1]  # of a text to learn from; an encoder reads whole texts
+            if self.prompt[-1:] == [end] and not model.has_encoder:
+                del self.prompt[-1]
         elif isinstance(prompt, Iterable):
             self.prompt = model.vocab.check_tokens(prompt).tolist()
         else:
@@ -91,6 +98,8 @@ class Request:
                 raise ValueError(f"max_tokens must be at least 1, not {max_tokens}")
             self.limit = min(self.limit, max_tokens)
         self.stops = StopStrings(() if (stop := options.get("stop")) is None else stop)
+        if parse_special:
+            self.texts = self.stops.with_tokens(model, self.texts) | self.texts
         sampler = options.get("sampler")
         self.answer = Answer(options)
         self._made = sampler is None
@@ -117,6 +126,7 @@ class Request:
         self.logprobs: list[TokenLogprob] = []
         """Those of the tokens so far, if they were asked for."""
         self.decoder = model.decoder()
+        self._piece = model.vocab.piece
         self.is_eog = model.vocab.is_eog
 
     def score(self, ctx: LlamaContext, token: int, i: int = -1) -> None:
@@ -139,6 +149,15 @@ class Request:
             token = self.prompt[at + 1]
             self.prompt_logprobs.append(log_probs(ctx, i + at - start, token=token, top=top))
 
+    def uncut(self, tokens: list[int]) -> int:
+        """How many of ``tokens`` have a part in the text, which a stop string has cut off."""
+        n, left = len(tokens), self.stops.n_cut
+        while n and left > 0:
+            text = self.texts.get(tokens[n - 1])
+            left -= n_bytes(text) if text else len(self._piece(tokens[n - 1], False))
+            n -= left >= 0
+        return n
+
     def close(self) -> None:
         """Free what was made for it: a sampler has room for the whole vocabulary."""
         if self._made:
@@ -152,7 +171,7 @@ class Completion:
     text: str
     """What was generated."""
     tokens: list[int] = field(repr=False)
-    """The generated tokens, without an end token."""
+    """The generated tokens, without an end token and what a stop string has cut off."""
     finish_reason: FinishReason
     """``stop`` at an end token or a stop string, ``length`` at the limit."""
     usage: Usage
@@ -187,13 +206,15 @@ class GenerationState:
         check_type(request, Request)
         self._request = request
         self.tokens: list[int] = []
-        """The tokens generated so far, without an end token."""
+        """The tokens generated so far, without an end token. At a stop string those go that are
+        not in the text; they count in `usage`."""
         self.finish_reason: FinishReason | None = None
         """Why it ended; None while it runs. ``stop`` at an end token or a stop string, ``length``
         at ``max_tokens`` or the end of the context, ``cancelled`` when it was stopped or closed,
         ``error`` when something was raised."""
         self.stopped_by: str | None = None
         """The stop string that ended it, if one did."""
+        self._n_cut = 0  # tokens that a stop string has cut off
         self._first = 0.0
         self._last = 0.0
 
@@ -239,16 +260,20 @@ class GenerationState:
         return Usage(
             len(self.prompt),
             self.cached_tokens,
-            len(self.tokens),
+            self._n_generated,
             self.drafted_tokens,
             self.accepted_tokens,
         )
 
     @property
+    def _n_generated(self) -> int:
+        return len(self.tokens) + self._n_cut
+
+    @property
     def timings(self) -> Timings:
         """The time that it took so far."""
-        seconds = self._last - self._first
-        rate = (len(self.tokens) - 1) / seconds if len(self.tokens) > 1 and seconds > 0 else 0.0
+        n, seconds = self._n_generated, self._last - self._first
+        rate = (n - 1) / seconds if n > 1 and seconds > 0 else 0.0
         prompt = max(0.0, self._first - self._request.started) if self._first else 0.0
         return Timings(prompt, seconds, rate)
 
@@ -262,11 +287,14 @@ class GenerationState:
             return self._rest()
         self.tokens.append(token)
         stops, thoughts = request.stops, request.thoughts
-        text = stops.feed(request.decoder.feed(token) or request.tag_texts.get(token, ""))
+        text = stops.feed(request.decoder.feed(token) or request.texts.get(token, ""))
         if thoughts is not None:
             text = thoughts.feed(text, last=stops.found is not None)
         if stops.found is not None:
             self.stopped_by = stops.found
+            n = request.uncut(self.tokens)
+            self._n_cut = len(self.tokens) - n
+            del self.tokens[n:], self.logprobs[n:]
             self._end("stop")
         elif len(self.tokens) >= request.limit:
             self._end("length")

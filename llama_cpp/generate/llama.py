@@ -175,14 +175,16 @@ class Llama(ClosedByWith):
     # -- text and tokens
 
     def tokenize(
-        self, text: str | bytes, *, add_special: bool = True, parse_special: bool = False
+        self, text: str | bytes, *, add_special: bool = True, parse_special: bool = True
     ) -> list[int]:
         """`LlamaModel.tokenize` of its model."""
         return self._model.tokenize(text, add_special=add_special, parse_special=parse_special)
 
-    def detokenize(self, tokens: Iterable[int], *, special: bool = True) -> str:
+    def detokenize(
+        self, tokens: Iterable[int], *, special: bool = True, remove_special: bool = True
+    ) -> str:
         """`LlamaModel.detokenize` of its model."""
-        return self._model.detokenize(tokens, special=special)
+        return self._model.detokenize(tokens, special=special, remove_special=remove_special)
 
     # -- generating
 
@@ -267,21 +269,26 @@ class Llama(ClosedByWith):
         """What may stand between ``prefix`` and ``suffix``, as in the middle of code.
 
         Raises LlamaModelError for a model that was not trained to fill gaps. The other keywords are
-        those of `generate`.
+        those of `generate`; ``parse_special`` is False by default.
         """
-        return completion(self.generate(self.infill_tokens(prefix, suffix), **options))
+        parse_special = options.get("parse_special", False)
+        prompt = self.infill_tokens(prefix, suffix, parse_special=parse_special)
+        return completion(self.generate(prompt, **options))
 
-    def infill_tokens(self, prefix: str, suffix: str = "") -> list[int]:
+    def infill_tokens(
+        self, prefix: str, suffix: str = "", *, parse_special: bool = False
+    ) -> list[int]:
         """The prompt that `infill` makes, as for `generate` and `generate_many`."""
-        vocab = self._model.vocab
+        model, vocab = self._model, self._model.vocab
         pre, suf, mid = vocab.fim_pre, vocab.fim_suf, vocab.fim_mid
         if pre is None or suf is None or mid is None:
             raise LlamaModelError(
                 f"{self._model.path.name} has no tokens for filling in the middle (fim_pre, "
                 "fim_suf, fim_mid): take a model for code that was trained to fill gaps"
             )
-        begin = [vocab.bos] if vocab.add_bos and vocab.bos is not None else []
-        before, after = (self._model.tokenize(text, add_special=False) for text in (prefix, suffix))
+        begin = [token for token in vocab.added[:1] if token is not None]
+        before = model.tokenize(prefix, add_special=False, parse_special=parse_special)
+        after = model.tokenize_rest(suffix, parse_special=parse_special)
         return [*begin, pre, *before, suf, *after, mid]
 
     def generate_many(
@@ -510,20 +517,24 @@ class Llama(ClosedByWith):
         """
         return self._embedder.embed(texts, normalize, truncate, parse_special)
 
-    def rerank(self, query: str, documents: Iterable[str]) -> list[Ranked]:
+    def rerank(
+        self, query: str, documents: Iterable[str], *, parse_special: bool = False
+    ) -> list[Ranked]:
         """How well each of ``documents`` answers ``query``, by a model made for it; best first.
+        ``parse_special`` is that of `tokenize`.
 
         Raises LlamaModelError for any other model, and ValueError for what is too long.
         """
-        return self._embedder.rerank(query, documents)
+        return self._embedder.rerank(query, documents, parse_special)
 
-    def classify(self, text: str) -> dict[str, float]:
+    def classify(self, text: str, *, parse_special: bool = True) -> dict[str, float]:
         """The classes of a classifier with their probabilities for ``text``, likeliest first.
+        ``parse_special`` is that of `tokenize`.
 
         Raises LlamaModelError for a model that has none, and ValueError for a text that is too
         long. C: ``llama_model_cls_label``, llama.h.
         """
-        return self._embedder.classify(text)
+        return self._embedder.classify(text, parse_special)
 
     # -- stopping
 

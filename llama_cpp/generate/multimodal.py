@@ -437,7 +437,11 @@ class LlamaMultimodal(Closable):
     ) -> Generation:
         check_type(ctx, LlamaContext)
         check_options(options, "LlamaMultimodal.generate")
-        chunks = prompt if isinstance(prompt, LlamaChunks) else self.tokenize(prompt, media)
+        if isinstance(prompt, LlamaChunks):
+            chunks = prompt
+        else:
+            parse_special = options.get("parse_special", True)
+            chunks = self.tokenize(prompt, media, parse_special=parse_special)
         if not len(chunks):
             raise ValueError("the prompt is empty")
         if chunks[-1].kind != "text":

@@ -116,6 +116,9 @@ class GenerationOptions(SamplingOptions, total=False):
     """The most tokens to generate; by default until the context is full."""
     stop: str | Sequence[str] | None
     """Strings that end the text before them."""
+    parse_special: bool
+    """Whether control tokens such as ``<|im_start|>`` are read out of the text of a prompt, and of
+    ``stop``. By default they are; in `Llama.chat` and `Llama.infill` they are not."""
     sampler: LlamaSampler | Callable[[], LlamaSampler] | None
     """Chooses the tokens, in place of the options above; or a function that makes it."""
     logprobs: int | None

@@ -276,6 +276,7 @@ ROWS = [
     ),
     # text
     Row("load().tokenize(5)", "TypeError", "string or bytes"),
+    Row("load().tokenize('a', parse_special='no')", "TypeError", "parse_special must be True or"),
     Row("load().token_to_bytes(-1)", "ValueError", "token -1"),
     Row("load().token_to_bytes(10**6)", "ValueError", "token 1000000"),
     Row("load().token_to_bytes('a')", "TypeError", "token must be an integer"),

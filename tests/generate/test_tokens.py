@@ -1,0 +1,156 @@
+"""Text as the tokens that llama-server makes of it, and stop strings that are tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llama_cpp import Llama, LlamaLibrary, LlamaModel
+from llama_cpp.generate import ChatPrompt, ReasoningTags
+from llama_cpp.generate.generation import Generation, Request
+from tests.support import llamaserver, tiny
+from tests.support.llamaserver import Running, ask
+
+TEXTS = ["<|im_start|>user\nHi<|im_end|>\n", "a <|im_end|>b", "plain", "<|endoftext|>x<s></s>"]
+# Without the space before the first word, the server's infill is right, too.
+NO_SPACE = {".tokenizer.ggml.add_space_prefix": False}
+ENDS = {".tokenizer.ggml.add_eos_token": True}
+GAPS = [("the cat", "a mat"), ("", " mat"), ("<|im_start|>", "<fim_mid>"), ("to be\n", "")]
+
+
+@pytest.fixture(scope="module")
+def llm(model: LlamaModel) -> Iterator[Llama]:
+    llm = Llama(model, n_ctx=256)
+    yield llm
+    llm.ctx.close()
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Llama]:
+    """The tiny model of SentencePiece's kind, with such metadata."""
+
+    def make(**facts: Any) -> Llama:
+        path = tiny.make("llama", tmp_path_factory.mktemp("small"), facts=facts)
+        return Llama(path, n_ctx=256, n_seq_max=2)
+
+    return make
+
+
+# -- prompts
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_text_gives_the_tokens_that_llama_server_reads(
+    llm: Llama, server: Running, text: str
+) -> None:
+    llamaserver.wait(server)
+    for keywords in ({}, {"parse_special": True}, {"parse_special": False}):
+        body = {"content": text, "add_special": True, **keywords}
+        tokens = ask(server, "tokenize", body)["tokens"]
+        assert llm.tokenize(text, **keywords) == tokens
+        assert llm.generate(text, **keywords).prompt == tokens
+        assert llm.complete_many([text], max_tokens=1, **keywords)[0].usage.prompt_tokens == len(
+            tokens
+        )
+    done = ask(server, "completion", {"prompt": text, "n_predict": 1, "cache_prompt": False})
+    assert llm.complete(text, max_tokens=1).usage.prompt_tokens == done["tokens_evaluated"]
+
+
+def test_what_surrounds_a_text_is_there_once(small: Callable[..., Llama]) -> None:
+    with small(**ENDS) as llm:
+        bos, eos = llm.model.vocab.bos, llm.model.vocab.eos
+        (word,) = llm.tokenize("the", add_special=False)
+        assert llm.tokenize("the") == llm.tokenize("<s>the") == [bos, word, eos]
+        assert llm.tokenize("<s><s>the", add_special=False) == [bos, bos, word]
+        # The end token is for a whole text, not for one to go on with; who wants it says so.
+        assert llm.generate("<s>the").prompt == [bos, word]
+        assert llm.generate("the</s>").prompt == llm.generate(llm.tokenize("the")).prompt
+
+        assert llm.detokenize(llm.tokenize("the cat")) == "the cat"
+        assert llm.detokenize(llm.tokenize("the"), remove_special=False) == "<s> the</s>"
+
+
+# -- filling in the middle
+
+
+@pytest.mark.parametrize("gap", GAPS)
+def test_infill_has_the_tokens_of_llama_server(
+    small: Callable[..., Llama], infilling: Running, gap: tuple[str, str]
+) -> None:
+    body = {"input_prefix": gap[0], "input_suffix": gap[1], "n_predict": 1}
+    done = ask(infilling, "infill", body)
+    with small(**NO_SPACE) as llm:
+        prompt = llm.infill_tokens(*gap)
+        assert llm.detokenize(prompt, remove_special=False) == done["prompt"]
+        assert len(prompt) == done["tokens_evaluated"]
+
+
+@pytest.fixture(scope="module")
+def infilling(library: LlamaLibrary, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp("infilling")
+    path = tiny.make("llama", folder, facts=NO_SPACE)
+    with llamaserver.running(library, path, folder) as up:
+        llamaserver.wait(up)
+        yield up
+
+
+def test_nothing_comes_between_a_gap_and_what_follows(small: Callable[..., Llama]) -> None:
+    """The server has a space there, which the makers of such models leave out."""
+    with small() as llm:
+        text = llm.detokenize(llm.infill_tokens("the cat", "at a mat"), remove_special=False)
+        assert text == "<s><fim_pre> the cat<fim_suf>at a mat<fim_mid>"
+
+
+# -- stop strings
+
+SAYS = "Hello<|im_start|> more<|im_start|>\nyes"
+
+
+def generation(model: LlamaModel, text: str, **options: Any) -> Generation:
+    """One that the model answers with the tokens of ``text``."""
+    prompt = ChatPrompt([1])
+    prompt.tags = ReasoningTags("<issue_start>", "<issue_closed>", "<issue_closed>" in text)
+    return Generation(Request(model, prompt, 512, options), (t for t in [*model.tokenize(text), 2]))
+
+
+@pytest.mark.parametrize(
+    ("stop", "text", "tokens"),
+    [
+        ("<|im_start|>", "Hello", 1),
+        ([" more<|im_start|>", "xyz"], "Hello", 2),
+        (["xyz", "<|im_start|>\n"], "Hello more", 3),
+        ("<|im_start|>x", "Hello more\nyes", 6),
+        ("lo", "Hel", 1),
+        ("\ny", "Hello more", 4),
+    ],
+)
+def test_a_stop_string_can_have_control_tokens(
+    model: LlamaModel, stop: Any, text: str, tokens: int
+) -> None:
+    done = generation(model, SAYS, stop=stop)
+    assert "".join(done) == text
+    # Those with a part in the text, and those before them that have none.
+    assert done.tokens == model.tokenize(SAYS)[:tokens]
+    assert done.usage.completion_tokens >= tokens
+    if "<" in str(stop):
+        assert "".join(generation(model, SAYS, stop=stop, parse_special=False)) == "Hello more\nyes"
+
+
+def test_a_stop_string_can_end_the_reasoning(model: LlamaModel) -> None:
+    done = generation(model, "Two.<issue_closed>\nFour.", stop="<issue_closed>\n")
+    assert "".join(done) == ""
+    assert (done.reasoning, done.stopped_by) == ("Two.", "<issue_closed>\n")
+    assert model.detokenize(done.tokens) == "Two."
+
+
+def test_tokens_and_log_probabilities_end_with_the_text(llm: Llama) -> None:
+    options: Any = {"grammar": 'root ::= "Hello" <|im_start|> " you"', "logprobs": 0}
+    options["stop"] = ["<|im_start|>", "o y"]
+    for done in llm.complete("a", **options), *llm.complete_many(["a"], **options):
+        assert (done.text, done.stopped_by) == ("Hello", "<|im_start|>")
+        assert llm.detokenize(done.tokens) == "Hello"
+        assert [each.token for each in done.logprobs] == done.tokens
+        assert done.usage.completion_tokens == len(done.tokens) + 1

@@ -7,7 +7,7 @@ import re
 import sys
 import threading
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import mul
 from typing import Any, overload
@@ -18,6 +18,7 @@ from ..context.context import LlamaContext
 from ..engine.machine import give_back
 from ..errors import LlamaModelError
 from ..model.model import LlamaModel
+from ..model.quoting import Quoting
 from ..native import fork
 
 # The smallest batch where the library pools a text, which it does within one batch. A longer text
@@ -204,8 +205,12 @@ class Embedder:
         if template is not None:
             # At once, so that nothing in the query is taken for the document's place.
             parts = {"{query}": query, "{document}": document}
-            text = re.sub(r"\{query\}|\{document\}", lambda found: parts[found[0]], template)
-            return model.tokenize(text, add_special=False, parse_special=True)
+
+            def render(outside: Callable[[Any], Any]) -> str:
+                given = outside(parts)
+                return re.sub(r"\{query\}|\{document\}", lambda found: given[found[0]], template)
+
+            return Quoting(model, parse_special=parse_special).tokens(render)
         plain = {"add_special": False, "parse_special": parse_special}
         eos = vocab.eos if vocab.eos is not None else vocab.sep
         end = [eos] if vocab.add_eos and eos is not None else []

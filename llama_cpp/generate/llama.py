@@ -245,23 +245,37 @@ class Llama(ClosedByWith):
         `llama_cpp.generate.chat.apply_chat_template` and `ChatOptions`. An answer that is the last
         message is continued. `Completion.reasoning` is what the model wrote before its answer. The
         other keywords are those of `complete`.
+
+        Only the template's control tokens are read as such: those in the messages and ``tools``
+        stay text, so that nobody can end a turn with ``<|im_end|>``, unless ``parse_special``.
         """
-        of_chat, others = split_options(options)
-        return self.complete(self.chat_tokens(messages, **of_chat), n=n, **others)
+        prompt, others = self._chat(messages, options)
+        return self.complete(prompt, n=n, **others)
 
     def chat_stream(
         self, messages: Sequence[Mapping[str, Any]], **options: Unpack[ChatGenerationOptions]
     ) -> Generation:
         """As `chat`, piece by piece. While the model reasons the pieces are empty, and
         `Generation.reasoning` grows."""
+        prompt, others = self._chat(messages, options)
+        return self.generate(prompt, **others)
+
+    def _chat(
+        self, messages: Sequence[Mapping[str, Any]], options: Mapping[str, Any]
+    ) -> tuple[ChatPrompt, GenerationOptions]:
         of_chat, others = split_options(options)
-        return self.generate(self.chat_tokens(messages, **of_chat), **others)
+        parse_special = others.get("parse_special", False)
+        return self.chat_tokens(messages, parse_special=parse_special, **of_chat), others
 
     def chat_tokens(
-        self, messages: Sequence[Mapping[str, Any]], **options: Unpack[ChatOptions]
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        parse_special: bool = False,
+        **options: Unpack[ChatOptions],
     ) -> ChatPrompt:
         """The prompt that `chat` makes of ``messages``, as for `generate_many`."""
-        return chat_prompt(self._model, messages, options)
+        return chat_prompt(self._model, messages, options, parse_special)
 
     def infill(
         self, prefix: str, suffix: str = "", **options: Unpack[GenerationOptions]

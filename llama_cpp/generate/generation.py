@@ -17,7 +17,7 @@ from ..sampling.answer import Answer
 from ..sampling.chain import LlamaSampler
 from ..usage import Timings, Usage
 from .logprobs import TokenLogprob, check_top, log_probs
-from .options import Draft, make_sampler
+from .options import Draft, make_sampler, with_defaults
 from .reasoning import ChatPrompt, ReasoningFilter
 from .stops import StopStrings, n_bytes
 
@@ -104,6 +104,7 @@ class Request:
         self.answer = Answer(options)
         self._made = sampler is None
         if sampler is None:
+            options = with_defaults(model, options)
             sampler = make_sampler(model, options, self.answer, self.prompt)
         elif not isinstance(sampler, LlamaSampler):
             sampler = sampler() if callable(sampler) else sampler

@@ -10,7 +10,7 @@ import warnings
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -48,6 +48,26 @@ _SHORT_TEXT = 4096
 _LAYER = re.compile(r"layer +\d+ assigned to device (.+?)(?:, is_swa|$)").search
 # No token begins with this and goes on.
 _BEGIN = "\u263a"
+# Keys of metadata, and the options that they are defaults of.
+_SAMPLING: dict[str, tuple[str, Callable[[float], float]]] = {
+    "top_k": ("top_k", int),
+    "top_p": ("top_p", float),
+    "min_p": ("min_p", float),
+    "xtc_probability": ("xtc_probability", float),
+    "xtc_threshold": ("xtc_threshold", float),
+    "temp": ("temperature", float),
+    "penalty_last_n": ("penalty_last_n", int),
+    "penalty_repeat": ("repeat_penalty", float),
+    "mirostat": ("mirostat", int),
+    "mirostat_tau": ("mirostat_tau", float),
+    "mirostat_eta": ("mirostat_eta", float),
+}
+# Samplers by their names without hyphens and underscores.
+_SAMPLERS = {
+    name.replace("_", ""): name
+    for name in ("penalties", "dry", "top_n_sigma", "top_k", "typ_p", "top_p", "min_p", "xtc")
+} | {"temperature": "temperature", "temp": "temperature", "nucleus": "top_p", "typ": "typ_p"}
+_NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d{1,2})?", re.IGNORECASE)
 _TRIAL = b"a  b\n\n c"
 
 
@@ -369,6 +389,23 @@ class LlamaModel(ModelGetters, Closable):
         count = int(self._ask("llama_model_n_cls_out"))
         found = (self._ask("llama_model_cls_label", i) for i in range(count))
         return [label.decode("utf-8", "replace") for label in found if label is not None]
+
+    @cached_property
+    def sampling_defaults(self) -> dict[str, Any]:
+        """What its file says of sampling (``general.sampling.*``), by the names of
+        `GenerationOptions`: these hold where a generation's options say nothing else, as in
+        llama.cpp's own programs. Empty for most models. C: ``llama_model_meta_val_str``.
+        """
+        found: dict[str, Any] = {}
+        for key, (name, kind) in _SAMPLING.items():
+            if number := _NUMBER.match(self.metadata.get(f"general.sampling.{key}", "")):
+                value = kind(float(number[0]))
+                if abs(value) < 1 << 31:
+                    found[name] = value
+        if order := self.metadata.get("general.sampling.sequence"):
+            names = (re.sub("[-_]", "", name.lower()) for name in order.split(";"))
+            found["samplers"] = [_SAMPLERS[name] for name in names if name in _SAMPLERS]
+        return found
 
     @property
     def chat_template(self) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -212,3 +213,63 @@ def test_tokens_and_log_probabilities_end_with_the_text(llm: Llama) -> None:
         assert llm.detokenize(done.tokens) == "Hello"
         assert [each.token for each in done.logprobs] == done.tokens
         assert done.usage.completion_tokens == len(done.tokens) + 1
+
+
+# -- what the model's file says of sampling
+
+SAID = {
+    ".general.sampling.temp": 0.0,
+    ".general.sampling.top_k": 7,
+    ".general.sampling.top_p": "0.5",
+    ".general.sampling.min_p": "none",
+    ".general.sampling.penalty_repeat": 1.5,
+    ".general.sampling.penalty_last_n": 9,
+    ".general.sampling.mirostat_tau": 4.0,
+    ".general.sampling.sequence": "Top-K;penalties;nothing;temp",
+}
+NAMES = {"repeat_penalty": "repeat_penalty", "penalty_last_n": "repeat_last_n"}
+
+
+def test_sampling_is_as_the_models_file_says(
+    library: LlamaLibrary, tmp_path: Path, tiny_path: Callable[..., Path]
+) -> None:
+    with Llama(tiny_path("llama"), n_ctx=256) as llm:
+        assert llm.model.sampling_defaults == {}
+        options: Any = {"temperature": 0, "max_tokens": 6}
+        plain = llm.complete("the cat", **options).tokens
+    facts = {**SAID, ".tokenizer.ggml.suppress_tokens": plain[:2]}
+    path = tiny.make("llama", tmp_path, facts=facts)
+    with llamaserver.running(library, path, tmp_path) as up, Llama(path, n_ctx=256) as llm:
+        llamaserver.wait(up)
+        said = ask(up, "props")["default_generation_settings"]["params"]
+        defaults = dict(llm.model.sampling_defaults)
+        assert defaults.pop("samplers") == said["samplers"] == ["top_k", "penalties", "temperature"]
+        assert len(defaults) == 6
+        for name, value in defaults.items():
+            assert value == pytest.approx(said[NAMES.get(name, name)]), name
+        body = {"prompt": "the cat", "n_predict": 6, "return_tokens": True, "cache_prompt": False}
+        done = llm.complete("the cat", max_tokens=6)
+        assert done.tokens == ask(up, "completion", body)["tokens"]
+        assert not set(done.tokens) & set(plain[:2])
+        # An option comes before the file, and without the defaults all is as if it said nothing.
+        body |= {"repeat_penalty": 1.0}
+        done = llm.complete_many(["the cat"], max_tokens=6, repeat_penalty=1.0)[0]
+        assert done.tokens == ask(up, "completion", body)["tokens"] != plain
+        assert llm.complete("the cat", model_defaults=False, **options).tokens == plain
+
+
+def test_the_order_of_the_samplers_is_that_of_llama_server(llm: Llama, server: Running) -> None:
+    """Few tokens are as likely as ``top_p`` says, and more after a temperature made all alike."""
+    llamaserver.wait(server)
+    sampler: Any = {"temperature": 3.0, "top_p": 0.5, "samplers": ["top_p", "temperature"]}
+    body = {"prompt": "The sea is", "n_predict": 1, "n_probs": 99, "post_sampling_probs": True}
+    found = ask(server, "completion", body | sampler)["completion_probabilities"][0]["top_probs"]
+    few = {each["id"] for each in found if each["prob"] > 0.0}
+
+    def tokens() -> set[int]:
+        chosen = (llm.complete("The sea is", max_tokens=1, seed=i, **sampler) for i in range(30))
+        return {done.tokens[0] for done in chosen}
+
+    assert tokens() <= few
+    sampler["samplers"] = sampler["samplers"][::-1]
+    assert not tokens() <= few

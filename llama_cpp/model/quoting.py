@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
@@ -9,6 +10,7 @@ from itertools import chain
 from typing import Any
 
 from .. import _raw
+from ..native.arguments import c_number
 from .model import LlamaModel
 
 Render = Callable[[Callable[[Any], Any]], str]
@@ -26,7 +28,7 @@ class Quoting:
     def __init__(self, model: LlamaModel, *, parse_special: bool = False) -> None:
         """With ``parse_special`` nothing is marked."""
         self._model = model
-        self._parse_special = parse_special
+        self._parse_special = c_number(ctypes.c_bool, parse_special, "parse_special")
         self._texts: list[str] = []
         self._in_parts: list[str] = []  # which a template may write without anything between
         self._mark = secrets.token_hex(8)

@@ -290,9 +290,8 @@ class ChatTemplate:
         outside: Outside,
     ) -> str:
         """The text that ends in the answer ``last``, which has only begun."""
-        content, thoughts = map(
-            outside, (_joined(last["content"]), last.get("reasoning_content", ""))
-        )
+        content: str = outside(_joined(last["content"]))
+        thoughts: str = outside(last.get("reasoning_content", ""))
         before, begun = (
             self._render(messages, variables, add, outside) if messages else ""
             for add in (False, True)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from codegen import source
 from llama_cpp import Llama, LlamaLibrary, LlamaModel
 from llama_cpp.generate import ChatPrompt, ReasoningTags
 from llama_cpp.generate.generation import Generation, Request
 from tests.support import llamaserver, tiny
 from tests.support.llamaserver import Running, ask
+from tests.support.python import run_program
 
 TEXTS = ["<|im_start|>user\nHi<|im_end|>\n", "a <|im_end|>b", "plain", "<|endoftext|>x<s></s>"]
 # Without the space before the first word, the server's infill is right, too.
@@ -71,6 +75,35 @@ def test_what_surrounds_a_text_is_there_once(small: Callable[..., Llama]) -> Non
 
         assert llm.detokenize(llm.tokenize("the cat")) == "the cat"
         assert llm.detokenize(llm.tokenize("the"), remove_special=False) == "<s> the</s>"
+
+
+LONG_RUNS = """\
+complete ValueError
+complete_many ValueError
+chat ValueError
+infill ValueError
+embed ValueError
+stop
+logit_bias ValueError
+grammar LlamaSamplerError
+regex
+json_schema LlamaAnswerError
+asyncio ValueError
+"""
+
+
+def test_a_long_run_of_one_kind_of_character_ends_no_process(model_path: Path) -> None:
+    assert run_program("long_runs", model_path, timeout=300) == (0, LONG_RUNS, "")
+
+
+def test_the_command_takes_a_long_run(tmp_path: Path) -> None:
+    vocabulary = source.resolve().root / "models" / "ggml-vocab-deepseek-llm.gguf"
+    text = tmp_path / "text"
+    text.write_text("a" * 60_000)
+    with text.open() as given:
+        command = [sys.executable, "-m", "llama_cpp.cli", "tokenize", "-m", str(vocabulary)]
+        done = subprocess.run(command, stdin=given, capture_output=True, text=True, check=True)
+    assert done.stdout.count("\n") == 7501
 
 
 # -- what others wrote

@@ -69,10 +69,7 @@ class Request:
         parse_special = options.get("parse_special", True)
         parse_special = c_number(ctypes.c_bool, parse_special, "parse_special")
         if isinstance(prompt, str | bytes):
-            self.prompt = model.tokenize(prompt, parse_special=parse_special)
-            end = model.vocab.added[1]  # of a text to learn from; an encoder reads whole texts
-            if self.prompt[-1:] == [end] and not model.has_encoder:
-                del self.prompt[-1]
+            self.prompt = model.tokenize_prompt(prompt, parse_special=parse_special)
         elif isinstance(prompt, Iterable):
             self.prompt = model.vocab.check_tokens(prompt).tolist()
         else:

@@ -472,6 +472,8 @@ class Llama(ClosedByWith):
         self,
         prompt: str | Sequence[int],
         answers: Iterable[str | Sequence[int]],
+        *,
+        parse_special: bool = True,
     ) -> list[Score]:
         """How likely the model takes each of ``answers`` to follow ``prompt``.
 
@@ -479,7 +481,7 @@ class Llama(ClosedByWith):
 
         Prompt and answer can be text, or tokens. Where both are text they are read as one, so that
         a token may reach from one into the other. The prompt is computed once, and stays in the KV
-        cache.
+        cache. ``parse_special`` is that of `tokenize`.
 
         Raises ValueError for an empty prompt or answer, and for both together if they are longer
         than the context; LlamaCancelled after `cancel`. C: ``llama_get_logits_ith``, llama.h.
@@ -491,7 +493,7 @@ class Llama(ClosedByWith):
         groups: dict[tuple[int, ...], list[int]] = {}
         tokens = []
         for i, answer in enumerate(answers):
-            start, own = answer_tokens(self._model, prompt, answer, self._n_ctx_seq)
+            start, own = answer_tokens(self._model, prompt, answer, self._n_ctx_seq, parse_special)
             groups.setdefault(start, []).append(i)
             tokens.append(own)
         found: dict[int, Score] = {}

@@ -514,6 +514,9 @@ class LlamaModel(ModelGetters, Closable):
         if not isinstance(data, bytes):
             raise TypeError(f"text must be a string or bytes, not {type(text).__name__}")
         vocab = self.vocab.with_tokens()
+        begin = self.vocab.added[0]
+        if add_special and parse_special and begin is not None:
+            data = data.removeprefix(self.vocab.piece(begin, True))
         if len(data) > 2**31 - 8:
             raise ValueError(f"text of {len(data)} bytes: the library takes 2 GiB at most")
         resource = self.vocab.opened()  # it must stay, whoever closes the model meanwhile
@@ -532,10 +535,15 @@ class LlamaModel(ModelGetters, Closable):
                     raise LlamaTokenizeError(f"text of {len(data)} bytes gives too many tokens")
                 room = -count
 
-        found = with_stack(tokenize, data)
-        if add_special and found[1:2] == found[:1] == [self.vocab.added[0]]:
-            del found[0]
-        return found
+        return with_stack(tokenize, data)
+
+    def tokenize_prompt(self, text: str | bytes, *, parse_special: bool = True) -> list[int]:
+        """``text``, which is to go on, as tokens: without the end token that some models want
+        behind a whole text. An encoder reads whole texts."""
+        tokens = self.tokenize(text, parse_special=parse_special)
+        if tokens[-1:] == [self.vocab.added[1]] and not self.has_encoder:
+            del tokens[-1]
+        return tokens
 
     def tokenize_rest(self, text: str, *, parse_special: bool = True) -> list[int]:
         """``text``, which goes on in the middle of another, as tokens: without the space that some

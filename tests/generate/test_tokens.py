@@ -71,6 +71,8 @@ def test_what_surrounds_a_text_is_there_once(small: Callable[..., Llama]) -> Non
         assert llm.tokenize("<s><s>the", add_special=False) == [bos, bos, word]
         # The end token is for a whole text, not for one to go on with; who wants it says so.
         assert llm.generate("<s>the").prompt == [bos, word]
+        one, two = llm.score("the", [" cat"]), llm.score([bos, word], [llm.tokenize("cat")[1:-1]])
+        assert one[0].logprob == pytest.approx(two[0].logprob, abs=1e-4)
         assert llm.generate("the</s>").prompt == llm.generate(llm.tokenize("the")).prompt
 
         assert llm.detokenize(llm.tokenize("the cat")) == "the cat"

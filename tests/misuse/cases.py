@@ -219,6 +219,7 @@ ROWS = [
     Row("llm().complete('a', prompt_logprobs='1')", "TypeError", "integer"),
     Row("llm().complete('a cat', prompt_logprobs=1, draft=Draft(lambda t, n: t))", "nothing", ""),
     Row("llm().score('a', 'b')", "TypeError", "several answers, not one text"),
+    Row("llm().score('a', ['b'], parse_special='no')", "TypeError", "parse_special must be True"),
     Row("llm().score('a', 5)", "TypeError", "iterable"),
     Row("llm().score('a', [5])", "TypeError", "iterable"),
     Row("llm().score([], ['b'])", "ValueError", "prompt is empty"),

@@ -40,6 +40,25 @@ def _n_keep(n_keep: int | None, n_prompt: int, n_ctx: int) -> int:
     return n_keep
 
 
+def _prompt_tokens(
+    model: LlamaModel, prompt: str | Sequence[int], n_ctx: int, parse_special: bool
+) -> list[int]:
+    if isinstance(prompt, str | bytes):
+        tokens = model.tokenize_prompt(prompt, parse_special=parse_special)
+    elif isinstance(prompt, Iterable):
+        tokens = model.vocab.check_tokens(prompt).tolist()
+    else:
+        raise TypeError(f"a prompt must be text or tokens, not {prompt!r}")
+    if not tokens:
+        raise ValueError("the prompt is empty")
+    if len(tokens) >= n_ctx:
+        raise ValueError(
+            f"the prompt has {len(tokens)} tokens, the context only {n_ctx}: make it with a larger "
+            "n_ctx"
+        )
+    return tokens
+
+
 class Request:
     """A prompt and what to do with it, checked. Whoever computes it adds what it reports."""
 
@@ -66,21 +85,8 @@ class Request:
             for token in model.tokenize(tags.text, add_special=False, parse_special=True):
                 if model.vocab.is_control(token):
                     self.texts[token] = model.token_to_piece(token)
-        parse_special = options.get("parse_special", True)
-        parse_special = c_number(ctypes.c_bool, parse_special, "parse_special")
-        if isinstance(prompt, str | bytes):
-            self.prompt = model.tokenize_prompt(prompt, parse_special=parse_special)
-        elif isinstance(prompt, Iterable):
-            self.prompt = model.vocab.check_tokens(prompt).tolist()
-        else:
-            raise TypeError(f"a prompt must be text or tokens, not {prompt!r}")
-        if not self.prompt:
-            raise ValueError("the prompt is empty")
-        if len(self.prompt) >= n_ctx:
-            raise ValueError(
-                f"the prompt has {len(self.prompt)} tokens, the context only {n_ctx}: make it "
-                "with a larger n_ctx"
-            )
+        parse_special = c_number(ctypes.c_bool, options.get("parse_special", True), "parse_special")
+        self.prompt = _prompt_tokens(model, prompt, n_ctx, parse_special)
         self.limit = n_ctx - len(self.prompt)
         self.draft: Draft | None = options.get("draft")
         self.n_keep: int | None = None

@@ -62,6 +62,10 @@ model_option: Decorator = click.option(
     "--model", "-m", type=MODEL, required=True, help="GGUF file, or hf:owner/repo:Q4_K_M."
 )
 json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="Give JSON.")
+parse_option: Decorator = click.option(
+    "--parse-special/--no-parse-special", default=True,
+    help="Read control tokens such as <|im_start|> in a text as such.",
+)  # fmt: skip
 loading_options: Decorator = with_options(
     click.option(
         "--ctx-size", "-c", type=COUNT, metavar="TOKENS",

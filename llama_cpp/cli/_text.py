@@ -15,6 +15,7 @@ from ._common import (
     loading_options,
     model_option,
     open_llama,
+    parse_option,
     sampling,
     sampling_options,
     talk,
@@ -29,11 +30,14 @@ _HELP = """\
 @click.command()
 @model_option
 @sampling_options
+@parse_option
 @loading_options
 @click.option("--timings", is_flag=True, help="Print the speed on stderr.")
 @json_option
 @click.argument("prompt", required=False)
-def run(model: str, prompt: str | None, timings: bool, as_json: bool, **given: Any) -> None:
+def run(
+    model: str, prompt: str | None, parse_special: bool, timings: bool, as_json: bool, **given: Any
+) -> None:
     """Continue a text.
 
     Without a PROMPT, or with -, it is read from stdin. The text appears as it is generated; with
@@ -42,7 +46,8 @@ def run(model: str, prompt: str | None, timings: bool, as_json: bool, **given: A
     text = text_or_stdin(prompt)
     options = sampling(given)
     with open_llama(model, given) as llm:
-        _give(llm.generate(text, **options), timings, as_json, [])
+        generation = llm.generate(text, parse_special=parse_special, **options)
+        _give(generation, timings, as_json, [])
 
 
 @click.command()

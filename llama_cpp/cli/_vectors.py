@@ -17,6 +17,7 @@ from ._common import (
     loading_options,
     model_option,
     open_llama,
+    parse_option,
     text_or_stdin,
 )
 
@@ -26,10 +27,14 @@ _AT_ONCE = 64  # texts to compute before any is written
 @click.command()
 @model_option
 @loading_options
+@parse_option
 @click.option("--normalize/--no-normalize", default=True, help="Scale each vector to length 1.")
 @json_option
 @click.argument("texts", nargs=-1)
-def embed(model: str, normalize: bool, as_json: bool, texts: tuple[str, ...], **given: Any) -> None:
+def embed(
+    model: str, parse_special: bool, normalize: bool, as_json: bool, texts: tuple[str, ...],
+    **given: Any,
+) -> None:  # fmt: skip
     """Turn texts into vectors, a line for each.
 
     Without TEXTS, each line of stdin is one. A vector is numbers with spaces between them; with
@@ -38,7 +43,7 @@ def embed(model: str, normalize: bool, as_json: bool, texts: tuple[str, ...], **
     source = iter(texts) if texts else _lines()
     with open_llama(model, given) as llm:
         while some := list(islice(source, _AT_ONCE)):
-            rows: Any = llm.embed(some, normalize=normalize).tolist()
+            rows: Any = llm.embed(some, normalize=normalize, parse_special=parse_special).tolist()
             for text, row in zip(some, rows, strict=True):
                 if as_json:
                     give({"text": text, "embedding": row})
@@ -53,7 +58,7 @@ def _lines() -> Iterator[str]:
 @click.command()
 @model_option
 @click.option("--special/--no-special", default=True, help="Add the tokens that begin and end it.")
-@click.option("--parse-special", is_flag=True, help="Read tokens such as <|im_start|> in the text.")
+@parse_option
 @json_option
 @click.argument("text", required=False)
 def tokenize(

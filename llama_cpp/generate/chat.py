@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from .. import _raw
 from .._needs import needs
 from ..errors import LlamaTemplateError
+from ..model.quoting import Quoting
 from ..native.arguments import c_number, c_string, check_type, unknown_keyword
 from .options import GenerationOptions
 from .reasoning import ChatPrompt, ReasoningTags, find_tags
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ..model.model import LlamaModel
 
 Message = dict[str, Any]
+Outside = Callable[[Any], Any]
 
 # llama-server keeps the reasoning of earlier answers where a template can, and so their tokens in
 # the cache: every name that templates have for it.
@@ -93,14 +95,19 @@ def apply_chat_template(
 
 
 def chat_prompt(
-    model: LlamaModel, messages: Sequence[Mapping[str, Any]], options: ChatOptions
+    model: LlamaModel,
+    messages: Sequence[Mapping[str, Any]],
+    options: ChatOptions,
+    parse_special: bool,
 ) -> ChatPrompt:
     """The tokens of ``messages``; see `apply_chat_template`."""
-    text, tags = render_chat(model, messages, options)
-    vocab = model.vocab
-    begin = [vocab.bos] if vocab.add_bos and vocab.bos is not None else []
-    prompt = ChatPrompt(begin + model.tokenize(text, add_special=False, parse_special=True))
-    prompt.tags = tags
+    prompt = ChatPrompt(token for token in model.vocab.added[:1] if token is not None)
+
+    def render(outside: Outside) -> str:
+        text, prompt.tags = render_chat(model, messages, options, outside=outside)
+        return text
+
+    prompt += Quoting(model, parse_special=parse_special).tokens(render)
     return prompt
 
 
@@ -109,8 +116,10 @@ def render_chat(
     messages: Sequence[Mapping[str, Any]],
     options: Mapping[str, Any],
     add_assistant: bool = True,
+    outside: Outside = lambda value: value,
 ) -> tuple[str, ReasoningTags | None]:
-    """The text of `apply_chat_template`, and how the model marks its reasoning."""
+    """The text of `apply_chat_template`, and how the model marks its reasoning. What goes into the
+    template goes through ``outside`` first."""
     for name in options:
         if name not in ChatOptions.__annotations__:
             raise unknown_keyword(name, ChatOptions.__annotations__, "apply_chat_template")
@@ -121,13 +130,13 @@ def render_chat(
     vocab = model.vocab
     bos, eos = (model.token_to_piece(t) if t is not None else "" for t in (vocab.bos, vocab.eos))
     if built_in or not c_number(ctypes.c_bool, options.get("jinja", True), "jinja"):
-        text = _by_c(model, checked, source, add_assistant)
+        text = _by_c(model, outside(checked), source, add_assistant)
     else:
         needs("jinja2", "A chat template", extra="chat")
         chat = chat_template(source)
         variables: dict[str, Any] = {"bos_token": bos, "eos_token": eos}
         if tools:
-            variables["tools"] = tools
+            variables["tools"] = outside(tools)
         thinking = options.get("thinking")
         if thinking is None:
             variables["enable_thinking"] = chat.tags is not None
@@ -138,7 +147,7 @@ def render_chat(
         check_type(more, Mapping)
         if not all(isinstance(name, str) for name in more):
             raise TypeError(f"template_kwargs must have names that are strings: {more!r}")
-        text, tags = chat.prompt(checked, variables | dict(more), add_assistant)
+        text, tags = chat.prompt(checked, variables | dict(more), add_assistant, outside)
     if vocab.add_bos and bos:
         text = text.removeprefix(bos)
     if vocab.add_eos and eos:
@@ -258,27 +267,39 @@ class ChatTemplate:
         self._source = source
 
     def prompt(
-        self, messages: list[Message], variables: dict[str, Any], add_assistant: bool
+        self,
+        messages: list[Message],
+        variables: dict[str, Any],
+        add_assistant: bool,
+        outside: Outside,
     ) -> tuple[str, ReasoningTags | None]:
         """The text for ``messages``, and how the reasoning of its answer is marked."""
         last = messages[-1]
         continues = last["role"] == "assistant" and "tool_calls" not in last
         if continues:
-            text = self._continued(messages[:-1], last, variables)
+            text = self._continued(messages[:-1], last, variables, outside)
         else:
-            text = self._render(messages, variables, add_assistant)
+            text = self._render(messages, variables, add_assistant, outside)
         return text, self.tags and self.tags.of(text, continues)
 
-    def _continued(self, messages: list[Message], last: Message, variables: dict[str, Any]) -> str:
+    def _continued(
+        self,
+        messages: list[Message],
+        last: Message,
+        variables: dict[str, Any],
+        outside: Outside,
+    ) -> str:
         """The text that ends in the answer ``last``, which has only begun."""
-        content, thoughts = _joined(last["content"]), last.get("reasoning_content", "")
+        content: str = outside(_joined(last["content"]))
+        thoughts: str = outside(last.get("reasoning_content", ""))
         before, begun = (
-            self._render(messages, variables, add) if messages else "" for add in (False, True)
+            self._render(messages, variables, add, outside) if messages else ""
+            for add in (False, True)
         )
         if content:
             # As the template writes a whole answer, up to the end of its content.
             answer = {**last, "content": "CONTENT-7"}
-            whole = self._render([*messages, answer], variables, False)
+            whole = self._render([*messages, answer], variables, False, outside)
             text, found, _ = whole.rpartition("CONTENT-7")
             ended = self.tags is None or self.tags.closed(text[len(before) :])
             if found and text.startswith(before) and ended:
@@ -289,17 +310,21 @@ class ChatTemplate:
         return self.tags.begin(begun, header, thoughts, content)
 
     def _render(
-        self, messages: list[Message], variables: dict[str, Any], add_assistant: bool
+        self,
+        messages: list[Message],
+        variables: dict[str, Any],
+        add_assistant: bool,
+        outside: Outside,
     ) -> str:
         fitted = self._fitted(messages)
         try:
-            return self._raw(fitted, variables, add_assistant)
+            return self._raw(outside(fitted), variables, add_assistant)
         except LlamaTemplateError:
             merged = _merged(fitted)
             if merged == fitted:
                 raise
             try:
-                return self._raw(merged, variables, add_assistant)
+                return self._raw(outside(merged), variables, add_assistant)
             except LlamaTemplateError:
                 pass  # the first error names the fault of the messages
             raise

@@ -7,7 +7,7 @@ import re
 import sys
 import threading
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import mul
 from typing import Any, overload
@@ -18,6 +18,7 @@ from ..context.context import LlamaContext
 from ..engine.machine import give_back
 from ..errors import LlamaModelError
 from ..model.model import LlamaModel
+from ..model.quoting import Quoting
 from ..native import fork
 
 # The smallest batch where the library pools a text, which it does within one batch. A longer text
@@ -162,12 +163,12 @@ class Embedder:
             return [*tokens[: most - 1], tokens[-1]]
         return tokens[:most]
 
-    def rerank(self, query: str, documents: Iterable[str]) -> list[Ranked]:
+    def rerank(self, query: str, documents: Iterable[str], parse_special: bool) -> list[Ranked]:
         """See `Llama.rerank`."""
         self._check_classifier()
         if isinstance(documents, str):
             raise TypeError(f"expected a sequence of documents, not one string: {documents!r}")
-        pairs = [self._pair(query, document) for document in documents]
+        pairs = [self._pair(query, document, parse_special) for document in documents]
         if not pairs:
             return []
         rows, width = self._compute(pairs)
@@ -175,13 +176,13 @@ class Embedder:
         ranked = [Ranked(i, score) for i, score in enumerate(scores)]
         return sorted(ranked, key=lambda r: r.score, reverse=True)
 
-    def classify(self, text: str) -> dict[str, float]:
+    def classify(self, text: str, parse_special: bool) -> dict[str, float]:
         """See `Llama.classify`."""
         self._check_classifier()
         labels = self._model.cls_labels
         if len(labels) < 2:
             raise LlamaModelError(f"{self._model.path.name} has no classes: see rerank")
-        rows, _ = self._compute([self._model.tokenize(text)])
+        rows, _ = self._compute([self._model.tokenize(text, parse_special=parse_special)])
         scores: list[float] = list(memoryview(rows).cast("f"))
         if self._model.metadata.get("general.architecture") not in _SOFTMAX:
             most = max(scores)
@@ -196,7 +197,7 @@ class Embedder:
                 f"{self._model.path.name} has no classifier: use a model for reranking"
             )
 
-    def _pair(self, query: str, document: str) -> list[int]:
+    def _pair(self, query: str, document: str, parse_special: bool) -> list[int]:
         """A query and a document as a reranker reads them: by the template that the model has for
         it, or one after the other with special tokens around."""
         model, vocab = self._model, self._model.vocab
@@ -204,9 +205,13 @@ class Embedder:
         if template is not None:
             # At once, so that nothing in the query is taken for the document's place.
             parts = {"{query}": query, "{document}": document}
-            text = re.sub(r"\{query\}|\{document\}", lambda found: parts[found[0]], template)
-            return model.tokenize(text, add_special=False, parse_special=True)
-        plain = {"add_special": False, "parse_special": False}
+
+            def render(outside: Callable[[Any], Any]) -> str:
+                given = outside(parts)
+                return re.sub(r"\{query\}|\{document\}", lambda found: given[found[0]], template)
+
+            return Quoting(model, parse_special=parse_special).tokens(render)
+        plain = {"add_special": False, "parse_special": parse_special}
         eos = vocab.eos if vocab.eos is not None else vocab.sep
         end = [eos] if vocab.add_eos and eos is not None else []
         tokens = [vocab.bos] if vocab.add_bos and vocab.bos is not None else []

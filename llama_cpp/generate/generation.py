@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import sys
 import threading
 import time
@@ -10,15 +11,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import LlamaBusyError, LlamaCancelled
-from ..native.arguments import check_type, integer
+from ..native.arguments import c_number, check_type, integer
 from ..native.resource import ClosedByWith
 from ..sampling.answer import Answer
 from ..sampling.chain import LlamaSampler
 from ..usage import Timings, Usage
 from .logprobs import TokenLogprob, check_top, log_probs
-from .options import Draft, make_sampler
+from .options import Draft, make_sampler, with_defaults
 from .reasoning import ChatPrompt, ReasoningFilter
-from .stops import StopStrings
+from .stops import StopStrings, n_bytes
 
 if TYPE_CHECKING:
     from ..context.context import LlamaContext
@@ -37,6 +38,25 @@ def _n_keep(n_keep: int | None, n_prompt: int, n_ctx: int) -> int:
     if not 0 <= n_keep <= most:
         raise ValueError(f"n_keep={n_keep} is not 0 to {most}")
     return n_keep
+
+
+def _prompt_tokens(
+    model: LlamaModel, prompt: str | Sequence[int], n_ctx: int, parse_special: bool
+) -> list[int]:
+    if isinstance(prompt, str | bytes):
+        tokens = model.tokenize_prompt(prompt, parse_special=parse_special)
+    elif isinstance(prompt, Iterable):
+        tokens = model.vocab.check_tokens(prompt).tolist()
+    else:
+        raise TypeError(f"a prompt must be text or tokens, not {prompt!r}")
+    if not tokens:
+        raise ValueError("the prompt is empty")
+    if len(tokens) >= n_ctx:
+        raise ValueError(
+            f"the prompt has {len(tokens)} tokens, the context only {n_ctx}: make it with a larger "
+            "n_ctx"
+        )
+    return tokens
 
 
 class Request:
@@ -58,25 +78,15 @@ class Request:
         """``n_ctx`` is the room that the prompt and its answer have."""
         tags = prompt.tags if isinstance(prompt, ChatPrompt) else None
         self.thoughts = None if tags is None else ReasoningFilter(tags)
-        self.tag_texts: dict[int, str] = {}
-        """The control tokens among the tags: a decoder leaves them out."""
+        self.texts: dict[int, str] = {}
+        """Texts of control tokens, which a decoder leaves out: of those among the tags, and what
+        stands for those in stop strings."""
         if tags is not None:
             for token in model.tokenize(tags.text, add_special=False, parse_special=True):
                 if model.vocab.is_control(token):
-                    self.tag_texts[token] = model.token_to_piece(token)
-        if isinstance(prompt, str | bytes):
-            self.prompt = model.tokenize(prompt)
-        elif isinstance(prompt, Iterable):
-            self.prompt = model.vocab.check_tokens(prompt).tolist()
-        else:
-            raise TypeError(f"a prompt must be text or tokens, not {prompt!r}")
-        if not self.prompt:
-            raise ValueError("the prompt is empty")
-        if len(self.prompt) >= n_ctx:
-            raise ValueError(
-                f"the prompt has {len(self.prompt)} tokens, the context only {n_ctx}: make it "
-                "with a larger n_ctx"
-            )
+                    self.texts[token] = model.token_to_piece(token)
+        parse_special = c_number(ctypes.c_bool, options.get("parse_special", True), "parse_special")
+        self.prompt = _prompt_tokens(model, prompt, n_ctx, parse_special)
         self.limit = n_ctx - len(self.prompt)
         self.draft: Draft | None = options.get("draft")
         self.n_keep: int | None = None
@@ -91,10 +101,13 @@ class Request:
                 raise ValueError(f"max_tokens must be at least 1, not {max_tokens}")
             self.limit = min(self.limit, max_tokens)
         self.stops = StopStrings(() if (stop := options.get("stop")) is None else stop)
+        if parse_special:
+            self.texts = self.stops.with_tokens(model, self.texts) | self.texts
         sampler = options.get("sampler")
         self.answer = Answer(options)
         self._made = sampler is None
         if sampler is None:
+            options = with_defaults(model, options)
             sampler = make_sampler(model, options, self.answer, self.prompt)
         elif not isinstance(sampler, LlamaSampler):
             sampler = sampler() if callable(sampler) else sampler
@@ -117,6 +130,7 @@ class Request:
         self.logprobs: list[TokenLogprob] = []
         """Those of the tokens so far, if they were asked for."""
         self.decoder = model.decoder()
+        self._piece = model.vocab.piece
         self.is_eog = model.vocab.is_eog
 
     def score(self, ctx: LlamaContext, token: int, i: int = -1) -> None:
@@ -139,6 +153,15 @@ class Request:
             token = self.prompt[at + 1]
             self.prompt_logprobs.append(log_probs(ctx, i + at - start, token=token, top=top))
 
+    def uncut(self, tokens: list[int]) -> int:
+        """How many of ``tokens`` have a part in the text, which a stop string has cut off."""
+        n, left = len(tokens), self.stops.n_cut
+        while n and left > 0:
+            text = self.texts.get(tokens[n - 1])
+            left -= n_bytes(text) if text else len(self._piece(tokens[n - 1], False))
+            n -= left >= 0
+        return n
+
     def close(self) -> None:
         """Free what was made for it: a sampler has room for the whole vocabulary."""
         if self._made:
@@ -152,7 +175,7 @@ class Completion:
     text: str
     """What was generated."""
     tokens: list[int] = field(repr=False)
-    """The generated tokens, without an end token."""
+    """The generated tokens, without an end token and what a stop string has cut off."""
     finish_reason: FinishReason
     """``stop`` at an end token or a stop string, ``length`` at the limit."""
     usage: Usage
@@ -187,13 +210,15 @@ class GenerationState:
         check_type(request, Request)
         self._request = request
         self.tokens: list[int] = []
-        """The tokens generated so far, without an end token."""
+        """The tokens generated so far, without an end token. At a stop string those go that are
+        not in the text; they count in `usage`."""
         self.finish_reason: FinishReason | None = None
         """Why it ended; None while it runs. ``stop`` at an end token or a stop string, ``length``
         at ``max_tokens`` or the end of the context, ``cancelled`` when it was stopped or closed,
         ``error`` when something was raised."""
         self.stopped_by: str | None = None
         """The stop string that ended it, if one did."""
+        self._n_cut = 0  # tokens that a stop string has cut off
         self._first = 0.0
         self._last = 0.0
 
@@ -239,16 +264,20 @@ class GenerationState:
         return Usage(
             len(self.prompt),
             self.cached_tokens,
-            len(self.tokens),
+            self._n_generated,
             self.drafted_tokens,
             self.accepted_tokens,
         )
 
     @property
+    def _n_generated(self) -> int:
+        return len(self.tokens) + self._n_cut
+
+    @property
     def timings(self) -> Timings:
         """The time that it took so far."""
-        seconds = self._last - self._first
-        rate = (len(self.tokens) - 1) / seconds if len(self.tokens) > 1 and seconds > 0 else 0.0
+        n, seconds = self._n_generated, self._last - self._first
+        rate = (n - 1) / seconds if n > 1 and seconds > 0 else 0.0
         prompt = max(0.0, self._first - self._request.started) if self._first else 0.0
         return Timings(prompt, seconds, rate)
 
@@ -262,11 +291,14 @@ class GenerationState:
             return self._rest()
         self.tokens.append(token)
         stops, thoughts = request.stops, request.thoughts
-        text = stops.feed(request.decoder.feed(token) or request.tag_texts.get(token, ""))
+        text = stops.feed(request.decoder.feed(token) or request.texts.get(token, ""))
         if thoughts is not None:
             text = thoughts.feed(text, last=stops.found is not None)
         if stops.found is not None:
             self.stopped_by = stops.found
+            n = request.uncut(self.tokens)
+            self._n_cut = len(self.tokens) - n
+            del self.tokens[n:], self.logprobs[n:]
             self._end("stop")
         elif len(self.tokens) >= request.limit:
             self._end("length")

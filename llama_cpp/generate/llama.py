@@ -175,14 +175,16 @@ class Llama(ClosedByWith):
     # -- text and tokens
 
     def tokenize(
-        self, text: str | bytes, *, add_special: bool = True, parse_special: bool = False
+        self, text: str | bytes, *, add_special: bool = True, parse_special: bool = True
     ) -> list[int]:
         """`LlamaModel.tokenize` of its model."""
         return self._model.tokenize(text, add_special=add_special, parse_special=parse_special)
 
-    def detokenize(self, tokens: Iterable[int], *, special: bool = True) -> str:
+    def detokenize(
+        self, tokens: Iterable[int], *, special: bool = True, remove_special: bool = True
+    ) -> str:
         """`LlamaModel.detokenize` of its model."""
-        return self._model.detokenize(tokens, special=special)
+        return self._model.detokenize(tokens, special=special, remove_special=remove_special)
 
     # -- generating
 
@@ -243,23 +245,37 @@ class Llama(ClosedByWith):
         `llama_cpp.generate.chat.apply_chat_template` and `ChatOptions`. An answer that is the last
         message is continued. `Completion.reasoning` is what the model wrote before its answer. The
         other keywords are those of `complete`.
+
+        Only the template's control tokens are read as such: those in the messages and ``tools``
+        stay text, so that nobody can end a turn with ``<|im_end|>``, unless ``parse_special``.
         """
-        of_chat, others = split_options(options)
-        return self.complete(self.chat_tokens(messages, **of_chat), n=n, **others)
+        prompt, others = self._chat(messages, options)
+        return self.complete(prompt, n=n, **others)
 
     def chat_stream(
         self, messages: Sequence[Mapping[str, Any]], **options: Unpack[ChatGenerationOptions]
     ) -> Generation:
         """As `chat`, piece by piece. While the model reasons the pieces are empty, and
         `Generation.reasoning` grows."""
+        prompt, others = self._chat(messages, options)
+        return self.generate(prompt, **others)
+
+    def _chat(
+        self, messages: Sequence[Mapping[str, Any]], options: Mapping[str, Any]
+    ) -> tuple[ChatPrompt, GenerationOptions]:
         of_chat, others = split_options(options)
-        return self.generate(self.chat_tokens(messages, **of_chat), **others)
+        parse_special = others.get("parse_special", False)
+        return self.chat_tokens(messages, parse_special=parse_special, **of_chat), others
 
     def chat_tokens(
-        self, messages: Sequence[Mapping[str, Any]], **options: Unpack[ChatOptions]
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        parse_special: bool = False,
+        **options: Unpack[ChatOptions],
     ) -> ChatPrompt:
         """The prompt that `chat` makes of ``messages``, as for `generate_many`."""
-        return chat_prompt(self._model, messages, options)
+        return chat_prompt(self._model, messages, options, parse_special)
 
     def infill(
         self, prefix: str, suffix: str = "", **options: Unpack[GenerationOptions]
@@ -267,21 +283,26 @@ class Llama(ClosedByWith):
         """What may stand between ``prefix`` and ``suffix``, as in the middle of code.
 
         Raises LlamaModelError for a model that was not trained to fill gaps. The other keywords are
-        those of `generate`.
+        those of `generate`; ``parse_special`` is False by default.
         """
-        return completion(self.generate(self.infill_tokens(prefix, suffix), **options))
+        parse_special = options.get("parse_special", False)
+        prompt = self.infill_tokens(prefix, suffix, parse_special=parse_special)
+        return completion(self.generate(prompt, **options))
 
-    def infill_tokens(self, prefix: str, suffix: str = "") -> list[int]:
+    def infill_tokens(
+        self, prefix: str, suffix: str = "", *, parse_special: bool = False
+    ) -> list[int]:
         """The prompt that `infill` makes, as for `generate` and `generate_many`."""
-        vocab = self._model.vocab
+        model, vocab = self._model, self._model.vocab
         pre, suf, mid = vocab.fim_pre, vocab.fim_suf, vocab.fim_mid
         if pre is None or suf is None or mid is None:
             raise LlamaModelError(
                 f"{self._model.path.name} has no tokens for filling in the middle (fim_pre, "
                 "fim_suf, fim_mid): take a model for code that was trained to fill gaps"
             )
-        begin = [vocab.bos] if vocab.add_bos and vocab.bos is not None else []
-        before, after = (self._model.tokenize(text, add_special=False) for text in (prefix, suffix))
+        begin = [token for token in vocab.added[:1] if token is not None]
+        before = model.tokenize(prefix, add_special=False, parse_special=parse_special)
+        after = model.tokenize_rest(suffix, parse_special=parse_special)
         return [*begin, pre, *before, suf, *after, mid]
 
     def generate_many(
@@ -451,6 +472,8 @@ class Llama(ClosedByWith):
         self,
         prompt: str | Sequence[int],
         answers: Iterable[str | Sequence[int]],
+        *,
+        parse_special: bool = True,
     ) -> list[Score]:
         """How likely the model takes each of ``answers`` to follow ``prompt``.
 
@@ -458,7 +481,7 @@ class Llama(ClosedByWith):
 
         Prompt and answer can be text, or tokens. Where both are text they are read as one, so that
         a token may reach from one into the other. The prompt is computed once, and stays in the KV
-        cache.
+        cache. ``parse_special`` is that of `tokenize`.
 
         Raises ValueError for an empty prompt or answer, and for both together if they are longer
         than the context; LlamaCancelled after `cancel`. C: ``llama_get_logits_ith``, llama.h.
@@ -470,7 +493,7 @@ class Llama(ClosedByWith):
         groups: dict[tuple[int, ...], list[int]] = {}
         tokens = []
         for i, answer in enumerate(answers):
-            start, own = answer_tokens(self._model, prompt, answer, self._n_ctx_seq)
+            start, own = answer_tokens(self._model, prompt, answer, self._n_ctx_seq, parse_special)
             groups.setdefault(start, []).append(i)
             tokens.append(own)
         found: dict[int, Score] = {}
@@ -510,20 +533,24 @@ class Llama(ClosedByWith):
         """
         return self._embedder.embed(texts, normalize, truncate, parse_special)
 
-    def rerank(self, query: str, documents: Iterable[str]) -> list[Ranked]:
+    def rerank(
+        self, query: str, documents: Iterable[str], *, parse_special: bool = False
+    ) -> list[Ranked]:
         """How well each of ``documents`` answers ``query``, by a model made for it; best first.
+        ``parse_special`` is that of `tokenize`.
 
         Raises LlamaModelError for any other model, and ValueError for what is too long.
         """
-        return self._embedder.rerank(query, documents)
+        return self._embedder.rerank(query, documents, parse_special)
 
-    def classify(self, text: str) -> dict[str, float]:
+    def classify(self, text: str, *, parse_special: bool = True) -> dict[str, float]:
         """The classes of a classifier with their probabilities for ``text``, likeliest first.
+        ``parse_special`` is that of `tokenize`.
 
         Raises LlamaModelError for a model that has none, and ValueError for a text that is too
         long. C: ``llama_model_cls_label``, llama.h.
         """
-        return self._embedder.classify(text)
+        return self._embedder.classify(text, parse_special)
 
     # -- stopping
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import index
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from ..context.batch import LlamaBatch
@@ -96,19 +96,26 @@ def _entry(
 
 
 def answer_tokens(
-    model: LlamaModel, prompt: str | Sequence[int], answer: str | Sequence[int], n_ctx: int
+    model: LlamaModel,
+    prompt: str | Sequence[int],
+    answer: str | Sequence[int],
+    n_ctx: int,
+    parse_special: bool,
 ) -> tuple[tuple[int, ...], list[int]]:
     """The tokens before an answer, and its own. Raises as `Llama.score`."""
+    special: Any = {"parse_special": parse_special}
     start, own = (
-        model.tokenize(text, add_special=text is prompt)
-        if isinstance(text, str)
-        else model.vocab.check_tokens(text).tolist()
+        model.vocab.check_tokens(text).tolist()
+        if not isinstance(text, str)
+        else model.tokenize_prompt(text, **special)
+        if text is prompt
+        else model.tokenize(text, add_special=False, **special)
         for text in (prompt, answer)
     )
     if not start or not own:
         raise ValueError(f"the {'answer' if start else 'prompt'} is empty: it has no tokens")
     if isinstance(prompt, str) and isinstance(answer, str):
-        whole = model.tokenize(prompt + answer)
+        whole = model.tokenize_prompt(prompt + answer, **special)
         n = n_common(whole[:-1], start)
         if n:
             start, own = whole[:n], whole[n:]

@@ -11,7 +11,7 @@ import re
 import threading
 import time
 from array import array
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
@@ -27,13 +27,14 @@ from ..errors import LlamaBusyError, LlamaContextError, LlamaModelError
 from ..model.checks import check_projector
 from ..model.gguf import file_name
 from ..model.model import LlamaModel
+from ..model.quoting import Quoting
 from ..model.text import with_stack
 from ..native import log
 from ..native.arguments import c_number, check_type
 from ..native.calls import call, guarded, unguarded
 from ..native.library import LlamaLibrary
 from ..native.resource import Closable, Resource, owned
-from .chat import ChatGenerationOptions, render_chat, split_options
+from .chat import ChatGenerationOptions, Outside, render_chat, split_options
 from .generation import Completion, Generation, Request, completion
 from .options import GenerationOptions, check_options
 from .probe import probe as _probe
@@ -269,15 +270,45 @@ class LlamaMultimodal(Closable):
         add_special: bool = True,
         parse_special: bool = True,
     ) -> LlamaChunks:
-        """``text`` as tokens, with ``media`` where it has markers, in their order.
+        """``text`` as tokens, with ``media`` where it has markers, in their order. The other
+        arguments are those of `LlamaModel.tokenize`.
 
         Raises ValueError when there are more or fewer markers than media, LlamaModelError for
         media that this model does not take or cannot prepare. C: ``mtmd_tokenize``, mtmd.h.
         """
-        handle = self.opened().handle
-        marker = self.marker
         check_type(text, str)
-        media = list(media)
+        return self._tokenized([(text, parse_special)], list(media), add_special)
+
+    def _tokenized(
+        self,
+        parts: list[tuple[str, bool]],
+        media: Sequence[LlamaMedia],
+        add_special: bool = True,
+        add_end: bool = True,
+    ) -> LlamaChunks:
+        """Parts of a text, each with its ``parse_special``, and media as tokens."""
+        self.opened()
+        text = "".join(part for part, _ in parts)
+        self._check_media(text, media)
+        begin, end = self.model.vocab.added
+        if add_special and begin is not None:
+            piece = self.model.token_to_piece(begin)
+            first, special = parts[0]
+            parts = [(first.removeprefix(piece) if special else first, special), *parts[1:]]
+            if end is not None and not add_end:
+                parts = [(piece, True), *parts]
+        add_special = add_special and (end is None or add_end)
+        chunks = LlamaChunks(self)
+        tokenize = self._into(chunks, parts, [m.opened().handle for m in media], add_special)
+        # With media: what the preparation divides by and asserts comes from the projector's file.
+        guard = guarded if media else unguarded
+        prepare = partial(with_stack, tokenize, text.encode())
+        call(self.model.library, prepare, "the prompt could not be prepared", guard=guard)
+        chunks._read()
+        return chunks
+
+    def _check_media(self, text: str, media: Sequence[LlamaMedia]) -> None:
+        marker = self.marker
         for each in media:
             if not isinstance(each, LlamaMedia):
                 raise TypeError(f"media must come from image() or audio(), not {each!r}")
@@ -291,28 +322,32 @@ class LlamaMultimodal(Closable):
                 "sounds: each needs one, where it belongs"
             )
         self.model.vocab.with_tokens()
-        encoded = text.encode()
-        prompt = _raw_mtmd.mtmd_input_text(
-            text=encoded,
-            text_len=len(encoded),
-            add_special=add_special,
-            parse_special=parse_special,
-        )
-        bitmaps = (_raw_mtmd.mtmd_bitmap * len(media))(*[m.opened().handle for m in media])
-        chunks = LlamaChunks(self)
-        target = chunks.opened().handle
 
-        def prepare() -> int:
-            return with_stack(
-                lambda: int(self._calls.mtmd_tokenize(handle, target, prompt, bitmaps, len(media))),
-                encoded,
+    def _into(
+        self, chunks: LlamaChunks, parts: list[tuple[str, bool]], bitmaps: list[Any], special: bool
+    ) -> Callable[[], int]:
+        """What fills ``chunks``. Several parts need a newer libmtmd."""
+        handle, target = self.opened().handle, chunks.opened().handle
+        if len(parts) == 1:
+            given = _input(*parts[0], special)
+            handles = (_raw_mtmd.mtmd_bitmap * len(bitmaps))(*bitmaps)
+            return lambda: int(
+                self._calls.mtmd_tokenize(handle, target, given, handles, len(bitmaps))
             )
-
-        # With media: what the preparation divides by and asserts comes from the projector's file.
-        guard = guarded if media else unguarded
-        call(self.model.library, prepare, "the prompt could not be prepared", guard=guard)
-        chunks._read()
-        return chunks
+        marker, images = self.marker, iter(bitmaps)
+        pieces = [
+            _raw_mtmd.mtmd_input_part(bitmap=next(images))
+            if piece == marker
+            else _raw_mtmd.mtmd_input_part(text=ctypes.pointer(_input(piece, parse)))
+            for part, parse in parts
+            for piece in re.split(f"({re.escape(marker)})", part)
+            if piece
+        ]
+        kind = ctypes.POINTER(_raw_mtmd.mtmd_input_part) * len(pieces)
+        pointers = kind(*map(ctypes.pointer, pieces))
+        return lambda: int(
+            self._calls.mtmd_tokenize_from_parts(handle, target, pointers, len(pieces), special)
+        )
 
     def eval(self, ctx: LlamaContext, chunks: LlamaChunks, *, seq_id: int = 0) -> int:
         """Put ``chunks`` behind what the KV cache of ``ctx`` has of a sequence. Returns the
@@ -425,19 +460,23 @@ class LlamaMultimodal(Closable):
         `Llama.generate`, without ``cache_prompt``, ``context_shift`` and ``draft``. In
         `Generation.prompt`, -1 stands for what is an image or a sound.
         """
-        return self._generate(ctx, prompt, media, options, None)
+        check_type(ctx, LlamaContext)
+        if isinstance(prompt, LlamaChunks):
+            chunks = prompt
+        else:
+            check_type(prompt, str)
+            special = c_number(ctypes.c_bool, options.get("parse_special", True), "parse_special")
+            chunks = self._tokenized([(prompt, special)], list(media), add_end=False)
+        return self._generate(ctx, chunks, options, None)
 
     def _generate(
         self,
         ctx: LlamaContext,
-        prompt: str | LlamaChunks,
-        media: Sequence[LlamaMedia],
+        chunks: LlamaChunks,
         options: GenerationOptions,
         tags: ReasoningTags | None,
     ) -> Generation:
-        check_type(ctx, LlamaContext)
         check_options(options, "LlamaMultimodal.generate")
-        chunks = prompt if isinstance(prompt, LlamaChunks) else self.tokenize(prompt, media)
         if not len(chunks):
             raise ValueError("the prompt is empty")
         if chunks[-1].kind != "text":
@@ -457,9 +496,18 @@ class LlamaMultimodal(Closable):
         **options: Unpack[ChatGenerationOptions],
     ) -> Completion:
         """The answer to ``messages``, as `Llama.chat`; their contents have the markers."""
+        check_type(ctx, LlamaContext)
         of_chat, others = split_options(options)
-        text, tags = render_chat(self.model, messages, of_chat)
-        return completion(self._generate(ctx, self.tokenize(text, media), (), others, tags))
+        tags: list[ReasoningTags | None] = []
+
+        def render(outside: Outside) -> str:
+            text, found = render_chat(self.model, messages, of_chat, outside=outside)
+            tags.append(found)
+            return text
+
+        quoting = Quoting(self.model, parse_special=others.get("parse_special", False))
+        chunks = self._tokenized(quoting.parts(render), list(media), add_end=False)
+        return completion(self._generate(ctx, chunks, others, tags[-1]))
 
     def _tokens(
         self, ctx: LlamaContext, chunks: LlamaChunks, request: Request
@@ -603,6 +651,13 @@ class LlamaChunks(Closable, Sequence[Chunk]):
     def __repr__(self) -> str:
         parts = ", ".join(f"{chunk.kind} {chunk.n_tokens}" for chunk in self._chunks)
         return f"<LlamaChunks, {'closed' if self.closed else parts}>"
+
+
+def _input(text: str, parse_special: bool, add_special: bool = False) -> Any:
+    data = text.encode()
+    return _raw_mtmd.mtmd_input_text(
+        text=data, text_len=len(data), add_special=add_special, parse_special=parse_special
+    )
 
 
 @cache

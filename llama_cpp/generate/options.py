@@ -107,6 +107,12 @@ class SamplingOptions(TypedDict, total=False):
     """The surprise that it steers towards; by default 5.0."""
     mirostat_eta: float
     """How fast it does so; by default 0.1."""
+    samplers: Sequence[str] | None
+    """The samplers to use, in their order; by default ``penalties``, ``dry``, ``top_n_sigma``,
+    ``top_k``, ``typ_p``, ``top_p``, ``min_p``, ``xtc`` and ``temperature``."""
+    model_defaults: bool
+    """Whether the model's `sampling_defaults` hold where these options say nothing, and its
+    ``vocab.suppress_tokens`` are never generated; True by default."""
 
 
 class GenerationOptions(SamplingOptions, total=False):
@@ -116,6 +122,9 @@ class GenerationOptions(SamplingOptions, total=False):
     """The most tokens to generate; by default until the context is full."""
     stop: str | Sequence[str] | None
     """Strings that end the text before them."""
+    parse_special: bool
+    """Whether control tokens such as ``<|im_start|>`` are read out of the text of a prompt, and of
+    ``stop``. By default they are; in `Llama.chat` and `Llama.infill` they are not."""
     sampler: LlamaSampler | Callable[[], LlamaSampler] | None
     """Chooses the tokens, in place of the options above; or a function that makes it."""
     logprobs: int | None
@@ -159,6 +168,11 @@ def with_seed(options: Mapping[str, Any], i: int) -> dict[str, Any]:
     return {**options, **own}
 
 
+# In the order of upstream's programs.
+_SAMPLERS = (
+    *("penalties", "dry", "top_n_sigma", "top_k", "typ_p", "top_p", "min_p", "xtc"),
+    "temperature",
+)
 # What is off by default, in the order of `LlamaSampler.penalties` and of `LlamaSampler.dry`.
 _PENALTIES = {
     "penalty_last_n": 64,
@@ -188,6 +202,13 @@ def _one_token(model: LlamaModel, token: int | str) -> int:
     return tokens[0]
 
 
+def with_defaults(model: LlamaModel, options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """``options`` and, where they allow it, what the model says of sampling."""
+    if c_number(ctypes.c_bool, options.get("model_defaults", True), "model_defaults"):
+        return {**model.sampling_defaults, **options}
+    return options
+
+
 def make_sampler(
     model: LlamaModel, options: Mapping[str, Any], answer: Answer, prompt: Sequence[int]
 ) -> LlamaSampler:
@@ -214,24 +235,67 @@ def make_sampler(
         if mirostat == 1:
             return chain.mirostat(model, seed, *steering)
         return chain.mirostat_v2(seed, *steering)
-    _penalize(chain, model, options, prompt)
-    typical, xtc = options.get("typical_p", 1.0), options.get("xtc_probability", 0.0)
-    spread = options.get("dynatemp_range", 0.0)
-    if temperature <= 0 and (typical, xtc, spread) == (1.0, 0.0, 0.0):
-        return chain.greedy()
-    if (sigma := options.get("top_n_sigma", -1.0)) != -1.0:
-        chain.top_n_sigma(sigma)
-    chain.top_k(options.get("top_k", 40))
-    if typical != 1.0:
-        chain.typical(typical)
-    chain.top_p(options.get("top_p", 0.95)).min_p(options.get("min_p", 0.05))
-    if xtc != 0.0:
-        chain.xtc(xtc, options.get("xtc_threshold", 0.1), seed=seed)
-    if spread != 0.0:
-        chain.temp_ext(temperature, spread, options.get("dynatemp_exponent", 1.0))
+    order = _order(options)
+    unlike = {"typical_p": 1.0, "xtc_probability": 0.0, "dynatemp_range": 0.0}
+    greedy = temperature <= 0 and "temperature" in order
+    greedy = greedy and _values(options, unlike) == [*unlike.values()]
+    for name in order:
+        if not greedy or name in ("penalties", "dry"):
+            _add(chain, model, name, options, temperature, seed)
+    counted = {"penalties": options.get("penalty_last_n", 64), "dry": _values(options, _DRY)[3]}
+    last = max((n for name, n in counted.items() if name in chain.names), default=0)
+    for token in prompt[-last:] if last else ():
+        chain.accept(token, grammar=False)
+    return chain.greedy() if greedy else chain.dist(seed)
+
+
+def _order(options: Mapping[str, Any]) -> Sequence[str]:
+    order = options.get("samplers")
+    if order is None:
+        return _SAMPLERS
+    check_type(order, Sequence)
+    if isinstance(order, str) or not all(name in _SAMPLERS for name in order):
+        raise ValueError(f"samplers must be a list of {', '.join(_SAMPLERS)}, not {order!r}")
+    return list(order)
+
+
+def _add(
+    chain: LlamaSampler,
+    model: LlamaModel,
+    name: str,
+    options: Mapping[str, Any],
+    temperature: float,
+    seed: int,
+) -> None:
+    """Add the sampler ``name`` to ``chain``, if the options do not turn it off."""
+    get = options.get
+    if name == "penalties":
+        penalties = _values(options, _PENALTIES)
+        if penalties[1:] != [*_PENALTIES.values()][1:]:
+            chain.penalties(model, *penalties)
+    elif name == "dry":
+        dry = _values(options, _DRY)
+        if dry[0] != 0.0:
+            chain.dry(model, *dry)
+    elif name == "top_n_sigma":
+        if (sigma := get("top_n_sigma", -1.0)) != -1.0:
+            chain.top_n_sigma(sigma)
+    elif name == "top_k":
+        chain.top_k(get("top_k", 40))
+    elif name == "typ_p":
+        if (typical := get("typical_p", 1.0)) != 1.0:
+            chain.typical(typical)
+    elif name == "top_p":
+        chain.top_p(get("top_p", 0.95))
+    elif name == "min_p":
+        chain.min_p(get("min_p", 0.05))
+    elif name == "xtc":
+        if (xtc := get("xtc_probability", 0.0)) != 0.0:
+            chain.xtc(xtc, get("xtc_threshold", 0.1), seed=seed)
+    elif (spread := get("dynatemp_range", 0.0)) != 0.0:
+        chain.temp_ext(temperature, spread, get("dynatemp_exponent", 1.0))
     else:
         chain.temp(temperature)
-    return chain.dist(seed)
 
 
 def _constrain_end(
@@ -239,7 +303,8 @@ def _constrain_end(
 ) -> dict[int, float]:
     """Have ``chain`` keep to ``min_tokens`` and ``ignore_eos``. Returns the biases of the tokens
     that the model must not, or is not to, choose."""
-    biases = dict.fromkeys(model.vocab.suppress_tokens, -math.inf)
+    suppressed = model.vocab.suppress_tokens if options.get("model_defaults", True) else []
+    biases = dict.fromkeys(suppressed, -math.inf)
     least, most = options.get("min_tokens", 0), options.get("max_tokens")
     check_count(least, "min_tokens")
     if most is not None and least > most:
@@ -251,20 +316,3 @@ def _constrain_end(
     if least:
         chain.min_tokens(model, least)
     return biases
-
-
-def _penalize(
-    chain: LlamaSampler, model: LlamaModel, options: Mapping[str, Any], prompt: Sequence[int]
-) -> None:
-    """Add penalties and DRY to ``chain``, if they are asked for, and tell it of the prompt."""
-    last = 0
-    penalties, dry = _values(options, _PENALTIES), _values(options, _DRY)
-    if penalties[1:] != [*_PENALTIES.values()][1:]:
-        chain.penalties(model, *penalties)
-        last = penalties[0]
-    if dry[0] != 0.0:
-        chain.dry(model, *dry)
-        last = max(last, dry[3])
-    if last:
-        for token in prompt[-last:]:
-            chain.accept(token, grammar=False)

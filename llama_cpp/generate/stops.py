@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..model.model import LlamaModel
 
 
 class StopStrings:
@@ -17,14 +21,40 @@ class StopStrings:
             stops = [stops]
         if not all(isinstance(s, str) and s for s in stops):
             raise ValueError(f"stop strings must be strings and not empty: {list(stops)!r}")
-        self._stops = tuple(stops)
-        self._longest = max(map(len, stops), default=0)
+        # What to look for, and the string that it stands for.
+        self._stops = {stop: stop for stop in stops}
+        self._marks: dict[int, None] = {}
+        self._prepare()
         self._kept = ""
-        # Where one could begin; most tokens have no such place.
-        begins = "|".join({re.escape(stop[0]) for stop in self._stops})
-        self._begin = re.compile(begins or "(?!)").search
         self.found: str | None = None
         """The string that ended the text, once there was one."""
+        self.n_cut = 0
+        """The bytes of text from there on."""
+
+    def with_tokens(self, model: LlamaModel, shown: Container[int]) -> dict[int, str]:
+        """Find control tokens in the strings, too: they have no text, so `feed` is to be given one
+        of what this returns. Not those in ``shown``, which have a text."""
+        texts: dict[int, str] = {}
+        # Characters that are in no text.
+        marks = (chr(c) for c in range(0xD800, 0xE000) if not any(chr(c) in s for s in self._stops))
+        for stop in list(self._stops):
+            marked = stop
+            for token in model.tokenize(stop, add_special=False):
+                piece = model.token_to_piece(token)
+                if piece and token not in shown and not model.token_to_bytes(token, special=False):
+                    texts[token] = texts.get(token) or next(marks)
+                    marked = marked.replace(piece, texts[token])
+            self._stops[marked] = stop
+        if texts:
+            self._marks = dict.fromkeys(map(ord, texts.values()))
+            self._prepare()
+        return texts
+
+    def _prepare(self) -> None:
+        self._longest = max(map(len, self._stops), default=0)
+        # Where one could begin; most tokens have no such place.
+        begins = {stop[0] for stop in self._stops} | set(map(chr, self._marks))
+        self._begin = re.compile("|".join(map(re.escape, begins)) or "(?!)").search
 
     def feed(self, text: str) -> str:
         """What of ``text``, and of what was kept back before, can go on."""
@@ -36,18 +66,25 @@ class StopStrings:
         # The one that begins first; of two that begin together, the longer.
         hits = [(at, -len(stop), stop) for stop in self._stops if (at := text.find(stop)) >= 0]
         if hits:
-            at, _, self.found = min(hits)
+            at, _, stop = min(hits)
+            self.found = self._stops[stop]
+            self.n_cut = n_bytes(text[at:])
             self._kept = ""
-            return text[:at]
+            return text[:at].translate(self._marks)
         keep = 0
         for size in range(min(self._longest - 1, len(text)), 0, -1):
             if any(stop.startswith(text[-size:]) for stop in self._stops):
                 keep = size
                 break
         self._kept = text[len(text) - keep :]
-        return text[: len(text) - keep]
+        return text[: len(text) - keep].translate(self._marks)
 
     def finish(self) -> str:
         """What was kept back and turned out to be no stop string."""
         text, self._kept = self._kept, ""
-        return text
+        return text.translate(self._marks)
+
+
+def n_bytes(text: str) -> int:
+    """The size of ``text`` in UTF-8."""
+    return len(text.encode("utf-8", "surrogatepass"))

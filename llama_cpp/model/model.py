@@ -10,7 +10,7 @@ import warnings
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -19,7 +19,7 @@ from ..engine.machine import give_back
 from ..errors import LlamaAdapterError, LlamaCancelled, LlamaModelError, LlamaTokenizeError
 from ..native import fork, log
 from ..native import remote as _rpc
-from ..native.arguments import c_string, check_callable, check_type
+from ..native.arguments import c_number, c_string, check_callable, check_type
 from ..native.calls import call, guarded
 from ..native.library import LlamaLibrary
 from ..native.remote import free_for, guard_for
@@ -46,6 +46,28 @@ _LARGEST_WINDOW = 1 << 24
 _SHORT_TEXT = 4096
 # The library's debug line for each layer, and for the output.
 _LAYER = re.compile(r"layer +\d+ assigned to device (.+?)(?:, is_swa|$)").search
+# No token begins with this and goes on.
+_BEGIN = "\u263a"
+# Keys of metadata, and the options that they are defaults of.
+_SAMPLING: dict[str, tuple[str, Callable[[float], float]]] = {
+    "top_k": ("top_k", int),
+    "top_p": ("top_p", float),
+    "min_p": ("min_p", float),
+    "xtc_probability": ("xtc_probability", float),
+    "xtc_threshold": ("xtc_threshold", float),
+    "temp": ("temperature", float),
+    "penalty_last_n": ("penalty_last_n", int),
+    "penalty_repeat": ("repeat_penalty", float),
+    "mirostat": ("mirostat", int),
+    "mirostat_tau": ("mirostat_tau", float),
+    "mirostat_eta": ("mirostat_eta", float),
+}
+# Samplers by their names without hyphens and underscores.
+_SAMPLERS = {
+    name.replace("_", ""): name
+    for name in ("penalties", "dry", "top_n_sigma", "top_k", "typ_p", "top_p", "min_p", "xtc")
+} | {"temperature": "temperature", "temp": "temperature", "nucleus": "top_p", "typ": "typ_p"}
+_NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d{1,2})?", re.IGNORECASE)
 _TRIAL = b"a  b\n\n c"
 
 
@@ -368,6 +390,23 @@ class LlamaModel(ModelGetters, Closable):
         found = (self._ask("llama_model_cls_label", i) for i in range(count))
         return [label.decode("utf-8", "replace") for label in found if label is not None]
 
+    @cached_property
+    def sampling_defaults(self) -> dict[str, Any]:
+        """What its file says of sampling (``general.sampling.*``), by the names of
+        `GenerationOptions`: these hold where a generation's options say nothing else, as in
+        llama.cpp's own programs. Empty for most models. C: ``llama_model_meta_val_str``.
+        """
+        found: dict[str, Any] = {}
+        for key, (name, kind) in _SAMPLING.items():
+            if number := _NUMBER.match(self.metadata.get(f"general.sampling.{key}", "")):
+                value = kind(float(number[0]))
+                if abs(value) < 1 << 31:
+                    found[name] = value
+        if order := self.metadata.get("general.sampling.sequence"):
+            names = (re.sub("[-_]", "", name.lower()) for name in order.split(";"))
+            found["samplers"] = [_SAMPLERS[name] for name in names if name in _SAMPLERS]
+        return found
+
     @property
     def chat_template(self) -> str | None:
         """Its chat template, in Jinja's language; None where it has none.
@@ -459,20 +498,25 @@ class LlamaModel(ModelGetters, Closable):
         return self.vocab.is_eog(token)
 
     def tokenize(
-        self, text: str | bytes, *, add_special: bool = True, parse_special: bool = False
+        self, text: str | bytes, *, add_special: bool = True, parse_special: bool = True
     ) -> list[int]:
         """``text`` (a string, or UTF-8 bytes) as tokens.
 
-        ``add_special`` puts the begin and end tokens there, if the model is made so.
-        ``parse_special`` reads control tokens such as ``<|im_start|>`` out of the text; without it
-        they are plain text, which is right for what a user typed.
+        ``add_special`` puts the begin and end tokens there, if the model is made so; no second
+        begin token where ``text`` has one. ``parse_special`` reads control tokens such as
+        ``<|im_start|>`` out of the text; without it they are plain text, which is right for what
+        others wrote.
 
         Raises LlamaTokenizeError for a model without a vocabulary. C: ``llama_tokenize``.
         """
+        parse_special = c_number(ctypes.c_bool, parse_special, "parse_special")
         data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
         if not isinstance(data, bytes):
             raise TypeError(f"text must be a string or bytes, not {type(text).__name__}")
         vocab = self.vocab.with_tokens()
+        begin = self.vocab.added[0]
+        if add_special and parse_special and begin is not None:
+            data = data.removeprefix(self.vocab.piece(begin, True))
         if len(data) > 2**31 - 8:
             raise ValueError(f"text of {len(data)} bytes: the library takes 2 GiB at most")
         resource = self.vocab.opened()  # it must stay, whoever closes the model meanwhile
@@ -483,7 +527,7 @@ class LlamaModel(ModelGetters, Closable):
             while True:
                 tokens = (_raw.llama_token * room)()
                 count = calls.llama_tokenize(
-                    vocab, data, len(data), tokens, room, bool(add_special), bool(parse_special)
+                    vocab, data, len(data), tokens, room, bool(add_special), parse_special
                 )
                 if count >= 0 and resource:
                     return tokens[:count]
@@ -493,8 +537,26 @@ class LlamaModel(ModelGetters, Closable):
 
         return with_stack(tokenize, data)
 
+    def tokenize_prompt(self, text: str | bytes, *, parse_special: bool = True) -> list[int]:
+        """``text``, which is to go on, as tokens: without the end token that some models want
+        behind a whole text. An encoder reads whole texts."""
+        tokens = self.tokenize(text, parse_special=parse_special)
+        if tokens[-1:] == [self.vocab.added[1]] and not self.has_encoder:
+            del tokens[-1]
+        return tokens
+
+    def tokenize_rest(self, text: str, *, parse_special: bool = True) -> list[int]:
+        """``text``, which goes on in the middle of another, as tokens: without the space that some
+        tokenizers put before the first word of a text."""
+        if self.vocab.type != _raw.LLAMA_VOCAB_TYPE_SPM:
+            return self.tokenize(text, add_special=False, parse_special=parse_special)
+        begin = self.tokenize(_BEGIN, add_special=False)
+        return self.tokenize(_BEGIN + text, add_special=False, parse_special=parse_special)[
+            len(begin) :
+        ]
+
     def detokenize(
-        self, tokens: Iterable[int], *, special: bool = True, remove_special: bool = False
+        self, tokens: Iterable[int], *, special: bool = True, remove_special: bool = True
     ) -> str:
         """``tokens`` as text. Bytes that are no UTF-8 become U+FFFD; see `detokenize_bytes`."""
         return self.detokenize_bytes(tokens, special=special, remove_special=remove_special).decode(
@@ -502,25 +564,27 @@ class LlamaModel(ModelGetters, Closable):
         )
 
     def detokenize_bytes(
-        self, tokens: Iterable[int], *, special: bool = True, remove_special: bool = False
+        self, tokens: Iterable[int], *, special: bool = True, remove_special: bool = True
     ) -> bytes:
         """``tokens`` as the bytes that they stand for.
 
-        ``special`` writes control tokens out; ``remove_special`` first removes the begin and end
-        tokens that `tokenize` adds. Raises ValueError for what is no token of this model.
+        ``special`` writes control tokens out, but for the begin and end tokens that `tokenize`
+        adds: only without ``remove_special``. Raises ValueError for what is no token of this model.
         C: ``llama_detokenize``.
         """
         vocab = self.vocab.with_tokens()
         ids = self.vocab.check_tokens(tokens)
+        if remove_special and ids:
+            # The library, asked to, leaves the space that the tokenizer put before the first word.
+            begin, end = self.vocab.added
+            ids = ids[ids[0] == begin : len(ids) - (ids[-1] == end)]
         count = len(ids)
         given = (_raw.llama_token * count).from_buffer(ids) if count else None
         calls = self._library.short if count < _SHORT_TEXT else self._library
         room = 8 * count + 64
         while True:
             buffer = ctypes.create_string_buffer(room)
-            size = calls.llama_detokenize(
-                vocab, given, count, buffer, room, bool(remove_special), bool(special)
-            )
+            size = calls.llama_detokenize(vocab, given, count, buffer, room, False, bool(special))
             if size >= 0:
                 return ctypes.string_at(buffer, size)
             if -size <= room:

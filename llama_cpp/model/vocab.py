@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from array import array
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 
 from .. import _raw
@@ -73,6 +74,15 @@ class LlamaVocab(VocabGetters):
     def __repr__(self) -> str:
         kind = "closed" if self._resource is None else f"{self._n_tokens} tokens, {self.type.name}"
         return f"<LlamaVocab, {kind}>"
+
+    @cached_property
+    def added(self) -> tuple[int | None, int | None]:
+        """The tokens that `LlamaModel.tokenize` puts before and after a text, None for neither."""
+        if self.type == _raw.LLAMA_VOCAB_TYPE_WPM:
+            return self.bos, self.sep
+        if self.type == _raw.LLAMA_VOCAB_TYPE_RWKV:
+            return None, None
+        return self.bos if self.add_bos else None, self.eos if self.add_eos else None
 
     @property
     def suppress_tokens(self) -> list[int]:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import ctypes
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .. import _raw
 from .._needs import needs
-from ..errors import LlamaSamplerError
+from ..errors import LlamaSamplerError, LlamaTokenizeError
+from ..model.text import with_stack
 from ..native.arguments import c_string
 from .grammar import Constraint, Stopped, never
 
@@ -27,8 +29,13 @@ _ALLOWED = bytes(0xFF if allowed else 0 for allowed in range(256))
 _SPECIAL = b"\xff"  # llguidance's mark of a token that is not text
 # Between the parts of a JSON text. Small models would go on with it for ever.
 _SPACE = r"[\x20\x0A\x0D\x09]{1,32}"
+_PART = 2048
+_TOKENIZE = ctypes.CFUNCTYPE(
+    ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32,
+    ctypes.POINTER(_raw.llama_token), ctypes.c_int32, ctypes.c_bool, ctypes.c_bool,
+)  # fmt: skip
 # A vocabulary takes llguidance a part of a second, so it is kept as long as the model.
-_tokenizers: weakref.WeakKeyDictionary[LlamaModel, tuple[Any, frozenset[int]]] = (
+_tokenizers: weakref.WeakKeyDictionary[LlamaModel, tuple[Any, frozenset[int], Any]] = (
     weakref.WeakKeyDictionary()
 )
 
@@ -62,7 +69,7 @@ class Guidance(Constraint):
         self._vocab = model.vocab
         self._short = model.library.short
         self._model = model.opened()
-        tokenizer, self._ends = _tokenizer(llguidance, model)
+        tokenizer, self._ends, self._function = _tokenizer(llguidance, model)
         self._matcher = llguidance.LLMatcher(tokenizer, grammar, log_level=0)
         self._check_error()
 
@@ -145,8 +152,9 @@ def _grammar(matcher: Any, name: str, value: Any, lenient: bool) -> str:
     return str(matcher.grammar_from_json_schema(value, defaults=defaults))
 
 
-def _tokenizer(llguidance: Any, model: LlamaModel) -> tuple[Any, frozenset[int]]:
-    """The vocabulary of ``model`` for llguidance, and the tokens that end a text."""
+def _tokenizer(llguidance: Any, model: LlamaModel) -> tuple[Any, frozenset[int], Any]:
+    """The vocabulary of ``model`` for llguidance, the tokens that end a text, and what has to stay
+    as long as the first."""
     found = _tokenizers.get(model)
     if found is None:
         vocab, short = model.vocab, model.library.short
@@ -160,7 +168,7 @@ def _tokenizer(llguidance: Any, model: LlamaModel) -> tuple[Any, frozenset[int]]
             if attr & special or (attr & _raw.LLAMA_TOKEN_ATTR_USER_DEFINED and named):
                 piece = _SPECIAL + piece
             tokens.append(piece)
-        function: Any = short.llama_tokenize
+        function = _tokenize_function(model)
         ends = vocab.eog_tokens
         if not ends:
             raise LlamaSamplerError(f"{model.path.name} has no token that ends a text")
@@ -173,5 +181,44 @@ def _tokenizer(llguidance: Any, model: LlamaModel) -> tuple[Any, frozenset[int]]
             )
         except Exception as error:
             raise LlamaSamplerError(f"llguidance does not take this vocabulary: {error}") from error
-        found = _tokenizers[model] = (tokenizer, ends)
+        found = _tokenizers[model] = (tokenizer, ends, function)
     return found
+
+
+def _tokenize_function(model: LlamaModel) -> Any:
+    """``llama_tokenize`` for llguidance, which gives it all that a text must go on with: in parts,
+    as a long run of one kind of character would overflow the stack. It keeps no model."""
+    handle, call = model.vocab.handle, model.library.short.llama_tokenize
+
+    def tokenize(
+        _: int, text: int, size: int, tokens: Any, room: int, special: bool, parse: bool
+    ) -> int:
+        found: list[int] = []
+        for part in _parts(ctypes.string_at(text, size)):
+            into = (_raw.llama_token * (len(part) + 8))()
+            given = (handle, part, len(part), into, len(into), special, parse)
+            try:
+                found += into[: max(0, with_stack(partial(call, *given), part))]
+            except LlamaTokenizeError:  # no thread with a stack for it
+                return 0
+        if len(found) > room:
+            return -len(found)
+        for i, token in enumerate(found):
+            tokens[i] = token
+        return len(found)
+
+    return _TOKENIZE(tokenize)
+
+
+def _parts(text: bytes) -> Iterator[bytes]:
+    """``text``, cut between characters."""
+    start = 0
+    while start < len(text):
+        end = start + _PART
+        # A character has four bytes at most; of what is none, any part will do.
+        begins = (
+            at for at in range(end, end - 4, -1) if not b"\x80" <= text[at : at + 1] < b"\xc0"
+        )
+        end = next(begins, end)
+        yield text[start:end]
+        start = end

@@ -154,8 +154,12 @@ def test_tokenize_gives_numbers_and_pieces(model_path: Path) -> None:
     found = json.loads(given("tokenize", "-m", model_path, "--json", stdin="Hello"))
     assert found == [{"id": 19556, "piece": "Hello"}]
     special = ("tokenize", "-m", model_path, "--json", "<|im_start|>")
-    assert len(json.loads(given(*special))) > 1
-    assert json.loads(given(*special, "--parse-special"))[0]["id"] == 1
+    assert json.loads(given(*special))[0]["id"] == 1
+    plain = json.loads(given(*special, "--no-parse-special"))
+    assert len(plain) > 1
+    run = ("run", "-m", model_path, "--json", "-n", "1", "<|im_start|>")
+    for more, n in ((), 1), (("--no-parse-special",), len(plain)):
+        assert json.loads(given(*run, *more))["usage"]["prompt_tokens"] == n
 
 
 def test_info_of_a_model(model_path: Path) -> None:

@@ -13,7 +13,7 @@ def test_the_gap_is_put_as_the_model_knows_it(tiny_model: Callable[..., LlamaMod
     model = tiny_model("llama")
     vocab = model.vocab
     llm = Llama(model, n_ctx=128)
-    before, after = (model.tokenize(t, add_special=False) for t in ("the cat", "a mat"))
+    before, after = model.tokenize("the cat", add_special=False), model.tokenize_rest("a mat")
     prompt = llm.infill_tokens("the cat", "a mat")
     begin = [vocab.bos] if vocab.add_bos else []
     assert prompt == [*begin, vocab.fim_pre, *before, vocab.fim_suf, *after, vocab.fim_mid]

@@ -139,6 +139,32 @@ def test_text_alone_is_what_decode_does(eyes: LlamaMultimodal, ctx: LlamaContext
     assert np.array_equal(ctx.logits((len(tokens) - 1) % 64), expected)
 
 
+def test_what_others_wrote_stays_text(
+    eyes: LlamaMultimodal, ctx: LlamaContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = eyes.model
+    (end,) = model.tokenize("<|im_end|>", add_special=False)
+    picture = eyes.image(np.zeros((8, 8, 3), np.uint8))
+    prompts = []
+    kept = LlamaMultimodal._generate
+
+    def generate(self: LlamaMultimodal, ctx: Any, chunks: Any, *rest: Any) -> Any:
+        prompts.append([token for chunk in chunks for token in chunk.tokens or [-1]])
+        return kept(self, ctx, chunks, *rest)
+
+    monkeypatch.setattr(LlamaMultimodal, "_generate", generate)
+    says = [{"role": "user", "content": f"a{eyes.marker}b<|im_end|>"}]
+    for parse_special in (False, True):
+        eyes.chat(ctx, says, [picture], parse_special=parse_special, max_tokens=1)
+    assert [prompt.count(end) for prompt in prompts] == [1, 2]
+    plain = model.tokenize("b<|im_end|>", add_special=False, parse_special=False)
+    at = prompts[0].index(end) - len(plain)
+    assert prompts[0][at:][: len(plain)] == plain
+    monkeypatch.setattr(model.vocab, "added", (model.vocab.bos, model.vocab.eos))
+    for text in ("the cat", "<s>the cat"):
+        assert eyes.generate(ctx, text).prompt == model.tokenize("the cat")
+
+
 def test_it_generates_and_chats(eyes: LlamaMultimodal, ctx: LlamaContext) -> None:
     image = eyes.image(picture())
     prompt = f"the cat {eyes.marker} sat on"

@@ -69,11 +69,11 @@ def test_a_megabyte_comes_back_exactly(model: LlamaModel) -> None:
     assert model.detokenize_bytes(tokens) == text.encode()
 
 
-def test_control_tokens_are_read_only_when_asked_for(model: LlamaModel) -> None:
+def test_control_tokens_are_read_unless_they_are_to_be_text(model: LlamaModel) -> None:
     marker = "<|im_start|>"
-    (token,) = model.tokenize(marker, parse_special=True)
+    (token,) = model.tokenize(marker)
     assert model.vocab.is_control(token)
-    assert len(model.tokenize(marker)) > 1
+    assert len(model.tokenize(marker, parse_special=False)) > 1
     assert model.detokenize([token]) == marker
     assert model.detokenize([token], special=False) == ""
     assert model.token_to_piece(token) == marker
@@ -107,7 +107,7 @@ def test_tokens_may_be_any_iterable_of_integers(model: LlamaModel) -> None:
 @pytest.mark.parametrize("text", TEXTS, ids=lambda text: repr(text[:20]))
 def test_a_stream_gives_the_text_in_whole_characters(model: LlamaModel, text: str) -> None:
     decoder = model.decoder()
-    pieces = [decoder.feed(token) for token in model.tokenize(text)]
+    pieces = [decoder.feed(token) for token in model.tokenize(text, parse_special=False)]
     assert "".join(pieces) + decoder.finish() == text
     assert "\ufffd" not in "".join(pieces)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +12,7 @@ import pytest
 from codegen import source
 from llama_cpp import LlamaLibrary, LlamaModel, LlamaModelError, _raw
 from llama_cpp.errors import LlamaTokenizeError
+from llama_cpp.model.quoting import Quoting
 from tests.support.python import run_python
 
 VOCABULARIES = sorted((source.resolve().root / "models").glob("ggml-vocab-*.gguf"))
@@ -68,6 +70,23 @@ def test_text_comes_back_where_the_vocabulary_allows_it(model: LlamaModel) -> No
         else:
             assert streamed in (text, f" {text}")  # a word begins with a space
             assert whole == (f" {text}" if kind == _raw.LLAMA_VOCAB_TYPE_WPM else text)
+
+
+@pytest.mark.parametrize("model", VOCABULARIES, indirect=True, ids=lambda path: path.stem)
+def test_a_template_has_its_own_control_tokens_and_no_others(model: LlamaModel) -> None:
+    names = [
+        model.token_to_piece(t)
+        for t in [*range(300), *range(len(model.vocab) - 300, len(model.vocab))]
+        if model.vocab.is_control(t)
+    ]
+    own, other = ([name for name in names if len(name) > 2] * 2)[:2] or ("<a>", "<b>")
+    rng = random.Random(24)
+    for _ in range(20):
+        words = (rng.choice(["a", " b", "\n", "  c", "é", "1.5", other]) for _ in range(12))
+        text = f"{own}{''.join(words)}{own}"
+        found = Quoting(model).tokens(lambda outside, text=text: text + outside(own))  # type: ignore[misc]
+        begin = model.tokenize(text, add_special=False)
+        assert found == begin + model.tokenize(own, add_special=False, parse_special=False)
 
 
 def test_long_runs_of_one_kind_of_character_give_the_librarys_tokens() -> None:

@@ -1,0 +1,107 @@
+"""Texts of others inside a template: their control tokens stay text."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
+from typing import Any
+
+from .. import _raw
+from ..native.arguments import c_number
+from .model import LlamaModel
+
+Render = Callable[[Callable[[Any], Any]], str]
+"""Writes a text. It passes what others wrote, strings or lists and mappings of strings, through its
+argument and uses what comes back."""
+
+
+class Quoting:
+    """Tokenizes what a template makes of texts that others wrote.
+
+    Only where one of these has a control token's text, they are rendered once more, with a mark in
+    each such text: it tells them from the template's own.
+    """
+
+    def __init__(self, model: LlamaModel, *, parse_special: bool = False) -> None:
+        """With ``parse_special`` nothing is marked."""
+        self._model = model
+        self._parse_special = c_number(ctypes.c_bool, parse_special, "parse_special")
+        self._texts: list[str] = []
+        self._in_parts: list[str] = []  # which a template may write without anything between
+        self._mark = secrets.token_hex(8)
+        self._found = re.compile("")
+
+    def tokens(self, render: Render) -> list[int]:
+        """The tokens of the text that ``render`` writes, without any around it."""
+        text, tokens, marked = self._rendered(render)
+        if not marked:
+            return tokens
+        return [
+            token
+            for part, special in self._parts(text, tokens)
+            for token in self._model.tokenize(part, add_special=False, parse_special=special)
+        ]
+
+    def parts(self, render: Render) -> list[tuple[str, bool]]:
+        """The text that ``render`` writes in parts, each with its ``parse_special``."""
+        text, tokens, marked = self._rendered(render)
+        return list(self._parts(text, tokens)) if marked else [(text, True)]
+
+    def _rendered(self, render: Render) -> tuple[str, list[int], bool]:
+        """The text, its tokens, and whether it has marks."""
+        text = render(lambda value: value if self._parse_special else self._seen(value))
+        tokens = self._model.tokenize(text, add_special=False)
+        texts = [*self._texts, "".join(self._in_parts)]
+        pieces = {self._model.token_to_piece(token) for token in self._control(tokens)}
+        found = [piece for piece in pieces if any(piece in text for text in texts)]
+        if found:
+            found.sort(key=len, reverse=True)
+            self._found = re.compile("|".join(map(re.escape, found)))
+            text = render(self._marked)
+            tokens = self._model.tokenize(text, add_special=False)
+        return text, tokens, bool(found)
+
+    def _control(self, tokens: list[int]) -> Iterator[int]:
+        return (t for t in dict.fromkeys(tokens) if self._model.vocab.is_control(t))
+
+    def _seen(self, value: Any) -> Any:
+        if isinstance(value, str):
+            self._texts.append(value)
+        elif isinstance(value, Mapping | list | tuple):
+            if isinstance(value, Mapping) and isinstance(value.get("text"), str):
+                self._in_parts.append(value["text"].strip())
+            for each in chain(*value.items()) if isinstance(value, Mapping) else value:
+                self._seen(each)
+        return value
+
+    def _marked(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self._found.sub(lambda found: self._mark.join(found[0]), value)
+        if isinstance(value, Mapping):
+            marked = {self._marked(name): self._marked(each) for name, each in value.items()}
+            if isinstance(marked.get("text"), str):  # what a token's end in the next part follows
+                marked["text"] += self._mark
+            return marked
+        return list(map(self._marked, value)) if isinstance(value, list | tuple) else value
+
+    def _parts(self, text: str, tokens: list[int]) -> Iterator[tuple[str, bool]]:
+        """``text``, which has ``tokens``, at its control tokens."""
+        vocab, start, strip = self._model.vocab, 0, False
+        control = dict.fromkeys(self._control(tokens))
+        for token in (t for t in tokens if t in control):
+            piece, attr = self._model.token_to_piece(token), vocab.attr(token)
+            end = text.find(piece, start)
+            if end < 0:  # no text of a token: some tokenizers make them of letters
+                continue
+            between = self._plain(text[start:end], strip)
+            yield between.rstrip() if attr & _raw.LLAMA_TOKEN_ATTR_LSTRIP else between, False
+            yield piece, True
+            start, strip = end + len(piece), bool(attr & _raw.LLAMA_TOKEN_ATTR_RSTRIP)
+        yield self._plain(text[start:], strip), False
+
+    def _plain(self, text: str, strip: bool) -> str:
+        text = text.replace(self._mark, "")
+        return text.lstrip() if strip else text

@@ -1,0 +1,164 @@
+"""What a llama-server has: request fields, options of its command line and routes, as plain data.
+
+Descriptions are left out: those are upstream's text.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+Number = int | float
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field of a request.
+
+    ``types`` are those of JSON, of which it may have any (bool, int, float, str, object, list,
+    list[str], list[int]); without any it is not known. ``minimum`` and ``maximum`` may be C++ for
+    a value that only the running server knows. The server refuses a value beyond ``hard`` limits,
+    and replaces one beyond others by the limit. ``alias_of`` is another name of it, of another type.
+    """
+
+    name: str
+    types: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    ctype: str = ""
+    minimum: Number | str | None = None
+    maximum: Number | str | None = None
+    hard: bool = False
+    choices: tuple[str, ...] = ()
+    default: Number | bool | str | None = None
+    place: str = ""
+    alias_of: str = ""
+    subfields: tuple[Field, ...] = ()
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of a command line.
+
+    ``type`` is flag (stands alone), switch (alone, or as one of ``negatives``), int, float, str or
+    pair (two values). ``choices`` are words that it takes, for a float or int besides a number;
+    ``excluded`` are values between the limits that it refuses. ``joined`` is the character between
+    the values of a list; ``repeated`` that the option may be given again and again. ``further``
+    tells that the program refuses more than is stated here, ``condition`` (C++) whether a build has
+    the option.
+    """
+
+    names: tuple[str, ...]
+    type: str
+    negatives: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+    minimum: Number | None = None
+    maximum: Number | None = None
+    excluded: tuple[Number, ...] = ()
+    joined: str = ""
+    repeated: bool = False
+    further: bool = False
+    removed: bool = False
+    ends: bool = False
+    env: str = ""
+    condition: str = ""
+    programs: tuple[str, ...] = ()
+    excludes: tuple[str, ...] = ()
+    place: str = ""
+
+    @property
+    def name(self) -> str:
+        """The first long name, or the first of all."""
+        return next((n for n in self.names if n.startswith("--")), self.names[0])
+
+    def of(self, program: str) -> bool:
+        """Whether ``program`` (LLAMA_EXAMPLE_SERVER, ...) takes it."""
+        programs = {program, "LLAMA_EXAMPLE_COMMON"}
+        return bool(programs & set(self.programs)) and program not in self.excludes
+
+
+@dataclass(frozen=True)
+class Route:
+    """A path that the server answers. ``router`` tells that it does so in router mode only."""
+
+    method: str
+    path: str
+    handler: str
+    router: bool = False
+    place: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+@dataclass(frozen=True)
+class Server:
+    """The server of a llama.cpp tree. ``requests`` are fields by kind of request; ``programs`` are
+    the options of other programs."""
+
+    requests: dict[str, tuple[Field, ...]]
+    options: tuple[Option, ...]
+    presets: tuple[Option, ...]
+    programs: dict[str, tuple[Option, ...]]
+    routes: tuple[Route, ...]
+    sources: dict[str, str] = field(default_factory=dict)
+
+
+def dump(server: Server) -> str:
+    """``server`` as JSON, with a line for each thing."""
+    parts = [f' "sources": {_object(server.sources, json.dumps)}']
+    parts.append(f' "requests": {_object(server.requests, _rows)}')
+    parts.append(f' "options": {_rows(server.options)}')
+    parts.append(f' "presets": {_rows(server.presets)}')
+    parts.append(f' "programs": {_object(server.programs, _rows)}')
+    parts.append(f' "routes": {_rows(server.routes)}')
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+def _object(values: dict[str, Any], text: Any) -> str:
+    return "{\n" + ",\n".join(f"  {json.dumps(k)}: {text(v)}" for k, v in values.items()) + "\n }"
+
+
+def _rows(values: tuple[Any, ...]) -> str:
+    rows = (f"  {json.dumps(_row(v), ensure_ascii=False)}" for v in values)
+    return "[\n" + ",\n".join(rows) + "\n ]" if values else "[]"
+
+
+def _row(value: Any) -> dict[str, Any]:
+    row = {f.name: getattr(value, f.name) for f in fields(value)}
+    row = {k: [_row(sub) for sub in v] if k == "subfields" else v for k, v in row.items()}
+    # A default may well be False or empty.
+    return {k: v for k, v in row.items() if v is not None and (k == "default" or _stated(v))}
+
+
+def _stated(value: object) -> bool:
+    return value is not False and value not in ("", ()) and value != []
+
+
+def load(path: Path) -> Server:
+    """The server that `dump` has written to ``path``."""
+    data = json.loads(path.read_text("utf-8"))
+    return Server(
+        {kind: tuple(map(_field, rows)) for kind, rows in data["requests"].items()},
+        tuple(map(_option, data["options"])),
+        tuple(map(_option, data["presets"])),
+        {name: tuple(map(_option, rows)) for name, rows in data["programs"].items()},
+        tuple(Route(**row) for row in data["routes"]),
+        data["sources"],
+    )
+
+
+def _field(row: dict[str, Any]) -> Field:
+    subfields = tuple(map(_field, row.get("subfields", ())))
+    return Field(**{**_tuples(row), "subfields": subfields})
+
+
+def _option(row: dict[str, Any]) -> Option:
+    return Option(**_tuples(row))
+
+
+def _tuples(row: dict[str, Any]) -> dict[str, Any]:
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}

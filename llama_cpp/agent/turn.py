@@ -17,7 +17,7 @@ from ..errors import (
 )
 from ..native.arguments import check_count
 from ..server.client import LlamaClient
-from ..server.fields import ChatParams, Json
+from ..server._fields import ChatParams, Json
 from ..usage import Timings, Usage
 from .events import (
     Event,

@@ -99,6 +99,7 @@ class Server:
     """The server of a llama.cpp tree. ``requests`` are fields by kind of request; ``programs`` are
     the options of other programs."""
 
+    tag: str
     requests: dict[str, tuple[Field, ...]]
     options: tuple[Option, ...]
     presets: tuple[Option, ...]
@@ -109,7 +110,7 @@ class Server:
 
 def dump(server: Server) -> str:
     """``server`` as JSON, with a line for each thing."""
-    parts = [f' "sources": {_object(server.sources, json.dumps)}']
+    parts = [f' "tag": {json.dumps(server.tag)}', f' "sources": {_object(server.sources, json.dumps)}']
     parts.append(f' "requests": {_object(server.requests, _rows)}')
     parts.append(f' "options": {_rows(server.options)}')
     parts.append(f' "presets": {_rows(server.presets)}')
@@ -142,6 +143,7 @@ def load(path: Path) -> Server:
     """The server that `dump` has written to ``path``."""
     data = json.loads(path.read_text("utf-8"))
     return Server(
+        data["tag"],
         {kind: tuple(map(_field, rows)) for kind, rows in data["requests"].items()},
         tuple(map(_option, data["options"])),
         tuple(map(_option, data["presets"])),

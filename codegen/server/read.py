@@ -39,17 +39,23 @@ def sources() -> tuple[str, ...]:
     return tuple(dict.fromkeys((*names, *config()["helpers"])))
 
 
-def server(root: Path, constants: Mapping[str, int]) -> Server:
+def needed() -> tuple[str, ...]:
+    """Those without which a tree cannot be read."""
+    return tuple(name for name in sources() if name not in config()["helpers"])
+
+
+def server(root: Path, tag: str, constants: Mapping[str, int]) -> Server:
     """What the server of the tree at ``root`` has. ``constants`` are C's, for limits of options.
 
     Raises CodegenError, with file and line, for what is not written in a known way.
     """
     helpers = [name for name in config()["helpers"] if (root / name).is_file()]
-    names = [name for name in sources() if name in helpers or name not in config()["helpers"]]
+    names = [*needed(), *helpers]
     codes = {name: read(root, name) for name in names}
     known = Helpers({name: codes[name] for name in helpers})
     table = codes[config()["options"]]
     return Server(
+        tag,
         _requests(codes, known),
         tuple(options.table(table, known, constants)),
         tuple(options.presets(table, known)),

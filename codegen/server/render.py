@@ -11,7 +11,6 @@ from ..errors import CodegenError
 from .model import Field, Option, Server
 from .read import config, left_out
 
-FILES = ("server/_fields.py", "server/_options.py")
 # C's integers, for fields that state no limits. An unsigned one takes -1 as its greatest value.
 _RANGES = {"int64_t": (-(2**63), 2**63 - 1), "uint32_t": (-(2**31), 2**32 - 1)}
 _RANGE = (-(2**31), 2**31 - 1)
@@ -36,6 +35,7 @@ def variables(server: Server) -> dict[str, Any]:
     """What the templates are made from."""
     by_request = fields(server)
     return {
+        "tag": server.tag,
         "schema": config()["schema"],
         "table": config()["options"],
         "classes": [

@@ -17,7 +17,7 @@ from ..server.values import words
 from ._common import find, give, json_option, model_option
 
 
-class _Value(click.ParamType):
+class _Value(click.ParamType[Any]):
     """A value of one of llama-server's options."""
 
     name = "value"

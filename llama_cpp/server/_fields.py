@@ -1,6 +1,6 @@
 """The fields of requests to llama-server b11434.
 
-Generated from tools/server/server-schema.cpp, tools/server/server.cpp, tools/server/server-context.cpp, tools/rpc/rpc-server.cpp, tools/quantize/quantize.cpp
+Generated from tools/server/server-schema.cpp and the functions that read requests,
 by ``python -m codegen regen``. Do not edit: change llama.cpp's sources, codegen/server/server.toml
 or the generator.
 
@@ -314,3 +314,4 @@ TOKENIZE: dict[str, Value] = {
     "add_special": Value("bool"),
     "parse_special": Value("bool"),
 }
+# seal: b11434 sha256:54caec0c801993b0fa1a5652c3cbda59d336acfe883f3d21fc3b7a2f0603d17d

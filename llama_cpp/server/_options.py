@@ -1,6 +1,6 @@
 """The options of llama-server b11434, as keywords of `LlamaServer`.
 
-Generated from tools/server/server-schema.cpp, tools/server/server.cpp, tools/server/server-context.cpp, tools/rpc/rpc-server.cpp, tools/quantize/quantize.cpp
+Generated from common/arg.cpp
 by ``python -m codegen regen``. Do not edit: change llama.cpp's sources, codegen/server/server.toml
 or the generator.
 """
@@ -1224,3 +1224,4 @@ LEFT_OUT: dict[str, str] = {
     "usage": "prints and ends",
     "version": "prints and ends",
 }
+# seal: b11434 sha256:04af3112cbf192541b8f0e6235c6818a711bc9164e6811711b3d8edababbe36d

@@ -103,7 +103,7 @@ class Code:
             elif text == separator and not depth:
                 parts.append(self[start:i])
                 start = i + 1
-        return parts + [self[start:]] if self.tokens[start:] else parts
+        return [*parts, self[start:]] if self.tokens[start:] else parts
 
     def string(self) -> str:
         """The value of string literals one after the other."""
@@ -168,7 +168,7 @@ def function(code: Code, name: str) -> tuple[Code, Code]:
         i = at + 1
         if own[i : i + 2] == ("=", "["):
             i += 1 + len(code.inside(i + 1)) + 2
-        if own[i : i + 1] != ("(",) or own[at - 1] in (".", "->") and i == at + 1:
+        if own[i : i + 1] != ("(",) or (own[at - 1] in (".", "->") and i == at + 1):
             continue
         parameters = code.inside(i)
         i += len(parameters) + 2

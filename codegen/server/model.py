@@ -20,7 +20,8 @@ class Field:
     ``types`` are those of JSON, of which it may have any (bool, int, float, str, object, list,
     list[str], list[int]); without any it is not known. ``minimum`` and ``maximum`` may be C++ for
     a value that only the running server knows. The server refuses a value beyond ``hard`` limits,
-    and replaces one beyond others by the limit. ``alias_of`` is another name of it, of another type.
+    and replaces one beyond others by the limit. Where there is an ``alias_of``, it is another name
+    of that field, with a type of its own.
     """
 
     name: str
@@ -43,10 +44,10 @@ class Option:
 
     ``type`` is flag (stands alone), switch (alone, or as one of ``negatives``), int, float, str or
     pair (two values). ``choices`` are words that it takes, for a float or int besides a number;
-    ``excluded`` are values between the limits that it refuses. ``joined`` is the character between
-    the values of a list; ``repeated`` that the option may be given again and again. ``further``
-    tells that the program refuses more than is stated here, ``condition`` (C++) whether a build has
-    the option.
+    ``excluded`` are values between the limits that it refuses. A list is ``joined`` by a
+    character, or csv by commas with quotes; ``repeated`` tells that the option may be given again.
+    ``further`` tells that the program refuses more than is stated here, ``condition`` (C++) whether
+    a build has the option.
     """
 
     names: tuple[str, ...]
@@ -110,7 +111,10 @@ class Server:
 
 def dump(server: Server) -> str:
     """``server`` as JSON, with a line for each thing."""
-    parts = [f' "tag": {json.dumps(server.tag)}', f' "sources": {_object(server.sources, json.dumps)}']
+    parts = [
+        f' "tag": {json.dumps(server.tag)}',
+        f' "sources": {_object(server.sources, json.dumps)}',
+    ]
     parts.append(f' "requests": {_object(server.requests, _rows)}')
     parts.append(f' "options": {_rows(server.options)}')
     parts.append(f' "presets": {_rows(server.presets)}')

@@ -175,9 +175,7 @@ def _checked(option: Option, name: str, body: Code, reader: _Reader) -> Option:
     if takes == "int":  # the program reads it with std::stoi
         low, high = _INT[0] if low is None else low, _INT[1] if high is None else high
     throws = body.texts.count("throw") - refusals - bool(option.choices)
-    return replace(
-        option, minimum=low, maximum=high, excluded=tuple(excluded), further=throws > 0
-    )
+    return replace(option, minimum=low, maximum=high, excluded=tuple(excluded), further=throws > 0)
 
 
 def _text(option: Option, names: set[str], body: Code, reader: _Reader) -> Option:
@@ -191,10 +189,10 @@ def _text(option: Option, names: set[str], body: Code, reader: _Reader) -> Optio
             continue
         if own[at + 3] in (",", ")") and text in _NUMBERS:
             option = replace(option, type=_NUMBERS[text])
-        elif text in _TRUTH or own[at + 3] == ")" and own[at - 1] == "=":
+        elif text in _TRUTH or (own[at + 3] == ")" and own[at - 1] == "="):
             words += helpers.choices(text)
         if text == "parse_csv_row":
-            option = replace(option, joined=",")
+            option = replace(option, joined="csv")
         elif text in ("emplace_back", "push_back"):
             option = replace(option, repeated=True)
         elif own[at + 3] in (",", ")"):
@@ -202,8 +200,10 @@ def _text(option: Option, names: set[str], body: Code, reader: _Reader) -> Optio
     joined = next((c for name in names if (c := types.split_at(body, name))), option.joined)
     if "logit_bias" in own:
         option = replace(option, repeated=True)
-    closed = option.type != "str" or "throw" in own or any(
-        helpers.choices(own[at - 1]) for at in body.find("(") if own[at + 1] in names
+    closed = (
+        option.type != "str"
+        or "throw" in own
+        or any(helpers.choices(own[at - 1]) for at in body.find("(") if own[at + 1] in names)
     )
     words = list(dict.fromkeys(w for w in words if w))
     choices = tuple(words) if words and closed and not joined else ()

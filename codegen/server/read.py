@@ -26,7 +26,7 @@ def config() -> dict[str, Any]:
 
 
 def left_out(kind: str) -> dict[str, str]:
-    """The names of ``kind`` (fields, options, routes) that have no place in the package, and why."""
+    """The names of ``kind`` (fields, options, routes) that the package leaves out, and why."""
     return dict(config()["left_out"][kind])
 
 

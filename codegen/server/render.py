@@ -67,9 +67,7 @@ def fields(server: Server) -> dict[str, list[Field]]:
     }
     # What a chat has with another type cannot stand in the class that both share.
     types = {f.name: f.types for f in found["chat"]}
-    other = [
-        f for f in found["generation"] if set(types.get(f.name, f.types)) != set(f.types)
-    ]
+    other = [f for f in found["generation"] if set(types.get(f.name, f.types)) != set(f.types)]
     names = {f.name for f in other}
     found["completion"] = other
     found["generation"] = [f for f in found["generation"] if f.name not in names]
@@ -172,7 +170,8 @@ def _option(option: Option, word: str, flag: str) -> dict[str, str]:
     arguments = [repr(flag), _option_value(option)]
     if option.type in ("flag", "switch"):
         arguments.append(f"flags={_flags(option, flag)!r}")
-    arguments += [f"joined={option.joined!r}"] if option.joined else []
+    joined = option.joined or ("repeat" if option.repeated else "")
+    arguments += [f"joined={joined!r}"] if joined else []
     arguments += ["pair=True"] if option.type == "pair" else []
     arguments += [f"excluded={option.excluded!r}"] if option.excluded else []
     names = ", ".join(f"``{n}``" for n in (*option.names, *option.negatives))

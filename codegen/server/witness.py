@@ -22,6 +22,9 @@ from .render import keywords, of_server
 _NAMES = re.compile(r"-{1,2}[A-Za-z][\w.-]*(?:,\s+-{1,2}[A-Za-z][\w.-]*)*")
 _ENV = re.compile(r"\(env: (\w+)\)")
 
+# What /props has and requests do not: results of other settings
+_ONLY_IN_PROPS = ("speculative.types", "reasoning_in_content")
+
 Send = Callable[[str, dict[str, Any]], int]
 
 
@@ -46,7 +49,9 @@ def by_help(server: Server, text: str) -> Report:
         if option.type in ("flag", "switch") and hints:
             report.faults.append(f"{option.name} takes {hints}, and is a {option.type} here")
         if env != option.env:
-            report.faults.append(f"{option.name} has the variable {env or 'none'}, not {option.env}")
+            report.faults.append(
+                f"{option.name} has the variable {env or 'none'}, not {option.env}"
+            )
     report.faults += [f"option {', '.join(names)} of the help is missing" for names in listed]
     return report
 
@@ -121,7 +126,9 @@ def _run(program: Path, words: Sequence[str]) -> str:
         [program, *words, "--version"], capture_output=True, text=True, check=False, timeout=60
     )
     lines = (done.stderr + done.stdout).strip().splitlines()
-    return "" if done.returncode == 0 else (lines or [f"exit {done.returncode}"])[0]
+    if done.returncode == 0:
+        return ""
+    return next((line for line in lines if line.startswith("error")), f"exit {done.returncode}")
 
 
 def by_requests(server: Server, send: Send) -> Report:
@@ -173,6 +180,12 @@ def by_props(server: Server, params: dict[str, Any]) -> Report:
     """Whether ``params``, of /props, are the defaults that the sources state."""
     report = Report("/props")
     compared = 0
+    known = {name for f in server.requests["generation"] for name in (f.name, *f.aliases)}
+    report.faults += [
+        f"the server has {name}, which is not a field here"
+        for name in params
+        if name not in known and name not in _ONLY_IN_PROPS
+    ]
     for field in server.requests["generation"]:
         for name in (field.name, *field.aliases):
             if name not in params or field.default is None or not field.ctype:

@@ -44,10 +44,10 @@ class LlamaServer(ManagedProcess):
     is the path of another llama-server than the engine's, ``log`` a file for its output, by default
     a temporary one.
 
-    Raises, before the server is started, TypeError for an unknown option, and ValueError for a
-    value of another type or outside of its limits. Raises FileNotFoundError for a missing model, LlamaEngineError if there is no llama-server, and
-    LlamaServerStartError, with the end of its output, if it is not ready within ``timeout``
-    seconds.
+    Raises, before a process is started, TypeError for an unknown option, ValueError for a value of
+    another type or outside of its limits, FileNotFoundError for a missing model, and
+    LlamaEngineError if there is no llama-server. Raises LlamaServerStartError, with the end of its
+    output, if it is not ready within ``timeout`` seconds.
     """
 
     _kind = "llama-server"

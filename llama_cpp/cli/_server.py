@@ -23,8 +23,8 @@ class _Value(click.ParamType[Any]):
     name = "value"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        assert param is not None and param.name is not None
-        option = OPTIONS[param.name]
+        assert param is not None
+        option = OPTIONS[str(param.name)]
         for number in (int, float):
             if number.__name__ in option.value.types:
                 with suppress(ValueError):

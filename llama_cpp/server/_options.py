@@ -717,7 +717,7 @@ OPTIONS: dict[str, Option] = {
     "no_perf": Option("--no-perf", Value("bool"), flags=("--no-perf", "--perf")),
     "escape": Option("--escape", Value("bool"), flags=("--escape", "--no-escape")),
     "no_escape": Option("--no-escape", Value("bool"), flags=("--no-escape", "--escape")),
-    "reverse_prompt": Option("--reverse-prompt", Value("str")),
+    "reverse_prompt": Option("--reverse-prompt", Value("str"), joined="repeat"),
     "special": Option("--special", Value("bool"), flags=("--special", "")),
     "warmup": Option("--warmup", Value("bool"), flags=("--warmup", "--no-warmup")),
     "no_warmup": Option("--no-warmup", Value("bool"), flags=("--no-warmup", "--warmup")),
@@ -748,7 +748,7 @@ OPTIONS: dict[str, Option] = {
         "--dry-allowed-length", Value("int", low=-2147483648, high=2147483647)
     ),
     "dry_penalty_last_n": Option("--dry-penalty-last-n", Value("int", low=0, high=2147483647)),
-    "dry_sequence_breaker": Option("--dry-sequence-breaker", Value("str")),
+    "dry_sequence_breaker": Option("--dry-sequence-breaker", Value("str"), joined="repeat"),
     "adaptive_target": Option("--adaptive-target", Value("float")),
     "adaptive_decay": Option("--adaptive-decay", Value("float")),
     "dynatemp_range": Option("--dynatemp-range", Value("float")),
@@ -756,7 +756,7 @@ OPTIONS: dict[str, Option] = {
     "mirostat": Option("--mirostat", Value("int", low=-2147483648, high=2147483647)),
     "mirostat_lr": Option("--mirostat-lr", Value("float")),
     "mirostat_ent": Option("--mirostat-ent", Value("float")),
-    "logit_bias": Option("--logit-bias", Value("str")),
+    "logit_bias": Option("--logit-bias", Value("str"), joined="repeat"),
     "grammar": Option("--grammar", Value("str")),
     "grammar_file": Option("--grammar-file", Value("str")),
     "json_schema": Option("--json-schema", Value("str")),
@@ -852,15 +852,15 @@ OPTIONS: dict[str, Option] = {
     "fit_target": Option("--fit-target", Value("str"), joined=","),
     "fit_ctx": Option("--fit-ctx", Value("int", low=-2147483648, high=2147483647)),
     "check_tensors": Option("--check-tensors", Value("bool"), flags=("--check-tensors", "")),
-    "override_kv": Option("--override-kv", Value("str"), joined=","),
+    "override_kv": Option("--override-kv", Value("str"), joined="csv"),
     "op_offload": Option("--op-offload", Value("bool"), flags=("--op-offload", "--no-op-offload")),
     "no_op_offload": Option(
         "--no-op-offload", Value("bool"), flags=("--no-op-offload", "--op-offload")
     ),
-    "lora": Option("--lora", Value("str"), joined=","),
-    "lora_scaled": Option("--lora-scaled", Value("str"), joined=","),
-    "control_vector": Option("--control-vector", Value("str"), joined=","),
-    "control_vector_scaled": Option("--control-vector-scaled", Value("str"), joined=","),
+    "lora": Option("--lora", Value("str"), joined="csv"),
+    "lora_scaled": Option("--lora-scaled", Value("str"), joined="csv"),
+    "control_vector": Option("--control-vector", Value("str"), joined="csv"),
+    "control_vector_scaled": Option("--control-vector-scaled", Value("str"), joined="csv"),
     "control_vector_layer_range": Option("--control-vector-layer-range", Value("int"), pair=True),
     "alias": Option("--alias", Value("str"), joined=","),
     "tags": Option("--tags", Value("str"), joined=","),
@@ -900,7 +900,7 @@ OPTIONS: dict[str, Option] = {
     "no_webui_mcp_proxy": Option(
         "--no-webui-mcp-proxy", Value("bool"), flags=("--no-webui-mcp-proxy", "--ui-mcp-proxy")
     ),
-    "tools": Option("--tools", Value("str"), joined=","),
+    "tools": Option("--tools", Value("str"), joined="csv"),
     "tools_runtime": Option("--tools-runtime", Value("str")),
     "mcp_servers_config": Option("--mcp-servers-config", Value("str")),
     "mcp_servers_json": Option("--mcp-servers-json", Value("str")),
@@ -1224,4 +1224,4 @@ LEFT_OUT: dict[str, str] = {
     "usage": "prints and ends",
     "version": "prints and ends",
 }
-# seal: b11434 sha256:04af3112cbf192541b8f0e6235c6818a711bc9164e6811711b3d8edababbe36d
+# seal: b11434 sha256:f611eb777b5bccff1fee58804609c9c4bd096f70e37b045f66fdb6a60f0145c9

@@ -135,7 +135,7 @@ class LlamaClient(ClosedByWith):
         """As `chat_completion`, in chunks as they are generated.
 
         With ``conversation``, an id of your own, the server keeps the answer, and reading continues
-        where it stopped when the connection breaks.
+        where it stopped when the connection breaks: ``GET /v1/stream``.
         """
         body = self._chat_body(messages, params)
         body["stream"] = True
@@ -211,7 +211,10 @@ class LlamaClient(ClosedByWith):
     # -- the server
 
     def health(self) -> bool:
-        """Whether the model is loaded. Does not wait, and does not check the API key."""
+        """Whether the model is loaded. Does not wait, and does not check the API key.
+
+        ``GET /health``.
+        """
         try:
             with self._once() as transport:
                 transport.request("GET", "/health")

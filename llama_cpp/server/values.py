@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from ..native.arguments import unknown_keyword
@@ -22,7 +23,8 @@ class Value(NamedTuple):
 
 class Option(NamedTuple):
     """An option of the command line. ``flags`` are those for True and False, of an option that
-    takes no value. A list is ``joined`` by that character, or ``repeated``."""
+    takes no value. A list is ``joined`` by that character; ``csv`` stands for commas and quotes,
+    ``repeat`` for the option again, and nothing for no list."""
 
     flag: str
     value: Value
@@ -50,8 +52,10 @@ def _as(kind: str, value: Any) -> Iterable[Any]:
     number = not isinstance(value, bool | str | bytes)
     if kind == "int" and number and hasattr(value, "__index__"):
         yield int(value.__index__())
-    elif kind == "float" and number and hasattr(value, "__float__") and math.isfinite(value):
-        yield value if isinstance(value, int) else float(value)
+    elif kind == "float" and number and hasattr(value, "__float__"):
+        with suppress(TypeError, OverflowError):
+            if math.isfinite(float(value)):
+                yield value if isinstance(value, int) else float(value)
     elif kind in _KINDS and isinstance(value, _KINDS[kind]):
         yield value
     elif kind.startswith("list") and isinstance(value, Sequence) and not isinstance(value, str):
@@ -73,7 +77,7 @@ def fields(given: Mapping[str, Any], known: Mapping[str, Value]) -> dict[str, An
 
 def words(name: str, value: Any, option: Option) -> list[str]:
     """The words of a command line that give ``option`` the ``value``, or none."""
-    if value is None:
+    if value is None or (isinstance(value, list | tuple) and not value):
         return []
     if option.flags is not None:
         flag = option.flags[not checked(name, value, option.value)]
@@ -81,18 +85,29 @@ def words(name: str, value: Any, option: Option) -> list[str]:
     if isinstance(value, bool) and "on" in option.value.choices:
         value = "on" if value else "off"
     many = isinstance(value, list | tuple)
+    if many and not (option.joined or option.pair):
+        raise ValueError(f"{name} takes one value, not {value!r}")
     texts = [_text(name, one, option) for one in (value if many else [value])]
+    if option.joined == "csv" and (many or isinstance(value, os.PathLike)):
+        texts = [",".join(map(_quoted, texts))]
+    elif many and len(option.joined) == 1:
+        if any(option.joined in text for text in texts):
+            raise ValueError(f"{name}={value!r}: llama-server splits at each {option.joined!r}")
+        texts = [option.joined.join(texts)]
     if option.pair:
         if len(texts) != 2:
             raise ValueError(f"{name} must be a pair, not {value!r}")
         return [option.flag, *texts]
-    if option.joined and many:
-        texts = [option.joined.join(texts)]
     return [word for text in texts for word in (option.flag, text)]
 
 
+def _quoted(text: str) -> str:
+    return '"{}"'.format(text.replace('"', '""')) if "," in text or '"' in text else text
+
+
 def _text(name: str, value: Any, option: Option) -> str:
-    found = checked(name, os.fspath(value) if isinstance(value, os.PathLike) else value, option.value)
+    plain = os.fspath(value) if isinstance(value, os.PathLike) else value
+    found = checked(name, plain, option.value)
     if found in option.excluded:
         raise ValueError(f"{name} cannot be {value!r}")
     return str(found)

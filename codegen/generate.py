@@ -19,7 +19,7 @@ from .defaults import with_defaults
 from .errors import CodegenError
 from .parse import parse
 from .render import API_JSON, DATA, PACKAGE, documents
-from .seal import GENERATED, OF_THE_FIRST, sealed_files
+from .seal import GENERATED, OF_THE_FIRST, OF_THE_SERVER, sealed_files
 from .server import read as server_read
 from .source import PROJECT, Binding, Tree, bindings, pinned_tag
 
@@ -216,6 +216,7 @@ def unusable(apis: Sequence[Api], files: Mapping[Path, str | None] | None = None
         there = _package(files or documents(apis), Path(folder))
         # A header of one's own need not have what the project's other modules use.
         names = [f"{api.module}.py" for api in apis] + list(OF_THE_FIRST if files else ())
+        names += OF_THE_SERVER if apis[0].server is not None else ()
         modules = [f"llama_cpp.{name[:-3].replace('/', '.')}" for name in names]
         done = subprocess.run(
             [sys.executable, "-c", _IMPORT, *modules],

@@ -1,6 +1,6 @@
 """What changed from one server to another, and what that breaks: the parts of `codegen.diff.Change`.
 
-What a program may not give any more breaks its source; new things and other defaults break nothing.
+What a program may not give any more breaks its source; what is new and other defaults do not.
 """
 
 from __future__ import annotations

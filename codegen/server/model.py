@@ -109,6 +109,13 @@ class Server:
     sources: dict[str, str] = field(default_factory=dict)
 
 
+def counts(server: Server) -> tuple[int, int, int]:
+    """How many fields (by all their names), options of llama-server, and routes there are."""
+    fields = [name for fs in server.requests.values() for f in fs for name in (f.name, *f.aliases)]
+    options = [o for o in server.options if o.of("LLAMA_EXAMPLE_SERVER")]
+    return len(fields), len(options), len(server.routes)
+
+
 def dump(server: Server) -> str:
     """``server`` as JSON, with a line for each thing."""
     parts = [

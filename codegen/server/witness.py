@@ -28,6 +28,11 @@ _ONLY_IN_PROPS = ("speculative.types", "reasoning_in_content")
 Send = Callable[[str, dict[str, Any]], int]
 
 
+def help_of(program: Path) -> str:
+    """What ``program --help`` prints."""
+    return subprocess.run([program, "--help"], capture_output=True, text=True, check=True).stdout
+
+
 def by_help(server: Server, text: str) -> Report:
     """Whether ``text``, of ``llama-server --help``, has the same options, with the same names,
     words for their values, and environment variables."""

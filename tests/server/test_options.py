@@ -44,8 +44,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaServer]:
 
 
 def _help(library: LlamaLibrary) -> str:
-    program = library.path.parent / "llama-server"
-    return subprocess.run([program, "--help"], capture_output=True, text=True, check=True).stdout
+    return witness.help_of(library.path.parent / "llama-server")
 
 
 def test_the_help_lists_these_options_and_no_other(told: Server, library: LlamaLibrary) -> None:

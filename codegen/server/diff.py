@@ -1,4 +1,4 @@
-"""What changed from one server to another, and what that breaks: the parts of `codegen.diff.Change`.
+"""What changed from one server to another, and what that breaks: parts of `codegen.diff.Change`.
 
 What a program may not give any more breaks its source; what is new and other defaults do not.
 """
@@ -19,16 +19,15 @@ _SERVER = "LLAMA_EXAMPLE_SERVER"
 def compare(old: Server, new: Server) -> Iterator[Row]:
     """Every change: of the fields of each kind of request, of options, and of routes."""
     for kind in new.requests | old.requests:
-        before, after = (_by_name(s.requests.get(kind, ())) for s in (old, new))
-        yield from _pairs(f"{kind} field", before, after, _field)
+        fields = [_by_name(s.requests.get(kind, ())) for s in (old, new)]
+        yield from _pairs(f"{kind} field", fields[0], fields[1], _field)
     programs = {"server": (old.options, new.options), "preset": (old.presets, new.presets)}
     for name in new.programs | old.programs:
         programs[name] = old.programs.get(name, ()), new.programs.get(name, ())
     for name, (a, b) in programs.items():
-        before, after = (_options(options) for options in (a, b))
-        yield from _pairs(f"{name} option", before, after, _option)
-    routes = ({r.name: r for r in s.routes} for s in (old, new))
-    yield from _pairs("route", *routes, lambda a, b: ())
+        yield from _pairs(f"{name} option", _options(a), _options(b), _option)
+    routes = [{r.name: r for r in s.routes} for s in (old, new)]
+    yield from _pairs("route", routes[0], routes[1], lambda a, b: ())
 
 
 def _by_name(fields: Sequence[Field]) -> dict[str, Field]:
@@ -44,7 +43,7 @@ def _options(options: Sequence[Option]) -> dict[str, Option]:
 def _pairs(
     what: str, before: Mapping[str, T], after: Mapping[str, T], compared: Any
 ) -> Iterator[Row]:
-    for name in before | after:
+    for name in {**before, **after}:
         a, b = before.get(name), after.get(name)
         some = b or a
         assert some is not None

@@ -128,7 +128,9 @@ def _chained(option: Option, method: str, given: Code, reader: _Reader) -> Optio
             raise given.fault(f"{option.name}: not a known list of programs")
         words = reader.code.inside(start + 2)
     named = tuple(part.texts[0] for part in words.parts() if len(part))
-    return replace(option, **{"programs" if method == "set_examples" else "excludes": named})
+    if method == "set_examples":
+        return replace(option, programs=named)
+    return replace(option, excludes=named)
 
 
 def _made(arguments: Code, reader: _Reader) -> Option:

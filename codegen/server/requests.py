@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from . import types
 from .cpp import Code, function
-from .model import Field
+from .model import Field, Number
 
 SCHEMA = "make_llama_cmpl_schema"
 _KINDS = {
@@ -175,7 +175,7 @@ def _with_default(arguments: Code, variables: set[str]) -> Field:
     return Field(name.string(), known, default=value, place=_place(variable))
 
 
-def _default(code: Code) -> tuple[tuple[str, ...], object]:
+def _default(code: Code) -> tuple[tuple[str, ...], Number | bool | str | None]:
     texts = code.texts
     value = types.literal(code)
     if value is not None:

@@ -90,8 +90,8 @@ def by_start(server: Server, program: Path) -> Report:
     for option in tried:
         inside, beyond = _values(option)
         if not option.further and not any(word in skipped for word, _ in keywords(option)):
-            for value in inside:
-                right += [option.name, *value]
+            for words in inside:
+                right += [option.name, *words]
         wrong += [(option, value) for value in beyond]
     report.counts = {"words in limits": len(right), "values beyond": len(wrong)}
     said = _run(program, right)

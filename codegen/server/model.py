@@ -6,7 +6,7 @@ Descriptions are left out: those are upstream's text.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -117,17 +117,27 @@ def counts(server: Server) -> tuple[int, int, int]:
 
 
 def dump(server: Server) -> str:
-    """``server`` as JSON, with a line for each thing."""
+    """``server`` as JSON, with a line for each thing. Their places stand apart, at the end, because
+    one inserted line moves all that follow."""
+    groups = _groups(server)
     parts = [
         f' "tag": {json.dumps(server.tag)}',
         f' "sources": {_object(server.sources, json.dumps)}',
     ]
-    parts.append(f' "requests": {_object(server.requests, _rows)}')
-    parts.append(f' "options": {_rows(server.options)}')
-    parts.append(f' "presets": {_rows(server.presets)}')
-    parts.append(f' "programs": {_object(server.programs, _rows)}')
-    parts.append(f' "routes": {_rows(server.routes)}')
+    parts += [f" {json.dumps(name)}: {_rows(values)}" for name, values in groups.items()]
+    places = {name: [v.place for v in values] for name, values in groups.items()}
+    parts.append(f' "places": {_object(places, json.dumps)}')
     return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+def _groups(server: Server) -> dict[str, tuple[Any, ...]]:
+    return {
+        **{f"{kind} fields": fields for kind, fields in server.requests.items()},
+        "options": server.options,
+        "presets": server.presets,
+        **{f"{name} options": options for name, options in server.programs.items()},
+        "routes": server.routes,
+    }
 
 
 def _object(values: dict[str, Any], text: Any) -> str:
@@ -135,7 +145,7 @@ def _object(values: dict[str, Any], text: Any) -> str:
 
 
 def _rows(values: tuple[Any, ...]) -> str:
-    rows = (f"  {json.dumps(_row(v), ensure_ascii=False)}" for v in values)
+    rows = (f"  {json.dumps(_row(replace(v, place='')), ensure_ascii=False)}" for v in values)
     return "[\n" + ",\n".join(rows) + "\n ]" if values else "[]"
 
 
@@ -153,12 +163,20 @@ def _stated(value: object) -> bool:
 def load(path: Path) -> Server:
     """The server that `dump` has written to ``path``."""
     data = json.loads(path.read_text("utf-8"))
+    for name, places in data["places"].items():
+        for row, place in zip(data[name], places, strict=True):
+            row["place"] = place
+
+    def named(end: str, made: Any) -> dict[str, Any]:
+        names = [name for name in data if name.endswith(end)]
+        return {name.removesuffix(end): tuple(map(made, data[name])) for name in names}
+
     return Server(
         data["tag"],
-        {kind: tuple(map(_field, rows)) for kind, rows in data["requests"].items()},
+        named(" fields", _field),
         tuple(map(_option, data["options"])),
         tuple(map(_option, data["presets"])),
-        {name: tuple(map(_option, rows)) for name, rows in data["programs"].items()},
+        named(" options", _option),
         tuple(Route(**row) for row in data["routes"]),
         data["sources"],
     )

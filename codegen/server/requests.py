@@ -70,7 +70,7 @@ class _Schema:
             found = self._call(found, rest.texts[1], given, rest)
             rest = rest[len(given) + 4 :]
         if not found.types and code.texts[1] == "field_num":
-            raise code.fault(f"the type of {'.'.join(member[0].texts)} is not known")
+            raise code.fault(f"the type of {''.join(member[0].texts)} is not known")
         return found
 
     def _stored(self, found: Field, member: Code) -> Field:

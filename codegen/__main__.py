@@ -244,6 +244,9 @@ def _verify(options: argparse.Namespace) -> int:
                     witness.by_help(api.server, witness.help_of(program)),
                     witness.by_start(api.server, program),
                 ]
+                for name, known in api.server.programs.items():
+                    help_text = witness.help_of(program.with_name(name))
+                    reports.append(witness.by_usage(name, known, help_text))
         for report in reports:
             print(report)
         right = right and not any(report.faults for report in reports)

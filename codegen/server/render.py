@@ -100,8 +100,10 @@ def _field(field: Field) -> dict[str, str]:
 
 
 def _doc(parts: Sequence[str], place: str) -> str:
+    # Without the line, which any change of the file moves; server.json has it.
+    source = f"Source: {place.partition(':')[0]}"
     text = "; ".join(parts).replace("\\", "\\\\").replace('"', "'")
-    return f"{text[0].upper()}{text[1:]}. Source: {place}" if text else f"Source: {place}"
+    return f"{text[0].upper()}{text[1:]}. {source}" if text else source
 
 
 def _span(v: Field | Option) -> str:

@@ -20,6 +20,7 @@ from .read import left_out
 from .render import keywords, of_server
 
 _NAMES = re.compile(r"-{1,2}[A-Za-z][\w.-]*(?:,\s+-{1,2}[A-Za-z][\w.-]*)*")
+_INDENTED = re.compile(r"^ +(-[\w-]+(?:, -[\w-]+)*)", re.MULTILINE)
 _ENV = re.compile(r"\(env: (\w+)\)")
 
 # What /props has and requests do not: results of other settings
@@ -29,8 +30,9 @@ Send = Callable[[str, dict[str, Any]], int]
 
 
 def help_of(program: Path) -> str:
-    """What ``program --help`` prints."""
-    return subprocess.run([program, "--help"], capture_output=True, text=True, check=True).stdout
+    """What ``program --help`` prints. llama-quantize's has an exit code of 1."""
+    done = subprocess.run([program, "--help"], capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr
 
 
 def by_help(server: Server, text: str) -> Report:
@@ -75,6 +77,16 @@ def _listed(text: str) -> Iterator[tuple[tuple[str, ...], tuple[str, str]]]:
             hints = first[match.end() : 40]
         env = _ENV.search(block)
         yield names, (hints.strip(), env[1] if env else "")
+
+
+def by_usage(name: str, options: Sequence[Option], text: str) -> Report:
+    """Whether ``text``, the help of the program ``name``, begins lines with the same names."""
+    listed = {n for names in _INDENTED.findall(text) for n in names.replace(",", " ").split()}
+    known = {n for option in options for n in option.names}
+    report = Report(f"{name} --help", {"names": len(listed)})
+    report.faults += [f"{n} is not in the help" for n in sorted(known - listed)]
+    report.faults += [f"{n} of the help is missing" for n in sorted(listed - known)]
+    return report
 
 
 def by_start(server: Server, program: Path) -> Report:

@@ -21,199 +21,199 @@ class LoraScale(TypedDict):
     """The scale of one LoRA adapter, by its `id` of the server."""
 
     id: int
-    """Default: -1. Source: server-common.cpp:223"""
+    """Default: -1. Source: server-common.cpp"""
     scale: float
-    """Default: 0.0. Source: server-common.cpp:224"""
+    """Default: 0.0. Source: server-common.cpp"""
 
 
 class SamplingParams(TypedDict, total=False):
     """The fields of every generation."""
 
     verbose: bool | None
-    """Default: False. Source: server-schema.cpp:17"""
+    """Default: False. Source: server-schema.cpp"""
     timings_per_token: bool | None
-    """Default: False. Source: server-schema.cpp:20"""
+    """Default: False. Source: server-schema.cpp"""
     cache_prompt: bool | None
-    """Default: True. Source: server-schema.cpp:31"""
+    """Default: True. Source: server-schema.cpp"""
     return_tokens: bool | None
-    """Default: False. Source: server-schema.cpp:34"""
+    """Default: False. Source: server-schema.cpp"""
     return_progress: bool | None
-    """Default: False. Source: server-schema.cpp:37"""
+    """Default: False. Source: server-schema.cpp"""
     sse_ping_interval: int | None
-    """Limits: at least -1; default: 30. Source: server-schema.cpp:40"""
+    """Limits: at least -1; default: 30. Source: server-schema.cpp"""
     n_predict: int | None
-    """Limits: at least -1; default: -1. Source: server-schema.cpp:44"""
+    """Limits: at least -1; default: -1. Source: server-schema.cpp"""
     max_completion_tokens: int | None
-    """Limits: at least -1; another name of `n_predict`; default: -1. Source: server-schema.cpp:44"""
+    """Limits: at least -1; another name of `n_predict`; default: -1. Source: server-schema.cpp"""
     max_tokens: int | None
-    """Limits: at least -1; another name of `n_predict`; default: -1. Source: server-schema.cpp:44"""
+    """Limits: at least -1; another name of `n_predict`; default: -1. Source: server-schema.cpp"""
     n_indent: int | None
-    """Limits: at least 0; default: 0. Source: server-schema.cpp:50"""
+    """Limits: at least 0; default: 0. Source: server-schema.cpp"""
     n_keep: int | None
-    """Limits: at least -1; default: 0. Source: server-schema.cpp:54"""
+    """Limits: at least -1; default: 0. Source: server-schema.cpp"""
     n_discard: int | None
-    """Limits: at least 0; default: 0. Source: server-schema.cpp:58"""
+    """Limits: at least 0; default: 0. Source: server-schema.cpp"""
     n_cmpl: int | None
-    """Limits: 1 to the server's n_parallel; default: 1. Source: server-schema.cpp:62"""
+    """Limits: 1 to the server's n_parallel; default: 1. Source: server-schema.cpp"""
     n: int | None
-    """Limits: 1 to the server's n_parallel; another name of `n_cmpl`; default: 1. Source: server-schema.cpp:62"""
+    """Limits: 1 to the server's n_parallel; another name of `n_cmpl`; default: 1. Source: server-schema.cpp"""
     n_cache_reuse: int | None
-    """Limits: at least 0; default: 0. Source: server-schema.cpp:67"""
+    """Limits: at least 0; default: 0. Source: server-schema.cpp"""
     t_max_predict_ms: int | None
-    """Limits: at least -1; default: -1. Source: server-schema.cpp:74"""
+    """Limits: at least -1; default: -1. Source: server-schema.cpp"""
     response_fields: Sequence[str] | None
-    """Source: server-schema.cpp:78"""
+    """Source: server-schema.cpp"""
     top_k: int | None
-    """Cut to: at least 0; default: 40. Source: server-schema.cpp:89"""
+    """Cut to: at least 0; default: 40. Source: server-schema.cpp"""
     top_p: float | None
-    """Cut to: 0.0 to 1.0; default: 0.95. Source: server-schema.cpp:93"""
+    """Cut to: 0.0 to 1.0; default: 0.95. Source: server-schema.cpp"""
     min_p: float | None
-    """Cut to: 0.0 to 1.0; default: 0.05. Source: server-schema.cpp:97"""
+    """Cut to: 0.0 to 1.0; default: 0.05. Source: server-schema.cpp"""
     top_n_sigma: float | None
-    """Default: -1.0. Source: server-schema.cpp:101"""
+    """Default: -1.0. Source: server-schema.cpp"""
     xtc_probability: float | None
-    """Cut to: 0.0 to 1.0; default: 0.0. Source: server-schema.cpp:104"""
+    """Cut to: 0.0 to 1.0; default: 0.0. Source: server-schema.cpp"""
     xtc_threshold: float | None
-    """Cut to: 0.0 to 1.0; default: 0.1. Source: server-schema.cpp:108"""
+    """Cut to: 0.0 to 1.0; default: 0.1. Source: server-schema.cpp"""
     typical_p: float | None
-    """Default: 1.0. Source: server-schema.cpp:112"""
+    """Default: 1.0. Source: server-schema.cpp"""
     temperature: float | None
-    """Cut to: at least 0.0; default: 0.8. Source: server-schema.cpp:116"""
+    """Cut to: at least 0.0; default: 0.8. Source: server-schema.cpp"""
     dynatemp_range: float | None
-    """Default: 0.0. Source: server-schema.cpp:120"""
+    """Default: 0.0. Source: server-schema.cpp"""
     dynatemp_exponent: float | None
-    """Default: 1.0. Source: server-schema.cpp:123"""
+    """Default: 1.0. Source: server-schema.cpp"""
     repeat_last_n: int | None
-    """Limits: at least 0; default: 64. Source: server-schema.cpp:126"""
+    """Limits: at least 0; default: 64. Source: server-schema.cpp"""
     repeat_penalty: float | None
-    """Default: 1.0. Source: server-schema.cpp:130"""
+    """Default: 1.0. Source: server-schema.cpp"""
     frequency_penalty: float | None
-    """Default: 0.0. Source: server-schema.cpp:133"""
+    """Default: 0.0. Source: server-schema.cpp"""
     presence_penalty: float | None
-    """Default: 0.0. Source: server-schema.cpp:136"""
+    """Default: 0.0. Source: server-schema.cpp"""
     dry_multiplier: float | None
-    """Default: 0.0. Source: server-schema.cpp:139"""
+    """Default: 0.0. Source: server-schema.cpp"""
     dry_base: float | None
-    """Default: 1.75. Source: server-schema.cpp:142"""
+    """Default: 1.75. Source: server-schema.cpp"""
     dry_allowed_length: int | None
-    """Limits: at least 0; default: 2. Source: server-schema.cpp:149"""
+    """Limits: at least 0; default: 2. Source: server-schema.cpp"""
     dry_penalty_last_n: int | None
-    """Limits: at least 0; default: 64. Source: server-schema.cpp:153"""
+    """Limits: at least 0; default: 64. Source: server-schema.cpp"""
     mirostat: int | None
-    """Cut to: 0 to 2; default: 0. Source: server-schema.cpp:157"""
+    """Cut to: 0 to 2; default: 0. Source: server-schema.cpp"""
     mirostat_tau: float | None
-    """Default: 5.0. Source: server-schema.cpp:161"""
+    """Default: 5.0. Source: server-schema.cpp"""
     mirostat_eta: float | None
-    """Default: 0.1. Source: server-schema.cpp:164"""
+    """Default: 0.1. Source: server-schema.cpp"""
     adaptive_target: float | None
-    """Cut to: at most 1.0; default: -1.0. Source: server-schema.cpp:167"""
+    """Cut to: at most 1.0; default: -1.0. Source: server-schema.cpp"""
     adaptive_decay: float | None
-    """Limits: 0.0 to 0.99; default: 0.9. Source: server-schema.cpp:171"""
+    """Limits: 0.0 to 0.99; default: 0.9. Source: server-schema.cpp"""
     seed: int | None
-    """Source: server-schema.cpp:176"""
+    """Source: server-schema.cpp"""
     n_probs: int | None
-    """Default: 0. Source: server-schema.cpp:179"""
+    """Default: 0. Source: server-schema.cpp"""
     min_keep: int | None
-    """Limits: at least 0; default: 0. Source: server-schema.cpp:183"""
+    """Limits: at least 0; default: 0. Source: server-schema.cpp"""
     backend_sampling: bool | None
-    """Default: False. Source: server-schema.cpp:187"""
+    """Default: False. Source: server-schema.cpp"""
     post_sampling_probs: bool | None
-    """Default: False. Source: server-schema.cpp:190"""
+    """Default: False. Source: server-schema.cpp"""
     lora: Sequence[LoraScale] | None
-    """Source: server-schema.cpp:229"""
+    """Source: server-schema.cpp"""
     dry_sequence_breakers: Sequence[str] | None
-    """Source: server-schema.cpp:242"""
+    """Source: server-schema.cpp"""
     json_schema: Mapping[str, Any] | None
-    """Source: server-schema.cpp:252"""
+    """Source: server-schema.cpp"""
     grammar: str | None
-    """Another name of `json_schema`. Source: server-schema.cpp:252"""
+    """Another name of `json_schema`. Source: server-schema.cpp"""
     grammar_lazy: bool | None
-    """Default: False. Source: server-schema.cpp:287"""
+    """Default: False. Source: server-schema.cpp"""
     reasoning_format: Literal["none", "auto", "deepseek", "deepseek-legacy"] | None
-    """Source: server-schema.cpp:302"""
+    """Source: server-schema.cpp"""
     continue_final_message: bool | str | None
-    """Source: server-schema.cpp:327"""
+    """Source: server-schema.cpp"""
     echo: bool | None
-    """Default: False. Source: server-schema.cpp:334"""
+    """Default: False. Source: server-schema.cpp"""
     preserved_tokens: Sequence[str] | None
-    """Source: server-schema.cpp:341"""
+    """Source: server-schema.cpp"""
     grammar_triggers: Sequence[Any] | None
-    """Source: server-schema.cpp:353"""
+    """Source: server-schema.cpp"""
     reasoning_control: bool | None
-    """Default: False. Source: server-schema.cpp:384"""
+    """Default: False. Source: server-schema.cpp"""
     reasoning_budget_tokens: int | None
-    """Limits: at least -1; default: -1. Source: server-schema.cpp:387"""
+    """Limits: at least -1; default: -1. Source: server-schema.cpp"""
     reasoning_budget_start_tag: str | None
-    """Source: server-schema.cpp:391"""
+    """Source: server-schema.cpp"""
     reasoning_budget_end_tags: Sequence[str] | None
-    """Source: server-schema.cpp:398"""
+    """Source: server-schema.cpp"""
     reasoning_budget_end_tag: str | None
-    """Another name of `reasoning_budget_end_tags`. Source: server-schema.cpp:398"""
+    """Another name of `reasoning_budget_end_tags`. Source: server-schema.cpp"""
     reasoning_budget_message: str | None
-    """Source: server-schema.cpp:419"""
+    """Source: server-schema.cpp"""
     logit_bias: Sequence[Any] | Mapping[str, Any] | None
-    """Source: server-schema.cpp:434"""
+    """Source: server-schema.cpp"""
     ignore_eos: bool | None
-    """Default: False. Source: server-schema.cpp:475"""
+    """Default: False. Source: server-schema.cpp"""
     stop: Sequence[Any] | str | None
-    """Source: server-schema.cpp:487"""
+    """Source: server-schema.cpp"""
     samplers: Sequence[str] | str | None
-    """Source: server-schema.cpp:505"""
+    """Source: server-schema.cpp"""
     id_slot: int | None
-    """Default: -1. Source: server-context.cpp:4674"""
+    """Default: -1. Source: server-context.cpp"""
 
 
 class CompletionParams(SamplingParams, total=False):
     """The fields of a completion."""
 
     logprobs: int | None
-    """Another name of `n_probs`; default: 0. Source: server-schema.cpp:179"""
+    """Another name of `n_probs`; default: 0. Source: server-schema.cpp"""
 
 
 class ChatParams(SamplingParams, total=False):
     """The fields of a chat."""
 
     tool_choice: str | Mapping[str, Any] | None
-    """Default: 'auto'. Source: server-common.cpp:1275"""
+    """Default: 'auto'. Source: server-common.cpp"""
     response_format: Mapping[str, Any] | None
-    """Source: server-common.cpp:1300"""
+    """Source: server-common.cpp"""
     parallel_tool_calls: bool | None
-    """Source: server-common.cpp:1362"""
+    """Source: server-common.cpp"""
     add_generation_prompt: bool | None
-    """Default: True. Source: server-common.cpp:1363"""
+    """Default: True. Source: server-common.cpp"""
     chat_template_kwargs: Mapping[str, Any] | None
-    """Source: server-common.cpp:1397"""
+    """Source: server-common.cpp"""
     reasoning_effort: str | None
-    """Default: ''. Source: server-common.cpp:1414"""
+    """Default: ''. Source: server-common.cpp"""
     thinking_budget_tokens: int | None
-    """Another name of `reasoning_budget_tokens`; default: -1. Source: server-common.cpp:1455"""
+    """Another name of `reasoning_budget_tokens`; default: -1. Source: server-common.cpp"""
     logprobs: bool | None
-    """Default: False. Source: server-common.cpp:1472"""
+    """Default: False. Source: server-common.cpp"""
     top_logprobs: int | None
-    """Default: 20. Source: server-common.cpp:1476"""
+    """Default: 20. Source: server-common.cpp"""
 
 
 class EmbeddingParams(TypedDict, total=False):
     """The fields of a request for embeddings."""
 
     embd_normalize: int | None
-    """Source: server-context.cpp:5899"""
+    """Source: server-context.cpp"""
 
 
 class RerankParams(TypedDict, total=False):
     """The fields of a request to rank documents."""
 
     top_n: int | None
-    """Source: server-context.cpp:5536"""
+    """Source: server-context.cpp"""
 
 
 class TokenizeParams(TypedDict, total=False):
     """The fields of a request for tokens."""
 
     add_special: bool | None
-    """Default: False. Source: server-context.cpp:5445"""
+    """Default: False. Source: server-context.cpp"""
     parse_special: bool | None
-    """Default: True. Source: server-context.cpp:5446"""
+    """Default: True. Source: server-context.cpp"""
 
 
 LORA: dict[str, Value] = {
@@ -314,4 +314,4 @@ TOKENIZE: dict[str, Value] = {
     "add_special": Value("bool"),
     "parse_special": Value("bool"),
 }
-# seal: b11434 sha256:54caec0c801993b0fa1a5652c3cbda59d336acfe883f3d21fc3b7a2f0603d17d
+# seal: b11434 sha256:85e5b2574fc099bbc884dd36a6760a962765320b183f3558bc62752caffec48e

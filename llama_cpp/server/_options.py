@@ -18,643 +18,643 @@ class ServerOptions(TypedDict, total=False):
     """The options of llama-server, without their dashes. None leaves one out."""
 
     threads: int | None
-    """``-t``, ``--threads`` N. Source: arg.cpp:1520"""
+    """``-t``, ``--threads`` N. Source: arg.cpp"""
     threads_batch: int | None
-    """``-tb``, ``--threads-batch`` N. Source: arg.cpp:1530"""
+    """``-tb``, ``--threads-batch`` N. Source: arg.cpp"""
     cpu_mask: str | None
-    """``-C``, ``--cpu-mask`` M. Source: arg.cpp:1540"""
+    """``-C``, ``--cpu-mask`` M. Source: arg.cpp"""
     cpu_range: str | None
-    """``-Cr``, ``--cpu-range`` lo-hi. Source: arg.cpp:1550"""
+    """``-Cr``, ``--cpu-range`` lo-hi. Source: arg.cpp"""
     cpu_strict: int | None
-    """``--cpu-strict`` <0|1>. Source: arg.cpp:1560"""
+    """``--cpu-strict`` <0|1>. Source: arg.cpp"""
     prio: int | None
-    """``--prio`` N; -1 to 3. Source: arg.cpp:1567"""
+    """``--prio`` N; -1 to 3. Source: arg.cpp"""
     poll: int | None
-    """``--poll`` <0...100>. Source: arg.cpp:1577"""
+    """``--poll`` <0...100>. Source: arg.cpp"""
     cpu_mask_batch: str | None
-    """``-Cb``, ``--cpu-mask-batch`` M. Source: arg.cpp:1584"""
+    """``-Cb``, ``--cpu-mask-batch`` M. Source: arg.cpp"""
     cpu_range_batch: str | None
-    """``-Crb``, ``--cpu-range-batch`` lo-hi. Source: arg.cpp:1594"""
+    """``-Crb``, ``--cpu-range-batch`` lo-hi. Source: arg.cpp"""
     cpu_strict_batch: int | None
-    """``--cpu-strict-batch`` <0|1>. Source: arg.cpp:1604"""
+    """``--cpu-strict-batch`` <0|1>. Source: arg.cpp"""
     prio_batch: int | None
-    """``--prio-batch`` N; 0 to 3. Source: arg.cpp:1611"""
+    """``--prio-batch`` N; 0 to 3. Source: arg.cpp"""
     poll_batch: int | None
-    """``--poll-batch`` <0|1>. Source: arg.cpp:1621"""
+    """``--poll-batch`` <0|1>. Source: arg.cpp"""
     lookup_cache_static: str | os.PathLike[str] | None
-    """``-lcs``, ``--lookup-cache-static`` FNAME. Source: arg.cpp:1628"""
+    """``-lcs``, ``--lookup-cache-static`` FNAME. Source: arg.cpp"""
     lookup_cache_dynamic: str | os.PathLike[str] | None
-    """``-lcd``, ``--lookup-cache-dynamic`` FNAME. Source: arg.cpp:1635"""
+    """``-lcd``, ``--lookup-cache-dynamic`` FNAME. Source: arg.cpp"""
     ctx_size: int | None
-    """``-c``, ``--ctx-size`` N. Source: arg.cpp:1642"""
+    """``-c``, ``--ctx-size`` N. Source: arg.cpp"""
     kv_unified_per_slot: int | None
-    """``--kv-unified-per-slot`` N. Source: arg.cpp:1653"""
+    """``--kv-unified-per-slot`` N. Source: arg.cpp"""
     predict: int | None
-    """``-n``, ``--predict``, ``--n-predict`` N. Source: arg.cpp:1661"""
+    """``-n``, ``--predict``, ``--n-predict`` N. Source: arg.cpp"""
     n_predict: int | None
-    """``-n``, ``--predict``, ``--n-predict`` N. Source: arg.cpp:1661"""
+    """``-n``, ``--predict``, ``--n-predict`` N. Source: arg.cpp"""
     batch_size: int | None
-    """``-b``, ``--batch-size`` N. Source: arg.cpp:1672"""
+    """``-b``, ``--batch-size`` N. Source: arg.cpp"""
     ubatch_size: int | None
-    """``-ub``, ``--ubatch-size`` N. Source: arg.cpp:1679"""
+    """``-ub``, ``--ubatch-size`` N. Source: arg.cpp"""
     keep: int | None
-    """``--keep`` N. Source: arg.cpp:1686"""
+    """``--keep`` N. Source: arg.cpp"""
     swa_full: bool | None
-    """``--swa-full``. Source: arg.cpp:1693"""
+    """``--swa-full``. Source: arg.cpp"""
     ctx_checkpoints: int | None
-    """``-ctxcp``, ``--ctx-checkpoints``, ``--swa-checkpoints`` N. Source: arg.cpp:1701"""
+    """``-ctxcp``, ``--ctx-checkpoints``, ``--swa-checkpoints`` N. Source: arg.cpp"""
     swa_checkpoints: int | None
-    """``-ctxcp``, ``--ctx-checkpoints``, ``--swa-checkpoints`` N. Source: arg.cpp:1701"""
+    """``-ctxcp``, ``--ctx-checkpoints``, ``--swa-checkpoints`` N. Source: arg.cpp"""
     checkpoint_min_step: int | None
-    """``-cms``, ``--checkpoint-min-step`` N; at least 0. Source: arg.cpp:1709"""
+    """``-cms``, ``--checkpoint-min-step`` N; at least 0. Source: arg.cpp"""
     cache_ram: int | None
-    """``-cram``, ``--cache-ram`` N. Source: arg.cpp:1719"""
+    """``-cram``, ``--cache-ram`` N. Source: arg.cpp"""
     kv_unified: bool | None
-    """``-kvu``, ``--kv-unified``, ``-no-kvu``, ``--no-kv-unified``. Source: arg.cpp:1727"""
+    """``-kvu``, ``--kv-unified``, ``-no-kvu``, ``--no-kv-unified``. Source: arg.cpp"""
     no_kv_unified: bool | None
-    """``-kvu``, ``--kv-unified``, ``-no-kvu``, ``--no-kv-unified``. Source: arg.cpp:1727"""
+    """``-kvu``, ``--kv-unified``, ``-no-kvu``, ``--no-kv-unified``. Source: arg.cpp"""
     cache_idle_slots: bool | None
-    """``--cache-idle-slots``, ``--no-cache-idle-slots``. Source: arg.cpp:1735"""
+    """``--cache-idle-slots``, ``--no-cache-idle-slots``. Source: arg.cpp"""
     no_cache_idle_slots: bool | None
-    """``--cache-idle-slots``, ``--no-cache-idle-slots``. Source: arg.cpp:1735"""
+    """``--cache-idle-slots``, ``--no-cache-idle-slots``. Source: arg.cpp"""
     context_shift: bool | None
-    """``--context-shift``, ``--no-context-shift``. Source: arg.cpp:1743"""
+    """``--context-shift``, ``--no-context-shift``. Source: arg.cpp"""
     no_context_shift: bool | None
-    """``--context-shift``, ``--no-context-shift``. Source: arg.cpp:1743"""
+    """``--context-shift``, ``--no-context-shift``. Source: arg.cpp"""
     flash_attn: (
         Literal["on", "enabled", "true", "1", "off", "disabled", "false", "0", "auto", "-1"]
         | bool
         | None
     )
-    """``-fa``, ``--flash-attn`` [on|off|auto]. Source: arg.cpp:1757"""
+    """``-fa``, ``--flash-attn`` [on|off|auto]. Source: arg.cpp"""
     perf: bool | None
-    """``--perf``, ``--no-perf``. Source: arg.cpp:1787"""
+    """``--perf``, ``--no-perf``. Source: arg.cpp"""
     no_perf: bool | None
-    """``--perf``, ``--no-perf``. Source: arg.cpp:1787"""
+    """``--perf``, ``--no-perf``. Source: arg.cpp"""
     escape: bool | None
-    """``-e``, ``--escape``, ``--no-escape``. Source: arg.cpp:1855"""
+    """``-e``, ``--escape``, ``--no-escape``. Source: arg.cpp"""
     no_escape: bool | None
-    """``-e``, ``--escape``, ``--no-escape``. Source: arg.cpp:1855"""
+    """``-e``, ``--escape``, ``--no-escape``. Source: arg.cpp"""
     reverse_prompt: str | Sequence[str] | None
-    """``-r``, ``--reverse-prompt`` PROMPT. Source: arg.cpp:1891"""
+    """``-r``, ``--reverse-prompt`` PROMPT. Source: arg.cpp"""
     special: bool | None
-    """``-sp``, ``--special``. Source: arg.cpp:1898"""
+    """``-sp``, ``--special``. Source: arg.cpp"""
     warmup: bool | None
-    """``--warmup``, ``--no-warmup``. Source: arg.cpp:1970"""
+    """``--warmup``, ``--no-warmup``. Source: arg.cpp"""
     no_warmup: bool | None
-    """``--warmup``, ``--no-warmup``. Source: arg.cpp:1970"""
+    """``--warmup``, ``--no-warmup``. Source: arg.cpp"""
     spm_infill: bool | None
-    """``--spm-infill``. Source: arg.cpp:1978"""
+    """``--spm-infill``. Source: arg.cpp"""
     samplers: str | Sequence[str] | None
-    """``--samplers`` SAMPLERS. Source: arg.cpp:1988"""
+    """``--samplers`` SAMPLERS. Source: arg.cpp"""
     seed: int | None
-    """``-s``, ``--seed`` SEED. Source: arg.cpp:1997"""
+    """``-s``, ``--seed`` SEED. Source: arg.cpp"""
     sampler_seq: str | None
-    """``--sampler-seq``, ``--sampling-seq`` SEQUENCE. Source: arg.cpp:2004"""
+    """``--sampler-seq``, ``--sampling-seq`` SEQUENCE. Source: arg.cpp"""
     sampling_seq: str | None
-    """``--sampler-seq``, ``--sampling-seq`` SEQUENCE. Source: arg.cpp:2004"""
+    """``--sampler-seq``, ``--sampling-seq`` SEQUENCE. Source: arg.cpp"""
     ignore_eos: bool | None
-    """``--ignore-eos``. Source: arg.cpp:2011"""
+    """``--ignore-eos``. Source: arg.cpp"""
     temp: float | None
-    """``--temp``, ``--temperature`` N. Source: arg.cpp:2018"""
+    """``--temp``, ``--temperature`` N. Source: arg.cpp"""
     temperature: float | None
-    """``--temp``, ``--temperature`` N. Source: arg.cpp:2018"""
+    """``--temp``, ``--temperature`` N. Source: arg.cpp"""
     top_k: int | None
-    """``--top-k`` N. Source: arg.cpp:2027"""
+    """``--top-k`` N. Source: arg.cpp"""
     top_p: float | None
-    """``--top-p`` N. Source: arg.cpp:2035"""
+    """``--top-p`` N. Source: arg.cpp"""
     min_p: float | None
-    """``--min-p`` N. Source: arg.cpp:2043"""
+    """``--min-p`` N. Source: arg.cpp"""
     top_nsigma: float | None
-    """``--top-nsigma``, ``--top-n-sigma`` N. Source: arg.cpp:2051"""
+    """``--top-nsigma``, ``--top-n-sigma`` N. Source: arg.cpp"""
     top_n_sigma: float | None
-    """``--top-nsigma``, ``--top-n-sigma`` N. Source: arg.cpp:2051"""
+    """``--top-nsigma``, ``--top-n-sigma`` N. Source: arg.cpp"""
     xtc_probability: float | None
-    """``--xtc-probability`` N. Source: arg.cpp:2058"""
+    """``--xtc-probability`` N. Source: arg.cpp"""
     xtc_threshold: float | None
-    """``--xtc-threshold`` N. Source: arg.cpp:2066"""
+    """``--xtc-threshold`` N. Source: arg.cpp"""
     typical: float | None
-    """``--typical``, ``--typical-p`` N. Source: arg.cpp:2074"""
+    """``--typical``, ``--typical-p`` N. Source: arg.cpp"""
     typical_p: float | None
-    """``--typical``, ``--typical-p`` N. Source: arg.cpp:2074"""
+    """``--typical``, ``--typical-p`` N. Source: arg.cpp"""
     repeat_last_n: int | None
-    """``--repeat-last-n`` N; at least 0. Source: arg.cpp:2081"""
+    """``--repeat-last-n`` N; at least 0. Source: arg.cpp"""
     repeat_penalty: float | None
-    """``--repeat-penalty`` N; at least 0.0; not 0.0. Source: arg.cpp:2093"""
+    """``--repeat-penalty`` N; at least 0.0; not 0.0. Source: arg.cpp"""
     presence_penalty: float | None
-    """``--presence-penalty`` N. Source: arg.cpp:2107"""
+    """``--presence-penalty`` N. Source: arg.cpp"""
     frequency_penalty: float | None
-    """``--frequency-penalty`` N. Source: arg.cpp:2118"""
+    """``--frequency-penalty`` N. Source: arg.cpp"""
     dry_multiplier: float | None
-    """``--dry-multiplier`` N. Source: arg.cpp:2129"""
+    """``--dry-multiplier`` N. Source: arg.cpp"""
     dry_base: float | None
-    """``--dry-base`` N. Source: arg.cpp:2136"""
+    """``--dry-base`` N. Source: arg.cpp"""
     dry_allowed_length: int | None
-    """``--dry-allowed-length`` N. Source: arg.cpp:2147"""
+    """``--dry-allowed-length`` N. Source: arg.cpp"""
     dry_penalty_last_n: int | None
-    """``--dry-penalty-last-n`` N; at least 0. Source: arg.cpp:2154"""
+    """``--dry-penalty-last-n`` N; at least 0. Source: arg.cpp"""
     dry_sequence_breaker: str | Sequence[str] | None
-    """``--dry-sequence-breaker`` STRING. Source: arg.cpp:2164"""
+    """``--dry-sequence-breaker`` STRING. Source: arg.cpp"""
     adaptive_target: float | None
-    """``--adaptive-target`` N. Source: arg.cpp:2190"""
+    """``--adaptive-target`` N. Source: arg.cpp"""
     adaptive_decay: float | None
-    """``--adaptive-decay`` N. Source: arg.cpp:2200"""
+    """``--adaptive-decay`` N. Source: arg.cpp"""
     dynatemp_range: float | None
-    """``--dynatemp-range`` N. Source: arg.cpp:2210"""
+    """``--dynatemp-range`` N. Source: arg.cpp"""
     dynatemp_exp: float | None
-    """``--dynatemp-exp`` N. Source: arg.cpp:2217"""
+    """``--dynatemp-exp`` N. Source: arg.cpp"""
     mirostat: int | None
-    """``--mirostat`` N. Source: arg.cpp:2224"""
+    """``--mirostat`` N. Source: arg.cpp"""
     mirostat_lr: float | None
-    """``--mirostat-lr`` N. Source: arg.cpp:2233"""
+    """``--mirostat-lr`` N. Source: arg.cpp"""
     mirostat_ent: float | None
-    """``--mirostat-ent`` N. Source: arg.cpp:2241"""
+    """``--mirostat-ent`` N. Source: arg.cpp"""
     logit_bias: str | Sequence[str] | None
-    """``-l``, ``--logit-bias`` TOKEN_ID(+/-)BIAS. Source: arg.cpp:2249"""
+    """``-l``, ``--logit-bias`` TOKEN_ID(+/-)BIAS. Source: arg.cpp"""
     grammar: str | None
-    """``--grammar`` GRAMMAR. Source: arg.cpp:2271"""
+    """``--grammar`` GRAMMAR. Source: arg.cpp"""
     grammar_file: str | os.PathLike[str] | None
-    """``--grammar-file`` FNAME. Source: arg.cpp:2278"""
+    """``--grammar-file`` FNAME. Source: arg.cpp"""
     json_schema: str | None
-    """``-j``, ``--json-schema`` SCHEMA. Source: arg.cpp:2285"""
+    """``-j``, ``--json-schema`` SCHEMA. Source: arg.cpp"""
     json_schema_file: str | os.PathLike[str] | None
-    """``-jf``, ``--json-schema-file`` FILE. Source: arg.cpp:2292"""
+    """``-jf``, ``--json-schema-file`` FILE. Source: arg.cpp"""
     backend_sampling: bool | None
-    """``-bs``, ``--backend-sampling``. Source: arg.cpp:2309"""
+    """``-bs``, ``--backend-sampling``. Source: arg.cpp"""
     pooling: Literal["none", "mean", "cls", "last", "rank"] | None
-    """``--pooling`` {none,mean,cls,last,rank}. Source: arg.cpp:2316"""
+    """``--pooling`` {none,mean,cls,last,rank}. Source: arg.cpp"""
     rope_scaling: Literal["none", "linear", "yarn"] | None
-    """``--rope-scaling`` {none,linear,yarn}. Source: arg.cpp:2337"""
+    """``--rope-scaling`` {none,linear,yarn}. Source: arg.cpp"""
     rope_scale: float | None
-    """``--rope-scale`` N. Source: arg.cpp:2347"""
+    """``--rope-scale`` N. Source: arg.cpp"""
     rope_freq_base: float | None
-    """``--rope-freq-base`` N. Source: arg.cpp:2354"""
+    """``--rope-freq-base`` N. Source: arg.cpp"""
     rope_freq_scale: float | None
-    """``--rope-freq-scale`` N. Source: arg.cpp:2361"""
+    """``--rope-freq-scale`` N. Source: arg.cpp"""
     yarn_orig_ctx: int | None
-    """``--yarn-orig-ctx`` N. Source: arg.cpp:2368"""
+    """``--yarn-orig-ctx`` N. Source: arg.cpp"""
     yarn_ext_factor: float | None
-    """``--yarn-ext-factor`` N. Source: arg.cpp:2375"""
+    """``--yarn-ext-factor`` N. Source: arg.cpp"""
     yarn_attn_factor: float | None
-    """``--yarn-attn-factor`` N. Source: arg.cpp:2382"""
+    """``--yarn-attn-factor`` N. Source: arg.cpp"""
     yarn_beta_slow: float | None
-    """``--yarn-beta-slow`` N. Source: arg.cpp:2389"""
+    """``--yarn-beta-slow`` N. Source: arg.cpp"""
     yarn_beta_fast: float | None
-    """``--yarn-beta-fast`` N. Source: arg.cpp:2396"""
+    """``--yarn-beta-fast`` N. Source: arg.cpp"""
     kv_offload: bool | None
-    """``-kvo``, ``--kv-offload``, ``-nkvo``, ``--no-kv-offload``. Source: arg.cpp:2417"""
+    """``-kvo``, ``--kv-offload``, ``-nkvo``, ``--no-kv-offload``. Source: arg.cpp"""
     no_kv_offload: bool | None
-    """``-kvo``, ``--kv-offload``, ``-nkvo``, ``--no-kv-offload``. Source: arg.cpp:2417"""
+    """``-kvo``, ``--kv-offload``, ``-nkvo``, ``--no-kv-offload``. Source: arg.cpp"""
     repack: bool | None
-    """``--repack``, ``-nr``, ``--no-repack``. Source: arg.cpp:2425"""
+    """``--repack``, ``-nr``, ``--no-repack``. Source: arg.cpp"""
     no_repack: bool | None
-    """``--repack``, ``-nr``, ``--no-repack``. Source: arg.cpp:2425"""
+    """``--repack``, ``-nr``, ``--no-repack``. Source: arg.cpp"""
     no_host: bool | None
-    """``--no-host``. Source: arg.cpp:2433"""
+    """``--no-host``. Source: arg.cpp"""
     cache_type_k: (
         Literal["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1"] | None
     )
-    """``-ctk``, ``--cache-type-k`` TYPE. Source: arg.cpp:2440"""
+    """``-ctk``, ``--cache-type-k`` TYPE. Source: arg.cpp"""
     cache_type_v: (
         Literal["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1"] | None
     )
-    """``-ctv``, ``--cache-type-v`` TYPE. Source: arg.cpp:2453"""
+    """``-ctv``, ``--cache-type-v`` TYPE. Source: arg.cpp"""
     defrag_thold: str | None
-    """``-dt``, ``--defrag-thold`` N. Source: arg.cpp:2536"""
+    """``-dt``, ``--defrag-thold`` N. Source: arg.cpp"""
     parallel: int | None
-    """``-np``, ``--parallel`` N; not 0. Source: arg.cpp:2547"""
+    """``-np``, ``--parallel`` N; not 0. Source: arg.cpp"""
     cont_batching: bool | None
-    """``-cb``, ``--cont-batching``, ``-nocb``, ``--no-cont-batching``. Source: arg.cpp:2573"""
+    """``-cb``, ``--cont-batching``, ``-nocb``, ``--no-cont-batching``. Source: arg.cpp"""
     no_cont_batching: bool | None
-    """``-cb``, ``--cont-batching``, ``-nocb``, ``--no-cont-batching``. Source: arg.cpp:2573"""
+    """``-cb``, ``--cont-batching``, ``-nocb``, ``--no-cont-batching``. Source: arg.cpp"""
     mmproj: str | os.PathLike[str] | None
-    """``-mm``, ``--mmproj`` FILE. Source: arg.cpp:2581"""
+    """``-mm``, ``--mmproj`` FILE. Source: arg.cpp"""
     mmproj_url: str | None
-    """``-mmu``, ``--mmproj-url`` URL. Source: arg.cpp:2589"""
+    """``-mmu``, ``--mmproj-url`` URL. Source: arg.cpp"""
     mmproj_auto: bool | None
-    """``--mmproj-auto``, ``--no-mmproj``, ``--no-mmproj-auto``. Source: arg.cpp:2596"""
+    """``--mmproj-auto``, ``--no-mmproj``, ``--no-mmproj-auto``. Source: arg.cpp"""
     no_mmproj: bool | None
-    """``--mmproj-auto``, ``--no-mmproj``, ``--no-mmproj-auto``. Source: arg.cpp:2596"""
+    """``--mmproj-auto``, ``--no-mmproj``, ``--no-mmproj-auto``. Source: arg.cpp"""
     no_mmproj_auto: bool | None
-    """``--mmproj-auto``, ``--no-mmproj``, ``--no-mmproj-auto``. Source: arg.cpp:2596"""
+    """``--mmproj-auto``, ``--no-mmproj``, ``--no-mmproj-auto``. Source: arg.cpp"""
     mmproj_offload: bool | None
-    """``--mmproj-offload``, ``--no-mmproj-offload``. Source: arg.cpp:2604"""
+    """``--mmproj-offload``, ``--no-mmproj-offload``. Source: arg.cpp"""
     no_mmproj_offload: bool | None
-    """``--mmproj-offload``, ``--no-mmproj-offload``. Source: arg.cpp:2604"""
+    """``--mmproj-offload``, ``--no-mmproj-offload``. Source: arg.cpp"""
     mmproj_device: str | Sequence[str] | None
-    """``-mmdev``, ``--mmproj-device`` DEVICE. Source: arg.cpp:2613"""
+    """``-mmdev``, ``--mmproj-device`` DEVICE. Source: arg.cpp"""
     image_min_tokens: int | None
-    """``--image-min-tokens`` N. Source: arg.cpp:2641"""
+    """``--image-min-tokens`` N. Source: arg.cpp"""
     image_max_tokens: int | None
-    """``--image-max-tokens`` N. Source: arg.cpp:2648"""
+    """``--image-max-tokens`` N. Source: arg.cpp"""
     mtmd_batch_max_tokens: int | None
-    """``--mtmd-batch-max-tokens`` N. Source: arg.cpp:2655"""
+    """``--mtmd-batch-max-tokens`` N. Source: arg.cpp"""
     video_fps: float | None
-    """``--video-fps`` N. Source: arg.cpp:2662"""
+    """``--video-fps`` N. Source: arg.cpp"""
     video_timestamp_interval: int | None
-    """``--video-timestamp-interval`` N. Source: arg.cpp:2669"""
+    """``--video-timestamp-interval`` N. Source: arg.cpp"""
     video_ffmpeg_dir: str | os.PathLike[str] | None
-    """``--video-ffmpeg-dir`` DIR. Source: arg.cpp:2676"""
+    """``--video-ffmpeg-dir`` DIR. Source: arg.cpp"""
     rpc: str | Sequence[str] | None
-    """``--rpc`` SERVERS. Source: arg.cpp:2683"""
+    """``--rpc`` SERVERS. Source: arg.cpp"""
     load_mode: Literal["auto", "none", "mmap", "mlock", "mmap+mlock", "dio"] | None
-    """``-lm``, ``--load-mode`` MODE. Source: arg.cpp:2694"""
+    """``-lm``, ``--load-mode`` MODE. Source: arg.cpp"""
     lazy_mode: Literal["on", "auto", "off"] | bool | None
-    """``-lzm``, ``--lazy-mode`` MODE. Source: arg.cpp:2713"""
+    """``-lzm``, ``--lazy-mode`` MODE. Source: arg.cpp"""
     numa: Literal["distribute", "isolate", "numactl"] | None
-    """``--numa`` TYPE. Source: arg.cpp:2726"""
+    """``--numa`` TYPE. Source: arg.cpp"""
     device: str | Sequence[str] | None
-    """``-dev``, ``--device`` <dev1,dev2,..>. Source: arg.cpp:2741"""
+    """``-dev``, ``--device`` <dev1,dev2,..>. Source: arg.cpp"""
     override_tensor: str | None
-    """``-ot``, ``--override-tensor`` <tensor name pattern>=<buffer type>,.... Source: arg.cpp:2757"""
+    """``-ot``, ``--override-tensor`` <tensor name pattern>=<buffer type>,.... Source: arg.cpp"""
     cpu_moe: bool | None
-    """``-cmoe``, ``--cpu-moe``. Source: arg.cpp:2763"""
+    """``-cmoe``, ``--cpu-moe``. Source: arg.cpp"""
     n_cpu_moe: int | None
-    """``-ncmoe``, ``--n-cpu-moe`` N; at least 0. Source: arg.cpp:2770"""
+    """``-ncmoe``, ``--n-cpu-moe`` N; at least 0. Source: arg.cpp"""
     n_cpu_ffn: int | None
-    """``-ncffn``, ``--n-cpu-ffn`` N; at least 0. Source: arg.cpp:2780"""
+    """``-ncffn``, ``--n-cpu-ffn`` N; at least 0. Source: arg.cpp"""
     gpu_layers: Literal["auto", "all"] | int | None
-    """``-ngl``, ``--gpu-layers``, ``--n-gpu-layers`` N. Source: arg.cpp:2792"""
+    """``-ngl``, ``--gpu-layers``, ``--n-gpu-layers`` N. Source: arg.cpp"""
     n_gpu_layers: Literal["auto", "all"] | int | None
-    """``-ngl``, ``--gpu-layers``, ``--n-gpu-layers`` N. Source: arg.cpp:2792"""
+    """``-ngl``, ``--gpu-layers``, ``--n-gpu-layers`` N. Source: arg.cpp"""
     split_mode: Literal["none", "layer", "row", "tensor"] | None
-    """``-sm``, ``--split-mode`` {none,layer,row,tensor}. Source: arg.cpp:2810"""
+    """``-sm``, ``--split-mode`` {none,layer,row,tensor}. Source: arg.cpp"""
     tensor_split: str | Sequence[str] | None
-    """``-ts``, ``--tensor-split`` N0,N1,N2,.... Source: arg.cpp:2834"""
+    """``-ts``, ``--tensor-split`` N0,N1,N2,.... Source: arg.cpp"""
     main_gpu: int | None
-    """``-mg``, ``--main-gpu`` INDEX. Source: arg.cpp:2861"""
+    """``-mg``, ``--main-gpu`` INDEX. Source: arg.cpp"""
     fit: Literal["on", "enabled", "true", "1", "off", "disabled", "false", "0"] | bool | None
-    """``-fit``, ``--fit`` [on|off]. Source: arg.cpp:2871"""
+    """``-fit``, ``--fit`` [on|off]. Source: arg.cpp"""
     fit_target: str | Sequence[str] | None
-    """``-fitt``, ``--fit-target`` MiB0,MiB1,MiB2,.... Source: arg.cpp:2899"""
+    """``-fitt``, ``--fit-target`` MiB0,MiB1,MiB2,.... Source: arg.cpp"""
     fit_ctx: int | None
-    """``-fitc``, ``--fit-ctx`` N. Source: arg.cpp:2924"""
+    """``-fitc``, ``--fit-ctx`` N. Source: arg.cpp"""
     check_tensors: bool | None
-    """``--check-tensors``. Source: arg.cpp:2931"""
+    """``--check-tensors``. Source: arg.cpp"""
     override_kv: str | Sequence[str] | None
-    """``--override-kv`` KEY=TYPE:VALUE,.... Source: arg.cpp:2938"""
+    """``--override-kv`` KEY=TYPE:VALUE,.... Source: arg.cpp"""
     op_offload: bool | None
-    """``--op-offload``, ``--no-op-offload``. Source: arg.cpp:2950"""
+    """``--op-offload``, ``--no-op-offload``. Source: arg.cpp"""
     no_op_offload: bool | None
-    """``--op-offload``, ``--no-op-offload``. Source: arg.cpp:2950"""
+    """``--op-offload``, ``--no-op-offload``. Source: arg.cpp"""
     lora: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None
-    """``--lora`` FNAME. Source: arg.cpp:2958"""
+    """``--lora`` FNAME. Source: arg.cpp"""
     lora_scaled: str | Sequence[str] | None
-    """``--lora-scaled`` FNAME:SCALE,.... Source: arg.cpp:2968"""
+    """``--lora-scaled`` FNAME:SCALE,.... Source: arg.cpp"""
     control_vector: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None
-    """``--control-vector`` FNAME. Source: arg.cpp:2983"""
+    """``--control-vector`` FNAME. Source: arg.cpp"""
     control_vector_scaled: str | Sequence[str] | None
-    """``--control-vector-scaled`` FNAME:SCALE,.... Source: arg.cpp:2992"""
+    """``--control-vector-scaled`` FNAME:SCALE,.... Source: arg.cpp"""
     control_vector_layer_range: tuple[int, int] | None
-    """``--control-vector-layer-range`` START END. Source: arg.cpp:3006"""
+    """``--control-vector-layer-range`` START END. Source: arg.cpp"""
     alias: str | Sequence[str] | None
-    """``-a``, ``--alias`` STRING. Source: arg.cpp:3014"""
+    """``-a``, ``--alias`` STRING. Source: arg.cpp"""
     tags: str | Sequence[str] | None
-    """``--tags`` STRING. Source: arg.cpp:3026"""
+    """``--tags`` STRING. Source: arg.cpp"""
     model_url: str | None
-    """``-mu``, ``--model-url`` MODEL_URL. Source: arg.cpp:3047"""
+    """``-mu``, ``--model-url`` MODEL_URL. Source: arg.cpp"""
     docker_repo: str | None
-    """``-dr``, ``--docker-repo`` [<repo>/]<model>[:quant]. Source: arg.cpp:3054"""
+    """``-dr``, ``--docker-repo`` [<repo>/]<model>[:quant]. Source: arg.cpp"""
     hf_repo: str | None
-    """``-hf``, ``-hfr``, ``--hf-repo`` <user>/<model>[:quant]. Source: arg.cpp:3063"""
+    """``-hf``, ``-hfr``, ``--hf-repo`` <user>/<model>[:quant]. Source: arg.cpp"""
     hf_file: str | os.PathLike[str] | None
-    """``-hff``, ``--hf-file`` FILE. Source: arg.cpp:3073"""
+    """``-hff``, ``--hf-file`` FILE. Source: arg.cpp"""
     hf_token: str | None
-    """``-hft``, ``--hf-token`` TOKEN. Source: arg.cpp:3080"""
+    """``-hft``, ``--hf-token`` TOKEN. Source: arg.cpp"""
     embd_normalize: int | None
-    """``--embd-normalize`` N. Source: arg.cpp:3296"""
+    """``--embd-normalize`` N. Source: arg.cpp"""
     reuse_port: bool | None
-    """``--reuse-port``. Source: arg.cpp:3347"""
+    """``--reuse-port``. Source: arg.cpp"""
     path: str | os.PathLike[str] | None
-    """``--path`` PATH. Source: arg.cpp:3354"""
+    """``--path`` PATH. Source: arg.cpp"""
     cors_origins: str | None
-    """``--cors-origins`` ORIGINS. Source: arg.cpp:3361"""
+    """``--cors-origins`` ORIGINS. Source: arg.cpp"""
     cors_methods: str | None
-    """``--cors-methods`` METHODS. Source: arg.cpp:3372"""
+    """``--cors-methods`` METHODS. Source: arg.cpp"""
     cors_headers: str | None
-    """``--cors-headers`` HEADERS. Source: arg.cpp:3379"""
+    """``--cors-headers`` HEADERS. Source: arg.cpp"""
     cors_credentials: bool | None
-    """``--cors-credentials``, ``--no-cors-credentials``. Source: arg.cpp:3386"""
+    """``--cors-credentials``, ``--no-cors-credentials``. Source: arg.cpp"""
     no_cors_credentials: bool | None
-    """``--cors-credentials``, ``--no-cors-credentials``. Source: arg.cpp:3386"""
+    """``--cors-credentials``, ``--no-cors-credentials``. Source: arg.cpp"""
     api_prefix: str | None
-    """``--api-prefix`` PREFIX. Source: arg.cpp:3397"""
+    """``--api-prefix`` PREFIX. Source: arg.cpp"""
     ui_config: str | None
-    """``--ui-config``, ``--webui-config`` JSON. Source: arg.cpp:3404"""
+    """``--ui-config``, ``--webui-config`` JSON. Source: arg.cpp"""
     webui_config: str | None
-    """``--ui-config``, ``--webui-config`` JSON. Source: arg.cpp:3404"""
+    """``--ui-config``, ``--webui-config`` JSON. Source: arg.cpp"""
     ui_config_file: str | os.PathLike[str] | None
-    """``--ui-config-file``, ``--webui-config-file`` PATH. Source: arg.cpp:3411"""
+    """``--ui-config-file``, ``--webui-config-file`` PATH. Source: arg.cpp"""
     webui_config_file: str | os.PathLike[str] | None
-    """``--ui-config-file``, ``--webui-config-file`` PATH. Source: arg.cpp:3411"""
+    """``--ui-config-file``, ``--webui-config-file`` PATH. Source: arg.cpp"""
     ui_mcp_proxy: bool | None
-    """``--ui-mcp-proxy``, ``--webui-mcp-proxy``, ``--no-ui-mcp-proxy``, ``--no-webui-mcp-proxy``. Source: arg.cpp:3418"""
+    """``--ui-mcp-proxy``, ``--webui-mcp-proxy``, ``--no-ui-mcp-proxy``, ``--no-webui-mcp-proxy``. Source: arg.cpp"""
     webui_mcp_proxy: bool | None
-    """``--ui-mcp-proxy``, ``--webui-mcp-proxy``, ``--no-ui-mcp-proxy``, ``--no-webui-mcp-proxy``. Source: arg.cpp:3418"""
+    """``--ui-mcp-proxy``, ``--webui-mcp-proxy``, ``--no-ui-mcp-proxy``, ``--no-webui-mcp-proxy``. Source: arg.cpp"""
     no_ui_mcp_proxy: bool | None
-    """``--ui-mcp-proxy``, ``--webui-mcp-proxy``, ``--no-ui-mcp-proxy``, ``--no-webui-mcp-proxy``. Source: arg.cpp:3418"""
+    """``--ui-mcp-proxy``, ``--webui-mcp-proxy``, ``--no-ui-mcp-proxy``, ``--no-webui-mcp-proxy``. Source: arg.cpp"""
     no_webui_mcp_proxy: bool | None
-    """``--ui-mcp-proxy``, ``--webui-mcp-proxy``, ``--no-ui-mcp-proxy``, ``--no-webui-mcp-proxy``. Source: arg.cpp:3418"""
+    """``--ui-mcp-proxy``, ``--webui-mcp-proxy``, ``--no-ui-mcp-proxy``, ``--no-webui-mcp-proxy``. Source: arg.cpp"""
     tools: str | Sequence[str] | None
-    """``--tools`` TOOL1,TOOL2,.... Source: arg.cpp:3426"""
+    """``--tools`` TOOL1,TOOL2,.... Source: arg.cpp"""
     tools_runtime: str | None
-    """``--tools-runtime`` OPTION. Source: arg.cpp:3436"""
+    """``--tools-runtime`` OPTION. Source: arg.cpp"""
     mcp_servers_config: str | os.PathLike[str] | None
-    """``--mcp-servers-config`` PATH. Source: arg.cpp:3447"""
+    """``--mcp-servers-config`` PATH. Source: arg.cpp"""
     mcp_servers_json: str | None
-    """``--mcp-servers-json`` JSON. Source: arg.cpp:3455"""
+    """``--mcp-servers-json`` JSON. Source: arg.cpp"""
     agent: bool | None
-    """``-ag``, ``--agent``, ``-no-ag``, ``--no-agent``. Source: arg.cpp:3463"""
+    """``-ag``, ``--agent``, ``-no-ag``, ``--no-agent``. Source: arg.cpp"""
     no_agent: bool | None
-    """``-ag``, ``--agent``, ``-no-ag``, ``--no-agent``. Source: arg.cpp:3463"""
+    """``-ag``, ``--agent``, ``-no-ag``, ``--no-agent``. Source: arg.cpp"""
     ui: bool | None
-    """``--ui``, ``--webui``, ``--no-ui``, ``--no-webui``. Source: arg.cpp:3479"""
+    """``--ui``, ``--webui``, ``--no-ui``, ``--no-webui``. Source: arg.cpp"""
     webui: bool | None
-    """``--ui``, ``--webui``, ``--no-ui``, ``--no-webui``. Source: arg.cpp:3479"""
+    """``--ui``, ``--webui``, ``--no-ui``, ``--no-webui``. Source: arg.cpp"""
     no_ui: bool | None
-    """``--ui``, ``--webui``, ``--no-ui``, ``--no-webui``. Source: arg.cpp:3479"""
+    """``--ui``, ``--webui``, ``--no-ui``, ``--no-webui``. Source: arg.cpp"""
     no_webui: bool | None
-    """``--ui``, ``--webui``, ``--no-ui``, ``--no-webui``. Source: arg.cpp:3479"""
+    """``--ui``, ``--webui``, ``--no-ui``, ``--no-webui``. Source: arg.cpp"""
     embedding: bool | None
-    """``--embedding``, ``--embeddings``. Source: arg.cpp:3487"""
+    """``--embedding``, ``--embeddings``. Source: arg.cpp"""
     embeddings: bool | None
-    """``--embedding``, ``--embeddings``. Source: arg.cpp:3487"""
+    """``--embedding``, ``--embeddings``. Source: arg.cpp"""
     rerank: bool | None
-    """``--rerank``, ``--reranking``. Source: arg.cpp:3494"""
+    """``--rerank``, ``--reranking``. Source: arg.cpp"""
     reranking: bool | None
-    """``--rerank``, ``--reranking``. Source: arg.cpp:3494"""
+    """``--rerank``, ``--reranking``. Source: arg.cpp"""
     ssl_key_file: str | os.PathLike[str] | None
-    """``--ssl-key-file`` FNAME. Source: arg.cpp:3530"""
+    """``--ssl-key-file`` FNAME. Source: arg.cpp"""
     ssl_cert_file: str | os.PathLike[str] | None
-    """``--ssl-cert-file`` FNAME. Source: arg.cpp:3537"""
+    """``--ssl-cert-file`` FNAME. Source: arg.cpp"""
     chat_template_kwargs: str | None
-    """``--chat-template-kwargs`` STRING. Source: arg.cpp:3544"""
+    """``--chat-template-kwargs`` STRING. Source: arg.cpp"""
     sse_ping_interval: int | None
-    """``--sse-ping-interval`` N. Source: arg.cpp:3570"""
+    """``--sse-ping-interval`` N. Source: arg.cpp"""
     threads_http: int | None
-    """``--threads-http`` N. Source: arg.cpp:3577"""
+    """``--threads-http`` N. Source: arg.cpp"""
     cache_prompt: bool | None
-    """``--cache-prompt``, ``--no-cache-prompt``. Source: arg.cpp:3584"""
+    """``--cache-prompt``, ``--no-cache-prompt``. Source: arg.cpp"""
     no_cache_prompt: bool | None
-    """``--cache-prompt``, ``--no-cache-prompt``. Source: arg.cpp:3584"""
+    """``--cache-prompt``, ``--no-cache-prompt``. Source: arg.cpp"""
     cache_reuse: int | None
-    """``--cache-reuse`` N. Source: arg.cpp:3592"""
+    """``--cache-reuse`` N. Source: arg.cpp"""
     metrics: bool | None
-    """``--metrics``. Source: arg.cpp:3602"""
+    """``--metrics``. Source: arg.cpp"""
     props: bool | None
-    """``--props``. Source: arg.cpp:3609"""
+    """``--props``. Source: arg.cpp"""
     slots: bool | None
-    """``--slots``, ``--no-slots``. Source: arg.cpp:3616"""
+    """``--slots``, ``--no-slots``. Source: arg.cpp"""
     no_slots: bool | None
-    """``--slots``, ``--no-slots``. Source: arg.cpp:3616"""
+    """``--slots``, ``--no-slots``. Source: arg.cpp"""
     slot_save_path: str | os.PathLike[str] | None
-    """``--slot-save-path`` PATH. Source: arg.cpp:3624"""
+    """``--slot-save-path`` PATH. Source: arg.cpp"""
     media_path: str | os.PathLike[str] | None
-    """``--media-path`` PATH. Source: arg.cpp:3638"""
+    """``--media-path`` PATH. Source: arg.cpp"""
     models_dir: str | os.PathLike[str] | None
-    """``--models-dir`` PATH. Source: arg.cpp:3652"""
+    """``--models-dir`` PATH. Source: arg.cpp"""
     models_max: int | None
-    """``--models-max`` N. Source: arg.cpp:3666"""
+    """``--models-max`` N. Source: arg.cpp"""
     models_autoload: bool | None
-    """``--models-autoload``, ``--no-models-autoload``. Source: arg.cpp:3673"""
+    """``--models-autoload``, ``--no-models-autoload``. Source: arg.cpp"""
     no_models_autoload: bool | None
-    """``--models-autoload``, ``--no-models-autoload``. Source: arg.cpp:3673"""
+    """``--models-autoload``, ``--no-models-autoload``. Source: arg.cpp"""
     jinja: bool | None
-    """``--jinja``, ``--no-jinja``. Source: arg.cpp:3681"""
+    """``--jinja``, ``--no-jinja``. Source: arg.cpp"""
     no_jinja: bool | None
-    """``--jinja``, ``--no-jinja``. Source: arg.cpp:3681"""
+    """``--jinja``, ``--no-jinja``. Source: arg.cpp"""
     reasoning_format: Literal["none", "auto", "deepseek", "deepseek-legacy"] | None
-    """``--reasoning-format`` FORMAT. Source: arg.cpp:3689"""
+    """``--reasoning-format`` FORMAT. Source: arg.cpp"""
     reasoning: (
         Literal["on", "enabled", "true", "1", "off", "disabled", "false", "0", "auto", "-1"]
         | bool
         | None
     )
-    """``-rea``, ``--reasoning`` [on|off|auto]. Source: arg.cpp:3700"""
+    """``-rea``, ``--reasoning`` [on|off|auto]. Source: arg.cpp"""
     reasoning_effort: str | None
-    """``--reasoning-effort`` LEVEL. Source: arg.cpp:3718"""
+    """``--reasoning-effort`` LEVEL. Source: arg.cpp"""
     reasoning_budget: int | None
-    """``--reasoning-budget`` N; at least -1. Source: arg.cpp:3730"""
+    """``--reasoning-budget`` N; at least -1. Source: arg.cpp"""
     reasoning_budget_message: str | None
-    """``--reasoning-budget-message`` MESSAGE. Source: arg.cpp:3738"""
+    """``--reasoning-budget-message`` MESSAGE. Source: arg.cpp"""
     reasoning_preserve: bool | None
-    """``--reasoning-preserve``, ``--no-reasoning-preserve``. Source: arg.cpp:3745"""
+    """``--reasoning-preserve``, ``--no-reasoning-preserve``. Source: arg.cpp"""
     no_reasoning_preserve: bool | None
-    """``--reasoning-preserve``, ``--no-reasoning-preserve``. Source: arg.cpp:3745"""
+    """``--reasoning-preserve``, ``--no-reasoning-preserve``. Source: arg.cpp"""
     chat_template: str | None
-    """``--chat-template`` JINJA_TEMPLATE. Source: arg.cpp:3760"""
+    """``--chat-template`` JINJA_TEMPLATE. Source: arg.cpp"""
     chat_template_file: str | os.PathLike[str] | None
-    """``--chat-template-file`` JINJA_TEMPLATE_FILE. Source: arg.cpp:3772"""
+    """``--chat-template-file`` JINJA_TEMPLATE_FILE. Source: arg.cpp"""
     skip_chat_parsing: bool | None
-    """``--skip-chat-parsing``, ``--no-skip-chat-parsing``. Source: arg.cpp:3784"""
+    """``--skip-chat-parsing``, ``--no-skip-chat-parsing``. Source: arg.cpp"""
     no_skip_chat_parsing: bool | None
-    """``--skip-chat-parsing``, ``--no-skip-chat-parsing``. Source: arg.cpp:3784"""
+    """``--skip-chat-parsing``, ``--no-skip-chat-parsing``. Source: arg.cpp"""
     prefill_assistant: bool | None
-    """``--prefill-assistant``, ``--no-prefill-assistant``. Source: arg.cpp:3795"""
+    """``--prefill-assistant``, ``--no-prefill-assistant``. Source: arg.cpp"""
     no_prefill_assistant: bool | None
-    """``--prefill-assistant``, ``--no-prefill-assistant``. Source: arg.cpp:3795"""
+    """``--prefill-assistant``, ``--no-prefill-assistant``. Source: arg.cpp"""
     slot_prompt_similarity: float | None
-    """``-sps``, ``--slot-prompt-similarity`` SIMILARITY. Source: arg.cpp:3806"""
+    """``-sps``, ``--slot-prompt-similarity`` SIMILARITY. Source: arg.cpp"""
     lora_init_without_apply: bool | None
-    """``--lora-init-without-apply``. Source: arg.cpp:3813"""
+    """``--lora-init-without-apply``. Source: arg.cpp"""
     sleep_idle_seconds: int | None
-    """``--sleep-idle-seconds`` SECONDS; at least -1; not 0. Source: arg.cpp:3820"""
+    """``--sleep-idle-seconds`` SECONDS; at least -1; not 0. Source: arg.cpp"""
     log_file: str | os.PathLike[str] | None
-    """``--log-file`` FNAME. Source: arg.cpp:3890"""
+    """``--log-file`` FNAME. Source: arg.cpp"""
     log_jsonl: bool | None
-    """``--log-jsonl``, ``--no-log-jsonl``. Source: arg.cpp:3897"""
+    """``--log-jsonl``, ``--no-log-jsonl``. Source: arg.cpp"""
     no_log_jsonl: bool | None
-    """``--log-jsonl``, ``--no-log-jsonl``. Source: arg.cpp:3897"""
+    """``--log-jsonl``, ``--no-log-jsonl``. Source: arg.cpp"""
     log_prompts_dir: str | os.PathLike[str] | None
-    """``--log-prompts-dir`` PATH. Source: arg.cpp:3905"""
+    """``--log-prompts-dir`` PATH. Source: arg.cpp"""
     log_colors: (
         Literal["on", "enabled", "true", "1", "off", "disabled", "false", "0", "auto", "-1"]
         | bool
         | None
     )
-    """``--log-colors`` [on|off|auto]. Source: arg.cpp:3917"""
+    """``--log-colors`` [on|off|auto]. Source: arg.cpp"""
     verbose: bool | None
-    """``-v``, ``--verbose``, ``--log-verbose``. Source: arg.cpp:3934"""
+    """``-v``, ``--verbose``, ``--log-verbose``. Source: arg.cpp"""
     log_verbose: bool | None
-    """``-v``, ``--verbose``, ``--log-verbose``. Source: arg.cpp:3934"""
+    """``-v``, ``--verbose``, ``--log-verbose``. Source: arg.cpp"""
     offline: bool | None
-    """``--offline``. Source: arg.cpp:3942"""
+    """``--offline``. Source: arg.cpp"""
     verbosity: int | None
-    """``-lv``, ``--verbosity``, ``--log-verbosity`` N. Source: arg.cpp:3949"""
+    """``-lv``, ``--verbosity``, ``--log-verbosity`` N. Source: arg.cpp"""
     log_verbosity: int | None
-    """``-lv``, ``--verbosity``, ``--log-verbosity`` N. Source: arg.cpp:3949"""
+    """``-lv``, ``--verbosity``, ``--log-verbosity`` N. Source: arg.cpp"""
     log_prefix: bool | None
-    """``--log-prefix``, ``--no-log-prefix``. Source: arg.cpp:3964"""
+    """``--log-prefix``, ``--no-log-prefix``. Source: arg.cpp"""
     no_log_prefix: bool | None
-    """``--log-prefix``, ``--no-log-prefix``. Source: arg.cpp:3964"""
+    """``--log-prefix``, ``--no-log-prefix``. Source: arg.cpp"""
     log_timestamps: bool | None
-    """``--log-timestamps``, ``--no-log-timestamps``. Source: arg.cpp:3972"""
+    """``--log-timestamps``, ``--no-log-timestamps``. Source: arg.cpp"""
     no_log_timestamps: bool | None
-    """``--log-timestamps``, ``--no-log-timestamps``. Source: arg.cpp:3972"""
+    """``--log-timestamps``, ``--no-log-timestamps``. Source: arg.cpp"""
     spec_draft_hf: str | None
-    """``--spec-draft-hf``, ``-hfd``, ``-hfrd``, ``--hf-repo-draft`` <user>/<model>[:quant]. Source: arg.cpp:3985"""
+    """``--spec-draft-hf``, ``-hfd``, ``-hfrd``, ``--hf-repo-draft`` <user>/<model>[:quant]. Source: arg.cpp"""
     hf_repo_draft: str | None
-    """``--spec-draft-hf``, ``-hfd``, ``-hfrd``, ``--hf-repo-draft`` <user>/<model>[:quant]. Source: arg.cpp:3985"""
+    """``--spec-draft-hf``, ``-hfd``, ``-hfrd``, ``--hf-repo-draft`` <user>/<model>[:quant]. Source: arg.cpp"""
     spec_draft_threads: int | None
-    """``--spec-draft-threads``, ``-td``, ``--threads-draft`` N. Source: arg.cpp:3992"""
+    """``--spec-draft-threads``, ``-td``, ``--threads-draft`` N. Source: arg.cpp"""
     threads_draft: int | None
-    """``--spec-draft-threads``, ``-td``, ``--threads-draft`` N. Source: arg.cpp:3992"""
+    """``--spec-draft-threads``, ``-td``, ``--threads-draft`` N. Source: arg.cpp"""
     spec_draft_threads_batch: int | None
-    """``--spec-draft-threads-batch``, ``-tbd``, ``--threads-batch-draft`` N. Source: arg.cpp:4002"""
+    """``--spec-draft-threads-batch``, ``-tbd``, ``--threads-batch-draft`` N. Source: arg.cpp"""
     threads_batch_draft: int | None
-    """``--spec-draft-threads-batch``, ``-tbd``, ``--threads-batch-draft`` N. Source: arg.cpp:4002"""
+    """``--spec-draft-threads-batch``, ``-tbd``, ``--threads-batch-draft`` N. Source: arg.cpp"""
     spec_draft_cpu_mask: str | None
-    """``--spec-draft-cpu-mask``, ``-Cd``, ``--cpu-mask-draft`` M. Source: arg.cpp:4012"""
+    """``--spec-draft-cpu-mask``, ``-Cd``, ``--cpu-mask-draft`` M. Source: arg.cpp"""
     cpu_mask_draft: str | None
-    """``--spec-draft-cpu-mask``, ``-Cd``, ``--cpu-mask-draft`` M. Source: arg.cpp:4012"""
+    """``--spec-draft-cpu-mask``, ``-Cd``, ``--cpu-mask-draft`` M. Source: arg.cpp"""
     spec_draft_cpu_range: str | None
-    """``--spec-draft-cpu-range``, ``-Crd``, ``--cpu-range-draft`` lo-hi. Source: arg.cpp:4022"""
+    """``--spec-draft-cpu-range``, ``-Crd``, ``--cpu-range-draft`` lo-hi. Source: arg.cpp"""
     cpu_range_draft: str | None
-    """``--spec-draft-cpu-range``, ``-Crd``, ``--cpu-range-draft`` lo-hi. Source: arg.cpp:4022"""
+    """``--spec-draft-cpu-range``, ``-Crd``, ``--cpu-range-draft`` lo-hi. Source: arg.cpp"""
     spec_draft_cpu_strict: int | None
-    """``--spec-draft-cpu-strict``, ``--cpu-strict-draft`` <0|1>. Source: arg.cpp:4032"""
+    """``--spec-draft-cpu-strict``, ``--cpu-strict-draft`` <0|1>. Source: arg.cpp"""
     cpu_strict_draft: int | None
-    """``--spec-draft-cpu-strict``, ``--cpu-strict-draft`` <0|1>. Source: arg.cpp:4032"""
+    """``--spec-draft-cpu-strict``, ``--cpu-strict-draft`` <0|1>. Source: arg.cpp"""
     spec_draft_prio: int | None
-    """``--spec-draft-prio``, ``--prio-draft`` N; 0 to 3. Source: arg.cpp:4039"""
+    """``--spec-draft-prio``, ``--prio-draft`` N; 0 to 3. Source: arg.cpp"""
     prio_draft: int | None
-    """``--spec-draft-prio``, ``--prio-draft`` N; 0 to 3. Source: arg.cpp:4039"""
+    """``--spec-draft-prio``, ``--prio-draft`` N; 0 to 3. Source: arg.cpp"""
     spec_draft_poll: int | None
-    """``--spec-draft-poll``, ``--poll-draft`` <0|1>. Source: arg.cpp:4049"""
+    """``--spec-draft-poll``, ``--poll-draft`` <0|1>. Source: arg.cpp"""
     poll_draft: int | None
-    """``--spec-draft-poll``, ``--poll-draft`` <0|1>. Source: arg.cpp:4049"""
+    """``--spec-draft-poll``, ``--poll-draft`` <0|1>. Source: arg.cpp"""
     spec_draft_cpu_mask_batch: str | None
-    """``--spec-draft-cpu-mask-batch``, ``-Cbd``, ``--cpu-mask-batch-draft`` M. Source: arg.cpp:4056"""
+    """``--spec-draft-cpu-mask-batch``, ``-Cbd``, ``--cpu-mask-batch-draft`` M. Source: arg.cpp"""
     cpu_mask_batch_draft: str | None
-    """``--spec-draft-cpu-mask-batch``, ``-Cbd``, ``--cpu-mask-batch-draft`` M. Source: arg.cpp:4056"""
+    """``--spec-draft-cpu-mask-batch``, ``-Cbd``, ``--cpu-mask-batch-draft`` M. Source: arg.cpp"""
     spec_draft_cpu_strict_batch: int | None
-    """``--spec-draft-cpu-strict-batch``, ``--cpu-strict-batch-draft`` <0|1>. Source: arg.cpp:4076"""
+    """``--spec-draft-cpu-strict-batch``, ``--cpu-strict-batch-draft`` <0|1>. Source: arg.cpp"""
     cpu_strict_batch_draft: int | None
-    """``--spec-draft-cpu-strict-batch``, ``--cpu-strict-batch-draft`` <0|1>. Source: arg.cpp:4076"""
+    """``--spec-draft-cpu-strict-batch``, ``--cpu-strict-batch-draft`` <0|1>. Source: arg.cpp"""
     spec_draft_prio_batch: int | None
-    """``--spec-draft-prio-batch``, ``--prio-batch-draft`` N; 0 to 3. Source: arg.cpp:4083"""
+    """``--spec-draft-prio-batch``, ``--prio-batch-draft`` N; 0 to 3. Source: arg.cpp"""
     prio_batch_draft: int | None
-    """``--spec-draft-prio-batch``, ``--prio-batch-draft`` N; 0 to 3. Source: arg.cpp:4083"""
+    """``--spec-draft-prio-batch``, ``--prio-batch-draft`` N; 0 to 3. Source: arg.cpp"""
     spec_draft_poll_batch: int | None
-    """``--spec-draft-poll-batch``, ``--poll-batch-draft`` <0|1>. Source: arg.cpp:4093"""
+    """``--spec-draft-poll-batch``, ``--poll-batch-draft`` <0|1>. Source: arg.cpp"""
     poll_batch_draft: int | None
-    """``--spec-draft-poll-batch``, ``--poll-batch-draft`` <0|1>. Source: arg.cpp:4093"""
+    """``--spec-draft-poll-batch``, ``--poll-batch-draft`` <0|1>. Source: arg.cpp"""
     spec_draft_type_k: (
         Literal["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1"] | None
     )
-    """``--spec-draft-type-k``, ``-ctkd``, ``--cache-type-k-draft`` TYPE. Source: arg.cpp:4100"""
+    """``--spec-draft-type-k``, ``-ctkd``, ``--cache-type-k-draft`` TYPE. Source: arg.cpp"""
     cache_type_k_draft: (
         Literal["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1"] | None
     )
-    """``--spec-draft-type-k``, ``-ctkd``, ``--cache-type-k-draft`` TYPE. Source: arg.cpp:4100"""
+    """``--spec-draft-type-k``, ``-ctkd``, ``--cache-type-k-draft`` TYPE. Source: arg.cpp"""
     spec_draft_type_v: (
         Literal["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1"] | None
     )
-    """``--spec-draft-type-v``, ``-ctvd``, ``--cache-type-v-draft`` TYPE. Source: arg.cpp:4113"""
+    """``--spec-draft-type-v``, ``-ctvd``, ``--cache-type-v-draft`` TYPE. Source: arg.cpp"""
     cache_type_v_draft: (
         Literal["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1"] | None
     )
-    """``--spec-draft-type-v``, ``-ctvd``, ``--cache-type-v-draft`` TYPE. Source: arg.cpp:4113"""
+    """``--spec-draft-type-v``, ``-ctvd``, ``--cache-type-v-draft`` TYPE. Source: arg.cpp"""
     spec_draft_override_tensor: str | None
-    """``--spec-draft-override-tensor``, ``-otd``, ``--override-tensor-draft`` <tensor name pattern>=<buffer type>,.... Source: arg.cpp:4126"""
+    """``--spec-draft-override-tensor``, ``-otd``, ``--override-tensor-draft`` <tensor name pattern>=<buffer type>,.... Source: arg.cpp"""
     override_tensor_draft: str | None
-    """``--spec-draft-override-tensor``, ``-otd``, ``--override-tensor-draft`` <tensor name pattern>=<buffer type>,.... Source: arg.cpp:4126"""
+    """``--spec-draft-override-tensor``, ``-otd``, ``--override-tensor-draft`` <tensor name pattern>=<buffer type>,.... Source: arg.cpp"""
     spec_draft_cpu_moe: bool | None
-    """``--spec-draft-cpu-moe``, ``-cmoed``, ``--cpu-moe-draft``. Source: arg.cpp:4132"""
+    """``--spec-draft-cpu-moe``, ``-cmoed``, ``--cpu-moe-draft``. Source: arg.cpp"""
     cpu_moe_draft: bool | None
-    """``--spec-draft-cpu-moe``, ``-cmoed``, ``--cpu-moe-draft``. Source: arg.cpp:4132"""
+    """``--spec-draft-cpu-moe``, ``-cmoed``, ``--cpu-moe-draft``. Source: arg.cpp"""
     spec_draft_n_cpu_moe: int | None
-    """``--spec-draft-n-cpu-moe``, ``--spec-draft-ncmoe``, ``-ncmoed``, ``--n-cpu-moe-draft`` N; at least 0. Source: arg.cpp:4139"""
+    """``--spec-draft-n-cpu-moe``, ``--spec-draft-ncmoe``, ``-ncmoed``, ``--n-cpu-moe-draft`` N; at least 0. Source: arg.cpp"""
     spec_draft_ncmoe: int | None
-    """``--spec-draft-n-cpu-moe``, ``--spec-draft-ncmoe``, ``-ncmoed``, ``--n-cpu-moe-draft`` N; at least 0. Source: arg.cpp:4139"""
+    """``--spec-draft-n-cpu-moe``, ``--spec-draft-ncmoe``, ``-ncmoed``, ``--n-cpu-moe-draft`` N; at least 0. Source: arg.cpp"""
     n_cpu_moe_draft: int | None
-    """``--spec-draft-n-cpu-moe``, ``--spec-draft-ncmoe``, ``-ncmoed``, ``--n-cpu-moe-draft`` N; at least 0. Source: arg.cpp:4139"""
+    """``--spec-draft-n-cpu-moe``, ``--spec-draft-ncmoe``, ``-ncmoed``, ``--n-cpu-moe-draft`` N; at least 0. Source: arg.cpp"""
     spec_draft_n_max: int | None
-    """``--spec-draft-n-max`` N; at least 0. Source: arg.cpp:4150"""
+    """``--spec-draft-n-max`` N; at least 0. Source: arg.cpp"""
     spec_draft_n_min: int | None
-    """``--spec-draft-n-min`` N. Source: arg.cpp:4160"""
+    """``--spec-draft-n-min`` N. Source: arg.cpp"""
     spec_synth_len: float | None
-    """``--spec-synth-len`` L. Source: arg.cpp:4167"""
+    """``--spec-synth-len`` L. Source: arg.cpp"""
     spec_synth_rates: str | Sequence[str] | None
-    """``--spec-synth-rates`` P0,P1,.... Source: arg.cpp:4180"""
+    """``--spec-synth-rates`` P0,P1,.... Source: arg.cpp"""
     spec_draft_p_split: float | None
-    """``--spec-draft-p-split``, ``--draft-p-split`` P. Source: arg.cpp:4200"""
+    """``--spec-draft-p-split``, ``--draft-p-split`` P. Source: arg.cpp"""
     draft_p_split: float | None
-    """``--spec-draft-p-split``, ``--draft-p-split`` P. Source: arg.cpp:4200"""
+    """``--spec-draft-p-split``, ``--draft-p-split`` P. Source: arg.cpp"""
     spec_draft_p_min: float | None
-    """``--spec-draft-p-min``, ``--draft-p-min`` P. Source: arg.cpp:4207"""
+    """``--spec-draft-p-min``, ``--draft-p-min`` P. Source: arg.cpp"""
     draft_p_min: float | None
-    """``--spec-draft-p-min``, ``--draft-p-min`` P. Source: arg.cpp:4207"""
+    """``--spec-draft-p-min``, ``--draft-p-min`` P. Source: arg.cpp"""
     spec_draft_backend_sampling: bool | None
-    """``--spec-draft-backend-sampling``, ``--no-spec-draft-backend-sampling``. Source: arg.cpp:4214"""
+    """``--spec-draft-backend-sampling``, ``--no-spec-draft-backend-sampling``. Source: arg.cpp"""
     no_spec_draft_backend_sampling: bool | None
-    """``--spec-draft-backend-sampling``, ``--no-spec-draft-backend-sampling``. Source: arg.cpp:4214"""
+    """``--spec-draft-backend-sampling``, ``--no-spec-draft-backend-sampling``. Source: arg.cpp"""
     spec_draft_sampling: Literal["greedy", "probabilistic"] | None
-    """``--spec-draft-sampling`` {greedy,probabilistic}. Source: arg.cpp:4223"""
+    """``--spec-draft-sampling`` {greedy,probabilistic}. Source: arg.cpp"""
     spec_draft_device: str | Sequence[str] | None
-    """``--spec-draft-device``, ``-devd``, ``--device-draft`` <dev1,dev2,..>. Source: arg.cpp:4238"""
+    """``--spec-draft-device``, ``-devd``, ``--device-draft`` <dev1,dev2,..>. Source: arg.cpp"""
     device_draft: str | Sequence[str] | None
-    """``--spec-draft-device``, ``-devd``, ``--device-draft`` <dev1,dev2,..>. Source: arg.cpp:4238"""
+    """``--spec-draft-device``, ``-devd``, ``--device-draft`` <dev1,dev2,..>. Source: arg.cpp"""
     spec_draft_ngl: Literal["auto", "all"] | int | None
-    """``--spec-draft-ngl``, ``-ngld``, ``--gpu-layers-draft``, ``--n-gpu-layers-draft`` N. Source: arg.cpp:4247"""
+    """``--spec-draft-ngl``, ``-ngld``, ``--gpu-layers-draft``, ``--n-gpu-layers-draft`` N. Source: arg.cpp"""
     gpu_layers_draft: Literal["auto", "all"] | int | None
-    """``--spec-draft-ngl``, ``-ngld``, ``--gpu-layers-draft``, ``--n-gpu-layers-draft`` N. Source: arg.cpp:4247"""
+    """``--spec-draft-ngl``, ``-ngld``, ``--gpu-layers-draft``, ``--n-gpu-layers-draft`` N. Source: arg.cpp"""
     n_gpu_layers_draft: Literal["auto", "all"] | int | None
-    """``--spec-draft-ngl``, ``-ngld``, ``--gpu-layers-draft``, ``--n-gpu-layers-draft`` N. Source: arg.cpp:4247"""
+    """``--spec-draft-ngl``, ``-ngld``, ``--gpu-layers-draft``, ``--n-gpu-layers-draft`` N. Source: arg.cpp"""
     spec_draft_model: str | os.PathLike[str] | None
-    """``--spec-draft-model``, ``-md``, ``--model-draft`` FNAME. Source: arg.cpp:4266"""
+    """``--spec-draft-model``, ``-md``, ``--model-draft`` FNAME. Source: arg.cpp"""
     model_draft: str | os.PathLike[str] | None
-    """``--spec-draft-model``, ``-md``, ``--model-draft`` FNAME. Source: arg.cpp:4266"""
+    """``--spec-draft-model``, ``-md``, ``--model-draft`` FNAME. Source: arg.cpp"""
     spec_type: str | Sequence[str] | None
-    """``--spec-type`` common_speculative_all_types_str(). Source: arg.cpp:4274"""
+    """``--spec-type`` common_speculative_all_types_str(). Source: arg.cpp"""
     spec_ngram_mod_n_min: int | None
-    """``--spec-ngram-mod-n-min`` N; 0 to 1024. Source: arg.cpp:4284"""
+    """``--spec-ngram-mod-n-min`` N; 0 to 1024. Source: arg.cpp"""
     spec_ngram_mod_n_max: int | None
-    """``--spec-ngram-mod-n-max`` N; 0 to 1024. Source: arg.cpp:4294"""
+    """``--spec-ngram-mod-n-max`` N; 0 to 1024. Source: arg.cpp"""
     spec_ngram_mod_n_match: int | None
-    """``--spec-ngram-mod-n-match`` N; 1 to 1024. Source: arg.cpp:4304"""
+    """``--spec-ngram-mod-n-match`` N; 1 to 1024. Source: arg.cpp"""
     spec_ngram_simple_size_n: int | None
-    """``--spec-ngram-simple-size-n`` N; 1 to 1024. Source: arg.cpp:4315"""
+    """``--spec-ngram-simple-size-n`` N; 1 to 1024. Source: arg.cpp"""
     spec_ngram_simple_size_m: int | None
-    """``--spec-ngram-simple-size-m`` N; 1 to 1024. Source: arg.cpp:4325"""
+    """``--spec-ngram-simple-size-m`` N; 1 to 1024. Source: arg.cpp"""
     spec_ngram_simple_min_hits: int | None
-    """``--spec-ngram-simple-min-hits`` N; at least 1. Source: arg.cpp:4335"""
+    """``--spec-ngram-simple-min-hits`` N; at least 1. Source: arg.cpp"""
     spec_ngram_map_k_size_n: int | None
-    """``--spec-ngram-map-k-size-n`` N; 1 to 1024. Source: arg.cpp:4346"""
+    """``--spec-ngram-map-k-size-n`` N; 1 to 1024. Source: arg.cpp"""
     spec_ngram_map_k_size_m: int | None
-    """``--spec-ngram-map-k-size-m`` N; 1 to 1024. Source: arg.cpp:4356"""
+    """``--spec-ngram-map-k-size-m`` N; 1 to 1024. Source: arg.cpp"""
     spec_ngram_map_k_min_hits: int | None
-    """``--spec-ngram-map-k-min-hits`` N; at least 1. Source: arg.cpp:4366"""
+    """``--spec-ngram-map-k-min-hits`` N; at least 1. Source: arg.cpp"""
     spec_ngram_map_k4v_size_n: int | None
-    """``--spec-ngram-map-k4v-size-n`` N; 1 to 1024. Source: arg.cpp:4377"""
+    """``--spec-ngram-map-k4v-size-n`` N; 1 to 1024. Source: arg.cpp"""
     spec_ngram_map_k4v_size_m: int | None
-    """``--spec-ngram-map-k4v-size-m`` N; 1 to 1024. Source: arg.cpp:4387"""
+    """``--spec-ngram-map-k4v-size-m`` N; 1 to 1024. Source: arg.cpp"""
     spec_ngram_map_k4v_min_hits: int | None
-    """``--spec-ngram-map-k4v-min-hits`` N; at least 1. Source: arg.cpp:4397"""
+    """``--spec-ngram-map-k4v-min-hits`` N; at least 1. Source: arg.cpp"""
     embd_gemma_default: bool | None
-    """``--embd-gemma-default``. Source: arg.cpp:4585"""
+    """``--embd-gemma-default``. Source: arg.cpp"""
     fim_qwen_1_5b_default: bool | None
-    """``--fim-qwen-1.5b-default``. Source: arg.cpp:4601"""
+    """``--fim-qwen-1.5b-default``. Source: arg.cpp"""
     fim_qwen_3b_default: bool | None
-    """``--fim-qwen-3b-default``. Source: arg.cpp:4615"""
+    """``--fim-qwen-3b-default``. Source: arg.cpp"""
     fim_qwen_7b_default: bool | None
-    """``--fim-qwen-7b-default``. Source: arg.cpp:4629"""
+    """``--fim-qwen-7b-default``. Source: arg.cpp"""
     fim_qwen_7b_spec: bool | None
-    """``--fim-qwen-7b-spec``. Source: arg.cpp:4643"""
+    """``--fim-qwen-7b-spec``. Source: arg.cpp"""
     fim_qwen_14b_spec: bool | None
-    """``--fim-qwen-14b-spec``. Source: arg.cpp:4659"""
+    """``--fim-qwen-14b-spec``. Source: arg.cpp"""
     fim_qwen_30b_default: bool | None
-    """``--fim-qwen-30b-default``. Source: arg.cpp:4675"""
+    """``--fim-qwen-30b-default``. Source: arg.cpp"""
     gpt_oss_20b_default: bool | None
-    """``--gpt-oss-20b-default``. Source: arg.cpp:4689"""
+    """``--gpt-oss-20b-default``. Source: arg.cpp"""
     gpt_oss_120b_default: bool | None
-    """``--gpt-oss-120b-default``. Source: arg.cpp:4708"""
+    """``--gpt-oss-120b-default``. Source: arg.cpp"""
     vision_gemma_4b_default: bool | None
-    """``--vision-gemma-4b-default``. Source: arg.cpp:4726"""
+    """``--vision-gemma-4b-default``. Source: arg.cpp"""
     vision_gemma_12b_default: bool | None
-    """``--vision-gemma-12b-default``. Source: arg.cpp:4737"""
+    """``--vision-gemma-12b-default``. Source: arg.cpp"""
     spec_default: bool | None
-    """``--spec-default``. Source: arg.cpp:4748"""
+    """``--spec-default``. Source: arg.cpp"""
 
 
 OPTIONS: dict[str, Option] = {
@@ -1224,4 +1224,4 @@ LEFT_OUT: dict[str, str] = {
     "usage": "prints and ends",
     "version": "prints and ends",
 }
-# seal: b11434 sha256:f611eb777b5bccff1fee58804609c9c4bd096f70e37b045f66fdb6a60f0145c9
+# seal: b11434 sha256:3c86bc63c13591b027240416fd27b8b48930247958b03ed105d3284a05c25cb0

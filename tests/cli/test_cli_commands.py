@@ -224,6 +224,18 @@ def test_quantize_counts_all_files_of_a_split_model(tiny_path: Tiny, tmp_path: P
     assert f"({size / 1e6:.1f} MB before)" in shown
 
 
+def test_quantize_has_the_options_of_llama_quantize(tiny_path: Tiny, tmp_path: Path) -> None:
+    words = ("--tensor-type", "attn_q=q8_0", "--override-kv", "general.name=str:other")
+    words += ("--leave-output-tensor", "--token-embedding-type", "f16", "--max-buffer-size", "64")
+    target = tmp_path / "small.gguf"
+    given("quantize", *words, tiny_path("llama"), target, "Q4_0")
+    with GGUFFile.open(target) as file:
+        assert file.metadata["general.name"] == "other"
+        types = {t.name: t.type.name for t in file.tensors}
+    assert types["blk.0.attn_q.weight"] == "GGML_TYPE_Q8_0"
+    assert types["token_embd.weight"] == "GGML_TYPE_F16"
+
+
 def test_the_server_answers_until_ctrl_c(tiny_path: Tiny) -> None:
     said = ("server", "-m", tiny_path("llama"), "--json", "--ctx-size", 256, "--parallel=1")
     for way, code in ((signal.SIGINT, 130), (signal.SIGTERM, 130)):
@@ -318,6 +330,7 @@ def test_a_model_of_the_hub(tiny_path: Tiny, tmp_path: Path) -> None:
         (["server", "-m", "x", "--prio", "9"], 2, "--prio=9 is outside -1 to 3"),
         (["server", "-m", "x", "--timeout", "1"], 2, "No such option '--timeout'"),
         (["server", "-m", "x", "--lora", "a", "--lora"], 2, "'--lora' requires an argument"),
+        (["quantize", "--prune-layers", "x", str(ROOT / "README.md"), "y"], 2, "as the help shows"),
         (["agent"], 2, "either --model or --url"),
         (["agent", "-m", "a", "--url", "b"], 2, "either --model or --url"),
         (["agent", "-m", "/nowhere/m.gguf", "Hello"], 1, "there is no model /nowhere/m.gguf"),

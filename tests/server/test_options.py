@@ -3,6 +3,7 @@ by the engine's own llama-server."""
 
 from __future__ import annotations
 
+import inspect
 import re
 import subprocess
 import sys
@@ -19,7 +20,8 @@ from codegen.server import read, witness
 from codegen.server.model import Server
 from llama_cpp import LlamaClient, LlamaLibrary, LlamaServer
 from llama_cpp.agent.server import _arguments, _lines
-from llama_cpp.server import _fields
+from llama_cpp.cli._quantize import quantize
+from llama_cpp.server import LlamaRpcServer, _fields
 from llama_cpp.server._options import LEFT_OUT, OPTIONS, ServerOptions
 from tests.support import tiny
 from tests.support.python import ROOT
@@ -51,6 +53,28 @@ def test_the_help_lists_these_options_and_no_other(told: Server, library: LlamaL
     report = witness.by_help(told, _help(library))
     assert not report.faults
     assert report.counts["options"] > 250
+
+
+@pytest.mark.parametrize(
+    ("name", "keywords"),
+    [
+        ("ggml-rpc-server", set(inspect.signature(LlamaRpcServer).parameters)),
+        ("llama-quantize", {str(param.name) for param in quantize.params}),
+    ],
+)
+def test_other_programs_have_these_options_and_python_has_them(
+    told: Server, library: LlamaLibrary, name: str, keywords: set[str]
+) -> None:
+    known = told.programs[name]
+    text = witness.help_of(library.path.parent / name)
+    assert not witness.by_usage(name, known, text).faults
+    assert witness.by_usage(name, known[1:], text).faults == [
+        f"{n} of the help is missing" for n in sorted(known[0].names)
+    ]
+    renamed, reasons = read.config()["renamed"].get(name, {}), read.left_out(name)
+    words = {option.name.lstrip("-").replace("-", "_") for option in known}
+    assert {renamed.get(word, word) for word in words - reasons.keys()} <= keywords
+    assert reasons.keys() <= words
 
 
 def test_the_program_takes_what_is_in_the_limits_and_refuses_the_rest(

@@ -21,8 +21,9 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from llama_cpp import _raw
+from llama_cpp import LlamaLibrary, _raw
 from llama_cpp.cli._server import server
+from llama_cpp.model.gguf import GGUFFile
 from tests.support import tiny
 from tests.support.command import CLI, run
 from tests.support.httpserver import serve
@@ -229,11 +230,11 @@ def test_quantize_has_the_options_of_llama_quantize(tiny_path: Tiny, tmp_path: P
     words += ("--leave-output-tensor", "--token-embedding-type", "f16", "--max-buffer-size", "64")
     target = tmp_path / "small.gguf"
     given("quantize", *words, tiny_path("llama"), target, "Q4_0")
-    with GGUFFile.open(target) as file:
-        assert file.metadata["general.name"] == "other"
-        types = {t.name: t.type.name for t in file.tensors}
-    assert types["blk.0.attn_q.weight"] == "GGML_TYPE_Q8_0"
-    assert types["token_embd.weight"] == "GGML_TYPE_F16"
+    file = GGUFFile(LlamaLibrary.default(), target)
+    assert file.string("general.name") == "other"
+    types = {name: tensor.type for name, tensor in file.tensors().items()}
+    assert types["blk.0.attn_q.weight"] == _raw.GGML_TYPE_Q8_0
+    assert types["token_embd.weight"] == _raw.GGML_TYPE_F16
 
 
 def test_the_server_answers_until_ctrl_c(tiny_path: Tiny) -> None:

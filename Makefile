@@ -106,10 +106,10 @@ lag: $(VENV)/.ready ## how many tags and days the pin is behind; exit 1 over a l
 # What the daily workflow does: `upstream`, `tried`, `propose`, in this order.
 upstream: $(VENV)/.ready #: regenerate for TAG=… and write what changed, as Markdown, to REPORT=…
 	@test -n "$(TAG)" -a -n "$(REPORT)" || { echo "usage: make upstream TAG=b11434 REPORT=report.md" >&2; exit 2; }
-	cp codegen/api.json "$(REPORT).old.json"
+	mkdir -p "$(REPORT).old" && cp codegen/api.json codegen/server.json "$(REPORT).old"
 	$(PY) -m codegen regen --tag $(TAG)
-	$(PY) -m codegen diff "$(REPORT).old.json" codegen/api.json --format markdown > "$(REPORT)"
-	@rm "$(REPORT).old.json"
+	$(PY) -m codegen diff "$(REPORT).old/api.json" codegen/api.json --format markdown > "$(REPORT)"
+	@rm -r "$(REPORT).old"
 
 # A step that fails is news as well: the others run, and the report says so.
 STEPS ?= verify test "checks NAME=matrix"

@@ -132,6 +132,7 @@ def _fail(text: str) -> int:
 
 def _regen(options: argparse.Namespace) -> int:
     from . import generate, source
+    from .server import model as server_model
 
     tree = source.resolve(options.llama_cpp, options.tag)
     # A step of the project: to another tag or commit, not to a folder of one's own.
@@ -146,6 +147,9 @@ def _regen(options: argparse.Namespace) -> int:
             f"{api.module}: {len(api.functions)} functions, {len(api.structs)} structs and "
             f"handles, {constants} constants of llama.cpp {api.tag}"
         )
+    if apis[0].server is not None:
+        fields, names, routes = server_model.counts(apis[0].server)
+        print(f"llama-server: {fields} fields, {names} options, {routes} routes")
     files = generate.planned(apis, options.out)
     faults = generate.unusable(apis, None if options.out else files)
     if faults:
@@ -212,6 +216,7 @@ def _check(options: argparse.Namespace) -> int:
 
 def _verify(options: argparse.Namespace) -> int:
     from . import calls, generate, source, verify
+    from .server import witness
 
     tree = source.resolve(options.llama_cpp, options.tag)
     units = {binding.module: tree.unit_of(binding) for binding in source.bindings()}
@@ -233,6 +238,15 @@ def _verify(options: argparse.Namespace) -> int:
             reports.append(calls.by_calls(api, unit, module))
         if options.lib is not None and "library" not in options.without:
             reports.append(verify.by_library(api, options.lib))
+            program = options.lib.with_name("llama-server")
+            if api.server is not None and program.is_file():
+                reports += [
+                    witness.by_help(api.server, witness.help_of(program)),
+                    witness.by_start(api.server, program),
+                ]
+                for name, known in api.server.programs.items():
+                    help_text = witness.help_of(program.with_name(name))
+                    reports.append(witness.by_usage(name, known, help_text))
         for report in reports:
             print(report)
         right = right and not any(report.faults for report in reports)

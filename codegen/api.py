@@ -14,10 +14,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
+
+from .server import model as server_model
+from .server.model import Server
 
 FORMAT = 1
 
@@ -285,6 +288,8 @@ class Api:
     module: str = "_raw"
     library: str = "llama"
     base: Api | None = None
+    # What its server has; the first set of bindings only.
+    server: Server | None = field(default=None, compare=False, repr=False)
 
     @property
     def file(self) -> str:
@@ -332,7 +337,7 @@ def dump(api: Api) -> str:
 
 
 def load(path: Path) -> Api:
-    """Read what `dump` wrote. The file of a base lies beside it."""
+    """Read what `dump` wrote. The file of a base lies beside it, and that of the server."""
     data = json.loads(path.read_text("utf-8"))
     if data.get("format") != FORMAT:
         raise ValueError(f"{path}: format {data.get('format')!r}, this program reads {FORMAT}")
@@ -347,7 +352,8 @@ def load(path: Path) -> Api:
     headers = tuple(Header(name, digest) for name, digest in data["headers"].items())
     api = Api(tag=data["tag"], headers=headers, defaults=data["defaults"], **values)
     if "base" not in data:
-        return api
+        file = path.with_name("server.json")
+        return replace(api, server=server_model.load(file)) if file.is_file() else api
     base = load(path.with_name(Path(data["base"]).name))
     return replace(api, module=data["module"], library=data["library"], base=base)
 

@@ -38,6 +38,7 @@ from .api import (
     c_declaration,
 )
 from .errors import CodegenError
+from .server import diff as server_diff
 
 MARKER = "<!-- The reports of make regen TAG=... go below, the newest first. -->"
 FORMATS = ("text", "markdown", "json")
@@ -128,6 +129,8 @@ def compare_all(old: Sequence[Api], new: Sequence[Api]) -> Changes:
         assert some is not None
         nothing = Api("", (), (), (), (), (), (), (), {}, base=some.base)
         changes += compare(a or nothing, b or nothing).changes
+    if old[0].server is not None and new[0].server is not None:
+        changes += (Change(*row) for row in server_diff.compare(old[0].server, new[0].server))
     return Changes(old[0].tag, new[0].tag, tuple(changes))
 
 

@@ -19,13 +19,14 @@ from .defaults import with_defaults
 from .errors import CodegenError
 from .parse import parse
 from .render import API_JSON, DATA, PACKAGE, documents
-from .seal import GENERATED, OF_THE_FIRST, sealed_files
+from .seal import GENERATED, OF_THE_FIRST, OF_THE_SERVER, sealed_files
+from .server import read as server_read
 from .source import PROJECT, Binding, Tree, bindings, pinned_tag
 
 
 def read_api(tree: Tree) -> Api:
     """The API of ``tree``, under its tag, for the first set of bindings."""
-    return _tagged([_read_first(tree)], tree)[0]
+    return _with_server(_tagged([_read_first(tree)], tree), tree, whole=False)[0]
 
 
 def read_apis(tree: Tree, *, whole: bool = False) -> list[Api]:
@@ -44,7 +45,24 @@ def read_apis(tree: Tree, *, whole: bool = False) -> list[Api]:
         if whole or tree.tag == pinned_tag():
             raise CodegenError(f"{text}, which {binding.module} is made from")
         print(f"note: {text}: {binding.module} is left out", file=sys.stderr)
-    return _tagged(apis, tree)
+    return _with_server(_tagged(apis, tree), tree, whole=whole)
+
+
+def _with_server(apis: list[Api], tree: Tree, *, whole: bool) -> list[Api]:
+    """``apis``, the first with what the server of ``tree`` has. A tree without the server's
+    sources, or from before they stated its fields, leaves those of the project, with a note."""
+    lacking = [name for name in server_read.needed() if not (tree.root / name).is_file()]
+    base, *others = apis
+    if not lacking:
+        constants = {c: v for e in base.enums for c, v in e.constants}
+        server = server_read.server(tree.root, base.tag, constants)
+        return [replace(base, server=server), *others]
+    text = f"{tree.tag or 'the tree'} has no {lacking[0]}"
+    if whole or tree.tag == pinned_tag():
+        raise CodegenError(f"{text}, which server.json is made from")
+    print(f"note: {text}: the server's fields and options stay as they are", file=sys.stderr)
+    present = next((api.server for api in committed_apis()), None)
+    return [replace(base, server=present), *others]
 
 
 def _read_first(tree: Tree) -> Api:
@@ -198,6 +216,7 @@ def unusable(apis: Sequence[Api], files: Mapping[Path, str | None] | None = None
         there = _package(files or documents(apis), Path(folder))
         # A header of one's own need not have what the project's other modules use.
         names = [f"{api.module}.py" for api in apis] + list(OF_THE_FIRST if files else ())
+        names += OF_THE_SERVER if apis[0].server is not None else ()
         modules = [f"llama_cpp.{name[:-3].replace('/', '.')}" for name in names]
         done = subprocess.run(
             [sys.executable, "-c", _IMPORT, *modules],

@@ -11,9 +11,11 @@ from collections.abc import Callable, Sequence
 
 from . import generate, verify
 from .errors import CodegenError
+from .server import model as server_model
 from .source import Tree, bindings, fetch_headers, pinned_tag
 
-_ROW = "{:8} {:>9} {:>8} {:>9} {:>8} {:>8}  {}"
+_COLUMNS = ("functions", "structs", "constants", "defaults", "fields", "options", "routes")
+_ROW = "{:8}" + " {:>9}" * len(_COLUMNS) + " {:>8}  {}"
 
 
 def spread(tags: Sequence[str], count: int) -> list[str]:
@@ -28,7 +30,7 @@ def spread(tags: Sequence[str], count: int) -> list[str]:
 
 def run(tags: Sequence[str], say: Callable[[str], object]) -> bool:
     """Go through ``tags`` and ``say`` a table, row by row. Whether all of them were right."""
-    say(_ROW.format("tag", "functions", "structs", "constants", "defaults", "seconds", "verified"))
+    say(_ROW.format("tag", *_COLUMNS, "seconds", "verified"))
     failed = []
     for tag in tags:
         started = time.monotonic()
@@ -44,10 +46,9 @@ def run(tags: Sequence[str], say: Callable[[str], object]) -> bool:
     return not failed
 
 
-def _one(tag: str) -> tuple[list[str], tuple[object, object, object, object]]:
-    """What is wrong with the bindings of ``tag``, and how many functions, structs, constants and
-    defaults they have."""
-    numbers: tuple[object, object, object, object] = ("-",) * 4
+def _one(tag: str) -> tuple[list[str], tuple[object, ...]]:
+    """What is wrong with the bindings of ``tag``, and how many of each column they have."""
+    numbers: tuple[object, ...] = ("-",) * len(_COLUMNS)
     try:
         tree = Tree(fetch_headers(tag), tag)
         apis = generate.read_apis(tree)
@@ -64,4 +65,7 @@ def _one(tag: str) -> tuple[list[str], tuple[object, object, object, object]]:
         faults.append("defaults: no value of any *_default_params() was found in the sources")
     count = sum((Counter(report.counts) for report in compilers), Counter[str]())
     constants = count["enum constants"] + count["constants"]
-    return faults, (count["functions"], count["structs"], constants, defaults)
+    server = apis[0].server
+    # An older tag does not state its server's fields: it is given those of the project.
+    stated = server_model.counts(server) if server and server.tag == tag else ("-",) * 3
+    return faults, (count["functions"], count["structs"], constants, defaults, *stated)

@@ -35,8 +35,10 @@ from .api import (
 from .errors import CodegenError
 from .getters import getters
 from .pytypes import BUILTINS, FOREIGN_HANDLES, PyTypes, identifier, parameter_names
-from .seal import ANY_TAG, OF_THE_FIRST, sealed
+from .seal import ANY_TAG, OF_THE_FIRST, OF_THE_SERVER, sealed
 from .seal import GENERATED as GENERATED
+from .server import model as server_model
+from .server import render as server_render
 
 # Beside this package in the project, inside it in a wheel
 TEMPLATES = next(p / "templates" for p in Path(__file__).parents if (p / "templates").is_dir())
@@ -63,7 +65,11 @@ def render_templates(api: Api) -> dict[str, str]:
     files = {f"{api.module}{end}": f"_raw{end}" for end in (".py", ".pyi")}
     if api.base is None:
         files |= {name: name for name in OF_THE_FIRST}
-    return {name: _template(template, api, types) for name, template in files.items()}
+    texts = {name: _template(template, api, types) for name, template in files.items()}
+    if api.server is not None:
+        given = server_render.variables(api.server)
+        texts |= {name: _rendered(name, given) for name in OF_THE_SERVER}
+    return texts
 
 
 def python_types(api: Api) -> PyTypes:
@@ -93,16 +99,21 @@ def _template(name: str, api: Api, types: PyTypes) -> str:
         "identifier": identifier,
         "literal": _literal,
         "string_literal": _string_literal,
-        "python_repr": repr,
         "expression": types.expression,
     }
-    context = _Context(api, types).variables()
-    return environment.get_template(f"{Path(name).name}.j2").render(context).rstrip("\n") + "\n"
+    return _rendered(name, _Context(api, types).variables(), environment)
+
+
+def _rendered(
+    name: str, variables: dict[str, Any], environment: jinja2.Environment | None = None
+) -> str:
+    template = (environment or jinja_environment()).get_template(f"{Path(name).name}.j2")
+    return template.render(variables).rstrip("\n") + "\n"
 
 
 def jinja_environment() -> jinja2.Environment:
     """The templates, for Python and C: whatever comes from a header goes through a filter."""
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -110,6 +121,8 @@ def jinja_environment() -> jinja2.Environment:
         keep_trailing_newline=True,
         autoescape=False,
     )
+    environment.filters["python_repr"] = repr
+    return environment
 
 
 def _format(name: str, text: str) -> str:
@@ -567,5 +580,7 @@ def documents(apis: Sequence[Api]) -> dict[Path, str]:
     """Every generated file of the project, by its place in it, with its text."""
     files = {DATA / api.file: dump(api) for api in apis}
     files[DATA / "report.md"] = report(apis)
+    if apis[0].server is not None:
+        files[DATA / "server.json"] = server_model.dump(apis[0].server)
     files |= {PACKAGE / name: sealed(text, ANY_TAG) for name, text in contents.stubs().items()}
     return files | {PACKAGE / name: text for api in apis for name, text in render(api).items()}

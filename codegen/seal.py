@@ -16,6 +16,9 @@ from .contents import stubs
 # What is made from the first set of bindings only
 OF_THE_FIRST = ("_params.py", "model/_getters.py", "sampling/_samplers.py")
 
+# What is made from the server's sources
+OF_THE_SERVER = ("server/_fields.py", "server/_options.py")
+
 _UPSTREAM = Path(__file__).with_name("upstream.toml")
 _SEAL = re.compile(r"# seal: (?P<tag>\S+) sha256:(?P<digest>[0-9a-f]{64})\n\Z")
 
@@ -25,7 +28,7 @@ def generated(upstream: Path = _UPSTREAM) -> tuple[str, ...]:
     # No TOML reader: the standard library has none before Python 3.11.
     modules = re.findall(r'^module = "(\w+)"$', upstream.read_text("utf-8"), re.MULTILINE)
     raw = (f"{name}{end}" for name in modules for end in (".py", ".pyi"))
-    return (*raw, *OF_THE_FIRST, *stubs())
+    return (*raw, *OF_THE_FIRST, *OF_THE_SERVER, *stubs())
 
 
 GENERATED = generated()

@@ -168,7 +168,7 @@ def _read(revision: Revision) -> Path:
     whole = cache_root() / revision.name / "source"
     if is_tree(whole):
         return _checked(whole, revision.name)
-    return _fetch(revision, "headers", tuple(upstream()["read"]))
+    return _fetch(revision, "sources", tuple(upstream()["read"]))
 
 
 def _fetch(revision: Revision, name: str, read: tuple[str, ...]) -> Path:
@@ -285,7 +285,7 @@ def moved_pin(tree: Tree) -> str:
 
 def keep(tree: Tree) -> None:
     """Keep of a checkout what the generator reads, in the cache, so that it can be the pin."""
-    final = cache_root() / str(tree.tag) / "headers"
+    final = cache_root() / str(tree.tag) / "sources"
     if not is_tree(final) and not final.with_name("source").exists():
         for folder in upstream()["read"]:
             if (tree.root / folder).is_dir():

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 from ..errors import LlamaError
 from ..native.arguments import check_count, check_text
 from ..native.resource import ClosedByWith
+from ..server._fields import ChatParams, Json
 from ..server.client import LlamaClient
-from ..server.fields import ChatParams, Json
 from ..server.http import Timeouts
 from . import history
 from .events import Done, Event, RunResult

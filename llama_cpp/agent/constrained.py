@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..server.fields import Json
+from ..server._fields import Json
 from .schema import as_json, for_server, members_text, merge_definitions
 from .tools import Tool
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
-from ..server.fields import Json
+from ..server._fields import Json
 from ..usage import Timings, Usage
 from .tools import ToolCall
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..server.fields import Json
+from ..server._fields import Json
 
 _ROLES = ("system", "developer", "user", "assistant", "tool")
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import LlamaStreamError
-from ..server.fields import Json
+from ..server._fields import Json
 from .constrained import ANSWER, AnswerReader, Protocol, as_text, read_reply, with_system
 from .events import Event, Mode, PromptProgress, ReasoningDelta, TextDelta, ToolCallDelta
 from .schema import as_json, type_text

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from .._needs import needs
-from ..server.fields import Json
+from ..server._fields import Json
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter

@@ -6,21 +6,23 @@ import http.client
 import os
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import LlamaClosedError, LlamaServerConnectionError
+from ..native.arguments import unknown_keyword
+from ..server._options import LEFT_OUT, OPTIONS, PRESETS, ServerOptions
 from ..server.client import LlamaClient
 from ..server.http import check_api_key
 from ..server.process import ManagedProcess, reserve
+from ..server.values import Option, words
 from .agent import LlamaAgent
 
-_LISTENING = re.compile(rb"listening on http://\S+:(\d+)\s")
-# LlamaServer sets these itself; they cannot be options.
-RESERVED = ("model", "host", "port", "api_key", "api_key_file", "models_preset", "log_disable")
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
-Option = str | int | float | bool | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+_LISTENING = re.compile(rb"listening on http://\S+:(\d+)\s")
 
 
 class LlamaServer(ManagedProcess):
@@ -36,14 +38,16 @@ class LlamaServer(ManagedProcess):
 
     ``model`` is a GGUF file, or a mapping of names to files or to options with a ``model`` among
     them: these are loaded when a request names them (router mode). Keywords are llama-server's own
-    options without their dashes (``ctx_size=4096`` is ``--ctx-size 4096``; ``llama-server --help``
-    lists them): True is the option alone, False its ``--no-`` form, None leaves it out, and a list
-    repeats it. ``port`` 0 takes a free port. ``program`` is the path of another llama-server than
-    the engine's, ``log`` a file for its output, by default a temporary one.
+    options without their dashes, `ServerOptions`: ``ctx_size=4096`` is ``--ctx-size 4096``. For an
+    option without a value True is the option and False its ``--no-`` form, or nothing. Options with
+    several values take a list; None leaves an option out. ``port`` 0 takes a free port. ``program``
+    is the path of another llama-server than the engine's, ``log`` a file for its output, by default
+    a temporary one.
 
-    Raises FileNotFoundError for a missing model, LlamaEngineError if there is no llama-server, and
-    LlamaServerStartError, with the end of its output, if it is not ready within ``timeout``
-    seconds.
+    Raises, before a process is started, TypeError for an unknown option, ValueError for a value of
+    another type or outside of its limits, FileNotFoundError for a missing model, and
+    LlamaEngineError if there is no llama-server. Raises LlamaServerStartError, with the end of its
+    output, if it is not ready within ``timeout`` seconds.
     """
 
     _kind = "llama-server"
@@ -58,16 +62,13 @@ class LlamaServer(ManagedProcess):
         api_key: str | None = None,
         log: str | os.PathLike[str] | None = None,
         timeout: float = 600.0,
-        **options: Option | None,
+        **options: Unpack[ServerOptions],
     ) -> None:
-        for name in options:
-            if name in RESERVED:
-                raise TypeError(f"LlamaServer: {name!r} cannot be given as an option")
         self._key = check_api_key(api_key) or secrets.token_urlsafe(32)
         if any(c in ',"' for c in self._key):
             raise ValueError("api_key cannot have a comma or a quote: llama-server splits there")
         self._models = _models(model)
-        self._options = _arguments(options)
+        self._options = _arguments(options, OPTIONS)
         self._set_up(program, host, port, log, timeout)
 
     @property
@@ -166,8 +167,7 @@ def _models(model: str | os.PathLike[str] | Mapping[str, Any]) -> dict[str, dict
         options = dict(given) if isinstance(given, Mapping) else {"model": given}
         if "model" not in options:
             raise ValueError(f"model {name!r} has no entry 'model' with its file")
-        options["model"] = _file(options["model"])
-        lines = {str(key).replace("_", "-"): str(value) for key, value in options.items()}
+        lines = {"model": _file(options.pop("model")), **_lines(options)}
         if not name or any(c in name for c in "[]\n\r") or any("\n" in v for v in lines.values()):
             raise ValueError(f"model {name!r}: {options!r} cannot be written to a preset file")
         models[name] = lines
@@ -181,15 +181,22 @@ def _file(path: str | os.PathLike[str]) -> str:
     return str(file.resolve())
 
 
-def _arguments(options: Mapping[str, Option | None]) -> list[str]:
-    arguments = []
-    for name, value in options.items():
-        flag = name.replace("_", "-")
-        if value is None:
-            continue
-        if isinstance(value, bool):
-            arguments.append(f"--{flag}" if value else f"--no-{flag}")
-            continue
-        for one in value if isinstance(value, list | tuple) else [value]:
-            arguments += [f"--{flag}", os.fspath(one) if isinstance(one, os.PathLike) else str(one)]
-    return arguments
+def _lines(options: Mapping[str, Any]) -> dict[str, str]:
+    """The lines of a preset with ``options``."""
+    lines: dict[str, str] = {}
+    for key, value in options.items():
+        name = str(key).replace("-", "_")
+        given = _arguments({name: value}, {**OPTIONS, **PRESETS})
+        if given:
+            lines[given[0].lstrip("-")] = ",".join(given[1::2]) or "true"
+    return lines
+
+
+def _arguments(options: Mapping[str, Any], known: Mapping[str, Option]) -> list[str]:
+    """``options`` as the words of a command line."""
+    for name in options:
+        if name in LEFT_OUT:
+            raise TypeError(f"LlamaServer: {name!r} cannot be given as an option: {LEFT_OUT[name]}")
+        if name not in known:
+            raise unknown_keyword(name, known, "LlamaServer")
+    return [word for name in options for word in words(name, options[name], known[name])]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 from .._needs import needs
 from ..errors import LlamaToolError
-from ..server.fields import Json
+from ..server._fields import Json
 from .schema import first_line, schema_of
 
 if TYPE_CHECKING:

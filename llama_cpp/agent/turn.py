@@ -16,8 +16,8 @@ from ..errors import (
     LlamaServerTemplateError,
 )
 from ..native.arguments import check_count
+from ..server._fields import ChatParams, Json
 from ..server.client import LlamaClient
-from ..server.fields import ChatParams, Json
 from ..usage import Timings, Usage
 from .events import (
     Event,

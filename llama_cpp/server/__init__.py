@@ -8,6 +8,9 @@ from .._lazy import contents
 __getattr__, __dir__, __all__ = contents(
     __name__,
     {
+        "_fields": "ChatParams CompletionParams EmbeddingParams LoraScale RerankParams "
+        "SamplingParams TokenizeParams",
+        "_options": "ServerOptions",
         "client": "LlamaClient image",
         "http": "Timeouts",
         "rpc": "LlamaRpcServer",

@@ -11,11 +11,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import LlamaServerError, LlamaServerLoadingError
-from ..native.arguments import check_text, unknown_keyword
+from ..native.arguments import check_text
 from ..native.resource import ClosedByWith
-from .fields import CHAT_FIELDS, SAMPLING_FIELDS, ChatParams, Json, LoraScale, SamplingParams
+from . import _fields as known
+from ._fields import (
+    ChatParams,
+    CompletionParams,
+    EmbeddingParams,
+    Json,
+    LoraScale,
+    RerankParams,
+    TokenizeParams,
+)
 from .http import Timeouts, Transport
 from .stream import ChatStream, Stream
+from .values import Value, fields
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -29,6 +39,9 @@ class ToolParams(ChatParams, total=False):
 
     tools: Sequence[Mapping[str, Any]] | None
     """Their definitions."""
+
+
+_WITH_TOOLS = {**known.CHAT, "tools": Value("list")}
 
 
 class LlamaClient(ClosedByWith):
@@ -76,14 +89,14 @@ class LlamaClient(ClosedByWith):
 
     # -- text
 
-    def complete(self, prompt: Prompt, **params: Unpack[SamplingParams]) -> Json:
+    def complete(self, prompt: Prompt, **params: Unpack[CompletionParams]) -> Json:
         """Continue ``prompt``: text, tokens, or both mixed. ``POST /completion``."""
-        body = self._body(SAMPLING_FIELDS, cast("Json", params), prompt=prompt)
+        body = self._body(known.COMPLETION, params, prompt=prompt)
         return cast("Json", self._transport.request("POST", "/completion", body))
 
-    def complete_stream(self, prompt: Prompt, **params: Unpack[SamplingParams]) -> Iterator[Json]:
+    def complete_stream(self, prompt: Prompt, **params: Unpack[CompletionParams]) -> Iterator[Json]:
         """As `complete`, in parts as they are generated. Closing the iterator stops the server."""
-        body = self._body(SAMPLING_FIELDS, cast("Json", params), prompt=prompt, stream=True)
+        body = self._body(known.COMPLETION, params, prompt=prompt, stream=True)
         return self._parts("/completion", body)
 
     def infill(
@@ -93,14 +106,14 @@ class LlamaClient(ClosedByWith):
         *,
         prompt: str = "",
         extra: Sequence[Mapping[str, str]] = (),
-        **params: Unpack[SamplingParams],
+        **params: Unpack[CompletionParams],
     ) -> Json:
         """The text between ``prefix`` and ``suffix``, by a model trained to fill such gaps.
 
         ``extra`` are other files, each with a ``filename`` and a ``text``. ``POST /infill``.
         """
         body = self._body(
-            SAMPLING_FIELDS, cast("Json", params),
+            known.COMPLETION, params,
             input_prefix=prefix, input_suffix=suffix, prompt=prompt, input_extra=list(extra),
         )  # fmt: skip
         return cast("Json", self._transport.request("POST", "/infill", body))
@@ -122,7 +135,7 @@ class LlamaClient(ClosedByWith):
         """As `chat_completion`, in chunks as they are generated.
 
         With ``conversation``, an id of your own, the server keeps the answer, and reading continues
-        where it stopped when the connection breaks.
+        where it stopped when the connection breaks: ``GET /v1/stream``.
         """
         body = self._chat_body(messages, params)
         body["stream"] = True
@@ -139,11 +152,11 @@ class LlamaClient(ClosedByWith):
         """
         self.check_fields(params)
         prompt = self.apply_template(messages)
-        fields = {name: value for name, value in params.items() if name in SAMPLING_FIELDS}
+        given = {name: v for name, v in params.items() if name in known.GENERATION}
         wanted = params.get("response_format")
         if wanted is not None:
-            fields["json_schema"] = wanted["json_schema"]["schema"]
-        body = self._body(SAMPLING_FIELDS, fields, prompt=prompt, stream=True)
+            given["json_schema"] = wanted["json_schema"]["schema"]
+        body = self._body(known.GENERATION, given, prompt=prompt, stream=True)
         return ChatStream(Stream(self._transport, "/completion", body), completion=True)
 
     def count_tokens(self, messages: Messages, **params: Unpack[ToolParams]) -> int:
@@ -162,45 +175,46 @@ class LlamaClient(ClosedByWith):
 
     # -- tokens and vectors
 
-    def tokenize(
-        self, text: str, *, add_special: bool = False, parse_special: bool = True
-    ) -> list[int]:
+    def tokenize(self, text: str, **params: Unpack[TokenizeParams]) -> list[int]:
         """``text`` as tokens. ``POST /tokenize``."""
-        special = {"add_special": add_special, "parse_special": parse_special}
-        body = self._body((), {}, content=text, **special)
+        body = self._body(known.TOKENIZE, params, content=text)
         return list(self._transport.request("POST", "/tokenize", body)["tokens"])
 
     def detokenize(self, tokens: Sequence[int]) -> str:
         """``tokens`` as text. ``POST /detokenize``."""
-        body = self._body((), {}, tokens=list(tokens))
+        body = self._body({}, {}, tokens=list(tokens))
         return str(self._transport.request("POST", "/detokenize", body)["content"])
 
-    def embed(self, texts: str | Sequence[str]) -> list[list[float]]:
+    def embed(
+        self, texts: str | Sequence[str], **params: Unpack[EmbeddingParams]
+    ) -> list[list[float]]:
         """One vector for each text. Needs a server started with ``--embedding``.
 
         ``POST /v1/embeddings``.
         """
-        body = self._body((), {}, input=texts if isinstance(texts, str) else list(texts))
+        given = texts if isinstance(texts, str) else list(texts)
+        body = self._body(known.EMBEDDING, params, input=given)
         data = self._transport.request("POST", "/v1/embeddings", body)["data"]
         return [item["embedding"] for item in sorted(data, key=lambda item: item["index"])]
 
     def rerank(
-        self, query: str, documents: Sequence[str], *, top_n: int | None = None
+        self, query: str, documents: Sequence[str], **params: Unpack[RerankParams]
     ) -> list[Json]:
         """The ``index`` and ``relevance_score`` of each of ``documents``, best first.
 
         Needs a server started with ``--reranking``. ``POST /v1/rerank``.
         """
-        body = self._body((), {}, query=query, documents=list(documents))
-        if top_n is not None:
-            body["top_n"] = top_n
+        body = self._body(known.RERANK, params, query=query, documents=list(documents))
         results = self._transport.request("POST", "/v1/rerank", body)["results"]
         return sorted(results, key=lambda item: -item["relevance_score"])
 
     # -- the server
 
     def health(self) -> bool:
-        """Whether the model is loaded. Does not wait, and does not check the API key."""
+        """Whether the model is loaded. Does not wait, and does not check the API key.
+
+        ``GET /health``.
+        """
         try:
             with self._once() as transport:
                 transport.request("GET", "/health")
@@ -315,27 +329,25 @@ class LlamaClient(ClosedByWith):
         return self._transport.request("GET", path, params=query)
 
     def _slot(self, id_slot: int, action: str, filename: str | None) -> Json:
-        body = self._body((), {}) if filename is None else self._body((), {}, filename=filename)
+        body = self._body({}, {}, **({} if filename is None else {"filename": filename}))
         path, query = f"/slots/{int(id_slot)}", {"action": action}
         return cast("Json", self._transport.request("POST", path, body, params=query))
 
     def check_fields(self, params: Mapping[str, Any]) -> None:
-        """TypeError for a field that a chat request does not have, naming the nearest one."""
-        self._body(CHAT_FIELDS, dict(params))
+        """TypeError for a field that a chat request does not have, naming the nearest one.
+        ValueError for a value of another type, or one that the server would refuse."""
+        fields(params, known.CHAT)
 
-    def _body(self, known: Any, params: Json, **fields: Any) -> Json:
-        for name in params:
-            if name not in known:
-                raise unknown_keyword(name, known, "the request")
-        body = {k: v for k, v in params.items() if v is not None}
+    def _body(self, of: Mapping[str, Value], params: Mapping[str, Any], **more: Any) -> Json:
+        body = fields(params, of)
         if self.model is not None:
             body.setdefault("model", self.model)
-        return {**body, **fields}
+        return {**body, **more}
 
     def _chat_body(self, messages: Messages, params: ToolParams) -> Json:
-        body = self._body({*CHAT_FIELDS, "tools"}, cast("Json", params), messages=list(messages))
+        body = self._body(_WITH_TOOLS, params, messages=list(messages))
         tools = body.pop("tools", None)
-        return {**body, "tools": list(tools)} if tools else body
+        return {**body, "tools": tools} if tools else body
 
     def _parts(self, path: str, body: Json) -> Iterator[Json]:
         with Stream(self._transport, path, body) as stream:

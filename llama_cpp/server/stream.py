@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, cast
 
 from ..errors import LlamaCancelled, LlamaServerError, LlamaStreamError
 from ..native.resource import ClosedByWith
-from .fields import Json
+from ._fields import Json
 from .http import Transport, error_of, shut_down
 
 _PORTION = 65536

@@ -21,8 +21,9 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from llama_cpp import _raw
-from llama_cpp.cli._server import _options
+from llama_cpp import LlamaLibrary, _raw
+from llama_cpp.cli._server import server
+from llama_cpp.model.gguf import GGUFFile
 from tests.support import tiny
 from tests.support.command import CLI, run
 from tests.support.httpserver import serve
@@ -228,6 +229,18 @@ def test_quantize_counts_all_files_of_a_split_model(tiny_path: Tiny, tmp_path: P
     assert f"({size / 1e6:.1f} MB before)" in shown
 
 
+def test_quantize_has_the_options_of_llama_quantize(tiny_path: Tiny, tmp_path: Path) -> None:
+    words = ("--tensor-type", "attn_q=q8_0", "--override-kv", "general.name=str:other")
+    words += ("--leave-output-tensor", "--token-embedding-type", "f16", "--max-buffer-size", "64")
+    target = tmp_path / "small.gguf"
+    given("quantize", *words, tiny_path("llama"), target, "Q4_0")
+    file = GGUFFile(LlamaLibrary.default(), target)
+    assert file.string("general.name") == "other"
+    types = {name: tensor.type for name, tensor in file.tensors().items()}
+    assert types["blk.0.attn_q.weight"] == _raw.GGML_TYPE_Q8_0
+    assert types["token_embd.weight"] == _raw.GGML_TYPE_F16
+
+
 def test_the_server_answers_until_ctrl_c(tiny_path: Tiny) -> None:
     said = ("server", "-m", tiny_path("llama"), "--json", "--ctx-size", 256, "--parallel=1")
     for way, code in ((signal.SIGINT, 130), (signal.SIGTERM, 130)):
@@ -244,9 +257,22 @@ def test_the_server_answers_until_ctrl_c(tiny_path: Tiny) -> None:
             urlopen(request, timeout=5)
 
 
-def test_an_option_of_the_server_can_be_repeated() -> None:
-    words = ("--lora", "a", "--jinja", "--jinja", "--lora=b", "--ctx-size", "64")
-    assert _options(words) == {"lora": ["a", "b"], "jinja": True, "ctx_size": "64"}
+def test_options_of_the_server_can_be_repeated() -> None:
+    words = ["-m", "m", "--lora", "a", "--jinja", "--lora=b", "--no-warmup", "--gpu-layers", "7"]
+    params = server.make_context("server", words).params
+    given = {name: params[name] for name in ("lora", "jinja", "gpu_layers", "metrics")}
+    assert given == {"lora": ("a", "b"), "jinja": True, "gpu_layers": (7,), "metrics": None}
+
+
+@pytest.mark.parametrize(
+    ("words", "completions"),
+    [("--flash", ["--flash-attn"]), ("--pooling m", ["mean"]), ("--no-war", ["--no-warmup"])],
+)
+def test_the_shell_completes_options_of_the_server(words: str, completions: list[str]) -> None:
+    line = f"llama-py server {words}"
+    asked = {"_LLAMA_PY_COMPLETE": "bash_complete", "COMP_WORDS": line}
+    shown = given(env={**asked, "COMP_CWORD": str(len(line.split()) - 1)})
+    assert [row.partition(",")[2] for row in shown.splitlines()] == completions
 
 
 def test_engines_are_listed_and_found() -> None:
@@ -304,12 +330,12 @@ def test_a_model_of_the_hub(tiny_path: Tiny, tmp_path: Path) -> None:
         (["run", "-m", "x", "-n", "0", "x"], 2, "0 is not in the range x>=1"),
         (["run", "-m", "x", "-o", "dry", "x"], 2, "--option dry is not NAME=VALUE"),
         (["rnu"], 2, "No such command 'rnu'. Did you mean 'run'?"),
-        (["server", "-m", "x", "-c", "12"], 2, "'-c' is not an option of llama-server"),
-        (["server", "-m", "x", "--timeout", "1"], 2, "cannot be given"),
-        (
-            ["server", "-m", "x", "--lora", "a", "--lora"], 2,
-            "--lora is given 2 times, not always with a value",
-        ),
+        (["server", "-m", "x", "--ctx-siz", "12"], 2, "No such option '--ctx-siz'. (Did you mean"),
+        (["server", "-m", "x", "--ctx-size", "q"], 2, "--ctx-size must be of type int, not 'q'"),
+        (["server", "-m", "x", "--prio", "9"], 2, "--prio=9 is outside -1 to 3"),
+        (["server", "-m", "x", "--timeout", "1"], 2, "No such option '--timeout'"),
+        (["server", "-m", "x", "--lora", "a", "--lora"], 2, "'--lora' requires an argument"),
+        (["quantize", "--prune-layers", "x", str(ROOT / "README.md"), "y"], 2, "as the help shows"),
         (["agent"], 2, "either --model or --url"),
         (["agent", "-m", "a", "--url", "b"], 2, "either --model or --url"),
         (["agent", "-m", "/nowhere/m.gguf", "Hello"], 1, "there is no model /nowhere/m.gguf"),

@@ -1,4 +1,5 @@
-"""A llama.cpp with one context parameter and one sampler more is usable after ``regen`` alone."""
+"""A llama.cpp with one context parameter, one sampler, and one field and one option of the server
+more is usable after ``regen`` alone."""
 
 from __future__ import annotations
 
@@ -53,4 +54,9 @@ def test_a_new_parameter_and_a_new_sampler_need_regen_alone(
         "<class 'int'>",
         "(self, token: 'int') -> 'Self'",
         "<LlamaSampler steady -> greedy> 99",
+        "--dream-depth 3",
+        "LlamaServer has no keyword argument 'dream_dept'; did you mean 'dream_depth'?",
+        "dream_depth=0 is outside 1 to 2147483647",
+        "dream=1.5 is outside 0 to 1",
+        "int | None, float | None",
     ]

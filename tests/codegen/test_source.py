@@ -305,7 +305,7 @@ def test_a_moved_pin_has_the_hashes_of_its_tree(
     assert data["archives"] == tree.archives
     source.keep(tree)
     monkeypatch.setattr(source, "upstream", lambda: data | {"read": READ})
-    assert source.resolve().root == tmp_path / "cache" / "llama-py" / str(tree.tag) / "headers"
+    assert source.resolve().root == tmp_path / "cache" / "llama-py" / str(tree.tag) / "sources"
 
 
 # -- how far behind

@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 
 from llama_cpp import LlamaClient, LlamaServer
-from llama_cpp.agent.server import _arguments
 from llama_cpp.errors import (
     LlamaClosedError,
     LlamaEngineError,
@@ -125,19 +124,6 @@ def test_a_port_and_a_key_can_be_chosen(small: Path, server: LlamaServer, tmp_pa
         LlamaServer(small, port=taken, **OPTIONS)
 
 
-def test_options_are_those_of_llama_server() -> None:
-    options = {
-        "ctx_size": 512,
-        "mmap": False,
-        "jinja": True,
-        "alias": None,
-        "lora": [Path("a"), "b"],
-    }
-    assert _arguments(options) == [
-        *("--ctx-size", "512", "--no-mmap", "--jinja", "--lora", "a", "--lora", "b")
-    ]
-
-
 def test_several_models_are_loaded_when_they_are_named(small: Path, tmp_path: Path) -> None:
     other = tiny.make("mamba", tmp_path)
     with LlamaServer({"one": small, "two": {"model": other, **OPTIONS}}, models_max=1) as router:
@@ -174,10 +160,8 @@ def test_what_is_no_model_raises_with_the_log(tmp_path: Path) -> None:
 
 
 def test_wrong_arguments_raise(small: Path) -> None:
-    with pytest.raises(LlamaServerStartError, match="invalid argument: --context-length"):
-        LlamaServer(small, context_length=3)
-    with pytest.raises(TypeError, match="'api_key_file' cannot be given"):
-        LlamaServer(small, api_key_file="x")
+    with pytest.raises(LlamaServerStartError, match="not a directory: /nowhere"):
+        LlamaServer(small, slot_save_path="/nowhere")
     with pytest.raises(ValueError, match="model is an empty mapping"):
         LlamaServer({})
     with pytest.raises(ValueError, match="no entry 'model'"):

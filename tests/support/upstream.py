@@ -1,4 +1,5 @@
-"""The llama.cpp of tomorrow: the pinned one with a sampler, a parameter and a constant more."""
+"""The llama.cpp of tomorrow: the pinned one with a sampler, a parameter, a constant, and an option
+and a field of the server more."""
 
 from __future__ import annotations
 
@@ -25,6 +26,21 @@ CHANGES = {
             "// greedy\n",
             "struct llama_sampler * llama_sampler_init_steady(llama_token) {\n"
             "    return llama_sampler_init_greedy();\n}\n",
+        )
+    ],
+    "common/arg.cpp": [
+        (
+            "    GGML_ASSERT(params.n_gpu_layers < 0); // string_format would need to be extended "
+            "for a default >= 0\n",
+            '    add_opt(common_arg({"--dream-depth"}, "N", "", [](common_params & p, int value) {'
+            ' if (value < 1) { throw std::invalid_argument("low"); } p.n_ctx = value; }));\n',
+        )
+    ],
+    "tools/server/server-schema.cpp": [
+        (
+            "    // Sampling params\n",
+            '    add((new field_num("dream", params.sampling.temp))'
+            "->set_hard_limits(0.0f, 1.0f));\n",
         )
     ],
 }

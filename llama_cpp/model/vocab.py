@@ -195,6 +195,18 @@ class LlamaVocab(VocabGetters):
             texts.extend([None] * self._n_tokens)
         return texts
 
+    def read_pieces(self, handle: _raw.llama_vocab) -> list[bytes]:
+        """The bytes of all tokens, control tokens' among them. For who has ``handle`` and keeps the
+        model in memory, which may be closed."""
+        room = 256
+        buffer, call = ctypes.create_string_buffer(room), self._library.short.llama_token_to_piece
+        pieces = []
+        for token in range(self._n_tokens):
+            size = call(handle, token, buffer, room, 0, True)
+            whole = size >= 0
+            pieces.append(buffer[:size] if whole else self._read_piece(handle, token, True))
+        return pieces
+
     def _read_piece(self, handle: _raw.llama_vocab, token: int, special: bool) -> bytes:
         """The bytes of ``token``, asked of the library. For who has ``handle`` and keeps the model
         in memory: the model may be closed, and the token is not checked."""

@@ -50,6 +50,7 @@ _OURS = frozenset(["guided", "min_tokens"])  # constraints that the library has 
 _TEMPERATURES = {("temp", "t"), ("temp_ext", "t")}
 _COLDEST = 1e-6
 _MAX_INFILL = 1000
+_LIKELY = 1024  # tokens that are looked at before all are
 _MANY = 150_000  # tokens: a chain takes a millisecond or more for these
 
 
@@ -409,19 +410,57 @@ class LlamaSampler(SamplerMethods, Closable):
         token, told = self._unasked(chain, source, handle, i, grammars)
         if self._in_graph is None and not all(g.allows(token, stopped) for g in grammars):
             candidates = self._all(source)
-            candidates.fill(source.logits_at(i))
+            logits = source.logits_at(i)
             self._candidates = None  # a step that is not waited for has them still
-            for grammar in grammars:
-                grammar.restrict(candidates, stopped)
-            self._candidates = candidates
             self._shown(grammars, False)
             try:
-                candidates.apply(self._without_accept(chain))
+                if not self._choose_likely(chain, candidates, logits, grammars, stopped):
+                    candidates.fill(logits)
+                    for grammar in grammars:
+                        grammar.restrict(candidates, stopped)
+                    candidates.apply(self._without_accept(chain))
             finally:
                 self._shown(grammars, True)
+            self._candidates = candidates
             token = candidates.selected
         self._tell(chain, token, grammars, stopped, told)
         return token
+
+    def _choose_likely(
+        self,
+        chain: Resource,
+        candidates: Candidates,
+        logits: memoryview[float],
+        grammars: Sequence[Constraint],
+        stopped: Stopped,
+    ) -> bool:
+        """Select one of what the grammars allow of the likeliest tokens, if the rest cannot matter:
+        where the chain takes the best so many, and there are those."""
+        steps = list(zip(self._names, self._numbers, self._steps, strict=True))
+        place = next(i for i, step in enumerate(steps) if not _alone(*step))
+        best = {"greedy": 1, "top_k": steps[place][1].get("k", 0)}.get(steps[place][0], _LIKELY)
+        quick = self._n_tokens is not None and self._n_tokens < 4 * _LIKELY
+        if quick or best > _LIKELY // 4 or not self._params.get("no_perf", True):
+            return False
+        if not all(isinstance(grammar, Grammar) for grammar in grammars):
+            return False  # a mask is had for the whole vocabulary
+        get = self._library.short.llama_sampler_chain_get
+        samplers = [get(chain.handle, i) for i in range(len(steps))]
+        candidates.fill(logits)
+        for sampler in samplers[:place]:
+            candidates.apply(sampler)
+        least = candidates.take_likeliest(_LIKELY)
+        for grammar in grammars:
+            grammar.restrict(candidates, stopped)
+        allowed = [x for x in candidates.logits[:_LIKELY] if x > least]
+        if len(allowed) < best:
+            return False
+        if steps[place][0] == "greedy":
+            candidates.select_likeliest(max(allowed))
+            return True
+        for sampler in samplers[place:]:
+            candidates.apply(sampler)
+        return True
 
     def _unasked(
         self, chain: Resource, source: Source, handle: Any, i: int, grammars: Sequence[Constraint]

@@ -9,12 +9,13 @@ from __future__ import annotations
 import ctypes
 import math
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from operator import index
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .. import _raw
 from ..errors import LlamaSamplerError
+from ..native.resource import Resource
 
 if TYPE_CHECKING:
     from ..native.library import LlamaLibrary
@@ -130,6 +131,8 @@ class Candidates:
 
     def __init__(self, library: LlamaLibrary, n: int) -> None:
         self.n = n
+        self._library = library
+        self._best: Resource | None = None
         self._apply = library.short.llama_sampler_apply
         self._records = (_raw.llama_token_data * n)()
         view = memoryview(self._records).cast("B")
@@ -138,6 +141,9 @@ class Candidates:
         self.p: memoryview[float] = view.cast("f")[2::_FIELDS]
         self.ids[:] = memoryview(array("i", range(n)))
         self._fresh = bytes(view)
+        self._rejected = array("f", [-math.inf]) * n
+        self.fresh = False
+        """Whether it has the logits of all tokens, in their order, and no sampler has run yet."""
         self.array = _raw.llama_token_data_array()
         self.array.data = self._records
         self._shown, self._left = LlamaCandidates(n), LlamaCandidates(n)
@@ -147,9 +153,33 @@ class Candidates:
         ctypes.memmove(self._records, self._fresh, len(self._fresh))
         self.logits[:] = logits
         self.array.size, self.array.selected, self.array.sorted = len(logits), -1, False
+        self.fresh = True
+
+    def keep(self, tokens: Iterable[int]) -> None:
+        """Reject all but ``tokens``, where no sampler has run yet."""
+        kept = [(token, self.logits[token]) for token in tokens]
+        self.logits[:] = memoryview(self._rejected)
+        for token, logit in kept:
+            self.logits[token] = logit
+
+    def take_likeliest(self, n: int) -> float:
+        """Drop all but the ``n`` with the greatest logits. The least of these."""
+        if self._best is None:
+            short = self._library.short
+            self._best = Resource(short.llama_sampler_init_top_k(n), short.llama_sampler_free)
+        self.apply(self._best.handle)
+        self.array.sorted = False  # as some will be rejected
+        return self.logits[n - 1]
+
+    def select_likeliest(self, logit: float) -> None:
+        """Select the first in the vocabulary of those with this ``logit``."""
+        n = self.array.size
+        found = [(self.ids[i], i) for i in range(n) if self.logits[i] == logit]
+        self.array.selected = min(found)[1]
 
     def apply(self, sampler: Any) -> None:
         """Run one of the library's samplers."""
+        self.fresh = False
         # A lazy grammar that waits has nothing to apply.
         if sampler.contents.iface.contents.apply:
             self._apply(sampler, self.array)
@@ -159,6 +189,7 @@ class Candidates:
         library read where it must not."""
         # It works on a copy, and what it leaves is copied before it is looked at: whatever is done
         # to the candidates later, and by whatever thread, is harmless.
+        self.fresh = False
         array, shown, left = self.array, self._shown, self._left
         used = array.size * ctypes.sizeof(_raw.llama_token_data)
         ctypes.memmove(shown._records, self._records, used)

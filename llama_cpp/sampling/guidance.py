@@ -161,8 +161,7 @@ def _tokenizer(llguidance: Any, model: LlamaModel) -> tuple[Any, frozenset[int],
         handle = vocab.with_tokens()
         special = _raw.LLAMA_TOKEN_ATTR_CONTROL | _raw.LLAMA_TOKEN_ATTR_UNKNOWN
         tokens = []
-        for token in range(vocab.n_tokens):
-            piece = vocab.piece(token, True)
+        for token, piece in enumerate(vocab.read_pieces(handle)):
             named = piece.startswith(b"<") and piece.endswith(b">")
             attr = short.llama_vocab_get_attr(handle, token)
             if attr & special or (attr & _raw.LLAMA_TOKEN_ATTR_USER_DEFINED and named):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Any, Literal
 
 import pytest
@@ -16,6 +18,8 @@ from codegen import source
 from llama_cpp import AsyncLlama, Llama, LlamaModel, LlamaSampler
 from llama_cpp.errors import LlamaAnswerError, LlamaSamplerError
 from llama_cpp.sampling import gbnf
+from llama_cpp.sampling import grammar as grammar_module
+from llama_cpp.sampling.custom import Candidates
 from tests.support import llamaserver
 from tests.support.python import run_program
 
@@ -69,22 +73,53 @@ def complete(
         ("root ::= [a-z ]+", 1.0),
         ('root ::= " " [0-9]{1,3} ("," " "? [0-9]+)*', 1.0),
         ('root ::= " " [0-9]{1,3} ("," " "? [0-9]+)*', 1.3),
-        ("json", 1.0),
+        ("json.gbnf", 1.0),
+        ("english.gbnf", 1.1),
+        ("japanese.gbnf", 1.0),
     ],
 )
 def test_the_text_is_that_of_llama_server(
     big: Llama, complete: Callable[..., str], grammar: str, penalty: float
 ) -> None:
     """With the same seed, so the random numbers that a refused token takes are counted as well."""
-    if grammar == "json":
-        grammar = (source.resolve().root / "grammars" / "json.gbnf").read_text("utf-8")
-    common = {"temperature": 0.9, "top_k": 40, "top_p": 0.95, "min_p": 0.05, "grammar": grammar}
+    if grammar.endswith(".gbnf"):
+        grammar = (source.resolve().root / "grammars" / grammar).read_text("utf-8")
+    common: Any = {"top_k": 40, "top_p": 0.95, "min_p": 0.05, "grammar": grammar}
     common |= {"repeat_penalty": penalty, "cache_prompt": False}
     samplers = ["penalties", "top_k", "top_p", "min_p", "temperature"]
     for seed in range(3):
+        common["temperature"] = 0.9 * min(seed, 1)
         expected = complete(prompt=PROMPT, n_predict=20, seed=seed, samplers=samplers, **common)
-        done = big.complete(PROMPT, max_tokens=20, seed=seed, **common)  # type: ignore[arg-type]
+        done = big.complete(PROMPT, max_tokens=20, seed=seed, **common)
         assert done.text == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'root ::= "[" ("a" | "ab" | " ")* "]"',
+        "root ::= [^\\r\\n\\u2028é]+",
+        'root ::= "a" <|im_start|> [^<] "é"? "日本語" .*',
+    ],
+)
+def test_a_refusal_leaves_what_the_library_leaves(
+    model: LlamaModel, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    """By the beginnings of the tokens, and by asking about all of them."""
+    monkeypatch.setattr(grammar_module, "_SORTING", 0)
+    grammar = grammar_module.Grammar(model.library, model, text.encode(), b"root", None)
+    ours, librarys = (Candidates(model.library, model.vocab.n_tokens) for _ in range(2))
+    stand_in, random = grammar.stand_in(), Random(1)
+    for _ in range(8):
+        for candidates in (ours, librarys):
+            candidates.fill(memoryview(array("f", range(model.vocab.n_tokens))))
+        grammar.restrict(ours)
+        librarys.apply(stand_in)
+        assert ours.logits == librarys.logits
+        allowed = [token for token, x in enumerate(ours.logits) if x > float("-inf")]
+        token = random.choice([t for t in allowed if not model.is_eog(t)])
+        grammar.accept(token)
+    model.library.llama_sampler_free(stand_in)
 
 
 @pytest.mark.parametrize("selector", ["greedy", "dist", "mirostat_v2", "adaptive_p"])

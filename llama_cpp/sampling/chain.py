@@ -414,7 +414,11 @@ class LlamaSampler(SamplerMethods, Closable):
             self._candidates = None  # a step that is not waited for has them still
             self._shown(grammars, False)
             try:
-                if not self._choose_likely(chain, candidates, logits, grammars, stopped):
+                few = grammars[0].few(stopped) if len(grammars) == 1 else None
+                if few is not None:
+                    candidates.keep(few, logits)
+                    candidates.apply(self._without_accept(chain))
+                elif not self._choose_likely(chain, candidates, logits, grammars, stopped):
                     candidates.fill(logits)
                     for grammar in grammars:
                         grammar.restrict(candidates, stopped)

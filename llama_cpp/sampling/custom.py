@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import math
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from operator import index
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,6 +20,7 @@ from ..native.resource import Resource
 if TYPE_CHECKING:
     from ..native.library import LlamaLibrary
 
+_REJECTED = 1000
 _FIELDS = 3  # of a candidate, each of four bytes
 
 
@@ -141,9 +142,6 @@ class Candidates:
         self.p: memoryview[float] = view.cast("f")[2::_FIELDS]
         self.ids[:] = memoryview(array("i", range(n)))
         self._fresh = bytes(view)
-        self._rejected = array("f", [-math.inf]) * n
-        self.fresh = False
-        """Whether it has the logits of all tokens, in their order, and no sampler has run yet."""
         self.array = _raw.llama_token_data_array()
         self.array.data = self._records
         self._shown, self._left = LlamaCandidates(n), LlamaCandidates(n)
@@ -153,14 +151,17 @@ class Candidates:
         ctypes.memmove(self._records, self._fresh, len(self._fresh))
         self.logits[:] = logits
         self.array.size, self.array.selected, self.array.sorted = len(logits), -1, False
-        self.fresh = True
 
-    def keep(self, tokens: Iterable[int]) -> None:
-        """Reject all but ``tokens``, where no sampler has run yet."""
-        kept = [(token, self.logits[token]) for token in tokens]
-        self.logits[:] = memoryview(self._rejected)
-        for token, logit in kept:
-            self.logits[token] = logit
+    def keep(self, tokens: Sequence[int], logits: memoryview[float]) -> None:
+        """Begin anew, with these tokens, and with so many rejected ones that no sampler minds that
+        others are missing."""
+        kept = set(tokens)
+        ids = [*tokens, *(t for t in range(min(self.n, len(tokens) + _REJECTED)) if t not in kept)]
+        n = self.array.size = len(ids)
+        self.array.selected, self.array.sorted = -1, False
+        self.ids[:n] = memoryview(array("i", ids))
+        padding = [-math.inf] * (n - len(tokens))
+        self.logits[:n] = memoryview(array("f", [*(logits[token] for token in tokens), *padding]))
 
     def take_likeliest(self, n: int) -> float:
         """Drop all but the ``n`` with the greatest logits. The least of these."""
@@ -179,7 +180,6 @@ class Candidates:
 
     def apply(self, sampler: Any) -> None:
         """Run one of the library's samplers."""
-        self.fresh = False
         # A lazy grammar that waits has nothing to apply.
         if sampler.contents.iface.contents.apply:
             self._apply(sampler, self.array)
@@ -189,7 +189,6 @@ class Candidates:
         library read where it must not."""
         # It works on a copy, and what it leaves is copied before it is looked at: whatever is done
         # to the candidates later, and by whatever thread, is harmless.
-        self.fresh = False
         array, shown, left = self.array, self._shown, self._left
         used = array.size * ctypes.sizeof(_raw.llama_token_data)
         ctypes.memmove(shown._records, self._records, used)

@@ -12,32 +12,34 @@ from __future__ import annotations
 import ctypes
 import re
 import threading
-import weakref
 from array import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from time import thread_time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import _raw
 from ..errors import LlamaSamplerError
 from ..native import log
 from ..native.calls import abandonable
 from ..native.resource import Resource
+from .beginnings import Beginnings
 
 if TYPE_CHECKING:
     from ..model.model import LlamaModel
-    from ..model.vocab import LlamaVocab
     from ..native.library import LlamaLibrary
     from .custom import Candidates
 
+T = TypeVar("T")
 Stopped = Callable[[], bool]
 """Whether a step that takes long should end with LlamaCancelled."""
 _REJECTED = float("-inf")
 _SHORT = 1e-3  # seconds: what takes longer goes without the interpreter's lock, and can be stopped
 _GROWTH = 64  # how much longer than the last step we expect a step to take at most
 _PATIENCE = 30.0  # seconds
-_SORTING = 8  # times that the whole vocabulary is asked about, which takes as long as sorting it
+# With a character that [^...] excludes, the library refuses its first bytes alone too, which other
+# characters share.
+_UNSURE = re.compile(rb"[\x80-\xff]|\\(?:x[89a-fA-F]|[uU])")
 
 
 def never() -> bool:
@@ -56,6 +58,10 @@ class Constraint:
     def restrict(self, candidates: Candidates, stopped: Stopped = never) -> None:
         """Reject what it does not allow."""
         raise NotImplementedError
+
+    def few(self, stopped: Stopped = never) -> list[int] | None:
+        """The tokens that it allows now, if it can tell them quickly as they are few."""
+        return None
 
     def check(self, token: int, stopped: Stopped = never) -> None:
         """LlamaSamplerError if it does not allow ``token`` now."""
@@ -181,7 +187,7 @@ class Grammar(Constraint):
         self._seconds = thread_time() - begun
         return result
 
-    def _patiently(self, function: Callable[[], Any], stopped: Stopped) -> Any:
+    def _patiently(self, function: Callable[[], T], stopped: Stopped) -> T:
         if self._lost:
             raise LlamaSamplerError(
                 "a step of this grammar was not waited for to its end: make a new sampler"
@@ -189,7 +195,7 @@ class Grammar(Constraint):
         self._lost = True
         self._busy.acquire()
 
-        def work() -> Any:
+        def work() -> T:
             try:
                 return function()
             finally:
@@ -213,43 +219,23 @@ class Grammar(Constraint):
         return allowed
 
     def restrict(self, candidates: Candidates, stopped: Stopped = never) -> None:
-        if self._waiting:
-            return
+        if not self._waiting:
+            apply, handle = self._library.llama_sampler_apply, self._handle
+            self._patiently(lambda: apply(handle, candidates.array), stopped)
 
-        def work() -> None:
-            possible = self._possible() if candidates.fresh else None
-            if possible is None:
-                self._library.llama_sampler_apply(self._handle, candidates.array)
-            else:
-                candidates.keep(self._those_allowed(possible))
-
-        self._patiently(work, stopped)
-
-    def _possible(self) -> list[int] | None:
-        """The tokens whose beginning it allows, None where they are too many to be of use."""
-        vocab = self._vocab
-        sorted_ = _sorted.get(vocab, 0)
-        if isinstance(sorted_, int) and sorted_ < _SORTING:
-            _sorted[vocab] = sorted_ + 1
+    def few(self, stopped: Stopped = never) -> list[int] | None:
+        found = Beginnings.of(self._vocab, self._beginnings)
+        if found is None or self._waiting:
             return None
-        if isinstance(sorted_, int):
-            handle, is_eog = self._vocab_handle, self._short.llama_vocab_is_eog
-            ends = [token for token in range(self._n_tokens) if is_eog(handle, token)]
-            sorted_ = _sorted[vocab] = _Sorted(vocab.read_pieces(handle), ends)
-        firsts = self._not_refused(sorted_.firsts, sorted_.short)
-        longer = [start for first in firsts for start in sorted_.firsts[first]]
-        starts = self._not_refused(longer, sorted_.short)
-        tokens = [token for start in starts for token in sorted_.groups[start]]
-        if len(tokens) > self._n_tokens // 2:
-            return None
-        return [*sorted_.ends, *(t for t in self._tokens if t < self._n_tokens), *tokens]
+        named = [token for token in self._tokens if token < self._n_tokens]
+        return self._patiently(
+            lambda: found.allowed(self._those_allowed, named, self._sure), stopped
+        )
 
-    def _not_refused(self, starts: Iterable[bytes], short: Mapping[bytes, int]) -> list[bytes]:
-        sure = [s for s in starts if s in short and (self._sure or s.isascii())]
-        tokens = [short[start] for start in sure]
-        allowed = set(self._those_allowed(tokens))
-        refused = {s for s, token in zip(sure, tokens, strict=True) if token not in allowed}
-        return [start for start in starts if start not in refused]
+    def _beginnings(self) -> Beginnings:
+        handle, is_eog = self._vocab_handle, self._short.llama_vocab_is_eog
+        ends = [token for token in range(self._n_tokens) if is_eog(handle, token)]
+        return Beginnings(self._vocab.read_pieces(handle), ends)
 
     def _those_allowed(self, tokens: list[int]) -> list[int]:
         """Those of ``tokens`` that it allows now."""
@@ -359,37 +345,6 @@ class Grammar(Constraint):
     def _piece(self, token: int, special: bool = True) -> bytes:
         # Not by `piece`, which is for a model that is open.
         return self._vocab._read_piece(self._vocab_handle, token, special)
-
-
-class _Sorted:
-    """The tokens of a vocabulary by the first two bytes of their text.
-
-    Where a grammar refuses a text it refuses all that begins with it, so most of them need not be
-    asked about.
-    """
-
-    def __init__(self, pieces: Sequence[bytes], ends: list[int]) -> None:
-        self.ends = ends
-        """The tokens that end a text, whatever they read as."""
-        self.groups: dict[bytes, array[int]] = {}
-        self.short: dict[bytes, int] = {}
-        """The token of one or two bytes, where there is one."""
-        self.firsts: dict[bytes, list[bytes]] = {}
-        """The groups by their first byte."""
-        others = set(ends)
-        for token, piece in enumerate(pieces):
-            if piece and token not in others:
-                self.groups.setdefault(piece[:2], array("i")).append(token)
-                if len(piece) <= 2:
-                    self.short[piece] = token
-        for start in self.groups:
-            self.firsts.setdefault(start[:1], []).append(start)
-
-
-_sorted: weakref.WeakKeyDictionary[LlamaVocab, _Sorted | int] = weakref.WeakKeyDictionary()
-# With a character that [^...] excludes, the library refuses its first bytes alone too, which other
-# characters share.
-_UNSURE = re.compile(rb"[\x80-\xff]|\\(?:x[89a-fA-F]|[uU])")
 
 
 class Trigger:

@@ -7,6 +7,7 @@ where it refuses that one, it computes which of the whole vocabulary it allows.
 from __future__ import annotations
 
 import ctypes
+import re
 import weakref
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -17,6 +18,7 @@ from .._needs import needs
 from ..errors import LlamaSamplerError, LlamaTokenizeError
 from ..model.text import with_stack
 from ..native.arguments import c_string
+from .beginnings import FEW
 from .grammar import Constraint, Stopped, never
 
 if TYPE_CHECKING:
@@ -93,13 +95,7 @@ class Guidance(Constraint):
         return bool(self._matcher.validate_tokens([token]) == 1)
 
     def restrict(self, candidates: Candidates, stopped: Stopped = never) -> None:
-        allowed = bytearray(self._matcher.compute_logit_bias())
-        self._check_error()
-        ends = 0xFF * self._matcher.is_accepting()
-        for token in self._ends:
-            allowed[token] = ends
-        if not any(allowed):
-            raise LlamaSamplerError(f"{self._name}: no token can come next")
+        allowed = self._mask()
         # All at once, as long integers: (logit & allowed) | (minus infinity & forbidden).
         n = len(allowed)
         logits = candidates.logits[:n].tobytes()
@@ -108,6 +104,23 @@ class Guidance(Constraint):
         rejected = int.from_bytes(_REJECTED * n, "little")
         result = int.from_bytes(logits, "little") & kept | rejected & gone
         candidates.logits[:n] = memoryview(result.to_bytes(4 * n, "little")).cast("f")
+
+    def few(self, stopped: Stopped = never) -> list[int] | None:
+        allowed = self._mask()
+        if len(allowed) - allowed.count(0) > FEW:
+            return None
+        return [found.start() for found in re.finditer(rb"[^\0]", allowed)]
+
+    def _mask(self) -> bytearray:
+        """A byte for each token, 0 where it is not allowed."""
+        allowed = bytearray(self._matcher.compute_logit_bias())
+        self._check_error()
+        ends = 0xFF * self._matcher.is_accepting()
+        for token in self._ends:
+            allowed[token] = ends
+        if not any(allowed):
+            raise LlamaSamplerError(f"{self._name}: no token can come next")
+        return allowed
 
     def check(self, token: int, stopped: Stopped = never) -> None:
         if not self.allows(token):

@@ -17,9 +17,9 @@ from typing_extensions import TypedDict
 from codegen import source
 from llama_cpp import AsyncLlama, Llama, LlamaModel, LlamaSampler
 from llama_cpp.errors import LlamaAnswerError, LlamaSamplerError
-from llama_cpp.sampling import gbnf
-from llama_cpp.sampling import grammar as grammar_module
+from llama_cpp.sampling import beginnings, gbnf
 from llama_cpp.sampling.custom import Candidates
+from llama_cpp.sampling.grammar import Grammar
 from tests.support import llamaserver
 from tests.support.python import run_program
 
@@ -106,17 +106,16 @@ def test_a_refusal_leaves_what_the_library_leaves(
     model: LlamaModel, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
     """By the beginnings of the tokens, and by asking about all of them."""
-    monkeypatch.setattr(grammar_module, "_SORTING", 0)
-    grammar = grammar_module.Grammar(model.library, model, text.encode(), b"root", None)
-    ours, librarys = (Candidates(model.library, model.vocab.n_tokens) for _ in range(2))
+    monkeypatch.setattr(beginnings, "_WORTH", 0)
+    monkeypatch.setattr(beginnings, "FEW", 1 << 30)
+    grammar = Grammar(model.library, model, text.encode(), b"root", None)
+    candidates = Candidates(model.library, model.vocab.n_tokens)
     stand_in, random = grammar.stand_in(), Random(1)
     for _ in range(8):
-        for candidates in (ours, librarys):
-            candidates.fill(memoryview(array("f", range(model.vocab.n_tokens))))
-        grammar.restrict(ours)
-        librarys.apply(stand_in)
-        assert ours.logits == librarys.logits
-        allowed = [token for token, x in enumerate(ours.logits) if x > float("-inf")]
+        candidates.fill(memoryview(array("f", [0.0]) * model.vocab.n_tokens))
+        candidates.apply(stand_in)
+        allowed = [token for token, x in enumerate(candidates.logits) if x == 0]
+        assert grammar.few() == allowed
         token = random.choice([t for t in allowed if not model.is_eog(t)])
         grammar.accept(token)
     model.library.llama_sampler_free(stand_in)

@@ -247,6 +247,26 @@ def test_vectors_are_llama_servers_adapters_included(
     assert np.allclose(ours, theirs, atol=1e-4)
 
 
+@pytest.mark.parametrize("template", [None, "[CLS] so: {query} [SEP] {document}, {query}? [SEP]"])
+def test_scores_are_llama_servers_adapters_and_templates_included(
+    tmp_path: Path, template: str | None
+) -> None:
+    lora = write_lora(tmp_path / "lora.gguf", arch="bert")
+    facts = {".tokenizer.chat_template.rerank": template} if template else {}
+    path = tiny.make("rerank", tmp_path, facts=facts)
+    # With flash attention, a score depends on what else is in the batch, by 1e-3.
+    exact: Any = {"n_threads": 1, "n_threads_batch": 1, "flash_attn_type": 0}
+    with Llama(path, **exact) as llm, llm.model.load_lora(lora) as adapter:
+        plain = llm.rerank("hello world", TEXTS)
+        llm.ctx.set_loras({adapter: 2.0})
+        ours = {r.index: r.score for r in llm.rerank("hello world", TEXTS)}
+    assert ours != pytest.approx({r.index: r.score for r in plain}, abs=1e-2)
+    options = ("--reranking", "--lora-scaled", f"{lora}:2.0", "--flash-attn", "off")
+    with running(llm.model.library, path, tmp_path, *options) as server:
+        theirs = LlamaClient(server.url, api_key=KEY).rerank("hello world", TEXTS)
+    assert ours == pytest.approx({r["index"]: r["relevance_score"] for r in theirs}, abs=1e-4)
+
+
 def test_a_control_vector_acts_on_embeddings(llama: Callable[..., Llama]) -> None:
     llm = llama("llama")
     plain = np.array(llm.embed(TEXTS))

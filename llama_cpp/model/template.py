@@ -31,7 +31,10 @@ SECONDS = 10.0
 """The time that a rendering may take."""
 BUDGET = 1 << 26
 """How many characters and list items a rendering may make, besides 64 for each that it is given."""
-_LONGEST = 1 << 18
+# Several times what the largest known template has. The time that a compilation takes grows with
+# the square of it.
+_LONGEST = 1 << 16
+_NODES = 1 << 13
 _DEEPEST = 64
 _LARGEST = 1 << 64
 
@@ -319,7 +322,10 @@ class Template:
             raise LlamaTemplateError(f"the chat template has {len(source)} characters: too many")
         environment = _Environment()
         with _meter.running(len(source)), _errors():
-            tree = _Watched().visit(environment.parse(source))
+            tree = environment.parse(source)
+            if sum(1 for _ in tree.find_all(nodes.Node)) > _NODES:
+                raise LlamaTemplateError(f"the chat template has more than {_NODES} parts")
+            tree = _Watched().visit(tree)
             self._template = environment.from_string(tree)
 
     def render(self, variables: dict[str, Any]) -> str:

@@ -1,7 +1,8 @@
 """JSON schemas as constraints: a public suite's instances, and the texts of random schemas.
 
 ``--suite`` is a copy of github.com/json-schema-org/JSON-Schema-Test-Suite: each of its instances
-must be accepted or refused as it says, where llguidance takes the schema. Texts that a tiny random
+must be accepted or refused as it says, where llguidance takes the schema, but for those in
+`_REFUSED`. Texts that a tiny random
 model writes for random schemas must be valid; jsonschema judges.
 """
 
@@ -23,6 +24,27 @@ from examples.fetch_model import fetch_model
 from llama_cpp import Llama, LlamaModel, LlamaSampler
 from llama_cpp.errors import LlamaAnswerError, LlamaSamplerError
 from tests.support import tiny
+
+
+# What the suite calls valid and llguidance refuses, by file and words of the description. It writes
+# one text for each value, and takes a format for a rule.
+_REFUSED = {
+    "members in an order of their own": {
+        "allOf": ("allOf: allOf",),
+        "const": ("same object with different property order",),
+    },
+    "a whole number with .0": {
+        "const": ("float zero", "float one", "float -2.0", "float is valid"),
+        "enum": ("float zero", "[0.0] is valid", "float one", "[1.0] is valid"),
+        "type": ("a float with zero fractional part",),
+    },
+    "a format is checked": {"format": ("is only an annotation by default",)},
+}
+
+
+def _is_known(file: str, description: str) -> bool:
+    known = (word for kind in _REFUSED.values() for word in kind.get(file, ()))
+    return any(word in description for word in known)
 
 
 def accepts(model: LlamaModel, sampler: LlamaSampler, text: str) -> bool:
@@ -51,13 +73,13 @@ def suite(model: LlamaModel, folder: Path) -> Counter[str]:
                 continue
             for test in group["tests"]:
                 taken = _taken(model, sampler, schema, test["data"])
+                name = f"{group['description']}: {test['description']}"
                 kind = "as they should" if taken == test["valid"] else "WRONG"
-                if test["valid"] and not taken:
-                    kind = "valid, and refused"
+                if kind == "WRONG" and not taken and _is_known(path.stem, name):
+                    kind = "valid, and known not to be taken"
                 found[f"{'accepted' if taken else 'refused'}: {kind}"] += 1
-                if kind != "as they should":
-                    name = f"{path.stem}: {group['description']}: {test['description']}"
-                    print(f"  {kind}: {name}: {json.dumps(test['data'])[:80]}")
+                if kind == "WRONG":
+                    print(f"  {kind}: {path.stem}: {name}: {json.dumps(test['data'])[:80]}")
     return found
 
 
@@ -159,7 +181,7 @@ def main() -> int:
     if options.suite is not None:
         found = suite(LlamaModel.from_file(fetch_model(), vocab_only=True), options.suite)
         print(f"instances of the suite: {dict(found)}")
-    return 1 if found["accepted: WRONG"] else 0
+    return 1 if found["accepted: WRONG"] or found["refused: WRONG"] else 0
 
 
 if __name__ == "__main__":

@@ -8,8 +8,10 @@ from __future__ import annotations
 import weakref
 from array import array
 from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from ..model.vocab import LlamaVocab
+if TYPE_CHECKING:
+    from ..model.vocab import LlamaVocab
 
 Asked = Callable[[list[int]], list[int]]
 """Has a grammar say which of some tokens it allows."""

@@ -36,7 +36,7 @@ Stopped = Callable[[], bool]
 _REJECTED = float("-inf")
 _SHORT = 1e-3  # seconds: what takes longer goes without the interpreter's lock, and can be stopped
 _GROWTH = 64  # how much longer than the last step we expect a step to take at most
-_PATIENCE = 30.0  # seconds
+PATIENCE = 30.0  # seconds
 # With a character that [^...] excludes, the library refuses its first bytes alone too, which other
 # characters share.
 _UNSURE = re.compile(rb"[\x80-\xff]|\\(?:x[89a-fA-F]|[uU])")
@@ -202,10 +202,10 @@ class Grammar(Constraint):
                 self._busy.release()
 
         error = LlamaSamplerError(
-            f"the grammar has so many ways to go on that a step took over {_PATIENCE:g} s: have "
+            f"the grammar has so many ways to go on that a step took over {PATIENCE:g} s: have "
             "fewer alternatives that begin alike"
         )
-        result = abandonable(work, stopped, _PATIENCE, error)
+        result = abandonable(work, stopped, PATIENCE, error)
         self._lost = False
         return result
 

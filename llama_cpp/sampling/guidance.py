@@ -7,6 +7,7 @@ where it refuses that one, it computes which of the whole vocabulary it allows.
 from __future__ import annotations
 
 import ctypes
+import json
 import re
 import weakref
 from collections.abc import Iterator, Mapping
@@ -18,8 +19,9 @@ from .._needs import needs
 from ..errors import LlamaSamplerError, LlamaTokenizeError
 from ..model.text import with_stack
 from ..native.arguments import c_string
+from ..native.calls import abandonable
 from .beginnings import FEW
-from .grammar import Constraint, Stopped, never
+from .grammar import PATIENCE, Constraint, Stopped, never
 
 if TYPE_CHECKING:
     from ..model.model import LlamaModel
@@ -72,7 +74,13 @@ class Guidance(Constraint):
         self._short = model.library.short
         self._model = model.opened()
         tokenizer, self._ends, self._function = _tokenizer(llguidance, model)
-        self._matcher = llguidance.LLMatcher(tokenizer, grammar, log_level=0)
+
+        def make() -> Any:
+            _ = self._function  # is kept until this returns, however long that takes
+            return llguidance.LLMatcher(tokenizer, grammar, log_level=0)
+
+        late = LlamaSamplerError(f"{self._name} takes over {PATIENCE:g} s to prepare: simplify it")
+        self._matcher = abandonable(make, never, PATIENCE, late)
         self._check_error()
 
     def _check_error(self) -> None:
@@ -153,16 +161,22 @@ def _grammar(matcher: Any, name: str, value: Any, lenient: bool) -> str:
         c_string(value)  # text, and without NUL
         make = matcher.grammar_from_regex if name == "regex" else matcher.grammar_from_lark
         return str(make(value))
-    if isinstance(value, Mapping):
-        value = dict(value)
-    elif isinstance(value, bool):
-        value = str(value).lower()
-    elif not isinstance(value, str):
+    if not isinstance(value, Mapping | str | bool):
         raise TypeError(f"json_schema must be a mapping or JSON text, not {value!r}")
+    try:
+        schema = json.loads(value) if isinstance(value, str) else value
+        schema = {} if schema is True else dict(schema) if isinstance(schema, Mapping) else schema
+        # As text: a mapping that is nested too deep overflows llguidance's stack.
+        text = json.dumps(schema, ensure_ascii=False, allow_nan=False)
+        text.encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"this is not JSON: {error}") from None
+    if not isinstance(schema, dict):
+        raise ValueError(f"no text fits {schema!r:.60}")
     defaults: dict[str, Any] = {"whitespace_pattern": _SPACE}
     if lenient:
         defaults = {**defaults, "lenient": True, "coerce_one_of": True}
-    return str(matcher.grammar_from_json_schema(value, defaults=defaults))
+    return str(matcher.grammar_from_json_schema(text, defaults=defaults))
 
 
 def _tokenizer(llguidance: Any, model: LlamaModel) -> tuple[Any, frozenset[int], Any]:

@@ -169,6 +169,7 @@ def test_a_grammar_that_takes_for_ever_stops_no_thread_and_can_be_stopped(
         "given up LlamaSamplerError the grammar has so many ways to go on th True",
         "again make a new sampler",
         "usable on",
+        "schema json_schema takes over 0.2 s to prepare: simplify it",
     ]
     assert done.returncode == 0, done.stderr
 
@@ -308,7 +309,8 @@ def test_a_clone_and_a_reset_of_what_is_guided(llm: Llama) -> None:
             "Unsatisfiable",
         ),
         ({"json_schema": {"uniqueItems": True}}, LlamaSamplerError, "uniqueItems"),
-        ({"json_schema": "{"}, LlamaSamplerError, "json_schema: "),
+        ({"json_schema": "{"}, LlamaSamplerError, "json_schema: this is not JSON"),
+        ({"json_schema": False}, LlamaSamplerError, "no text fits False"),
         ({"json_schema": 3}, TypeError, "a mapping or JSON text"),
         ({"output_type": object()}, TypeError, "output_type"),
         ({"regex": "a", "lark": "b"}, ValueError, "regex and lark"),

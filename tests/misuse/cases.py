@@ -250,6 +250,23 @@ ROWS = [
     Row("llm().complete('a', samplers=['top_k'] * 500, max_tokens=1)", "nothing", ""),
     Row("llm().complete('a', regex=1)", "TypeError", "expected a string"),
     Row("llm().complete('a', json_schema=object())", "TypeError", "a mapping or JSON text"),
+    Row("x = {}; x['items'] = x; constrained(json_schema=x)", "LlamaSamplerError", "Circular"),
+    Row(
+        "constrained(json_schema=nested(10**5))", "LlamaSamplerError", "not JSON: maximum recursion"
+    ),
+    Row("constrained(json_schema='{\"not\":' * 10**5)", "LlamaSamplerError", "maximum recursion"),
+    Row("constrained(json_schema={'const': INF})", "LlamaSamplerError", "not JSON: Out of range"),
+    Row("constrained(json_schema={'const': '\\ud800'})", "LlamaSamplerError", "surrogates"),
+    Row("constrained(json_schema={'$ref': '#'})", "LlamaSamplerError", "json_schema: "),
+    Row("constrained(json_schema={'$ref': 'file:///etc/passwd'})", "LlamaSamplerError", "retriev"),
+    Row("constrained(json_schema={'type': 'array', 'minItems': 10**9})", "LlamaAnswerError", ""),
+    Row("constrained(regex='(' * 10**5)", "LlamaSamplerError", "invalid regex"),
+    Row("constrained(regex='((a{1,1000}){1,1000}){1,1000}')", "nothing", ""),
+    Row("constrained(lark='start: ' + '(' * 10**5)", "LlamaSamplerError", "too deeply nested"),
+    Row("constrained(lark='start: A\\nA: A \"a\"')", "LlamaSamplerError", "circular"),
+    Row("constrained(lark='start: (\"a\"{1,100000}){1,100000}')", "nothing", ""),
+    Row("constrained(output_type='nothing')", "TypeError", "not fully defined"),
+    Row("llm().embed(['a'], truncate='no')", "nothing", ""),
     Row("llm().complete('a', output_type=object())", "TypeError", "output_type"),
     Row("llm().complete('a', output_type=int, lark='a')", "ValueError", "give one of them"),
     Row("llm().complete('a', regex='a', sampler=chain())", "ValueError", "guided"),
@@ -544,11 +561,27 @@ ROWS = [
     Row("llm().chat([U], template=5)", "TypeError", "expected a str"),
     Row("llm().chat([U], template='chatlm')", "LlamaTemplateError", "no chat template 'chatlm'"),
     Row("llm().chat([U], template='a\\0b')", "ValueError", "NUL"),
-    Row("llm().chat([U], template='{{ ' + '(' * 10**5)", "LlamaTemplateError", "recursion"),
+    Row("llm().chat([U], template='{{ ' + '(' * 10**4)", "LlamaTemplateError", "recursion"),
     Row(
-        "llm().chat([U], template='{{ ' + '-' * 10**5 + '1 }}')", "LlamaTemplateError", "recursion"
+        "llm().chat([U], template='{{ ' + '-' * 10**4 + '1 }}')", "LlamaTemplateError", "recursion"
     ),
     Row("llm().chat([U], template='{{ 1 }}' * 10**5)", "LlamaTemplateError", "too many"),
+    Row("llm().chat([U], template='{{ 1 }}' * 9000)", "LlamaTemplateError", "8192 parts"),
+    Row(
+        "llm().chat([U], template='{% for i in x %}' * 30 + '{% endfor %}' * 30)",
+        "LlamaTemplateError",
+        "SyntaxError: too many",
+    ),
+    Row(
+        "llm().chat([U], template='{% for i in range(99999) %}' * 2 + '{% endfor %}' * 2)",
+        "LlamaTemplateError",
+        "was stopped",
+    ),
+    Row(
+        "llm().chat([U], template='{{ namespace.__init__.__globals__ }}')",
+        "LlamaTemplateError",
+        "unsafe",
+    ),
     Row("llm().chat([U], template=\"{{ ''.__class__() }}\")", "LlamaTemplateError", "unsafe"),
     Row("llm().chat([U], template=\"{{ 'a' * 10000000000 }}\")", "LlamaTemplateError", "too much"),
     Row("llm().chat([U], template='{% set x = 1 %}', max_tokens=1)", "nothing", ""),

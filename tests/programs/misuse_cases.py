@@ -41,6 +41,17 @@ def llm():
     return Llama(tiny(), n_ctx=64, n_threads=1)
 
 
+def constrained(**constraint):
+    return llm().complete("the cat", max_tokens=4, **constraint)
+
+
+def nested(n):
+    schema = {}
+    for _ in range(n):
+        schema = {"items": schema}
+    return schema
+
+
 def sample(make, n=4, **keywords):
     c = ctx(**keywords)
     sampler = make(c.model)

@@ -2,8 +2,8 @@
 
 ``--suite`` is a copy of github.com/json-schema-org/JSON-Schema-Test-Suite: each of its instances
 must be accepted or refused as it says, where llguidance takes the schema, but for those in
-`_REFUSED`. Texts that a tiny random
-model writes for random schemas must be valid; jsonschema judges.
+`_REFUSED`. Texts that a tiny random model writes for random schemas must be valid; jsonschema
+judges.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from examples.fetch_model import fetch_model
 from llama_cpp import Llama, LlamaModel, LlamaSampler
 from llama_cpp.errors import LlamaAnswerError, LlamaSamplerError
 from tests.support import tiny
-
 
 # What the suite calls valid and llguidance refuses, by file and words of the description. It writes
 # one text for each value, and takes a format for a rule.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import re
-import secrets
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from typing import Any
@@ -31,7 +31,7 @@ class Quoting:
         self._parse_special = c_number(ctypes.c_bool, parse_special, "parse_special")
         self._texts: list[str] = []
         self._in_parts: list[str] = []  # which a template may write without anything between
-        self._mark = secrets.token_hex(8)
+        self._mark = os.urandom(8).hex()
         self._found = re.compile("")
 
     def tokens(self, render: Render) -> list[int]:

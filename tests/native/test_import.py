@@ -56,6 +56,14 @@ def test_import_of_the_package_loads_its_table_of_contents_alone(tmp_path: Path)
     assert done.stdout == "['llama_cpp._lazy']\n"
 
 
+def test_llama_loads_nothing_that_few_programs_need(tmp_path: Path) -> None:
+    rare = {"hashlib", "logging", "socket", "subprocess", "tempfile", "llama_cpp.model.hub"}
+    rare |= {f"llama_cpp.{name}" for name in ("generate.drafts", "generate.scheduler")}
+    code = f"import sys, llama_cpp; llama_cpp.Llama; print({rare} & sys.modules.keys())"
+    done = bare(code, tmp_path)
+    assert done.stdout == "set()\n", done.stderr
+
+
 def test_an_agent_loads_its_own_layers_alone(tmp_path: Path) -> None:
     done = bare(
         "import llama_cpp.agent.agent\n"

@@ -513,7 +513,9 @@ ROWS = [
     # text
     Row("llm().rerank('a', ['b'])", "LlamaModelError", "no classifier"),
     Row("llm().generate('a', max_tokens=-5)", "ValueError", "at least 1, not -5"),
-    Row("list(llm().generate_many(['a', 5]))", "TypeError", "a prompt must be text or tokens"),
+    Row(
+        "list(llm().generate_many(iter(['a', 5])))", "TypeError", "a prompt must be text or tokens"
+    ),
     Row("x = llm(); x.close(); x.complete('a')", "LlamaClosedError", "the context"),
     Row("LlamaMultimodal(tiny(), T)", "LlamaModelError", "no projector"),
     Row("LlamaServer('/no/such.gguf')", "FileNotFoundError", "does not exist"),

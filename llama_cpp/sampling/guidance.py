@@ -7,8 +7,9 @@ where it refuses that one, it computes which of the whole vocabulary it allows.
 from __future__ import annotations
 
 import ctypes
+import json
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from .._needs import needs
 from ..errors import LlamaSamplerError, LlamaTokenizeError
 from ..model.text import with_stack
 from ..native.arguments import c_string
+from ..native.stack import deep, stack_size
 from .grammar import Constraint, Stopped, never
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ _ALLOWED = bytes(0xFF if allowed else 0 for allowed in range(256))
 _SPECIAL = b"\xff"  # llguidance's mark of a token that is not text
 # Between the parts of a JSON text. Small models would go on with it for ever.
 _SPACE = r"[\x20\x0A\x0D\x09]{1,32}"
+_STACK = 1024  # bytes that llguidance takes at most for each byte of a grammar
 _PART = 2048
 _TOKENIZE = ctypes.CFUNCTYPE(
     ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32,
@@ -70,8 +73,18 @@ class Guidance(Constraint):
         self._short = model.library.short
         self._model = model.opened()
         tokenizer, self._ends, self._function = _tokenizer(llguidance, model)
-        self._matcher = llguidance.LLMatcher(tokenizer, grammar, log_level=0)
+        self._matcher = self._on_a_stack(
+            lambda: llguidance.LLMatcher(tokenizer, grammar, log_level=0), _STACK * len(grammar)
+        )
         self._check_error()
+
+    def _on_a_stack(self, make: Callable[[], Any], size: int) -> Any:
+        """What ``make`` returns, on so many bytes of stack: llguidance calls itself for each rule
+        that stands in another one."""
+        try:
+            return make() if size < stack_size() // 2 else deep(make, size)
+        except OSError as error:
+            raise LlamaSamplerError(f"{self._name}: {error}") from error
 
     def _check_error(self) -> None:
         error = self._matcher.get_error()
@@ -141,7 +154,10 @@ def _grammar(matcher: Any, name: str, value: Any, lenient: bool) -> str:
         make = matcher.grammar_from_regex if name == "regex" else matcher.grammar_from_lark
         return str(make(value))
     if isinstance(value, Mapping):
-        value = dict(value)
+        try:  # as text: of an object llguidance follows every depth
+            value = json.dumps(dict(value))
+        except (RecursionError, TypeError) as error:
+            raise ValueError(str(error)) from None
     elif isinstance(value, bool):
         value = str(value).lower()
     elif not isinstance(value, str):

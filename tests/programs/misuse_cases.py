@@ -8,12 +8,17 @@ import logging
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+from pathlib import Path
 
 from llama_cpp import *
 from llama_cpp import _raw
+from llama_cpp.errors import LlamaBusyError
 from llama_cpp.generate import apply_chat_template
 from llama_cpp.model import LlamaDevice, LlamaVocab
 
@@ -41,6 +46,61 @@ def small(model=None, **keywords):
 
 def llm():
     return Llama(tiny(), n_ctx=64, n_threads=1)
+
+
+def busy(act, *args, **keywords):
+    """What it gives; None where another thread is at it."""
+    try:
+        return act(*args, **keywords)
+    except LlamaBusyError:
+        return None
+
+
+async def both(*its):
+    return await asyncio.gather(*its)
+
+
+async def first(stream):
+    async for piece in stream:
+        return piece
+
+
+async def cut(it):
+    """As when a client goes away."""
+    try:
+        await asyncio.wait_for(it, 0.2)
+    except asyncio.TimeoutError:
+        return
+    raise SystemExit("it was over")
+
+
+def stays(act):
+    """The process takes no more memory the more often it does it."""
+
+    def pages():
+        act()
+        gc.collect()
+        return int(Path("/proc/self/statm").read_text().split()[1])
+
+    if sys.platform == "linux":
+        before = max(pages() for _ in range(10))
+        grown = min(pages() for _ in range(30)) - before
+        assert grown < 500, grown
+
+
+def ends(code):
+    """A program that ends without a word."""
+    code = f"T = {T!r}\n{code}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout + done.stderr) == (0, ""), done
+
+
+def other(kind):
+    """A tiny model of another kind, see tests.support.tiny."""
+    sys.path.append(os.getcwd())
+    from tests.support import tiny as files
+
+    return LlamaModel.from_file(files.make(kind, Path(FOLDER)))
 
 
 def rules(n):

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
@@ -244,6 +245,7 @@ def logged(act, do=tiny):
         log.removeHandler(handler)
 
 
+warnings.filterwarnings("ignore", "several prompts")
 INF = float("inf")
 names = dict(globals())
 for code in json.loads(sys.argv[4]):

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from tests.misuse.reports import REPORTS
+
 
 class Row(NamedTuple):
     """What is done, and the exception and a part of the message that have to come of it."""
@@ -17,6 +19,50 @@ class Row(NamedTuple):
     alone: bool = False
     """In a process of its own: how that ends is a part of the case."""
 
+
+# Where a text or a name comes in, and the place that the error for half a character names.
+_TEXTS = {
+    "llm().complete(X)": "text",
+    "llm().complete_many(['a', X], max_tokens=1)": "text",
+    "llm().chat([U, {'role': 'user', 'content': X}], template=J)": "message 1",
+    "llm().chat([{'role': 'user', 'content': [{'type': 'text', 'text': X}]}], template=J)": (
+        "message 0"
+    ),
+    "llm().chat([{'role': X, 'content': 'a'}], template='{{ messages[0].role }}')": "text",
+    "llm().embed(['the', X])": "texts[1]",
+    "tiny().tokenize(X)": "text",
+    "llm().infill('a', X)": "text",
+    "llm().complete('a', stop=['b', X])": "a stop string",
+    "llm().complete('a', grammar=X)": "a string",
+    "llm().chat([U], template=X)": "a string",
+}
+# Names and grammars are C's strings, which end at a NUL.
+_C_STRINGS = {
+    "llm().complete('a', grammar=X)": "NUL",
+    "tiny().metadata['general.' + X]": "NUL",
+    "quantize(T, os.path.join(FOLDER, X))": "a file name cannot contain a NUL",
+    "tiny().save(X)": "a file name cannot contain a NUL",
+    "tiny().load_lora(X)": "null byte",
+    "small().save(X)": "null byte",
+}
+# Pre-tokenizers whose regular expressions call themselves for each character, and others' code.
+_RUNS = [
+    f"m = load(vocab_only=True, kv_overrides={{'tokenizer.ggml.pre': {pre!r}}})\n"
+    "for c in ' a.7\u4e2d\\n': m.tokenize(c * 60_000)"
+    for pre in ("gpt-4o", "llama4", "tekken", "deepseek-llm", "falcon")
+]
+_LONG = {
+    "wide().complete(' ' * 60_000)": "tokens, the context only",
+    "wide().tokenize('\u4e2d' * 60_000)": "",
+    "wide().complete_many(['.' * 60_000], max_tokens=1)": "tokens, the context only",
+    "wide().chat([{'role': 'user', 'content': '7' * 60_000}])": "tokens, the context only",
+    "wait(AsyncLlama(wide()).complete('a' * 60_000))": "tokens, the context only",
+    "wide().complete('a', stop='b' * 60_000, max_tokens=1)": "",
+    "wide().complete('a', regex='a' * 60_000, max_tokens=1)": "",
+    "wide().complete('a', grammar='root ::= \"' + 'a' * 60_000 + '\"', max_tokens=1)": "",
+    "llm().complete('a', lark=rules(9_999), max_tokens=1)": "",
+    "wide().complete('a', logit_bias={'.' * 60_000: 1})": "is not one token",
+}
 
 ROWS = [
     # the model's file and parameters
@@ -730,4 +776,33 @@ ROWS = [
     Row("wait(AsyncLlamaAgent().run(5))", "TypeError", "messages are a list"),
     Row("wait(AsyncLlamaAgent().chat([{'role': 'x'}]))", "ValueError", "the role 'x'"),
     Row("for _ in AsyncLlamaAgent().stream('a'): pass", "TypeError", "not iterable"),
+    # half characters, and NULs where C would see the end
+    *[
+        Row(code.replace("X", r"'a\ud800b'"), "ValueError", f"{place} has half a character at 1")
+        for code, place in _TEXTS.items()
+    ],
+    *[Row(code.replace("X", r"'a\0b'"), "ValueError", said) for code, said in _C_STRINGS.items()],
+    # long runs, long grammars
+    *[Row(code, "nothing", "") for code in _RUNS],
+    *[Row(code, "ValueError" if said else "nothing", said) for code, said in _LONG.items()],
+    Row("llm().complete('a', json_schema=nested(60_000))", "LlamaSamplerError", "recursion depth"),
+    # threads that make things, processes made by fork, more event loops, signals
+    Row("together(lambda: chain().grammar(tiny(), 'root ::= ('))", "LlamaSamplerError", "expect"),
+    Row("together(lambda: chain().grammar(tiny(), 'root ::= \"a\"'), small, llm)", "nothing", ""),
+    Row("a = alm(); together(lambda: wait(a.complete('a', max_tokens=2)))", "nothing", ""),
+    Row("a = alm(); in_child(lambda: wait(a.complete('a', max_tokens=2)))", "nothing", ""),
+    Row("x = llm(); x.embed('a'); in_child(lambda: x.complete('a', max_tokens=2))", "nothing", ""),
+    Row("x = llm(); x.embed('a'); together(lambda: in_child(llm))", "nothing", ""),
+    *[
+        Row(f"x = {make}; disturbed(lambda: {call}); {call}", "nothing", "")
+        for make, call in (
+            ("llm()", "x.complete('a', max_tokens=2)"),
+            ("llm()", "x.complete_many(['a', 'b'], max_tokens=2)"),
+            ("small()", "(x.memory.clear(), x.decode([1, 2]))"),
+            ("tiny()", "LlamaModel.from_file(T)"),
+            ("tiny()", "chain().grammar(x, 'root ::= \"a\"')"),
+        )
+    ],
+    # public reports
+    *[Row(code, error, message) for _, _, error, message, code in REPORTS],
 ]

@@ -6,12 +6,20 @@ import gc
 import json
 import logging
 import os
+import signal
 import socket
+import subprocess
 import sys
 import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+from pathlib import Path
 
 from llama_cpp import *
 from llama_cpp import _raw
+from llama_cpp.errors import LlamaBusyError
 from llama_cpp.generate import apply_chat_template
 from llama_cpp.model import LlamaDevice, LlamaVocab
 
@@ -52,6 +60,71 @@ def nested(n):
     return schema
 
 
+def busy(act, *args, **keywords):
+    """What it gives; None where another thread is at it."""
+    try:
+        return act(*args, **keywords)
+    except LlamaBusyError:
+        return None
+
+
+async def both(*its):
+    return await asyncio.gather(*its)
+
+
+async def first(stream):
+    async for piece in stream:
+        return piece
+
+
+async def cut(it):
+    """As when a client goes away."""
+    try:
+        await asyncio.wait_for(it, 0.2)
+    except asyncio.TimeoutError:
+        return
+    raise SystemExit("it was over")
+
+
+def stays(act):
+    """The process takes no more memory the more often it does it."""
+
+    def pages():
+        act()
+        gc.collect()
+        return int(Path("/proc/self/statm").read_text().split()[1])
+
+    if sys.platform == "linux":
+        before = max(pages() for _ in range(10))
+        grown = min(pages() for _ in range(30)) - before
+        assert grown < 500, grown
+
+
+def ends(code):
+    """A program that ends without a word."""
+    code = f"T = {T!r}\n{code}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout + done.stderr) == (0, ""), done
+
+
+def other(kind):
+    """A tiny model of another kind, see tests.support.tiny."""
+    sys.path.append(os.getcwd())
+    from tests.support import tiny as files
+
+    return LlamaModel.from_file(files.make(kind, Path(FOLDER)))
+
+
+def rules(n):
+    """A Lark grammar of rules that each are the next one."""
+    return "start: " + "".join(f"r{i}\nr{i}: " for i in range(n)) + '"a"'
+
+
+def wide():
+    """A model whose pre-tokenizer calls itself for each character of a run."""
+    return Llama(load(kv_overrides={"tokenizer.ggml.pre": "tekken"}), n_ctx=256, n_threads=1)
+
+
 def sample(make, n=4, **keywords):
     c = ctx(**keywords)
     sampler = make(c.model)
@@ -80,6 +153,53 @@ def elsewhere(act):
     thread.join()
     if caught:
         raise caught[0]
+
+
+def together(*acts):
+    """Each in three threads at the same time; what the last to fail raises."""
+    with ThreadPoolExecutor(3 * len(acts)) as pool:
+        for done in [pool.submit(act) for act in acts * 3]:
+            done.result(60)
+
+
+def in_child(act):
+    """In a process made by fork, which must end, and well."""
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)
+        code = 1
+        try:
+            act()
+            code = 0
+        finally:
+            os._exit(code)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if code:
+        raise SystemExit(f"the child ended with {code}")
+
+
+class Alarm(Exception):
+    pass
+
+
+def alarm(*_):
+    raise Alarm
+
+
+def disturbed(act):
+    """Often, with a signal whose handler raises at some moment."""
+    sys.unraisablehook = lambda _: None  # as one may come while something is freed
+    signal.signal(signal.SIGALRM, alarm)
+    for i in range(60):
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 1e-5 * 1.1**i)
+            act()
+        except Alarm:
+            pass
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    sys.unraisablehook = sys.__unraisablehook__
 
 
 def wait(it):
@@ -128,6 +248,7 @@ def logged(act, do=tiny):
         log.removeHandler(handler)
 
 
+warnings.filterwarnings("ignore", "several prompts")
 INF = float("inf")
 names = dict(globals())
 for code in json.loads(sys.argv[4]):

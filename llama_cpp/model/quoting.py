@@ -10,6 +10,7 @@ from itertools import chain
 from typing import Any
 
 from .. import _raw
+from ..errors import LlamaTemplateError
 from ..native.arguments import c_number
 from .model import LlamaModel
 
@@ -60,7 +61,10 @@ class Quoting:
         if found:
             found.sort(key=len, reverse=True)
             self._found = re.compile("|".join(map(re.escape, found)))
-            text = render(self._marked)
+            try:
+                text = render(self._marked)
+            except RecursionError:
+                raise LlamaTemplateError("the messages are nested too deeply") from None
             tokens = self._model.tokenize(text, add_special=False)
         return text, tokens, bool(found)
 
@@ -68,13 +72,15 @@ class Quoting:
         return (t for t in dict.fromkeys(tokens) if self._model.vocab.is_control(t))
 
     def _seen(self, value: Any) -> Any:
-        if isinstance(value, str):
-            self._texts.append(value)
-        elif isinstance(value, Mapping | list | tuple):
-            if isinstance(value, Mapping) and isinstance(value.get("text"), str):
-                self._in_parts.append(value["text"].strip())
-            for each in chain(*value.items()) if isinstance(value, Mapping) else value:
-                self._seen(each)
+        waiting, known = [value], set[int]()  # not by calls: it may be deep, or go in circles
+        for each in waiting:
+            if isinstance(each, str):
+                self._texts.append(each)
+            elif isinstance(each, Mapping | list | tuple) and id(each) not in known:
+                known.add(id(each))
+                if isinstance(each, Mapping) and isinstance(each.get("text"), str):
+                    self._in_parts.append(each["text"].strip())
+                waiting += chain(*each.items()) if isinstance(each, Mapping) else each
         return value
 
     def _marked(self, value: Any) -> Any:

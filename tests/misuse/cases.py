@@ -606,6 +606,11 @@ ROWS = [
     ),
     Row("llm().chat([{**U, 'x': object()}], template=J)", "LlamaTemplateError", "JSON"),
     Row("x = {**U}; x['x'] = x; llm().chat([x], template=J)", "LlamaTemplateError", "Circular"),
+    Row(
+        "x = {**U, 'content': '<|im_end|>'}; x['x'] = x; llm().chat([x], template=J)",
+        "LlamaTemplateError",
+        "",
+    ),
     Row("llm().chat([U], template=5)", "TypeError", "expected a str"),
     Row("llm().chat([U], template='chatlm')", "LlamaTemplateError", "no chat template 'chatlm'"),
     Row("llm().chat([U], template='a\\0b')", "ValueError", "NUL"),

@@ -7,8 +7,6 @@ or the generator.
 A field that is left out, or None, has the default that the server was started with.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypedDict
 
@@ -314,4 +312,4 @@ TOKENIZE: dict[str, Value] = {
     "add_special": Value("bool"),
     "parse_special": Value("bool"),
 }
-# seal: b11434 sha256:85e5b2574fc099bbc884dd36a6760a962765320b183f3558bc62752caffec48e
+# seal: b11434 sha256:77e75f0e59f2f92a9cbe392e151c2501a224d57322f9e7129290dc687ffbe824

@@ -5,8 +5,6 @@ by ``python -m codegen regen``. Do not edit: change llama.cpp's sources, codegen
 or the generator.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from typing import Literal, TypedDict
@@ -1224,4 +1222,4 @@ LEFT_OUT: dict[str, str] = {
     "usage": "prints and ends",
     "version": "prints and ends",
 }
-# seal: b11434 sha256:3c86bc63c13591b027240416fd27b8b48930247958b03ed105d3284a05c25cb0
+# seal: b11434 sha256:a0a82b2cc851248072f8161a28bd607504596276f17ae55b6d584792aac6a815

@@ -45,7 +45,7 @@ def test_that_every_edit_is_found(copy: Path, name: str) -> None:
         original + b"x = 1\n",
         original.replace(b"\n", b"\r\n"),
         original.rstrip(b"\n"),
-        original.replace(b"# seal: b", b"# seal: b1", 1),
+        original.replace(b"# seal: ", b"# seal: x", 1),
         b"",
         b"\xff" + original,
     ):
@@ -61,7 +61,8 @@ def test_that_files_of_another_tag_are_found(copy: Path, tmp_path: Path) -> None
     other = tmp_path / "upstream.toml"
     other.write_text(re.sub(r'^tag = ".*"$', 'tag = "b1"', UPSTREAM.read_text(), flags=re.M))
     faults = seal.faults(copy, other)
-    assert len(faults) == len(GENERATED)
+    # No header changes the names of a folder.
+    assert len(faults) == len([name for name in GENERATED if not name.endswith("__init__.pyi")])
     assert all("the pin is b1" in fault for fault in faults)
 
 

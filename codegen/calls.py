@@ -196,7 +196,7 @@ def by_calls(api: Api, unit: Unit, raw: Path) -> Report:
     report = Report("calls")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "calls.c").write_text(c_text(api, unit.name(unit.path)), "utf-8")
+        (folder / "calls.c").write_text(c_text(api, unit.include_name), "utf-8")
         for some in (api, api.base) if api.base else (api,):
             (folder / some.file).write_text(dump(some), "utf-8")
         library = folder / "calls.so"

@@ -68,6 +68,11 @@ class Unit:
         other = f"{_host()} -fgnuc-version=5.3.0 -O1"
         return (_host(), other) if self.system else TARGETS
 
+    @property
+    def include_name(self) -> str:
+        """The name to include the header by."""
+        return self.name(self.path) or self.path.name
+
     def name(self, file: Path) -> str | None:
         """The name to include ``file`` by, None for one that is in none of the folders."""
         folders = [f for f in self.folders if file.is_relative_to(f)]

@@ -92,8 +92,7 @@ def _read_other(tree: Tree, binding: Binding, base: Api | None) -> Api:
     """What the headers of ``binding`` declare beyond those of ``base``."""
     unit = tree.unit_of(binding)
     api = parse(unit, base.tag if base else tree.tag or "")
-    names = {"module": binding.module, "library": binding.library}
-    api = replace(api, **names, unstable=binding.unstable)
+    api = replace(api, module=binding.module, library=binding.library, unstable=binding.unstable)
     if base:
         api = _beyond(api, base, binding)
     api = bindable(api, reserved())

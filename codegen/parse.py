@@ -159,7 +159,8 @@ def _agreed(a: Api, b: Api, a_target: str, b_target: str) -> Api:
                 reason = f"declared on {b_target} only"
                 omissions.append(Omission(_key(value), reason, value.place))
     omissions += [o for o in b.omissions if o.name not in {o.name for o in omissions}]
-    return replace(a, **{k: tuple(v) for k, v in kept.items()}, omissions=in_order(a, omissions))
+    changed: dict[str, Any] = {kind: tuple(values) for kind, values in kept.items()}
+    return replace(a, **changed, omissions=in_order(a, omissions))
 
 
 def _key(value: Any) -> str:

@@ -256,8 +256,9 @@ class PyTypes:
         """The names of all types that anything refers to."""
         names: set[str] = set()
 
-        for value in (*self.api.typedefs, *self.api.functions):
-            names |= {named.name for named, _ in uses(value.type)}
+        types = [t.type for t in self.api.typedefs] + [f.type for f in self.api.functions]
+        for ctype in types:
+            names |= {named.name for named, _ in uses(ctype)}
         for s in self.api.structs:
             names |= {named.name for field in s.fields for named, _ in uses(field.type)}
         return names

@@ -74,7 +74,7 @@ def by_compiler(api: Api, unit: Unit) -> Report:
     report = Report("compiler", _counts(api))
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "layout.c"
-        source.write_text(layout(api, unit.name(unit.path)), "utf-8")
+        source.write_text(layout(api, unit.include_name), "utf-8")
         report.faults += compile_c(unit, ["-O1", "-c", str(source), "-o", f"{folder}/layout.o"])
     report.notes.append(f"against {unit.header} and what it includes")
     return report
@@ -220,20 +220,24 @@ def layout(api: Api, header: str) -> str:
         ],
         structs=structs,
         typedefs=[
-            (t.name, _pointers_to(t.type))
+            (t.name, _pointers_to(t.type, api.aliases))
             for t in api.typedefs
             if not (isinstance(t.type, Named) and t.type.bare == t.name and t.name in tags)
         ],
     )
 
 
-def _pointers_to(ctype: Type) -> list[str]:
+def _pointers_to(ctype: Type, aliases: dict[str, Type]) -> list[str]:
     """The pointer to ``ctype``, and to a constant, volatile or restricted one: ctypes knows none of
     these, so each will do. There are no such functions in C."""
     pointers = [Pointer(ctype)]
     if not isinstance(ctype, FunctionType):
         pointers += [Pointer(ctype, const=True), Pointer(ctype, volatile=True)]
-    restricted = isinstance(ctype, Pointer) and isinstance(ctype.to, Named | Pointer)
+    to: Type | None = ctype.to if isinstance(ctype, Pointer) else None
+    restricted = isinstance(to, Named | Pointer)
+    while isinstance(to, Named) and to.name in aliases:
+        to = aliases[to.name]
+    restricted = restricted and not isinstance(to, FunctionType)
     return [
         *map(c_declaration, pointers),
         *[f"{c_declaration(ctype)}__restrict *"] * restricted,
@@ -262,7 +266,7 @@ def _c_fields(api: Api, struct: Struct, base: int) -> Iterator[SimpleNamespace]:
                 name=f.name,
                 offset=base + f.offset,
                 size=f.size,
-                pointers=_pointers_to(f.type) if named and not f.bits else [],
+                pointers=_pointers_to(f.type, api.aliases) if named and not f.bits else [],
                 mask=((1 << f.bits[0]) - 1) << f.bits[1] if f.bits else None,
             )
 

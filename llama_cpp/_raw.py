@@ -1300,7 +1300,7 @@ def _of_the_package() -> bool:
     return bool(__package__) and "load" not in globals()
 
 
-def _explain(kind: type[Any]) -> None:
+def _explain(kind: Any) -> None:
     """Have `help` show the header's text of the class ``kind``, or of what it makes."""
     kind.__doc__ = _Help("explain")
 
@@ -1309,7 +1309,7 @@ class Function:
     """A C function by name: its types, and a call that goes to the default library."""
 
     __slots__ = ("__name__", "_bound", "_module", "_signature", "_types", "symbol")
-    __signature__ = _Help("signature")
+    __signature__: Any = _Help("signature")
 
     def __init__(self, name: str, signature: str, module: dict[str, Any]) -> None:
         # With C++ linkage it has another name in a library, and yet another in one for Windows.
@@ -1349,7 +1349,7 @@ class Function:
         library has none."""
         bound = library[self.symbol]  # by item, because by attribute ctypes shares the object
         bound.__name__ = self.__name__
-        kind = type(bound)  # of this library alone
+        kind: type[Any] = type(bound)  # of this library alone
         if "__signature__" not in vars(kind):
             _explain(kind)
             kind.__signature__ = _Help("signature")
@@ -2592,4 +2592,4 @@ LEFT_OUT = {
 def __getattr__(name):
     reason = f" ({LEFT_OUT[name]})" if name in LEFT_OUT else ""
     raise AttributeError(f"{__name__} has no {name!r}{reason}")
-# seal: b11434 sha256:31bd54ebf642012734874bc161d513ec161f39261a0e83831d61874c25b08bc6
+# seal: b11434 sha256:12a33a66f58280f13633b9a7eaf6ac60b4e40771647a5216e1c14fdac9b0733e

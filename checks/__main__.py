@@ -51,6 +51,10 @@ CHECKS = {
         "the engine tests on prebuilt engines of other tags, and pairs of tags", ("checks.matrix",)
     ),
     "runs": Check("long runs of one kind of character through every tokenizer", ("checks.runs",)),
+    "headers": Check(
+        "real headers of Debian's packages: what is bound of each, and the C compiler's word on it",
+        ("checks.headers",),
+    ),
     "history": Check(
         "the bindings of many tags of the last half year, generated and verified",
         ("codegen", "history"),

@@ -34,6 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
 
     command = commands.add_parser("regen", parents=[tree], help="write the generated files")
     command.add_argument("--out", metavar="DIR", type=Path, help="there instead of the project")
+    of_ones_own = "sets of bindings of one's own, for the tree that --llama-cpp names"
+    command.add_argument("--bindings", metavar="FILE", type=Path, help=of_ones_own)
     command.set_defaults(run=_regen)
 
     command = commands.add_parser(
@@ -56,6 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
         "verify", parents=[tree], help="ask the C compiler, ctypes and the library"
     )
     command.add_argument("--lib", metavar="FILE", type=Path, help="a built libllama")
+    command.add_argument("--bindings", metavar="FILE", type=Path, help=of_ones_own)
     command.add_argument(
         "--without", action="append", default=[], choices=WITNESSES, help="leave one out"
     )
@@ -134,6 +137,8 @@ def _regen(options: argparse.Namespace) -> int:
     from . import generate, source
     from .server import model as server_model
 
+    if options.bindings:
+        return _regen_own(options)
     tree = source.resolve(options.llama_cpp, options.tag)
     # A step of the project: to another tag or commit, not to a folder of one's own.
     steps = options.out is None and tree.pinnable and tree.tag != source.pinned_tag()
@@ -142,11 +147,7 @@ def _regen(options: argparse.Namespace) -> int:
     modules = [api.module for api in apis]
     before = [api for api in generate.committed_apis() if api.module in modules]
     for api in apis:
-        constants = len(api.macros) + sum(len(e.constants) for e in api.enums)
-        print(
-            f"{api.module}: {len(api.functions)} functions, {len(api.structs)} structs and "
-            f"handles, {constants} constants of llama.cpp {api.tag}"
-        )
+        print(_counted(api))
     if apis[0].server is not None:
         fields, names, routes = server_model.counts(apis[0].server)
         print(f"llama-server: {fields} fields, {names} options, {routes} routes")
@@ -189,6 +190,31 @@ def _bindings(options: argparse.Namespace) -> int:
     return 0
 
 
+def _counted(api: Api) -> str:
+    constants = len(api.macros) + sum(len(e.constants) for e in api.enums)
+    return (
+        f"{api.module}: {len(api.functions)} functions, {len(api.structs)} structs and "
+        f"handles, {constants} constants of llama.cpp {api.tag}"
+    )
+
+
+def _regen_own(options: argparse.Namespace) -> int:
+    """Sets of bindings of one's own: only their modules are written."""
+    from . import generate, source
+
+    if not options.llama_cpp or not options.out:
+        raise CodegenError("--bindings needs the tree (--llama-cpp DIR) and --out DIR")
+    apis = generate.read_own(source.folder(options.llama_cpp), source.bindings(options.bindings))
+    for api in apis:
+        print(_counted(api).replace("llama.cpp ", ""))
+        for o in api.omissions:
+            if "macro" not in o.reason:
+                print(f"  left out {o.name} ({o.place}): {o.reason}")
+    for path in generate.write(generate.planned_own(apis, options.out)):
+        print(f"wrote {os.path.relpath(path)}")
+    return 0
+
+
 def _check(options: argparse.Namespace) -> int:
     from . import generate, source
 
@@ -218,13 +244,22 @@ def _verify(options: argparse.Namespace) -> int:
     from . import calls, generate, source, verify
     from .server import witness
 
-    tree = source.resolve(options.llama_cpp, options.tag)
-    units = {binding.module: tree.unit_of(binding) for binding in source.bindings()}
+    sets = source.bindings(options.bindings)
+    if options.bindings:
+        if not options.llama_cpp or not options.raw:
+            raise CodegenError("--bindings needs the tree (--llama-cpp DIR) and --raw FILE")
+        tree = source.folder(options.llama_cpp)
+        apis = generate.read_own(tree, sets)
+    else:
+        tree = source.resolve(options.llama_cpp, options.tag)
+        apis = generate.read_apis(tree)
+    units = {binding.module: tree.unit_of(binding) for binding in sets}
     raw = options.raw or source.PROJECT / "llama_cpp" / "_raw.py"
     right = True
-    for api in generate.read_apis(tree):
+    for api in apis:
         unit = units[api.module]
-        module = raw if api.base is None else raw.with_name(f"{api.module}.py")
+        first = api.base is None and not options.bindings
+        module = raw if first else raw.with_name(f"{api.module}.py")
         print(f"{api.module} for lib{api.library}")
         if options.raw and not module.is_file():
             print(f"  not verified: there is no {module.name} beside {raw.name}")

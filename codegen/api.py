@@ -13,11 +13,11 @@ and reads from left to right:
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from .server import model as server_model
 from .server.model import Server
@@ -25,6 +25,7 @@ from .server.model import Server
 FORMAT = 1
 
 Value: TypeAlias = int | float | str
+Use: TypeAlias = Literal["value", "call", "pointer"]
 
 
 @dataclass(frozen=True)
@@ -50,13 +51,14 @@ class Named:
 
 @dataclass(frozen=True)
 class Pointer:
-    """A pointer; ``const`` says whether what it points to is constant."""
+    """A pointer; ``const`` and ``volatile`` say what it points to."""
 
     to: Type
     const: bool = False
+    volatile: bool = False
 
     def __str__(self) -> str:
-        return f"*{'const ' if self.const else ''}{self.to}"
+        return f"*{'const ' * self.const}{'volatile ' * self.volatile}{self.to}"
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,27 @@ Type: TypeAlias = Named | Pointer | Array | FunctionType
 VOID = Named("void")
 
 
+def uses(ctype: Type, how: Use = "value") -> Iterator[tuple[Named, Use]]:
+    """The names in ``ctype``, each with how it is used: its ``value`` is a part of the type, a
+    ``call`` passes it, or there is only a ``pointer`` to it."""
+    if isinstance(ctype, Named):
+        yield ctype, how
+    elif isinstance(ctype, Pointer):
+        yield from uses(ctype.to, "pointer")
+    elif isinstance(ctype, Array):
+        yield from uses(ctype.of, "value")
+    else:
+        for part in (ctype.result, *ctype.params):
+            yield from uses(part, "call")
+
+
+def element(ctype: Type) -> Type:
+    """What ``ctype`` is made of, behind arrays and pointers."""
+    while isinstance(ctype, Array | Pointer):
+        ctype = ctype.of if isinstance(ctype, Array) else ctype.to
+    return ctype
+
+
 @cache
 def parse_type(text: str) -> Type:
     """Read a type from its prefix notation."""
@@ -98,9 +121,10 @@ def parse_type(text: str) -> Type:
 
 def _read_type(text: str) -> tuple[Type, str]:
     if text.startswith("*"):
-        const = text.startswith("*const ")
-        to, rest = _read_type(text[7:] if const else text[1:])
-        return Pointer(to, const), rest
+        text, const = _after(text[1:], "const ")
+        text, volatile = _after(text, "volatile ")
+        to, rest = _read_type(text)
+        return Pointer(to, const, volatile), rest
     if text.startswith("["):
         length, _, rest = text[1:].partition("]")
         of, rest = _read_type(rest)
@@ -124,22 +148,29 @@ def _read_type(text: str) -> tuple[Type, str]:
     return Named(text[:end]), text[end:]
 
 
-def c_declaration(ctype: Type, name: str = "", *, const: bool = False) -> str:
+def _after(text: str, word: str) -> tuple[str, bool]:
+    return text.removeprefix(word), text.startswith(word)
+
+
+def c_declaration(
+    ctype: Type, name: str = "", *, const: bool = False, volatile: bool = False
+) -> str:
     """``ctype`` as C would declare a thing called ``name``."""
+    qualifiers = "const " * const + "volatile " * volatile
     if isinstance(ctype, Pointer):
         inner = f"*{name}"
         if isinstance(ctype.to, Array | FunctionType):
             inner = f"({inner})"
-        if const:  # a constant pointer, as in `char * const *`
-            inner = inner.replace("*", "*const ", 1)
-        return c_declaration(ctype.to, inner, const=ctype.const)
+        if qualifiers:  # a constant pointer, as in `char * const *`
+            inner = inner.replace("*", f"*{qualifiers}", 1)
+        return c_declaration(ctype.to, inner, const=ctype.const, volatile=ctype.volatile)
     if isinstance(ctype, Array):
-        return c_declaration(ctype.of, f"{name}[{ctype.length}]", const=const)
+        name = f"{name}[{ctype.length}]"
+        return c_declaration(ctype.of, name, const=const, volatile=volatile)
     if isinstance(ctype, FunctionType):
         params = [c_declaration(p) for p in ctype.params] + (["..."] if ctype.variadic else [])
         return c_declaration(ctype.result, f"{name}({', '.join(params) or 'void'})")
-    text = f"const {ctype}" if const else str(ctype)
-    return f"{text} {name}".rstrip()
+    return f"{qualifiers}{ctype} {name}".rstrip()
 
 
 @dataclass(frozen=True)
@@ -168,6 +199,7 @@ class Enum:
     """An enumeration; ``flags`` when C writes its constants with shifts.
 
     ``tagged`` is False for one that has its name from a typedef, or, inside a struct, from us.
+    ``type`` is the integer that holds it.
     """
 
     name: str
@@ -175,17 +207,20 @@ class Enum:
     flags: bool
     place: Place
     tagged: bool = True
+    type: str = "int"
 
 
 @dataclass(frozen=True)
 class Field:
-    """A member of a struct; ``offset`` and ``size`` in bytes."""
+    """A member of a struct; ``offset`` and ``size`` in bytes, ``bits`` of a bit-field only: how
+    many, and how many of them come before it in the integer at ``offset``."""
 
     name: str
     type: Type
     offset: int
     size: int
     anonymous: bool = False
+    bits: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -193,7 +228,7 @@ class Struct:
     """A struct or union. ``size`` is None when the header only declares it (a handle).
 
     ``tagged`` is False for one without a tag of its own: named by its typedef, or, inside another
-    struct, by us.
+    struct, by us. ``pack`` is the most that a field is aligned to, None without such a limit.
     """
 
     name: str
@@ -203,6 +238,7 @@ class Struct:
     align: int | None
     fields: tuple[Field, ...]
     place: Place
+    pack: int | None = None
 
     @property
     def opaque(self) -> bool:
@@ -228,7 +264,8 @@ class Param:
 
 @dataclass(frozen=True)
 class Function:
-    """A function. ``deprecated`` when the header says so, with what replaces it where it says."""
+    """A function. ``deprecated`` when the header says so, with what replaces it where it says.
+    ``symbols`` are the names of one with C++ linkage in a library, and in one for Windows."""
 
     name: str
     result: Type
@@ -237,6 +274,7 @@ class Function:
     deprecated: bool
     replacement: str | None
     place: Place
+    symbols: tuple[str, ...] = ()
 
     @property
     def type(self) -> FunctionType:
@@ -288,6 +326,7 @@ class Api:
     module: str = "_raw"
     library: str = "llama"
     base: Api | None = None
+    unstable: bool = False
     # What its server has; the first set of bindings only.
     server: Server | None = field(default=None, compare=False, repr=False)
 
@@ -295,6 +334,11 @@ class Api:
     def file(self) -> str:
         """The name of its file."""
         return api_file(self.module)
+
+    @property
+    def standalone(self) -> bool:
+        """Whether the module is not one of the project's, and calls a library of its own."""
+        return "_raw" not in (self.module, self.base.module if self.base else "")
 
     @property
     def aliases(self) -> dict[str, Type]:
@@ -318,6 +362,7 @@ def dump(api: Api) -> str:
     if api.base:
         names = {"module": api.module, "library": api.library, "base": api.base.file}
         parts += [f' "{key}": {_json(name)}' for key, name in names.items()]
+        parts += [' "unstable": true'] * api.unstable
     parts += [
         f' "headers": {_mapping({h.name: _json(h.sha256) for h in api.headers}, 1)}',
     ]
@@ -355,7 +400,10 @@ def load(path: Path) -> Api:
         file = path.with_name("server.json")
         return replace(api, server=server_model.load(file)) if file.is_file() else api
     base = load(path.with_name(Path(data["base"]).name))
-    return replace(api, module=data["module"], library=data["library"], base=base)
+    unstable = data.get("unstable", False)
+    return replace(
+        api, module=data["module"], library=data["library"], base=base, unstable=unstable
+    )
 
 
 def _macro_row(m: Macro) -> dict[str, Any]:
@@ -365,6 +413,7 @@ def _macro_row(m: Macro) -> dict[str, Any]:
 def _enum_row(e: Enum) -> dict[str, Any]:
     row = {"name": e.name} | ({"flags": True} if e.flags else {})
     row |= {} if e.tagged else {"tagged": False}
+    row |= {} if e.type == "int" else {"type": e.type}
     return row | {"constants": dict(e.constants)}
 
 
@@ -375,9 +424,9 @@ def _struct_row(s: Struct) -> dict[str, Any]:
     if not s.tagged:
         row["tagged"] = False
     if not s.opaque:
-        row |= {"size": s.size, "align": s.align}
+        row |= {"size": s.size, "align": s.align} | ({"pack": s.pack} if s.pack else {})
         row["fields"] = [
-            [f.name, str(f.type), f.offset, f.size, *(["anonymous"] if f.anonymous else [])]
+            [f.name, str(f.type), f.offset, f.size, *["anonymous"] * f.anonymous, *(f.bits or ())]
             for f in s.fields
         ]
     return row
@@ -394,6 +443,8 @@ def _function_row(f: Function) -> dict[str, Any]:
         row["variadic"] = True
     if f.deprecated:
         row["deprecated"] = f.replacement or True
+    if f.symbols:
+        row["symbols"] = f.symbols
     return row
 
 
@@ -407,12 +458,13 @@ def _macro(row: dict[str, Any], place: Place) -> Macro:
 
 def _enum(row: dict[str, Any], place: Place) -> Enum:
     constants = tuple(row["constants"].items())
-    return Enum(row["name"], constants, row.get("flags", False), place, row.get("tagged", True))
+    flags, tagged = row.get("flags", False), row.get("tagged", True)
+    return Enum(row["name"], constants, flags, place, tagged, row.get("type", "int"))
 
 
 def _struct(row: dict[str, Any], place: Place) -> Struct:
     fields = tuple(
-        Field(name, parse_type(ctype), offset, size, bool(rest))
+        Field(name, parse_type(ctype), offset, size, rest == ["anonymous"], _bits(rest))
         for name, ctype, offset, size, *rest in row.get("fields", ())
     )
     return Struct(
@@ -423,7 +475,12 @@ def _struct(row: dict[str, Any], place: Place) -> Struct:
         row.get("align"),
         fields,
         place,
+        row.get("pack"),
     )
+
+
+def _bits(rest: list[Any]) -> tuple[int, int] | None:
+    return (rest[0], rest[1]) if len(rest) == 2 else None
 
 
 def _typedef(row: dict[str, Any], place: Place) -> Typedef:
@@ -440,6 +497,7 @@ def _function(row: dict[str, Any], place: Place) -> Function:
         bool(deprecated),
         deprecated if isinstance(deprecated, str) else None,
         place,
+        tuple(row.get("symbols", ())),
     )
 
 

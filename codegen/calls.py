@@ -41,7 +41,7 @@ from .render import jinja_environment, python_types
 from .verify import Report, c_literal, compile_c, import_raw
 
 if TYPE_CHECKING:
-    from .parse import Unit
+    from .clang import Unit
 
 _PREFIX = "llama_py_"
 
@@ -136,15 +136,15 @@ class _Marks:
     def _number(self, ctype: Named, n: int) -> Value:
         """A number that comes out different through any other type: the sign and the upper half
         are in it, and a double is no float."""
-        if self.types.enum(ctype):
-            return n
+        if self.types.enum(ctype) or ctype.tag == "enum":
+            return n % 100
         if ctype.name == "bool":
             return n % 2
-        if ctype.name == "char":
+        if ctype.name in ("char", "wchar_t"):
             return 65 + n % 26
         if ctype.name == "float":
             return n + 0.5
-        if ctype.name == "double":
+        if ctype.name in ("double", "long double"):
             return n + 0.1
         python = getattr(ctypes, BUILTINS[ctype.name][0])
         bits = 8 * ctypes.sizeof(python)
@@ -157,27 +157,37 @@ def signatures(api: Api) -> tuple[list[Signature], list[Signature]]:
     """Those of the functions, and those of the callback types."""
     types = python_types(api)
     marks = _Marks(types)
-    functions = [marks.signature(f.name, f.name, f.type, callback=False) for f in api.functions]
+    functions = [
+        marks.signature(f.name, f.name, f.type, callback=False)
+        for f in api.functions
+        if _can_be_made(types, f.type)
+    ]
     callbacks = []
     for t in types.aliases:
         ctype = types.callback(t.type) or types.resolve(t.type)
-        if isinstance(ctype, FunctionType):
+        if isinstance(ctype, FunctionType) and _can_be_made(types, ctype):
             callbacks.append(marks.signature(t.name, types.value(t.name), ctype, callback=True))
     for (struct, field), name in types.field_callbacks.items():
         ctype = next(f.type for f in types.structs[struct].fields if f.name == field)
         assert isinstance(ctype, Pointer)
         assert isinstance(ctype.to, FunctionType)
-        callbacks.append(marks.signature(f"{struct}.{field}", name, ctype.to, callback=True))
+        if _can_be_made(types, ctype.to):
+            callbacks.append(marks.signature(f"{struct}.{field}", name, ctype.to, callback=True))
     return functions, callbacks
 
 
-def c_text(api: Api) -> str:
+def _can_be_made(types: PyTypes, ctype: FunctionType) -> bool:
+    """Whether Python can make the arguments: not a list of C's arguments."""
+    return Named("va_list") not in map(types.resolve, (ctype.result, *ctype.params))
+
+
+def c_text(api: Api, header: str) -> str:
     """The library in C."""
     functions, callbacks = signatures(api)
     environment = jinja_environment()
     environment.filters |= {"c_literal": c_literal, "c_declaration": c_declaration}
     return environment.get_template("calls.c.j2").render(
-        api=api, functions=functions, callbacks=callbacks, prefix=_PREFIX
+        api=api, header=header, functions=functions, callbacks=callbacks, prefix=_PREFIX
     )
 
 
@@ -186,7 +196,7 @@ def by_calls(api: Api, unit: Unit, raw: Path) -> Report:
     report = Report("calls")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "calls.c").write_text(c_text(api), "utf-8")
+        (folder / "calls.c").write_text(c_text(api, unit.include_name), "utf-8")
         for some in (api, api.base) if api.base else (api,):
             (folder / some.file).write_text(dump(some), "utf-8")
         library = folder / "calls.so"
@@ -392,6 +402,8 @@ def _scalar(python: Any, mark: Mark) -> Any:
     code = getattr(python, "_type_", None)
     if code == "c":
         return bytes([int(value)])
+    if code == "u":
+        return chr(int(value))
     if isinstance(code, str) and code not in "PzZO":
         return value
     return ctypes.cast(ctypes.c_void_p(int(value)), python)
@@ -410,6 +422,8 @@ def _compare(what: str, value: Any, marks: tuple[Mark, ...], faults: list[str]) 
 def _plain(value: Any) -> Any:
     if isinstance(value, ctypes.Array):
         value = value.value
+    if isinstance(value, str):
+        return ord(value)
     if isinstance(value, bytes):
         # One char is a number to C. Strings and arrays have a text as their mark.
         return value[0] if len(value) == 1 and not value.isdigit() else value.decode()

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from .api import Api, Array, Function, Named, Pointer, Struct, Type, Value
-from .parse import Unit, compile_probes
+from .clang import Unit, compile_probes
 
 _PROBE = "llama_py_default_"
 
@@ -74,8 +74,24 @@ def _definitions(folders: Iterable[Path], names: list[str]) -> dict[str, tuple[s
     for path in (path for folder in folders for path in sorted(folder.glob("*.cpp"))):
         source = path.read_text("utf-8", "replace")
         for match in pattern.finditer(source):
-            bodies[match[1]] = _local_constants(source, match[2]), match[2]
+            calls, body = _with_calls(source, match[2])
+            bodies[match[1]] = _local_constants(source, body) + calls, body
     return bodies
+
+
+def _with_calls(source: str, body: str) -> tuple[str, str]:
+    """What ``body`` calls without arguments, as ``source`` defines it but constant, and ``body``
+    with the calls going there."""
+    definitions = ""
+    for name in dict.fromkeys(re.findall(r"\b(\w+)\(\)", body)):
+        definition = re.search(
+            rf"^([\w *]*[ *]){name} *\((?:void)?\) *(\{{.*?^\}})", source, re.M | re.DOTALL
+        )
+        if definition:
+            result = definition[1].replace("static ", "")
+            definitions += f"static constexpr {result}{_PROBE}of_{name}() {definition[2]}\n"
+            body = re.sub(rf"\b{name}\(\)", f"{_PROBE}of_{name}()", body)
+    return definitions, body
 
 
 def _local_constants(source: str, body: str) -> str:

@@ -18,7 +18,8 @@ from .api import Api, api_file, load
 from .defaults import with_defaults
 from .errors import CodegenError
 from .parse import parse
-from .render import API_JSON, DATA, PACKAGE, documents
+from .render import API_JSON, DATA, PACKAGE, documents, render, reserved
+from .rules import bindable, require
 from .seal import GENERATED, OF_THE_FIRST, OF_THE_SERVER, sealed_files
 from .server import read as server_read
 from .source import PROJECT, Binding, Tree, bindings, pinned_tag
@@ -27,6 +28,24 @@ from .source import PROJECT, Binding, Tree, bindings, pinned_tag
 def read_api(tree: Tree) -> Api:
     """The API of ``tree``, under its tag, for the first set of bindings."""
     return _with_server(_tagged([_read_first(tree)], tree), tree, whole=False)[0]
+
+
+def read_own(tree: Tree, sets: Sequence[Binding]) -> list[Api]:
+    """The API of ``tree`` for sets of bindings of one's own. A base may be a module of the
+    project, by its full name: llama_cpp._raw."""
+    bases = {f"llama_cpp.{api.module}": api for api in committed_apis()}
+    bases = {name: replace(api, module=name, base=None) for name, api in bases.items()}
+    apis: list[Api] = []
+    for binding in sets:
+        if not (tree.root / binding.header).is_file():
+            raise CodegenError(f"{tree.root} has no {binding.header}")
+        there = bases | {api.module: api for api in apis}
+        if binding.base and binding.base not in there:
+            raise CodegenError(f"{binding.module}: there is no base {binding.base}")
+        apis.append(_read_other(tree, binding, there.get(binding.base)))
+    hashes = "".join(h.sha256 for api in apis for h in api.headers)
+    tag = tree.tag or f"local-{hashlib.sha256(hashes.encode()).hexdigest()[:12]}"
+    return [replace(api, tag=tag) for api in apis]
 
 
 def read_apis(tree: Tree, *, whole: bool = False) -> list[Api]:
@@ -66,16 +85,22 @@ def _with_server(apis: list[Api], tree: Tree, *, whole: bool) -> list[Api]:
 
 
 def _read_first(tree: Tree) -> Api:
-    unit = tree.unit
-    binding = bindings()[0]
-    api = replace(parse(unit, tree.tag or ""), module=binding.module, library=binding.library)
+    return _read_other(tree, bindings()[0], None)
+
+
+def _read_other(tree: Tree, binding: Binding, base: Api | None) -> Api:
+    """What the headers of ``binding`` declare beyond those of ``base``."""
+    unit = tree.unit_of(binding)
+    api = parse(unit, base.tag if base else tree.tag or "")
+    api = replace(api, module=binding.module, library=binding.library, unstable=binding.unstable)
+    if base:
+        api = _beyond(api, base, binding)
+    api = bindable(api, reserved())
+    require(api, binding.require)
     return with_defaults(api, unit)
 
 
-def _read_other(tree: Tree, binding: Binding, base: Api) -> Api:
-    """What the headers of ``binding`` declare beyond those of ``base``."""
-    unit = tree.unit_of(binding)
-    api = parse(unit, base.tag)
+def _beyond(api: Api, base: Api, binding: Binding) -> Api:
     there = {h.name: h for h in base.headers}
     for header in api.headers:
         if there.get(header.name, header) != header:
@@ -86,15 +111,11 @@ def _read_other(tree: Tree, binding: Binding, base: Api) -> Api:
         kind: tuple(v for v in getattr(api, kind) if v.place.header not in there)
         for kind in ("macros", "enums", "structs", "typedefs", "functions", "omissions")
     }
-    api = replace(
-        api,
-        headers=tuple(h for h in api.headers if h.name not in there),
-        **own,
-        module=binding.module,
-        library=binding.library,
-        base=base,
-    )
-    return with_defaults(api, unit)
+    # A struct that is declared here and defined there is the one that is there.
+    known = {s.name for s in base.structs}
+    own["structs"] = tuple(s for s in own["structs"] if not (s.opaque and s.name in known))
+    headers = tuple(h for h in api.headers if h.name not in there)
+    return replace(api, headers=headers, **own, base=base)
 
 
 def _tagged(apis: list[Api], tree: Tree) -> list[Api]:
@@ -130,6 +151,11 @@ def planned(apis: Sequence[Api], out: Path | None = None) -> dict[Path, str | No
     texts = {PROJECT / path: text for path, text in files.items()}
     there = {*sealed_files(PROJECT / PACKAGE), *(PROJECT / DATA).glob("api*.json")}
     return dict.fromkeys(sorted(there - texts.keys())) | texts
+
+
+def planned_own(apis: Sequence[Api], out: Path) -> dict[Path, str | None]:
+    """The modules of ``apis`` in the folder ``out``, each with its text."""
+    return {out / name: text for api in apis for name, text in render(api).items()}
 
 
 def write(files: Mapping[Path, str | None]) -> list[Path]:

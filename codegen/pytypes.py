@@ -10,19 +10,24 @@ import keyword
 import re
 from collections.abc import Iterator
 from functools import cached_property
+from typing import Any, NamedTuple
 
 from .api import (
     Api,
     Array,
     Enum,
+    Field,
     Function,
     FunctionType,
+    Macro,
     Named,
     Place,
     Pointer,
     Struct,
     Type,
     Typedef,
+    element,
+    uses,
 )
 from .errors import CodegenError
 
@@ -36,6 +41,8 @@ BUILTINS = {
     "unsigned short": ("c_ushort", "int"),
     "int": ("c_int", "int"),
     "unsigned int": ("c_uint", "int"),
+    "long": ("c_long", "int"),
+    "unsigned long": ("c_ulong", "int"),
     "long long": ("c_longlong", "int"),
     "unsigned long long": ("c_ulonglong", "int"),
     "int8_t": ("c_int8", "int"),
@@ -47,15 +54,28 @@ BUILTINS = {
     "uint32_t": ("c_uint32", "int"),
     "uint64_t": ("c_uint64", "int"),
     "size_t": ("c_size_t", "int"),
+    "ssize_t": ("c_ssize_t", "int"),
     "ptrdiff_t": ("c_ssize_t", "int"),
+    "time_t": ("c_int64", "int"),
+    "wchar_t": ("c_wchar", "str"),
     "intptr_t": ("c_ssize_t", "int"),
     "uintptr_t": ("c_size_t", "int"),
     "float": ("c_float", "float"),
     "double": ("c_double", "float"),
+    "long double": ("c_longdouble", "float"),
 }
 
-# Declared by the stub headers only: passed on, never looked into.
-FOREIGN_HANDLES = ("FILE",)
+# Imported only where they are used
+RARE = {"long", "unsigned long", "long double", "wchar_t"}
+
+# The system's own: passed on, never looked into. A va_list is passed by its address on each target.
+FOREIGN_HANDLES = ("FILE", "va_list")
+
+# What ctypes looks for in a struct
+_OF_STRUCTS = {
+    "_fields_", "_anonymous_", "_pack_", "_align_", "_layout_", "_swappedbytes_", "_b_base_",
+    "_b_needsfree_", "_objects", "_as_parameter_",
+}  # fmt: skip
 
 # What Python's enums have themselves, and their members therefore cannot be
 _OF_ENUMS = (
@@ -67,6 +87,15 @@ _OF_ENUMS = (
 def identifier(name: str) -> str:
     """``name`` as a Python identifier: a keyword gets an underscore behind it."""
     return f"{name}_" if keyword.iskeyword(name) else name
+
+
+class Fault(NamedTuple):
+    """What Python cannot have: a declaration, or a ``part`` of it (a constant of an enum, the
+    fields of a struct), and why."""
+
+    value: Function | Macro | Typedef | Enum | Struct
+    part: str
+    reason: str
 
 
 class PyTypes:
@@ -120,6 +149,8 @@ class PyTypes:
             for name in types:
                 if name in self.ordinary:
                     names[name] = name + suffix
+                    while names[name] in self.ordinary:
+                        names[name] += suffix
         return names
 
     def name(self, name: str) -> str:
@@ -150,53 +181,67 @@ class PyTypes:
             for f in s.fields:
                 if isinstance(f.type, Pointer) and isinstance(f.type.to, FunctionType):
                     name = f"{self.name(s.name)}_{f.name}"
-                    names[s.name, f.name] = name + "_t" * (name in taken)
+                    while name in taken:
+                        name += "_t"
+                    names[s.name, f.name] = name
         return names
 
-    def check_names(self) -> dict[str, tuple[str, Place]]:
-        """All names in Python, each with what it is and where that stands. Raise CodegenError
-        where two things would have the same one, or one cannot have its own."""
-        seen = self.base.check_names() if self.base else {}
+    def check_names(self) -> None:
+        """Raise CodegenError where a name cannot be had."""
+        for value, _, reason in self.name_faults():
+            raise CodegenError(f"{value.place}: {value.name}: {reason}")
 
-        def claim(python: str, name: str, place: Place) -> None:
-            other, where = seen.setdefault(python, (name, place))
-            if (other, where) != (name, place):
-                raise CodegenError(
-                    f"{place}: {name} and {other} ({where}) would both be {python} in Python"
-                )
+    @cached_property
+    def names(self) -> dict[str, tuple[str, Place]]:
+        """All names in Python, each with what it is first and where that stands."""
+        names = dict(self.base.names) if self.base else {}
+        for _, _, python, what in self._claims():
+            names.setdefault(python, what)
+        return names
 
+    def name_faults(self) -> list[Fault]:
+        """The names that Python cannot have, or has for something else already."""
+        faults = []
+        for value, part, python, what in self._claims():
+            first = self.names[python]
+            if isinstance(value, Function) and python != value.name:
+                # They keep their names whatever happens: a library is asked for them.
+                faults.append(Fault(value, "", f"a function cannot be called {value.name}"))
+            elif isinstance(value, Enum) and re.fullmatch("__.*|_.*_", python):
+                faults.append(Fault(value, part, f"an enum of Python cannot have {part}"))
+            elif first != what:
+                reason = f"it would be {python} in Python, as is {first[0]} ({first[1]})"
+                faults.append(Fault(value, part, reason))
+        return faults + [f for s in self.api.structs for f in self._field_faults(s)]
+
+    def _claims(self) -> Iterator[tuple[Any, str, str, tuple[str, Place]]]:
+        """Each declaration, the part of it that has a name, its name in Python, what it is."""
         for f in self.api.functions:
-            # Functions keep their names whatever happens: a library is asked for them.
-            if self.value(f.name) != f.name:
-                raise CodegenError(f"{f.place}: a function cannot be called {f.name} in Python")
-            claim(f.name, f"function {f.name}", f.place)
-        for m in self.api.macros:
-            claim(self.value(m.name), f"macro {m.name}", m.place)
+            yield f, "", self.value(f.name), (f"function {f.name}", f.place)
         for t in self.aliases:
-            claim(self.value(t.name), f"typedef {t.name}", t.place)
+            yield t, "", self.value(t.name), (f"typedef {t.name}", t.place)
         for e in self.api.enums:
             if e.name:
-                claim(self.name(e.name), f"enum {e.name}", e.place)
-            for name, _ in e.constants:
-                if re.fullmatch("__.*|_.*_", self.member(name)):
-                    raise CodegenError(f"{e.place}: an enum of Python cannot have {name}")
-                claim(self.member(name), f"constant {name}", e.place)
+                yield e, "", self.name(e.name), (f"enum {e.name}", e.place)
         for s in self.api.structs:
-            claim(self.name(s.name), f"struct {s.name}", s.place)
-            fields: set[str] = set()
-            for name in self._field_names(s):
-                if re.fullmatch("_.*_", name):
-                    raise CodegenError(
-                        f"{s.place}: ctypes keeps the name {s.name}.{name} for itself"
-                    )
-                if identifier(name) in fields:
-                    raise CodegenError(
-                        f"{s.place}: {s.name} has two fields that would be {identifier(name)}"
-                    )
-                fields.add(identifier(name))
+            yield s, "", self.name(s.name), (f"struct {s.name}", s.place)
+        for e in self.api.enums:
+            for name, _ in e.constants:
+                yield e, name, self.member(name), (f"constant {name}", e.place)
         for (struct, field), python in self.field_callbacks.items():
-            claim(python, f"the type of {struct}.{field}", self.structs[struct].place)
-        return seen
+            s = self.structs[struct]
+            yield s, "fields", python, (f"the type of {struct}.{field}", s.place)
+        for m in self.api.macros:
+            yield m, "", self.value(m.name), (f"macro {m.name}", m.place)
+
+    def _field_faults(self, struct: Struct) -> Iterator[Fault]:
+        fields: set[str] = set()
+        for name in map(identifier, self._field_names(struct)):
+            if name in _OF_STRUCTS or re.fullmatch("__.*__", name):
+                yield Fault(struct, "fields", f"ctypes keeps the name {name} for itself")
+            elif name in fields:
+                yield Fault(struct, "fields", f"two fields would be {name}")
+            fields.add(name)
 
     def _field_names(self, struct: Struct) -> Iterator[str]:
         """The names of the fields, those of an anonymous one included."""
@@ -211,24 +256,11 @@ class PyTypes:
         """The names of all types that anything refers to."""
         names: set[str] = set()
 
-        def look(ctype: Type) -> None:
-            if isinstance(ctype, Named):
-                names.add(ctype.name)
-            elif isinstance(ctype, Pointer):
-                look(ctype.to)
-            elif isinstance(ctype, Array):
-                look(ctype.of)
-            else:
-                for part in (ctype.result, *ctype.params):
-                    look(part)
-
-        for t in self.api.typedefs:
-            look(t.type)
+        types = [t.type for t in self.api.typedefs] + [f.type for f in self.api.functions]
+        for ctype in types:
+            names |= {named.name for named, _ in uses(ctype)}
         for s in self.api.structs:
-            for field in s.fields:
-                look(field.type)
-        for f in self.api.functions:
-            look(f.type)
+            names |= {named.name for field in s.fields for named, _ in uses(field.type)}
         return names
 
     @cached_property
@@ -238,12 +270,8 @@ class PyTypes:
         names: set[str] = set()
 
         def need(ctype: Type) -> None:
-            base = self.base
-            if isinstance(ctype, Pointer):
-                need(ctype.to)
-            elif isinstance(ctype, Array):
-                need(ctype.of)
-            elif base and isinstance(ctype, Named):
+            base, ctype = self.base, element(ctype)
+            if base and isinstance(ctype, Named):
                 if ctype.name in base.typedefs:
                     names.add(base.alias(ctype.name))
                     need(base.typedefs[ctype.name])
@@ -279,6 +307,8 @@ class PyTypes:
     def handle(self, ctype: Type) -> str | None:
         """The handle class for a pointer to something opaque, None for any other type."""
         ctype = self.resolve(ctype)
+        if ctype == Named("va_list"):
+            return "va_list"
         if not isinstance(ctype, Pointer):
             return None
         to = self.resolve(ctype.to)
@@ -286,6 +316,13 @@ class PyTypes:
             return to.bare
         struct = self.struct(to)
         return self.name(struct.name) if struct and struct.opaque else None
+
+    def is_pointer(self, ctype: Type) -> bool:
+        """Whether ``ctype``, or each element of it, is a pointer."""
+        ctype = self.resolve(ctype)
+        return isinstance(ctype, Pointer) or (
+            isinstance(ctype, Array) and self.is_pointer(ctype.of)
+        )
 
     def callback(self, ctype: Type) -> FunctionType | None:
         """The function type behind a function pointer, None for any other type."""
@@ -314,18 +351,28 @@ class PyTypes:
             return "None"
         if ctype.name in BUILTINS:
             return BUILTINS[ctype.name][0]
+        if ctype.name in FOREIGN_HANDLES:
+            return ctype.name
         target = self.typedefs.get(ctype.name)
         same = isinstance(target, Named) and target.tag == "enum" and target.bare == ctype.name
         if ctype.tag == "enum" or ctype.name in self.enums or same:
-            return "c_int"  # before typedefs: its name is that of Python's class, in C and here
+            # Before typedefs: its name is that of Python's class, in C and here.
+            enum = self.enums.get(ctype.bare)
+            return BUILTINS[enum.type][0] if enum else "c_int"
         if target is not None:
             return self.alias(ctype.name)
         struct = self.structs.get(ctype.bare)
         if struct is None:
             raise CodegenError(f"unknown type {ctype}")
-        if struct.opaque:
-            raise CodegenError(f"{ctype} is only declared and cannot be passed by value")
         return self.name(struct.name)
+
+    def bit_field(self, field: Field, bits: int) -> str:
+        """The expressions for a bit-field. C's enums have no sign there, and ctypes reads a whole
+        c_bool."""
+        enum = self.enum(field.type)
+        ctype = Named(f"unsigned {enum.type.removeprefix('unsigned ')}") if enum else field.type
+        ctype = Named("unsigned char") if self.resolve(ctype) == Named("bool") else ctype
+        return f"{self.expression(ctype)}, {bits}"
 
     def _pointer(self, ctype: Pointer) -> str:
         handle = self.handle(ctype)
@@ -423,8 +470,8 @@ class PyTypes:
             return self._callback_name(ctype)
         resolved = self.resolve(ctype)
         if isinstance(resolved, Array):
-            if self.resolve(resolved.of) == Named("char"):
-                return "bytes"
+            if self.resolve(resolved.of) in (Named("char"), Named("wchar_t")):
+                return "bytes" if self.resolve(resolved.of) == Named("char") else "str"
             return f"Array[{self.ctypes_class(resolved.of)}]"
         if isinstance(resolved, Pointer):
             to = self.resolve(resolved.to)

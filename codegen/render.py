@@ -31,10 +31,11 @@ from .api import (
     Value,
     c_declaration,
     dump,
+    uses,
 )
 from .errors import CodegenError
 from .getters import getters
-from .pytypes import BUILTINS, FOREIGN_HANDLES, PyTypes, identifier, parameter_names
+from .pytypes import BUILTINS, FOREIGN_HANDLES, RARE, PyTypes, identifier, parameter_names
 from .seal import ANY_TAG, OF_THE_FIRST, OF_THE_SERVER, sealed
 from .seal import GENERATED as GENERATED
 from .server import model as server_model
@@ -45,6 +46,7 @@ TEMPLATES = next(p / "templates" for p in Path(__file__).parents if (p / "templa
 API_JSON = Path(__file__).parent / "api.json"
 # Where in the project the generated files are
 PACKAGE, DATA = Path("llama_cpp"), Path("codegen")
+RUNTIME = Path(__file__).with_name("runtime.py")
 SAMPLERS = Path(__file__).with_name("samplers.toml")
 SAMPLER_PREFIX = "llama_sampler_init_"
 # What the methods of templates/_samplers.py.j2 use, so that no parameter may be called like it
@@ -63,7 +65,7 @@ def render_templates(api: Api) -> dict[str, str]:
     types = python_types(api)
     types.check_names()
     files = {f"{api.module}{end}": f"_raw{end}" for end in (".py", ".pyi")}
-    if api.base is None:
+    if api.module == "_raw":
         files |= {name: name for name in OF_THE_FIRST}
     texts = {name: _template(template, api, types) for name, template in files.items()}
     if api.server is not None:
@@ -74,15 +76,15 @@ def render_templates(api: Api) -> dict[str, str]:
 
 def python_types(api: Api) -> PyTypes:
     """The names of ``api`` in Python, clear of those that the generated module has itself."""
-    return PyTypes(api, _reserved())
+    return PyTypes(api, reserved())
 
 
 @cache
-def _reserved() -> frozenset[str]:
+def reserved() -> frozenset[str]:
     """What the modules define or use when the API is empty: names that nothing in C may have."""
     empty = Api("", (), (), (), (), (), (), (), {})
     names = {*FOREIGN_HANDLES, *(hint for _, hint in BUILTINS.values())}
-    apis = empty, replace(empty, base=empty)
+    apis = empty, replace(empty, base=empty), replace(empty, module="_raw_own")
     for name, api in product(("_raw.py", "_raw.pyi"), apis):
         tables = [symtable.symtable(_template(name, api, PyTypes(api)), name, "exec")]
         while tables:
@@ -209,9 +211,16 @@ class _Context:
             ],
             "handles": [*handles, *self._foreign_handles()],
             "ctypes_names": sorted(
-                {name for name, _ in BUILTINS.values()} | {"c_char_p", "c_void_p"}
+                {BUILTINS[name][0] for name in BUILTINS.keys() - RARE | self.types.mentioned & RARE}
+                | {"c_char_p", "c_void_p"}
             ),
             "definitions": self._definitions(),
+            "runtime": RUNTIME.read_text("utf-8").partition("\n# ---\n")[2].lstrip("\n"),
+            "left_out": {
+                o.name: f"{o.place.header}: {o.reason}"
+                for o in self.api.omissions
+                if o.name not in self.types.names
+            },
             "plain_aliases": [
                 (self.types.value(t.name), self.types.ctypes_class(t.type))
                 for t in self.types.aliases
@@ -285,19 +294,14 @@ class _Context:
 
         def need(ctype: Type, *, whole: bool) -> None:
             """``whole``: the size matters, so a struct has to have its fields by then."""
-            if isinstance(ctype, Pointer):
-                need(ctype.to, whole=False)
-            elif isinstance(ctype, Array):
-                need(ctype.of, whole=True)
-            elif isinstance(ctype, FunctionType):
-                for part in (ctype.result, *ctype.params):
-                    need(part, whole=False)
-            elif ctype.name in typedefs:
-                define_typedef(typedefs[ctype.name])
-                if whole:
-                    need(typedefs[ctype.name].type, whole=True)
-            elif whole and ctype.tag != "enum" and ctype.bare in fields:
-                define_fields(fields[ctype.bare])
+            for named, use in uses(ctype):
+                inside = use == "value" and (whole or not isinstance(ctype, Named))
+                if named.name in typedefs:
+                    define_typedef(typedefs[named.name])
+                    if inside:
+                        need(typedefs[named.name].type, whole=True)
+                elif inside and named.tag != "enum" and named.bare in fields:
+                    define_fields(fields[named.bare])
 
         for t in self.types.aliases:
             define_typedef(t)
@@ -325,6 +329,8 @@ class _Context:
         return result
 
     def _field_type(self, struct: Struct, field: Field) -> str:
+        if field.bits:
+            return self.types.bit_field(field, field.bits[0])
         name = self.types.field_callbacks.get((struct.name, field.name))
         return name or self.types.expression(field.type)
 

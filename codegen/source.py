@@ -19,9 +19,9 @@ from llama_cpp.engine.find import cache_root, make_folder
 from llama_cpp.engine.publish import locked
 from llama_cpp.errors import LlamaError
 
+from .clang import Unit
 from .errors import CodegenError
 from .origins import TAG, Origin, Revision, checkout, number, origins
-from .parse import Unit
 
 PROJECT = Path(__file__).parents[1]
 UPSTREAM = Path(__file__).with_name("upstream.toml")
@@ -53,25 +53,53 @@ class Tree:
 
     def unit_of(self, binding: Binding) -> Unit:
         """What to parse of it for ``binding``."""
-        return Unit(self.root, binding.header, binding.include)
+        return Unit(
+            self.root,
+            binding.header,
+            binding.include,
+            define=binding.define,
+            language=binding.language,
+            own=binding.own,
+            system=binding.system,
+        )
 
 
 @dataclass(frozen=True)
 class Binding:
-    """A set of bindings: a module, the library that it is for, and what it is made from."""
+    """A set of bindings: a module, the library that it is for, and what it is made from.
+
+    ``base`` is the module whose types it imports and whose declarations it lacks, "" for none. The
+    header is read as ``Unit`` has it. What ``require`` names, or has a pattern for, must be bound.
+    An ``unstable`` set says that it is.
+    """
 
     module: str
     library: str
     header: str
-    include: tuple[str, ...]
+    include: tuple[str, ...] = ()
+    base: str = ""
+    language: str = "c"
+    define: tuple[str, ...] = ("LLAMA_SHARED", "GGML_SHARED")
+    own: tuple[str, ...] = ("*",)
+    system: bool = False
+    require: tuple[str, ...] = ()
+    unstable: bool = False
 
 
-def bindings() -> tuple[Binding, ...]:
-    """The sets of bindings, the base of the others first."""
-    return tuple(
-        Binding(b["module"], b["library"], b["header"], tuple(b["include"]))
-        for b in upstream()["bindings"]
-    )
+def bindings(file: Path | None = None) -> tuple[Binding, ...]:
+    """The sets of bindings, the base of the others first: the project's, or those in ``file``."""
+    try:
+        rows = tomli.loads(file.read_text("utf-8"))["bindings"] if file else upstream()["bindings"]
+        first = rows[0]["module"]
+        return tuple(
+            Binding(
+                **{"base": "" if row["module"] == first else first}
+                | {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
+            )
+            for row in rows
+        )
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise CodegenError(f"{file}: not a file with [[bindings]]: {error}") from error
 
 
 def upstream() -> dict[str, Any]:
@@ -104,6 +132,14 @@ def resolve(folder: str | None = None, tag: str | None = None) -> Tree:
                 return _as_it_is(parent)
     revision = find(tag or pinned_tag())
     return _recorded(_read(revision), revision)
+
+
+def folder(name: str) -> Tree:
+    """The folder ``name`` as it is, whatever it holds."""
+    root = Path(name).resolve()
+    if not root.is_dir():
+        raise CodegenError(f"{name} is not a folder")
+    return _as_it_is(root)
 
 
 def _as_it_is(root: Path) -> Tree:

@@ -45,7 +45,7 @@ from .pytypes import BUILTINS, PyTypes, identifier
 from .render import jinja_environment, python_types
 
 if TYPE_CHECKING:
-    from .parse import Unit
+    from .clang import Unit
 
 
 @dataclass
@@ -74,10 +74,16 @@ def by_compiler(api: Api, unit: Unit) -> Report:
     report = Report("compiler", _counts(api))
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "layout.c"
-        source.write_text(layout(api), "utf-8")
+        source.write_text(layout(api, unit.include_name), "utf-8")
         report.faults += compile_c(unit, ["-O1", "-c", str(source), "-o", f"{folder}/layout.o"])
     report.notes.append(f"against {unit.header} and what it includes")
     return report
+
+
+_ERRORS = [
+    f"-Werror={name}"
+    for name in ("incompatible-pointer-types", "discarded-qualifiers", "int-conversion", "overflow")
+]
 
 
 def compile_c(unit: Unit, arguments: list[str]) -> list[str]:
@@ -85,13 +91,20 @@ def compile_c(unit: Unit, arguments: list[str]) -> list[str]:
 
     The headers count as the system's, whose warnings do not matter: only our text is on trial.
     """
-    compiler = _compiler()
+    cpp = unit.language == "c++"
+    compiler = _compiler(cpp)
     if compiler is None:
         return ["there is no C compiler: set CC, or leave this witness out with --without"]
-    folders = dict.fromkeys((*unit.folders, (unit.root / unit.header).parent))
+    inside = any(unit.path.is_relative_to(folder) for folder in unit.folders)
+    folders = unit.folders if inside else (*unit.folders, unit.path.parent)
+    standard = "c++17" if cpp else "gnu11" if unit.system else "c11"
     command = [
-        compiler, "-std=c11", "-Wall", "-Werror", "-Wno-deprecated-declarations", "-Wno-unused",
+        compiler, "-x", unit.language, f"-std={standard}",
+        # Macros of system headers may warn of themselves.
+        *(_ERRORS if unit.system else ("-Wall", "-Werror")),
+        "-Wno-deprecated-declarations", "-Wno-unused",
         "-fmax-errors=0" if _is_gcc(compiler) else "-ferror-limit=0",
+        *(f"-D{macro}" for macro in unit.define),
         *(option for path in folders for option in ("-isystem", str(path))),
         *arguments,
     ]  # fmt: skip
@@ -102,13 +115,14 @@ def compile_c(unit: Unit, arguments: list[str]) -> list[str]:
     for match in re.finditer(r"^(.*?):(\d+):\d+: .*?error: (.*)$", done.stderr, re.MULTILINE):
         # The compiler does not say which function: that is in the name of what failed to fit it.
         line = Path(match[1]).read_text("utf-8").splitlines()[int(match[2]) - 1]
-        checked = re.search(r"llama_py_\w+?_(\w+)", line)
-        faults.append(f"{checked[1]}: {match[3]}" if checked else match[3])
+        checked = re.search(r"llama_py_\w+?_(\w+)|\"([^\"]*)\"\);$", line)
+        faults.append(f"{checked[1] or checked[2]}: {match[3]}" if checked else match[3])
     return faults or [done.stderr.strip()]
 
 
-def _compiler() -> str | None:
-    for name in (os.environ.get("CC"), "cc", "gcc", "clang"):
+def _compiler(cpp: bool = False) -> str | None:
+    names = ("CXX", "c++", "g++", "clang++") if cpp else ("CC", "cc", "gcc", "clang")
+    for name in (os.environ.get(names[0]), *names[1:]):
         found = shutil.which(name) if name else None
         if found:
             return found
@@ -174,8 +188,12 @@ def c_names(api: Api) -> dict[str, str]:
     return result
 
 
-def layout(api: Api) -> str:
-    """The C file that holds the assertions."""
+# What a header may define as a macro and our own text needs
+_KEPT = ("bool", "true", "false")
+
+
+def layout(api: Api, header: str) -> str:
+    """The C file that holds the assertions about what ``header`` and what it includes declare."""
     structs = []
     named = c_names(api)
     for s in api.structs:
@@ -196,22 +214,34 @@ def layout(api: Api) -> str:
     tags = {s.name for s in api.structs if s.tagged} | {e.name for e in api.enums if e.tagged}
     return environment.get_template("layout.c.j2").render(
         api=api,
+        header=header,
+        macros=[
+            o.name for o in api.omissions if o.name not in _KEPT and re.fullmatch(r"\w+", o.name)
+        ],
         structs=structs,
         typedefs=[
-            (t.name, *_pointers_to(t.type))
+            (t.name, _pointers_to(t.type, api.aliases))
             for t in api.typedefs
             if not (isinstance(t.type, Named) and t.type.bare == t.name and t.name in tags)
         ],
     )
 
 
-def _pointers_to(ctype: Type) -> tuple[str, str]:
-    """The pointer to ``ctype``, and to a constant one: ctypes knows no const, so both will do.
-
-    A constant function is nothing of C's, so for a function it is another way to say nothing.
-    """
-    const = Pointer(ctype, const=True) if not isinstance(ctype, FunctionType) else Pointer(VOID)
-    return c_declaration(Pointer(ctype)), c_declaration(const)
+def _pointers_to(ctype: Type, aliases: dict[str, Type]) -> list[str]:
+    """The pointer to ``ctype``, and to a constant, volatile or restricted one: ctypes knows none of
+    these, so each will do. There are no such functions in C."""
+    pointers = [Pointer(ctype)]
+    if not isinstance(ctype, FunctionType):
+        pointers += [Pointer(ctype, const=True), Pointer(ctype, volatile=True)]
+    to: Type | None = ctype.to if isinstance(ctype, Pointer) else None
+    restricted = isinstance(to, Named | Pointer)
+    while isinstance(to, Named) and to.name in aliases:
+        to = aliases[to.name]
+    restricted = restricted and not isinstance(to, FunctionType)
+    return [
+        *map(c_declaration, pointers),
+        *[f"{c_declaration(ctype)}__restrict *"] * restricted,
+    ]
 
 
 def _c_fields(api: Api, struct: Struct, base: int) -> Iterator[SimpleNamespace]:
@@ -221,6 +251,8 @@ def _c_fields(api: Api, struct: Struct, base: int) -> Iterator[SimpleNamespace]:
     """
     structs, enums = _structs(api), {e.name: e for e in api.enums}
     for f in struct.fields:
+        if f.bits and f.name.startswith("anonymous_"):
+            continue  # C cannot name it either
         inner, named = f.type, True
         while isinstance(inner, Array | Pointer):
             inner = inner.of if isinstance(inner, Array) else inner.to
@@ -234,7 +266,8 @@ def _c_fields(api: Api, struct: Struct, base: int) -> Iterator[SimpleNamespace]:
                 name=f.name,
                 offset=base + f.offset,
                 size=f.size,
-                pointers=_pointers_to(f.type) if named else None,
+                pointers=_pointers_to(f.type, api.aliases) if named and not f.bits else [],
+                mask=((1 << f.bits[0]) - 1) << f.bits[1] if f.bits else None,
             )
 
 
@@ -310,6 +343,13 @@ def _check_field(
     label = f"{struct.name}.{f.name}"
     slot = getattr(python, name, None)
     equal(f"{label}: offset", getattr(slot, "offset", None), f.offset)
+    if f.bits:
+        # Before Python 3.14 a bit-field had both numbers in one.
+        size = getattr(slot, "size", 0)
+        old = size >> 16, size & 0xFFFF
+        new = getattr(slot, "bit_size", None), getattr(slot, "bit_offset", None)
+        equal(f"{label}: bits", old if new[0] is None else new, f.bits)
+        return
     equal(f"{label}: size", getattr(slot, "size", None), f.size)
     if name in declared:
         equal(f"{label}: type", _python_shape(declared[name]), _c_shape(types, f.type))
@@ -337,23 +377,24 @@ def _c_shape(types: PyTypes, ctype: Type) -> str:
     Worked out here from C's side, without the tables that the generator has for Python's.
     """
     ctype = types.resolve(ctype)
-    if isinstance(ctype, Pointer):
+    if isinstance(ctype, Pointer) or ctype == Named("va_list"):
         return "pointer"
     if isinstance(ctype, Array):
         return f"{_c_shape(types, ctype.of)}[{ctype.length}]"
     assert not isinstance(ctype, FunctionType)
     if ctype.tag == "enum" or ctype.name in types.enums:
-        return "int32"
-    if ctype.name == "bool":
-        return "bool"
-    if ctype.name == "char":
-        return "char"
-    if ctype.name in ("float", "double"):
+        enum = types.enums.get(ctype.bare)
+        return _c_shape(types, Named(enum.type)) if enum else "int32"
+    if ctype.name in ("bool", "char", "wchar_t", "float", "double"):
         return ctype.name
+    if ctype.name == "long double":
+        return _python_shape(ctypes.c_longdouble)
     if ctype.name in BUILTINS:
         sizes = {"int": 32, "unsigned int": 32, "short": 16, "unsigned short": 16}
         sizes |= {"long long": 64, "unsigned long long": 64, "signed char": 8, "unsigned char": 8}
-        sizes |= {"size_t": 64, "ptrdiff_t": 64, "intptr_t": 64, "uintptr_t": 64}
+        sizes |= {"size_t": 64, "ptrdiff_t": 64, "intptr_t": 64, "uintptr_t": 64, "ssize_t": 64}
+        sizes |= dict.fromkeys(("long", "unsigned long"), 8 * ctypes.sizeof(ctypes.c_long))
+        sizes |= {"time_t": 64, "unsigned char": 8}
         digits = "".join(c for c in ctype.name if c.isdigit())
         unsigned = ctype.name.startswith(("u", "size_t"))
         return f"{'u' if unsigned else ''}int{sizes.get(ctype.name) or digits}"
@@ -369,8 +410,16 @@ def _python_shape(python: Any) -> str:
     code = getattr(python, "_type_", None)
     if not isinstance(code, str) or code in "PzZ":
         return "pointer"
-    if code in "?cfd":
-        return {"?": "bool", "c": "char", "f": "float", "d": "double"}[code]
+    names = {
+        "?": "bool",
+        "c": "char",
+        "u": "wchar_t",
+        "f": "float",
+        "d": "double",
+        "g": "long double",
+    }
+    if code in names:
+        return names[code]
     return f"{'u' if code.isupper() else ''}int{8 * ctypes.sizeof(python)}"
 
 
@@ -425,7 +474,8 @@ def by_library(api: Api, path: Path) -> Report:
     owners: Counter[str] = Counter()
     missing = []
     for function in api.functions:
-        owner = _owner(library, function.name)
+        symbols = function.symbols or (function.name,)
+        owner = _owner(library, symbols[-(sys.platform == "win32")])
         if owner is None:
             missing.append(function)
         else:

@@ -14,8 +14,10 @@ the function keeps it and the type is called:
     ggml_backend_graph_copy_struct  (struct ggml_backend_graph_copy)
 """
 
+from __future__ import annotations
+
 import importlib
-import importlib
+import sys
 import warnings
 from ctypes import CFUNCTYPE, POINTER, Structure, Union
 from ctypes import (
@@ -1275,7 +1277,7 @@ llama_opt_params._fields_ = (
 )
 
 
-def _none_if_null(result, function, arguments):
+def _none_if_null(result: Any, function: Any, arguments: Any) -> Any:
     """A null handle is None, so that a failed call reads as one."""
     return result or None
 
@@ -1283,72 +1285,81 @@ def _none_if_null(result, function, arguments):
 class _Help:
     """What `help` asks of a C function or type: found out when it is read."""
 
-    def __init__(self, question):
+    def __init__(self, question: str) -> None:
         self.question = question
 
-    def __get__(self, instance, owner):
-        if not __package__:
+    def __get__(self, instance: object, owner: type) -> Any:
+        if not _of_the_package():
             return None
         headers = importlib.import_module(".native.headers", __package__)
         return getattr(headers, self.question)(getattr(instance, "__name__", owner.__name__))
 
 
-def _explain(kind):
+def _of_the_package() -> bool:
+    """Whether the library is llama.cpp's, which the package finds."""
+    return bool(__package__) and "load" not in globals()
+
+
+def _explain(kind: Any) -> None:
     """Have `help` show the header's text of the class ``kind``, or of what it makes."""
-    setattr(kind, "__doc__", _Help("explain"))
+    kind.__doc__ = _Help("explain")
 
 
 class Function:
     """A C function by name: its types, and a call that goes to the default library."""
 
-    __slots__ = ("__name__", "_signature", "_module", "_types", "_bound")
-    __signature__ = _Help("signature")
+    __slots__ = ("__name__", "_bound", "_module", "_signature", "_types", "symbol")
+    __signature__: Any = _Help("signature")
 
-    def __init__(self, name, signature, module):
-        self.__name__ = name
+    def __init__(self, name: str, signature: str, module: dict[str, Any]) -> None:
+        # With C++ linkage it has another name in a library, and yet another in one for Windows.
+        self.__name__, *symbols = name.split()
+        self.symbol = symbols[-(sys.platform == "win32")] if symbols else self.__name__
         self._signature = signature
         self._module = module
-        self._types = None
-        self._bound = None
+        self._types: tuple[Any, ...] | None = None
+        self._bound: Any = None
 
     @property
-    def restype(self):
+    def restype(self) -> Any:
         """The ctypes type of the result, None for void."""
         return self._resolve()[0]
 
     @property
-    def argtypes(self):
+    def argtypes(self) -> tuple[Any, ...]:
         """The ctypes types of the parameters."""
         return self._resolve()[1:]
 
     @property
-    def library(self):
+    def library(self) -> str:
         """The library that has it: ``llama`` for libllama."""
-        return self._module["LIBRARY"]
+        return str(self._module["LIBRARY"])
 
-    def _resolve(self):
+    def _resolve(self) -> tuple[Any, ...]:
         if self._types is None:
             # Compiled, because Python takes a Ctrl-C that comes out of the evaluation of a string
             # for one that nobody caught, and ends the process by it in the end.
             code = compile(self._signature, self.__name__, "eval")
-            self._types = eval(code, self._module)
+            types: tuple[Any, ...] = eval(code, self._module)
+            self._types = types
         return self._types
 
-    def bind(self, library):
+    def bind(self, library: CDLL) -> Any:
         """This function in ``library`` (a ctypes library), ready to call. AttributeError if the
         library has none."""
-        bound = library[self.__name__]  # by item, because by attribute ctypes shares the object
-        kind = type(bound)  # of this library alone
+        bound = library[self.symbol]  # by item, because by attribute ctypes shares the object
+        bound.__name__ = self.__name__
+        kind: type[Any] = type(bound)  # of this library alone
         if "__signature__" not in vars(kind):
             _explain(kind)
-            setattr(kind, "__signature__", _Help("signature"))
+            kind.__signature__ = _Help("signature")
         bound.restype = self.restype
         bound.argtypes = self.argtypes
         if isinstance(self.restype, type) and issubclass(self.restype, c_void_p):
             bound.errcheck = _none_if_null
         return bound
 
-    def warn(self, stacklevel):
+    def warn(self, stacklevel: int) -> None:
         """Warn if the header marks this function as deprecated."""
         name = self.__name__
         deprecated = self._module["DEPRECATED"]
@@ -1359,27 +1370,29 @@ class Function:
                 f"{name} is deprecated: {hint}", DeprecationWarning, stacklevel=stacklevel + 1
             )
 
-    def __call__(self, *arguments):
+    def __call__(self, *arguments: Any) -> Any:
         if self._bound is None:
             self.warn(stacklevel=2)
-            self._bound = getattr(default_library(), self.__name__)
+            library = self._module.get("_library")
+            own = self.bind(library) if library else None
+            self._bound = own or getattr(default_library(), self.__name__)
             # From now on the module's name is the C function itself.
             self._module[self.__name__] = self._bound
         return self._bound(*arguments)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<C function {self.__name__}, not looked up yet>"
 
 
 _explain(Function)
 
 
-def default_library():
+def default_library() -> Any:
     """The library that this module's functions call: the one that the package finds."""
-    if not __package__:
+    if not _of_the_package():
         raise ImportError(
-            "_raw was imported on its own and has no library: bind a function to one with "
-            "FUNCTIONS['llama_max_devices'].bind(ctypes.CDLL(path))"
+            f"{__name__} was imported on its own and has no library: call its load(path), or bind "
+            "a function with FUNCTIONS[name].bind(ctypes.CDLL(path))"
         )
     library = importlib.import_module(".native.library", __package__)
     return library.LlamaLibrary.default()
@@ -2547,4 +2560,36 @@ DEFAULTS = {
         "max_buf_size": 8589934592,
     },
 }
-# seal: b11434 sha256:a4e48714b4960c2bc5f958d8fe521ee6d6d8d8b95f683d128604ff9a81367768
+
+# What the headers define beyond that, with the reason why it is not here
+LEFT_OUT = {
+    "GGML_API": "ggml.h: a macro for keywords or attributes, not for a value",
+    "GGML_DEPRECATED": "ggml.h: a function-like macro: only the preprocessor can expand it",
+    "GGML_ATTRIBUTE_FORMAT": "ggml.h: a function-like macro: only the preprocessor can expand it",
+    "GGML_UNUSED": "ggml.h: a function-like macro: only the preprocessor can expand it",
+    "GGML_UNUSED_VARS": "ggml.h: a function-like macro: only the preprocessor can expand it",
+    "GGML_PAD": "ggml.h: a function-like macro: only the preprocessor can expand it",
+    "GGML_UNREACHABLE": "ggml.h: a function-like macro: only the preprocessor can expand it",
+    "GGML_NORETURN": "ggml.h: a macro for keywords or attributes, not for a value",
+    "GGML_ABORT": "ggml.h: a function-like macro: only the preprocessor can expand it",
+    "GGML_ASSERT": "ggml.h: a function-like macro: only the preprocessor can expand it",
+    "GGML_TENSOR_LOCALS_1": "ggml.h: a function-like macro: only the preprocessor can expand it",
+    "GGML_TENSOR_LOCALS_2": "ggml.h: a function-like macro: only the preprocessor can expand it",
+    "GGML_TENSOR_LOCALS_3": "ggml.h: a function-like macro: only the preprocessor can expand it",
+    "GGML_TENSOR_LOCALS": "ggml.h: a function-like macro: only the preprocessor can expand it",
+    "GGML_TENSOR_UNARY_OP_LOCALS": "ggml.h: a macro for a piece of code, not for a value",
+    "GGML_TENSOR_BINARY_OP_LOCALS": "ggml.h: a macro for a piece of code, not for a value",
+    "GGML_TENSOR_TERNARY_OP_LOCALS": "ggml.h: a macro for a piece of code, not for a value",
+    "GGML_TENSOR_BINARY_OP_LOCALS01": "ggml.h: a macro for a piece of code, not for a value",
+    "GGML_RESTRICT": "ggml.h: a macro for keywords or attributes, not for a value",
+    "GGML_BACKEND_API": "ggml-backend.h: a macro for keywords or attributes, not for a value",
+    "LLAMA_H": "llama.h: a macro without a value",
+    "LLAMA_API": "llama.h: a macro for keywords or attributes, not for a value",
+    "DEPRECATED": "llama.h: a function-like macro: only the preprocessor can expand it",
+}
+
+
+def __getattr__(name):
+    reason = f" ({LEFT_OUT[name]})" if name in LEFT_OUT else ""
+    raise AttributeError(f"{__name__} has no {name!r}{reason}")
+# seal: b11434 sha256:12a33a66f58280f13633b9a7eaf6ac60b4e40771647a5216e1c14fdac9b0733e

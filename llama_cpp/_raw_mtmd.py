@@ -401,10 +401,39 @@ for _type in (
 
 # Function -> the values that it returns: the default parameters
 DEFAULTS = {
+    "mtmd_context_params_default": {
+        "use_gpu": 1,
+        "device": 0,
+        "print_timings": 1,
+        "n_threads": 4,
+        "image_marker": 0,
+        "media_marker": 1,
+        "flash_attn_type": -1,
+        "warmup": 1,
+        "image_min_tokens": -1,
+        "image_max_tokens": -1,
+        "cb_eval": 0,
+        "cb_eval_user_data": 0,
+        "batch_max_tokens": 1024,
+        "progress_callback": 0,
+        "progress_callback_user_data": 0,
+    },
     "mtmd_helper_video_init_params_default": {
         "fps_target": 4.0,
         "ffmpeg_bin_dir": 0,
         "timestamp_interval_ms": 5000,
     },
 }
-# seal: b11434 sha256:f55aa635c9105f58e3daa94f0ef93c1f0a08d6fd53aa012d7aa920a59b984a07
+
+# What the headers define beyond that, with the reason why it is not here
+LEFT_OUT = {
+    "MTMD_H": "mtmd.h: a macro without a value",
+    "MTMD_API": "mtmd.h: a macro for keywords or attributes, not for a value",
+    "MTMD_HELPER_H": "mtmd-helper.h: a macro without a value",
+}
+
+
+def __getattr__(name):
+    reason = f" ({LEFT_OUT[name]})" if name in LEFT_OUT else ""
+    raise AttributeError(f"{__name__} has no {name!r}{reason}")
+# seal: b11434 sha256:609c66734cff5cd69d5227a300d316ebc232085da6b739b9d8f210e25fd637d9

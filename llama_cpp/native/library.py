@@ -63,7 +63,8 @@ class _Calls(_Functions):
         def __getattr__(self, name: str) -> Any:
             function = _function(name)
             if function is None:
-                raise AttributeError(f"llama.cpp {_raw.TAG} declares no function {name!r}")
+                why = _raw.LEFT_OUT.get(name, "no header declares it")
+                raise AttributeError(f"llama.cpp {_raw.TAG} has no function {name!r}: {why}")
             for dll in self._dlls_of(function):
                 try:
                     bound = function.bind(dll)
@@ -137,7 +138,7 @@ class LlamaLibrary(_Calls):
         function = _function(name)
         try:
             return function is not None and any(
-                _exports(dll, name) for dll in self._dlls_of(function)
+                _exports(dll, function.symbol) for dll in self._dlls_of(function)
             )
         except LlamaError:
             return False  # what has the function is not there

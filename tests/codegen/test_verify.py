@@ -11,7 +11,7 @@ import pytest
 from codegen import calls, source, verify
 from codegen.__main__ import main
 from codegen.api import Api, Named, load
-from codegen.parse import Unit
+from codegen.clang import Unit
 from codegen.render import API_JSON
 from tests.support.apis import changed
 from tests.support.python import ROOT

@@ -1,2 +1,2 @@
-#include <stdlib.h>
+#include <unistd.h>
 void f(void);

@@ -1,0 +1,3 @@
+/* Stub: <complex.h>, for the keyword alone */
+#pragma once
+#define complex _Complex

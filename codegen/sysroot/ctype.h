@@ -1,0 +1,2 @@
+/* Stub: <ctype.h> declares functions only, which no header needs. */
+#pragma once

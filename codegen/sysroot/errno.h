@@ -1,0 +1,2 @@
+/* Stub: <errno.h>; its numbers are the platform's. */
+#pragma once

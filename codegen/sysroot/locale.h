@@ -1,0 +1,3 @@
+/* Stub: <locale.h> */
+#pragma once
+struct lconv;

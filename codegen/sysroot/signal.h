@@ -1,0 +1,3 @@
+/* Stub: <signal.h> */
+#pragma once
+typedef int sig_atomic_t;

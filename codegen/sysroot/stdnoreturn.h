@@ -1,0 +1,3 @@
+/* Stub: <stdnoreturn.h> */
+#pragma once
+#define noreturn _Noreturn

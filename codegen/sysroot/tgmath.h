@@ -1,0 +1,3 @@
+/* Stub: <tgmath.h> */
+#pragma once
+#include <math.h>

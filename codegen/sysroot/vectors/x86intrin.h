@@ -1,0 +1,2 @@
+/* Stub: GCC has this header in terms of itself. */
+#pragma once

@@ -1,0 +1,3 @@
+/* Stub: <wctype.h> */
+#pragma once
+#include <wchar.h>

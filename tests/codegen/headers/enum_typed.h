@@ -1,2 +1,0 @@
-enum small : unsigned char { ONLY };
-void f(enum small s);

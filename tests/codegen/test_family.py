@@ -1,0 +1,161 @@
+"""Sets of bindings of one's own, and what is left out of a set."""
+
+from __future__ import annotations
+
+import ctypes
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from codegen import render, rules, verify
+from codegen.__main__ import main
+from codegen.clang import Unit
+from codegen.parse import parse
+from llama_cpp import LlamaLibrary, _raw, _raw_ext, _raw_rpc
+
+HEADER = """
+#include <string.h>
+struct ggml_tensor;
+typedef struct box_s box;
+#ifdef __cplusplus
+struct counter { int n = 0; int twice() const { return 2 * n; } };
+int overloaded(int x);
+int overloaded(float x);
+int reference(int & x);
+int count(const counter * c);
+int add(int a, int b);
+extern "C" {
+#endif
+int add_c(int a, int b);
+int look(const struct ggml_tensor * tensor, box * b);
+_Complex float odd(void);
+#ifdef __cplusplus
+}
+#endif
+"""
+
+
+def own(folder: Path, options: str, header: str = HEADER) -> int:
+    """Run the generator on a tree that is not llama.cpp's."""
+    (folder / "tree").mkdir(exist_ok=True)
+    (folder / "tree" / "one.h").write_text(header)
+    text = f'[[bindings]]\nmodule = "_raw_one"\nlibrary = "one"\nheader = "one.h"\n{options}\n'
+    (folder / "own.toml").write_text(text)
+    out = ["--out", str(folder / "out")]
+    tree = ["--bindings", str(folder / "own.toml"), "--llama-cpp", str(folder / "tree")]
+    return main(["regen", *tree, *out]) or main(
+        ["verify", *tree, "--raw", str(folder / "out" / "_raw_one.py")]
+    )
+
+
+def imported(folder: Path) -> ModuleType:
+    return verify.import_raw(folder / "out" / "_raw_one.py")
+
+
+@pytest.mark.parametrize("language", ["c", "c++"])
+def test_that_a_set_of_ones_own_is_generated_verified_and_called(
+    tmp_path: Path, language: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert own(tmp_path, f'base = "llama_cpp._raw"\nlanguage = "{language}"') == 0
+    assert "left out odd (one.h:" in capsys.readouterr().out
+    module = imported(tmp_path)
+    assert module.ggml_tensor is _raw.ggml_tensor
+    assert module.FUNCTIONS["look"].argtypes[0] is ctypes.POINTER(_raw.ggml_tensor)
+    source = tmp_path / ("one.cpp" if language == "c++" else "one.c")
+    bodies = "int add_c(int a, int b) { return a + b; }\n"
+    if language == "c++":
+        bodies += "int add(int a, int b) { return a * b; }\n"
+    source.write_text(f'#include "tree/one.h"\n{bodies}')
+    library = tmp_path / "one.so"
+    compiler = "c++" if language == "c++" else "cc"
+    subprocess.run([compiler, "-shared", "-fPIC", source, "-o", library], check=True)
+    module.load(str(library))
+    assert module.add_c(3, 4) == 7
+    if language == "c++":
+        assert module.add(3, 4) == 12
+        assert {"overloaded", "reference"} <= module.LEFT_OUT.keys()
+        assert ctypes.sizeof(module.counter) == 4
+
+
+def test_that_what_is_asked_for_by_name_has_to_be_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert own(tmp_path, 'require = ["od*"]') == 2
+    assert "one.h:16: odd cannot be bound: '_Complex float'" in capsys.readouterr().err
+    assert own(tmp_path, 'require = ["nothing"]') == 2
+    assert "nothing called nothing is declared" in capsys.readouterr().err
+    assert own(tmp_path, 'require = ["add_c", "box_s"]') == 0
+
+
+@pytest.mark.parametrize("options", ['base = "nowhere"', 'unknown = "x"', "= 3"])
+def test_that_a_wrong_file_is_an_error_of_one_line(
+    tmp_path: Path, options: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert own(tmp_path, options) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_that_what_is_left_out_says_why_when_it_is_used() -> None:
+    with pytest.raises(AttributeError, match=r"GGML_PAD.*only the preprocessor can expand it"):
+        _ = _raw.GGML_PAD  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError, match=r"has no 'nothing'$"):
+        _ = _raw.nothing  # type: ignore[attr-defined]
+    assert "llama_get_memory_breakdown" in _raw_ext.LEFT_OUT
+
+
+def test_that_functions_with_cpp_linkage_and_of_a_backend_are_called() -> None:
+    library = LlamaLibrary.default()
+    for name in (*_raw_ext.FUNCTIONS, *_raw_rpc.FUNCTIONS):
+        assert library.has(name), name
+    q8_0 = library.llama_ftype_get_default_type(_raw.LLAMA_FTYPE_MOSTLY_Q8_0)
+    assert q8_0 == _raw.GGML_TYPE_Q8_0
+    assert library.ggml_backend_rpc_reg()
+    with pytest.raises(AttributeError, match="GGML_PAD"):
+        _ = library.GGML_PAD
+
+
+def test_that_a_header_means_the_same_to_a_cpp_compiler() -> None:
+    folder = Path(__file__).parent / "headers"
+    for name in (
+        "anonymous_nested",
+        "extern_c",
+        "packed",
+        "opaque_alias",
+        "system_types",
+        "arrays",
+    ):
+        c, cpp = (
+            rules.bindable(parse(Unit(folder, f"{name}.h", (), language=language), "b0"))
+            for language in ("c", "c++")
+        )
+        assert (c.structs, c.enums, c.typedefs) == (cpp.structs, cpp.enums, cpp.typedefs)
+        assert [f.type for f in c.functions] == [f.type for f in cpp.functions]
+        assert not verify.by_compiler(cpp, Unit(folder, f"{name}.h", (), language="c++")).faults
+
+
+def test_that_the_system_s_own_headers_can_be_read(tmp_path: Path) -> None:
+    (tmp_path / "one.h").write_text(
+        "#include <sys/stat.h>\n#include <pthread.h>\nint look(struct stat * s, off_t at, "
+        "pthread_mutex_t * m);\n#define COMPILER __GNUC__\n"
+    )
+    unit = Unit(tmp_path, "one.h", (), system=True)
+    api = rules.bindable(parse(unit, "b0"), render.reserved())
+    assert [f.prototype for f in api.functions] == [
+        "int look(struct stat *s, long at, pthread_mutex_t *m)"
+    ]
+    assert {o.name for o in api.omissions} == {"COMPILER"}
+    assert verify.by_compiler(api, unit).faults == []
+
+
+def test_that_a_generated_module_needs_only_its_base(tmp_path: Path) -> None:
+    assert own(tmp_path, "", "int one(void);\n#define TWO 2\n") == 0
+    done = subprocess.run(
+        [sys.executable, "-IS", "-c", f"import sys; sys.path.insert(0, {str(tmp_path / 'out')!r})\n"
+         "import _raw_one\nprint(_raw_one.TWO)\n_raw_one.one()"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout == "2\n"
+    assert "call its load(path)" in done.stderr

@@ -158,9 +158,9 @@ def test_an_engine_is_built_from_the_tree_that_the_bindings_were_made_from(
     with pytest.raises(CodegenError, match=r"the folder is not .* LLAMA_CPP=folder first"):
         source.made_from(tag)
     assert source.made_from("b9") == source.fetch("b9")
-    for tag in (tag, "b9", "b9-3-g123456789-dirty"):
-        source.keep(source.Tree(repository, None), tag)
-        assert source.made_from(tag) == repository
+    for other in (tag, "b9", "b9-3-g123456789-dirty"):
+        source.keep(source.Tree(repository, None), other)
+        assert source.made_from(other) == repository
     _write(repository, {"include/llama.h": "int other;\n"})
     assert source.made_from("b9") == source.fetch("b9")
     with pytest.raises(CodegenError, match=f"run make regen LLAMA_CPP={repository} first"):

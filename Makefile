@@ -131,8 +131,8 @@ propose: #: commit all on a branch for TAG=…, push it and open a pull request 
 	git push origin "llama.cpp-$(TAG)"
 	gh pr create --title "Follow llama.cpp to $(TAG)" --body-file "$(REPORT)"
 
-engine: $(VENV)/.ready ## build libllama and llama-server from the pinned source into the cache (BACKEND=cuda, vulkan, ...)
-	@echo "== engine: libllama and llama-server of the pinned llama.cpp"
+engine: $(VENV)/.ready ## build libllama and llama-server of the bindings' llama.cpp into the cache (BACKEND=cuda, vulkan, ...)
+	@echo "== engine: libllama and llama-server of the llama.cpp that the bindings are for"
 	@$(PY) -m llama_cpp.engine where $(BACKEND:%=--backend %) 2>/dev/null || { \
 		set -e; tree=$$($(PY) -m codegen fetch); \
 		$(PY) -m llama_cpp.engine install --from $(ENGINE) --source "$$tree" $(BACKEND:%=--backend %); }

@@ -77,7 +77,8 @@ def main(arguments: list[str] | None = None) -> int:
     command.set_defaults(run=_diff)
 
     command = commands.add_parser("fetch", help="print the path of a tag's tree")
-    command.add_argument("--tag", metavar="bNNNN", default=None, help="default: the pin")
+    text = "default: the tree that the bindings were made from"
+    command.add_argument("--tag", metavar="bNNNN", default=None, help=text)
     command.set_defaults(run=_fetch)
 
     command = commands.add_parser(
@@ -167,8 +168,9 @@ def _regen(options: argparse.Namespace) -> int:
         print(f"{'wrote' if path.exists() else 'removed'} {os.path.relpath(path)}")
     if not changed:
         print(f"nothing to do: the files are those of {apis[0].tag}")
+    if options.out is None:
+        source.keep(tree, apis[0].tag)
     if steps:
-        source.keep(tree)
         print(f"the pin is now {tree.tag}")
     if changes:
         print(diff.report(changes, "text"), end="")
@@ -316,9 +318,13 @@ def _apis(name: str) -> list[Api]:
 
 
 def _fetch(options: argparse.Namespace) -> int:
-    from . import source
+    from . import generate, source
 
-    print(source.fetch(options.tag or source.pinned_tag()))
+    if options.tag:
+        print(source.fetch(options.tag))
+    else:
+        made = generate.committed_apis()
+        print(source.made_from(made[0].tag if made else source.pinned_tag()))
     return 0
 
 

@@ -25,7 +25,7 @@ from .origins import TAG, Origin, Revision, checkout, number, origins
 
 PROJECT = Path(__file__).parents[1]
 UPSTREAM = Path(__file__).with_name("upstream.toml")
-# In a fetched tree: who has sent it
+# In a fetched tree: who has sent it. In the cache's folder of a tag: the folder with its tree.
 RECORD = ".llama-py.json"
 
 T = TypeVar("T")
@@ -194,6 +194,25 @@ def fetch(tag: str) -> Path:
     return _fetch(find(tag), "source", ())
 
 
+def made_from(tag: str) -> Path:
+    """The whole tree that the bindings for ``tag`` were made from: a folder, if they were made from
+    one and it still has the same headers, else as `fetch`."""
+    root = None
+    try:
+        record = json.loads((cache_root() / tag / RECORD).read_text("utf-8"))
+        root = Path(record["folder"])
+        if is_tree(root) and digest(root) == record["files"]:
+            return root
+    except (OSError, ValueError):
+        pass  # they were made from a fetched tree, or elsewhere
+    if TAG.match(tag) and not tag.endswith("-dirty"):
+        return fetch(tag)
+    raise CodegenError(
+        f"{root or 'the folder'} is not the llama.cpp that the bindings ({tag}) were made from: "
+        f"run make regen LLAMA_CPP={root or 'folder'} first"
+    )
+
+
 def fetch_headers(tag: str) -> Path:
     """As `fetch`, but of the tree only what the generator reads: the headers and the sources with
     the defaults. The whole tree serves as well where it is already there."""
@@ -319,9 +338,16 @@ def moved_pin(tree: Tree) -> str:
     return text
 
 
-def keep(tree: Tree) -> None:
-    """Keep of a checkout what the generator reads, in the cache, so that it can be the pin."""
-    final = cache_root() / str(tree.tag) / "sources"
+def keep(tree: Tree, tag: str) -> None:
+    """Note in the cache which folder the bindings for ``tag`` are made from, for `made_from`; and
+    keep what the generator reads of it, if it can be the pin."""
+    final = cache_root() / tag / "sources"
+    if cache_root() not in tree.root.parents:
+        make_folder(final.parent)
+        record = {"folder": str(tree.root), "files": digest(tree.root)}
+        (final.parent / RECORD).write_text(json.dumps(record), "utf-8")
+    if not tree.pinnable:
+        return
     if not is_tree(final) and not final.with_name("source").exists():
         for folder in upstream()["read"]:
             if (tree.root / folder).is_dir():

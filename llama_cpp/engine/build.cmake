@@ -9,8 +9,8 @@
 # becomes a part of each. It is for compilers such as zig that give each library its own C++ library:
 # then a string or stream made by one library must not be passed to another.
 #
-# LLAMA_PY_UNITY=OFF undoes the grouping; building.py falls back to it when a group does not
-# compile. A target that a tag does not have is passed over.
+# LLAMA_PY_APART lists targets whose sources are compiled one by one; building.py adds one when a
+# group of it does not compile. A target that a tag does not have is passed over.
 
 function(llama_py_group_sources name)
     get_target_property(folder ${name} SOURCE_DIR)
@@ -32,7 +32,7 @@ function(llama_py_shorten_build)
         if(NOT TARGET ${name})
             continue()
         endif()
-        if(LLAMA_PY_UNITY AND NOT name STREQUAL "cpp-httplib")
+        if(NOT name IN_LIST LLAMA_PY_APART AND NOT name STREQUAL "cpp-httplib")
             llama_py_group_sources(${name})
         endif()
         if(NOT MSVC)
@@ -56,7 +56,7 @@ if(LLAMA_PY_C_LIBRARIES)
     endmacro()
 endif()
 
-option(LLAMA_PY_UNITY "compile the sources of the server and its parts in groups" ON)
+set(LLAMA_PY_APART "" CACHE STRING "targets whose sources are not compiled in groups")
 
 # The targets do not exist yet; run when the top-level CMakeLists.txt has been read.
 cmake_language(DEFER DIRECTORY "${CMAKE_SOURCE_DIR}" CALL llama_py_shorten_build)

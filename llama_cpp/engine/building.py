@@ -153,15 +153,19 @@ def _build_targets(
     known = (tree / "build.ninja").read_text(encoding="utf-8")
     optional = [name for name in _OPTIONAL_TARGETS if f"\nbuild {name}: phony " in known]
     command = [ninja, "-C", str(tree), "-j", str(jobs), *_TARGETS, *optional]
-    try:
-        runner.run("ninja", command, progress=Progress(label))
-    except LlamaEngineError:
-        if "Unity/unity_" not in runner.tail():
-            raise
-        # Sources of this tag clash when they are compiled together. Finished files are kept.
-        say(f"{label}: a group of sources did not compile; compiling them one by one")
-        runner.run("cmake", [*configure, "-DLLAMA_PY_UNITY=OFF"])
-        runner.run("ninja", command, progress=Progress(label))
+    apart: list[str] = []
+    while True:
+        try:
+            runner.run("ninja", command, progress=Progress(label))
+            return
+        except LlamaEngineError:
+            clash = re.search(r"FAILED: .*/([\w.-]+)\.dir/Unity/unity_", runner.tail())
+            if clash is None or clash[1] in apart:
+                raise
+        # Sources of this tag clash when they are compiled together. All other files are kept.
+        apart.append(clash[1])
+        say(f"{label}: a group of sources did not compile; compiling {clash[1]}'s one by one")
+        runner.run("cmake", [*configure, f"-DLLAMA_PY_APART={';'.join(apart)}"])
 
 
 def cmake_options(

@@ -343,6 +343,8 @@ class ChatTemplate:
         }
         if add_assistant:
             given["add_generation_prompt"] = True
+        if "source_lang_code" in self._source:  # TranslateGemma
+            given["messages"] = [_to_translate(message, given) for message in messages]
         return self._template.render(given)
 
     def _fitted(self, messages: list[Message]) -> list[Message]:
@@ -376,6 +378,8 @@ class ChatTemplate:
             content = [*block, *parts]
         elif thoughts and "reasoning_content" not in self._source:
             message["reasoning"] = message["thinking"] = thoughts
+        elif message["role"] == "assistant" and not thoughts and self._wants_thoughts:
+            message["reasoning_content"] = ""
         message["content"] = content
         if "tool_calls" in message:
             message["tool_calls"] = [self._fitted_call(call) for call in message["tool_calls"]]
@@ -412,14 +416,24 @@ class ChatTemplate:
         return self._shows([system, _user(self._content("USER-7"))], "SYSTEM-7") is not None
 
     @cached_property
+    def _wants_thoughts(self) -> bool:
+        """Whether it refuses an answer without reasoning, unless the empty text stands for it."""
+        asked = _user(self._content("USER-7"))
+        answer = {"role": "assistant", "content": self._content("ANSWER-7")}
+        if self._shows([asked, answer], "ANSWER-7") is not None:
+            return False
+        return self._shows([asked, {**answer, "reasoning_content": ""}], "ANSWER-7") is not None
+
+    @cached_property
     def _reads_objects(self) -> bool:
         """Whether it takes the arguments of a call as an object, and does not print it as Python
         does."""
         function = {"name": "tool_7", "arguments": {"argument_7": "VALUE-7"}}
         call = {"id": "call00001", "type": "function", "function": function}
+        thoughts = {"reasoning_content": ""} if self._wants_thoughts else {}
         messages: list[Message] = [
             _user(self._content("USER-7")),
-            {"role": "assistant", "content": self._content(""), "tool_calls": [call]},
+            {"role": "assistant", "content": self._content(""), "tool_calls": [call], **thoughts},
             {"role": "tool", "tool_call_id": "call00001", "content": self._content("RESULT-7")},
         ]
         text = self._shows(messages, "VALUE-7")
@@ -447,6 +461,16 @@ chat_template: Callable[[str], ChatTemplate] = lru_cache(maxsize=32)(ChatTemplat
 
 def _user(content: Any) -> Message:
     return {"role": "user", "content": content}
+
+
+def _to_translate(message: Message, variables: Mapping[str, Any]) -> Message:
+    """A user's message with the languages, which are in ``template_kwargs``."""
+    if message["role"] != "user":
+        return message
+    names = "source_lang_code", "target_lang_code"
+    part = {"type": "text", "text": _joined(message["content"])}
+    codes = {name: variables.get(name, "en-GB") for name in names}  # as llama-server has it
+    return {**message, "content": [part | codes]}
 
 
 def _joined(content: Any) -> str:

@@ -28,6 +28,8 @@ def _file_name(stem: str) -> str:
 
 
 _NAMES = {stem: _file_name(stem) for stem in ("llama", "ggml", "ggml-cpu", "ggml-base")}
+# Only a checkout can build the engine of bindings that were made from a folder of headers.
+_MATCHING = "`make engine`" if _raw.TAG.startswith("local-") else INSTALL
 _PT_LOAD = 1  # elf.h: a part of the file that is mapped into memory
 
 if TYPE_CHECKING:
@@ -359,7 +361,7 @@ def _load_beside(path: Path, function: _raw.Function) -> ctypes.CDLL:
     if wrong:
         raise LlamaABIError(
             f"{file} is not of llama.cpp {_raw.TAG}, which the bindings were generated for: "
-            f"{'; '.join(wrong)}. Have an engine of {_raw.TAG} by {INSTALL}"
+            f"{'; '.join(wrong)}. Have an engine of {_raw.TAG} by {_MATCHING}"
         )
     return dll
 
@@ -430,7 +432,7 @@ def _check_abi(path: Path, dll: ctypes.CDLL) -> None:
             hint += f". If only these were left out, set LLAMA_CPP_WITHOUT={','.join(missing)}"
         raise LlamaABIError(
             f"{path} is not llama.cpp {_raw.TAG}, which the bindings were generated for: {shown}. "
-            f"Have an engine of {_raw.TAG} by {INSTALL}, or generate the bindings for this one: "
+            f"Have an engine of {_raw.TAG} by {_MATCHING}, or generate the bindings for this one: "
             f"{hint}"
         )
 

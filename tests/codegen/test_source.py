@@ -151,6 +151,22 @@ def test_a_checkout_is_what_git_says(
     assert re.fullmatch(tag, str(tree.tag))
 
 
+def test_an_engine_is_built_from_the_tree_that_the_bindings_were_made_from(
+    repository: Path, bare: Path
+) -> None:
+    tag = "local-123"
+    with pytest.raises(CodegenError, match=r"the folder is not .* LLAMA_CPP=folder first"):
+        source.made_from(tag)
+    assert source.made_from("b9") == source.fetch("b9")
+    for other in (tag, "b9", "b9-3-g123456789-dirty"):
+        source.keep(source.Tree(repository, None), other)
+        assert source.made_from(other) == repository
+    _write(repository, {"include/llama.h": "int other;\n"})
+    assert source.made_from("b9") == source.fetch("b9")
+    with pytest.raises(CodegenError, match=f"run make regen LLAMA_CPP={repository} first"):
+        source.made_from(tag)
+
+
 # -- git
 
 
@@ -303,7 +319,7 @@ def test_a_moved_pin_has_the_hashes_of_its_tree(
     assert data["tag"] == tree.tag
     assert (data["commit"], data["files"]) == (tree.commit, source.digest(root))
     assert data["archives"] == tree.archives
-    source.keep(tree)
+    source.keep(tree, str(tree.tag))
     monkeypatch.setattr(source, "upstream", lambda: data | {"read": READ})
     assert source.resolve().root == tmp_path / "cache" / "llama-py" / str(tree.tag) / "sources"
 

@@ -390,6 +390,7 @@ def test_build(source: Path, cache: Path, tmp_path: Path) -> None:
     assert sorted(p.name for p in folder.iterdir()) == [
         "engine.json",
         "ggml-rpc-server",
+        "include",
         "libllama-common.so",
         "libllama.so",
         "libllama.so.0",
@@ -406,12 +407,16 @@ def test_build(source: Path, cache: Path, tmp_path: Path) -> None:
 
 
 def test_sources_that_clash_in_a_group_are_compiled_one_by_one(
-    source: Path, capsys: pytest.CaptureFixture[str]
+    source: Path, cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (source / "two.cpp").write_text("static int same = 0; int two() { return same; }\n")
     engine.build(source, TAG)
-    assert "one by one" in capsys.readouterr().err
+    assert "compiling llama-common's one by one" in capsys.readouterr().err
     assert engine.engine_dir(TAG)
+    # The groups of the other targets stay, and so do their finished files.
+    again = (cache / TAG / "engine-build.log").read_text().rpartition("LLAMA_PY_APART")[2]
+    assert "/one.cpp.o" in again
+    assert "mtmd.dir/mtmd.cpp.o" not in again
 
 
 def test_a_broken_tree_shows_the_compilers_error_and_keeps_the_log(

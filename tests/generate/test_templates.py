@@ -77,8 +77,8 @@ _PARTS = "the template joins the parts itself, and the server before it with a l
 EXPLAINED = {
     **{(name, "system in the middle"): _REFUSED for name in (
         "Apertus-8B-Instruct", "Mistral-Small-3.2-24B-Instruct-2506", "Qwen3.5-4B",
-        "google-gemma-2-2b-it", "mistralai-Ministral-3-14B-Reasoning-2512",
-        "mistralai-Mistral-Nemo-Instruct-2407",
+        "google-gemma-2-2b-it", "google-translategemma-4b-it",
+        "mistralai-Ministral-3-14B-Reasoning-2512", "mistralai-Mistral-Nemo-Instruct-2407",
     )},
     **{(name, "continued"): _OWN for name in (
         "GLM-4.6", "GLM-4.7-Flash", "MiniMax-M3", "NVIDIA-Nemotron-3-Nano-30B-A3B-BF16",
@@ -93,6 +93,7 @@ EXPLAINED = {
         "Apriel-1.6-15b-Thinker-fixed", "NVIDIA-Nemotron-Nano-v2", "unsloth-Apriel-1.5",
         "upstage-Solar-Open-100B",
     )},
+    ("google-translategemma-4b-it", "continued"): "as the template writes it, with white space",
     ("LFM2.5-8B-A1B", "parts"): _PARTS,
     ("mistralai-Ministral-3-14B-Reasoning-2512", "parts"): _PARTS,
     ("llama-cpp-rwkv-world", "continued"): "the server writes <think> twice",

@@ -200,11 +200,11 @@ class LlamaVocab(VocabGetters):
         model in memory, which may be closed."""
         room = 256
         buffer, call = ctypes.create_string_buffer(room), self._library.short.llama_token_to_piece
-        pieces = []
+        pieces: list[bytes] = []
         for token in range(self._n_tokens):
             size = call(handle, token, buffer, room, 0, True)
             whole = size >= 0
-            pieces.append(buffer[:size] if whole else self._read_piece(handle, token, True))
+            pieces.append(buffer.raw[:size] if whole else self._read_piece(handle, token, True))
         return pieces
 
     def _read_piece(self, handle: _raw.llama_vocab, token: int, special: bool) -> bytes:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from ..errors import LlamaError
 from ..native.arguments import check_count, check_text
+from ..native.locks import take
 from ..native.resource import ClosedByWith
 from ..server._fields import ChatParams, Json
 from ..server.client import LlamaClient
@@ -265,7 +266,7 @@ class LlamaAgent(ClosedByWith):
         ):
             yield self._talk(history.checked(message))
             return
-        if not self._turn.acquire(blocking=False):
+        if not take(self._turn):
             raise LlamaError(
                 "this agent's conversation is in use: start one run at a time, or pass lists of "
                 "messages"

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from ..errors import LlamaContextError, LlamaOutputError
+from ..native.locks import take
 from .batch import LlamaBatch
 from .core import Core
 from .snapshot import Snapshot
@@ -198,7 +199,7 @@ class CellBooks:
             self.tracks.pop(seq_id, None)
             return
         self.orphans.append(seq_id)
-        if core.lock.acquire(blocking=False):
+        if take(core.lock):
             try:
                 self.reclaim()
             finally:

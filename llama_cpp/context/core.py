@@ -26,6 +26,7 @@ from ..errors import (
 from ..model.model import LlamaModel
 from ..native import fork, log
 from ..native.interrupt import stops_on_ctrl_c
+from ..native.locks import take
 from ..native.remote import calls_for
 from ..native.resource import Closable, Resource
 from .batch import LlamaBatch
@@ -126,7 +127,7 @@ class Core(Closable):
 
     def enter(self) -> None:
         """Take the lock. LlamaBusyError when another thread has it."""
-        if not self.lock.acquire(blocking=False):
+        if not take(self.lock):
             self.opened()  # a freed context keeps its lock
             raise LlamaBusyError("another thread is using this context")
 

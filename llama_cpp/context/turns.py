@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from ..errors import LlamaBusyError, LlamaContextError
+from ..native.locks import exits_with, take
 
 
 class Turns:
@@ -30,7 +31,7 @@ class Turn:
 
     def __enter__(self) -> None:
         turns = self._turns
-        if not turns.lock.acquire(blocking=False):
+        if not take(turns.lock):
             raise LlamaBusyError(
                 "this context is in the middle of a step, of another thread or of the code that "
                 "called this: give each its own context (a Llama of its own, on the same model)"
@@ -42,5 +43,4 @@ class Turn:
             turns.lock.release()
             raise LlamaContextError("another generation was begun on this context")
 
-    def __exit__(self, *_: object) -> None:
-        self._turns.lock.release()
+    __exit__ = exits_with("_turns.lock")

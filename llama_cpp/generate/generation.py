@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import LlamaBusyError, LlamaCancelled
 from ..native.arguments import c_number, check_type, integer
+from ..native.locks import take
 from ..native.resource import ClosedByWith
 from ..sampling.answer import Answer
 from ..sampling.chain import LlamaSampler
@@ -371,7 +372,7 @@ class Generation(GenerationState, ClosedByWith, Iterator[str]):
 
     def __next__(self) -> str:
         if self.finish_reason is None:
-            if not self._lock.acquire(blocking=False):
+            if not take(self._lock):
                 raise LlamaBusyError("another thread is in this iterator")
             try:
                 for token in self._source:

@@ -33,6 +33,7 @@ from ..native import log
 from ..native.arguments import c_number, check_type
 from ..native.calls import call, guarded, unguarded
 from ..native.library import LlamaLibrary
+from ..native.locks import take
 from ..native.resource import Closable, Resource, owned
 from .chat import ChatGenerationOptions, Outside, render_chat, split_options
 from .generation import Completion, Generation, Request, completion
@@ -383,10 +384,10 @@ class LlamaMultimodal(Closable):
                     f"an {chunk.kind} has {chunk.n_tokens} tokens, which this model takes at once: "
                     "make the context with an n_batch and n_ubatch of at least that"
                 )
-        if not self._lock.acquire(blocking=False):
-            raise LlamaBusyError("another thread is using this projector")
         past = _raw.llama_pos(0)
         compute = partial(self._compute, core, handle, chunks, seq_id, past)
+        if not take(self._lock):
+            raise LlamaBusyError("another thread is using this projector")
         try:
             with core.held():
                 core.outputs = None

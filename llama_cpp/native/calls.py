@@ -18,7 +18,7 @@ from typing import Protocol, TypeVar
 
 from .. import _raw
 from ..errors import LlamaCancelled, LlamaError, LlamaModelError
-from . import fork, log
+from . import fork, locks, log
 from .library import LlamaLibrary
 
 T = TypeVar("T")
@@ -126,7 +126,7 @@ def abandonable(
     """
     results: list[T] = []
     errors: list[BaseException] = []
-    done = threading.Event()
+    done = locks.Done()
     handling = log.handling()
 
     def run() -> None:
@@ -134,10 +134,14 @@ def abandonable(
         try:
             results.append(function())
         except BaseException as raised:
-            errors.append(raised)
+            fail(raised)
         done.set()
 
-    threading.Thread(target=run, name="llama_cpp long call", daemon=True).start()
+    def fail(raised: BaseException) -> None:
+        errors.append(raised)
+        done.set()
+
+    locks.start(run, "llama_cpp long call", fail)
     end = time.monotonic() + seconds
     while not done.wait(_LOOK):
         if stopped():
@@ -159,7 +163,7 @@ def _in_thread(
 ) -> T:
     results: list[T] = []
     errors: list[BaseException] = []
-    done = threading.Event()
+    done = locks.Done()
     begun = threading.Lock()  # taken once: by the thread, or by us when it could not start
     handling = log.handling()
 
@@ -183,7 +187,10 @@ def _in_thread(
             errors.append(error(f"{what}: {reason}"))
         done.set()
 
-    thread = threading.Thread(target=run, name="llama_cpp guarded call", daemon=True)
+    def fail(raised: BaseException) -> None:  # no memory for a thread, or the process ends
+        errors.append(error(f"{what}: {raised}"))
+        done.set()
+
     if lost is not None:
         _remote.add(stop)
     with _lock:
@@ -193,13 +200,14 @@ def _in_thread(
     tired: str | None = None
     try:
         try:
-            thread.start()
+            locks.start(run, "llama_cpp guarded call", fail)
         except BaseException as raised:
-            if begun.acquire(blocking=False):
-                if isinstance(raised, RuntimeError):  # no memory for one, or the process ends
-                    raise error(f"{what}: {raised}") from raised
+            if not begun.acquire(blocking=False):
+                errors.append(raised)  # a signal handler's, and the call has begun
+            elif isinstance(raised, RuntimeError):
+                fail(raised)
+            else:
                 raise
-            errors.append(raised)  # a signal handler's, and the call has begun
         tired = _wait(done, errors, slow)
     finally:
         if tired is None:
@@ -253,12 +261,12 @@ _callback = _raw.ggml_abort_callback_t(_aborting)
 
 
 def _wait(
-    done: threading.Event, errors: list[BaseException], slow: Callable[[int], str | None] | None
+    done: locks.Done, errors: list[BaseException], slow: Callable[[int], str | None] | None
 ) -> str | None:
     """Until it is done, or why not: what a signal handler raises here comes afterwards."""
-    while not done.is_set():
+    while not done.over:
         try:
-            if not done.wait(None if slow is None else 1.0) and slow is not None:
+            if not done.wait(-1 if slow is None else 1.0) and slow is not None:
                 tired = slow(len(errors))
                 if tired is not None:
                     return tired

@@ -48,10 +48,16 @@ def held_back(came: list[int]) -> Iterator[None]:
     finally:
         _held = []
         try:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            _let_go()
         except BaseException:  # another signal's handler raised: they run first, if one came
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            _let_go()
             raise
+
+
+def _let_go() -> None:
+    """Python's own handler again, unless the program has set another one meanwhile."""
+    if getattr(signal.getsignal(signal.SIGINT), "func", None) is _hold:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _hold(came: list[int], number: int, _: object) -> None:
@@ -85,8 +91,8 @@ def stops_on_ctrl_c(stop: ctypes.Array[ctypes.c_char], came: Callable[[], bool])
         yield
     finally:
         _stop = outer  # _previous stays: a signal may be on its way to it
-        if before:
-            _set_wakeup_fd(before[0])
+        if before and (now := _set_wakeup_fd(before[0])) != writer:
+            _set_wakeup_fd(now)  # the program has set another one meanwhile
 
 
 def _watched() -> int:
@@ -132,8 +138,7 @@ def _after_fork() -> None:
             _set_wakeup_fd(_previous if before == _writer else before)
         os.close(_writer)
     _writer = _stop = None
-    if getattr(signal.getsignal(signal.SIGINT), "func", None) is _hold:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    _let_go()
 
 
 fork.at_fork(_after_fork)

@@ -83,7 +83,8 @@ def _receive(level: int, text: bytes | None, _: int | None) -> None:
 
 def _unraisable(what: sys.UnraisableHookArgs) -> None:
     # Python runs signal handlers as a function begins, so before any `try` in it, too. That ctypes
-    # has called it is all that is above then, and ctypes gives what was raised to this hook.
+    # has called it is all that is above then, and ctypes gives what was raised to this hook: there
+    # is no other way to it, and a Ctrl-C would be lost. Everything else goes on to the program's.
     trace = what.exc_traceback
     if trace is not None and trace.tb_frame.f_code is _receive.__code__:
         thread = _threads.own

@@ -2,15 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
-from tests.support.python import run_program
+from tests.support.python import run_program, run_python
 
 
 @pytest.mark.parametrize("block", ["stops_on_ctrl_c", "interruptible", "ctrl_c_later"])
 def test_an_exception_of_another_signals_handler_leaves_nothing(block: str) -> None:
     """It may come anywhere, so also while the block is entered or left."""
     assert run_program("another_signal_during_a_block", block) == (0, "0 []\n", "")
+
+
+def test_an_exception_of_a_signals_handler_leaves_no_lock_taken(
+    tiny_path: Callable[..., Path],
+) -> None:
+    """Nor comes another one out of what waits, as of `threading.Event`."""
+    done = run_program("another_signal_during_a_step", tiny_path("llama"))
+    assert done == (0, "done\n", "")
+
+
+def test_what_the_program_sets_during_a_call_stays() -> None:
+    """As a callback may: of the progress, of the log, or another signal's handler."""
+    code = """
+import ctypes, signal, socket
+from llama_cpp.native import interrupt, log
+ends = socket.socketpair()
+ends[1].setblocking(False)
+with log.interruptible() as came, interrupt.stops_on_ctrl_c(ctypes.create_string_buffer(1), came):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.set_wakeup_fd(ends[1].fileno())
+print(signal.getsignal(signal.SIGINT).name, signal.set_wakeup_fd(-1) == ends[1].fileno())
+"""
+    assert run_python(code) == (0, "SIG_IGN True\n", "")
 
 
 def test_a_signal_at_the_end_of_a_call_comes_to_the_programs_descriptor() -> None:

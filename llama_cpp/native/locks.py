@@ -1,0 +1,64 @@
+"""Locks and threads that stay whole whatever a signal's handler raises, as Ctrl-C's does.
+
+Python runs handlers in the main thread, after a call and as a function begins. So a lock can be
+taken and its taker never learn of it, and `threading.Event` and `Thread.start` can lose track of
+the lock inside them: "release unlocked lock", or a thread that ends at once.
+"""
+
+from __future__ import annotations
+
+import _thread
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from operator import attrgetter
+from typing import Any
+
+
+def take(lock: Any) -> bool:
+    """Take ``lock`` if it is free. For a ``try`` in the next line whose ``finally`` releases it."""
+    taken: list[bool] = []
+    # One step of the interpreter: the call, and keeping its result.
+    taken += map(lock.acquire, (False,))
+    return taken[0]
+
+
+def exits_with(name: str) -> Any:
+    """The ``__exit__`` of a class, which releases the lock ``name`` of the object. It is that of
+    the lock, in C: as one in Python begins, the handler could raise and the lock stay taken."""
+    return property(attrgetter(f"{name}.__exit__"))
+
+
+class Done:
+    """What one thread waits for: an Event, see above."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+        self.over = False
+
+    def set(self) -> None:
+        """Say that it is over."""
+        self.over = True
+        with suppress(RuntimeError):  # said before
+            self._lock.release()
+
+    def wait(self, seconds: float = -1) -> bool:
+        """Wait, at most so long. Whether it is over."""
+        if not self.over:
+            self._lock.acquire(timeout=seconds)
+        return self.over
+
+
+def start(run: Callable[[], object], name: str, failed: Callable[[BaseException], object]) -> None:
+    """Start a daemon thread, from another one, in which no handler runs. ``failed`` gets the error
+    of a system that has no more threads, or this raises it."""
+    thread = threading.Thread(target=run, name=name, daemon=True)
+
+    def begin() -> None:
+        try:
+            thread.start()
+        except BaseException as error:
+            failed(error)
+
+    _thread.start_new_thread(begin, ())

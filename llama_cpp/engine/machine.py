@@ -124,12 +124,14 @@ def spin() -> dict[str, str]:
 @contextmanager
 def spinning_briefly() -> Iterator[None]:
     """While OpenMP is loaded, which is when it reads its environment; it has no function for this.
-    A program that another thread starts in this moment may get the variable, too."""
+    A program that another thread starts in this moment may get the variable, too. ggml sets another
+    one then, to what is the default of the OpenMP that knows it."""
     names = spin()
+    unset = [*names, *{"KMP_BLOCKTIME"}.difference(os.environ)]
     for name, value in names.items():
         os.putenv(name, value)
     try:
         yield
     finally:
-        for name in names:
+        for name in unset:
             os.unsetenv(name)

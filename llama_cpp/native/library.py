@@ -184,12 +184,11 @@ def _set_up(library: LlamaLibrary) -> None:
         if library.path in _prepared:
             return
         log.attach(library.llama_log_set, library.llama_max_devices)
-        with log.heard():
+        with log.heard(), spinning_briefly():
             if library.has("ggml_backend_reg_count") and library.ggml_backend_reg_count() == 0:
                 # An engine with its backends in files of their own, as the official releases are.
                 # Before the library looks for them itself: it does so in the current folder, too.
-                with spinning_briefly():
-                    library.ggml_backend_load_all_from_path(os.fsencode(library.path.parent))
+                library.ggml_backend_load_all_from_path(os.fsencode(library.path.parent))
                 if library.ggml_backend_reg_count() == 0:
                     raise LlamaLibraryError(
                         f"{library.path.parent} has no backend (ggml-cpu) that runs on this "

@@ -38,6 +38,20 @@ _ALLOWED = {
     # The signatures that the generator wrote into the same file.
     ("llama_cpp/_raw.py", "eval"),
 }
+# Changes the process for all of it.
+_STATE = {
+    *("signal.signal", "signal.set_wakeup_fd", "signal.pthread_sigmask", "signal.setitimer"),
+    *("os.putenv", "os.unsetenv", "os.environ.update", "os.environ.setdefault", "os.environ.pop"),
+    *("os.chdir", "os.umask", "os.dup2", "locale.setlocale", "resource.setrlimit"),
+    *("sys.setrecursionlimit", "sys.settrace", "threading.stack_size", "warnings.simplefilter"),
+    *("faulthandler.enable", "socket.setdefaulttimeout", "logging.basicConfig", "gc.disable"),
+}
+_STATE_ALLOWED = {
+    ("llama_cpp/native/interrupt.py", "signal.signal"),  # each is told of on the page on safety
+    ("llama_cpp/engine/machine.py", "os.putenv"),
+    ("llama_cpp/engine/machine.py", "os.unsetenv"),
+    ("llama_cpp/server/process.py", "os.dup2"),  # its own descriptor, in a forked process
+}
 KEY = "sk-very-secret"
 
 
@@ -48,6 +62,13 @@ def calls() -> Iterator[tuple[str, str, ast.Call]]:
             for node in ast.walk(ast.parse(file.read_text("utf-8"))):
                 if isinstance(node, ast.Call):
                     yield file.relative_to(ROOT).as_posix(), ast.unparse(node.func), node
+
+
+def test_the_process_is_changed_in_known_places_only() -> None:
+    """Programs of our own (the command, the processes that we start) may."""
+    own = ("cli/", "engine/command.py", "server/warden.py", "generate/trial.py", "__pyinstaller/")
+    found = {(f, name) for f, name, _ in calls() if f.startswith("llama_cpp/") and name in _STATE}
+    assert {(f, n) for f, n in found if not f[10:].startswith(own)} == _STATE_ALLOWED
 
 
 def test_no_shell_and_nothing_that_runs_text() -> None:

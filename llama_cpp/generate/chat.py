@@ -13,7 +13,7 @@ from .. import _raw
 from .._needs import needs
 from ..errors import LlamaTemplateError
 from ..model.quoting import Quoting
-from ..native.arguments import c_number, c_string, check_type, unknown_keyword
+from ..native.arguments import c_number, c_string, check_type, text_bytes, unknown_keyword
 from .options import GenerationOptions
 from .reasoning import ChatPrompt, ReasoningTags, find_tags
 
@@ -204,6 +204,8 @@ def _checked(messages: Sequence[Mapping[str, Any]]) -> list[Message]:
                 f"message {i} must have a role that is a string, and a content that is a string "
                 f"or a list of parts of type text: {given!r}"
             )
+        for text in [part["text"] for part in content] if parts else [content]:
+            text_bytes(text, f"message {i}")
         message["content"] = content
         for name in "reasoning_content", "tool_calls", "tool_call_id", "name":
             if name in message and not message[name]:

@@ -20,6 +20,7 @@ from ..errors import LlamaModelError
 from ..model.model import LlamaModel
 from ..model.quoting import Quoting
 from ..native import fork
+from ..native.arguments import text_bytes
 
 # The smallest batch where the library pools a text, which it does within one batch. A longer text
 # has a larger one.
@@ -148,7 +149,8 @@ class Embedder:
         texts = [texts] if isinstance(texts, str) else list(texts)
         if not texts:
             raise ValueError("there are no texts to embed")
-        tokens = [self._model.tokenize(text, parse_special=parse_special) for text in texts]
+        data = [text_bytes(text, f"texts[{i}]") for i, text in enumerate(texts)]
+        tokens = [self._model.tokenize(text, parse_special=parse_special) for text in data]
         if truncate:
             tokens = [self._truncated(text) for text in tokens]
         rows, width = self._compute(tokens)
@@ -168,7 +170,11 @@ class Embedder:
         self._check_classifier()
         if isinstance(documents, str):
             raise TypeError(f"expected a sequence of documents, not one string: {documents!r}")
-        pairs = [self._pair(query, document, parse_special) for document in documents]
+        text_bytes(query, "query")
+        pairs = []
+        for i, document in enumerate(documents):
+            text_bytes(document, f"documents[{i}]")
+            pairs.append(self._pair(query, document, parse_special))
         if not pairs:
             return []
         rows, width = self._compute(pairs)

@@ -6,6 +6,8 @@ import re
 from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING
 
+from ..native.arguments import text_bytes
+
 if TYPE_CHECKING:
     from ..model.model import LlamaModel
 
@@ -21,6 +23,8 @@ class StopStrings:
             stops = [stops]
         if not all(isinstance(s, str) and s for s in stops):
             raise ValueError(f"stop strings must be strings and not empty: {list(stops)!r}")
+        for stop in stops:
+            text_bytes(stop, "a stop string")
         # What to look for, and the string that it stands for.
         self._stops = {stop: stop for stop in stops}
         self._marks: dict[int, None] = {}

@@ -193,8 +193,12 @@ def other_use(library: LlamaLibrary, path: Path) -> str:
 
 
 def file_name(path: Path) -> bytes:
-    """A path as the library wants it: UTF-8 on Windows, the file system's bytes elsewhere."""
-    return str(path).encode() if sys.platform == "win32" else os.fsencode(path)
+    """A path as the library wants it: UTF-8 on Windows, the file system's bytes elsewhere.
+    ValueError for one with a NUL, where C would see the end."""
+    name = str(path).encode() if sys.platform == "win32" else os.fsencode(path)
+    if b"\0" in name:
+        raise ValueError(f"a file name cannot contain a NUL character: {str(path)!r}")
+    return name
 
 
 def parts(library: LlamaLibrary, path: Path) -> list[Path]:
@@ -248,6 +252,7 @@ def written(target: Path, sources: Sequence[Path]) -> Iterator[Path]:
     # In the same folder: a file can be moved into place only on the same disk.
     import tempfile  # here: few programs need it, and it imports much
 
+    file_name(target)
     folder = tempfile.TemporaryDirectory(prefix=".llama-", dir=target.parent)
     try:
         yield Path(folder.name) / target.name

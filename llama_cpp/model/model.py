@@ -19,7 +19,7 @@ from ..engine.machine import give_back
 from ..errors import LlamaAdapterError, LlamaCancelled, LlamaModelError, LlamaTokenizeError
 from ..native import fork, log
 from ..native import remote as _rpc
-from ..native.arguments import c_number, c_string, check_callable, check_type
+from ..native.arguments import c_number, c_string, check_callable, check_type, text_bytes
 from ..native.calls import call, guarded
 from ..native.library import LlamaLibrary
 from ..native.remote import free_for, guard_for
@@ -507,12 +507,11 @@ class LlamaModel(ModelGetters, Closable):
         ``<|im_start|>`` out of the text; without it they are plain text, which is right for what
         others wrote.
 
-        Raises LlamaTokenizeError for a model without a vocabulary. C: ``llama_tokenize``.
+        Raises LlamaTokenizeError for a model without a vocabulary, and ValueError for a text with
+        half a character (a lone surrogate). C: ``llama_tokenize``.
         """
         parse_special = c_number(ctypes.c_bool, parse_special, "parse_special")
-        data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
-        if not isinstance(data, bytes):
-            raise TypeError(f"text must be a string or bytes, not {type(text).__name__}")
+        data = text_bytes(text, "text")
         vocab = self.vocab.with_tokens()
         begin = self.vocab.added[0]
         if add_special and parse_special and begin is not None:

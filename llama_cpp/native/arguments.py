@@ -39,13 +39,30 @@ def check_count(value: object, name: str, least: int = 0) -> None:
         raise ValueError(f"{name} must be at least {least}, not {value}")
 
 
+def text_bytes(text: object, name: str) -> bytes:
+    """UTF-8 of a text for the model, or the bytes that it is: it may have NULs. TypeError for
+    anything else and ValueError for half a character (a lone surrogate), naming ``name``."""
+    if isinstance(text, bytes):
+        return text
+    if not isinstance(text, str):
+        raise TypeError(f"{name} must be a string or bytes, not {type(text).__name__}")
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        part = text[max(0, error.start - 9) : error.end + 9]
+        raise ValueError(
+            f"{name} has half a character at {error.start}, in {part!r}: it was cut, or decoded "
+            "with surrogateescape, and is no text"
+        ) from None
+
+
 def c_string(value: str, errors: str = "strict") -> bytes:
     """``const char *``: UTF-8. TypeError for anything but a string, ValueError for a NUL inside."""
     if not isinstance(value, str):
         raise TypeError(f"expected a string, not {type(value).__name__}: {value!r}")
     if "\0" in value:
         raise ValueError(f"a string for C cannot contain a NUL character: {value!r}")
-    return value.encode("utf-8", errors)
+    return text_bytes(value, "a string") if errors == "strict" else value.encode("utf-8", errors)
 
 
 def c_strings(values: Sequence[str]) -> Any:

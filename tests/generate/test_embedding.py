@@ -151,6 +151,16 @@ def test_rerank_is_what_the_library_says(
             assert one.score == pytest.approx(score, abs=1e-3)
 
 
+def test_half_a_character_in_what_is_ranked_is_refused_by_its_place(
+    llama: Callable[..., Llama],
+) -> None:
+    llm = llama("rerank")
+    with pytest.raises(ValueError, match=r"^query has half a character"):
+        llm.rerank("a\ud800", ["b"])
+    with pytest.raises(ValueError, match=r"^documents\[1\] has half a character"):
+        llm.rerank("a", ["b", "\udfff"])
+
+
 def test_rerank_of_nothing(llama: Callable[..., Llama]) -> None:
     assert llama("rerank").rerank("hello", []) == []
     with pytest.raises(TypeError, match="not one string"):

@@ -18,6 +18,34 @@ class Row(NamedTuple):
     """In a process of its own: how that ends is a part of the case."""
 
 
+# Where a text or a name comes in, and the place that the error for half a character names.
+_TEXTS = {
+    "llm().complete(X)": "text",
+    "llm().complete_many(['a', X], max_tokens=1)": "text",
+    "llm().chat([U, {'role': 'user', 'content': X}], template=J)": "message 1",
+    "llm().chat([{'role': 'user', 'content': [{'type': 'text', 'text': X}]}], template=J)": (
+        "message 0"
+    ),
+    "llm().chat([{'role': X, 'content': 'a'}], template='{{ messages[0].role }}')": "text",
+    "llm().embed(['the', X])": "texts[1]",
+    "tiny().tokenize(X)": "text",
+    "llm().infill('a', X)": "text",
+    "llm().complete('a', stop=['b', X])": "a stop string",
+    "llm().complete('a', grammar=X)": "a string",
+    "llm().chat([U], template=X)": "a string",
+}
+# Names and grammars are C's strings, which end at a NUL.
+_C_STRINGS = {
+    "llm().complete('a', grammar=X)": "NUL",
+    "llm().chat([U], template=X)": "NUL",
+    "tiny().metadata['general.' + X]": "NUL",
+    "LlamaModel.from_file(X)": "null byte",
+    "quantize(T, os.path.join(FOLDER, X))": "a file name cannot contain a NUL",
+    "tiny().save(X)": "a file name cannot contain a NUL",
+    "tiny().load_lora(X)": "null byte",
+    "small().save(X)": "null byte",
+}
+
 ROWS = [
     # the model's file and parameters
     Row("LlamaModel.from_file('/no/such.gguf')", "FileNotFoundError", "/no/such.gguf"),
@@ -730,4 +758,10 @@ ROWS = [
     Row("wait(AsyncLlamaAgent().run(5))", "TypeError", "messages are a list"),
     Row("wait(AsyncLlamaAgent().chat([{'role': 'x'}]))", "ValueError", "the role 'x'"),
     Row("for _ in AsyncLlamaAgent().stream('a'): pass", "TypeError", "not iterable"),
+    # half characters, and NULs where C would see the end
+    *[
+        Row(code.replace("X", r"'a\ud800b'"), "ValueError", f"{place} has half a character at 1")
+        for code, place in _TEXTS.items()
+    ],
+    *[Row(code.replace("X", r"'a\0b'"), "ValueError", said) for code, said in _C_STRINGS.items()],
 ]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+import urllib.error
 
 import pytest
 
 from llama_cpp import LlamaModel
+from tests.support import llamaserver
 
 TEXTS = [
     "",
@@ -56,8 +58,16 @@ def test_bytes_that_are_no_text_become_replacement_characters(model: LlamaModel)
         model.detokenize_bytes(tokens).decode()
 
 
-def test_lone_surrogates_do_no_harm(model: LlamaModel) -> None:
-    assert "\udc80" not in model.detokenize(model.tokenize("a\udc80b"))
+def test_a_text_may_have_a_nul_and_no_half_a_character(
+    model: LlamaModel, server: llamaserver.Running
+) -> None:
+    llamaserver.wait(server)
+    body = {"content": "a\0b", "add_special": True}
+    assert model.tokenize("a\0b") == llamaserver.ask(server, "tokenize", body)["tokens"]
+    with pytest.raises(urllib.error.HTTPError):
+        llamaserver.ask(server, "tokenize", {"content": "a\udc80b"})
+    with pytest.raises(ValueError, match="half a character at 1"):
+        model.tokenize("a\udc80b")
 
 
 def test_a_megabyte_comes_back_exactly(model: LlamaModel) -> None:

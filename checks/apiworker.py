@@ -40,6 +40,7 @@ import numpy as np
 import llama_cpp
 from checks import fuzzworker
 from llama_cpp import _params
+from llama_cpp.context.params import _CACHE_TYPES
 from llama_cpp.generate import generation
 
 _PACKAGE = str(Path(llama_cpp.__file__).parent)
@@ -135,6 +136,7 @@ class Scenario:
             lambda: chance.choice([2**31 - 1, 2**31, -(2**31), 2**32, 2**63, -(2**63), 10**30]),
             lambda: chance.choice([0.0, -0.0, 1.5, -1.0, math.nan, math.inf, -math.inf, 1e308]),
             lambda: chance.choice(["", "a", "the cat", "a\0b", "\ud800", "\u00e9" * 9]),
+            lambda: chance.choice(" a.7\u4e2d\n$\t") * chance.choice([2, 60_000]),
             lambda: chance.choice(["x" * 5000, " ", "\n", "<|im_end|>", "root ::= ", "("]),
             lambda: chance.choice([b"", b"a\0b", b"\xff\xfe", bytearray(b"ab"), memoryview(b"ab")]),
             lambda: chance.choice([[], [0], [1, 2, 3], [-1], [10**6], [2**40], ["a"], [None]]),
@@ -261,6 +263,15 @@ class Scenario:
             return self.chance.choice(self.pool)
         return self.of(self.chance.choice(list(self.makers())))
 
+    def cache(self) -> dict[str, Any]:
+        """Sequences, and types of a KV cache, some of which lack operations."""
+        chance = self.chance
+        sequences = {"n_seq_max": chance.choice([1, 3])}
+        if chance.random() < 0.6:
+            return sequences
+        k, v = chance.choices(_CACHE_TYPES, k=2)
+        return sequences | {"type_k": k, "type_v": v, "flash_attn_type": chance.choice([-1, 0, 1])}
+
     def makers(self) -> dict[str, Callable[[], Any]]:
         """How to make what has to be there for the rest."""
         of, chance, folder = self.of, self.chance, self.folder
@@ -272,7 +283,7 @@ class Scenario:
                 folder / f"{chance.choice([*['llama'] * 6, *fuzzworker.MODELS])}-0.gguf"
             ),
             "LlamaContext": lambda: llama_cpp.LlamaContext(
-                model(), **small, n_seq_max=chance.choice([1, 3]), embeddings=chance.random() < 0.2
+                model(), **small, **self.cache(), embeddings=chance.random() < 0.2
             ),
             "LlamaBatch": lambda: llama_cpp.LlamaBatch(
                 [1, 2, 3], logits=chance.choice([None, True, [True, False, True]])
@@ -285,7 +296,7 @@ class Scenario:
                 lambda: llama_cpp.LlamaSampler.chain(),
             ])(),
             "Llama": lambda: llama_cpp.Llama(
-                chance.choice([base, model()]), **small, n_seq_max=chance.choice([1, 3])
+                chance.choice([base, model()]), **small, **self.cache()
             ),
             "AsyncLlama": lambda: llama_cpp.AsyncLlama(base, **small),
             "LlamaSequence": lambda: of("LlamaContext").sequence(),
@@ -459,7 +470,15 @@ class Scenario:
         chance = self.chance
         kind = chance.random()
         one = self.some()
-        if kind < 0.7:
+        if kind < 0.1 and self.depth == 1 and hasattr(signal, "setitimer"):
+            print("a signal in", file=self.log, flush=True)
+            signal.signal(signal.SIGALRM, self.act_on_a_signal)
+            try:
+                signal.setitimer(signal.ITIMER_REAL, chance.choice([1e-5, 1e-4, 1e-3, 1e-2]))
+                self.call_of(one)
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+        elif kind < 0.7:
             self.call_of(one)
         elif kind < 0.78:
             name = chance.choice([
@@ -490,6 +509,8 @@ class Scenario:
             assert not thread.is_alive(), "a thread hangs"
         elif kind < 0.94 and _FORK and self.depth == 1:
             self.in_a_copy(one)
+        elif kind < 0.95 and self.depth == 1:
+            self.in_threads(chance.choice([self.make_things, self.use_a_loop]))
         elif kind < 0.96:
             made = type(one)
             if made.__module__.startswith("llama_cpp"):
@@ -509,12 +530,45 @@ class Scenario:
         else:
             gc.collect()
 
+    def act_on_a_signal(self, *_: object) -> None:
+        """What a timeout does."""
+        raise Wrong("a signal")
+
+    def in_threads(self, act: Callable[[], None]) -> None:
+        """The same in several threads."""
+        print(f"threads: {act.__name__}", file=self.log, flush=True)
+        threads = [threading.Thread(target=act, daemon=True) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        assert not any(thread.is_alive() for thread in threads), f"{act.__name__} hangs"
+
+    def make_things(self) -> None:
+        """Models, contexts, grammars."""
+        for kind in ("LlamaSampler", "LlamaContext", "LlamaModel", "Llama"):
+            try:
+                self.keep(self.makers()[kind]())
+            except Exception as error:
+                self.judge(f"making {kind} in a thread", error)
+
+    def use_a_loop(self) -> None:
+        """An event loop of this thread, and another one after it."""
+        llm = self.of("AsyncLlama")
+
+        async def complete() -> None:
+            await asyncio.gather(*(llm.complete("the cat", max_tokens=2) for _ in range(3)))
+
+        for _ in range(2):
+            self.call("asyncio.run", asyncio.run, complete())
+
     def in_a_copy(self, one: Any) -> None:
         """In a forked process, which has none of the threads."""
         print(f"fork for {type(one).__name__}", file=self.log, flush=True)
         child = os.fork()
         if child == 0:
             try:
+                signal.signal(signal.SIGALRM, signal.SIG_DFL)
                 signal.alarm(20)
                 before = len(self.untyped)
                 self.depth -= 1

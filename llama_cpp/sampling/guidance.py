@@ -10,7 +10,7 @@ import ctypes
 import json
 import re
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from ..errors import LlamaSamplerError, LlamaTokenizeError
 from ..model.text import with_stack
 from ..native.arguments import c_string
 from ..native.calls import abandonable
+from ..native.stack import deep, stack_size
 from .beginnings import FEW
 from .grammar import PATIENCE, Constraint, Stopped, never
 
@@ -33,6 +34,7 @@ _ALLOWED = bytes(0xFF if allowed else 0 for allowed in range(256))
 _SPECIAL = b"\xff"  # llguidance's mark of a token that is not text
 # Between the parts of a JSON text. Small models would go on with it for ever.
 _SPACE = r"[\x20\x0A\x0D\x09]{1,32}"
+_STACK = 1024  # bytes that llguidance takes at most for each byte of a grammar
 _PART = 2048
 _TOKENIZE = ctypes.CFUNCTYPE(
     ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32,
@@ -77,11 +79,22 @@ class Guidance(Constraint):
 
         def make() -> Any:
             _ = self._function  # is kept until this returns, however long that takes
-            return llguidance.LLMatcher(tokenizer, grammar, log_level=0)
+            return self._on_a_stack(
+                lambda: llguidance.LLMatcher(tokenizer, grammar, log_level=0),
+                _STACK * len(grammar),
+            )
 
         late = LlamaSamplerError(f"{self._name} takes over {PATIENCE:g} s to prepare: simplify it")
         self._matcher = abandonable(make, never, PATIENCE, late)
         self._check_error()
+
+    def _on_a_stack(self, make: Callable[[], Any], size: int) -> Any:
+        """What ``make`` returns, on so many bytes of stack: llguidance calls itself for each rule
+        that stands in another one."""
+        try:
+            return make() if size < stack_size() // 2 else deep(make, size)
+        except OSError as error:
+            raise LlamaSamplerError(f"{self._name}: {error}") from error
 
     def _check_error(self) -> None:
         error = self._matcher.get_error()

@@ -45,6 +45,23 @@ _C_STRINGS = {
     "tiny().load_lora(X)": "null byte",
     "small().save(X)": "null byte",
 }
+# Pre-tokenizers whose regular expressions call themselves for each character.
+_RUNS = [
+    f"load(vocab_only=True, kv_overrides={{'tokenizer.ggml.pre': {pre!r}}}).tokenize(RUN * 60_000)"
+    for pre in ("gpt-4o", "llama4", "tekken", "deepseek-llm", "falcon")
+]
+_LONG = {
+    **{f"wide().{name}(' ' * 60_000)": "tokens" for name in ("complete", "embed", "tokenize")},
+    "wide().complete_many(['.' * 60_000], max_tokens=1)": "tokens, the context only",
+    "wide().chat([{'role': 'user', 'content': '7' * 60_000}])": "tokens, the context only",
+    "wide().infill('\\n' * 60_000, 'a')": "",
+    "wait(AsyncLlama(wide()).complete('a' * 60_000))": "tokens, the context only",
+    "wide().complete('a', stop='b' * 60_000, max_tokens=1)": "",
+    "wide().complete('a', regex='a' * 60_000, max_tokens=1)": "",
+    "wide().complete('a', grammar='root ::= \"' + 'a' * 60_000 + '\"', max_tokens=1)": "",
+    "wide().model.vocab.check_tokens([1] * 60_000)": "",
+    "wide().complete('a', logit_bias={'.' * 60_000: 1})": "is not one token",
+}
 
 ROWS = [
     # the model's file and parameters

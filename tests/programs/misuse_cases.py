@@ -52,6 +52,11 @@ def nested(n):
     return schema
 
 
+def wide():
+    """A model whose pre-tokenizer calls itself for each character of a run."""
+    return Llama(load(kv_overrides={"tokenizer.ggml.pre": "tekken"}), n_ctx=256, n_threads=1)
+
+
 def sample(make, n=4, **keywords):
     c = ctx(**keywords)
     sampler = make(c.model)

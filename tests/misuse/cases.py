@@ -45,21 +45,22 @@ _C_STRINGS = {
     "tiny().load_lora(X)": "null byte",
     "small().save(X)": "null byte",
 }
-# Pre-tokenizers whose regular expressions call themselves for each character.
+# Pre-tokenizers whose regular expressions call themselves for each character, and others' code.
 _RUNS = [
-    f"load(vocab_only=True, kv_overrides={{'tokenizer.ggml.pre': {pre!r}}}).tokenize(RUN * 60_000)"
+    f"m = load(vocab_only=True, kv_overrides={{'tokenizer.ggml.pre': {pre!r}}})\n"
+    "for c in ' a.7\u4e2d\\n': m.tokenize(c * 60_000)"
     for pre in ("gpt-4o", "llama4", "tekken", "deepseek-llm", "falcon")
 ]
 _LONG = {
-    **{f"wide().{name}(' ' * 60_000)": "tokens" for name in ("complete", "embed", "tokenize")},
+    "wide().complete(' ' * 60_000)": "tokens, the context only",
+    "wide().tokenize('\u4e2d' * 60_000)": "",
     "wide().complete_many(['.' * 60_000], max_tokens=1)": "tokens, the context only",
     "wide().chat([{'role': 'user', 'content': '7' * 60_000}])": "tokens, the context only",
-    "wide().infill('\\n' * 60_000, 'a')": "",
     "wait(AsyncLlama(wide()).complete('a' * 60_000))": "tokens, the context only",
     "wide().complete('a', stop='b' * 60_000, max_tokens=1)": "",
     "wide().complete('a', regex='a' * 60_000, max_tokens=1)": "",
     "wide().complete('a', grammar='root ::= \"' + 'a' * 60_000 + '\"', max_tokens=1)": "",
-    "wide().model.vocab.check_tokens([1] * 60_000)": "",
+    "llm().complete('a', lark=rules(9_999), max_tokens=1)": "",
     "wide().complete('a', logit_bias={'.' * 60_000: 1})": "is not one token",
 }
 
@@ -781,4 +782,25 @@ ROWS = [
         for code, place in _TEXTS.items()
     ],
     *[Row(code.replace("X", r"'a\0b'"), "ValueError", said) for code, said in _C_STRINGS.items()],
+    # long runs, long grammars
+    *[Row(code, "nothing", "") for code in _RUNS],
+    *[Row(code, "ValueError" if said else "nothing", said) for code, said in _LONG.items()],
+    Row("llm().complete('a', json_schema=nested(60_000))", "LlamaSamplerError", "recursion depth"),
+    # threads that make things, processes made by fork, more event loops, signals
+    Row("together(lambda: chain().grammar(tiny(), 'root ::= ('))", "LlamaSamplerError", "expect"),
+    Row("together(lambda: chain().grammar(tiny(), 'root ::= \"a\"'), small, llm)", "nothing", ""),
+    Row("a = alm(); together(lambda: wait(a.complete('a', max_tokens=2)))", "nothing", ""),
+    Row("a = alm(); in_child(lambda: wait(a.complete('a', max_tokens=2)))", "nothing", ""),
+    Row("x = llm(); x.embed('a'); in_child(lambda: x.complete('a', max_tokens=2))", "nothing", ""),
+    Row("x = llm(); x.embed('a'); together(lambda: in_child(llm))", "nothing", ""),
+    *[
+        Row(f"x = {make}; disturbed(lambda: {call}); {call}", "nothing", "")
+        for make, call in (
+            ("llm()", "x.complete('a', max_tokens=2)"),
+            ("llm()", "x.complete_many(['a', 'b'], max_tokens=2)"),
+            ("small()", "(x.memory.clear(), x.decode([1, 2]))"),
+            ("tiny()", "LlamaModel.from_file(T)"),
+            ("tiny()", "chain().grammar(x, 'root ::= \"a\"')"),
+        )
+    ],
 ]

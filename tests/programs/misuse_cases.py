@@ -6,9 +6,11 @@ import gc
 import json
 import logging
 import os
+import signal
 import socket
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 from llama_cpp import *
 from llama_cpp import _raw
@@ -49,7 +51,11 @@ def nested(n):
     schema = {}
     for _ in range(n):
         schema = {"items": schema}
-    return schema
+
+
+def rules(n):
+    """A Lark grammar of rules that each are the next one."""
+    return "start: " + "".join(f"r{i}\nr{i}: " for i in range(n)) + '"a"'
 
 
 def wide():
@@ -85,6 +91,53 @@ def elsewhere(act):
     thread.join()
     if caught:
         raise caught[0]
+
+
+def together(*acts):
+    """Each in three threads at the same time; what the last to fail raises."""
+    with ThreadPoolExecutor(3 * len(acts)) as pool:
+        for done in [pool.submit(act) for act in acts * 3]:
+            done.result(60)
+
+
+def in_child(act):
+    """In a process made by fork, which must end, and well."""
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)
+        code = 1
+        try:
+            act()
+            code = 0
+        finally:
+            os._exit(code)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if code:
+        raise SystemExit(f"the child ended with {code}")
+
+
+class Alarm(Exception):
+    pass
+
+
+def alarm(*_):
+    raise Alarm
+
+
+def disturbed(act):
+    """Often, with a signal whose handler raises at some moment."""
+    sys.unraisablehook = lambda _: None  # as one may come while something is freed
+    signal.signal(signal.SIGALRM, alarm)
+    for i in range(60):
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 1e-5 * 1.1**i)
+            act()
+        except Alarm:
+            pass
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    sys.unraisablehook = sys.__unraisablehook__
 
 
 def wait(it):

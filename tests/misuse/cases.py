@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from tests.misuse.reports import REPORTS
+
 
 class Row(NamedTuple):
     """What is done, and the exception and a part of the message that have to come of it."""
@@ -37,9 +39,7 @@ _TEXTS = {
 # Names and grammars are C's strings, which end at a NUL.
 _C_STRINGS = {
     "llm().complete('a', grammar=X)": "NUL",
-    "llm().chat([U], template=X)": "NUL",
     "tiny().metadata['general.' + X]": "NUL",
-    "LlamaModel.from_file(X)": "null byte",
     "quantize(T, os.path.join(FOLDER, X))": "a file name cannot contain a NUL",
     "tiny().save(X)": "a file name cannot contain a NUL",
     "tiny().load_lora(X)": "null byte",
@@ -803,4 +803,6 @@ ROWS = [
             ("tiny()", "chain().grammar(x, 'root ::= \"a\"')"),
         )
     ],
+    # public reports
+    *[Row(code, error, message) for _, _, error, message, code in REPORTS],
 ]

@@ -6,13 +6,16 @@ aborts, a C++ exception terminates.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.misuse.cases import ROWS, Row
+from tests.misuse.reports import REPORTS
 from tests.misuse.runner import Outcome, outcomes
+from tests.support.python import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +34,12 @@ def test_wrong_use_raises_and_says_what_is_wrong(row: Row, results: dict[str, Ou
 
 def test_rows_are_distinct() -> None:
     assert len({row.code for row in ROWS}) == len(ROWS)
+
+
+def test_the_page_has_the_reports_that_are_tried() -> None:
+    page = (ROOT / "docs" / "reports.md").read_text("utf-8")
+    named = re.findall(r"github\.com/(\S+)/issues/(\d+)\)", page)
+    assert named == [(repository, str(number)) for repository, number, *_ in REPORTS]
 
 
 def test_a_crash_is_laid_on_its_row(

@@ -8,12 +8,18 @@ import logging
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+from pathlib import Path
 
 from llama_cpp import *
 from llama_cpp import _raw
+from llama_cpp.errors import LlamaBusyError
 from llama_cpp.generate import apply_chat_template
 from llama_cpp.model import LlamaDevice, LlamaVocab
 
@@ -43,6 +49,66 @@ def llm():
     return Llama(tiny(), n_ctx=64, n_threads=1)
 
 
+def busy(act, *args, **keywords):
+    """What it gives; None where another thread is at it."""
+    try:
+        return act(*args, **keywords)
+    except LlamaBusyError:
+        return None
+
+
+async def both(*its):
+    return await asyncio.gather(*its)
+
+
+async def first(stream):
+    async for piece in stream:
+        return piece
+
+
+async def cut(it):
+    """As when a client goes away."""
+    try:
+        await asyncio.wait_for(it, 0.2)
+    except asyncio.TimeoutError:
+        return
+    raise SystemExit("it was over")
+
+
+def stays(act):
+    """The process takes no more memory the more often it does it."""
+
+    def pages():
+        act()
+        gc.collect()
+        return int(Path("/proc/self/statm").read_text().split()[1])
+
+    if sys.platform == "linux":
+        before = max(pages() for _ in range(10))
+        grown = min(pages() for _ in range(30)) - before
+        assert grown < 500, grown
+
+
+def ends(code):
+    """A program that ends without a word."""
+    code = f"T = {T!r}\n{code}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout + done.stderr) == (0, ""), done
+
+
+def other(kind):
+    """A tiny model of another kind, see tests.support.tiny."""
+    sys.path.append(os.getcwd())
+    from tests.support import tiny as files
+
+    return LlamaModel.from_file(files.make(kind, Path(FOLDER)))
+
+
+def rules(n):
+    """A Lark grammar of rules that each are the next one."""
+    return "start: " + "".join(f"r{i}\nr{i}: " for i in range(n)) + '"a"'
+
+
 def constrained(**constraint):
     return llm().complete("the cat", max_tokens=4, **constraint)
 
@@ -51,11 +117,7 @@ def nested(n):
     schema = {}
     for _ in range(n):
         schema = {"items": schema}
-
-
-def rules(n):
-    """A Lark grammar of rules that each are the next one."""
-    return "start: " + "".join(f"r{i}\nr{i}: " for i in range(n)) + '"a"'
+    return schema
 
 
 def wide():
@@ -186,6 +248,7 @@ def logged(act, do=tiny):
         log.removeHandler(handler)
 
 
+warnings.filterwarnings("ignore", "several prompts")
 INF = float("inf")
 names = dict(globals())
 for code in json.loads(sys.argv[4]):

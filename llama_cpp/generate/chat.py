@@ -204,7 +204,7 @@ def _checked(messages: Sequence[Mapping[str, Any]]) -> list[Message]:
                 f"message {i} must have a role that is a string, and a content that is a string "
                 f"or a list of parts of type text: {given!r}"
             )
-        for text in [part["text"] for part in content] if parts else [content]:
+        for text in [content] if isinstance(content, str) else [p["text"] for p in content or ()]:
             text_bytes(text, f"message {i}")
         message["content"] = content
         for name in "reasoning_content", "tool_calls", "tool_call_id", "name":

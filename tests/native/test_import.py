@@ -77,7 +77,8 @@ def test_an_agent_loads_its_own_layers_alone(tmp_path: Path) -> None:
     assert {name.split(".")[1] for name in loaded} <= layers
     native = {name for name in loaded if name.startswith("llama_cpp.native.")}
     assert native <= {
-        f"llama_cpp.native.{name}" for name in ("arguments", "fork", "interrupt", "resource")
+        f"llama_cpp.native.{name}"
+        for name in ("arguments", "fork", "interrupt", "locks", "resource")
     }
     assert len(loaded) <= 24, loaded
 

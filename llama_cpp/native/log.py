@@ -70,13 +70,7 @@ def _receive(level: int, text: bytes | None, _: int | None) -> None:
             thread.watcher(line)
         if thread.level >= WARNING and thread.listeners:
             thread.listeners[-1].append(line)
-        # What a handler has the library do is not logged: it would come to that handler.
-        if not thread.handling:
-            thread.handling = True
-            try:
-                show(thread.level, line)
-            finally:
-                thread.handling = False
+        show(thread.level, line)
     except BaseException as error:
         thread.error = thread.error or error
 
@@ -111,15 +105,23 @@ def show(level: int, line: str) -> None:
     """Give a line to the logger ``llama_cpp``.
 
     A program that has not imported `logging` has not asked to see it, and is spared the import,
-    which is a tenth of the memory that this package takes.
+    which is a tenth of the memory that this package takes. What a handler has the library do is
+    not logged: it would come to that handler.
     """
+    thread = _threads.own
+    if thread.handling:
+        return
     logging = sys.modules.get("logging")
     if logging is None or not hasattr(logging, "captureWarnings"):  # or half imported
         return
     logger = logging.getLogger("llama_cpp")
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())  # without any, Python prints warnings by itself
-    logger.log(level, "%s", line)
+    thread.handling = True
+    try:
+        logger.log(level, "%s", line)
+    finally:
+        thread.handling = False
 
 
 _callback = _raw.ggml_log_callback(_receive)

@@ -31,7 +31,6 @@ _TEXTS = {
     "llm().chat([{'role': X, 'content': 'a'}], template='{{ messages[0].role }}')": "text",
     "llm().embed(['the', X])": "texts[1]",
     "tiny().tokenize(X)": "text",
-    "llm().infill('a', X)": "text",
     "llm().complete('a', stop=['b', X])": "a stop string",
     "llm().complete('a', grammar=X)": "a string",
     "llm().chat([U], template=X)": "a string",

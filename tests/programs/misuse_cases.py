@@ -49,17 +49,6 @@ def llm():
     return Llama(tiny(), n_ctx=64, n_threads=1)
 
 
-def constrained(**constraint):
-    return llm().complete("the cat", max_tokens=4, **constraint)
-
-
-def nested(n):
-    schema = {}
-    for _ in range(n):
-        schema = {"items": schema}
-    return schema
-
-
 def busy(act, *args, **keywords):
     """What it gives; None where another thread is at it."""
     try:
@@ -118,6 +107,17 @@ def other(kind):
 def rules(n):
     """A Lark grammar of rules that each are the next one."""
     return "start: " + "".join(f"r{i}\nr{i}: " for i in range(n)) + '"a"'
+
+
+def constrained(**constraint):
+    return llm().complete("the cat", max_tokens=4, **constraint)
+
+
+def nested(n):
+    schema = {}
+    for _ in range(n):
+        schema = {"items": schema}
+    return schema
 
 
 def wide():

@@ -9,6 +9,7 @@ the standard library alone.
 from __future__ import annotations
 
 import argparse
+import ctypes
 import os
 import sys
 from pathlib import Path
@@ -114,7 +115,7 @@ def main(arguments: list[str] | None = None) -> int:
         return int(options.run(options))
     except CodegenError as error:
         return _fail(str(error))
-    except RecursionError:
+    except (RecursionError, ctypes.ArgumentError):  # the second where libclang's callback was in it
         return _fail("something in the headers is nested too deeply")
     except ModuleNotFoundError as error:
         return _fail(f"{error}: the generator needs pip install 'llama-py[codegen]'")

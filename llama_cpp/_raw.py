@@ -19,6 +19,11 @@ from __future__ import annotations
 import importlib
 import sys
 import warnings
+
+TYPE_CHECKING = False  # to import it from typing would take a quarter of the time of all this
+if TYPE_CHECKING:
+    from ctypes import CDLL
+    from typing import Any
 from ctypes import CFUNCTYPE, POINTER, Structure, Union
 from ctypes import (
     c_bool,
@@ -2592,4 +2597,4 @@ LEFT_OUT = {
 def __getattr__(name):
     reason = f" ({LEFT_OUT[name]})" if name in LEFT_OUT else ""
     raise AttributeError(f"{__name__} has no {name!r}{reason}")
-# seal: b11434 sha256:12a33a66f58280f13633b9a7eaf6ac60b4e40771647a5216e1c14fdac9b0733e
+# seal: b11434 sha256:d0e43c368b4c916e2166c37341480383397ddf737244a13e7eb19a4c58e893aa

@@ -80,7 +80,6 @@ def test_that_the_small_tree_itself_is_fine(tree: Path) -> None:
         ("_Static_assert(0, \"no\\n\\\"\\\"\\\"\");\n", "llama.h:1: static assertion failed"),
         ("int " + "(" * 5000 + "f" + ")" * 5000 + ";\n", "llama.h:1: bracket nesting level"),
         ("typedef int t0;\n" + "".join(f"typedef t{i} t{i + 1};\n" for i in range(3000)), "deeply"),
-        ("int " + "*" * 3000 + "f(void);\n", "deeply"),
     ],
 )  # fmt: skip
 def test_that_an_error_in_the_header_is_one_line(
@@ -88,6 +87,14 @@ def test_that_an_error_in_the_header_is_one_line(
 ) -> None:
     _write(tree, text)
     assert said in _refused(tree, capsys)
+
+
+def test_that_what_is_nested_too_deep_is_left_out(tree: Path) -> None:
+    _write(tree, f"int plain(void);\nint {'*' * 3000}f(void);\n")
+    assert _regen(tree) == 0
+    module = verify.import_raw(tree.parent / "out" / "_raw.py")
+    assert "plain" in module.FUNCTIONS
+    assert "f" in module.LEFT_OUT
 
 
 def test_that_an_endless_chain_of_includes_ends(

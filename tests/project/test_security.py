@@ -37,6 +37,7 @@ _ALLOWED = {
     ("examples/agent_function_calling.py", "exec"),
     # The signatures that the generator wrote into the same file.
     ("llama_cpp/_raw.py", "eval"),
+    ("codegen/runtime.py", "eval"),
 }
 # Changes the process for all of it.
 _STATE = {

@@ -156,9 +156,11 @@ def test_that_every_stub_is_valid(tmp_path: Path) -> None:
         assert api is not None
         for file, text in render.render(api).items():
             if file.startswith("_raw"):
-                (tmp_path / file.replace("_raw", f"raw_{name}")).write_text(text, "utf-8")
+                (tmp_path / name).mkdir(exist_ok=True)
+                (tmp_path / name / "__init__.pyi").touch()
+                (tmp_path / name / file).write_text(text, "utf-8")
     done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "--config-file=", *tmp_path.glob("*.pyi")],
+        [sys.executable, "-m", "mypy", "--strict", "--config-file=", *tmp_path.glob("*/*.pyi")],
         cwd=tmp_path,
         capture_output=True,
         text=True,

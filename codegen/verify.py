@@ -464,6 +464,8 @@ def by_library(api: Api, path: Path) -> Report:
     report = Report("library")
     if api.base:
         path = path.with_name(path.name.replace(api.base.library, api.library, 1))
+        if not path.is_file():  # ggml's libraries have a version of their own
+            path = path.with_name(re.sub(r"(\.so|\.dylib|\.dll)\b.*", r"\1", path.name))
         if not path.is_file():
             report.faults.append(f"there is no {path.name} beside lib{api.base.library}")
             return report

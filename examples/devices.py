@@ -38,7 +38,7 @@ def main() -> int:
             return 0
         before = {device: device.memory_free for device in found}
         chosen = found if options.device is None else options.device
-        with LlamaModel.from_file(options.model, devices=chosen, n_gpu_layers=99) as model:
+        with LlamaModel.from_file(options.model, devices=chosen, n_gpu_layers=-1) as model:
             print(f"{model.description}, {model.size // MIB} MiB")
             for device, free in before.items():
                 print(f"{device.name:10} {(free - device.memory_free) // MIB} MiB taken")

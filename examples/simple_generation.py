@@ -56,7 +56,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Generate text from a prompt.")
     parser.add_argument("-m", dest="model", required=True, help="a GGUF model file")
     parser.add_argument("-n", dest="n_predict", type=int, default=32, help="tokens to generate")
-    parser.add_argument("-ngl", dest="n_gpu_layers", type=int, default=99, help="layers on the GPU")
+    parser.add_argument("-ngl", dest="n_gpu_layers", type=int, default=-1, help="layers on the GPU")
     parser.add_argument("prompt", nargs="*", default=["Hello my name is"])
     options = parser.parse_args()
     if options.n_predict < 1:

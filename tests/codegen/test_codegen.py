@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from codegen import api, contents, generate, parse, render, source
+from codegen import api, contents, generate, render, source
 from codegen.api import Array, FunctionType, Named, Pointer
 from codegen.errors import CodegenError
 from tests.support.python import ROOT
@@ -211,7 +211,8 @@ def _word(name: str) -> str:
     """What is in a generated file more than once, or once."""
     if name.endswith("__init__.pyi"):
         return "Generated from the table"
-    return {"_raw_mtmd.py": "mtmd_bitmap", "_raw_mtmd.pyi": "mtmd_bitmap"}.get(name, "llama_")
+    words = {"_raw_mtmd": "mtmd_bitmap", "_raw_rpc": "ggml_backend_rpc", "server/_": "rope"}
+    return next((word for start, word in words.items() if name.startswith(start)), "llama_")
 
 
 @pytest.mark.parametrize(
@@ -398,8 +399,7 @@ def test_targets_that_disagree_stop_the_generator(headers: Path) -> None:
     text = header.read_text("utf-8")
     header.write_text(text.replace("int32_t n_gpu_layers;", "long n_gpu_layers;", 1), "utf-8")
     done = codegen("check", "--llama-cpp", headers)
-    assert done.returncode == 2
-    assert "'long' is a type that has no form in ctypes" in done.stderr
+    assert "n_gpu_layers" in done.stdout  # bound for each target by itself
 
     header.write_text(
         text.replace(
@@ -416,12 +416,12 @@ def test_targets_that_disagree_stop_the_generator(headers: Path) -> None:
 
 def test_parsing_reads_no_header_of_this_machine(headers: Path) -> None:
     header = headers / "include" / "llama.h"
-    header.write_text("#include <string.h>\n" + header.read_text("utf-8"), "utf-8")
+    header.write_text("#include <sys/stat.h>\n" + header.read_text("utf-8"), "utf-8")
     done = codegen("check", "--llama-cpp", headers)
     assert done.returncode == 2
-    assert done.stderr == "error: llama.h:1: 'string.h' file not found\n"
+    assert done.stderr == "error: llama.h:1: 'sys/stat.h' file not found\n"
 
 
 def test_all_targets_are_64_bit() -> None:
-    assert len(parse.TARGETS) >= 4
-    assert all(t.startswith(("x86_64", "aarch64", "arm64")) for t in parse.TARGETS)
+    assert len(clang.TARGETS) >= 4
+    assert all(t.startswith(("x86_64", "aarch64", "arm64")) for t in clang.TARGETS)

@@ -98,6 +98,7 @@ def test_the_pure_wheel(pure: Path) -> None:
     assert metadata(pure, "WHEEL")["Root-Is-Purelib"] == "true"
     assert {path.split("/")[0] for path in names(pure)} == {
         "llama_cpp",
+        "llama_py_codegen",
         f"llama_py-{version}.dist-info",
     }
     assert "llama_cpp/py.typed" in names(pure)

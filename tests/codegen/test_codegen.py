@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from codegen import api, contents, generate, render, source
+from codegen import api, clang, contents, generate, render, source
 from codegen.api import Array, FunctionType, Named, Pointer
 from codegen.errors import CodegenError
 from tests.support.python import ROOT

@@ -418,7 +418,11 @@ class LlamaSampler(SamplerMethods, Closable):
                 if few is not None:
                     candidates.keep(few, logits)
                     candidates.apply(self._without_accept(chain))
-                elif not self._choose_likely(chain, candidates, logits, grammars, stopped):
+                    chosen = candidates.array.selected
+                    done = chosen < 0 or candidates.logits[chosen] > -math.inf
+                else:
+                    done = self._choose_likely(chain, candidates, logits, grammars, stopped)
+                if not done:  # also where the chain forbids all of the few
                     candidates.fill(logits)
                     for grammar in grammars:
                         grammar.restrict(candidates, stopped)

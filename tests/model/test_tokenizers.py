@@ -85,6 +85,9 @@ def test_a_template_has_its_own_control_tokens_and_no_others(model: LlamaModel) 
         words = (rng.choice(["a", " b", "\n", "  c", "é", "1.5", other]) for _ in range(12))
         text = f"{own}{''.join(words)}{own}"
         found = Quoting(model).tokens(lambda outside, text=text: text + outside(own))  # type: ignore[misc]
+        if own == "<a>":  # no token of that name: all of it is text, and meets what is before it
+            assert found == model.tokenize(text + own, add_special=False)
+            continue
         begin = model.tokenize(text, add_special=False)
         assert found == begin + model.tokenize(own, add_special=False, parse_special=False)
 

@@ -394,7 +394,7 @@ def test_what_is_no_tree_is_refused(tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_targets_that_disagree_stop_the_generator(headers: Path) -> None:
+def test_what_targets_disagree_about_is_left_out(headers: Path) -> None:
     header = headers / "include" / "llama.h"
     text = header.read_text("utf-8")
     header.write_text(text.replace("int32_t n_gpu_layers;", "long n_gpu_layers;", 1), "utf-8")
@@ -410,8 +410,8 @@ def test_targets_that_disagree_stop_the_generator(headers: Path) -> None:
         "utf-8",
     )
     done = codegen("check", "--llama-cpp", headers)
-    assert done.returncode == 2
-    assert "llama_model_params differs between targets" in done.stderr
+    assert done.returncode == 1
+    assert re.search("llama_model_params.*(targets|only a handle)", done.stdout)  # left out
 
 
 def test_parsing_reads_no_header_of_this_machine(headers: Path) -> None:

@@ -323,8 +323,7 @@ class LocalChatLlama(_Chat):
 
     def model_post_init(self, context: Any, /) -> None:
         """TypeError for an ``llm`` that is not a `Llama`."""
-        from .generate.aio import AsyncLlama
-        from .generate.llama import Llama
+        from .generate import AsyncLlama, Llama
 
         check_type(self.llm, Llama)
         super().model_post_init(context)

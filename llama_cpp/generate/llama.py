@@ -19,7 +19,7 @@ from ..context.memory import check_movable
 from ..context.sequence import LlamaSequence
 from ..context.turns import Turn
 from ..errors import LlamaCancelled, LlamaContextError, LlamaModelError
-from ..model.model import LOADING, LlamaModel
+from ..model.model import LOADING, LlamaModel, from_hub
 from ..native.arguments import c_number, check_count, unknown_keyword
 from ..native.library import LlamaLibrary
 from ..native.resource import ClosedByWith
@@ -127,9 +127,7 @@ class Llama(ClosedByWith):
         **params: Unpack[LlamaParams],
     ) -> Self:
         """As `LlamaModel.from_pretrained`, with the keywords of `Llama`."""
-        from ..model.hub import fetch
-
-        path = fetch(
+        path = from_hub(
             repo,
             file,
             revision=revision,

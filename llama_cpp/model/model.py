@@ -71,6 +71,14 @@ _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d{1,2})?", re.IGNORECASE
 _TRIAL = b"a  b\n\n c"
 
 
+def from_hub(name: str, *file: str, **options: Any) -> Path:
+    """The copy in the cache of ``file`` of the repository ``name``, by `llama_cpp.model.hub.fetch`;
+    without ``file``, of what a name such as ``hf:owner/repo:Q4_K_M`` stands for."""
+    from . import hub  # here: most programs do without
+
+    return hub.fetch(name, *file, **options) if file else hub.resolve(name)
+
+
 class LlamaModel(ModelGetters, Closable):
     """A model in memory. Made by `from_file`; closed by `close`, by ``with``, or when forgotten.
 
@@ -155,9 +163,7 @@ class LlamaModel(ModelGetters, Closable):
         if isinstance(path, bytes):
             path = os.fsdecode(path)
         if isinstance(path, str) and path.startswith("hf:"):
-            from . import hub  # here: most programs do without
-
-            path = hub.resolve(path)
+            path = from_hub(path)
         if path == "":
             raise ValueError("the path of the model is empty")
         split = not isinstance(path, str | os.PathLike) and isinstance(path, Sequence)
@@ -278,9 +284,7 @@ class LlamaModel(ModelGetters, Closable):
         Raises LlamaDownloadError for what cannot be had, ModuleNotFoundError without the extra
         ``hub``, and as `from_file`.
         """
-        from .hub import fetch  # here: most programs do without
-
-        path = fetch(
+        path = from_hub(
             repo,
             file,
             revision=revision,

@@ -211,7 +211,7 @@ def _word(name: str) -> str:
     """What is in a generated file more than once, or once."""
     if name.endswith("__init__.pyi"):
         return "Generated from the table"
-    words = {"_raw_mtmd": "mtmd_bitmap", "_raw_rpc": "ggml_backend_rpc", "server/_": "rope"}
+    words = {"_raw_mtmd": "mtmd_bitmap", "_raw_rpc": "ggml_backend_rpc", "server/_": "cache"}
     return next((word for start, word in words.items() if name.startswith(start)), "llama_")
 
 

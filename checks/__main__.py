@@ -52,7 +52,7 @@ CHECKS = {
     ),
     "runs": Check("long runs of one kind of character through every tokenizer", ("checks.runs",)),
     "headers": Check(
-        "real headers of Debian's packages: what is bound of each, and the C compiler's word on it",
+        "real headers of Debian's packages: the declarations bound of each, checked by the C compiler",
         ("checks.headers",),
     ),
     "history": Check(

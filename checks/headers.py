@@ -104,7 +104,8 @@ ENOUGH = 50
 
 
 class Outcome(NamedTuple):
-    """What came of a header: what is bound, left out and wrong, or why there is nothing."""
+    """The result for one header: its declarations that are bound, left out and wrong, or the reason
+    why it has no bindings."""
 
     header: str
     bound: int = 0

@@ -337,7 +337,7 @@ class Api:
 
     @property
     def standalone(self) -> bool:
-        """Whether the module is not one of the project's, and calls a library of its own."""
+        """Whether the module belongs to a user, not to the package, and loads its own library."""
         return "_raw" not in (self.module, self.base.module if self.base else "")
 
     @property

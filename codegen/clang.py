@@ -133,7 +133,8 @@ def translate(unit: Unit, target: str, name: str, text: str) -> TranslationUnit:
 
 def compile_probes(unit: Unit, text: str, prefix: str) -> dict[str, Value]:
     """The values of the constant variables called ``prefix...`` in C++ ``text``, where it follows
-    the unit's header. What does not compile, or is no constant, is left out.
+    the unit's header. Variables that do not compile, or are not
+    constant, are left out.
     """
     name = Path(unit.header).name
     tu = _index().parse(
@@ -153,7 +154,8 @@ def probed(tu: TranslationUnit, prefix: str) -> Iterator[tuple[str, Value]]:
 
 
 def require_no_errors(tu: TranslationUnit, header: Path) -> None:
-    """A count of functions is no check: libclang goes on after errors, with wrong types."""
+    """Raise CodegenError if the header has an error: libclang goes on after one, with wrong types,
+    and the number of functions would not show it."""
     for diagnostic in tu.diagnostics:
         if diagnostic.severity >= cindex.Diagnostic.Error:
             location = diagnostic.location

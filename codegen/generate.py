@@ -41,7 +41,9 @@ def read_own(tree: Tree, sets: Sequence[Binding]) -> list[Api]:
             raise CodegenError(f"{tree.root} has no {binding.header}")
         there = bases | {api.module: api for api in apis}
         if binding.base and binding.base not in there:
-            raise CodegenError(f"{binding.module}: there is no base {binding.base}")
+            raise CodegenError(
+                f"{binding.module}: its base {binding.base} is not a set of bindings"
+            )
         apis.append(_read_other(tree, binding, there.get(binding.base)))
     hashes = "".join(h.sha256 for api in apis for h in api.headers)
     tag = tree.tag or f"local-{hashlib.sha256(hashes.encode()).hexdigest()[:12]}"
@@ -234,8 +236,8 @@ _IMPORT = "import importlib, sys; [importlib.import_module(name) for name in sys
 
 
 def unusable(apis: Sequence[Api], files: Mapping[Path, str | None] | None = None) -> list[str]:
-    """What is wrong when Python imports the package that ``apis`` give, and what ctypes says of it
-    that C does not. ``files`` are those of `planned` for the project, where they are known."""
+    """The faults of the package that ``apis`` give: errors when Python imports it, and sizes,
+    offsets and values on which ctypes and C disagree. ``files`` are those of `planned` for the project, where they are known."""
     if files is not None:
         files = {path.relative_to(PROJECT): text for path, text in files.items()}
     with tempfile.TemporaryDirectory(prefix="llama-py-") as folder:

@@ -47,7 +47,7 @@ def run(tags: Sequence[str], say: Callable[[str], object]) -> bool:
 
 
 def _one(tag: str) -> tuple[list[str], tuple[object, ...]]:
-    """What is wrong with the bindings of ``tag``, and how many of each column they have."""
+    """The faults of the bindings of ``tag``, and the number for each column of the table."""
     numbers: tuple[object, ...] = ("-",) * len(_COLUMNS)
     try:
         tree = Tree(fetch_headers(tag), tag)

@@ -68,8 +68,8 @@ class Origin:
         """Put the tree of ``revision`` into the folder ``work``, or of it the files in the folders
         ``read``. Archives in ``pinned`` must have the SHA-256 given there.
 
-        Returns the archives that were read, with their SHA-256. Raises CodegenError, or a
-        LlamaError, if there is no such tree.
+        Returns the archives that were read, with their SHA-256. Raises CodegenError
+        or a LlamaError when this place does not have the tree.
         """
         raise NotImplementedError
 
@@ -121,7 +121,7 @@ class Index(Origin):
 @dataclass(frozen=True)
 class Archive(Origin):
     """The archives that the repository's host makes of tags and commits. Nobody states a hash for
-    them, so https, and for the pin the hash of what was unpacked, has to do."""
+    them: https protects them, and for the pin also the hash of the unpacked files."""
 
     url: str
     file: str
@@ -234,7 +234,7 @@ def run_git(*arguments: str, about: str) -> str:
 
 def checkout(root: Path) -> Revision | None:
     """What the git checkout at ``root`` is: a tag, a commit after one, or either with ``-dirty``
-    where a file was edited. None for a folder that is no checkout, or has no tag."""
+    where a file was edited. None for a folder without a repository or without a tag."""
     if not (root / ".git").exists():
         return None
     try:

@@ -132,7 +132,7 @@ def _common_macros(a: Api, b: Api) -> Api:
 
 
 def _agreed(a: Api, b: Api, a_target: str, b_target: str) -> Api:
-    """``a`` without what ``b`` has otherwise. What is left out may differ, as may places."""
+    """The declarations of ``a`` that ``b`` has alike. Omissions and places may differ."""
     kept: dict[str, Any] = {}
     omissions = list(a.omissions)
     for kind in ("enums", "structs", "typedefs", "functions"):
@@ -169,7 +169,7 @@ def _key(value: Any) -> str:
 
 
 def _difference(a: Any, b: Any, a_target: str, b_target: str) -> str | None:
-    """What is not the same of ``a`` on one target and ``b`` on another. Sizes and offsets, which
+    """The first difference between ``a`` on one target and ``b`` on another. Sizes and offsets, which
     ctypes works out itself, do not count, nor does the sign of an enum's type."""
     if b is None:
         return f"not declared on {b_target}"
@@ -215,7 +215,7 @@ class _Reader:
         self.unit = unit
         self.target = target
         self.path = unit.path
-        self.declaration = ""  # the name of what is being read, and where it stands
+        self.declaration = ""  # the name and the place of the declaration that is being read
         self.where = Place("", 0)
         self.macros: list[Macro] = []
         self.enums: dict[str, Enum] = {}

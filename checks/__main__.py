@@ -52,7 +52,7 @@ CHECKS = {
     ),
     "runs": Check("long runs of one kind of character through every tokenizer", ("checks.runs",)),
     "headers": Check(
-        "real headers of Debian's packages: the declarations bound of each, checked by the C compiler",
+        "real headers of Debian's packages: the declarations bound, checked by the C compiler",
         ("checks.headers",),
     ),
     "history": Check(

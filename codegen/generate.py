@@ -237,7 +237,8 @@ _IMPORT = "import importlib, sys; [importlib.import_module(name) for name in sys
 
 def unusable(apis: Sequence[Api], files: Mapping[Path, str | None] | None = None) -> list[str]:
     """The faults of the package that ``apis`` give: errors when Python imports it, and sizes,
-    offsets and values on which ctypes and C disagree. ``files`` are those of `planned` for the project, where they are known."""
+    offsets and values on which ctypes and C disagree. ``files`` are those of `planned` for the
+    project, where they are known."""
     if files is not None:
         files = {path.relative_to(PROJECT): text for path, text in files.items()}
     with tempfile.TemporaryDirectory(prefix="llama-py-") as folder:

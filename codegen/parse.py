@@ -169,8 +169,8 @@ def _key(value: Any) -> str:
 
 
 def _difference(a: Any, b: Any, a_target: str, b_target: str) -> str | None:
-    """The first difference between ``a`` on one target and ``b`` on another. Sizes and offsets, which
-    ctypes works out itself, do not count, nor does the sign of an enum's type."""
+    """The first difference between ``a`` on one target and ``b`` on another. Sizes and offsets,
+    which ctypes works out itself, do not count, nor does the sign of an enum's type."""
     if b is None:
         return f"not declared on {b_target}"
     for one, two in zip(_comparable(a), _comparable(b), strict=True):

@@ -28,8 +28,6 @@ help: ## show the targets
 # Every package is of the version and the hash in requirements/dev.txt, also in a year. LOCK= is the
 # newest that pyproject.toml allows. Nothing but wheels, as a build would fetch what no hash is for.
 LOCK ?= requirements/dev.txt
-EXTRAS := agent chat cli codegen docs engine hub langchain lock structured test
-COMMA := ,
 PIP := $(PY) -m pip install --disable-pip-version-check
 LOCKED := --require-hashes --only-binary :all: --requirement
 
@@ -41,7 +39,8 @@ ifdef LOCK
 	$(PIP) $(LOCKED) $(LOCK)
 	$(PIP) --no-deps --no-build-isolation --editable .
 else
-	$(PIP) --editable '.[$(subst $() ,$(COMMA),$(EXTRAS))]'
+	$(PIP) 'pip>=25.1'
+	$(PIP) --editable '.[all]' --group dev
 endif
 	@touch $@
 
@@ -69,8 +68,9 @@ COMPILE = $(PY) -m uv pip compile --quiet --upgrade --universal --python-version
 	--custom-compile-command "make lock" --output-file
 lock: $(VENV)/.ready ## raise the packages in requirements/ to the newest
 	@echo "== the newest packages"
-	$(COMPILE) requirements/dev.txt $(EXTRAS:%=--extra %) pyproject.toml
-	$(COMPILE) requirements/release.txt --extra release --constraint requirements/dev.txt pyproject.toml
+	$(COMPILE) requirements/dev.txt --extra all --group pyproject.toml:dev pyproject.toml
+	$(COMPILE) requirements/release.txt --extra codegen --extra engine \
+		--group pyproject.toml:release --constraint requirements/dev.txt pyproject.toml
 	$(COMPILE) requirements/peer.txt --constraint requirements/dev.txt requirements/peer.in
 
 # No engine can be found there, so that a test which needs one fails and loses its mark.

@@ -118,7 +118,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (RecursionError, ctypes.ArgumentError):  # the second where libclang's callback was in it
         return _fail("something in the headers is nested too deeply")
     except ModuleNotFoundError as error:
-        return _fail(f"{error}: the generator needs pip install 'llama-py[codegen]'")
+        return _fail(f"{error}: the generator needs pip install 'libllama-py[codegen]'")
     except BrokenPipeError:
         # Who reads our output has seen enough. Python would complain again when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -16,7 +16,7 @@ if os.path.exists(os.path.join(__path__[0], "llama_cpp.py")):  # noqa: PTH110, P
     raise ImportError(
         f"llama-py and llama-cpp-python are both installed in {__path__[0]}: they have the same "
         "import name, and have overwritten files of each other. Keep each in a virtual environment "
-        "of its own. To mend this one: pip uninstall -y llama-cpp-python llama-py, and then "
+        "of its own. To mend this one: pip uninstall -y llama-cpp-python libllama-py, and then "
         "pip install the one that you want",
         name=__name__,
         path=__path__[0],

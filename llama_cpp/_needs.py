@@ -12,5 +12,5 @@ def needs(package: str, what: str, *, extra: str = "agent") -> Any:
         return importlib.import_module(package)
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f"{what} needs {package}: pip install 'llama-py[{extra}]'", name=package
+            f"{what} needs {package}: pip install 'libllama-py[{extra}]'", name=package
         ) from error

@@ -44,7 +44,7 @@ try:
     from pydantic import Field, PrivateAttr, SecretStr, WithJsonSchema
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
-        f"llama_cpp.langchain needs {error.name}: pip install 'llama-py[langchain]'",
+        f"llama_cpp.langchain needs {error.name}: pip install 'libllama-py[langchain]'",
         name=error.name,
     ) from error
 

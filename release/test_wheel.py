@@ -143,7 +143,7 @@ def grafted(engine: Path, tmp_path: Path) -> tuple[Path, Path]:
         for found in re.findall(r"=> (\S+libgomp\S+) ", licenses._output("ldd", path))
     }
     digest = hashlib.sha256(library.read_bytes()).hexdigest()[:8]
-    name = f"llama_py.libs/{library.name.replace('.', f'-{digest}.', 1)}"
+    name = f"libllama_py.libs/{library.name.replace('.', f'-{digest}.', 1)}"
     return a_wheel(tmp_path, engine, **{name: library.read_bytes()}), library
 
 
@@ -191,7 +191,7 @@ def test_a_library_without_a_licence_makes_no_wheel(engine: Path, tmp_path: Path
     debian(tmp_path / "root", library, None)
     with pytest.raises(LlamaError, match=r"libgomp.* libgomp1 has no licence"):
         licenses.add(wheel, engine, tmp_path / "root")
-    other = a_wheel(tmp_path, engine, **{"llama_py.libs/libgomp-00000000.so.1": b"?"})
+    other = a_wheel(tmp_path, engine, **{"libllama_py.libs/libgomp-00000000.so.1": b"?"})
     with pytest.raises(LlamaError, match=r"the origin of libgomp-00000000.* is unknown"):
         licenses.add(other, engine)
 

@@ -89,7 +89,7 @@ class _Program(click.Group):
 
 
 @click.group(cls=_Program)
-@click.version_option(package_name="llama-py")
+@click.version_option(package_name="libllama-py", prog_name="llama-py")
 def main() -> None:
     """llama.cpp in Python.
 

@@ -39,7 +39,7 @@ _PACKAGE = Path(__file__).parents[1]
 _INSTALL = "run: llama-py engine install"
 _REPAIR = (
     "keep each in a virtual environment of its own. To repair this one: pip uninstall -y "
-    "llama-cpp-python llama-py, and then pip install the one that you want"
+    "llama-cpp-python libllama-py, and then pip install the one that you want"
 )
 # The packages of each extra, by the names for import.
 _EXTRAS = {
@@ -118,7 +118,7 @@ def _python() -> _Finding:
 
 def _names() -> Iterator[_Finding]:
     """Whether another package has the same import name."""
-    own, other = _distribution("llama-py"), _distribution("llama-cpp-python")
+    own, other = _distribution("libllama-py"), _distribution("llama-cpp-python")
     version = "not installed, from a folder" if own is None else own.version
     yield _Finding("package", "ok", f"llama-py {version}, {_PACKAGE}, for llama.cpp {_raw.TAG}")
     name = "llama-cpp-python" if other is None else f"llama-cpp-python {other.version}"
@@ -263,7 +263,7 @@ def _server() -> _Finding:
 def _extra(extra: str, modules: tuple[str, ...]) -> _Finding:
     what = f"extra {extra!r}"
     missing = ", ".join(name for name in modules if importlib.util.find_spec(name) is None)
-    advice = f"only if you want it: pip install 'llama-py[{extra}]'"
+    advice = f"only if you want it: pip install 'libllama-py[{extra}]'"
     return (
         _Finding(what, "note", f"{missing} missing", advice)
         if missing

@@ -68,7 +68,7 @@ sys.path[0], name = sys.argv[1:3]
 try:
     main = importlib.import_module(f"{name}.__main__").main
 except ModuleNotFoundError as error:
-    sys.exit(f"llama-py: {error}: this needs pip install 'llama-py[codegen]'")
+    sys.exit(f"llama-py: {error}: this needs pip install 'libllama-py[codegen]'")
 sys.exit(main(["bindings", *sys.argv[3:]]))
 """
 

@@ -232,7 +232,7 @@ def _tool(name: str) -> str:
     found = program(name, str(Path(sys.executable).parent)) or program(name)
     if found is None:
         raise LlamaEngineError(
-            f"{name} is needed to build the engine: pip install 'llama-py[engine]'"
+            f"{name} is needed to build the engine: pip install 'libllama-py[engine]'"
         )
     return found
 

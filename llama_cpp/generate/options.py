@@ -47,7 +47,7 @@ class SamplingOptions(TypedDict, total=False):
     share it, each gets the next number."""
     grammar: str | None
     """A GBNF grammar that the text has to follow. Of this and the four below one can be given;
-    these need llguidance: ``pip install 'llama-py[structured]'``."""
+    these need llguidance: ``pip install 'libllama-py[structured]'``."""
     json_schema: Mapping[str, Any] | str | bool | None
     """A JSON schema for the text. The parsed JSON is the ``output`` of the result."""
     regex: str | None

@@ -314,4 +314,4 @@ def test_it_says_what_it_needs() -> None:
         "import sys; sys.modules['langchain_core'] = None\nimport llama_cpp.langchain", timeout=60
     )
     assert done.returncode
-    assert "pip install 'llama-py[langchain]'" in done.stderr
+    assert "pip install 'libllama-py[langchain]'" in done.stderr

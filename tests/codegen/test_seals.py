@@ -112,7 +112,7 @@ def test_that_a_missing_generator_is_one_clear_line(arguments: list[str]) -> Non
     done = _without_generator(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: ")
-    assert "pip install 'llama-py[codegen]'" in done.stderr
+    assert "pip install 'libllama-py[codegen]'" in done.stderr
     assert done.stderr.count("\n") == 1
 
 

@@ -459,7 +459,7 @@ def test_no_compiler(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_no_cmake(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
-    with pytest.raises(LlamaEngineError, match=r"pip install 'llama-py\[engine\]'"):
+    with pytest.raises(LlamaEngineError, match=r"pip install 'libllama-py\[engine\]'"):
         engine.build(source, TAG)
 
 

@@ -237,6 +237,6 @@ def test_without_jinja2_the_error_names_the_extra(
 ) -> None:
     """There is no silent way round it, and the library's own templates do not need it."""
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install 'llama-py\[chat\]'"):
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'libllama-py\[chat\]'"):
         small.chat(USER, template=ROLES)
     assert render(USER, "chatml", small.model)

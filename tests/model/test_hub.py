@@ -165,7 +165,7 @@ def test_without_the_extra_the_error_names_it() -> None:
         "except ModuleNotFoundError as error: print(error)"
     )
     assert done.stdout == (
-        "A model from the hub needs huggingface_hub: pip install 'llama-py[hub]'\n"
+        "A model from the hub needs huggingface_hub: pip install 'libllama-py[hub]'\n"
     )
 
 

@@ -101,7 +101,7 @@ def test_files_of_the_other_package_of_this_name_are_refused(tmp_path: Path) -> 
     last = done.stderr.splitlines()[-1]
     assert last.startswith("ImportError: llama-py and llama-cpp-python are both installed in ")
     assert str(package) in last
-    assert "pip uninstall -y llama-cpp-python llama-py" in last
+    assert "pip uninstall -y llama-cpp-python libllama-py" in last
 
 
 def test_all_is_sorted_and_complete() -> None:
@@ -123,5 +123,5 @@ def test_what_needs_a_package_says_how_to_get_it(tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stdout) == (
         0,
-        "LlamaClient needs requests: pip install 'llama-py[agent]'\n",
+        "LlamaClient needs requests: pip install 'libllama-py[agent]'\n",
     )

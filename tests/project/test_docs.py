@@ -96,7 +96,7 @@ def test_the_commands_of_a_page_exist(page: Path) -> None:
         "llama-py engine install --no-such",
         "llama-py server --no-such",
         "make no-such",
-        "pip install 'llama-py[no-such]'",
+        "pip install 'libllama-py[no-such]'",
         "pip install other",
         "python -m codegen no-such",
         "rm -r /",

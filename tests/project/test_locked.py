@@ -20,8 +20,10 @@ else:
 
 ROOT = Path(__file__).parents[2]
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+NAME = PYPROJECT["project"]["name"]
+EXTRAS: dict[str, list[str]] = PYPROJECT["project"]["optional-dependencies"]
+GROUPS: dict[str, list[str | dict[str, str]]] = PYPROJECT["dependency-groups"]
 SYSTEMS = [
     {"python_version": f"3.{minor}", "python_full_version": f"3.{minor}.1", **system}
     for minor in range(10, 15)
@@ -53,25 +55,28 @@ def versions(text: str, system: dict[str, str]) -> dict[str, str]:
     return found
 
 
-def asked(extras: set[str], system: dict[str, str]) -> list[Requirement]:
-    """What these extras ask for on a system."""
+def asked(names: set[str], system: dict[str, str]) -> list[Requirement]:
+    """The packages that these extras and groups ask for on a system."""
     environment = {**default_environment(), **system}
     wanted = []
-    for requirement in (Requirement(line) for extra in sorted(extras) for line in EXTRAS[extra]):
-        if requirement.name == PROJECT["name"]:
+    for line in (line for name in sorted(names) for line in {**EXTRAS, **GROUPS}[name]):
+        requirement = Requirement(
+            line if isinstance(line, str) else f"{NAME}[{line['include-group']}]"
+        )
+        if requirement.name == NAME:
             wanted += asked(requirement.extras, system)
         elif requirement.marker is None or requirement.marker.evaluate(environment):
             wanted.append(requirement)
     return wanted
 
 
-def unmet(extras: set[str], text: str) -> list[str]:
-    """What these extras ask for and the lock does not have, on any system."""
+def unmet(names: set[str], text: str) -> list[str]:
+    """The packages that these extras and groups ask for and the lock lacks, on any system."""
     return [
         f"{wanted} on {system['sys_platform']} {system['python_version']}"
         for system in SYSTEMS
         for locked in [versions(text, system)]
-        for wanted in asked(extras, system)
+        for wanted in asked(names, system)
         for version in [locked.get(canonicalize_name(wanted.name))]
         if version is None or not wanted.specifier.contains(version, prereleases=True)
     ]
@@ -106,10 +111,10 @@ def test_a_line_that_is_no_lock_is_found(line: str) -> None:
     ]
 
 
-def test_the_locks_have_what_the_extras_ask_for() -> None:
+def test_the_locks_have_every_package_of_the_extras_and_groups() -> None:
     dev, _, release = (path.read_text("utf-8") for path in LOCKS)
-    assert unmet({*EXTRAS} - {"release"}, dev) == []
-    assert unmet({"release"}, release) == []
+    assert unmet({"all", "dev"}, dev) == []
+    assert unmet({"codegen", "engine", "release"}, release) == []
 
 
 def test_the_locks_agree() -> None:
@@ -129,7 +134,8 @@ def test_what_a_lock_lacks_is_found() -> None:
     assert len(unmet({"cli"}, old)) == len(SYSTEMS)
 
 
-def test_make_installs_every_extra_of_the_lock() -> None:
-    found = re.search(r"^EXTRAS := (.+)$", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
-    assert found is not None
-    assert set(found[1].split()) == EXTRAS.keys() - {"release"}
+def test_all_has_every_extra_and_dev_every_group() -> None:
+    (everything,) = EXTRAS["all"]
+    assert Requirement(everything).extras == EXTRAS.keys() - {"all"}
+    included = {line["include-group"] for line in GROUPS["dev"] if isinstance(line, dict)}
+    assert included == GROUPS.keys() - {"dev", "release"}

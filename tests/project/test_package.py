@@ -93,13 +93,13 @@ def test_a_release_has_the_tag_of_its_version(tag: str, code: int) -> None:
 
 def test_the_pure_wheel(pure: Path) -> None:
     name, version, _, tags = parse_wheel_filename(pure.name)
-    assert (name, str(version)) == ("llama-py", llama_cpp.__version__)
+    assert (name, str(version)) == ("libllama-py", llama_cpp.__version__)
     assert [str(tag) for tag in tags] == ["py3-none-any"]
     assert metadata(pure, "WHEEL")["Root-Is-Purelib"] == "true"
     assert {path.split("/")[0] for path in names(pure)} == {
         "llama_cpp",
         "llama_py_codegen",
-        f"llama_py-{version}.dist-info",
+        f"libllama_py-{version}.dist-info",
     }
     assert "llama_cpp/py.typed" in names(pure)
     inside = {path for path in names(pure) if path.startswith("llama_cpp/")}

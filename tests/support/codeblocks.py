@@ -144,10 +144,10 @@ def _make(words: list[str]) -> str | None:
 def _pip(words: list[str]) -> str | None:
     text = (ROOT / "pyproject.toml").read_text("utf-8")
     for word in words:
-        match = re.fullmatch(r"llama-py\[([\w,]+)\]", word)
+        match = re.fullmatch(r"libllama-py\[([\w,]+)\]", word)
         for extra in match[1].split(",") if match else ():
             if not re.search(rf"^{extra} = \[", text, re.MULTILINE):
                 return f"there is no extra {extra}"
-        if not match and not word.startswith("-") and word not in ("llama-py", "numpy"):
+        if not match and not word.startswith("-") and word not in ("libllama-py", "numpy"):
             return f"pip install {word}"
     return None

@@ -10,17 +10,10 @@ import os
 
 from ._lazy import contents
 
-# The other package of this name brings these files. pip installs both into one folder without a
-# word, and the folder then has files of both.
-if os.path.exists(os.path.join(__path__[0], "llama_cpp.py")):  # noqa: PTH110, PTH118 (at each import)
-    raise ImportError(
-        f"llama-py and llama-cpp-python are both installed in {__path__[0]}: they have the same "
-        "import name, and have overwritten files of each other. Keep each in a virtual environment "
-        "of its own. To mend this one: pip uninstall -y llama-cpp-python libllama-py, and then "
-        "pip install the one that you want",
-        name=__name__,
-        path=__path__[0],
-    )
+# A file of llama-cpp-python: pip installs both packages into one folder without a word. (With
+# os.path, as pathlib would cost more than the rest of this import.)
+if os.path.exists(os.path.join(__path__[0], "llama_cpp.py")):  # noqa: PTH110, PTH118
+    from . import llama_cpp  # noqa: F401 (which raises)
 
 __getattr__, __dir__, __all__ = contents(
     __name__,

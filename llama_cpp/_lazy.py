@@ -25,7 +25,10 @@ def contents(
     def __getattr__(name: str) -> Any:
         module = homes.get(name)
         if module is None:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+            # llama-cpp-python has the C functions at its top level.
+            c = name.lower().startswith(("llama_", "ggml_"))
+            hint = f"; the C API is {package}._raw, as in {package}._raw.{name}" if c else ""
+            raise AttributeError(f"module {package!r} has no attribute {name!r}{hint}", name=name)
         value = getattr(importlib.import_module(f"{package}.{module}"), name)
         namespace[name] = value
         return value

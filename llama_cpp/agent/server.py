@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import LlamaClosedError, LlamaServerConnectionError
-from ..native.arguments import unknown_keyword
+from ..native.peers import unknown_keyword
 from ..server._options import LEFT_OUT, OPTIONS, PRESETS, ServerOptions
 from ..server.client import LlamaClient
 from ..server.http import check_api_key

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, overload
 
 from .._needs import needs
 from ..errors import LlamaToolError
-from ..native.arguments import unknown_keyword
+from ..native.peers import unknown_keyword
 from ..server._fields import Json
 from .schema import as_json, error_text, for_server, plain
 from .signature import Signature, signature_of, without_partials

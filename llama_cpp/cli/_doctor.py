@@ -123,9 +123,7 @@ def _names() -> Iterator[_Finding]:
     yield _Finding("package", "ok", f"llama-py {version}, {_PACKAGE}, for llama.cpp {_raw.TAG}")
     name = "llama-cpp-python" if other is None else f"llama-cpp-python {other.version}"
     text = ""
-    if (_PACKAGE / "llama_cpp.py").is_file():
-        text = f"{name} is in {_PACKAGE}, too: files of one have replaced the other's"
-    elif not is_whole():
+    if not is_whole():
         text = f"{_PACKAGE} lacks files: {name} has the same import name and has removed them"
     elif other is not None:
         text = (

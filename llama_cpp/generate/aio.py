@@ -22,6 +22,7 @@ from ..errors import LlamaBusyError, LlamaClosedError, LlamaContextError, LlamaE
 from ..model.model import LlamaModel
 from ..native import fork
 from ..native.library import LlamaLibrary
+from ..native.peers import needs_model
 from .generation import Generation
 from .llama import Llama, LlamaParams
 from .scheduler import Generations
@@ -139,6 +140,7 @@ class AsyncLlama:
     stream is raised when its first piece is asked for.
     """
 
+    @needs_model
     def __init__(
         self,
         model: Llama | LlamaModel | str | os.PathLike[str],

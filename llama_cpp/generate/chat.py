@@ -13,7 +13,8 @@ from .. import _raw
 from .._needs import needs
 from ..errors import LlamaTemplateError
 from ..model.quoting import Quoting
-from ..native.arguments import c_number, c_string, check_type, text_bytes, unknown_keyword
+from ..native.arguments import c_number, c_string, check_type, text_bytes
+from ..native.peers import unknown_keyword
 from .options import GenerationOptions
 from .reasoning import ChatPrompt, ReasoningTags, find_tags
 

@@ -20,8 +20,9 @@ from ..context.sequence import LlamaSequence
 from ..context.turns import Turn
 from ..errors import LlamaCancelled, LlamaContextError, LlamaModelError
 from ..model.model import LOADING, LlamaModel, from_hub
-from ..native.arguments import c_number, check_count, unknown_keyword
+from ..native.arguments import c_number, check_count
 from ..native.library import LlamaLibrary
+from ..native.peers import needs_model, unknown_attribute, unknown_keyword
 from ..native.resource import ClosedByWith
 from ..sampling.chain import LlamaSampler
 from .chat import ChatGenerationOptions, ChatOptions, chat_prompt, split_options
@@ -76,6 +77,7 @@ class Llama(ClosedByWith):
     them is not computed again.
     """
 
+    @needs_model
     def __init__(
         self,
         model: LlamaModel | str | os.PathLike[str],
@@ -166,6 +168,11 @@ class Llama(ClosedByWith):
         self._embedder.close()
         if not self._shares_model:
             self._model.close()
+
+    if not TYPE_CHECKING:  # a checker would take every name for one of ours
+
+        def __getattr__(self, name: str) -> Any:
+            raise unknown_attribute(name, "Llama")
 
     def __repr__(self) -> str:
         return f"<Llama {self._model!r}>"

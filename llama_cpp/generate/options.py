@@ -10,7 +10,8 @@ from typing import Any, Protocol, TypedDict
 
 from .. import _raw
 from ..model.model import LlamaModel
-from ..native.arguments import c_number, check_count, check_type, integer, unknown_keyword
+from ..native.arguments import c_number, check_count, check_type, integer
+from ..native.peers import unknown_keyword
 from ..sampling.answer import Answer
 from ..sampling.chain import LlamaSampler
 

@@ -10,8 +10,9 @@ from typing import Any
 
 from .. import _raw
 from .._params import KEYWORDS, POINTERS
-from ..native.arguments import c_number, c_string, unknown_keyword
+from ..native.arguments import c_number, c_string
 from ..native.library import LlamaLibrary
+from ..native.peers import unknown_keyword
 from .device import devices
 
 _ROOM = 127

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from ..native.arguments import unknown_keyword
+from ..native.peers import unknown_keyword
 
 
 class Value(NamedTuple):

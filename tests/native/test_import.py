@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -78,30 +79,51 @@ def test_an_agent_loads_its_own_layers_alone(tmp_path: Path) -> None:
     native = {name for name in loaded if name.startswith("llama_cpp.native.")}
     assert native <= {
         f"llama_cpp.native.{name}"
-        for name in ("arguments", "fork", "interrupt", "locks", "resource")
+        for name in ("arguments", "fork", "interrupt", "locks", "peers", "resource")
     }
-    assert len(loaded) <= 25, loaded
+    assert len(loaded) <= 26, loaded
 
 
-def test_files_of_the_other_package_of_this_name_are_refused(tmp_path: Path) -> None:
-    """This package was installed over llama-cpp-python, into the same folder."""
+@pytest.mark.parametrize("last", ["ours", "theirs"])
+def test_files_of_the_other_package_of_this_name_are_refused(tmp_path: Path, last: str) -> None:
+    """This package and llama-cpp-python were installed into one folder."""
     package = tmp_path / "llama_cpp"
-    package.mkdir()
-    for name in ("__init__.py", "_lazy.py"):
-        shutil.copy(ROOT / "llama_cpp" / name, package)
+    for name in ("__init__.py", "_lazy.py", "llama_cpp/__init__.py"):
+        (package / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / "llama_cpp" / name, package / name)
     command = [sys.executable, "-c", "import llama_cpp"]
     for mixed in (False, True):
         if mixed:
             (package / "llama_cpp.py").touch()
+        if mixed and last == "theirs":
+            (package / "__init__.py").write_text("from .llama_cpp import *\n")
         done = subprocess.run(
             command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60,
             env={**os.environ, "PYTHONPATH": str(tmp_path)},
         )  # fmt: skip
         assert bool(done.returncode) is mixed, done.stderr
-    last = done.stderr.splitlines()[-1]
-    assert last.startswith("ImportError: llama-py and llama-cpp-python are both installed in ")
-    assert str(package) in last
-    assert "pip uninstall -y llama-cpp-python libllama-py" in last
+    error = done.stderr.splitlines()[-1]
+    assert error.startswith("ImportError: llama-py and llama-cpp-python are both installed in ")
+    assert str(package) in error
+    assert "pip uninstall -y llama-cpp-python libllama-py" in error
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("import llama_cpp.llama_cpp", "ImportError: llama_cpp.llama_cpp is a module of llama-cpp"),
+        ("llama_cpp.llama_vocab_p", "AttributeError: .* as in llama_cpp._raw.llama_vocab_p$"),
+        ("llama_cpp.LlamaGrammar", "AttributeError: module 'llama_cpp' has no attribute"),
+        ("Llama(model_path='m')", r"TypeError: Llama\(\) needs .*; model_path=... is the first"),
+        ("AsyncLlama()", r"TypeError: AsyncLlama\(\) needs a model: .* a LlamaModel$"),
+        ("Llama.__new__(Llama).create_chat_completion", "AttributeError: .* is Llama.chat here"),
+        ("Llama.__new__(Llama).no_such", "AttributeError: 'Llama' object .* 'no_such'$"),
+    ],
+)
+def test_a_name_of_the_other_package_leads_to_ours(code: str, error: str, tmp_path: Path) -> None:
+    start = "import llama_cpp; from llama_cpp import AsyncLlama, Llama; "
+    done = bare(start + code, tmp_path)
+    assert re.match(error, done.stderr.splitlines()[-1])
 
 
 def test_all_is_sorted_and_complete() -> None:

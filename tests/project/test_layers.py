@@ -19,7 +19,17 @@ from tests.support.python import ROOT
 pytestmark = pytest.mark.quick
 
 PACKAGE = Path(llama_cpp.__file__).parent
-BASE = {"_raw", "_raw_mtmd", "_raw_rpc", "_raw_ext", "_params", "_lazy", "_needs", "_version"}
+BASE = {
+    "llama_cpp",
+    "_raw",
+    "_raw_mtmd",
+    "_raw_rpc",
+    "_raw_ext",
+    "_params",
+    "_lazy",
+    "_needs",
+    "_version",
+}
 BASE |= {"errors", "usage"}
 BELOW = {
     "engine": BASE,

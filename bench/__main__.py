@@ -1,4 +1,4 @@
-"""``python -m bench [--rounds N] [topic ...]``: all topics, or those that are named.
+"""``python -m bench [--rounds N] [--plot FILE] [topic ...]``: all topics, or those that are named.
 
 The result is what was measured, whatever it is; it fails only where something cannot be measured.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 from llama_cpp import _raw
 from llama_cpp.engine.machine import usable_cores
 
-from . import agent, cancel, generation, grammar, guards, rpc, share, start, text
+from . import agent, cancel, generation, grammar, guards, plot, rpc, share, start, text
 from .build import CannotMeasure
 from .place import Place, Topic
 from .report import Table, summary
@@ -50,6 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=LEAST_ROUNDS)
     parser.add_argument("--threads", type=int, default=usable_cores())
     parser.add_argument("--model", type=Path, help="a GGUF file in place of SmolLM2")
+    parser.add_argument("--plot", type=Path, help="an SVG of the ratios")
     given = parser.parse_args(arguments)
     unknown = sorted(set(given.topics) - set(TOPICS))
     if unknown:
@@ -59,10 +60,11 @@ def main(arguments: list[str] | None = None) -> int:
     measured: dict[str, Table] = {}
     with tempfile.TemporaryDirectory() as folder:
         place = Place(Path(folder), given.rounds, given.threads, given.model)
-        print(
+        caption = (
             f"llama.cpp {_raw.TAG}, {place.threads} threads, Python {platform.python_version()}: "
             f"the median of {given.rounds} or more interleaved rounds [and its quartiles]"
         )
+        print(caption)
         for i, name in enumerate(topics, 1):
             so_far = time.perf_counter() - begun
             print(f"{so_far:5.0f} s  {i} of {len(topics)}: {name}", file=sys.stderr, flush=True)
@@ -73,6 +75,8 @@ def main(arguments: list[str] | None = None) -> int:
                 print(f"\n{name}: {error}", flush=True)
             print(f"  ({time.perf_counter() - begun - so_far:.0f} s)", flush=True)
     print(f"\n{summary(measured)}\n({(time.perf_counter() - begun) / 60:.0f} minutes)")
+    if given.plot:
+        given.plot.write_text(plot.svg(measured, caption), "utf-8")
     failed = [name for name in topics if name not in measured]
     if failed:
         print(f"\ncould not be measured: {', '.join(failed)}", file=sys.stderr)

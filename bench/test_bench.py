@@ -12,10 +12,11 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
-from bench import build, cancel, generation, guards, report, rpc, share, start, text
+from bench import build, cancel, generation, guards, plot, report, rpc, share, start, text
 from bench.measure import Spread, Worker, interleaved
 from bench.place import Place
 from tests.support import tiny, tiny_mmproj
@@ -215,3 +216,18 @@ def test_tables() -> None:
     assert row.cells[3:5] == (">= 0.97", "reached")
     assert not report.at_most(5).reached(5.1)
     assert json.dumps(str(table)).startswith('"a title\\n  ours  1.000 x  [0.900 1.125]')
+
+
+def test_a_plot_has_a_bar_for_each_ratio() -> None:
+    rows = [
+        report.Row("ours & more", Spread(1.0, 0.9, 1.1)),
+        report.Row("llama-cpp-python stream", Spread(0.5, 0.4, 0.6)),
+        report.Row("memory", Spread(17, 16, 18), unit="MB"),
+    ]
+    text = plot.svg({"generation": report.Table("title", rows, ["speed over C"])}, "2 threads")
+    picture = ElementTree.fromstring(text)
+    bars = picture.findall("{*}rect")
+    assert [bar.get("class") for bar in bars] == ["ours", "theirs"]
+    widths = [float(bar.get("width", "")) for bar in bars]
+    assert widths[0] == pytest.approx(2 * widths[1], rel=0.01)
+    assert {"ours & more", "generation: speed over C", "2 threads"} <= set(picture.itertext())

@@ -117,9 +117,14 @@ def test_a_wheel_needs_no_package(pure: Path) -> None:
     assert metadata(pure, "METADATA")["Requires-Python"] == ">=3.10"
 
 
-def test_a_wheel_with_an_engine(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("package", "license"),
+    [("ggml", "MIT"), ("libgomp1", "MIT AND (GPL-3.0-or-later WITH GCC-exception-3.1)")],
+)
+def test_a_wheel_with_an_engine(tmp_path: Path, package: str, license: str) -> None:
     engine = tmp_path / "engine"
-    engine.mkdir()
+    (engine / "licenses" / package).mkdir(parents=True)
+    (engine / "licenses" / package / "copyright").write_text("words")
     (engine / "libllama.so").write_bytes(b"library")
     (engine / "llama-server").write_bytes(b"program")
     (engine / "llama-server").chmod(0o755)
@@ -128,6 +133,7 @@ def test_a_wheel_with_an_engine(tmp_path: Path) -> None:
     )
     assert [str(tag) for tag in parse_wheel_filename(wheel.name)[3]] == ["py3-none-linux_mips"]
     assert metadata(wheel, "WHEEL")["Root-Is-Purelib"] == "false"
+    assert metadata(wheel, "METADATA")["License-Expression"] == license
     assert {"llama_cpp/lib/libllama.so", "llama_cpp/lib/llama-server"} < set(names(wheel))
     with zipfile.ZipFile(wheel) as archive:
         mode = archive.getinfo("llama_cpp/lib/llama-server").external_attr >> 16

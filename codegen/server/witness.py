@@ -23,9 +23,6 @@ _NAMES = re.compile(r"-{1,2}[A-Za-z][\w.-]*(?:,\s+-{1,2}[A-Za-z][\w.-]*)*")
 _INDENTED = re.compile(r"^ +(-[\w-]+(?:, -[\w-]+)*)", re.MULTILINE)
 _ENV = re.compile(r"\(env: (\w+)\)")
 
-# What /props has and requests do not: results of other settings
-_ONLY_IN_PROPS = ("speculative.types", "reasoning_in_content")
-
 Send = Callable[[str, dict[str, Any]], int]
 
 
@@ -198,10 +195,9 @@ def by_props(server: Server, params: dict[str, Any]) -> Report:
     report = Report("/props")
     compared = 0
     known = {name for f in server.requests["generation"] for name in (f.name, *f.aliases)}
+    known |= left_out("fields").keys() | left_out("settings").keys()
     report.faults += [
-        f"the server has {name}, which is not a field here"
-        for name in params
-        if name not in known and name not in _ONLY_IN_PROPS
+        f"the server has {name}, which is not a field here" for name in params if name not in known
     ]
     for field in server.requests["generation"]:
         for name in (field.name, *field.aliases):

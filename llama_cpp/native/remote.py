@@ -69,9 +69,10 @@ _lock = threading.RLock()
 _one_at_a_time = threading.RLock()
 fork.renew_lock(globals(), "_lock", threading.RLock)
 fork.renew_lock(globals(), "_one_at_a_time", threading.RLock)
-# A server drops the graphs of all contexts whenever something is freed, also by a context that plans
-# its decodes anew, and the device does not hear of it: it would let the server compute one of them
-# again, which then closes the connection. So a context keeps its graph only while it alone decodes.
+# A server drops the graphs of all contexts whenever something is freed, also by a context that
+# plans its decodes anew, and the device does not hear of it: it would let the server compute one of
+# them again, which then closes the connection. So a context keeps its graph only while it alone
+# decodes.
 _latest: dict[Path, int | None] = {}  # library -> address of the context that decoded last
 _vectors: dict[int | None, tuple[Any, ...]] = {}  # address of a context -> its control vector
 _dropped: set[Path] = set()  # libraries for which something may have been freed since

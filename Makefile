@@ -21,7 +21,7 @@ LIBLLAMA := $(if $(filter Darwin,$(shell uname -s)),libllama.dylib,libllama.so)
 	check-tag packages wheel check-wheel old-cpus misuse checks bench docs lint format clean
 
 help: ## show the targets
-	@echo "Targets (settings in capitals: TAG=b11434, LLAMA_CPP=folder, FROM=old, TO=new, PYTHON=python3.12):"
+	@echo "Targets (settings in capitals: TAG=b11549, LLAMA_CPP=folder, FROM=old, TO=new, PYTHON=python3.12):"
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@awk -F : '/^[a-z-]+:.*#: / { found = found " " $$1 } END { print "For releases and workflows (see the Makefile):" found }' $(MAKEFILE_LIST)
 
@@ -87,7 +87,7 @@ check: $(VENV)/.ready ## exit 1 with a diff when a generated file is not what th
 	$(PY) -m codegen check $(TREE)
 
 diff: $(VENV)/.ready ## what changed between two tags, trees or api.json files: FROM=… TO=…
-	@test -n "$(FROM)" -a -n "$(TO)" || { echo "usage: make diff FROM=b11063 TO=b11434" >&2; exit 2; }
+	@test -n "$(FROM)" -a -n "$(TO)" || { echo "usage: make diff FROM=b11434 TO=b11549" >&2; exit 2; }
 	$(PY) -m codegen diff $(FROM) $(TO)
 
 verify: engine ## ask the C compiler, ctypes and the engine whether the bindings are right
@@ -105,7 +105,7 @@ lag: $(VENV)/.ready ## how many tags and days the pin is behind; exit 1 over a l
 
 # What the daily workflow does: `upstream`, `tried`, `propose`, in this order.
 upstream: $(VENV)/.ready #: regenerate for TAG=… and write what changed, as Markdown, to REPORT=…
-	@test -n "$(TAG)" -a -n "$(REPORT)" || { echo "usage: make upstream TAG=b11434 REPORT=report.md" >&2; exit 2; }
+	@test -n "$(TAG)" -a -n "$(REPORT)" || { echo "usage: make upstream TAG=b11549 REPORT=report.md" >&2; exit 2; }
 	mkdir -p "$(REPORT).old" && cp codegen/api.json codegen/server.json "$(REPORT).old"
 	$(PY) -m codegen regen --tag $(TAG)
 	$(PY) -m codegen diff "$(REPORT).old/api.json" codegen/api.json --format markdown > "$(REPORT)"
@@ -124,7 +124,7 @@ tried: $(VENV)/.ready #: run STEPS=… and add to REPORT=… how each ended; exi
 	done; rm -f "$(REPORT).log"; exit $$failed
 
 propose: #: commit all on a branch for TAG=…, push it and open a pull request with REPORT=… (gh)
-	@test -n "$(TAG)" -a -n "$(REPORT)" || { echo "usage: make propose TAG=b11434 REPORT=report.md" >&2; exit 2; }
+	@test -n "$(TAG)" -a -n "$(REPORT)" || { echo "usage: make propose TAG=b11549 REPORT=report.md" >&2; exit 2; }
 	git switch --create "llama.cpp-$(TAG)"
 	git add --all
 	git commit --quiet --message "Follow llama.cpp to $(TAG)"
@@ -138,7 +138,7 @@ engine: $(VENV)/.ready ## build libllama and llama-server of the bindings' llama
 		$(PY) -m llama_cpp.engine install --from $(ENGINE) --source "$$tree" $(BACKEND:%=--backend %); }
 
 check-tag: $(VENV)/.ready #: whether GIT_TAG=v… is the tag of this version
-	@test -n "$$GIT_TAG" || { echo "usage: make check-tag GIT_TAG=v0.1.11434" >&2; exit 2; }
+	@test -n "$$GIT_TAG" || { echo "usage: make check-tag GIT_TAG=v0.1.11549" >&2; exit 2; }
 	@$(PY) -m release.check_tag "$$GIT_TAG"
 
 packages: $(VENV)/.release #: the wheel without an engine, for every platform, and the source, into dist/

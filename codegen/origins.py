@@ -41,7 +41,7 @@ def number(tag: str) -> int:
 
 @dataclass(frozen=True)
 class Revision:
-    """A state of llama.cpp: a tag such as ``b11434``, or ``b11434-12-g`` and the first digits of
+    """A state of llama.cpp: a tag such as ``b11549``, or ``b11549-12-g`` and the first digits of
     the ``commit`` that is so many commits after it."""
 
     name: str

@@ -1,4 +1,4 @@
-"""Keyword arguments of every params struct of llama.cpp b11434.
+"""Keyword arguments of every params struct of llama.cpp b11549.
 
 Generated from ggml.h, ggml-alloc.h, ggml-backend.h, ggml-cpu.h, ggml-opt.h, gguf.h, llama.h
 by ``python -m codegen regen``. Do not edit: change the header, the templates or the generator.
@@ -123,6 +123,7 @@ class LlamaContextParams(TypedDict, total=False):
     defrag_thold: float  # default: -1.0
     type_k: _raw.ggml_type | int  # default: GGML_TYPE_F16
     type_v: _raw.ggml_type | int  # default: GGML_TYPE_F16
+    moe_cache_size: int  # default: 0
     embeddings: bool  # default: False
     offload_kqv: bool  # default: True
     no_perf: bool  # default: True
@@ -221,6 +222,7 @@ KEYWORDS: dict[str, dict[str, Any]] = {
         "defrag_thold": c_float,
         "type_k": _raw.ggml_type,
         "type_v": _raw.ggml_type,
+        "moe_cache_size": c_size_t,
         "embeddings": c_bool,
         "offload_kqv": c_bool,
         "no_perf": c_bool,
@@ -283,4 +285,4 @@ POINTERS: dict[str, tuple[str, ...]] = {
     "llama_sampler_chain_params": (),
     "llama_opt_params": ("param_filter", "param_filter_ud", "get_opt_pars", "get_opt_pars_ud"),
 }
-# seal: b11434 sha256:e3b4ad7339f8ed19e3f12702630a441ed345d67611efab11ca2d296a9f13fbc5
+# seal: b11549 sha256:33be7a3392783f807c42eaf8c30c8177d679afc3e48096a0f5722bdacd6da6fe

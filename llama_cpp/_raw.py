@@ -1,4 +1,4 @@
-"""The C API of llama.cpp b11434: types, constants and functions under their C names.
+"""The C API of llama.cpp b11549: types, constants and functions under their C names.
 
 Generated from ggml.h, ggml-alloc.h, ggml-backend.h, ggml-cpu.h, ggml-opt.h, gguf.h, llama.h
 by ``python -m codegen regen``. Do not edit: change the header, the templates or the generator.
@@ -57,7 +57,7 @@ from enum import IntEnum, IntFlag
 if sizeof(c_void_p) != 8:
     raise ImportError("llama_cpp: the bindings are for 64-bit Python; this one is 32-bit")
 
-TAG = "b11434"
+TAG = "b11549"
 LIBRARY = "llama"
 
 # Constants
@@ -479,6 +479,7 @@ class llama_vocab_type_enum(IntEnum):
     LLAMA_VOCAB_TYPE_RWKV = 5
     LLAMA_VOCAB_TYPE_PLAMO2 = 6
     LLAMA_VOCAB_TYPE_TEST = 7
+    LLAMA_VOCAB_TYPE_PLAMO3 = 8
 
 
 class llama_rope_type(IntEnum):
@@ -921,6 +922,9 @@ ggml_backend_set_abort_callback_t = CFUNCTYPE(None, ggml_backend_t, ggml_abort_c
 ggml_backend_get_features_t = CFUNCTYPE(c_void_p, ggml_backend_reg_t)
 ggml_backend_sched_t = ggml_backend_sched
 ggml_backend_sched_eval_callback = CFUNCTYPE(c_bool, POINTER(ggml_tensor), c_bool, c_void_p)
+ggml_backend_sched_copy_callback = CFUNCTYPE(
+    c_bool, ggml_backend_t, POINTER(ggml_tensor), POINTER(ggml_tensor), ggml_cgraph, c_void_p
+)
 ggml_backend_meta_get_split_state_t = CFUNCTYPE(
     ggml_backend_meta_split_state, POINTER(ggml_tensor), c_void_p
 )
@@ -1183,6 +1187,7 @@ llama_context_params._fields_ = (
     ("cb_eval_user_data", c_void_p),
     ("type_k", c_int),
     ("type_v", c_int),
+    ("moe_cache_size", c_size_t),
     ("abort_callback", ggml_abort_callback),
     ("abort_callback_data", c_void_p),
     ("embeddings", c_bool),
@@ -1955,6 +1960,7 @@ ggml_backend_sched_graph_compute_async: c_int, ggml_backend_sched_t, ggml_cgraph
 ggml_backend_sched_synchronize: None, ggml_backend_sched_t,
 ggml_backend_sched_reset: None, ggml_backend_sched_t,
 ggml_backend_sched_set_eval_callback: None, ggml_backend_sched_t, ggml_backend_sched_eval_callback, c_void_p,
+ggml_backend_sched_set_copy_callback: None, ggml_backend_sched_t, ggml_backend_sched_copy_callback, c_void_p,
 ggml_backend_meta_split_axis_name: c_char_p, c_int,
 ggml_backend_meta_device: ggml_backend_dev_t, POINTER(ggml_backend_dev_t), c_size_t, ggml_backend_meta_get_split_state_t, c_void_p,
 ggml_backend_graph_copy: ggml_backend_graph_copy_struct, ggml_backend_t, ggml_cgraph,
@@ -2532,6 +2538,7 @@ DEFAULTS = {
         "cb_eval_user_data": 0,
         "type_k": 1,
         "type_v": 1,
+        "moe_cache_size": 0,
         "abort_callback": 0,
         "abort_callback_data": 0,
         "embeddings": 0,
@@ -2597,4 +2604,4 @@ LEFT_OUT = {
 def __getattr__(name):
     reason = f" ({LEFT_OUT[name]})" if name in LEFT_OUT else ""
     raise AttributeError(f"{__name__} has no {name!r}{reason}")
-# seal: b11434 sha256:d0e43c368b4c916e2166c37341480383397ddf737244a13e7eb19a4c58e893aa
+# seal: b11549 sha256:0ae8fe605481b943895143f0b0bac27d3f51c2ea67f041f4ca9b72f72ebd7049

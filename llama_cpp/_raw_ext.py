@@ -1,4 +1,4 @@
-"""The C API of libllama of llama.cpp b11434: types, constants and functions under their C names.
+"""The C API of libllama of llama.cpp b11549: types, constants and functions under their C names.
 
 Generated from llama-ext.h
 by ``python -m codegen regen``. Do not edit: change the header, the templates or the generator.
@@ -53,7 +53,7 @@ from ._raw import (
     llama_model_quantize_params,
 )
 
-TAG = "b11434"
+TAG = "b11549"
 LIBRARY = "llama"
 
 
@@ -170,4 +170,4 @@ LEFT_OUT = {
 def __getattr__(name):
     reason = f" ({LEFT_OUT[name]})" if name in LEFT_OUT else ""
     raise AttributeError(f"{__name__} has no {name!r}{reason}")
-# seal: b11434 sha256:a2bdaa7971837d66a99dde1caae6422a71b133407d7cce52292ea45fd79ba7a3
+# seal: b11549 sha256:894af806f4dde4f7576ecf2cb1ffb94fc8373a7248dbde1c9704c53b2143b09a

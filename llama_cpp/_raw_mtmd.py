@@ -1,4 +1,4 @@
-"""The C API of libmtmd of llama.cpp b11434: types, constants and functions under their C names.
+"""The C API of libmtmd of llama.cpp b11549: types, constants and functions under their C names.
 
 Generated from mtmd.h, mtmd-helper.h
 by ``python -m codegen regen``. Do not edit: change the header, the templates or the generator.
@@ -51,7 +51,7 @@ from ._raw import (
     llama_token,
 )
 
-TAG = "b11434"
+TAG = "b11549"
 LIBRARY = "mtmd"
 
 
@@ -436,4 +436,4 @@ LEFT_OUT = {
 def __getattr__(name):
     reason = f" ({LEFT_OUT[name]})" if name in LEFT_OUT else ""
     raise AttributeError(f"{__name__} has no {name!r}{reason}")
-# seal: b11434 sha256:609c66734cff5cd69d5227a300d316ebc232085da6b739b9d8f210e25fd637d9
+# seal: b11549 sha256:db582401dd5e29ba467dbece95a7eea7a7e8682df1f045fc5c847c0a556ae61e

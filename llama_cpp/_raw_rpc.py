@@ -1,4 +1,4 @@
-"""The C API of libggml-rpc of llama.cpp b11434: types, constants and functions under their C names.
+"""The C API of libggml-rpc of llama.cpp b11549: types, constants and functions under their C names.
 
 Generated from ggml-rpc.h
 by ``python -m codegen regen``. Do not edit: change the header, the templates or the generator.
@@ -49,11 +49,11 @@ from ._raw import (
     ggml_backend_t,
 )
 
-TAG = "b11434"
+TAG = "b11549"
 LIBRARY = "ggml-rpc"
 
 # Constants
-RPC_PROTO_MAJOR_VERSION = 7
+RPC_PROTO_MAJOR_VERSION = 8
 RPC_PROTO_MINOR_VERSION = 0
 RPC_PROTO_PATCH_VERSION = 0
 GGML_RPC_MAX_SERVERS = 16
@@ -108,4 +108,4 @@ LEFT_OUT = {}
 def __getattr__(name):
     reason = f" ({LEFT_OUT[name]})" if name in LEFT_OUT else ""
     raise AttributeError(f"{__name__} has no {name!r}{reason}")
-# seal: b11434 sha256:1e58d8c31f5e0937827cc406ff1eb6d499b85cbdff88be3e646f17d42d72c887
+# seal: b11549 sha256:b900723ceba3d16d152094802c111ec0a49dd07b76a387a571dfb7fa0b580418

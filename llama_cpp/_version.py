@@ -1,5 +1,5 @@
-"""The version: two numbers of our own, and llama.cpp's tag as the third: b11434 gives 0.1.11434,
-and 0.1.11434.post1 for what is put right for the same tag.
+"""The version: two numbers of our own, and llama.cpp's tag as the third: b11549 gives 0.1.11549,
+and 0.1.11549.post1 for what is put right for the same tag.
 
 Read from the text of ``_raw.py``, so that the build of a package need not import it.
 """
@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 _SERIES = "0.1"
-# Releases of one tag after the first: ("b11434", 1) gives .post1. For another tag it says nothing.
+# Releases of one tag after the first: ("b11549", 1) gives .post1. For another tag it says nothing.
 _POST = ("b0", 0)
 
 

@@ -1,6 +1,6 @@
 """Check that a git tag belongs to the version, before anything is built for it.
 
-    python -m release.check_tag v0.1.11434
+    python -m release.check_tag v0.1.11549
 
 Exit code 0 if it does, 1 if not.
 """
@@ -15,7 +15,7 @@ from llama_cpp import __version__
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Check that the git tag belongs to the version.")
-    parser.add_argument("tag", help="such as v0.1.11434, or v0.1.11434.post1")
+    parser.add_argument("tag", help="such as v0.1.11549, or v0.1.11549.post1")
     tag = parser.parse_args().tag
     if tag != f"v{__version__}":
         print(

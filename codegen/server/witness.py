@@ -23,10 +23,21 @@ _NAMES = re.compile(r"-{1,2}[A-Za-z][\w.-]*(?:,\s+-{1,2}[A-Za-z][\w.-]*)*")
 _INDENTED = re.compile(r"^ +(-[\w-]+(?:, -[\w-]+)*)", re.MULTILINE)
 _ENV = re.compile(r"\(env: (\w+)\)")
 
-# What /props has and requests do not: results of other settings
-_ONLY_IN_PROPS = ("speculative.types", "reasoning_in_content")
-
 Send = Callable[[str, dict[str, Any]], int]
+
+# A small request of each kind: its route, and what it has to have.
+REQUESTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "generation": ("/completion", {"prompt": "a", "max_tokens": 1}),
+    "chat": (
+        "/v1/chat/completions",
+        {"messages": [{"role": "user", "content": "a"}], "max_tokens": 1, "logprobs": True},
+    ),
+    "infill": ("/infill", {"input_prefix": "a", "input_suffix": "b", "n_predict": 1}),
+    "embedding": ("/embedding", {"content": "a"}),
+    "rerank": ("/rerank", {"query": "a", "documents": ["b", "c"]}),
+    "tokenize": ("/tokenize", {"content": "a"}),
+    "detokenize": ("/detokenize", {"tokens": [1]}),
+}
 
 
 def help_of(program: Path) -> str:
@@ -148,20 +159,22 @@ def _run(program: Path, words: Sequence[str]) -> str:
     return next((line for line in lines if line.startswith("error")), f"exit {done.returncode}")
 
 
-def by_requests(server: Server, send: Send) -> Report:
-    """Whether a running server accepts each field of a generation with a value in its limits, and
-    refuses a value beyond them. ``send`` posts JSON to a path and returns the status."""
+def by_requests(server: Server, send: Send, *kinds: str) -> Report:
+    """Whether a running server accepts each field of requests of ``kinds`` with a value in its
+    limits, and refuses a value beyond them. ``send`` posts JSON to a path and returns the status.
+    """
     report = Report("requests")
+    fields = [(kind, f) for kind in kinds for f in server.requests[kind]]
     count = 0
-    for field in server.requests["generation"]:
-        if field.name in left_out("fields"):
-            continue
+    for kind, field in fields:
+        path, least = REQUESTS[kind]
         for name in (field.name, *field.aliases):
             for value, accepted in _tries(field):
-                body = {"prompt": "a", "max_tokens": 1, name: value}
-                if field.name == "n_predict":
-                    body = {"prompt": "a", name: value}
-                status = send("/completion", body)
+                # The server reads n_predict by either name, and not both.
+                rest = {
+                    k: v for k, v in least.items() if field.name != "n_predict" or k == "prompt"
+                }
+                status = send(path, rest | {name: value})
                 count += 1
                 if (status == 200) != accepted:
                     wanted = "accept" if accepted else "refuse"
@@ -169,7 +182,7 @@ def by_requests(server: Server, send: Send) -> Report:
                         f"{name}={value!r}: the server should {wanted} it ({field.place}), but "
                         f"answers {status}"
                     )
-    report.counts = {"fields": len(server.requests["generation"]), "requests": count}
+    report.counts = {"fields": len(fields), "requests": count}
     return report
 
 
@@ -198,10 +211,9 @@ def by_props(server: Server, params: dict[str, Any]) -> Report:
     report = Report("/props")
     compared = 0
     known = {name for f in server.requests["generation"] for name in (f.name, *f.aliases)}
+    known |= left_out("fields").keys() | left_out("settings").keys()
     report.faults += [
-        f"the server has {name}, which is not a field here"
-        for name in params
-        if name not in known and name not in _ONLY_IN_PROPS
+        f"the server has {name}, which is not a field here" for name in params if name not in known
     ]
     for field in server.requests["generation"]:
         for name in (field.name, *field.aliases):

@@ -5,8 +5,8 @@ cmake and ninja. One relocatable folder has the libraries and the programs: `<ca
 with their origin in `engine.json`. An engine with a GPU backend has its own folder, such as
 `engine-vulkan`, and is preferred.
 
-    python -m llama_cpp.engine install --tag b11434 [--source DIR]
-    python -m llama_cpp.engine where --tag b11434
+    python -m llama_cpp.engine install --tag b11549 [--source DIR]
+    python -m llama_cpp.engine where --tag b11549
 """
 
 from .._lazy import contents

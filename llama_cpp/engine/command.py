@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m llama_cpp.engine", description="Install llama.cpp's engine in the cache."
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    tag_help = "llama.cpp's tag, such as b11434 (default: the one the bindings are for)"
+    tag_help = "llama.cpp's tag, such as b11549 (default: the one the bindings are for)"
     install = commands.add_parser("install", help="release binaries, or a build from source")
     install.add_argument("--tag", default=TAG, help=tag_help)
     install.add_argument("--source", type=Path, help="a llama.cpp tree of that tag to build from")

@@ -100,7 +100,7 @@ class EngineInfo:
     """The description of an installed engine, kept in its engine.json."""
 
     tag: str
-    """The llama.cpp tag, such as "b11434"."""
+    """The llama.cpp tag, such as "b11549"."""
     origin: str
     """"release" or "source"."""
     backend: str | None = None
@@ -188,7 +188,7 @@ def engine_folder(tag: str, backend: str | None = None) -> Path:
     """The path of the engine for ``tag``, installed or not. Each kind of GPU backend has its own;
     "cuda-12.8" shares that of "cuda"."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", tag):
-        raise LlamaEngineError(f"{tag!r} is not a llama.cpp tag such as b11434")
+        raise LlamaEngineError(f"{tag!r} is not a llama.cpp tag such as b11549")
     return cache_root() / tag / ("engine" if backend is None else f"engine-{family(backend)}")
 
 

@@ -1,4 +1,4 @@
-"""Properties that are a C function of llama.cpp b11434 and nothing more.
+"""Properties that are a C function of llama.cpp b11549 and nothing more.
 
 Generated from ggml.h, ggml-alloc.h, ggml-backend.h, ggml-cpu.h, ggml-opt.h, gguf.h, llama.h
 by ``python -m codegen regen``. Do not edit: change the header, codegen/getters.toml or the generator.
@@ -390,4 +390,4 @@ class ContextGetters:
         C: ``enum llama_pooling_type llama_pooling_type(const struct llama_context *ctx)``, llama.h.
         """
         return _raw.llama_pooling_type_enum(self._library.short.llama_pooling_type(self.handle))
-# seal: b11434 sha256:9a7a1bc6ea629b97eca013977d5a6e72a1a8f43162565214ca9d138e9ff75fa2
+# seal: b11549 sha256:bc570e5fa7c813415fa558898c6df7f4b834a089a1610fc8b91d5fbd81325f7e

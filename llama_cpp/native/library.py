@@ -405,7 +405,7 @@ def _check_abi(path: Path, dll: ctypes.CDLL) -> None:
     """Refuse a library whose structs or functions are not those of the bindings.
 
     A binary does not show the parameters of its functions: a tag that changed those, and neither a
-    struct nor a name, passes. From b9093 to b11434 that happened once, between b10216 and b10338.
+    struct nor a name, passes. From b9093 to b11549 that happened once, between b10216 and b10338.
     """
     if not _exports(dll, "llama_model_default_params"):
         raise LlamaLibraryError(f"{path} is not libllama: it has no llama_model_default_params")

@@ -37,9 +37,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Of ggml-rpc.h and ggml-rpc.cpp at the pinned tag: all else in the protocol may change.
-PROTOCOL = (7, 0)
-"""The protocol's major version, and the minor version that a server may have at most."""
+# Of ggml-rpc.cpp: all else in the protocol may change.
 _HELLO, _DEVICE_COUNT = 14, 15
 _HELLO_REQUEST = struct.Struct("<24x")  # what the client can do besides TCP: nothing
 _HELLO_RESPONSE = struct.Struct("<3B25x")
@@ -71,8 +69,10 @@ _lock = threading.RLock()
 _one_at_a_time = threading.RLock()
 fork.renew_lock(globals(), "_lock", threading.RLock)
 fork.renew_lock(globals(), "_one_at_a_time", threading.RLock)
-# A server drops its graphs whenever something is freed, and the device does not hear of it: it
-# would let the server compute the last one again, which then closes the connection.
+# A server drops the graphs of all contexts whenever something is freed, also by a context that
+# plans its decodes anew, and the device does not hear of it: it would let the server compute one of
+# them again, which then closes the connection. So a context keeps its graph only while it alone
+# decodes.
 _latest: dict[Path, int | None] = {}  # library -> address of the context that decoded last
 _vectors: dict[int | None, tuple[Any, ...]] = {}  # address of a context -> its control vector
 _dropped: set[Path] = set()  # libraries for which something may have been freed since
@@ -91,13 +91,20 @@ _left: list[object] = []
 # -- the servers
 
 
+def protocol() -> tuple[int, int]:
+    """The protocol's major version, and the minor version that a server may have at most."""
+    from .. import _raw_rpc  # here: few programs use RPC
+
+    return _raw_rpc.RPC_PROTO_MAJOR_VERSION, _raw_rpc.RPC_PROTO_MINOR_VERSION
+
+
 def probe(endpoint: str, timeout: float = 5.0) -> tuple[int, int, int]:
     """The version of the protocol that the server at ``endpoint`` speaks.
 
     LlamaRpcError where it cannot be reached, does not answer, or speaks a version that this
     package does not.
     """
-    import socket  # here: few programs use RPC
+    import socket
 
     host, _, port = endpoint.rpartition(":")
 
@@ -112,8 +119,9 @@ def probe(endpoint: str, timeout: float = 5.0) -> tuple[int, int, int]:
         try:
             hello = _ask(connection, _HELLO, _HELLO_REQUEST.pack(), _HELLO_RESPONSE)
             version = cast("tuple[int, int, int]", hello)
-            if version[0] != PROTOCOL[0] or version[1] > PROTOCOL[1]:
-                theirs, ours = ".".join(map(str, version)), ".".join(map(str, PROTOCOL))
+            known = protocol()
+            if version[0] != known[0] or version[1] > known[1]:
+                theirs, ours = ".".join(map(str, version)), ".".join(map(str, known))
                 raise failed(
                     f"speaks version {theirs} of the protocol, and {_raw.TAG} speaks {ours}: start "
                     "the ggml-rpc-server of the same llama.cpp there"
@@ -357,13 +365,13 @@ def _place(handle: Any) -> int | None:
 
 
 def _renew_graph(library: LlamaLibrary, handle: Any) -> None:
-    """Before a decode: have the context build its graph anew where the servers have dropped it."""
+    """Before a decode: have the context build its graph anew if the servers may have dropped it."""
     address = _place(handle)
-    if library.path in _dropped:
-        _dropped.discard(library.path)
-        if address == _latest.get(library.path) and library.has("llama_set_adapter_cvec"):
-            # The control vector that it has, or none: llama.cpp plans its decodes anew after that.
-            library.llama_set_adapter_cvec(*_vectors.get(address, (handle, None, 0, 0, 0, 0)))
+    dropped = library.path in _dropped or address != _latest.get(library.path)
+    if dropped and library.has("llama_set_adapter_cvec"):
+        # The control vector that it has, or none: llama.cpp plans its decodes anew after that.
+        library.llama_set_adapter_cvec(*_vectors.get(address, (handle, None, 0, 0, 0, 0)))
+    _dropped.discard(library.path)
     _latest[library.path] = address
 
 

@@ -1,4 +1,4 @@
-"""A sampler-chain method for each ``llama_sampler_init_*`` of llama.cpp b11434.
+"""A sampler-chain method for each ``llama_sampler_init_*`` of llama.cpp b11549.
 
 Generated from ggml.h, ggml-alloc.h, ggml-backend.h, ggml-cpu.h, ggml-opt.h, gguf.h, llama.h
 by ``python -m codegen regen``. Do not edit: change the header, the templates or the generator.
@@ -283,4 +283,4 @@ class SamplerMethods:
         C: ``struct llama_sampler *llama_sampler_init_infill(const struct llama_vocab *vocab)``, llama.h.
         """
         return self._append("llama_sampler_init_infill", model, vocab=vocab_of(model).handle)
-# seal: b11434 sha256:8e7c5353f0d4a4cb0b30b3452d5e845562739bdbb32ea163df3ed0575e5276c4
+# seal: b11549 sha256:40765e94f7bc29ab384496fd7870adda5c09a97b0a101a7db8b33af7b02cb554

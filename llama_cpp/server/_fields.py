@@ -1,4 +1,4 @@
-"""The fields of requests to llama-server b11434.
+"""The fields of requests to llama-server b11549.
 
 Generated from tools/server/server-schema.cpp and the functions that read requests,
 by ``python -m codegen regen``. Do not edit: change llama.cpp's sources, codegen/server/server.toml
@@ -132,7 +132,7 @@ class SamplingParams(TypedDict, total=False):
     continue_final_message: bool | str | None
     """Source: server-schema.cpp"""
     echo: bool | None
-    """Default: False. Source: server-schema.cpp"""
+    """Source: server-schema.cpp"""
     preserved_tokens: Sequence[str] | None
     """Source: server-schema.cpp"""
     grammar_triggers: Sequence[Any] | None
@@ -312,4 +312,4 @@ TOKENIZE: dict[str, Value] = {
     "add_special": Value("bool"),
     "parse_special": Value("bool"),
 }
-# seal: b11434 sha256:77e75f0e59f2f92a9cbe392e151c2501a224d57322f9e7129290dc687ffbe824
+# seal: b11549 sha256:bd19e77eb6f3de34623e64b6c60425dbcc8066c1905d67b95b3a3b861740b03e

@@ -1,4 +1,4 @@
-"""The options of llama-server b11434, as keywords of `LlamaServer`.
+"""The options of llama-server b11549, as keywords of `LlamaServer`.
 
 Generated from common/arg.cpp
 by ``python -m codegen regen``. Do not edit: change llama.cpp's sources, codegen/server/server.toml
@@ -269,6 +269,8 @@ class ServerOptions(TypedDict, total=False):
     """``-cmoe``, ``--cpu-moe``. Source: arg.cpp"""
     n_cpu_moe: int | None
     """``-ncmoe``, ``--n-cpu-moe`` N; at least 0. Source: arg.cpp"""
+    moe_cache_mib: int | None
+    """``--moe-cache-mib`` N; at least 0. Source: arg.cpp"""
     n_cpu_ffn: int | None
     """``-ncffn``, ``--n-cpu-ffn`` N; at least 0. Source: arg.cpp"""
     gpu_layers: Literal["auto", "all"] | int | None
@@ -837,6 +839,7 @@ OPTIONS: dict[str, Option] = {
     "override_tensor": Option("--override-tensor", Value("str")),
     "cpu_moe": Option("--cpu-moe", Value("bool"), flags=("--cpu-moe", "")),
     "n_cpu_moe": Option("--n-cpu-moe", Value("int", low=0, high=2147483647)),
+    "moe_cache_mib": Option("--moe-cache-mib", Value("int", low=0, high=2147483647)),
     "n_cpu_ffn": Option("--n-cpu-ffn", Value("int", low=0, high=2147483647)),
     "gpu_layers": Option("--gpu-layers", Value("int|str", choices=("auto", "all"))),
     "n_gpu_layers": Option("--n-gpu-layers", Value("int|str", choices=("auto", "all"))),
@@ -1222,4 +1225,4 @@ LEFT_OUT: dict[str, str] = {
     "usage": "prints and ends",
     "version": "prints and ends",
 }
-# seal: b11434 sha256:a0a82b2cc851248072f8161a28bd607504596276f17ae55b6d584792aac6a815
+# seal: b11549 sha256:bea2ab4a63016305d2023382fa0f0fbfbeb0adc3d8d5c4a82e4a774c1c446a9d

@@ -22,7 +22,7 @@ from llama_cpp.errors import (
     LlamaRpcError,
     LlamaServerStartError,
 )
-from llama_cpp.native.remote import PROTOCOL, probe
+from llama_cpp.native.remote import probe, protocol
 from tests.support.python import run_program
 
 PROMPT = "hello world"
@@ -161,10 +161,13 @@ def test_what_is_freed_on_a_server_ends_no_other_generation(
     with (
         LlamaModel.from_file(small, rpc_servers=[servers[0].endpoint]) as model,
         Llama(model, n_ctx=256, n_threads=1) as llm,
+        Llama(model, n_ctx=256, n_threads=1) as other,
     ):
         tokens = llm.generate(PROMPT, max_tokens=12, temperature=0)
-        for _ in tokens:
+        for i, _ in enumerate(tokens):
             Llama(model, n_ctx=64).close()  # the server forgets the graphs of all
+            if i % 2:
+                other.complete(PROMPT, max_tokens=2)
     assert tokens.tokens == generated(small)
 
 
@@ -228,7 +231,7 @@ def hello(major: int, minor: int) -> bytes:
     return struct.pack("<Q3B25x", 28, major, minor, 0)
 
 
-MAJOR, MINOR = PROTOCOL
+MAJOR, MINOR = protocol()
 NONE = struct.pack("<QI", 4, 0)
 
 
@@ -350,7 +353,7 @@ def test_what_was_on_it_closes_quietly(small: Path, how: str) -> None:
 
 
 def test_it_speaks_the_version_that_the_package_knows(servers: list[LlamaRpcServer]) -> None:
-    assert probe(servers[0].endpoint)[:2] == PROTOCOL
+    assert probe(servers[0].endpoint)[:2] == protocol()
 
 
 def test_its_life() -> None:

@@ -88,12 +88,26 @@ def test_the_program_takes_what_is_in_the_limits_and_refuses_the_rest(
 def test_a_running_server_has_these_fields_limits_and_defaults(
     told: Server, server: LlamaServer
 ) -> None:
-    requests = witness.by_requests(told, witness.sender(server.base_url, server.api_key))
+    send = witness.sender(server.base_url, server.api_key)
+    requests = witness.by_requests(told, send, "generation")
     props = server.client().props()["default_generation_settings"]["params"]
     defaults = witness.by_props(told, props)
     assert not [*requests.faults, *defaults.faults]
     assert requests.counts["requests"] > 100
     assert defaults.counts["defaults"] > 30
+    others = witness.by_requests(told, send, "chat", "infill", "tokenize", "detokenize")
+    assert not others.faults
+    assert others.counts["requests"] > 15
+
+
+def test_a_server_that_ranks_has_the_fields_of_its_requests(told: Server, tmp_path: Path) -> None:
+    with LlamaServer(tiny.make("rerank", tmp_path), reranking=True, threads=1) as server:
+        send = witness.sender(server.base_url, server.api_key)
+        for kind in ("rerank", "embedding"):
+            assert send(*witness.REQUESTS[kind]) == 200
+        report = witness.by_requests(told, send, "rerank", "embedding")
+    assert not report.faults
+    assert report.counts["requests"] >= 4
 
 
 _ROUTE = re.compile(r"``(GET|POST|DELETE) (/[^`?]*)")
@@ -166,7 +180,7 @@ def test_faults_in_fields_are_named(told: Server, server: LlamaServer) -> None:
         (_changed(told, "top_k", default=41), "top_k is 40, not 41"),
         (_changed(told, "top_p", name="top_prob"), "the server has top_p"),
     ):
-        reports = witness.by_requests(planted, send), witness.by_props(planted, props)
+        reports = witness.by_requests(planted, send, "generation"), witness.by_props(planted, props)
         assert name in "".join(fault for r in reports for fault in r.faults)
 
 

@@ -22,12 +22,15 @@ from ..errors import LlamaError
 # Command -> its module, which is imported when it is used.
 _COMMANDS = {
     "run": "_text",
-    "chat": "_text",
+    "chat": "_chat",
     "agent": "_agent",
     "embed": "_vectors",
     "tokenize": "_vectors",
     "info": "_info",
     "bench": "_bench",
+    "pull": "_models",
+    "models": "_models",
+    "rm": "_models",
     "server": "_server",
     "quantize": "_quantize",
     "engine": "_engine",
@@ -88,14 +91,16 @@ class _Program(click.Group):
         sys.exit(code if isinstance(code, int) else 0)
 
 
-@click.group(cls=_Program)
+@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="libllama-py", prog_name="llama-py")
 def main() -> None:
     """llama.cpp in Python.
 
     A MODEL is a GGUF file, the first of a split model, or hf:owner/repo:Q4_K_M, which is
-    downloaded from the Hugging Face Hub (extra 'hub'). In place of the quantization it may have a
-    file, or a pattern: 'hf:owner/repo/*Q4_K_M.gguf'.
+    downloaded from the Hugging Face Hub (extra 'hub'). Instead of the quantization it may have a
+    file, or a pattern: 'hf:owner/repo/*Q4_K_M.gguf'. Models that are in the caches can be called
+    by the names that 'llama-py models' lists. The first word or --model names it, or the
+    environment, LLAMA_MODEL.
 
     \b
     Exit codes: 0 done, 1 an error, 2 wrong usage, 130 stopped by Ctrl-C.

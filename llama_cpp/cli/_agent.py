@@ -25,7 +25,7 @@ from ..agent.events import (
 from ..agent.server import LlamaServer
 from ..agent.tools import Deny, Tool, as_tools
 from ..errors import LlamaError
-from ._common import COUNT, MODEL, NUMBER, find, talk
+from ._common import COUNT, MODEL, NUMBER, ModelCommand, find, talk
 
 _SHOWN = 500  # characters of a tool's result
 _HELP = """\
@@ -36,8 +36,8 @@ _HELP = """\
 /quit        leave; so does Ctrl-D. Ctrl-C stops an answer"""
 
 
-@click.command()
-@click.option("--model", "-m", type=MODEL, help="GGUF file or hf:...; starts a server.")
+@click.command(cls=ModelCommand)
+@click.option("--model", "-m", type=MODEL, help="As in 'llama-py run'; starts a server.")
 @click.option("--url", help="A running llama-server, instead of --model.")
 @click.option(
     "--api-key", envvar="LLAMA_API_KEY", help="The server's key [environment: LLAMA_API_KEY]."

@@ -18,7 +18,17 @@ from ..engine.machine import usable_cores
 from ..model.device import devices
 from ..model.model import LlamaModel
 from ..sampling.chain import LlamaSampler
-from ._common import COUNT, bar, engine_of, find, give, json_option, model_option, show
+from ._common import (
+    COUNT,
+    ModelCommand,
+    bar,
+    engine_of,
+    find,
+    give,
+    json_option,
+    model_option,
+    show,
+)
 
 
 @dataclass(frozen=True)
@@ -34,7 +44,7 @@ class _Result:
     rounds: list[float]
 
 
-@click.command()
+@click.command(cls=ModelCommand)
 @model_option
 @click.option(
     "--prompt-tokens", "-p", type=click.IntRange(0), metavar="TOKENS", default=512,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -27,7 +29,7 @@ from rich.table import Table
 
 import llama_cpp
 
-from ..engine.find import EngineInfo, engine_info
+from ..engine.find import EngineInfo, cache_root, engine_info
 from ..errors import LlamaError
 from ..model import hub
 
@@ -59,8 +61,10 @@ MODEL = click.Path()
 """A file for the shell's completion; `find` takes more."""
 MODEL.name = "model"
 model_option: Decorator = click.option(
-    "--model", "-m", type=MODEL, required=True, help="GGUF file, or hf:owner/repo:Q4_K_M."
-)
+    "--model", "-m", type=MODEL, required=True, envvar="LLAMA_MODEL",
+    help="GGUF file, hf:owner/repo:Q4_K_M or a name of 'llama-py models'; it can also be the "
+    "first word, or in the environment, LLAMA_MODEL.",
+)  # fmt: skip
 json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="Give JSON.")
 parse_option: Decorator = click.option(
     "--parse-special/--no-parse-special", default=True,
@@ -98,6 +102,47 @@ sampling_options: Decorator = with_options(
 )  # fmt: skip
 
 
+class ModelCommand(click.Command):
+    """A command whose option --model can also be its first word that is not an option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        at = self._first_word(args)
+        if at is not None and (_is_model(args[at]) or not os.environ.get("LLAMA_MODEL")):
+            args = ["--model", args[at], *args[:at], *args[at + 1 :]]
+        return super().parse_args(ctx, args)
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        return ["[OPTIONS] [MODEL]", *super().collect_usage_pieces(ctx)[1:]]
+
+    def _first_word(self, args: list[str]) -> int | None:
+        """Its index; None without one, and if an option names a model or a server."""
+        values = {
+            name: 0 if option.is_flag else option.nargs
+            for option in self.params
+            if isinstance(option, click.Option)
+            for name in (*option.opts, *option.secondary_opts)
+        }
+        found, skip = None, 0
+        for i, arg in enumerate(args):
+            if skip:
+                skip -= 1
+            elif arg == "--":
+                break
+            elif re.match(r"-m|--model(=|$)|--url(=|$)", arg):
+                return None
+            elif arg.startswith("-") and arg != "-":
+                skip = values.get(arg, 0)
+            elif found is None:
+                found = i
+        return found
+
+
+def _is_model(word: str) -> bool:
+    """Whether a word names a model rather than being the text for one."""
+    known = word.startswith("hf:") or word.endswith(".gguf") or Path(word).is_file()
+    return known or any(model.is_called(word) for model in hub.cached_models())
+
+
 def sampling(given: dict[str, Any]) -> dict[str, Any]:
     """The values of `sampling_options` as keywords of ``generate``."""
     names = ("max_tokens", "temperature", "top_k", "top_p", "min_p", "repeat_penalty", "seed")
@@ -111,11 +156,16 @@ def sampling(given: dict[str, Any]) -> dict[str, Any]:
         name, equals, text = one.partition("=")
         if not equals:
             raise click.UsageError(f"--option {one} is not NAME=VALUE")
-        try:
-            options[name] = json.loads(text)
-        except ValueError:
-            options[name] = text  # without quotes
+        options[name] = keyword(text)
     return options
+
+
+def keyword(text: str) -> Any:
+    """The value of a keyword in JSON; a string may be without quotes."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def open_llama(model: str, given: dict[str, Any]) -> llama_cpp.Llama:
@@ -135,7 +185,14 @@ def open_llama(model: str, given: dict[str, Any]) -> llama_cpp.Llama:
 
 
 def find(model: str) -> Path:
-    """The file of ``model``; one of the hub's is downloaded first."""
+    """The file of ``model``: a path, a name in the caches, or one of the hub, which is downloaded
+    first."""
+    path = fetch(model)
+    return path if path.is_file() else hub.cached_model(model).files[0]
+
+
+def fetch(model: str) -> Path:
+    """The path that ``model`` means; one of the hub's is downloaded first."""
     columns = (
         TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(),
         TimeRemainingColumn(),
@@ -148,10 +205,7 @@ def find(model: str) -> Path:
                 tasks[name] = progress.add_task(name, total=total)
             progress.update(tasks[name], completed=done)
 
-        path = hub.resolve(model, progress=show)
-    if not path.is_file():
-        raise LlamaError(f"there is no model {path}")
-    return path
+        return hub.resolve(model, progress=show)
 
 
 def engine_of(library: llama_cpp.LlamaLibrary) -> EngineInfo | None:
@@ -197,7 +251,7 @@ def talk(
 ) -> None:
     """Call ``answer`` with ``message``, or with each line of the user, until /quit.
 
-    Lines of the user that begin with / go to ``command``. Ctrl-C and errors end an answer, with a
+    Messages that begin with / go to ``command``. Ctrl-C and errors end an answer, with a
     line on stderr, but not the conversation; the error for a single ``message`` is raised.
     """
     if message is not None:
@@ -213,27 +267,50 @@ def talk(
                 answer(line)
         except (KeyboardInterrupt, click.Abort):  # Abort: at a question
             click.secho(" [stopped]", dim=True, err=True)
-        except (LlamaError, ValueError) as error:
+        except (LlamaError, OSError, TypeError, ValueError) as error:
             click.secho(f"\n{error}", fg="red", err=True)
 
 
 def _lines() -> Iterator[str]:
-    """The lines that the user types, or those of a pipe."""
+    """The messages that the user types, or the lines of a pipe."""
     typed = sys.stdin.isatty()
-    if typed:
-        click.secho("/help lists the commands.", dim=True, err=True)
-        with suppress(ImportError):  # Windows has its own
-            import readline  # noqa: F401 (input() uses it to edit lines and for their history)
+    read = _editor() if typed else input
     while True:
         try:
-            line = input("> " if typed else "")
+            line = read()
         except EOFError:
-            if typed:
-                click.echo(err=True)
             return
         except KeyboardInterrupt:  # drops the line, not the conversation
             if not typed:
                 raise
-            click.secho("\nCtrl-D or /quit ends the talk.", dim=True, err=True)
+            click.secho("Ctrl-D or /quit ends the talk.", dim=True, err=True)
         else:
             yield line
+
+
+def _editor() -> Callable[[], str]:
+    """A function that reads a message: with history across sessions, several lines where they are
+    pasted or Alt-Enter is pressed."""
+    from prompt_toolkit import PromptSession
+    from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+    from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+    from prompt_toolkit.output import create_output
+
+    click.secho("/help lists the commands.", dim=True, err=True)
+    history: History = InMemoryHistory()
+    file = cache_root() / "history"
+    with suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch(mode=0o600)
+        history = FileHistory(file)
+    keys = KeyBindings()
+
+    @keys.add("escape", "enter")
+    def new_line(event: KeyPressEvent) -> None:
+        event.current_buffer.insert_text("\n")
+
+    output = create_output(stdout=sys.stderr)  # stdout has the answers alone
+    session: PromptSession[str] = PromptSession(
+        "> ", history=history, key_bindings=keys, output=output
+    )
+    return session.prompt

@@ -14,7 +14,7 @@ from ..agent.server import LlamaServer
 from ..errors import LlamaServerError
 from ..server._options import OPTIONS
 from ..server.values import words
-from ._common import find, give, json_option, model_option
+from ._common import ModelCommand, find, give, json_option, model_option
 
 
 class _Value(click.ParamType[Any]):
@@ -62,7 +62,7 @@ def _with_server_options(command: click.Command) -> click.Command:
 
 
 @_with_server_options
-@click.command(short_help="Run llama-server on a MODEL until Ctrl-C.")
+@click.command(cls=ModelCommand, short_help="Run llama-server on a MODEL until Ctrl-C.")
 @model_option
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="By default a free port.")

@@ -1,4 +1,4 @@
-"""``llama-py run`` and ``llama-py chat``: text in, text out."""
+"""``llama-py run``: text in, text out."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 
 from ..generate.generation import Generation, completion
 from ._common import (
+    ModelCommand,
     give,
     json_option,
     loading_options,
@@ -18,16 +19,11 @@ from ._common import (
     parse_option,
     sampling,
     sampling_options,
-    talk,
     text_or_stdin,
 )
 
-_HELP = """\
-/clear       forget the conversation
-/quit        leave; so does Ctrl-D. Ctrl-C stops an answer"""
 
-
-@click.command()
+@click.command(cls=ModelCommand)
 @model_option
 @sampling_options
 @parse_option
@@ -47,57 +43,10 @@ def run(
     options = sampling(given)
     with open_llama(model, given) as llm:
         generation = llm.generate(text, parse_special=parse_special, **options)
-        _give(generation, timings, as_json, [])
+        give_text(generation, timings, as_json, [])
 
 
-@click.command()
-@model_option
-@click.option("--system", "-s", help="System message.")
-@click.option("--template", help="Chat template, or its name; by default the model's own.")
-@click.option("--thinking/--no-thinking", default=None, help="Whether to reason before the answer.")
-@sampling_options
-@loading_options
-@click.option("--timings", is_flag=True, help="Print the speed of each answer on stderr.")
-@json_option
-@click.argument("message", required=False)
-def chat(
-    model: str, system: str | None, template: str | None, thinking: bool | None, timings: bool,
-    as_json: bool, message: str | None, **given: Any,
-) -> None:  # fmt: skip
-    """Talk with a model.
-
-    With a MESSAGE, answer it and end; otherwise talk, line by line. The model is in this process.
-    Its reasoning is printed on stderr. 'llama-py agent' has tools.
-    """
-    options = sampling(given)
-    first = [] if system is None else [{"role": "system", "content": system}]
-    messages = [*first]
-
-    def answer(line: str) -> None:
-        messages.append({"role": "user", "content": line})
-        said: list[str] = []
-        generation = None
-        try:
-            generation = llm.chat_stream(messages, template=template, thinking=thinking, **options)
-            _give(generation, timings, as_json, said)
-        finally:
-            if generation is not None and any(said):
-                thoughts = {"reasoning_content": generation.reasoning}
-                messages.append({"role": "assistant", "content": "".join(said), **thoughts})
-            else:
-                messages.pop()
-
-    def command(line: str) -> None:
-        if line == "/clear":
-            messages[:] = first
-        else:
-            click.echo(_HELP)
-
-    with open_llama(model, given) as llm:
-        talk(message, answer, command)
-
-
-def _give(generation: Generation, timings: bool, as_json: bool, said: list[str]) -> None:
+def give_text(generation: Generation, timings: bool, as_json: bool, said: list[str]) -> None:
     """Write the text of ``generation``, and add it to ``said``."""
     if as_json:
         done = completion(generation)

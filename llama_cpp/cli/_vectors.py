@@ -11,6 +11,7 @@ import click
 
 from ..model.model import LlamaModel
 from ._common import (
+    ModelCommand,
     find,
     give,
     json_option,
@@ -24,7 +25,7 @@ from ._common import (
 _AT_ONCE = 64  # texts to compute before any is written
 
 
-@click.command()
+@click.command(cls=ModelCommand)
 @model_option
 @loading_options
 @parse_option
@@ -55,7 +56,7 @@ def _lines() -> Iterator[str]:
     return (line.rstrip("\n") for line in sys.stdin if line.strip())
 
 
-@click.command()
+@click.command(cls=ModelCommand)
 @model_option
 @click.option("--special/--no-special", default=True, help="Add the tokens that begin and end it.")
 @parse_option

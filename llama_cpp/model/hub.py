@@ -9,12 +9,14 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from .._needs import needs
-from ..errors import LlamaCancelled, LlamaDownloadError
+from ..engine.find import cache_root
+from ..errors import LlamaCancelled, LlamaDownloadError, LlamaError
 from ..native.arguments import check_type
 from .gguf import SPLIT, part_names
 
@@ -102,6 +104,64 @@ def resolve(model: str, *, progress: DownloadProgress | None = None) -> Path:
         raise ValueError(f"{model!r} is not hf:owner/repo:Q4_K_M or hf:owner/repo/file.gguf")
     repo, file = match["repo"] + (match["tag"] or ""), match["file"] or "*.gguf"
     return fetch(repo, file, revision=match["revision"], progress=progress)
+
+
+@dataclass(frozen=True)
+class CachedModel:
+    """A model in a cache."""
+
+    name: str
+    """``hf:owner/repo/file.gguf``, or the file name of a model in this package's own cache."""
+    files: tuple[Path, ...]
+    """All parts; the first is the one to load."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of all parts."""
+        return sum(file.stat().st_size for file in self.files)
+
+    def is_called(self, word: str) -> bool:
+        """Whether ``word`` is the whole name, the file name or the file name without its suffix."""
+        file = self.files[0].name
+        return word in (self.name, file, SPLIT.sub(".gguf", file).removesuffix(".gguf"))
+
+
+def cached_models() -> list[CachedModel]:
+    """The models in this package's cache, and in that of the hub with the extra ``hub``."""
+    folder = cache_root() / "models"
+    found = [CachedModel(path.name, (path,)) for path in folder.glob("*.gguf")]
+    try:
+        from huggingface_hub import CacheNotFound, scan_cache_dir
+
+        repos = scan_cache_dir().repos
+    except ImportError:
+        return found
+    except CacheNotFound:
+        return found
+    for repo in repos:
+        for revision in repo.revisions if repo.repo_type == "model" else ():
+            files = {file.file_path for file in revision.files if file.file_path.is_file()}
+            for path in files:
+                name = path.relative_to(revision.snapshot_path).as_posix()
+                parts = [revision.snapshot_path / part for part in part_names(name)]
+                if path.suffix == ".gguf" and path == parts[0]:
+                    there = tuple(part for part in parts if part in files)
+                    found.append(CachedModel(f"hf:{repo.repo_id}/{name}", there))
+    return sorted(found, key=lambda model: model.name)
+
+
+def cached_model(word: str) -> CachedModel:
+    """The cached model of this name. LlamaError if there is none, or more than one."""
+    found = [model for model in cached_models() if model.is_called(word)]
+    if len({model.name for model in found}) == 1:
+        return found[0]
+    if found:
+        names = ", ".join(sorted({model.name for model in found}))
+        raise LlamaError(f"several models are called {word}: {names}")
+    raise LlamaError(
+        f"there is no model {word}: give a GGUF file, hf:owner/repo:Q4_K_M, or a name that "
+        "'llama-py models' lists"
+    )
 
 
 def _choose(names: Sequence[str], repo: str, pattern: str, tag: str) -> list[str]:

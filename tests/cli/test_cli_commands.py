@@ -111,12 +111,49 @@ def test_chat_keeps_what_was_said(model_path: Path) -> None:
     assert third < second
 
 
+def test_the_commands_of_a_talk(tiny_path: Tiny, tmp_path: Path) -> None:
+    saved, note, broken = tmp_path / "saved.json", tmp_path / "note.txt", tmp_path / "broken.json"
+    note.write_text("the cat")
+    broken.write_text('{"no": "list"}')
+    lines = (
+        "/stats", "/regen", "/system Be brief.", "/set temperature 0", "/set nope 1", "/set", "one",
+        "/stats", f"/read {note}", "two", "/regen", f"/save {saved}", "/clear", "three",
+        f"/load {saved}", "four", f"/load {broken}", "/load", "/read /nowhere", "/sistem x",
+    )  # fmt: skip
+    said = ("chat", tiny_path("llama"), "-n", 2, "-c", 512, "--json", "--template", "chatml")
+    done = run(*said, stdin="\n".join(lines))
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    errors = (
+        "no answer yet", "no message yet", "'nope'", "give a name and a value",
+        "saved conversation",
+        "the name of a file", "/nowhere", "did you mean /system?",
+    )  # fmt: skip
+    wrong = [line for line in done.stderr.splitlines() if line]
+    assert len(wrong) == len(errors)
+    assert [word for word, line in zip(errors, wrong, strict=True) if word not in line] == []
+    found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    prompts = [answer["usage"]["prompt_tokens"] for answer in found]
+    one, two, again, three, four = prompts
+    assert two == again > one
+    assert four > two > three
+    assert "of 512 tokens of room" in done.stdout
+    messages = json.loads(saved.read_text())
+    assert [message["role"] for message in messages[:3]] == ["system", "user", "assistant"]
+    assert messages[3]["content"] == "the cat\n\ntwo"
+
+
+def test_a_cut_off_answer_says_so(tiny_path: Tiny) -> None:
+    done = run("chat", tiny_path("llama"), "-n", 1, "-c", 64, "--template", "chatml", "the")
+    assert "[cut off:" in done.stderr
+
+
 def test_chat_says_what_is_wrong_and_goes_on(tiny_path: Tiny) -> None:
     said = ("chat", "-m", tiny_path("llama"), "-n", 1, "-c", 64)
     done = run(*said, stdin="the " * 600 + "\nthe\n")
     assert done.returncode == 0
     assert "Traceback" not in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
+    assert len([ln for ln in done.stderr.splitlines() if ln and "[cut off" not in ln]) == 1
     assert run(*said, "the " * 600).returncode == 1
 
 
@@ -315,6 +352,34 @@ def test_a_model_of_the_hub(tiny_path: Tiny, tmp_path: Path) -> None:
     assert "nothing matches '*Q4.gguf'. There is: tiny-F32.gguf" in done.stderr
 
 
+def test_models_of_the_caches(tiny_path: Tiny, library: LlamaLibrary, tmp_path: Path) -> None:
+    own = tmp_path / "cache" / "llama-py" / "models"
+    own.mkdir(parents=True)
+    weights = tiny_path("llama").read_bytes()
+    (own / "mine.gguf").write_bytes(weights)
+    with serve() as served:
+        local = Hub(served, tmp_path / "hf")
+        env = {**local.env, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+        env["LLAMA_CPP_LIB"] = str(library.path)
+        local.add("me/tiny", {"tiny-F32.gguf": weights, "README.md": b"#"})
+        path = Path(given("pull", "hf:me/tiny:F32", env=env).strip())
+        assert path.name == "tiny-F32.gguf"
+    names = ["hf:me/tiny/tiny-F32.gguf", "mine.gguf"]
+    assert re.findall(r"^\S+", given("models", env=env), re.M) == names
+    for words in (["tiny-F32"], ["mine"], ["-m", names[1]], ["--no-special", names[0]]):
+        assert json.loads(given("tokenize", "--json", *words, "the cat", env=env)), words
+    in_the_environment = {**env, "LLAMA_MODEL": "mine"}
+    assert given("tokenize", "the", env=in_the_environment) == given(
+        "tokenize", "mine", "the", env=env
+    )
+    assert run("rm", "mine", "no-such", "-y", env=env).returncode == 1
+    given("rm", "mine", names[0], "--yes", env=env)
+    done = run("models", env=env)
+    assert (done.stdout, "llama-py pull" in done.stderr) == ("", True)
+    assert not path.exists()
+    assert run("pull", "mine.gguf", env=env).returncode == 2
+
+
 # -- how it ends
 
 
@@ -324,7 +389,8 @@ def test_a_model_of_the_hub(tiny_path: Tiny, tmp_path: Path) -> None:
         (["run", "-m", "/nowhere/m.gguf", "x"], 1, "there is no model /nowhere/m.gguf"),
         (["run", "-m", str(ROOT / "README.md"), "x"], 1, "is not a GGUF file"),
         (["tokenize", "-m", "hf:one", "x"], 1, "hf:owner/repo/file.gguf"),
-        (["run", "x"], 2, "Missing option '--model'"),
+        (["run"], 2, "Missing option '--model'"),
+        (["run", "x"], 1, "there is no model x: give a GGUF file"),
         (["run", "-m", "x", "--grammar", "/nowhere", "x"], 2, "No such file"),
         (["run", "-m", "x", "--temperature", "nan", "x"], 2, "'nan' is not a number"),
         (["run", "-m", "x", "-n", "0", "x"], 2, "0 is not in the range x>=1"),
@@ -355,7 +421,7 @@ def test_help_names_every_command_and_the_exit_codes() -> None:
     shown = given("--help")
     for name in ("run", "chat", "agent", "embed", "tokenize", "info", "bench", "server"):
         assert re.search(rf"^  {name} ", shown, re.M)
-        assert "Usage:" in given(name, "--help")
+        assert "Usage:" in given(name, "-h")
     assert "130 stopped by Ctrl-C" in shown
     assert "bash_source" in shown
     assert "_LLAMA_PY_COMPLETE" in given(env={"_LLAMA_PY_COMPLETE": "bash_source"})

@@ -355,17 +355,17 @@ def api_file(module: str) -> str:
 def dump(api: Api) -> str:
     """``api`` as JSON text: one declaration a line, so that a header update reads well as a diff.
 
-    Line numbers stand apart, at the end, because one inserted line moves all that follow.
+    Line numbers stand apart, in the last line, because one inserted line moves all that follow.
     """
     tables = {kind: _by_header(api, getattr(api, kind)) for kind in _ROWS}
-    parts = [f' "format": {FORMAT}', f' "tag": {_json(api.tag)}']
-    if api.base:
+    parts = [f' "format": {FORMAT}']
+    if not api.base:
+        parts.append(f' "tag": {_json(api.tag)}')
+    else:
         names = {"module": api.module, "library": api.library, "base": api.base.file}
         parts += [f' "{key}": {_json(name)}' for key, name in names.items()]
         parts += [' "unstable": true'] * api.unstable
-    parts += [
-        f' "headers": {_mapping({h.name: _json(h.sha256) for h in api.headers}, 1)}',
-    ]
+    parts.append(f' "headers": {_json({h.name: h.sha256 for h in api.headers})}')
     for kind, to_row in _ROWS.items():
         groups = {
             header: "[\n" + ",\n".join("   " + _json(to_row(v)) for v in values) + "\n  ]"
@@ -373,11 +373,11 @@ def dump(api: Api) -> str:
         }
         parts.append(f' "{kind}": {_mapping(groups, 1)}')
     lines = {
-        kind: _json({header: [v.place.line for v in values] for header, values in table.items()})
+        kind: {header: [v.place.line for v in values] for header, values in table.items()}
         for kind, table in tables.items()
     }
     defaults = {name: _json(values) for name, values in api.defaults.items()}
-    parts += [f' "defaults": {_mapping(defaults, 1)}', f' "lines": {_mapping(lines, 1)}']
+    parts += [f' "defaults": {_mapping(defaults, 1)}', f' "lines": {_json(lines)}']
     return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
@@ -395,11 +395,12 @@ def load(path: Path) -> Api:
         for kind, from_row in _FROM_ROWS.items()
     }
     headers = tuple(Header(name, digest) for name, digest in data["headers"].items())
-    api = Api(tag=data["tag"], headers=headers, defaults=data["defaults"], **values)
-    if "base" not in data:
+    base = load(path.with_name(Path(data["base"]).name)) if "base" in data else None
+    tag = base.tag if base else data["tag"]
+    api = Api(tag=tag, headers=headers, defaults=data["defaults"], **values)
+    if base is None:
         file = path.with_name("server.json")
         return replace(api, server=server_model.load(file)) if file.is_file() else api
-    base = load(path.with_name(Path(data["base"]).name))
     unstable = data.get("unstable", False)
     return replace(
         api, module=data["module"], library=data["library"], base=base, unstable=unstable

@@ -1,4 +1,4 @@
-"""Keyword arguments of every params struct of llama.cpp b11549.
+"""Keyword arguments of every params struct of llama.cpp.
 
 Generated from ggml.h, ggml-alloc.h, ggml-backend.h, ggml-cpu.h, ggml-opt.h, gguf.h, llama.h
 by ``python -m codegen regen``. Do not edit: change the header, the templates or the generator.
@@ -285,4 +285,4 @@ POINTERS: dict[str, tuple[str, ...]] = {
     "llama_sampler_chain_params": (),
     "llama_opt_params": ("param_filter", "param_filter_ud", "get_opt_pars", "get_opt_pars_ud"),
 }
-# seal: b11549 sha256:33be7a3392783f807c42eaf8c30c8177d679afc3e48096a0f5722bdacd6da6fe
+# seal: b11549 sha256:f009a1394dfbbced1026ac46379e746e0ebab559eafa301768df591c5be0363d

@@ -1,4 +1,4 @@
-"""The C API of llama.cpp b11549: types, constants and functions under their C names.
+"""The C API of llama.cpp: types, constants and functions under their C names.
 
 Generated from ggml.h, ggml-alloc.h, ggml-backend.h, ggml-cpu.h, ggml-opt.h, gguf.h, llama.h
 by ``python -m codegen regen``. Do not edit: change the header, the templates or the generator.
@@ -2604,4 +2604,4 @@ LEFT_OUT = {
 def __getattr__(name):
     reason = f" ({LEFT_OUT[name]})" if name in LEFT_OUT else ""
     raise AttributeError(f"{__name__} has no {name!r}{reason}")
-# seal: b11549 sha256:0ae8fe605481b943895143f0b0bac27d3f51c2ea67f041f4ca9b72f72ebd7049
+# seal: b11549 sha256:1653121eb08970ca94c9d13f62e83e07828ba9bb49e62978004984c29deb6aa9

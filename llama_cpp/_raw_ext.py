@@ -1,4 +1,4 @@
-"""The C API of libllama of llama.cpp b11549: types, constants and functions under their C names.
+"""The C API of libllama of llama.cpp: types, constants and functions under their C names.
 
 Generated from llama-ext.h
 by ``python -m codegen regen``. Do not edit: change the header, the templates or the generator.
@@ -39,6 +39,7 @@ from ctypes import (
 from enum import IntEnum, IntFlag
 
 from ._raw import (
+    TAG,
     Function,
     _explain,
     ggml_backend_dev_t,
@@ -53,7 +54,6 @@ from ._raw import (
     llama_model_quantize_params,
 )
 
-TAG = "b11549"
 LIBRARY = "llama"
 
 
@@ -170,4 +170,4 @@ LEFT_OUT = {
 def __getattr__(name):
     reason = f" ({LEFT_OUT[name]})" if name in LEFT_OUT else ""
     raise AttributeError(f"{__name__} has no {name!r}{reason}")
-# seal: b11549 sha256:894af806f4dde4f7576ecf2cb1ffb94fc8373a7248dbde1c9704c53b2143b09a
+# seal: b11549 sha256:3058e546adc1c656948783b1da6de3b4c402577d2719ad6a34800bbee47048b3

@@ -1,4 +1,4 @@
-"""The C API of libmtmd of llama.cpp b11549: types, constants and functions under their C names.
+"""The C API of libmtmd of llama.cpp: types, constants and functions under their C names.
 
 Generated from mtmd.h, mtmd-helper.h
 by ``python -m codegen regen``. Do not edit: change the header, the templates or the generator.
@@ -37,6 +37,7 @@ from ctypes import (
 from enum import IntEnum, IntFlag
 
 from ._raw import (
+    TAG,
     Function,
     _explain,
     ggml_backend_dev_t,
@@ -51,7 +52,6 @@ from ._raw import (
     llama_token,
 )
 
-TAG = "b11549"
 LIBRARY = "mtmd"
 
 
@@ -436,4 +436,4 @@ LEFT_OUT = {
 def __getattr__(name):
     reason = f" ({LEFT_OUT[name]})" if name in LEFT_OUT else ""
     raise AttributeError(f"{__name__} has no {name!r}{reason}")
-# seal: b11549 sha256:db582401dd5e29ba467dbece95a7eea7a7e8682df1f045fc5c847c0a556ae61e
+# seal: b11549 sha256:8c7c9c666c4151c7c20a0ca43ebd1dbadc3aa626abe667fd47f4afc7f74e16b2

@@ -1,4 +1,4 @@
-"""The C API of libggml-rpc of llama.cpp b11549: types, constants and functions under their C names.
+"""The C API of libggml-rpc of llama.cpp: types, constants and functions under their C names.
 
 Generated from ggml-rpc.h
 by ``python -m codegen regen``. Do not edit: change the header, the templates or the generator.
@@ -37,6 +37,7 @@ from ctypes import (
 from enum import IntEnum, IntFlag
 
 from ._raw import (
+    TAG,
     Function,
     _explain,
     ggml_backend,
@@ -49,7 +50,6 @@ from ._raw import (
     ggml_backend_t,
 )
 
-TAG = "b11549"
 LIBRARY = "ggml-rpc"
 
 # Constants
@@ -108,4 +108,4 @@ LEFT_OUT = {}
 def __getattr__(name):
     reason = f" ({LEFT_OUT[name]})" if name in LEFT_OUT else ""
     raise AttributeError(f"{__name__} has no {name!r}{reason}")
-# seal: b11549 sha256:b900723ceba3d16d152094802c111ec0a49dd07b76a387a571dfb7fa0b580418
+# seal: b11549 sha256:15f01e4d94a402e6b0300762a255eb052ad4d1b521d03e7744b9afae85d0eddc

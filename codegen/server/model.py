@@ -117,16 +117,16 @@ def counts(server: Server) -> tuple[int, int, int]:
 
 
 def dump(server: Server) -> str:
-    """``server`` as JSON, with a line for each thing. Their places stand apart, at the end, because
-    one inserted line moves all that follow."""
+    """``server`` as JSON, with a line for each thing. Their places stand apart, in the last
+    line, because one inserted line moves all that follow."""
     groups = _groups(server)
     parts = [
         f' "tag": {json.dumps(server.tag)}',
-        f' "sources": {_object(server.sources, json.dumps)}',
+        f' "sources": {json.dumps(server.sources)}',
     ]
     parts += [f" {json.dumps(name)}: {_rows(values)}" for name, values in groups.items()]
     places = {name: [v.place for v in values] for name, values in groups.items()}
-    parts.append(f' "places": {_object(places, json.dumps)}')
+    parts.append(f' "places": {json.dumps(places)}')
     return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
@@ -138,10 +138,6 @@ def _groups(server: Server) -> dict[str, tuple[Any, ...]]:
         **{f"{name} options": options for name, options in server.programs.items()},
         "routes": server.routes,
     }
-
-
-def _object(values: dict[str, Any], text: Any) -> str:
-    return "{\n" + ",\n".join(f"  {json.dumps(k)}: {text(v)}" for k, v in values.items()) + "\n }"
 
 
 def _rows(values: tuple[Any, ...]) -> str:

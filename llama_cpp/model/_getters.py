@@ -1,4 +1,4 @@
-"""Properties that are a C function of llama.cpp b11549 and nothing more.
+"""Properties that are a C function of llama.cpp and nothing more.
 
 Generated from ggml.h, ggml-alloc.h, ggml-backend.h, ggml-cpu.h, ggml-opt.h, gguf.h, llama.h
 by ``python -m codegen regen``. Do not edit: change the header, codegen/getters.toml or the generator.
@@ -390,4 +390,4 @@ class ContextGetters:
         C: ``enum llama_pooling_type llama_pooling_type(const struct llama_context *ctx)``, llama.h.
         """
         return _raw.llama_pooling_type_enum(self._library.short.llama_pooling_type(self.handle))
-# seal: b11549 sha256:bc570e5fa7c813415fa558898c6df7f4b834a089a1610fc8b91d5fbd81325f7e
+# seal: b11549 sha256:4c6dc8ce5a58e371266d16140fa310e39a62c5730cf054f8c7ccf8145b1b53e9

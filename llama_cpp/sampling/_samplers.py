@@ -1,4 +1,4 @@
-"""A sampler-chain method for each ``llama_sampler_init_*`` of llama.cpp b11549.
+"""A sampler-chain method for each ``llama_sampler_init_*`` of llama.cpp.
 
 Generated from ggml.h, ggml-alloc.h, ggml-backend.h, ggml-cpu.h, ggml-opt.h, gguf.h, llama.h
 by ``python -m codegen regen``. Do not edit: change the header, the templates or the generator.
@@ -283,4 +283,4 @@ class SamplerMethods:
         C: ``struct llama_sampler *llama_sampler_init_infill(const struct llama_vocab *vocab)``, llama.h.
         """
         return self._append("llama_sampler_init_infill", model, vocab=vocab_of(model).handle)
-# seal: b11549 sha256:40765e94f7bc29ab384496fd7870adda5c09a97b0a101a7db8b33af7b02cb554
+# seal: b11549 sha256:f9a7fb959a630046f6c7d79b355dce084d992546d3e98581c58c56a55ae3aa35

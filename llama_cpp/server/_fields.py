@@ -1,4 +1,4 @@
-"""The fields of requests to llama-server b11549.
+"""The fields of requests to llama-server.
 
 Generated from tools/server/server-schema.cpp and the functions that read requests,
 by ``python -m codegen regen``. Do not edit: change llama.cpp's sources, codegen/server/server.toml
@@ -312,4 +312,4 @@ TOKENIZE: dict[str, Value] = {
     "add_special": Value("bool"),
     "parse_special": Value("bool"),
 }
-# seal: b11549 sha256:bd19e77eb6f3de34623e64b6c60425dbcc8066c1905d67b95b3a3b861740b03e
+# seal: b11549 sha256:26e71f00043cf8dd5fcfbe19f0b171425a9a4d6232a08bc9075c742982d60a8d

@@ -1,4 +1,4 @@
-"""The options of llama-server b11549, as keywords of `LlamaServer`.
+"""The options of llama-server, as keywords of `LlamaServer`.
 
 Generated from common/arg.cpp
 by ``python -m codegen regen``. Do not edit: change llama.cpp's sources, codegen/server/server.toml
@@ -1225,4 +1225,4 @@ LEFT_OUT: dict[str, str] = {
     "usage": "prints and ends",
     "version": "prints and ends",
 }
-# seal: b11549 sha256:bea2ab4a63016305d2023382fa0f0fbfbeb0adc3d8d5c4a82e4a774c1c446a9d
+# seal: b11549 sha256:b2bbc87b7e8456702e826e0807d9b7297c773757c77d7d4ada8f82674967c029

@@ -17,6 +17,7 @@ import pytest
 from codegen import api, clang, contents, generate, render, source
 from codegen.api import Array, FunctionType, Named, Pointer
 from codegen.errors import CodegenError
+from codegen.server import model
 from tests.support.python import ROOT
 
 GENERATED = [ROOT / "llama_cpp" / name for name in render.GENERATED]
@@ -161,6 +162,19 @@ def test_the_api_comes_back_from_json(every: list[api.Api], tmp_path: Path) -> N
         path = tmp_path / one.file
         path.write_text(api.dump(one), "utf-8")
         assert api.load(path) == one
+
+
+def test_that_lines_which_move_change_one_line_of_the_data() -> None:
+    one = api.load(render.API_JSON)
+    assert one.server
+    moved = [replace(f, place=api.Place(f.place.header, f.place.line + 1)) for f in one.functions]
+    options = tuple(replace(o, place=f"{o.place}1") for o in one.server.options)
+    for before, after in (
+        (api.dump(one), api.dump(replace(one, functions=tuple(moved)))),
+        (model.dump(one.server), model.dump(replace(one.server, options=options))),
+    ):
+        lines = zip(before.split("\n"), after.split("\n"), strict=True)
+        assert sum(a != b for a, b in lines) == 1
 
 
 # -- up to date, and deterministic

@@ -186,10 +186,9 @@ def _bindings(options: argparse.Namespace) -> int:
     folder = generate.publish(apis, options.out).parent.resolve()
     names = ", ".join(f"{len(api.functions)} functions in {api.module}" for api in apis)
     print(f"bindings for llama.cpp {apis[0].tag} are in {folder}: {names}")
-    lib = next((d for d in ("build/bin", "lib", "bin") if (tree.root / d).is_dir()), "lib")
-    print(
-        f"to use them: PYTHONPATH={folder} LLAMA_CPP_LIB={tree.root / lib} python your_program.py"
-    )
+    found = (tree.root / name for name in ("build/bin", "lib", "bin"))
+    lib = next((path for path in found if path.is_dir()), "FOLDER-WITH-LIBLLAMA")
+    print(f"to use them: PYTHONPATH={folder} LLAMA_CPP_LIB={lib} python your_program.py")
     return 0
 
 

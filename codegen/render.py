@@ -92,7 +92,7 @@ def reserved() -> frozenset[str]:
             tables += table.get_children()
             module = table.get_type() == "module"
             names |= {s.get_name() for s in table.get_symbols() if module or s.is_global()}
-    return frozenset(names)
+    return frozenset(names - {"load"})  # it makes room: see `_load`
 
 
 def _template(name: str, api: Api, types: PyTypes) -> str:
@@ -198,6 +198,13 @@ class _Context:
         self.structs = [s for s in api.structs if not s.opaque]
         self.sampler_data = tomli.loads(SAMPLERS.read_text("utf-8"))
 
+    def _load(self) -> str:
+        """The name of a standalone module's own function: one that nothing in C has."""
+        name = "load"
+        while name in self.types.names:
+            name += "_"
+        return name
+
     def variables(self) -> dict[str, Any]:
         handles = [self.types.name(s.name) for s in self.api.structs if s.opaque]
         return {
@@ -210,6 +217,7 @@ class _Context:
                 *(self.types.name(s.name) for s in self.structs),
             ],
             "handles": [*handles, *self._foreign_handles()],
+            "load": self._load(),
             "ctypes_names": sorted(
                 {BUILTINS[name][0] for name in BUILTINS.keys() - RARE | self.types.mentioned & RARE}
                 | {"c_char_p", "c_void_p"}

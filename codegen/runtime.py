@@ -32,7 +32,7 @@ class _Help:
 
 def _of_the_package() -> bool:
     """Whether the library is llama.cpp's, which the package finds."""
-    return bool(__package__) and "load" not in globals()
+    return bool(__package__) and "CDLL" not in globals()
 
 
 def _explain(kind: Any) -> None:

@@ -1307,7 +1307,7 @@ class _Help:
 
 def _of_the_package() -> bool:
     """Whether the library is llama.cpp's, which the package finds."""
-    return bool(__package__) and "load" not in globals()
+    return bool(__package__) and "CDLL" not in globals()
 
 
 def _explain(kind: Any) -> None:
@@ -2604,4 +2604,4 @@ LEFT_OUT = {
 def __getattr__(name):
     reason = f" ({LEFT_OUT[name]})" if name in LEFT_OUT else ""
     raise AttributeError(f"{__name__} has no {name!r}{reason}")
-# seal: b11549 sha256:1653121eb08970ca94c9d13f62e83e07828ba9bb49e62978004984c29deb6aa9
+# seal: b11549 sha256:761a3adac46e9270f453bc0e4297e0fd89d06d3beee1d87141f3f20198ca351a

@@ -32,6 +32,7 @@ extern "C" {
 int add_c(int a, int b);
 int look(const struct ggml_tensor * tensor, box * b);
 _Complex float odd(void);
+int load(int a);
 #ifdef __cplusplus
 }
 #endif
@@ -65,15 +66,15 @@ def test_that_a_set_of_ones_own_is_generated_verified_and_called(
     assert module.ggml_tensor is _raw.ggml_tensor
     assert module.FUNCTIONS["look"].argtypes[0] is ctypes.POINTER(_raw.ggml_tensor)
     source = tmp_path / ("one.cpp" if language == "c++" else "one.c")
-    bodies = "int add_c(int a, int b) { return a + b; }\n"
+    bodies = "int add_c(int a, int b) { return a + b; }\nint load(int a) { return a + 1; }\n"
     if language == "c++":
         bodies += "int add(int a, int b) { return a * b; }\n"
     source.write_text(f'#include "tree/one.h"\n{bodies}')
     library = tmp_path / "one.so"
     compiler = "c++" if language == "c++" else "cc"
     subprocess.run([compiler, "-shared", "-fPIC", source, "-o", library], check=True)
-    module.load(str(library))
-    assert module.add_c(3, 4) == 7
+    module.load_(str(library))
+    assert (module.add_c(3, 4), module.load(3)) == (7, 4)
     if language == "c++":
         assert module.add(3, 4) == 12
         assert {"overloaded", "reference"} <= module.LEFT_OUT.keys()

@@ -51,6 +51,7 @@ class Executor:
                 continue
             # Here, not in its thread: it may ask the user, who answers one question at a time.
             decided = self._hook(self.before_call, call)
+            _check_decision(decided, "before_call", Deny, Replace)
             work = partial(self._one, call, tool, tools, decided)
             if alone:
                 work()
@@ -79,6 +80,7 @@ class Executor:
         finally:
             call.duration = time.perf_counter() - start
         changed = self._hook(self.after_call, call)
+        _check_decision(changed, "after_call", Replace)
         if isinstance(changed, Replace):
             call.result, call.error = changed.result, None
 
@@ -110,6 +112,14 @@ class Executor:
 
     def _hook(self, hook: BeforeCall | AfterCall | None, call: ToolCall) -> Any:
         return None if hook is None else self._finish(hook(call))
+
+
+def _check_decision(decision: object, hook: str, *known: type) -> None:
+    """TypeError for anything but None and the ``known`` types: False and ``Deny`` without
+    parentheses would look like a refusal."""
+    if decision is not None and not isinstance(decision, known):
+        wanted = "".join(f", {one.__name__}(...)" for one in known)
+        raise TypeError(f"{hook} must return None{wanted}, not {decision!r}")
 
 
 def _run_together(works: list[Callable[[], None]]) -> None:

@@ -405,6 +405,21 @@ def test_what_a_hook_raises_comes_out() -> None:
         Executor(before).run(calls, as_tools([many_named("a")]))
 
 
+@pytest.mark.parametrize("decision", [False, True, "no", Deny, Replace, 0])
+@pytest.mark.parametrize("hook", ["before_call", "after_call"])
+def test_a_decision_that_is_none_stops_everything(hook: str, decision: Any) -> None:
+    ran: list[int] = []
+
+    def f() -> None:
+        ran.append(1)
+
+    calls = [ToolCall("f", {}), ToolCall("f", {})]
+    hooks: dict[str, Any] = {hook: lambda call: decision}
+    with pytest.raises(TypeError, match=f"{hook} must return None"):
+        Executor(**hooks).run(calls, as_tools([f]))
+    assert not ran or hook == "after_call"
+
+
 def test_calls_are_decided_on_one_by_one_before_any_runs_beside_another() -> None:
     asked: list[tuple[threading.Thread, int]] = []
     ran: list[int] = []

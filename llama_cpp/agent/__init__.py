@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = contents(
     __name__,
     {
         "agent": "AsyncLlamaAgent LlamaAgent",
+        "context": "RunContext",
         "events": (
             "Done PromptProgress ReasoningDelta Retry RunResult Step TextDelta ToolCallDelta "
             "ToolCallFinished ToolCallStarted"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypedDict, overload
 
@@ -13,12 +13,15 @@ from .._needs import needs
 from ..errors import LlamaToolError
 from ..native.peers import unknown_keyword
 from ..server._fields import Json
+from .context import RunContext
 from .schema import as_json, error_text, for_server, plain
-from .signature import Signature, signature_of, without_partials
+from .signature import Signature, bound_names, signature_of, without_partials
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+# Of OpenAI, MCP and Anthropic.
+_PARAMETERS = ("parameters", "inputSchema", "input_schema")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 
 
@@ -104,7 +107,18 @@ class Tool:
         about = {"name": self.name, "description": self.description}
         return {"type": "function", "function": about | {"parameters": for_server(self.parameters)}}
 
-    def bind(self, arguments: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    def __get__(self, instance: object, owner: type | None = None) -> Tool:
+        """The tool of an object, where a method was made one."""
+        if instance is None or self.function is None or self.signature is None:
+            return self
+        if not self.signature.unbound:
+            return self
+        method = self.function.__get__(instance)
+        return replace(self, function=method, signature=replace(self.signature, unbound=False))
+
+    def bind(
+        self, arguments: Mapping[str, Any], context: RunContext[Any] | None = None
+    ) -> tuple[list[Any], dict[str, Any]]:
         """Positional and keyword arguments for the function, checked and converted.
 
         LlamaToolError, worded for the model, if they do not fit.
@@ -113,14 +127,19 @@ class Tool:
             from pydantic import ValidationError
 
             try:
-                return self.signature.bind(arguments)
+                return self.signature.bind(arguments, context)
             except ValidationError as error:
                 raise LlamaToolError(f"wrong arguments: {error_text(error)}") from error
         known = self.parameters.get("properties", {})
         required = self.parameters.get("required", ())
+        bound = bound_names(self.function)
         wrong = [f"{name}: missing" for name in required if name not in arguments]
-        if self.parameters.get("additionalProperties", not known) is False:
-            wrong += [f"{name}: unknown" for name in arguments if name not in known]
+        closed = self.parameters.get("additionalProperties", not known) is False
+        wrong += [
+            f"{name}: unknown"
+            for name in arguments
+            if name in bound or (closed and name not in known)
+        ]
         if wrong:
             raise LlamaToolError(f"wrong arguments: {'; '.join(wrong)}")
         return [], dict(arguments)
@@ -177,27 +196,31 @@ def tool(
         )
     if schema is not None:
         text = options.get("description") or inspect.getdoc(function) or ""
-        return Tool(name, text, plain(dict(schema)), function, *limits)
+        return Tool(
+            name, text, _without(plain(dict(schema)), bound_names(function)), function, *limits
+        )
     signature = signature_of(function)
     text = options.get("description") or signature.description
     return Tool(name, text, signature.schema, function, *limits, signature)
 
 
 def as_tool(given: Any) -> Tool:
-    """A `Tool` of a function, of a tool, or of a definition ``{"type": "function", ...}``.
+    """A `Tool` of a function, of a tool, or of a definition as OpenAI, MCP or Anthropic has it.
 
-    TypeError for anything else.
+    TypeError for anything else. LlamaToolError for a method without its object.
     """
-    if isinstance(given, Tool):
-        return given
     if isinstance(given, Mapping):
         function = given.get("function", given)
         if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
             raise TypeError(f"a tool's definition needs a function with a name: {given!r}")
-        parameters = function.get("parameters") or {"type": "object", "properties": {}}
+        found = [function[key] for key in _PARAMETERS if function.get(key)]
+        parameters = found[0] if found else {"type": "object", "properties": {}}
         return Tool(function["name"], function.get("description") or "", plain(dict(parameters)))
     if callable(given):
-        return tool(given)
+        made = given if isinstance(given, Tool) else tool(given)
+        if made.signature is not None and made.signature.unbound:
+            raise LlamaToolError(f"{made.name} is a method without its object: give object.method")
+        return made
     raise TypeError(f"a tool is a function, a Tool or a definition, not {given!r}")
 
 
@@ -233,6 +256,13 @@ def result_text(result: Any) -> str:
         return as_json(core.to_jsonable_python(result, fallback=str))
     except (ValueError, TypeError, RecursionError):
         return str(result)
+
+
+def _without(schema: Json, names: set[str]) -> Json:
+    """``schema`` without the properties ``names``."""
+    properties = {k: v for k, v in schema.get("properties", {}).items() if k not in names}
+    required = [name for name in schema.get("required", ()) if name not in names]
+    return {**schema, "properties": properties, "required": required} if names else schema
 
 
 def _name_of(function: Any) -> str:

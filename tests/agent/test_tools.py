@@ -18,7 +18,7 @@ import pytest
 from typing_extensions import NotRequired, TypedDict
 
 from llama_cpp import Tool, tool
-from llama_cpp.agent import Deny, Replace, ToolCall
+from llama_cpp.agent import Deny, Replace, RunContext, ToolCall
 from llama_cpp.agent.execute import Executor
 from llama_cpp.agent.signature import read_docstring
 from llama_cpp.agent.tools import as_tool, as_tools, result_text
@@ -184,15 +184,116 @@ def test_other_callables_are_tools() -> None:
     assert run(Adder().method).error == "wrong arguments: a: Field required"
 
 
-def test_annotated_describes_and_restricts() -> None:
-    def f(city: Annotated[str, "the city"], n: Annotated[int, pydantic.Field(ge=1, le=5)]) -> None:
-        pass
+def test_annotated_and_field_describe_and_restrict() -> None:
+    field: Any = pydantic.Field
+
+    def f(
+        city: Annotated[str, "the city"],
+        n: Annotated[int, field(ge=1, le=5, description="how many")],
+        of: int = field(7, le=9, description="of how many"),
+        tags: list[str] = field(default_factory=lambda: ["a"]),  # noqa: B008
+    ) -> Any:
+        return [city, n, of, tags]
 
     assert as_tool(f).parameters["properties"] == {
         "city": {"type": "string", "description": "the city"},
-        "n": {"type": "integer", "minimum": 1, "maximum": 5},
+        "n": {"type": "integer", "minimum": 1, "maximum": 5, "description": "how many"},
+        "of": {"type": "integer", "maximum": 9, "default": 7, "description": "of how many"},
+        "tags": {"type": "array", "items": {"type": "string"}},
     }
+    assert as_tool(f).parameters["required"] == ["city", "n"]
     assert "greater than or equal to 1" in (run(f, city="x", n=0).error or "")
+    assert "less than or equal to 9" in (run(f, city="x", n=1, of=10).error or "")
+    assert run(f, city="x", n=1).result == ["x", 1, 7, ["a"]]
+
+
+class Shop:
+    @tool
+    def price(self, of: str) -> str:
+        """The price."""
+        return f"{of} {id(self)}"
+
+
+def orders(user_id: int, since: str = "", limit: int = 5) -> list[Any]:
+    """The orders."""
+    return [user_id, since, limit]
+
+
+def with_more(user_id: int, **more: Any) -> list[Any]:
+    return [user_id, more]
+
+
+def with_context(ctx: RunContext[int], /, since: str, also: RunContext[int] | None = None) -> Any:
+    return [ctx.deps, also and also.deps, since]
+
+
+def optional(since: str, ctx: Annotated[RunContext[int], "the run"]) -> list[Any]:
+    return [ctx.deps, since]
+
+
+bound = functools.partial(orders, user_id=42)
+
+
+@functools.wraps(bound)
+def wrapped(*args: Any, **kwargs: Any) -> Any:
+    return bound(*args, **kwargs)
+
+
+RAW: Any = {"properties": {"user_id": {}, "since": {}}, "required": ["user_id", "since"]}
+
+
+@pytest.mark.parametrize(
+    ("function", "properties", "hidden", "result"),
+    [
+        (bound, ["since", "limit"], "user_id", [42, "x", 5]),
+        (functools.partial(orders, 42), ["since", "limit"], "user_id", [42, "x", 5]),
+        (functools.partial(bound, limit=9), ["since"], "user_id", [42, "x", 9]),
+        (functools.partial(functools.partial(orders, 42), limit=9), ["since"], "limit",
+         [42, "x", 9]),
+        (tool(wrapped, name="orders"), ["since", "limit"], "user_id", [42, "x", 5]),
+        (tool(bound, schema=RAW), ["since"], "user_id", [42, "x", 5]),
+        (tool(bound, schema={}), [], "user_id", [42, "x", 5]),
+        (functools.partial(with_more, 42, secret=1), [], "secret", None),
+        (with_context, ["since"], "ctx", [7, 7, "x"]),
+        (with_context, ["since"], "also", [7, 7, "x"]),
+        (optional, ["since"], "ctx", [7, "x"]),
+    ],
+)  # fmt: skip
+def test_what_the_program_sets_is_neither_offered_nor_taken(
+    function: Any, properties: list[str], hidden: str, result: Any
+) -> None:
+    made = as_tool(function)
+    assert list(made.parameters.get("properties", {})) == properties
+    assert not {hidden} & set(made.parameters.get("required", ()))
+    with pytest.raises(LlamaToolError, match=hidden):
+        made.bind({"since": "x", hidden: 1})
+    if result is not None:
+        positional, keywords = made.bind({"since": "x"}, RunContext(7))
+        assert made(*positional, **keywords) == result
+
+
+def test_methods_are_tools_of_their_objects() -> None:
+    shop = Shop()
+    for given in (shop.price, as_tool(shop.price)):
+        assert list(given.parameters["properties"]) == ["of"]
+        assert run(given, of="tea").result == f"tea {id(shop)}"
+    for alone in (Shop.price, Shop.price.function):
+        with pytest.raises(LlamaToolError, match=r"price is a method .* give object.method"):
+            as_tool(alone)
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        {"type": "function", "function": {"name": "f", "parameters": RAW}},
+        {"type": "function", "name": "f", "parameters": RAW},
+        {"name": "f", "inputSchema": RAW},
+        {"name": "f", "input_schema": RAW},
+    ],
+    ids=["chat", "responses", "mcp", "anthropic"],
+)
+def test_definitions_of_every_kind_are_taken(definition: Any) -> None:
+    assert as_tool(definition).parameters == RAW
 
 
 def test_types_of_a_function_are_found() -> None:

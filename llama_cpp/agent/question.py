@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -76,17 +77,17 @@ class Question:
         if self.mode == "constrained":
             params["response_format"] = _format("reply", self.protocol.schema())
             return self.protocol.messages(self.messages), None, params
-        messages = list(self.messages) if self.native_history else as_text(self.messages)
+        messages = map(_mended, self.messages) if self.native_history else as_text(self.messages)
         if self.mode == "plain" or self.answer_only:
             if self.answer is not None:
                 params["response_format"] = _format("answer", self.answer)
                 messages = with_system(messages, f"Answer with JSON: {type_text(self.answer)}")
-            return messages, None, params
+            return list(messages), None, params
         # A request with tools cannot have a schema, too: a typed answer is asked for afterwards.
         params["tool_choice"] = self.choice.kind
         if self.parallel is not None:
             params["parallel_tool_calls"] = self.parallel
-        return messages, [tool.definition for tool in self.tools.values()], params
+        return list(messages), [tool.definition for tool in self.tools.values()], params
 
     def events(self, chunk: Json) -> Generator[Event, None, None]:
         """The events of a chunk of the stream."""
@@ -157,17 +158,42 @@ def arguments_of(call: Json) -> tuple[Json, str | None]:
     function = call["function"] = dict(call["function"])
     given: Any = function.get("arguments")
     try:
-        read = json.loads(given, strict=False) if isinstance(given, str) else given
+        read = _loads(given if isinstance(given, str) else as_json(given))
         if isinstance(read, str):  # some models write the JSON as a JSON string
-            read = json.loads(read, strict=False)
+            read = _loads(read)
+        read = {} if read is None else read  # of a function without parameters
         if isinstance(read, dict):
-            function["arguments"] = as_json(read)
-            return read, None
+            text = function["arguments"] = as_json(read)
+            return json.loads(text), None
         problem = f"{type(read).__name__} is not an object"
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         problem = str(error)
     function["arguments"] = "{}"
     return {}, f"the arguments are not a JSON object: {problem}"
+
+
+def _mended(message: Json) -> Json:
+    """``message`` with arguments that the server takes."""
+    if not message.get("tool_calls"):
+        return message
+    calls = [dict(call) for call in message["tool_calls"]]
+    for call in calls:
+        arguments_of(call)
+    return {**message, "tool_calls": calls}
+
+
+def _loads(text: str) -> Any:
+    """The JSON in ``text``, or None in an empty one. ValueError for NaN, Infinity and numbers too
+    large for a float: a history that has them is refused by the server."""
+
+    def number(text: str) -> float:
+        if math.isfinite(value := float(text)):
+            return value
+        raise ValueError(f"{text} is not a number that JSON can have")
+
+    if not text.strip():
+        return None
+    return json.loads(text, strict=False, parse_float=number, parse_constant=number)
 
 
 def _format(name: str, schema: Json) -> Json:

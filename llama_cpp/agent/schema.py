@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._needs import needs
 from ..server._fields import Json
+from ..server.values import encodable
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -242,7 +243,7 @@ def members_text(schema: Any, definitions: Json | None = None, depth: int = 0) -
 
 def as_json(value: Any) -> str:
     """``value`` as models read it: with the letters of every language."""
-    return json.dumps(value, ensure_ascii=False)
+    return encodable(json.dumps(value, ensure_ascii=False))
 
 
 def first_line(error: BaseException) -> str:

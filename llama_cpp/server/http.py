@@ -31,6 +31,7 @@ from ..errors import (
 from ..native import fork
 from ..native.arguments import check_callable, check_count
 from ..native.resource import ClosedByWith
+from .values import encodable
 
 if TYPE_CHECKING:
     import requests
@@ -207,7 +208,7 @@ class Transport(ClosedByWith):
     def _send(
         self, method: str, path: str, body: Any, params: Pairs, headers: Pairs, stream: bool = False
     ) -> requests.Response:
-        data = None if body is None else json.dumps(body, ensure_ascii=False).encode()
+        data = None if body is None else _json(body)
         kind = {} if data is None else {"Content-Type": "application/json"}
         stop: Stop = getattr(_thread, "stop", None) or Stop()
         loading_since: float | None = None
@@ -319,7 +320,7 @@ class Transport(ClosedByWith):
             response.close()
         try:
             body = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             body = None
         if 300 <= status < 400:
             return LlamaServerError(
@@ -328,6 +329,16 @@ class Transport(ClosedByWith):
                 status=status,
             )
         return error_of(body, status, path, self.clean(text[:500]), self.clean)
+
+
+def _json(body: Any) -> bytes:
+    try:
+        text = json.dumps(body, ensure_ascii=False, allow_nan=False)
+    except ValueError as error:
+        if "Out of range" not in str(error):
+            raise
+        raise ValueError("the request has NaN or Infinity, which JSON cannot have") from None
+    return encodable(text).encode()
 
 
 def shut_down(response: requests.Response) -> None:

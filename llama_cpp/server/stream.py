@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, cast
 
 from ..errors import LlamaCancelled, LlamaServerError, LlamaStreamError
@@ -77,6 +77,7 @@ class Stream(ClosedByWith):
         headers = {} if conversation is None else {"X-Conversation-Id": conversation}
         self._response = transport.open("POST", path, body, headers=headers)
         self._transport = transport
+        self.clean = transport.clean
         self._path = path
         self._conversation = conversation
         self._resumes = transport.retries
@@ -90,7 +91,7 @@ class Stream(ClosedByWith):
         """The JSON of each event, until ``[DONE]`` or the end of the bytes; `complete` says which
         it was. Raises the error that an event reports."""
         for event in self.events():
-            part = read_event(event.kind, self._transport.clean(event.data), self._path)
+            part = read_event(event.kind, event.data, self._path, self._transport.clean)
             if part is None:
                 self.done()
                 return
@@ -288,6 +289,8 @@ class ChatStream(ClosedByWith):
                     return
         except LlamaStreamError as error:
             error.partial = self._partial()
+            error.message = self._stream.clean(error.message)
+            error.args = (error.message,)
             raise
         finally:
             self._stream.close()
@@ -301,18 +304,21 @@ class ChatStream(ClosedByWith):
         return self._assembler.response() if self._assembler.started else None
 
 
-def read_event(kind: str, data: str, path: str) -> Json | None:
-    """The JSON of an event, or None for ``[DONE]``. Raises the error that the event reports."""
+def read_event(
+    kind: str, data: str, path: str, clean: Callable[[object], str] = str
+) -> Json | None:
+    """The JSON of an event, or None for ``[DONE]``. Raises the error that the event reports,
+    with its text made ``clean``."""
     if data == "[DONE]":
         return None
     try:
         read: Any = json.loads(data)
-    except ValueError:
-        raise LlamaStreamError(f"an event that is not JSON: {data[:200]!r}") from None
+    except (ValueError, RecursionError):
+        raise LlamaStreamError(f"an event that is not JSON: {clean(data)[:200]!r}") from None
     if not isinstance(read, dict):
-        raise LlamaStreamError(f"an event that is not an object: {data[:200]!r}")
+        raise LlamaStreamError(f"an event that is not an object: {clean(data)[:200]!r}")
     if kind == "error" or "error" in read:
-        error = error_of(read, None, path)
+        error = error_of(read, None, path, "", clean)
         if type(error) is LlamaServerError:
             raise LlamaStreamError(str(error), status=error.status, kind=error.kind)
         raise error

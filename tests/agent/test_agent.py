@@ -681,16 +681,22 @@ def test_an_answer_comes_letter_by_letter() -> None:
         ('"{\\"a\\": 1}"', {"a": 1}, '{"a": 1}'),
         ('{"a": ', None, "{}"),
         ("[1]", None, "{}"),
-        ("", None, "{}"),
-        (None, None, "{}"),
+        ("", {}, "{}"),
+        (None, {}, "{}"),
+        ("null", {}, "{}"),
+        ('{"a": 1e999}', None, "{}"),
+        ('{"a": [-Infinity]}', None, "{}"),
+        ({"a": float("nan")}, None, "{}"),
+        ("[" * 100_000, None, "{}"),
+        ('{"a": "\\ud800x"}', {"a": "\ufffdx"}, '{"a": "\ufffdx"}'),
     ],
 )
 def test_arguments_that_are_no_json_are_mended(given_text: Any, arguments: Any, kept: str) -> None:
-    call = {"id": "a", "function": {"name": "f", "arguments": given_text}}
+    call: Any = {"id": "a", "function": {"name": "f", "arguments": given_text}}
     read, problem = arguments_of(call)
     assert (problem is None) == (arguments is not None)
     assert read == (arguments or {})
-    assert call["function"]["arguments"] == kept  # type: ignore[index]
+    assert call["function"]["arguments"] == kept
 
 
 def native_reply(reason: str, **params: Any) -> Any:

@@ -12,11 +12,19 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
-from llama_cpp import AsyncLlamaAgent, LlamaAgent, LlamaCancelled, LlamaClient, LlamaServerError
+from llama_cpp import (
+    AsyncLlamaAgent,
+    LlamaAgent,
+    LlamaCancelled,
+    LlamaClient,
+    LlamaServerError,
+    tool,
+)
 from llama_cpp.agent.events import Retry, TextDelta
 from llama_cpp.errors import (
     LlamaAnswerError,
@@ -619,6 +627,17 @@ def test_a_key_that_the_server_repeats_is_not_shown(
         assert KEY not in str(caught.value)
 
 
+def test_text_that_looks_like_the_key_stays() -> None:
+    tests = called("run_tests", '{"test": "test"}')
+    answers = streamed(chat_events("a test", "tool_calls", [tests])), chat("a test")
+    with talking(*answers, native=True, api_key="test") as (_, agent):
+        result = agent.run("test", [tool(lambda test: test, name="run_tests")])
+        assert [(c.name, c.arguments, c.result) for c in result.calls] == [
+            ("run_tests", {"test": "test"}, "test")
+        ]
+        assert result.text == "a test"
+
+
 # -- tools
 
 
@@ -685,7 +704,8 @@ def test_a_reply_that_the_server_cannot_read_is_asked_for_in_another_form(failur
 
 
 @pytest.mark.parametrize(
-    "arguments", ['{"city": ', "[]", "", '{"city": "Rome"}', '{"town": "Oslo"}']
+    "arguments",
+    ['{"city": ', "[]", "", '{"city": "Rome"}', '{"town": "Oslo"}', '{"city": 1e999}', "[" * 9999],
 )
 def test_broken_arguments_are_told_and_not_kept(arguments: str) -> None:
     first = chat("", "tool_calls", [called("get_weather", arguments)])
@@ -698,6 +718,31 @@ def test_broken_arguments_are_told_and_not_kept(arguments: str) -> None:
         assert told["role"] == "tool"
         assert told["tool_call_id"] == call["tool_calls"][0]["id"]
         assert told["content"].startswith("Error: ")
+
+
+def test_no_history_is_poisoned(tmp_path: Path) -> None:
+    strange = "caf\udce9.txt"  # a file's name in Latin-1, as os.listdir gives it
+
+    def names(city: str) -> list[Any]:
+        return [strange, float("nan"), city]
+
+    given: Any = called("names", '{"city": "\\ud83d"}')
+    with talking(chat("", "tool_calls", [given]), chat(), native=True) as (server, agent):
+        for function in (names, lambda: strange):
+            agent.run(strange, [tool(function, name="names")])
+        agent.messages.append(
+            {"role": "assistant", "tool_calls": [called("names", '{"city": Infinity}')]}
+        )
+        agent.save(tmp_path / "talk.json")
+        agent.load(tmp_path / "talk.json")
+        agent.run("again")
+        sent = json.dumps(server.bodies)
+        assert "Infinity" not in sent
+        assert "\\ud" not in sent
+        assert "caf\\ufffd.txt" in sent
+        agent.messages[0]["content"] = float("nan")
+        with pytest.raises(ValueError, match="NaN or Infinity, which JSON cannot"):
+            agent.run("and again")
 
 
 def test_a_call_that_was_cut_off_is_not_made() -> None:

@@ -6,12 +6,12 @@ __getattr__, __dir__, __all__ = contents(
     __name__,
     {
         "agent": "AsyncLlamaAgent LlamaAgent",
-        "context": "RunContext",
+        "context": "Limits RunContext",
         "events": (
             "Done PromptProgress ReasoningDelta Retry RunResult Step TextDelta ToolCallDelta "
             "ToolCallFinished ToolCallStarted"
         ),
         "server": "LlamaServer",
-        "tools": "Deny Replace Tool ToolCall tool",
+        "tools": "Deny Replace Tool ToolCall Wait tool",
     },
 )

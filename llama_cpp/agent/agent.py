@@ -7,8 +7,9 @@ import contextlib
 import os
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
 from ..errors import LlamaError
 from ..native.arguments import check_count, check_text
@@ -18,13 +19,14 @@ from ..server._fields import ChatParams, Json
 from ..server.client import LlamaClient
 from ..server.http import Timeouts
 from . import history
+from .context import Limits
 from .events import Done, Event, RunResult
 from .execute import Executor
 from .handle import Handle, in_thread
 from .history import Talk
 from .question import arguments_of
-from .tools import AfterCall, BeforeCall, Tool, as_tools
-from .turn import Run, ServerFacts, Settings, ToolMode, drain, stored
+from .tools import AfterCall, BeforeCall, Deny, Replace, Tool, ToolCall, as_tools
+from .turn import Run, ServerFacts, Settings, ToolMode, call_of, drain, stored
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Input = str | Mapping[str, Any] | Sequence[Mapping[str, Any]]
 Tools = Iterable[Any] | None
+Decision = Literal[True] | Deny | Replace
 
 
 class Fields(ChatParams, total=False):
@@ -39,6 +42,10 @@ class Fields(ChatParams, total=False):
 
     max_steps: int | None
     """The greatest number of replies; by default that of the agent."""
+    limits: Limits | None
+    """How much the run may use; by default the agent's."""
+    deps: Any
+    """The ``deps`` of the tools' `RunContext`; by default the agent's."""
 
 
 class Options(Fields, total=False):
@@ -46,6 +53,8 @@ class Options(Fields, total=False):
 
     output_type: Any
     """The type of the answer."""
+    decisions: Mapping[str, Decision]
+    """For calls that wait for one: the conversation is resumed, see `LlamaAgent.resume`."""
 
 
 class LlamaAgent(ClosedByWith):
@@ -78,6 +87,8 @@ class LlamaAgent(ClosedByWith):
         max_tool_errors: int = 3,
         output_retries: int = 2,
         tool_timeout: float | None = None,
+        limits: Limits | None = None,
+        deps: Any = None,
         before_call: BeforeCall | None = None,
         after_call: AfterCall | None = None,
         trim: bool = False,
@@ -92,8 +103,10 @@ class LlamaAgent(ClosedByWith):
 
         A run has at most ``max_steps`` replies, and at most ``max_tool_errors`` in a row whose
         calls all fail. ``tool_timeout``, in seconds, is for tools without a timeout of their own.
-        ``before_call(call)`` may return `Deny` or `Replace` and may change ``call.arguments``; it
-        is called for one call at a time, before calls that may run in parallel are started.
+        ``limits`` are for each run, ``deps`` for tools with a `RunContext`.
+        ``before_call(call)`` may return `Deny`, `Replace` or `Wait` and may change
+        ``call.arguments``; it is called for one call at a time, before calls that may run in
+        parallel are started.
         ``after_call(call)`` may return `Replace`. ``trim`` drops the oldest turns when the
         conversation outgrows the context. With ``resume`` the server keeps each answer, so that
         reading can continue after a broken connection; the server then goes on generating if this
@@ -106,7 +119,8 @@ class LlamaAgent(ClosedByWith):
         """The connection to the server."""
         self.settings = Settings(
             mode=mode, max_steps=max_steps, max_tool_errors=max_tool_errors,
-            output_retries=output_retries, trim=trim, resume=resume,
+            output_retries=output_retries, trim=trim, resume=resume, deps=deps,
+            limits=Limits() if limits is None else limits,
             sampling=cast("Json", sampling),
             executor=Executor(before_call, after_call, tool_timeout),
         )  # fmt: skip
@@ -181,7 +195,9 @@ class LlamaAgent(ClosedByWith):
         other type. The answer is then JSON, is checked, and is asked for again if it does not fit.
         LlamaAnswerError if it never fits.
 
-        The conversation changes only when the run ends. Raises LlamaCancelled after `cancel`.
+        The conversation changes only when the run ends. Raises LlamaCancelled after `cancel`,
+        LlamaLimitError for ``limits``. Errors have the run so far as ``error.run``: to go on after
+        one, add ``error.run.messages`` to `messages` and `resume`.
         """
         for event in self.stream(message, tools, **options):
             if isinstance(event, Done):
@@ -195,25 +211,49 @@ class LlamaAgent(ClosedByWith):
         they run, and `Done` with the result. Closing the iterator stops the generation."""
         return self._events(Handle(), message, tools, cast("Json", options))
 
+    def resume(
+        self, decisions: Mapping[str, Decision] | None = None, tools: Tools = None,
+        *, messages: Sequence[Mapping[str, Any]] | None = None, **options: Unpack[Options],
+    ) -> RunResult[Any]:  # fmt: skip
+        """Go on with a conversation that ended at calls, or with an error.
+
+        ``decisions`` are by the id of a call: True to make it, `Deny`, or `Replace` with the result
+        of a call that the caller made. A call that needs a decision and has none ends the run
+        again. ``messages`` are instead of the agent's conversation, which may come from a file of
+        `save`, written by another process. The other arguments and the errors are those of `run`.
+
+            result = agent.run("Delete the old logs.")
+            if result.reason == "approval":
+                agent.save("talk.json")
+            ...
+            agent.load("talk.json")
+            agent.resume({call.id: True for call in agent.pending})
+        """
+        return self.run(messages or (), tools, decisions=decisions or {}, **options)
+
     def _events(
         self, handle: Handle, message: Input, tools: Tools, options: Json
     ) -> Iterator[Event]:
         offered = self._offered(tools)
-        output_type, given = options.pop("output_type", None), options.pop("max_steps", None)
+        names = ("output_type", "max_steps", "limits", "deps", "decisions")
+        output_type, given, limits, deps, decisions = (options.pop(name, None) for name in names)
         steps = self.settings.max_steps if given is None else given
         check_count(steps, "max_steps", 1)
+        settings = self.settings if limits is None else replace(self.settings, limits=limits)
         with self._conversation(message) as talk, self._running(handle):
-            result = yield from self._run(handle, talk, offered, options, output_type).loop(steps)
+            run = self._run(handle, talk, offered, options, output_type, settings, deps)
+            result = yield from run.loop(steps, decisions)
         yield Done(result)
 
     def _offered(self, tools: Tools) -> dict[str, Tool]:
         return self.tools if tools is None else as_tools(tools)
 
     def _run(
-        self, handle: Handle, talk: Talk, tools: Mapping[str, Tool], params: Json, type: Any = None
-    ) -> Run:
-        facts, settings = self._facts, self.settings
-        return Run(self.client, facts, settings, handle, talk, tools, params, type)
+        self, handle: Handle, talk: Talk, tools: Mapping[str, Tool], params: Json, type: Any = None,
+        settings: Settings | None = None, deps: Any = None,
+    ) -> Run:  # fmt: skip
+        own = self.settings if settings is None else settings
+        return Run(self.client, self._facts, own, handle, talk, tools, params, type, deps)
 
     def cancel(self) -> None:
         """Stop every run, from any thread: runs raise LlamaCancelled, and the server stops
@@ -230,6 +270,11 @@ class LlamaAgent(ClosedByWith):
             self._handles.discard(handle)
 
     # -- the conversation
+
+    @property
+    def pending(self) -> list[ToolCall]:
+        """The calls at the end of the conversation that have no result, see `resume`."""
+        return [call_of(call) for call in history.unanswered(self.messages)]
 
     def reset(self) -> None:
         """Forget the conversation."""
@@ -329,6 +374,13 @@ class AsyncLlamaAgent:
             if isinstance(event, Done):
                 return event.result
         raise AssertionError("a run ends with Done")
+
+    async def resume(
+        self, decisions: Mapping[str, Decision] | None = None, tools: Tools = None,
+        *, messages: Sequence[Mapping[str, Any]] | None = None, **options: Unpack[Options],
+    ) -> RunResult[Any]:  # fmt: skip
+        """As `LlamaAgent.resume`."""
+        return await self.run(messages or (), tools, decisions=decisions or {}, **options)
 
     async def stream(
         self, message: Input, tools: Tools = None, **options: Unpack[Options]

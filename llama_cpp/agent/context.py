@@ -1,4 +1,4 @@
-"""What a run gives its tools to know: `RunContext`."""
+"""What a run's tools may know of it, `RunContext`; and how much it may use, `Limits`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import types
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Generic, TypeVar, Union, get_args, get_origin
 
+from ..native.arguments import check_count
 from ..server._fields import Json
 from ..usage import Usage
 
@@ -34,6 +35,42 @@ class RunContext(Generic[D]):
     """The name of the tool that is called."""
     call_id: str = ""
     """The id of the call."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much a run may use; None for no limit.
+
+    LlamaLimitError when ``tokens``, ``calls`` or ``seconds`` are used up. Longer results are cut,
+    and the model is told.
+    """
+
+    tokens: int | None = None
+    """Tokens of all prompts and replies together, as the server counts them."""
+    calls: int | None = None
+    """Calls of tools."""
+    seconds: float | None = None
+    """Time for the whole run, tools included."""
+    result: int | None = 50_000
+    """Characters of one result, for tools without a ``max_result`` of their own."""
+    results: int | None = 500_000
+    """Characters of all results together."""
+
+    def __post_init__(self) -> None:
+        for name in ("tokens", "calls", "result", "results"):
+            if getattr(self, name) is not None:
+                check_count(getattr(self, name), name)
+        check_seconds(self.seconds, "seconds")
+
+
+def check_seconds(seconds: object, name: str) -> None:
+    """TypeError for anything but a number or None, ValueError unless it is above 0."""
+    if seconds is None:
+        return
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool):
+        raise TypeError(f"{name} must be a number of seconds, or None, not {seconds!r}")
+    if not seconds > 0:
+        raise ValueError(f"{name} must be more than 0 seconds, or None, not {seconds}")
 
 
 def is_context(hint: Any) -> bool:

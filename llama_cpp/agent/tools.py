@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypedDict, overload
 
 from .._needs import needs
 from ..errors import LlamaToolError
+from ..native.arguments import check_count
 from ..native.peers import unknown_keyword
 from ..server._fields import Json
-from .context import RunContext
+from ..server.values import encodable
+from .context import RunContext, check_seconds
 from .schema import as_json, error_text, for_server, plain
 from .signature import Signature, bound_names, signature_of, without_partials
 
@@ -22,6 +26,8 @@ if TYPE_CHECKING:
 
 # Of OpenAI, MCP and Anthropic.
 _PARAMETERS = ("parameters", "inputSchema", "input_schema")
+_MOST_ITEMS = 100_000  # of an iterator
+_DEEPEST = 200
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 
 
@@ -41,11 +47,20 @@ class ToolCall:
     """The error that the model reads instead of a result."""
     duration: float = 0.0
     """Seconds that the tool took."""
+    pending: bool = False
+    """Whether it was not made: it waits for a decision, or it is the caller's."""
+    _text: str | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def text(self) -> str:
         """The text that the model reads: the result as text or JSON, or the error."""
+        if self._text is not None:
+            return self._text
         return f"Error: {self.error}" if self.error is not None else result_text(self.result)
+
+    @text.setter
+    def text(self, text: str) -> None:
+        self._text = text
 
 
 @dataclass(frozen=True)
@@ -65,7 +80,13 @@ class Replace:
     """The result."""
 
 
-BeforeCall = Callable[[ToolCall], Deny | Replace | None]
+@dataclass(frozen=True)
+class Wait:
+    """Returned by a ``before_call`` hook: end the run with the reason ``approval``. The call is
+    decided on later, see `LlamaAgent.resume`."""
+
+
+BeforeCall = Callable[[ToolCall], Deny | Replace | Wait | None]
 AfterCall = Callable[[ToolCall], Replace | None]
 
 
@@ -89,11 +110,20 @@ class Tool:
     """Seconds after which the call fails; None waits for ever."""
     parallel: bool = True
     """Whether it may run in parallel with other calls of the same reply."""
+    approval: bool = False
+    """Whether each call waits for a decision, see `LlamaAgent.resume`."""
+    max_result: int | None = None
+    """Characters of a result that the model reads, instead of ``Limits.result``."""
     signature: Signature | None = field(default=None, repr=False)
     """The function's parameters; None if the schema was given by hand."""
 
+    left: list[Future[Any]] = field(default_factory=list, init=False, repr=False)
+    """Threads of calls that took too long."""
+
     def __post_init__(self) -> None:
-        check_timeout(self.timeout)
+        check_seconds(self.timeout, "timeout")
+        if self.max_result is not None:
+            check_count(self.max_result, "max_result")
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Call the function itself, unchecked."""
@@ -158,6 +188,10 @@ class ToolOptions(TypedDict, total=False):
     """Seconds after which a call fails."""
     parallel: bool
     """False for a function that must not run in parallel with others."""
+    approval: bool
+    """True for a function whose calls wait for a decision."""
+    max_result: int | None
+    """Characters of a result that the model reads."""
 
 
 @overload
@@ -177,7 +211,8 @@ def tool(
     style) or from ``Annotated[str, "the city"]``. ``name`` and ``description`` are instead of the
     function's. ``schema`` gives the arguments' JSON schema by hand: the function then gets them
     unconverted. ``timeout`` is in seconds. ``parallel=False`` is for a function that must not run
-    in parallel with others.
+    in parallel with others, ``approval=True`` for one whose calls wait for a decision
+    (`LlamaAgent.resume`). ``max_result`` is the greatest number of characters of a result.
 
     LlamaToolError for a function whose parameters cannot be given in JSON.
     """
@@ -189,7 +224,8 @@ def tool(
     if not callable(function):
         raise TypeError(f"a tool is made of a function, not of {function!r}")
     name, schema = options.get("name") or _name_of(function), options.get("schema")
-    limits = options.get("timeout"), options.get("parallel", True)
+    names = ("timeout", "parallel", "approval", "max_result")
+    limits: Any = {name: options[name] for name in names if name in options}  # type: ignore[literal-required]
     if not _NAME.fullmatch(name):
         raise LlamaToolError(
             f"{name!r} cannot be a tool's name: use letters, digits, _ and -, or pass name="
@@ -201,7 +237,7 @@ def tool(
         )
     signature = signature_of(function)
     text = options.get("description") or signature.description
-    return Tool(name, text, signature.schema, function, *limits, signature)
+    return Tool(name, text, signature.schema, function, **limits, signature=signature)
 
 
 def as_tool(given: Any) -> Tool:
@@ -237,25 +273,43 @@ def as_tools(given: Iterable[Any]) -> dict[str, Tool]:
     return tools
 
 
-def check_timeout(seconds: object, name: str = "timeout") -> None:
-    """TypeError for anything but a number or None, ValueError unless it is above 0."""
-    if seconds is None:
-        return
-    if not isinstance(seconds, int | float) or isinstance(seconds, bool):
-        raise TypeError(f"{name} must be a number of seconds, or None, not {seconds!r}")
-    if not seconds > 0:
-        raise ValueError(f"{name} must be more than 0 seconds, or None, not {seconds}")
+def listed(result: Any, depth: int = 0) -> Any:
+    """``result`` with a list for each iterator in it. LlamaToolError for one without end, and for
+    a result that is nested too deep."""
+    if depth > _DEEPEST:
+        raise LlamaToolError(f"the result is nested deeper than {_DEEPEST} levels")
+    if isinstance(result, Iterator):
+        result = list(itertools.islice(result, _MOST_ITEMS + 1))
+        if len(result) > _MOST_ITEMS:
+            raise LlamaToolError(f"the result has more than {_MOST_ITEMS} items, or no end")
+    if type(result) is dict:
+        return {key: listed(value, depth + 1) for key, value in result.items()}
+    if type(result) in (list, tuple):
+        return type(result)(listed(value, depth + 1) for value in result)
+    return result
 
 
 def result_text(result: Any) -> str:
-    """A tool's result as the model reads it: text as it is, anything else as JSON."""
-    if isinstance(result, str):
-        return result
+    """A tool's result as the model reads it: text as it is, anything else as JSON.
+
+    LlamaToolError for a result that cannot be made text.
+    """
     core = needs("pydantic_core", "A tool")
     try:
-        return as_json(core.to_jsonable_python(result, fallback=str))
-    except (ValueError, TypeError, RecursionError):
-        return str(result)
+        if isinstance(result, str):
+            return encodable(result)
+        try:
+            return as_json(
+                core.to_jsonable_python(listed(result), fallback=str, inf_nan_mode="strings")
+            )
+        except (ValueError, TypeError):
+            return encodable(str(result))
+    except LlamaToolError:
+        raise
+    except Exception as error:
+        raise LlamaToolError(
+            f"the result, a {type(result).__name__}, cannot be made text ({type(error).__name__})"
+        ) from error
 
 
 def _without(schema: Json, names: set[str]) -> Json:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
+import threading
+import time
 import uuid
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
@@ -12,13 +15,16 @@ from typing import Any, Literal, cast, get_args
 from ..errors import (
     LlamaAnswerError,
     LlamaBadRequestError,
+    LlamaCancelled,
+    LlamaLimitError,
     LlamaNotSupportedError,
     LlamaServerTemplateError,
 )
-from ..native.arguments import check_count
+from ..native.arguments import check_count, check_type
 from ..server._fields import ChatParams, Json
 from ..server.client import LlamaClient
 from ..usage import Timings, Usage
+from .context import Limits, RunContext
 from .events import (
     Event,
     Mode,
@@ -29,11 +35,10 @@ from .events import (
     TextDelta,
     ToolCallDelta,
     ToolCallFinished,
-    ToolCallStarted,
 )
 from .execute import Executor
 from .handle import Handle
-from .history import Talk
+from .history import Talk, unanswered
 from .question import Choice, Question, arguments_of, choice_of
 from .schema import adapter_of, error_text, for_server
 from .tools import Tool, ToolCall
@@ -60,6 +65,10 @@ class Settings:
     resume: bool = False
     """Whether the server keeps each answer, so that reading can continue after a broken
     connection."""
+    limits: Limits = field(default_factory=Limits)
+    """How much a run may use."""
+    deps: Any = None
+    """What tools get as the ``deps`` of their `RunContext`."""
     sampling: Json = field(default_factory=dict)
     """Fields of every request."""
     executor: Executor = field(default_factory=Executor)
@@ -71,6 +80,7 @@ class Settings:
         check_count(self.max_steps, "max_steps", 1)
         check_count(self.max_tool_errors, "max_tool_errors")
         check_count(self.output_retries, "output_retries")
+        check_type(self.limits, Limits)
 
 
 class ServerFacts:
@@ -112,10 +122,11 @@ class Run:
     def __init__(
         self, client: LlamaClient, facts: ServerFacts, settings: Settings, handle: Handle,
         talk: Talk, tools: Mapping[str, Tool], params: Json, output_type: Any = None,
+        deps: Any = None,
     ) -> None:  # fmt: skip
         client.check_fields(params)
         self.client, self.facts, self.settings = client, facts, settings
-        self.handle, self.talk, self.tools = handle, talk, tools
+        self.handle, self.talk, self.tools, self.deps = handle, talk, tools, deps
         self.params = {**settings.sampling, **params}
         self.choice = choice_of(self.params.pop("tool_choice", None), tools)
         if self.choice.kind == "required" and not tools:
@@ -129,6 +140,9 @@ class Run:
         self.steps: list[Step] = []
         self.replies: list[Json] = []
         self.calls: list[ToolCall] = []
+        self.shown = 0  # characters of results that the model was given
+        seconds = settings.limits.seconds
+        self.deadline = None if seconds is None else time.monotonic() + seconds
 
     def _first_mode(self) -> Mode:
         if not self.tools or self.choice.kind == "none":
@@ -148,6 +162,7 @@ class Run:
         with self.handle.sending():
             self._fit()
         while True:
+            self._check_tokens()
             question = self._question(answer_only)
             try:
                 response = yield from self._send(question, stream)
@@ -229,23 +244,88 @@ class Run:
         while self.count() > room and self.talk.drop_first_turn():
             pass  # if the present turn alone is too long, the server says so
 
+    # -- limits
+
+    def _check_tokens(self) -> None:
+        limit = self.settings.limits.tokens
+        if limit is None:
+            return
+        usage, _ = _totals(self.replies)
+        left = limit - usage.prompt_tokens - usage.completion_tokens
+        if left <= 0:
+            raise LlamaLimitError(f"the run used its {limit} tokens", limit="tokens")
+        names = [name for name in ("max_tokens", "n_predict") if (self.params.get(name) or -1) >= 0]
+        wanted = [self.params.pop(name) for name in names]
+        self.params["max_tokens"] = min(left, *wanted, left)
+
+    def _check_calls(self, calls: list[ToolCall]) -> None:
+        limit = self.settings.limits.calls
+        if limit is not None and len(self.calls) + len(calls) > limit:
+            text = f"{len(calls)} more calls would exceed the run's limit of {limit}"
+            raise LlamaLimitError(text, limit="calls")
+
+    def _shorten(self, call: ToolCall) -> None:
+        """Cut the text of a result that is too large, and tell the model."""
+        limits, tool = self.settings.limits, self.tools.get(call.name)
+        own = None if tool is None else tool.max_result
+        room = [limits.result if own is None else own]
+        room.append(None if limits.results is None else max(0, limits.results - self.shown))
+        text = call.text
+        limit = min((one for one in room if one is not None), default=len(text))
+        if len(text) > limit:
+            note = f"[cut off after {limit} of {len(text)} characters: ask for less]"
+            call.text = f"{text[:limit]}\n{note}"
+        self.shown += min(limit, len(text))
+
     # -- the loop
 
-    def loop(self, max_steps: int) -> Generator[Event, None, RunResult[Any]]:
-        """Replies and calls until there is an answer, or a reason to stop."""
+    def loop(
+        self, max_steps: int, decisions: Mapping[str, Any] | None = None
+    ) -> Generator[Event, None, RunResult[Any]]:
+        """Replies and calls until there is an answer, or a reason to stop. With ``decisions``,
+        calls that wait for one come first."""
+        timer = None
+        if self.deadline is not None:
+            timer = threading.Timer(self.deadline - time.monotonic(), self.handle.expire)
+            timer.daemon = True
+            timer.start()
+        try:
+            return (yield from self._loop(max_steps, decisions))
+        except Exception as error:
+            if isinstance(error, LlamaCancelled) and self.handle.expired:
+                seconds = self.settings.limits.seconds
+                text = f"the run took longer than {seconds:g} s"
+                error = LlamaLimitError(text, limit="seconds")
+            with contextlib.suppress(AttributeError):
+                error.run = self._result("error")  # type: ignore[attr-defined]
+            raise error from error.__cause__
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def _loop(
+        self, max_steps: int, decisions: Mapping[str, Any] | None
+    ) -> Generator[Event, None, RunResult[Any]]:
         failures = retries = 0
         repeated = False
+        if decisions is not None:
+            calls = [call_of(call) for call in unanswered(self.talk.messages)]
+            reason = yield from self._make(calls, decisions)
+            if reason is not None:
+                return self._result(reason)
         while True:
             reply = yield from self.ask(answer_only=repeated)
             message = stored(reply)
-            calls = [_call_of(call) for call in message.get("tool_calls") or ()]
+            calls = [call_of(call) for call in message.get("tool_calls") or ()]
             repeated = self._repeats(calls)
             if repeated:  # a small model in a circle: it has the results already
                 yield Retry("the model repeated its last calls")
                 continue
             self.steps.append(Step(self.mode, reply, calls))
             if calls:
-                reason = yield from self._run_calls(message, calls)
+                self._check_calls(calls)
+                self.talk.added.append(message)
+                reason = yield from self._make(calls, {})
                 if reason is not None:
                     return self._result(reason)
                 failures = failures + 1 if all(call.error is not None for call in calls) else 0
@@ -256,6 +336,8 @@ class Run:
                 continue
             text = str(message.get("content") or "")
             cut_off = reply["choices"][0]["finish_reason"] == "length"
+            if cut_off:
+                self._check_tokens()
             output, problem = (None, None) if cut_off else self._output(text)
             if problem is None:
                 self.talk.added.append(message)
@@ -266,22 +348,32 @@ class Run:
             self._ask_again(message, problem)
             yield Retry(problem)
 
-    def _run_calls(
-        self, message: Json, calls: list[ToolCall]
+    def _make(
+        self, calls: list[ToolCall], decisions: Mapping[str, Any]
     ) -> Generator[Event, None, Reason | None]:
-        """Run ``calls`` and add their results; a reason to stop if the caller has to run one."""
-        self.talk.added.append(message)
+        """Run ``calls`` and add their results; a reason to stop if some were not made."""
         self.calls += calls
-        if any(self._is_callers(call) for call in calls):
+        if any(self._is_callers(call) and call.id not in decisions for call in calls):
+            for call in calls:
+                call.pending = True
             return "tool_calls"
-        for call in calls:
-            yield ToolCallStarted(call)
-        executor = replace(self.settings.executor, run_async=self.handle.run_async)
-        executor.run(calls, self.tools)
-        for call in calls:
-            yield ToolCallFinished(call)
-            self.talk.added.append(_result_message(call))
+        executor = replace(
+            self.settings.executor, run_async=self.handle.run_async, context=self._context,
+            check=self.handle.check, deadline=self.deadline, decisions=decisions,
+        )  # fmt: skip
+        finished: set[int] = set()
+        try:
+            for event in executor.run(calls, self.tools):
+                if isinstance(event, ToolCallFinished):
+                    self._shorten(event.call)
+                    finished.add(id(event.call))
+                yield event
+        finally:  # also those before an error, in the order of the calls
+            done = [call for call in calls if id(call) in finished]
+            self.talk.added += [_result_message(call) for call in done]
         self.handle.check()
+        if any(call.pending for call in calls):
+            return "approval"
         if self.choice.kind == "required":  # once: the model needs the chance to use the results
             self.choice = Choice()
             self.mode = self._first_mode()
@@ -297,9 +389,15 @@ class Run:
             message = messages.pop()
             results[message.get("tool_call_id")] = str(message.get("content"))
         made = messages[-1].get("tool_calls") if messages else None
-        before = [_call_of(dict(call)) for call in made or () if call.get("id") in results]
+        before = [call_of(dict(call)) for call in made or () if call.get("id") in results]
         known = [(c.name, c.arguments) for c in before if not results[c.id].startswith("Error: ")]
         return bool(calls) and all((call.name, call.arguments) in known for call in calls)
+
+    def _context(self, call: ToolCall) -> RunContext[Any]:
+        usage, _ = _totals(self.replies)
+        messages = copy.deepcopy(self.talk.messages)
+        deps = self.settings.deps if self.deps is None else self.deps
+        return RunContext(deps, messages, usage, len(self.steps), call.name, call.id)
 
     def _is_callers(self, call: ToolCall) -> bool:
         tool = self.tools.get(call.name)
@@ -327,8 +425,14 @@ class Run:
         self.talk.aside = [message, {"role": "user", "content": request}]
 
     def _result(self, reason: Reason, output: Any = None) -> RunResult[Any]:
-        last = self.steps[-1].response["choices"][0]["message"]
-        text = str(last.get("content") or "") if reason in ("answer", "length") else ""
+        last = self.steps[-1].response["choices"][0]["message"] if self.steps else {}
+        text = str(last.get("content") or "")
+        if reason == "max_steps":
+            text = f"There is no answer after {len(self.steps)} replies (max_steps)."
+        elif reason == "tool_errors":
+            text = f"There is no answer: {self.settings.max_tool_errors} replies had failing calls."
+        elif reason not in ("answer", "length"):
+            text = ""
         modes: list[Mode] = ["plain", *(step.mode for step in self.steps if step.mode != "plain")]
         return RunResult(
             text, output, reason, modes[-1], list(self.talk.added), self.calls, self.steps,
@@ -368,7 +472,8 @@ def stored(reply: Json) -> Json:
     return message
 
 
-def _call_of(call: Json) -> ToolCall:
+def call_of(call: Json) -> ToolCall:
+    """A message's call, repaired as by `arguments_of`."""
     arguments, problem = arguments_of(call)
     return ToolCall(call["function"]["name"], arguments, call["id"], error=problem)
 

@@ -15,6 +15,7 @@ import click
 
 from ..agent.agent import LlamaAgent
 from ..agent.events import (
+    Done,
     Event,
     ReasoningDelta,
     Retry,
@@ -85,6 +86,8 @@ def _answer(agent: LlamaAgent, message: str) -> None:
         for event in events:
             _show(event)
     click.echo()
+    if isinstance(event, Done) and event.result.reason not in ("answer", "length"):
+        raise LlamaError(event.result.text or f"the run ended with {event.result.reason}")
 
 
 def _show(event: Event) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import pickle
 import socket
 import threading
 import time
@@ -25,12 +26,14 @@ from llama_cpp import (
     LlamaServerError,
     tool,
 )
+from llama_cpp.agent import Deny, Limits, Replace, RunContext, Wait
 from llama_cpp.agent.events import Retry, TextDelta
 from llama_cpp.errors import (
     LlamaAnswerError,
     LlamaAuthenticationError,
     LlamaBadRequestError,
     LlamaContextOverflowError,
+    LlamaLimitError,
     LlamaNotSupportedError,
     LlamaServerConnectionError,
     LlamaServerLoadingError,
@@ -801,6 +804,181 @@ def test_a_failure_after_a_call_leaves_the_conversation_as_it_was() -> None:
             agent.run("Hi")
         assert agent.messages == []
         assert len(server.requests) == 2
+
+
+DENIED = "Error: not now"
+
+
+@tool(approval=True)
+def delete(path: str) -> str:
+    """Delete it."""
+    return f"deleted {path}"
+
+
+DELETE = called("delete", '{"path": "/x"}', 1)
+
+
+@pytest.mark.parametrize(
+    ("decision", "text"),
+    [(True, "deleted /x"), (Deny("not now"), DENIED), (Replace({"n": 1}), '{"n": 1}')],
+)
+def test_a_run_waits_for_an_approval_and_goes_on_in_another_process(
+    decision: Any, text: str, tmp_path: Path
+) -> None:
+    file, tools = tmp_path / "talk.json", [get_weather, delete]
+    calls = [CALL, DELETE, called("get_weather", '{"city": "Oslo"}', 2)]
+    with talking(chat("", "tool_calls", calls), native=True, tools=tools) as (_, agent):
+        result = agent.run("Hi")
+        assert (result.reason, result.text) == ("approval", "")
+        assert [c.pending for c in result.calls] == [False, True, True]
+        assert result.pending == result.calls[1:]
+        agent.save(file)
+    with talking(chat("done"), native=True, tools=tools) as (server, agent):
+        agent.load(file)
+        assert [(c.id, c.arguments) for c in agent.pending] == [
+            ("c1", {"path": "/x"}), ("c2", {"city": "Oslo"}),
+        ]  # fmt: skip
+        assert agent.resume({}).reason == "approval"
+        assert agent.resume({"c1": decision}).text == "done"
+        told = server.bodies[-1]["messages"][2:]
+        assert [(m["tool_call_id"], m["content"]) for m in told] == [
+            ("c0", "22 degrees in Paris"), ("c1", text), ("c2", "22 degrees in Oslo"),
+        ]  # fmt: skip
+        agent.load(file)
+        with pytest.raises(TypeError, match="the decision on c1 must be None, Deny"):
+            agent.resume({"c1": False})  # type: ignore[dict-item]
+        assert agent.pending
+
+        async def later() -> Any:
+            async with AsyncLlamaAgent(server.url, tools=tools) as other:
+                return await other.resume({"c1": decision}, messages=agent.messages)
+
+        assert asyncio.run(later()).text == "done"
+
+
+def test_a_hook_makes_a_call_wait_and_the_caller_brings_results() -> None:
+    hook: Any = lambda call: Wait()  # noqa: E731
+    definition = {"name": "get_weather"}
+    for options in ({"before_call": hook, "tools": [get_weather]}, {"tools": [definition]}):
+        answers = chat("", "tool_calls", [CALL]), chat("done")
+        with talking(*answers, native=True, **options) as (server, agent):
+            assert agent.run("Hi").pending[0].id == "c0"
+            assert agent.resume({"c0": Replace("rain")}).text == "done"
+            assert server.bodies[-1]["messages"][-1]["content"] == "rain"
+
+
+@pytest.mark.parametrize(
+    ("limits", "limit", "requests"),
+    [
+        (Limits(tokens=25), "tokens", 3), (Limits(tokens=20), "tokens", 2),
+        (Limits(calls=2), "calls", 3), (Limits(calls=0), "calls", 1),
+    ],
+)  # fmt: skip
+def test_a_run_has_limits(limits: Limits, limit: str, requests: int) -> None:
+    with with_weather(chat("", "tool_calls", [CALL])) as (server, agent):
+        with pytest.raises(LlamaLimitError) as caught:
+            agent.run("Hi", limits=limits, max_tokens=9)
+        assert (caught.value.limit, len(server.requests)) == (limit, requests)
+        run = caught.value.run
+        assert run.reason == "error"
+        assert len(run.calls) == (requests if limit == "tokens" else requests - 1)
+        assert run.usage.prompt_tokens == 7 * requests
+        assert [m["role"] for m in run.messages] == [
+            "user",
+            *["assistant", "tool"] * len(run.calls),
+        ]
+        if limit == "tokens":
+            assert server.bodies[-1]["max_tokens"] == min(9, limits.tokens - 10 * (requests - 1))
+
+
+def slow() -> str:
+    """It takes long."""
+    time.sleep(20)
+    return ""
+
+
+PINGS = [STREAM, *[step for _ in range(200) for step in (part(b": ping\n\n"), 0.1)]]
+
+
+@pytest.mark.parametrize(
+    "answer", [PINGS, [HANG], chat("", "tool_calls", [called("slow", "")]), NO_SLOT]
+)
+def test_a_run_has_a_deadline_that_nothing_extends(answer: Answer) -> None:
+    with talking(answer, native=True, tools=[slow], retries=99) as (_, agent):
+        begun = time.monotonic()
+        with pytest.raises(LlamaLimitError, match=r"longer than 0.3 s") as caught:
+            agent.run("Hi", limits=Limits(seconds=0.3))
+        assert caught.value.limit == "seconds"
+        assert time.monotonic() - begun < 10
+        assert asyncio.run(_expires(agent))
+
+
+async def _expires(agent: LlamaAgent) -> bool:
+    async with AsyncLlamaAgent(agent.client.base_url, tools=[slow], retries=99) as other:
+        with pytest.raises(LlamaLimitError):
+            await other.run("Hi", limits=Limits(seconds=0.3))
+    return True
+
+
+def test_results_are_cut_for_the_model() -> None:
+    def page(n: int) -> str:
+        return "x" * n
+
+    own = tool(page, name="own", max_result=5)
+    calls = [
+        called("page", '{"n": 30}'),
+        called("own", '{"n": 30}', 1),
+        called("page", '{"n": 9}', 2),
+    ]
+    with talking(chat("", "tool_calls", calls), chat(), native=True) as (server, agent):
+        limits = Limits(result=20, results=26)
+        result = agent.run("Hi", [tool(page, parallel=False), own], limits=limits)
+        told = [m["content"] for m in server.bodies[1]["messages"][2:]]
+        assert [text.partition("\n")[0] for text in told] == ["x" * 20, "x" * 5, "x"]
+        assert all("cut off after" in text and "characters" in text for text in told)
+        assert [len(call.result) for call in result.calls] == [30, 30, 9]
+
+
+def test_tools_get_the_context_of_their_run() -> None:
+    seen: list[Any] = []
+
+    def note(ctx: RunContext[str], text: str) -> None:
+        """Note it."""
+        seen.append((ctx.deps, ctx.step, ctx.tool, ctx.call_id, ctx.usage.prompt_tokens, text))
+        seen.append([m["role"] for m in ctx.messages])
+        ctx.messages.clear()
+
+    call = called("note", '{"text": "a"}')
+    answers = chat("", "tool_calls", [call]), chat("", "tool_calls", [call]), chat("done")
+    with talking(*answers, native=True, tools=[note], deps="the agent's") as (_, agent):
+        assert agent.run("Hi").text == "done"
+        agent.run("Hi", [note], deps="mine")
+    roles = ["user", "assistant"]
+    assert seen[:4] == [
+        ("the agent's", 1, "note", "c0", 7, "a"), roles,
+        ("the agent's", 2, "note", "c0", 14, "a"), [*roles, "tool", "assistant"],
+    ]  # fmt: skip
+
+
+def test_an_error_in_a_later_step_has_what_was_done_and_the_run_can_go_on() -> None:
+    answers = chat("", "tool_calls", [CALL]), error(400, "no"), chat("22")
+    with with_weather(*answers) as (server, agent):
+        with pytest.raises(LlamaBadRequestError) as caught:
+            agent.run("Hi")
+        run = pickle.loads(pickle.dumps(caught.value)).run
+        assert [(c.name, c.result) for c in run.calls] == [("get_weather", "22 degrees in Paris")]
+        assert agent.messages == []
+        agent.messages += run.messages
+        assert agent.resume().text == "22"
+        assert [m["role"] for m in agent.messages] == ["user", "assistant", "tool", "assistant"]
+        assert len(server.requests) == 3
+
+
+def test_a_run_without_an_answer_says_so() -> None:
+    with with_weather(chat("", "tool_calls", [CALL])) as (_, agent):
+        assert (
+            agent.run("Hi", max_steps=2).text == "There is no answer after 2 replies (max_steps)."
+        )
 
 
 def test_threads_share_an_agent_over_a_server_that_fails() -> None:

@@ -7,6 +7,7 @@ import contextvars
 import datetime
 import enum
 import functools
+import itertools
 import threading
 import time
 from concurrent.futures import Future
@@ -19,10 +20,12 @@ from typing_extensions import NotRequired, TypedDict
 
 from llama_cpp import Tool, tool
 from llama_cpp.agent import Deny, Replace, RunContext, ToolCall
+from llama_cpp.agent.events import ToolCallFinished
 from llama_cpp.agent.execute import Executor
 from llama_cpp.agent.signature import read_docstring
 from llama_cpp.agent.tools import as_tool, as_tools, result_text
 from llama_cpp.errors import LlamaToolError
+from tests.support.faultserver import soon
 
 pytestmark = pytest.mark.quick
 
@@ -53,7 +56,7 @@ class Report(pydantic.BaseModel):
 def run(function: Any, _name: str = "f", **arguments: Any) -> ToolCall:
     made = as_tool(function)
     call = ToolCall(made.name, arguments)
-    Executor().run([call], {made.name: made})
+    [*Executor().run([call], {made.name: made})]
     return call
 
 
@@ -383,7 +386,87 @@ def test_results_become_text(result: Any, text: str) -> None:
     assert result_text(result) == text
 
 
+class NoText:
+    def __str__(self) -> str:
+        raise RuntimeError("no")
+
+    __repr__ = __str__
+
+
+def nested(depth: int) -> Any:
+    return [nested(depth - 1)] if depth else 1
+
+
+@pytest.mark.parametrize(
+    ("result", "error"),
+    [
+        (NoText(), "the result, a NoText, cannot be made text"),
+        ({"a": [NoText()]}, "cannot be made text"),
+        (itertools.count(), "more than 100000 items, or no end"),
+        ({"a": (i for i in itertools.repeat(1))}, "no end"),
+        (nested(500), "nested deeper"),
+        (NoText, None),
+        (iter([1, 2]), None),
+        ("\udce9", None),
+    ],
+)
+def test_results_that_cannot_be_told_are_errors_of_the_tool(result: Any, error: str | None) -> None:
+    call = run(tool(lambda: result, name="f"))
+    assert error is None or error in (call.error or "")
+    call.text.encode()
+
+
+def test_an_exception_without_a_text_is_told() -> None:
+    class Wrong(Exception):
+        __str__ = NoText.__str__
+
+    def f() -> None:
+        raise Wrong
+
+    assert run(f).text == "Error: Wrong: an error without a text"
+
+
 # -- running
+
+
+def test_tools_are_heard_of_as_they_end_and_do_not_take_every_thread() -> None:
+    free, most, inside = threading.Event(), 0, 0
+    lock = threading.Lock()
+
+    def f(n: int) -> int:
+        nonlocal most, inside
+        with lock:
+            inside += 1
+            most = max(most, inside)
+        if n == 0:
+            free.wait(20)
+        with lock:
+            inside -= 1
+        return n
+
+    calls = [ToolCall("f", {"n": n}) for n in range(100)]
+    ended = []
+    for event in Executor().run(calls, as_tools([f])):
+        if isinstance(event, ToolCallFinished):
+            ended.append(event.call.result)
+        if len(ended) == 99:
+            free.set()
+    assert sorted(ended) == list(range(100))
+    assert ended[-1] == 0
+    assert most <= 16
+
+
+def test_calls_that_never_end_do_not_pile_up() -> None:
+    free = threading.Event()
+
+    def stuck() -> None:
+        free.wait(20)
+
+    made = tool(stuck, timeout=0.01)
+    errors = [run(made).error for _ in range(18)]
+    assert errors[-1] == "16 calls of stuck took too long and go on"
+    free.set()
+    assert soon(lambda: "longer than" in str(run(made).error) or run(made).error is None)
 
 
 def test_exceptions_are_told() -> None:
@@ -399,7 +482,7 @@ def test_exceptions_are_told() -> None:
 
 def test_an_unknown_tool_is_told_with_those_there_are() -> None:
     call = ToolCall("g", {})
-    Executor().run([call], as_tools([many_named("a"), many_named("b")]))
+    [*Executor().run([call], as_tools([many_named("a"), many_named("b")]))]
     assert call.error == "there is no tool 'g', only a, b"
 
 
@@ -413,7 +496,7 @@ def test_independent_calls_run_at_the_same_time() -> None:
         return name.get()
 
     calls = [ToolCall("f", {}), ToolCall("f", {})]
-    Executor().run(calls, as_tools([f]))
+    [*Executor().run(calls, as_tools([f]))]
     assert [call.result for call in calls] == ["mine", "mine"]
 
 
@@ -428,16 +511,23 @@ def test_calls_that_are_not_independent_run_alone_and_in_order() -> None:
         inside -= 1
 
     calls = [ToolCall("f", {"n": n}) for n in range(4)]
-    Executor().run(calls, as_tools([tool(f, parallel=False)]))
+    [*Executor().run(calls, as_tools([tool(f, parallel=False)]))]
     assert order == [(n, 1) for n in range(4)]
 
 
 def test_async_tools_are_awaited() -> None:
-    async def f(n: int) -> int:
+    async def f(n: int) -> list[Any]:
         await asyncio.sleep(0)
-        return n + 1
+        return [n + 1, name.get()]
 
-    assert run(f, n=1).result == 2
+    async def inside() -> ToolCall:  # as in a notebook
+        return run(f, n=1)
+
+    name: contextvars.ContextVar[str] = contextvars.ContextVar("name", default="none")
+    name.set("mine")
+    for function in (f, tool(f, timeout=9), tool(f, parallel=False)):
+        assert run(function, n=1).result == [2, "mine"]
+    assert asyncio.run(inside()).result == [2, "mine"]
 
 
 def test_a_tool_that_takes_too_long_is_left() -> None:
@@ -491,7 +581,7 @@ def test_hooks_deny_replace_change_and_see() -> None:
         return n
 
     calls = [ToolCall("f", {"n": n}) for n in (0, 1, 5, 6)]
-    Executor(before, after).run(calls, as_tools([tool(f, parallel=False)]))
+    [*Executor(before, after).run(calls, as_tools([tool(f, parallel=False)]))]
     assert [call.text for call in calls] == ["Error: not zero", "from a cache", "6", "seven"]
     found = [(None, "not zero"), ("from a cache", None), (6, None), (7, None)]
     assert seen == [("f", *one) for one in found]
@@ -503,7 +593,7 @@ def test_what_a_hook_raises_comes_out() -> None:
 
     calls = [ToolCall("a", {}), ToolCall("a", {})]
     with pytest.raises(PermissionError):
-        Executor(before).run(calls, as_tools([many_named("a")]))
+        [*Executor(before).run(calls, as_tools([many_named("a")]))]
 
 
 @pytest.mark.parametrize("decision", [False, True, "no", Deny, Replace, 0])
@@ -516,8 +606,8 @@ def test_a_decision_that_is_none_stops_everything(hook: str, decision: Any) -> N
 
     calls = [ToolCall("f", {}), ToolCall("f", {})]
     hooks: dict[str, Any] = {hook: lambda call: decision}
-    with pytest.raises(TypeError, match=f"{hook} must return None"):
-        Executor(**hooks).run(calls, as_tools([f]))
+    with pytest.raises(TypeError, match=f"{hook} must be None"):
+        [*Executor(**hooks).run(calls, as_tools([f]))]
     assert not ran or hook == "after_call"
 
 
@@ -531,7 +621,7 @@ def test_calls_are_decided_on_one_by_one_before_any_runs_beside_another() -> Non
     def f(n: int) -> None:
         ran.append(n)
 
-    Executor(before).run([ToolCall("f", {"n": n}) for n in range(3)], as_tools([f]))
+    [*Executor(before).run([ToolCall("f", {"n": n}) for n in range(3)], as_tools([f]))]
     assert asked == 3 * [(threading.current_thread(), 0)]
     assert sorted(ran) == [0, 1, 2]
 
@@ -541,5 +631,5 @@ def test_async_hooks_are_awaited() -> None:
         return Deny("later")
 
     call = ToolCall("a", {})
-    Executor(before).run([call], as_tools([many_named("a")]))
+    [*Executor(before).run([call], as_tools([many_named("a")]))]
     assert call.error == "later"

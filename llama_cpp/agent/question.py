@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import re
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,9 @@ from .events import Event, Mode, PromptProgress, ReasoningDelta, TextDelta, Tool
 from .schema import as_json, type_text
 from .tools import Tool
 
+# The forms of control tokens, <|im_end|> and [INST], and what breaks one up.
+MARK = re.compile(r"<[^<>]{1,60}>|\[/?[A-Za-z_]\w{0,40}\]")
+JOINER = "\u2060"
 _ids = itertools.count(1)
 
 
@@ -163,7 +167,8 @@ def arguments_of(call: Json) -> tuple[Json, str | None]:
             read = _loads(read)
         read = {} if read is None else read  # of a function without parameters
         if isinstance(read, dict):
-            text = function["arguments"] = as_json(read)
+            text = as_json(read).replace(f"<{JOINER}", "<").replace(f"[{JOINER}", "[")
+            function["arguments"] = text
             return json.loads(text), None
         problem = f"{type(read).__name__} is not an object"
     except (ValueError, RecursionError) as error:

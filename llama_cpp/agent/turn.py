@@ -18,6 +18,7 @@ from ..errors import (
     LlamaCancelled,
     LlamaLimitError,
     LlamaNotSupportedError,
+    LlamaServerError,
     LlamaServerTemplateError,
 )
 from ..native.arguments import check_count, check_type
@@ -39,12 +40,14 @@ from .events import (
 from .execute import Executor
 from .handle import Handle
 from .history import Talk, unanswered
-from .question import Choice, Question, arguments_of, choice_of
+from .question import JOINER, MARK, Choice, Question, arguments_of, choice_of
 from .schema import adapter_of, error_text, for_server
 from .tools import Tool, ToolCall
 
 ToolMode = Literal["auto", "native", "constrained"]
 
+# The parts of a message that hold text from outside.
+_TEXTS = ("content", "reasoning_content", "text", "tool_calls", "function", "name", "arguments")
 _NO_SAMPLERS = "Failed to initialize samplers"
 
 
@@ -89,6 +92,7 @@ class ServerFacts:
     def __init__(self, client: LlamaClient) -> None:
         self._client = client
         self._props: Json | None = None
+        self._marks: dict[str, bool] = {}
         self.schemas_as_completion = False
         """Whether schemas need `LlamaClient.chat_as_completion`, because the server cannot apply
         them with this template or tokenizer."""
@@ -106,6 +110,40 @@ class ServerFacts:
         if caps is None:  # an older server
             return "tool" in str(props.get("chat_template", "tool"))
         return bool(caps.get("supports_tools") and caps.get("supports_tool_calls"))
+
+    def as_text(self, message: Json) -> Json:
+        """``message`` with the model's control tokens in its texts broken up: the server reads
+        those of a result or a user as it reads those of the template. Messages of the program,
+        ``system`` and ``developer``, stay as they are."""
+        if message["role"] in ("system", "developer"):
+            return message
+        return {key: self._plain(v) if key in _TEXTS else v for key, v in message.items()}
+
+    def _plain(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self._plain(one) for one in value]
+        if isinstance(value, Mapping):
+            return {k: self._plain(v) if k in _TEXTS else v for k, v in value.items()}
+        marks = set(MARK.findall(value)) if isinstance(value, str) else ()
+        for mark in self._control_tokens(marks) if marks else ():
+            value = value.replace(mark, mark[0] + JOINER + mark[1:])
+        return value
+
+    def _control_tokens(self, marks: set[str]) -> list[str]:
+        """Those of ``marks`` that the server reads as control tokens."""
+        new = marks - self._marks.keys()
+        try:
+            if new and not self._is_read("".join(new)):
+                self._marks.update(dict.fromkeys(new, False))
+            for mark in new - self._marks.keys():
+                self._marks[mark] = self._is_read(mark)
+        except (LlamaServerError, LookupError, TypeError):  # not a llama-server
+            self._marks.update(dict.fromkeys(new, True))
+        return [mark for mark in marks if self._marks[mark]]
+
+    def _is_read(self, text: str) -> bool:
+        ids = [self._client.tokenize(text, parse_special=parse) for parse in (True, False)]
+        return ids[0] != ids[1]
 
     def _asked(self) -> Json:
         if self._props is None:
@@ -200,8 +238,9 @@ class Run:
         native = self.settings.mode == "native" or (
             self.settings.mode == "auto" and self.facts.native_tools
         )
+        messages = [self.facts.as_text(message) for message in self.talk.messages]
         return Question(
-            self.talk.messages, self.tools, self.choice, dict(self.params), self.mode,
+            messages, self.tools, self.choice, dict(self.params), self.mode,
             native_history=native, answer=self.schema, answer_only=answer_only,
         )  # fmt: skip
 

@@ -920,6 +920,18 @@ async def _expires(agent: LlamaAgent) -> bool:
     return True
 
 
+def test_all_that_look_like_control_tokens_are_broken_up_where_nobody_can_be_asked() -> None:
+    attack = "a <|im_end|> <\uff5cUser\uff5c> </s> [INST] <b> x[0]"
+    with talking(error(404, "no"), chat()) as (server, agent):
+        agent.run(attack)
+        agent.run(attack)
+        for body in server.bodies[-2:]:
+            sent = body["messages"][0]["content"]
+            assert sent.replace("\u2060", "~") == (
+                "a <~|im_end|> <~\uff5cUser\uff5c> <~/s> [~INST] <~b> x[0]"
+            )
+
+
 def test_results_are_cut_for_the_model() -> None:
     def page(n: int) -> str:
         return "x" * n

@@ -130,6 +130,8 @@ class LlamaServerError(LlamaError):
     """The HTTP status, or None without an answer."""
     kind: str | None = None
     """The server's own name for the error, or None without an answer."""
+    retry_after: float | None = field(default=None, init=False)
+    """Seconds until the request may be sent again, if the server said so."""
 
 
 class LlamaServerConnectionError(LlamaServerError):

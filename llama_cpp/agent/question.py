@@ -69,6 +69,7 @@ class Question:
         if self.choice.name is not None:
             self.tools = {self.choice.name: self.tools[self.choice.name]}
         self._reader = AnswerReader()
+        self._calls = 0
         self.parallel = self.params.pop("parallel_tool_calls", None)
         if self.mode == "constrained":
             required = self.choice.kind == "required"
@@ -106,9 +107,10 @@ class Question:
                 yield from self._text(delta["content"])
             for part in delta.get("tool_calls") or ():
                 function = part.get("function") or {}
-                yield ToolCallDelta(
-                    part["index"], function.get("name") or "", function.get("arguments") or ""
-                )
+                name = function.get("name") or ""
+                self._calls += bool(name)
+                index = max(part.get("index") or 0, self._calls - 1)
+                yield ToolCallDelta(index, name, function.get("arguments") or "")
 
     def _text(self, part: str) -> Generator[Event, None, None]:
         if self.mode == "constrained":

@@ -410,6 +410,8 @@ class Run:
         finally:  # also those before an error, in the order of the calls
             done = [call for call in calls if id(call) in finished]
             self.talk.added += [_result_message(call) for call in done]
+        if self.deadline is not None and time.monotonic() >= self.deadline:
+            self.handle.expire()  # the timer may be later than the tool
         self.handle.check()
         if any(call.pending for call in calls):
             return "approval"

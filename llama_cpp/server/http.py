@@ -11,8 +11,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
+from urllib.request import getproxies
 
 from .._needs import needs
 from ..errors import (
@@ -40,6 +42,7 @@ Pairs = Mapping[str, str] | None
 
 _FIRST_DELAY = 0.25
 _LONGEST_DELAY = 4.0
+_LONGEST_WAIT = 60.0  # that a server may ask for with Retry-After
 # The server's messages about a reply or a template that is wrong: the same request would fail
 # again. (common/chat.cpp, common/jinja)
 _TEMPLATE_WORDS = (
@@ -150,7 +153,7 @@ class Transport(ClosedByWith):
         self._session.mount("https://", adapter)
         # A proxy of the environment is not the way to a server on this machine.
         host = urlsplit(self.base_url).hostname or ""
-        self._session.trust_env = host not in ("localhost", "::1") and host[:4] != "127."
+        self._session.trust_env = not (getproxies() and _is_here(host))
 
     def close(self) -> None:
         """Close the connections."""
@@ -196,7 +199,8 @@ class Transport(ClosedByWith):
         self, method: str, path: str, body: Any = None, params: Pairs = None, headers: Pairs = None
     ) -> requests.Response:
         """An answer of which only the head has been read."""
-        sent = {"Accept": "text/event-stream", **(headers or {})}
+        # Compressed, the parts of an answer would wait for each other.
+        sent = {"Accept": "text/event-stream", "Accept-Encoding": "identity", **(headers or {})}
         response = self._send(method, path, body, params, sent, stream=True)
         sock = _socket(response)
         if sock is not None:
@@ -239,11 +243,13 @@ class Transport(ClosedByWith):
                 if failures == 1 and _broke(error):
                     continue  # the server had closed an idle connection: use a new one
                 crowded_out += _is_crowded_out(error)
+                if (error.retry_after or 0.0) > _LONGEST_WAIT:
+                    raise error
                 if failures > self._allowed(error) or crowded_out > 1:
                     raise error
             if self._alive is not None:
                 self._alive()
-            stop.sleep(delay * random.uniform(0.75, 1.0))
+            stop.sleep(max(delay * random.uniform(0.75, 1.0), error.retry_after or 0.0))
             delay = min(delay * 2, _LONGEST_DELAY)
 
     def _allowed(self, error: LlamaServerError) -> int:
@@ -328,7 +334,20 @@ class Transport(ClosedByWith):
                 f"{self.clean(response.headers.get('Location'))!r}: give that address as base_url",
                 status=status,
             )
-        return error_of(body, status, path, self.clean(text[:500]), self.clean)
+        error = error_of(body, status, path, self.clean(text[:500]), self.clean)
+        error.retry_after = _seconds(response.headers.get("Retry-After"))
+        return error
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """The header ``Retry-After``, a number of seconds or a date, in seconds from now."""
+    try:
+        return max(float(retry_after or ""), 0.0)
+    except ValueError:
+        pass
+    with contextlib.suppress(TypeError, ValueError, IndexError):
+        return max(parsedate_to_datetime(retry_after or "").timestamp() - time.time(), 0.0)
+    return None
 
 
 def _json(body: Any) -> bytes:
@@ -339,6 +358,20 @@ def _json(body: Any) -> bytes:
             raise
         raise ValueError("the request has NaN or Infinity, which JSON cannot have") from None
     return encodable(text).encode()
+
+
+def _is_here(host: str) -> bool:
+    """Whether ``host`` is this machine: addresses of others cannot be bound."""
+    if host.endswith("localhost"):
+        return True
+    with contextlib.suppress(OSError, UnicodeError):
+        for family, kind, protocol, _, address in socket.getaddrinfo(
+            host, 0, type=socket.SOCK_DGRAM
+        ):
+            with contextlib.suppress(OSError), socket.socket(family, kind, protocol) as probe:
+                probe.bind(address)
+                return True
+    return False
 
 
 def shut_down(response: requests.Response) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import pickle
 import socket
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -27,7 +29,7 @@ from llama_cpp import (
     tool,
 )
 from llama_cpp.agent import Deny, Limits, Replace, RunContext, Wait
-from llama_cpp.agent.events import Retry, TextDelta
+from llama_cpp.agent.events import Retry, TextDelta, ToolCallDelta, ToolCallFinished
 from llama_cpp.errors import (
     LlamaAnswerError,
     LlamaAuthenticationError,
@@ -46,6 +48,7 @@ from llama_cpp.server import http as _http
 from llama_cpp.server.http import Timeouts
 from tests.support.faultserver import (
     CLOSE,
+    END,
     HANG,
     LOADING,
     RESET,
@@ -370,9 +373,6 @@ STREAMS: dict[str, Broken] = {
         [STREAM, part(BEGUN + event(delta(content="c"))[:20]), CLOSE], "broke"
     ),
     "no [DONE]": Broken(streamed(BEGUN), r"without \[DONE\]"),
-    "no [DONE] after the finish": Broken(
-        streamed(BEGUN + event(delta("stop"))), r"without \[DONE\]"
-    ),
     "no event at all": Broken(streamed(), r"without \[DONE\]", None),
     "no [DONE], ends with the connection": Broken(
         [b"HTTP/1.1 200 OK\r\n\r\n", BEGUN, CLOSE], r"without \[DONE\]"
@@ -393,10 +393,6 @@ STREAMS: dict[str, Broken] = {
     "text that is none": Broken(streamed(BEGUN, event(delta(content={"a": 1}))), "broken chunk"),
     "a call without a name": Broken(
         streamed(BEGUN, event(delta(tool_calls=[called("", "{}")]))), "a name"
-    ),
-    "a call without a number": Broken(
-        streamed(BEGUN, event(delta(tool_calls=[{"function": {"name": "f"}}]))),
-        "broken chunk",
     ),
     "calls out of order": Broken(
         streamed(BEGUN, event(delta(tool_calls=[called("f", "{}", 2)]))), "call 2"
@@ -447,6 +443,23 @@ WELL: dict[str, Answer] = {
     "with what comes after [DONE]": streamed(GOOD, event("{")),
     "with a wire that stays silent after [DONE]": [STREAM, part(GOOD), HANG],
     "with a wire that breaks after [DONE]": [STREAM, part(GOOD), RESET],
+    "without [DONE], after the finish": streamed(GOOD.partition(b"data: [DONE]")[0]),
+    "with empty events and nulls": streamed(b"data:\n\ndata: null\n\nevent: x\n\n" + GOOD),
+    "with errors that are null": streamed(
+        GOOD.replace(b'{"choices"', b'{"error": null, "choices"')
+    ),
+    "in batches": streamed(
+        event([json.loads(e) for e in GOOD.decode().replace("data: ", "").split("\n\n")[:-2]])
+        + event("[DONE]")
+    ),
+    **{
+        f"compressed, by {size}": [
+            STREAM.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n"),
+            *map(part, cut(gzip.compress(GOOD), size=size)),
+            END,
+        ]
+        for size in (1, 50, 9999)
+    },
     "with the connection as its end": [b"HTTP/1.1 200 OK\r\n\r\n", GOOD, CLOSE],
     "with a length": [b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(GOOD), GOOD],
     "with signs of life": [STREAM, *[s for _ in range(8) for s in (part(PING), 0.1)], part(GOOD)],
@@ -461,6 +474,57 @@ def test_what_is_no_failure(name: str) -> None:
         assert "".join(texts) == STORY
         assert agent.messages[-1]["content"] == STORY
         assert len(server.requests) == 1
+
+
+def numbered(*numbers: int | None, ids: bool = True) -> list[Any]:
+    """Two calls in three parts with these numbers."""
+    parts: list[Any] = [
+        called("f", '{"n": '),
+        {"function": {"arguments": "1}"}},
+        called("f", '{"n": 2}'),
+    ]
+    parts[2]["id"] = "c9"
+    for made, number in zip(parts, numbers, strict=True):
+        made["index"] = number
+        if number is None:
+            del made["index"]
+        if not ids:
+            made.pop("id", None)
+    return parts
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        numbered(0, 0, 1), numbered(None, None, None), numbered(0, 0, 0), numbered(0, None, 1),
+        numbered(None, None, None, ids=False), numbered(0, 0, 1, ids=False),
+    ],
+)  # fmt: skip
+def test_calls_are_told_apart_however_they_are_numbered(parts: list[Any]) -> None:
+    with talking(chat("", "tool_calls", parts), chat("done"), native=True) as (_, agent):
+        events = list(agent.stream("Hi", [tool(lambda n: n, name="f")]))
+        made = [e.call.result for e in events if isinstance(e, ToolCallFinished)]
+        assert sorted(made) == [1, 2]
+        pieces = ["", ""]
+        for delta in (e for e in events if isinstance(e, ToolCallDelta)):
+            pieces[delta.index] += delta.arguments
+        assert pieces == ['{"n": 1}', '{"n": 2}']
+
+
+@pytest.mark.parametrize("wait", ["0.3", formatdate(time.time() + 30, usegmt=True), "soon", "3600"])
+def test_the_server_says_when_to_ask_again(wait: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(_http.Stop, "sleep", lambda self, seconds: waits.append(seconds))
+    busy = reply(429, {"error": {"message": "busy"}}, f"Retry-After: {wait}")
+    with talking(busy, chat()) as (_, agent):
+        if wait == "3600":
+            with pytest.raises(LlamaServerUnavailableError) as caught:
+                run(agent)
+            assert caught.value.retry_after == 3600
+        else:
+            assert run(agent) == "Hello"
+            low, high = {"0.3": (0.3, 0.3), "soon": (0, 0.03)}.get(wait, (15, 30))
+            assert low <= waits[0] <= high
 
 
 # -- answers that are kept by the server

@@ -14,17 +14,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..server._fields import Json
-from .schema import as_json, for_server, members_text, merge_definitions
+from .schema import (
+    answer_text,
+    as_json,
+    definitions_text,
+    for_server,
+    members_text,
+    merge_definitions,
+    notes_text,
+)
 from .tools import Tool
 
 ANSWER: Json = {"anyOf": [{"type": "string", "minLength": 1}, {"type": "number"}]}
 """The schema of a plain text answer. Small models write numbers without quotes."""
 
 _MOST_CALLS = 16
-# Small models repeat an example instead of using the words of the user.
-_EXAMPLE = re.compile(
-    r"[\s,;:(]*\b(?:e\.g\.|for example|for instance)(?:.*?\)|.*?(?=\.\s+[A-Z])|.*)", re.I | re.S
-)
 _ANSWER = re.compile(r'\s*\{\s*"answer"\s*:\s*"')
 # Whole characters of a JSON string: plain, \n, \u00e9, and surrogate pairs, which are one.
 _CHARACTERS = re.compile(
@@ -55,8 +59,7 @@ class Protocol:
         call = f"{_CALLS_FORM} to call tools" if self.parallel else f"{_CALL_FORM} to call a tool"
         answer = "" if self.answer is None else f", or {_ANSWER_FORM} to answer the user"
         if self.answer is not None and self.answer is not ANSWER:
-            members = members_text({"properties": {"answer": self.answer}, "required": ["answer"]})
-            answer += f", where {members[0]}"
+            answer += f", where answer: {answer_text(self.answer)}"
         lines = [f"Reply with JSON only: {call}{answer}.", "", "Tools:"]
         for tool in self.tools.values():
             lines += _described(tool)
@@ -170,13 +173,13 @@ class AnswerReader:
 
 def _described(tool: Tool) -> list[str]:
     signature = ", ".join(members_text(tool.parameters))
-    said = " ".join(tool.description.split())
-    lines = [f"- {tool.name}({signature}){': ' + said if said else ''}"]
+    about = " ".join(tool.description.split())
+    lines = [f"- {tool.name}({signature}){': ' + about if about else ''}"]
     for name, schema in tool.parameters.get("properties", {}).items():
-        said = _EXAMPLE.sub("", str(schema.get("description", ""))).strip()
-        if said:
-            lines.append(f"  {name}: {said}")
-    return lines
+        notes = notes_text(schema)
+        if notes:
+            lines.append(f"  {name}: {notes}")
+    return [*lines, *(f"  {text}" for text in definitions_text(tool.parameters))]
 
 
 def _object(**properties: Json) -> Json:

@@ -14,7 +14,7 @@ from ..errors import LlamaStreamError
 from ..server._fields import Json
 from .constrained import ANSWER, AnswerReader, Protocol, as_text, read_reply, with_system
 from .events import Event, Mode, PromptProgress, ReasoningDelta, TextDelta, ToolCallDelta
-from .schema import as_json, type_text
+from .schema import answer_text, as_json
 from .tools import Tool
 
 # The forms of control tokens, <|im_end|> and [INST], and what breaks one up.
@@ -82,17 +82,18 @@ class Question:
         if self.mode == "constrained":
             params["response_format"] = _format("reply", self.protocol.schema())
             return self.protocol.messages(self.messages), None, params
-        messages = map(_mended, self.messages) if self.native_history else as_text(self.messages)
+        native = self.native_history
+        messages = list(map(_mended, self.messages)) if native else as_text(self.messages)
         if self.mode == "plain" or self.answer_only:
             if self.answer is not None:
                 params["response_format"] = _format("answer", self.answer)
-                messages = with_system(messages, f"Answer with JSON: {type_text(self.answer)}")
-            return list(messages), None, params
+                messages = with_system(messages, f"Answer with JSON: {answer_text(self.answer)}")
+            return messages, None, params
         # A request with tools cannot have a schema, too: a typed answer is asked for afterwards.
         params["tool_choice"] = self.choice.kind
         if self.parallel is not None:
             params["parallel_tool_calls"] = self.parallel
-        return list(messages), [tool.definition for tool in self.tools.values()], params
+        return messages, [tool.definition for tool in self.tools.values()], params
 
     def events(self, chunk: Json) -> Generator[Event, None, None]:
         """The events of a chunk of the stream."""
@@ -138,7 +139,7 @@ class Question:
         if self.parallel is False:
             calls = calls[:1]
         for call in calls:
-            call["id"] = call.get("id") or f"call_{next(_ids)}"
+            call["id"] = call.get("id") or f"c{next(_ids) % 10**8:08d}"
         if calls:
             message["tool_calls"] = calls
             reason = "tool_calls"

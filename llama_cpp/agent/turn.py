@@ -175,6 +175,7 @@ class Run:
             self.schema = for_server(schema)
         self.mode: Mode = self._first_mode()
         self.as_completion = False  # whether the server's chat endpoint refused the model's replies
+        self.texts_only = False  # whether the template refused calls and results in the history
         self.steps: list[Step] = []
         self.replies: list[Json] = []
         self.calls: list[ToolCall] = []
@@ -210,10 +211,12 @@ class Run:
                 known = isinstance(error, LlamaServerTemplateError) or _NO_SAMPLERS in str(error)
                 if not known or self.settings.mode == "native" or self.as_completion:
                     raise
-                if question.mode != "native" and _has_media(self.talk.messages):
-                    raise
                 if question.mode == "native":
                     self.mode = "constrained"
+                elif question.mode == "plain" and question.native_history:
+                    self.texts_only = True
+                elif _has_media(self.talk.messages):
+                    raise
                 else:
                     self.as_completion = True
                 yield Retry(str(error))
@@ -236,7 +239,7 @@ class Run:
 
     def _question(self, answer_only: bool) -> Question:
         native = self.settings.mode == "native" or (
-            self.settings.mode == "auto" and self.facts.native_tools
+            self.settings.mode == "auto" and self.facts.native_tools and not self.texts_only
         )
         messages = [self.facts.as_text(message) for message in self.talk.messages]
         return Question(

@@ -50,6 +50,8 @@ _TEMPLATE_WORDS = (
     "jinja",
     "chat template",
     "unable to generate parser",
+    "while executing",
+    "failed to parse messages",
     "failed to parse tool call",
     "tool call arguments",
 )
@@ -474,7 +476,7 @@ def error_of(
         error = LlamaServerUnavailableError
     elif status in (403, 404, 405, 501):
         error = LlamaNotSupportedError
-    elif status in (None, 500) and any(word in lower for word in _TEMPLATE_WORDS):
+    elif status in (None, 400, 500) and any(word in lower for word in _TEMPLATE_WORDS):
         error = LlamaServerTemplateError
     elif status is not None and 400 <= status < 500:
         error = LlamaBadRequestError

@@ -791,7 +791,7 @@ def test_what_a_model_without_tools_is_told() -> None:
         'Reply with JSON only: {"tool": ..., "arguments": {...}} to call a tool, '
         'or {"answer": ...} to answer the user.\n\n'
         "Tools:\n"
-        '- find(name: string, kind?: "a" | "b"): Find it.\n'
-        "  name: the name\n"
-        "  kind: which it is"
+        '- find(name: string, kind?: "a" | "b" = "a"): Find it.\n'
+        '  name: the name, for example "x"; not empty\n'
+        "  kind: which (e.g. a) it is"
     )

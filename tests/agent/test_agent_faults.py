@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import pickle
+import re
 import socket
 import threading
 import time
@@ -511,11 +512,12 @@ def test_calls_are_told_apart_however_they_are_numbered(parts: list[Any]) -> Non
         assert pieces == ['{"n": 1}', '{"n": 2}']
 
 
-@pytest.mark.parametrize("wait", ["0.3", formatdate(time.time() + 30, usegmt=True), "soon", "3600"])
+@pytest.mark.parametrize("wait", ["0.3", "a date", "soon", "3600"])
 def test_the_server_says_when_to_ask_again(wait: str, monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
     monkeypatch.setattr(_http.Stop, "sleep", lambda self, seconds: waits.append(seconds))
-    busy = reply(429, {"error": {"message": "busy"}}, f"Retry-After: {wait}")
+    said = formatdate(time.time() + 30, usegmt=True) if wait == "a date" else wait
+    busy = reply(429, {"error": {"message": "busy"}}, f"Retry-After: {said}")
     with talking(busy, chat()) as (_, agent):
         if wait == "3600":
             with pytest.raises(LlamaServerUnavailableError) as caught:
@@ -751,10 +753,15 @@ def test_prose_in_place_of_a_call_is_said() -> None:
         assert len(server.requests) == 1
 
 
+NO_PARSER = "Unable to generate parser for this template. While executing If at line 3"
+
+
 @pytest.mark.parametrize(
     "failure",
-    [NO_MATCH, streamed(BEGUN, event(NO_FORM))],
-    ids=["before the answer", "in its middle"],
+    [
+        NO_MATCH, streamed(BEGUN, event(NO_FORM)), error(400, NO_PARSER), error(400, "Jinja no"),
+        error(500, "\n---\nWhile executing If at line 12, column 13 in source:\n..."),
+    ],
 )  # fmt: skip
 def test_a_reply_that_the_server_cannot_read_is_asked_for_in_another_form(failure: Answer) -> None:
     with with_weather(failure, chat('{"answer": "22"}')) as (server, agent):
@@ -838,6 +845,24 @@ def test_an_answer_that_fills_the_context_ends_the_run() -> None:
         assert len(server.requests) == 1
 
 
+def test_a_history_that_the_template_refuses_is_sent_as_text() -> None:
+    for output_type in (None, int):
+        refused = error(400, NO_PARSER)
+        with talking(refused, chat("7"), native=True) as (server, agent):
+            history = [
+                {"role": "user", "content": "Hi"},
+                {"role": "assistant", "tool_calls": [CALL]},
+            ]
+            history.append({"role": "tool", "tool_call_id": "c0", "content": "22"})
+            assert agent.run(history, output_type=output_type).text == "7"
+            first, second = server.bodies
+            assert first["messages"][-1]["role"] == "tool"
+            assert second["messages"][-1] == {
+                "role": "user",
+                "content": "Result of get_weather: 22",
+            }
+
+
 def test_the_server_gets_no_repetition_that_it_refuses() -> None:
     text = {"type": "string", "minLength": 3000, "maxLength": 100_000}
     schema = {"type": "object", "properties": {"text": text}, "required": ["text"]}
@@ -845,7 +870,8 @@ def test_the_server_gets_no_repetition_that_it_refuses() -> None:
     for native in (True, False):
         with talking(chat('{"answer": ""}'), native=native, tools=[tool]) as (server, agent):
             agent.run("Hi")
-            sent = json.dumps(server.bodies[0])
+            body = server.bodies[0]
+            sent = json.dumps(body.get("tools") or body["response_format"])
             assert '"note"' in sent
             assert "3000" not in sent
             assert "100000" not in sent
@@ -858,7 +884,7 @@ def test_calls_without_an_id_get_one() -> None:
         _, call, *told = server.bodies[1]["messages"]
         ids = [c["id"] for c in call["tool_calls"]]
         assert len(set(ids)) == 2
-        assert all(ids)
+        assert all(re.fullmatch("[A-Za-z0-9]{9}", one) for one in ids)  # as the strictest want
         assert [m["tool_call_id"] for m in told] == ids
 
 

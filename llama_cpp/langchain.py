@@ -51,7 +51,7 @@ except ModuleNotFoundError as error:
 from .agent.agent import AsyncLlamaAgent
 from .agent.events import Done, Event, ReasoningDelta, Retry, RunResult, TextDelta
 from .agent.question import arguments_of
-from .agent.schema import as_json
+from .agent.schema import as_json, given_type
 from .errors import LlamaBusyError, LlamaStreamError
 from .native.arguments import check_type
 from .server.http import Timeouts
@@ -268,7 +268,7 @@ class ChatLlama(_Chat):
         if schema is not None:
             # As the agent's own type: it tells the model, and combines the schema with tools.
             del params["response_format"]
-            params["output_type"] = Annotated[Any, WithJsonSchema(schema)]
+            params["output_type"] = given_type(schema)
         # LangChain runs the tools, so there is one reply, with the model's calls.
         params = {"tools": [], **params, "max_steps": 1}
         return self._agent(model), _messages(messages), params

@@ -145,6 +145,38 @@ def read_reply(text: str) -> tuple[str | None, list[Json]]:
         raise ValueError("the reply is neither a call nor an answer") from error
 
 
+class Stops:
+    """Ends a text before the first of some strings."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._texts = [text for text in texts if text]
+        self._held = ""
+        self._ended = False
+
+    def cut(self, text: str) -> str:
+        """``text`` up to the first of the strings."""
+        found = [at for one in self._texts if (at := text.find(one)) >= 0]
+        return text[: min(found)] if found else text
+
+    def feed(self, part: str) -> str:
+        """The text that ``part`` makes certain."""
+        text = "" if self._ended else self._held + part
+        cut = self.cut(text)
+        self._ended = self._ended or len(cut) < len(text)
+        if self._ended:
+            self._held = ""
+            return cut
+        sizes = (n for one in self._texts for n in range(len(one)) if text.endswith(one[:n]))
+        keep = max(sizes, default=0)
+        self._held = text[len(text) - keep :]
+        return text[: len(text) - keep]
+
+    def rest(self) -> str:
+        """The text that is held back when the answer ends."""
+        held, self._held = self._held, ""
+        return held
+
+
 class AnswerReader:
     """Reads a reply while it is generated, and extracts the text of its answer."""
 

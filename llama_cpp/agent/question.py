@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import LlamaStreamError
 from ..server._fields import Json
-from .constrained import ANSWER, AnswerReader, Protocol, as_text, read_reply, with_system
+from .constrained import ANSWER, AnswerReader, Protocol, Stops, as_text, read_reply, with_system
 from .events import Event, Mode, PromptProgress, ReasoningDelta, TextDelta, ToolCallDelta
 from .schema import answer_text, as_json
 from .tools import Tool
@@ -70,6 +70,9 @@ class Question:
             self.tools = {self.choice.name: self.tools[self.choice.name]}
         self._reader = AnswerReader()
         self._calls = 0
+        stops = self.params.get("stop") if self.mode == "constrained" else None
+        texts = [stops] if isinstance(stops, str) else list(stops or ())
+        self._stops = Stops(texts) if any(texts) else None
         self.parallel = self.params.pop("parallel_tool_calls", None)
         if self.mode == "constrained":
             required = self.choice.kind == "required"
@@ -81,6 +84,7 @@ class Question:
         params = dict(self.params)
         if self.mode == "constrained":
             params["response_format"] = _format("reply", self.protocol.schema())
+            params.pop("stop", None)  # they are for the answer, not for the JSON around it
             return self.protocol.messages(self.messages), None, params
         native = self.native_history
         messages = list(map(_mended, self.messages)) if native else as_text(self.messages)
@@ -116,9 +120,15 @@ class Question:
     def _text(self, part: str) -> Generator[Event, None, None]:
         if self.mode == "constrained":
             part = self._reader.feed(part)
+            if self._stops is not None:
+                part = self._stops.feed(part)
         if part:
             self.text_given = True
             yield TextDelta(part)
+
+    def rest(self) -> str:
+        """Text of the answer that could have been the beginning of a stop."""
+        return "" if self._stops is None else self._stops.rest()
 
     def reply(self, response: Json) -> Json:
         """The server's response with calls and text in their usual places, for every mode."""
@@ -133,6 +143,8 @@ class Question:
         calls = [dict(call) for call in message.pop("tool_calls", None) or ()]
         if self.mode == "constrained":
             text, calls = self._read(str(message.get("content") or ""), reason)
+            if self._stops is not None:
+                text = self._stops.cut(text)
             message["content"] = text
         if reason == "length":
             calls = []  # the last one's arguments may be cut off

@@ -23,6 +23,10 @@ _INT64 = 2**63
 _LARGE = 300
 _DROPPED = ("$defs", "definitions", "discriminator", "additionalItems", "$schema", "$id")
 _VALUES = ("default", "const", "enum", "required", "examples")
+_TYPES: dict[str, Any] = {
+    "object": dict, "array": list, "string": str, "integer": int, "number": (int, float),
+    "boolean": bool, "null": type(None),
+}  # fmt: skip
 _RANGES = (
     ("minimum", "maximum", ""),
     ("minLength", "maxLength", " characters"),
@@ -51,6 +55,24 @@ def adapter_of(output_type: Any) -> tuple[TypeAdapter[Any], Json]:
         return adapter, schema_of(adapter)
     except pydantic.errors.PydanticUserError as error:
         raise TypeError(f"output_type {output_type!r}: {first_line(error)}") from error
+
+
+def given_type(schema: Json) -> Any:
+    """A type for `adapter_of` with this schema. Of its values, the type and the members that are
+    required are checked: the server's grammar has more."""
+    pydantic = needs("pydantic", "json_schema")
+
+    def check(value: Any) -> Any:
+        known = _TYPES.get(str(schema.get("type")), object)
+        if not isinstance(value, known) or (isinstance(value, bool) and known in (int, float)):
+            raise ValueError(f"it must be of the type {schema['type']}")
+        missing = [name for name in schema.get("required", ()) if name not in value]
+        if missing:
+            raise ValueError(f"it lacks {', '.join(missing)}")
+        return value
+
+    own = pydantic.WithJsonSchema(dict(schema))
+    return typing.Annotated[Any, pydantic.AfterValidator(check), own]
 
 
 def schema_of(model: Any) -> Json:

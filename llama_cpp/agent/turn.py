@@ -41,13 +41,14 @@ from .execute import Executor
 from .handle import Handle
 from .history import Talk, unanswered
 from .question import JOINER, MARK, Choice, Question, arguments_of, choice_of
-from .schema import adapter_of, error_text, for_server
+from .schema import adapter_of, error_text, for_server, given_type
 from .tools import Tool, ToolCall
 
 ToolMode = Literal["auto", "native", "constrained"]
 
 # The parts of a message that hold text from outside.
 _TEXTS = ("content", "reasoning_content", "text", "tool_calls", "function", "name", "arguments")
+_MOST_ALIKE = 2
 _NO_SAMPLERS = "Failed to initialize samplers"
 
 
@@ -170,6 +171,11 @@ class Run:
         if self.choice.kind == "required" and not tools:
             raise ValueError("tool_choice requires a call, but there are no tools")
         self.adapter, self.schema = None, None
+        wanted = None if output_type is not None else _schema_wanted(self.params)
+        if wanted is not None and tools:  # tools and a schema exclude each other in a request
+            output_type = given_type(wanted)
+            for name in ("response_format", "json_schema"):
+                self.params.pop(name, None)
         if output_type is not None:
             self.adapter, schema = adapter_of(output_type)
             self.schema = for_server(schema)
@@ -179,6 +185,8 @@ class Run:
         self.steps: list[Step] = []
         self.replies: list[Json] = []
         self.calls: list[ToolCall] = []
+        self.made: list[Any] = []  # the last calls with their results,
+        self.circle = 0  # and how often they were made in a row
         self.shown = 0  # characters of results that the model was given
         seconds = settings.limits.seconds
         self.deadline = None if seconds is None else time.monotonic() + seconds
@@ -228,6 +236,8 @@ class Run:
             if self.choice.kind == "required":
                 _check_called(reply, response, question.mode)
             if stream and question.mode == "constrained":
+                if rest := question.rest():
+                    yield TextDelta(rest)
                 text = reply["choices"][0]["message"]["content"]
                 if text and not question.text_given:  # a number, or the JSON of a typed answer
                     yield TextDelta(text)
@@ -359,10 +369,7 @@ class Run:
             reply = yield from self.ask(answer_only=repeated)
             message = stored(reply)
             calls = [call_of(call) for call in message.get("tool_calls") or ()]
-            repeated = self._repeats(calls)
-            if repeated:  # a small model in a circle: it has the results already
-                yield Retry("the model repeated its last calls")
-                continue
+            repeated = False
             self.steps.append(Step(self.mode, reply, calls))
             if calls:
                 self._check_calls(calls)
@@ -375,6 +382,7 @@ class Run:
                     return self._result("tool_errors")
                 if len(self.steps) >= max_steps:
                     return self._result("max_steps")
+                repeated = self._circles(calls)
                 continue
             text = str(message.get("content") or "")
             cut_off = reply["choices"][0]["finish_reason"] == "length"
@@ -423,19 +431,15 @@ class Run:
             self.mode = self._first_mode()
         return None
 
-    def _repeats(self, calls: list[ToolCall]) -> bool:
-        """Whether the model repeats calls whose results are the last messages."""
+    def _circles(self, calls: list[ToolCall]) -> bool:
+        """Whether a small model goes in a circle: the same calls, with the same results, again and
+        again. Twice may be on purpose, and other results mean that something goes on."""
         if self.mode != "constrained" or self.choice.kind == "required":
             return False
-        messages = self.talk.messages
-        results: dict[Any, str] = {}
-        while messages and messages[-1]["role"] == "tool":
-            message = messages.pop()
-            results[message.get("tool_call_id")] = str(message.get("content"))
-        made = messages[-1].get("tool_calls") if messages else None
-        before = [call_of(dict(call)) for call in made or () if call.get("id") in results]
-        known = [(c.name, c.arguments) for c in before if not results[c.id].startswith("Error: ")]
-        return bool(calls) and all((call.name, call.arguments) in known for call in calls)
+        made = [(call.name, call.arguments, call.text) for call in calls]
+        self.circle = self.circle + 1 if made == self.made else 1
+        self.made = made
+        return self.circle >= _MOST_ALIKE and not any(call.error for call in calls)
 
     def _context(self, call: ToolCall) -> RunContext[Any]:
         usage, _ = _totals(self.replies)
@@ -482,6 +486,16 @@ class Run:
             text, output, reason, modes[-1], list(self.talk.added), self.calls, self.steps,
             *_totals(self.replies), reasoning=str(last.get("reasoning_content") or ""),
         )  # fmt: skip
+
+
+def _schema_wanted(params: Json) -> Json | None:
+    """The schema that the answer must have by the fields of the request."""
+    given, schema = params.get("response_format"), params.get("json_schema")
+    if isinstance(given, Mapping) and given.get("type") in ("json_schema", "json_object"):
+        inner = given.get("json_schema")
+        found = inner.get("schema") if isinstance(inner, Mapping) else given.get("schema")
+        schema = found or {"type": "object"}
+    return dict(schema) if isinstance(schema, Mapping) else None
 
 
 def _check_called(reply: Json, response: Json, mode: Mode) -> None:

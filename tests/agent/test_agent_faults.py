@@ -845,6 +845,66 @@ def test_an_answer_that_fills_the_context_ends_the_run() -> None:
         assert len(server.requests) == 1
 
 
+def said(text: str) -> Any:
+    return chat(json.dumps({"answer": text}))
+
+
+@pytest.mark.parametrize("stop", ["END", ["x", "END"], ["D"], "no", [" of"]])
+def test_stops_end_the_answer_of_a_constrained_reply(stop: Any) -> None:
+    text, stops = "the START of EN and END of it", [stop] if isinstance(stop, str) else stop
+    with talking(said(text), tools=[get_weather]) as (server, agent):
+        events = list(agent.stream("Hi", stop=stop))
+        wanted = min((text.partition(one)[0] for one in stops), key=len)
+        assert "".join(e.text for e in events if isinstance(e, TextDelta)) == wanted
+        assert agent.messages[-1]["content"] == wanted
+        assert "stop" not in server.bodies[0]
+
+
+SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"json_schema": SCHEMA},
+        {"response_format": {"type": "json_schema", "json_schema": {"schema": SCHEMA}}},
+        {"response_format": {"type": "json_schema", "schema": SCHEMA}},
+    ],
+)
+@pytest.mark.parametrize("mode", ["native", "constrained"])
+def test_a_schema_of_the_request_is_that_of_the_answer(mode: Any, fields: Any) -> None:
+    answers = (
+        [chat('{"answer": {"n": 1}}')] if mode == "constrained" else [chat("1?"), chat('{"n": 1}')]
+    )
+    with talking(*answers, native=True, mode=mode, tools=[get_weather]) as (server, agent):
+        result = agent.run("Hi", **fields)
+        assert (result.output, json.loads(result.text)) == ({"n": 1}, {"n": 1})
+        sent = json.dumps(server.bodies[-1]["response_format"])
+        assert '"n": {"type": "integer"}' in sent
+
+
+@pytest.mark.parametrize("states", [["busy", "busy", "done"], ["busy", "done"]])
+def test_the_same_call_may_be_made_again_on_purpose(states: list[str]) -> None:
+    left = list(states)
+
+    def status() -> str:
+        """The state."""
+        return left.pop(0) if left else states[-1]
+
+    call = chat('{"tool": "status", "arguments": {}}')
+    with talking(*[call] * len(states), said("done"), tools=[status]) as (server, agent):
+        result = agent.run("Hi")
+        assert result.text == "done"
+        assert [c.result for c in result.calls] == states[: len(result.calls)]
+        assert len(result.calls) >= 2
+    # A model that goes in a circle must answer.
+    with talking(call, call, said("well"), tools=[tool(lambda: "x", name="status")]) as (
+        server, agent,
+    ):  # fmt: skip
+        assert agent.run("Hi").text == "well"
+        assert "tool" not in json.dumps(server.bodies[2]["response_format"])
+
+
 def test_a_history_that_the_template_refuses_is_sent_as_text() -> None:
     for output_type in (None, int):
         refused = error(400, NO_PARSER)

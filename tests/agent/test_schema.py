@@ -361,12 +361,13 @@ TREE: Any = {
 @pytest.mark.parametrize(
     ("given_schema", "good", "bad"),
     [
-        ({"definitions": {"n": {"type": "integer"}}, "properties": {"a": {"$ref": "#/definitions/n"}},
-          "required": ["a"], "type": "object"}, {"a": 1}, {"a": "x"}),
+        ({"definitions": {"n": {"type": "integer"}}, "required": ["a"], "type": "object",
+          "properties": {"a": {"$ref": "#/definitions/n"}}}, {"a": 1}, {"a": "x"}),
         ({"type": "object", "properties": {"a": {"enum": ["x"]}, "b": {"$ref": "#/properties/a"}},
           "required": ["a", "b"]}, {"a": "x", "b": "x"}, {"a": "x", "b": "y"}),
-        ({"type": "object", "properties": {"a": True, "b": False, "c": {"anyOf": [False, {"const": 1}]}},
-          "required": ["a", "c"], "additionalProperties": False}, {"a": [], "c": 1}, {"b": 1}),
+        ({"type": "object", "required": ["a", "c"], "additionalProperties": False, "properties":
+          {"a": True, "b": False, "c": {"anyOf": [False, {"const": 1}]}}},
+         {"a": [], "c": 1}, {"b": 1}),
         (TREE, {"value": 1, "children": [{"value": 2, "children": []}]}, {"children": [1]}),
         ({"type": "array", "items": [{"const": 1}, {"const": 2}]}, [1, 2], [2, 1]),
         ({"properties": {"a": {"$ref": "http://elsewhere/x"}, "b": {"$ref": "#/no/where"}},

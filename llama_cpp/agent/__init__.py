@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = contents(
             "Done PromptProgress ReasoningDelta Retry RunResult Step TextDelta ToolCallDelta "
             "ToolCallFinished ToolCallStarted"
         ),
+        "mcp": "McpServer",
         "server": "LlamaServer",
         "tools": "Deny Replace Tool ToolCall Wait tool",
     },

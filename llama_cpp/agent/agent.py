@@ -24,6 +24,7 @@ from .events import Done, Event, RunResult
 from .execute import Executor
 from .handle import Handle, in_thread
 from .history import Talk
+from .mcp import as_servers, tools_of
 from .question import arguments_of
 from .tools import AfterCall, BeforeCall, Deny, Replace, Tool, ToolCall, as_tools
 from .turn import Run, ServerFacts, Settings, ToolMode, call_of, drain, stored
@@ -87,6 +88,7 @@ class LlamaAgent(ClosedByWith):
         max_tool_errors: int = 3,
         output_retries: int = 2,
         tool_timeout: float | None = None,
+        mcp: Iterable[Any] = (),
         limits: Limits | None = None,
         deps: Any = None,
         before_call: BeforeCall | None = None,
@@ -103,6 +105,8 @@ class LlamaAgent(ClosedByWith):
 
         A run has at most ``max_steps`` replies, and at most ``max_tool_errors`` in a row whose
         calls all fail. ``tool_timeout``, in seconds, is for tools without a timeout of their own.
+        ``mcp`` are servers of tools: commands, URLs or `McpServer`s, or a mapping that names them;
+        they are reached at the first run, and ended by `close`.
         ``limits`` are for each run, ``deps`` for tools with a `RunContext`.
         ``before_call(call)`` may return `Deny`, `Replace` or `Wait` and may change
         ``call.arguments``; it is called for one call at a time, before calls that may run in
@@ -128,6 +132,8 @@ class LlamaAgent(ClosedByWith):
         check_text(system, "system")
         self.client.check_fields(self.settings.sampling)
         self.tools = as_tools(tools)
+        self.mcp = as_servers(mcp)
+        """Servers of more tools."""
         self.system = system
         self.messages: list[Json] = []
         """The conversation so far, without the system message. It may be changed between runs."""
@@ -139,7 +145,9 @@ class LlamaAgent(ClosedByWith):
         return f"<LlamaAgent {self.client.base_url}>"
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, and end the MCP servers."""
+        for server in self.mcp:
+            server.close()
         self.client.close()
 
     # -- one reply
@@ -246,7 +254,9 @@ class LlamaAgent(ClosedByWith):
         yield Done(result)
 
     def _offered(self, tools: Tools) -> dict[str, Tool]:
-        return self.tools if tools is None else as_tools(tools)
+        if tools is not None:
+            return as_tools(tools)
+        return tools_of(self.mcp, self.tools) if self.mcp else self.tools
 
     def _run(
         self, handle: Handle, talk: Talk, tools: Mapping[str, Tool], params: Json, type: Any = None,

@@ -29,6 +29,13 @@ ANSWER: Json = {"anyOf": [{"type": "string", "minLength": 1}, {"type": "number"}
 """The schema of a plain text answer. Small models write numbers without quotes."""
 
 _MOST_CALLS = 16
+# Small models repeat an example instead of using the words of the user: it is left out, and the
+# rest of the description stays.
+_EXAMPLE = re.compile(
+    r"""[\s,;:(]*\b(?:e\.g\.|for\ example|for\ instance)
+    (?:[^()"'.;]|"[^"]*"|'[^']*'|\.(?!\s|$))*\)?""",
+    re.I | re.X,
+)
 _ANSWER = re.compile(r'\s*\{\s*"answer"\s*:\s*"')
 # Whole characters of a JSON string: plain, \n, \u00e9, and surrogate pairs, which are one.
 _CHARACTERS = re.compile(
@@ -208,7 +215,7 @@ def _described(tool: Tool) -> list[str]:
     about = " ".join(tool.description.split())
     lines = [f"- {tool.name}({signature}){': ' + about if about else ''}"]
     for name, schema in tool.parameters.get("properties", {}).items():
-        notes = notes_text(schema)
+        notes = _EXAMPLE.sub("", notes_text(schema)).strip()
         if notes:
             lines.append(f"  {name}: {notes}")
     return [*lines, *(f"  {text}" for text in definitions_text(tool.parameters))]

@@ -289,6 +289,23 @@ def listed(result: Any, depth: int = 0) -> Any:
     return result
 
 
+def media_in(result: Any) -> list[Json]:
+    """The images and sounds in a result, as parts of a message (`llama_cpp.server.image`)."""
+    parts = result if isinstance(result, list | tuple) else [result]
+    return [part for part in parts if _is_media(part)]
+
+
+def _is_media(part: Any) -> bool:
+    return isinstance(part, dict) and part.get("type") in ("image_url", "input_audio")
+
+
+def _shown(result: Any) -> Any:
+    """``result`` with a text for each of its images and sounds."""
+    if isinstance(result, list | tuple):
+        return [_shown(part) for part in result]
+    return f"[{result['type'].partition('_')[0]} attached]" if _is_media(result) else result
+
+
 def result_text(result: Any) -> str:
     """A tool's result as the model reads it: text as it is, anything else as JSON.
 
@@ -296,6 +313,7 @@ def result_text(result: Any) -> str:
     """
     core = needs("pydantic_core", "A tool")
     try:
+        result = _shown(result) if media_in(result) else result
         if isinstance(result, str):
             return encodable(result)
         try:

@@ -42,7 +42,7 @@ from .handle import Handle
 from .history import Talk, unanswered
 from .question import JOINER, MARK, Choice, Question, arguments_of, choice_of
 from .schema import adapter_of, error_text, for_server, given_type
-from .tools import Tool, ToolCall
+from .tools import Tool, ToolCall, media_in
 
 ToolMode = Literal["auto", "native", "constrained"]
 
@@ -145,6 +145,11 @@ class ServerFacts:
     def _is_read(self, text: str) -> bool:
         ids = [self._client.tokenize(text, parse_special=parse) for parse in (True, False)]
         return ids[0] != ids[1]
+
+    @property
+    def sees_media(self) -> bool:
+        """Whether the model takes images or sounds."""
+        return any((self._asked().get("modalities") or {}).values())
 
     def _asked(self) -> Json:
         if self._props is None:
@@ -426,6 +431,12 @@ class Run:
         self.handle.check()
         if any(call.pending for call in calls):
             return "approval"
+        if media := [part for call in done for part in media_in(call.result)]:
+            text = "Attached to the results:"
+            if not self.facts.sees_media:
+                text, media = "You cannot see the attached images and sounds.", []
+            parts = [{"type": "text", "text": text}, *media]
+            self.talk.added.append({"role": "user", "content": parts if media else text})
         if self.choice.kind == "required":  # once: the model needs the chance to use the results
             self.choice = Choice()
             self.mode = self._first_mode()

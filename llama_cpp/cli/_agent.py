@@ -47,6 +47,10 @@ _HELP = """\
     "--tools", "-t", multiple=True, type=click.Path(exists=True, dir_okay=False),
     help="Python file whose public functions, or whose TOOLS, are tools; can be repeated.",
 )  # fmt: skip
+@click.option(
+    "--mcp", multiple=True, metavar="COMMAND|URL",
+    help="MCP server whose tools are offered; can be repeated.",
+)  # fmt: skip
 @click.option("--system", "-s", help="System message.")
 @click.option(
     "--mode", type=click.Choice(["auto", "native", "constrained"]), default="auto",

@@ -792,6 +792,6 @@ def test_what_a_model_without_tools_is_told() -> None:
         'or {"answer": ...} to answer the user.\n\n'
         "Tools:\n"
         '- find(name: string, kind?: "a" | "b" = "a"): Find it.\n'
-        '  name: the name, for example "x"; not empty\n'
-        "  kind: which (e.g. a) it is"
+        "  name: the name; not empty\n"
+        "  kind: which it is"
     )

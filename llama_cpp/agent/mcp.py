@@ -47,7 +47,7 @@ class McpServer(ClosedByWith):
             target = shlex.split(target)
         if isinstance(target, Sequence) and not isinstance(target, str):
             command, *arguments = map(os.fspath, target)
-            parameters = needs("mcp", "McpServer").StdioServerParameters
+            parameters = needs("mcp", "McpServer", extra="mcp").StdioServerParameters
             target = parameters(command=command, args=arguments)
         self.target, self.timeout = target, timeout
         self.name = name or f"mcp{next(_numbers)}"
@@ -136,7 +136,7 @@ class McpServer(ClosedByWith):
         async def serve() -> None:
             self._stop = asyncio.Event()
             self._loop = asyncio.get_running_loop()
-            library = needs("mcp", "McpServer")
+            library = needs("mcp", "McpServer", extra="mcp")
             async with library.Client(self.target, read_timeout_seconds=self.timeout) as client:
                 self._client = client
                 ready.set_result(None)

@@ -181,6 +181,8 @@ class Run:
             output_type = given_type(wanted)
             for name in ("response_format", "json_schema"):
                 self.params.pop(name, None)
+        # The caller of a schema of its own reads the reason of the end.
+        self.typed = output_type is not None and Any not in get_args(output_type)[:1]
         if output_type is not None:
             self.adapter, schema = adapter_of(output_type)
             self.schema = for_server(schema)
@@ -394,6 +396,8 @@ class Run:
             if cut_off:
                 self._check_tokens()
             output, problem = (None, None) if cut_off else self._output(text)
+            if cut_off and self.typed:
+                problem = "the answer was cut off"
             if problem is None:
                 self.talk.added.append(message)
                 return self._result("length" if cut_off else "answer", output)

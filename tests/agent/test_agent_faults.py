@@ -1136,6 +1136,16 @@ def test_an_error_in_a_later_step_has_what_was_done_and_the_run_can_go_on() -> N
         assert len(server.requests) == 3
 
 
+def test_a_typed_answer_that_is_cut_off_is_asked_for_again_and_then_an_error() -> None:
+    with talking(chat("[1, 2", "length"), chat("[1]")) as (server, agent):
+        assert agent.run("Hi", output_type=list[int]).output == [1]
+        assert len(server.requests) == 2
+    with talking(chat("[1, 2", "length")) as (server, agent):
+        with pytest.raises(LlamaAnswerError, match="was cut off") as caught:
+            agent.run("Hi", output_type=list[int])
+        assert (caught.value.text, len(server.requests)) == ("[1, 2", 3)
+
+
 def test_a_run_without_an_answer_says_so() -> None:
     with with_weather(chat("", "tool_calls", [CALL])) as (_, agent):
         assert (

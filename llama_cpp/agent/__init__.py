@@ -8,8 +8,8 @@ __getattr__, __dir__, __all__ = contents(
         "agent": "AsyncLlamaAgent LlamaAgent",
         "context": "Limits RunContext",
         "events": (
-            "Done PromptProgress ReasoningDelta Retry RunResult Step TextDelta ToolCallDelta "
-            "ToolCallFinished ToolCallStarted"
+            "Done PartialOutput PromptProgress ReasoningDelta Retry RunResult Step TextDelta "
+            "ToolCallDelta ToolCallFinished ToolCallStarted"
         ),
         "mcp": "McpServer",
         "server": "LlamaServer",

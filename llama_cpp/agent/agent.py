@@ -38,8 +38,22 @@ Tools = Iterable[Any] | None
 Decision = Literal[True] | Deny | Replace
 
 
-class Fields(ChatParams, total=False):
-    """The fields of a chat, and the limit of a run."""
+class Sampling(ChatParams, total=False):
+    """The fields of every chat."""
+
+    extra_body: Mapping[str, Any] | None
+    """More fields, sent unchecked: for a server that knows others."""
+
+
+class Chat(Sampling, total=False):
+    """The fields of a chat."""
+
+    model: str | None
+    """The model of a request, instead of the agent's."""
+
+
+class Fields(Chat, total=False):
+    """The fields of a chat, and the limits of a run."""
 
     max_steps: int | None
     """The greatest number of replies; by default that of the agent."""
@@ -97,9 +111,10 @@ class LlamaAgent(ClosedByWith):
         resume: bool = False,
         timeouts: Timeouts | None = None,
         retries: int = 3,
+        headers: Mapping[str, str] | None = None,
         on_wait: Callable[[str, float], None] | None = None,
         alive: Callable[[], None] | None = None,
-        **sampling: Unpack[ChatParams],
+        **sampling: Unpack[Sampling],
     ) -> None:
         """``sampling`` are fields for every request, for example ``temperature=0``.
 
@@ -118,7 +133,7 @@ class LlamaAgent(ClosedByWith):
         """
         self.client = LlamaClient(
             base_url, api_key=api_key, model=model, timeouts=timeouts, retries=retries,
-            on_wait=on_wait, alive=alive,
+            on_wait=on_wait, alive=alive, headers=headers,
         )  # fmt: skip
         """The connection to the server."""
         self.settings = Settings(
@@ -158,7 +173,7 @@ class LlamaAgent(ClosedByWith):
         tools: Tools = None,
         *,
         stream: bool = False,
-        **params: Unpack[ChatParams],
+        **params: Unpack[Chat],
     ) -> Json:
         """The server's response to ``message``, a dict with ``choices``; tools are not run.
 
@@ -358,7 +373,7 @@ class AsyncLlamaAgent:
         self.sync = LlamaAgent(*args, **kwargs)
         """The agent underneath."""
 
-    async def chat(self, message: Input, tools: Tools = None, **params: Unpack[ChatParams]) -> Json:
+    async def chat(self, message: Input, tools: Tools = None, **params: Unpack[Chat]) -> Json:
         """As `LlamaAgent.chat`."""
         handle = Handle(asyncio.get_running_loop())
         fields = cast("Json", params)

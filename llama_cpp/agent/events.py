@@ -109,6 +109,14 @@ class PromptProgress:
 
 
 @dataclass(frozen=True)
+class PartialOutput:
+    """The part of a typed answer that has been generated, each time that there is more of it."""
+
+    value: Any
+    """Its JSON so far: a dict or a list whose last members are missing, a text that goes on."""
+
+
+@dataclass(frozen=True)
 class Retry:
     """The reply so far is void, and another is asked for."""
 
@@ -139,5 +147,5 @@ class Done(Generic[T]):
 
 
 _CallEvent = ToolCallDelta | ToolCallStarted | ToolCallFinished
-Event = TextDelta | ReasoningDelta | _CallEvent | PromptProgress | Retry | Done[Any]
+Event = TextDelta | ReasoningDelta | _CallEvent | PromptProgress | PartialOutput | Retry | Done[Any]
 """The events of `LlamaAgent.stream`."""

@@ -13,7 +13,15 @@ from typing import Any
 from ..errors import LlamaStreamError
 from ..server._fields import Json
 from .constrained import ANSWER, AnswerReader, Protocol, Stops, as_text, read_reply, with_system
-from .events import Event, Mode, PromptProgress, ReasoningDelta, TextDelta, ToolCallDelta
+from .events import (
+    Event,
+    Mode,
+    PartialOutput,
+    PromptProgress,
+    ReasoningDelta,
+    TextDelta,
+    ToolCallDelta,
+)
 from .schema import answer_text, as_json
 from .tools import Tool
 
@@ -69,6 +77,7 @@ class Question:
         if self.choice.name is not None:
             self.tools = {self.choice.name: self.tools[self.choice.name]}
         self._reader = AnswerReader()
+        self._json, self._value = "", None
         self._calls = 0
         stops = self.params.get("stop") if self.mode == "constrained" else None
         texts = [stops] if isinstance(stops, str) else list(stops or ())
@@ -110,12 +119,28 @@ class Question:
                 yield ReasoningDelta(delta["reasoning_content"])
             if delta.get("content"):
                 yield from self._text(delta["content"])
+                if self.answer is not None and self.mode != "native":
+                    yield from self._partial(delta["content"])
             for part in delta.get("tool_calls") or ():
                 function = part.get("function") or {}
                 name = function.get("name") or ""
                 self._calls += bool(name)
                 index = max(part.get("index") or 0, self._calls - 1)
                 yield ToolCallDelta(index, name, function.get("arguments") or "")
+
+    def _partial(self, part: str) -> Generator[Event, None, None]:
+        from pydantic_core import from_json
+
+        self._json += part
+        try:
+            value = from_json(self._json, allow_partial="trailing-strings")
+        except ValueError:
+            return
+        if self.mode == "constrained":
+            value = value.get("answer") if isinstance(value, dict) else None
+        if value is not None and value != self._value:
+            self._value = value
+            yield PartialOutput(value)
 
     def _text(self, part: str) -> Generator[Event, None, None]:
         if self.mode == "constrained":

@@ -224,7 +224,7 @@ def for_server(schema: Any) -> Json:
             fits = isinstance(value, int) and 0 <= value <= _MOST_REPEATS
         else:
             number = isinstance(value, int | float) and not isinstance(value, bool)
-            fits = number and abs(value) < _INT64
+            fits = number and abs(typing.cast("float", value)) < _INT64
         if not fits:
             node.pop(name, None)
     if "pattern" in node and (pattern := _pattern_for_server(str(node.pop("pattern")))):

@@ -376,7 +376,10 @@ class Run:
             reply = yield from self.ask(answer_only=repeated)
             message = stored(reply)
             calls = [call_of(call) for call in message.get("tool_calls") or ()]
-            repeated = False
+            repeated = self._repeats(calls)
+            if repeated:  # a small model in a circle: it has the results already
+                yield Retry("the model repeated its last calls")
+                continue
             self.steps.append(Step(self.mode, reply, calls))
             if calls:
                 self._check_calls(calls)
@@ -445,6 +448,21 @@ class Run:
             self.choice = Choice()
             self.mode = self._first_mode()
         return None
+
+    def _repeats(self, calls: list[ToolCall]) -> bool:
+        """Whether the model repeats calls of the caller whose results are the last messages."""
+        if self.mode != "constrained" or self.choice.kind == "required":
+            return False
+        messages = self.talk.messages
+        results: dict[Any, str] = {}
+        while messages and messages[-1]["role"] == "tool":
+            message = messages.pop()
+            results[message.get("tool_call_id")] = str(message.get("content"))
+        made = messages[-1].get("tool_calls") if messages else None
+        before = [call_of(dict(call)) for call in made or () if call.get("id") in results]
+        known = [(c.name, c.arguments) for c in before if not results[c.id].startswith("Error: ")]
+        own = [call for call in calls if not self._is_callers(call)]
+        return bool(calls) and not own and all((c.name, c.arguments) in known for c in calls)
 
     def _circles(self, calls: list[ToolCall]) -> bool:
         """Whether a small model goes in a circle: the same calls, with the same results, again and

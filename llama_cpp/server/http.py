@@ -6,6 +6,7 @@ import contextlib
 import functools
 import json
 import random
+import re
 import socket
 import threading
 import time
@@ -43,6 +44,7 @@ Pairs = Mapping[str, str] | None
 _FIRST_DELAY = 0.25
 _LONGEST_DELAY = 4.0
 _LONGEST_WAIT = 60.0  # that a server may ask for with Retry-After
+_HEADER = re.compile(r"[ -~]+").fullmatch
 # The server's messages about a reply or a template that is wrong: the same request would fail
 # again. (common/chat.cpp, common/jinja)
 _TEMPLATE_WORDS = (
@@ -132,7 +134,7 @@ class Transport(ClosedByWith):
     def __init__(
         self, base_url: str, *, api_key: str | None, timeouts: Timeouts, retries: int,
         on_wait: Callable[[str, float], None] | None = None,
-        alive: Callable[[], None] | None = None,
+        alive: Callable[[], None] | None = None, headers: Pairs = None,
     ) -> None:  # fmt: skip
         check_callable(on_wait, "on_wait")
         check_callable(alive, "alive")
@@ -142,6 +144,10 @@ class Transport(ClosedByWith):
         self.base_url, self._key = _base_url(base_url), check_api_key(api_key)
         self.timeouts, self.retries = timeouts, retries
         self._on_wait, self._alive = on_wait, alive
+        self._headers = dict(headers or {})
+        for name, value in self._headers.items():
+            if not isinstance(name, str) or not isinstance(value, str) or not _HEADER(name + value):
+                raise ValueError(f"headers: {name!r} and its value must be printable ASCII text")
         self.after_fork()
         fork.renew(self)
 
@@ -164,7 +170,9 @@ class Transport(ClosedByWith):
     def without_patience(self) -> Transport:
         """A transport to the same server that neither waits for it nor retries."""
         timeouts = replace(self.timeouts, first_byte=self.timeouts.connect, loading=0.0)
-        return Transport(self.base_url, api_key=self._key, timeouts=timeouts, retries=0)
+        return Transport(
+            self.base_url, api_key=self._key, timeouts=timeouts, retries=0, headers=self._headers
+        )
 
     def clean(self, text: object) -> str:
         """``text`` without the API key, for errors."""
@@ -222,7 +230,9 @@ class Transport(ClosedByWith):
         failures = crowded_out = 0
         while True:
             try:
-                response = self._once(method, path, data, params, {**(headers or {}), **kind})
+                response = self._once(
+                    method, path, data, params, {**self._headers, **(headers or {}), **kind}
+                )
                 if response.status_code >= 300:
                     error = self._error(response, path)
                 else:

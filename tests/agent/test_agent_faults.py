@@ -30,7 +30,7 @@ from llama_cpp import (
     tool,
 )
 from llama_cpp.agent import Deny, Limits, Replace, RunContext, Wait
-from llama_cpp.agent.events import Retry, TextDelta, ToolCallDelta, ToolCallFinished
+from llama_cpp.agent.events import PartialOutput, Retry, TextDelta, ToolCallDelta, ToolCallFinished
 from llama_cpp.errors import (
     LlamaAnswerError,
     LlamaAuthenticationError,
@@ -1144,6 +1144,34 @@ def test_a_typed_answer_that_is_cut_off_is_asked_for_again_and_then_an_error() -
         with pytest.raises(LlamaAnswerError, match="was cut off") as caught:
             agent.run("Hi", output_type=list[int])
         assert (caught.value.text, len(server.requests)) == ("[1, 2", 3)
+
+
+@pytest.mark.parametrize("mode", ["plain", "constrained"])
+def test_a_typed_answer_is_given_while_it_is_generated(mode: str) -> None:
+    text = '{"a": [1, 22], "b": "xyz"}'
+    tools: Any = [get_weather] if mode == "constrained" else []
+    with talking(chat(text if not tools else f'{{"answer": {text}}}'), tools=tools) as (_, agent):
+        events = list(agent.stream("Hi", output_type=dict[str, Any]))
+        values = [e.value for e in events if isinstance(e, PartialOutput)]
+        assert {"a": [1]} in values
+        assert {"a": [1, 22], "b": "x"} in values or {"a": [1, 22], "b": "xy"} in values
+        assert values[-1] == {"a": [1, 22], "b": "xyz"}
+
+
+def test_fields_and_headers_of_ones_own_and_a_model_for_a_request() -> None:
+    with talking(chat(), model="m", headers={"X-Team": "a"}, extra_body={"p": 1}) as (
+        server,
+        agent,
+    ):
+        agent.run("Hi")
+        agent.run("Hi", model="n", extra_body={"q": [2]})
+        first, second = server.requests
+        assert (first.body["model"], first.body["p"]) == ("m", 1)
+        assert (second.body["model"], second.body["q"]) == ("n", [2])
+        assert first.headers["x-team"] == "a"
+    for wrong in ({"a": "b\r\nX: y"}, {"a": 5}, {"": "x\x00"}):
+        with pytest.raises(ValueError, match="printable ASCII"):
+            LlamaClient(headers=wrong)  # type: ignore[arg-type]
 
 
 def test_a_run_without_an_answer_says_so() -> None:

@@ -24,13 +24,14 @@ from .events import Done, Event, RunResult
 from .execute import Executor
 from .handle import Handle, in_thread
 from .history import Talk
-from .mcp import as_servers, tools_of
 from .question import arguments_of
 from .tools import AfterCall, BeforeCall, Deny, Replace, Tool, ToolCall, as_tools
 from .turn import Run, ServerFacts, Settings, ToolMode, call_of, drain, stored
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
+
+    from .mcp import McpServer
 
 T = TypeVar("T")
 Input = str | Mapping[str, Any] | Sequence[Mapping[str, Any]]
@@ -68,6 +69,11 @@ class Options(Fields, total=False):
 
     output_type: Any
     """The type of the answer."""
+
+
+class Resumed(Options, total=False):
+    """The options of a run, or of one that goes on."""
+
     decisions: Mapping[str, Decision]
     """For calls that wait for one: the conversation is resumed, see `LlamaAgent.resume`."""
 
@@ -147,8 +153,12 @@ class LlamaAgent(ClosedByWith):
         check_text(system, "system")
         self.client.check_fields(self.settings.sampling)
         self.tools = as_tools(tools)
-        self.mcp = as_servers(mcp)
+        self.mcp: list[McpServer] = []
         """Servers of more tools."""
+        if mcp != ():
+            from .mcp import as_servers
+
+            self.mcp += as_servers(mcp)
         self.system = system
         self.messages: list[Json] = []
         """The conversation so far, without the system message. It may be changed between runs."""
@@ -205,11 +215,11 @@ class LlamaAgent(ClosedByWith):
 
     @overload
     def run(
-        self, message: Input, tools: Tools = None, **options: Unpack[Options]
+        self, message: Input, tools: Tools = None, **options: Unpack[Resumed]
     ) -> RunResult[Any]: ...
 
     def run(
-        self, message: Input, tools: Tools = None, **options: Unpack[Options]
+        self, message: Input, tools: Tools = None, **options: Unpack[Resumed]
     ) -> RunResult[Any]:
         """Ask, run the tools that the model calls, tell it the results, until it answers.
 
@@ -228,7 +238,7 @@ class LlamaAgent(ClosedByWith):
         raise AssertionError("a run ends with Done")
 
     def stream(
-        self, message: Input, tools: Tools = None, **options: Unpack[Options]
+        self, message: Input, tools: Tools = None, **options: Unpack[Resumed]
     ) -> Iterator[Event]:
         """The events of a `run`: text, reasoning and calls while they are generated, tools while
         they run, and `Done` with the result. Closing the iterator stops the generation."""
@@ -271,7 +281,11 @@ class LlamaAgent(ClosedByWith):
     def _offered(self, tools: Tools) -> dict[str, Tool]:
         if tools is not None:
             return as_tools(tools)
-        return tools_of(self.mcp, self.tools) if self.mcp else self.tools
+        if not self.mcp:
+            return self.tools
+        from .mcp import tools_of
+
+        return tools_of(self.mcp, self.tools)
 
     def _run(
         self, handle: Handle, talk: Talk, tools: Mapping[str, Tool], params: Json, type: Any = None,
@@ -388,11 +402,11 @@ class AsyncLlamaAgent:
 
     @overload
     async def run(
-        self, message: Input, tools: Tools = None, **options: Unpack[Options]
+        self, message: Input, tools: Tools = None, **options: Unpack[Resumed]
     ) -> RunResult[Any]: ...
 
     async def run(
-        self, message: Input, tools: Tools = None, **options: Unpack[Options]
+        self, message: Input, tools: Tools = None, **options: Unpack[Resumed]
     ) -> RunResult[Any]:
         """As `LlamaAgent.run`."""
         async for event in self.stream(message, tools, **options):
@@ -408,7 +422,7 @@ class AsyncLlamaAgent:
         return await self.run(messages or (), tools, decisions=decisions or {}, **options)
 
     async def stream(
-        self, message: Input, tools: Tools = None, **options: Unpack[Options]
+        self, message: Input, tools: Tools = None, **options: Unpack[Resumed]
     ) -> AsyncIterator[Event]:
         """As `LlamaAgent.stream`: ``async for event in agent.stream(...)``."""
         loop = asyncio.get_running_loop()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -12,6 +12,9 @@ class LlamaError(Exception):
 
     message: str = ""
     """The problem, and what to do about it."""
+    run: Any = field(default=None, init=False)
+    """The run of an agent that the error ended, as far as it went: its messages, calls, usage. A
+    `RunResult` with the reason ``error``, or None."""
 
     def __str__(self) -> str:
         return self.message
@@ -127,6 +130,8 @@ class LlamaServerError(LlamaError):
     """The HTTP status, or None without an answer."""
     kind: str | None = None
     """The server's own name for the error, or None without an answer."""
+    retry_after: float | None = field(default=None, init=False)
+    """Seconds until the request may be sent again, if the server said so."""
 
 
 class LlamaServerConnectionError(LlamaServerError):
@@ -202,6 +207,14 @@ class LlamaAnswerError(LlamaError):
 
     text: str
     """Its last answer."""
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class LlamaLimitError(LlamaError):
+    """A run of an agent reached one of its `Limits`; ``run`` has what it did."""
+
+    limit: str
+    """Which: ``tokens``, ``calls`` or ``seconds``."""
 
 
 @dataclass(eq=False, repr=False, kw_only=True)

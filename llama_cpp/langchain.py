@@ -50,6 +50,8 @@ except ModuleNotFoundError as error:
 
 from .agent.agent import AsyncLlamaAgent
 from .agent.events import Done, Event, ReasoningDelta, Retry, RunResult, TextDelta
+from .agent.question import arguments_of
+from .agent.schema import as_json, given_type
 from .errors import LlamaBusyError, LlamaStreamError
 from .native.arguments import check_type
 from .server.http import Timeouts
@@ -266,7 +268,7 @@ class ChatLlama(_Chat):
         if schema is not None:
             # As the agent's own type: it tells the model, and combines the schema with tools.
             del params["response_format"]
-            params["output_type"] = Annotated[Any, WithJsonSchema(schema)]
+            params["output_type"] = given_type(schema)
         # LangChain runs the tools, so there is one reply, with the model's calls.
         params = {"tools": [], **params, "max_steps": 1}
         return self._agent(model), _messages(messages), params
@@ -497,11 +499,13 @@ def _message(result: RunResult[Any], text: str) -> AIMessageChunk:
     """The last chunk: ``text``, calls, and facts about the whole reply."""
     response = result.steps[-1].response
     choice = response["choices"][0]
-    calls = [
-        tool_call_chunk(name=made["name"], args=made["arguments"], id=call["id"], index=i)
-        for i, call in enumerate(choice["message"].get("tool_calls") or ())
-        if (made := call["function"])
-    ]
+    calls = []
+    for i, call in enumerate(dict(one) for one in choice["message"].get("tool_calls") or ()):
+        given = call["function"]["arguments"]
+        if arguments_of(call)[1]:  # LangChain would guess how they go on, but not of a string
+            call["function"]["arguments"] = as_json(given)
+        name, text = call["function"]["name"], call["function"]["arguments"]
+        calls.append(tool_call_chunk(name=name, args=text, id=call["id"], index=i))
     about: Json = {"model_provider": _PROVIDER, "model_name": response.get("model", "")}
     facts = {**response, **choice}
     names = ("system_fingerprint", "timings", "finish_reason", "logprobs")

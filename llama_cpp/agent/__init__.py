@@ -6,11 +6,13 @@ __getattr__, __dir__, __all__ = contents(
     __name__,
     {
         "agent": "AsyncLlamaAgent LlamaAgent",
+        "context": "Limits RunContext",
         "events": (
-            "Done PromptProgress ReasoningDelta Retry RunResult Step TextDelta ToolCallDelta "
-            "ToolCallFinished ToolCallStarted"
+            "Done PartialOutput PromptProgress ReasoningDelta Retry RunResult Step TextDelta "
+            "ToolCallDelta ToolCallFinished ToolCallStarted"
         ),
+        "mcp": "McpServer",
         "server": "LlamaServer",
-        "tools": "Deny Replace Tool ToolCall tool",
+        "tools": "Deny Replace Tool ToolCall Wait tool",
     },
 )

@@ -7,8 +7,9 @@ import contextlib
 import os
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
 from ..errors import LlamaError
 from ..native.arguments import check_count, check_text
@@ -18,27 +19,49 @@ from ..server._fields import ChatParams, Json
 from ..server.client import LlamaClient
 from ..server.http import Timeouts
 from . import history
+from .context import Limits
 from .events import Done, Event, RunResult
 from .execute import Executor
 from .handle import Handle, in_thread
 from .history import Talk
 from .question import arguments_of
-from .tools import AfterCall, BeforeCall, Tool, as_tools
-from .turn import Run, ServerFacts, Settings, ToolMode, drain, stored
+from .tools import AfterCall, BeforeCall, Deny, Replace, Tool, ToolCall, as_tools
+from .turn import Run, ServerFacts, Settings, ToolMode, call_of, drain, stored
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
+    from .mcp import McpServer
+
 T = TypeVar("T")
 Input = str | Mapping[str, Any] | Sequence[Mapping[str, Any]]
 Tools = Iterable[Any] | None
+Decision = Literal[True] | Deny | Replace
 
 
-class Fields(ChatParams, total=False):
-    """The fields of a chat, and the limit of a run."""
+class Sampling(ChatParams, total=False):
+    """The fields of every chat."""
+
+    extra_body: Mapping[str, Any] | None
+    """More fields, sent unchecked: for a server that knows others."""
+
+
+class Chat(Sampling, total=False):
+    """The fields of a chat."""
+
+    model: str | None
+    """The model of a request, instead of the agent's."""
+
+
+class Fields(Chat, total=False):
+    """The fields of a chat, and the limits of a run."""
 
     max_steps: int | None
     """The greatest number of replies; by default that of the agent."""
+    limits: Limits | None
+    """How much the run may use; by default the agent's."""
+    deps: Any
+    """The ``deps`` of the tools' `RunContext`; by default the agent's."""
 
 
 class Options(Fields, total=False):
@@ -46,6 +69,13 @@ class Options(Fields, total=False):
 
     output_type: Any
     """The type of the answer."""
+
+
+class Resumed(Options, total=False):
+    """The options of a run, or of one that goes on."""
+
+    decisions: Mapping[str, Decision]
+    """For calls that wait for one: the conversation is resumed, see `LlamaAgent.resume`."""
 
 
 class LlamaAgent(ClosedByWith):
@@ -78,22 +108,30 @@ class LlamaAgent(ClosedByWith):
         max_tool_errors: int = 3,
         output_retries: int = 2,
         tool_timeout: float | None = None,
+        mcp: Iterable[Any] = (),
+        limits: Limits | None = None,
+        deps: Any = None,
         before_call: BeforeCall | None = None,
         after_call: AfterCall | None = None,
         trim: bool = False,
         resume: bool = False,
         timeouts: Timeouts | None = None,
         retries: int = 3,
+        headers: Mapping[str, str] | None = None,
         on_wait: Callable[[str, float], None] | None = None,
         alive: Callable[[], None] | None = None,
-        **sampling: Unpack[ChatParams],
+        **sampling: Unpack[Sampling],
     ) -> None:
         """``sampling`` are fields for every request, for example ``temperature=0``.
 
         A run has at most ``max_steps`` replies, and at most ``max_tool_errors`` in a row whose
         calls all fail. ``tool_timeout``, in seconds, is for tools without a timeout of their own.
-        ``before_call(call)`` may return `Deny` or `Replace` and may change ``call.arguments``; it
-        is called for one call at a time, before calls that may run in parallel are started.
+        ``mcp`` are servers of tools: commands, URLs or `McpServer`s, or a mapping that names them;
+        they are reached at the first run, and ended by `close`.
+        ``limits`` are for each run, ``deps`` for tools with a `RunContext`.
+        ``before_call(call)`` may return `Deny`, `Replace` or `Wait` and may change
+        ``call.arguments``; it is called for one call at a time, before calls that may run in
+        parallel are started.
         ``after_call(call)`` may return `Replace`. ``trim`` drops the oldest turns when the
         conversation outgrows the context. With ``resume`` the server keeps each answer, so that
         reading can continue after a broken connection; the server then goes on generating if this
@@ -101,12 +139,13 @@ class LlamaAgent(ClosedByWith):
         """
         self.client = LlamaClient(
             base_url, api_key=api_key, model=model, timeouts=timeouts, retries=retries,
-            on_wait=on_wait, alive=alive,
+            on_wait=on_wait, alive=alive, headers=headers,
         )  # fmt: skip
         """The connection to the server."""
         self.settings = Settings(
             mode=mode, max_steps=max_steps, max_tool_errors=max_tool_errors,
-            output_retries=output_retries, trim=trim, resume=resume,
+            output_retries=output_retries, trim=trim, resume=resume, deps=deps,
+            limits=Limits() if limits is None else limits,
             sampling=cast("Json", sampling),
             executor=Executor(before_call, after_call, tool_timeout),
         )  # fmt: skip
@@ -114,6 +153,12 @@ class LlamaAgent(ClosedByWith):
         check_text(system, "system")
         self.client.check_fields(self.settings.sampling)
         self.tools = as_tools(tools)
+        self.mcp: list[McpServer] = []
+        """Servers of more tools."""
+        if mcp != ():
+            from .mcp import as_servers
+
+            self.mcp += as_servers(mcp)
         self.system = system
         self.messages: list[Json] = []
         """The conversation so far, without the system message. It may be changed between runs."""
@@ -125,7 +170,9 @@ class LlamaAgent(ClosedByWith):
         return f"<LlamaAgent {self.client.base_url}>"
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, and end the MCP servers."""
+        for server in self.mcp:
+            server.close()
         self.client.close()
 
     # -- one reply
@@ -136,7 +183,7 @@ class LlamaAgent(ClosedByWith):
         tools: Tools = None,
         *,
         stream: bool = False,
-        **params: Unpack[ChatParams],
+        **params: Unpack[Chat],
     ) -> Json:
         """The server's response to ``message``, a dict with ``choices``; tools are not run.
 
@@ -168,11 +215,11 @@ class LlamaAgent(ClosedByWith):
 
     @overload
     def run(
-        self, message: Input, tools: Tools = None, **options: Unpack[Options]
+        self, message: Input, tools: Tools = None, **options: Unpack[Resumed]
     ) -> RunResult[Any]: ...
 
     def run(
-        self, message: Input, tools: Tools = None, **options: Unpack[Options]
+        self, message: Input, tools: Tools = None, **options: Unpack[Resumed]
     ) -> RunResult[Any]:
         """Ask, run the tools that the model calls, tell it the results, until it answers.
 
@@ -181,7 +228,9 @@ class LlamaAgent(ClosedByWith):
         other type. The answer is then JSON, is checked, and is asked for again if it does not fit.
         LlamaAnswerError if it never fits.
 
-        The conversation changes only when the run ends. Raises LlamaCancelled after `cancel`.
+        The conversation changes only when the run ends. Raises LlamaCancelled after `cancel`,
+        LlamaLimitError for ``limits``. Errors have the run so far as ``error.run``: to go on after
+        one, add ``error.run.messages`` to `messages` and `resume`.
         """
         for event in self.stream(message, tools, **options):
             if isinstance(event, Done):
@@ -189,31 +238,61 @@ class LlamaAgent(ClosedByWith):
         raise AssertionError("a run ends with Done")
 
     def stream(
-        self, message: Input, tools: Tools = None, **options: Unpack[Options]
+        self, message: Input, tools: Tools = None, **options: Unpack[Resumed]
     ) -> Iterator[Event]:
         """The events of a `run`: text, reasoning and calls while they are generated, tools while
         they run, and `Done` with the result. Closing the iterator stops the generation."""
         return self._events(Handle(), message, tools, cast("Json", options))
 
+    def resume(
+        self, decisions: Mapping[str, Decision] | None = None, tools: Tools = None,
+        *, messages: Sequence[Mapping[str, Any]] | None = None, **options: Unpack[Options],
+    ) -> RunResult[Any]:  # fmt: skip
+        """Go on with a conversation that ended at calls, or with an error.
+
+        ``decisions`` are by the id of a call: True to make it, `Deny`, or `Replace` with the result
+        of a call that the caller made. A call that needs a decision and has none ends the run
+        again. ``messages`` are instead of the agent's conversation, which may come from a file of
+        `save`, written by another process. The other arguments and the errors are those of `run`.
+
+            result = agent.run("Delete the old logs.")
+            if result.reason == "approval":
+                agent.save("talk.json")
+            ...
+            agent.load("talk.json")
+            agent.resume({call.id: True for call in agent.pending})
+        """
+        return self.run(messages or (), tools, decisions=decisions or {}, **options)
+
     def _events(
         self, handle: Handle, message: Input, tools: Tools, options: Json
     ) -> Iterator[Event]:
         offered = self._offered(tools)
-        output_type, given = options.pop("output_type", None), options.pop("max_steps", None)
+        names = ("output_type", "max_steps", "limits", "deps", "decisions")
+        output_type, given, limits, deps, decisions = (options.pop(name, None) for name in names)
         steps = self.settings.max_steps if given is None else given
         check_count(steps, "max_steps", 1)
+        settings = self.settings if limits is None else replace(self.settings, limits=limits)
         with self._conversation(message) as talk, self._running(handle):
-            result = yield from self._run(handle, talk, offered, options, output_type).loop(steps)
+            run = self._run(handle, talk, offered, options, output_type, settings, deps)
+            result = yield from run.loop(steps, decisions)
         yield Done(result)
 
     def _offered(self, tools: Tools) -> dict[str, Tool]:
-        return self.tools if tools is None else as_tools(tools)
+        if tools is not None:
+            return as_tools(tools)
+        if not self.mcp:
+            return self.tools
+        from .mcp import tools_of
+
+        return tools_of(self.mcp, self.tools)
 
     def _run(
-        self, handle: Handle, talk: Talk, tools: Mapping[str, Tool], params: Json, type: Any = None
-    ) -> Run:
-        facts, settings = self._facts, self.settings
-        return Run(self.client, facts, settings, handle, talk, tools, params, type)
+        self, handle: Handle, talk: Talk, tools: Mapping[str, Tool], params: Json, type: Any = None,
+        settings: Settings | None = None, deps: Any = None,
+    ) -> Run:  # fmt: skip
+        own = self.settings if settings is None else settings
+        return Run(self.client, self._facts, own, handle, talk, tools, params, type, deps)
 
     def cancel(self) -> None:
         """Stop every run, from any thread: runs raise LlamaCancelled, and the server stops
@@ -230,6 +309,11 @@ class LlamaAgent(ClosedByWith):
             self._handles.discard(handle)
 
     # -- the conversation
+
+    @property
+    def pending(self) -> list[ToolCall]:
+        """The calls at the end of the conversation that have no result, see `resume`."""
+        return [call_of(call) for call in history.unanswered(self.messages)]
 
     def reset(self) -> None:
         """Forget the conversation."""
@@ -303,7 +387,7 @@ class AsyncLlamaAgent:
         self.sync = LlamaAgent(*args, **kwargs)
         """The agent underneath."""
 
-    async def chat(self, message: Input, tools: Tools = None, **params: Unpack[ChatParams]) -> Json:
+    async def chat(self, message: Input, tools: Tools = None, **params: Unpack[Chat]) -> Json:
         """As `LlamaAgent.chat`."""
         handle = Handle(asyncio.get_running_loop())
         fields = cast("Json", params)
@@ -318,11 +402,11 @@ class AsyncLlamaAgent:
 
     @overload
     async def run(
-        self, message: Input, tools: Tools = None, **options: Unpack[Options]
+        self, message: Input, tools: Tools = None, **options: Unpack[Resumed]
     ) -> RunResult[Any]: ...
 
     async def run(
-        self, message: Input, tools: Tools = None, **options: Unpack[Options]
+        self, message: Input, tools: Tools = None, **options: Unpack[Resumed]
     ) -> RunResult[Any]:
         """As `LlamaAgent.run`."""
         async for event in self.stream(message, tools, **options):
@@ -330,8 +414,15 @@ class AsyncLlamaAgent:
                 return event.result
         raise AssertionError("a run ends with Done")
 
+    async def resume(
+        self, decisions: Mapping[str, Decision] | None = None, tools: Tools = None,
+        *, messages: Sequence[Mapping[str, Any]] | None = None, **options: Unpack[Options],
+    ) -> RunResult[Any]:  # fmt: skip
+        """As `LlamaAgent.resume`."""
+        return await self.run(messages or (), tools, decisions=decisions or {}, **options)
+
     async def stream(
-        self, message: Input, tools: Tools = None, **options: Unpack[Options]
+        self, message: Input, tools: Tools = None, **options: Unpack[Resumed]
     ) -> AsyncIterator[Event]:
         """As `LlamaAgent.stream`: ``async for event in agent.stream(...)``."""
         loop = asyncio.get_running_loop()

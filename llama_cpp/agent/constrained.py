@@ -14,16 +14,27 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..server._fields import Json
-from .schema import as_json, for_server, members_text, merge_definitions
+from .schema import (
+    answer_text,
+    as_json,
+    definitions_text,
+    for_server,
+    members_text,
+    merge_definitions,
+    notes_text,
+)
 from .tools import Tool
 
 ANSWER: Json = {"anyOf": [{"type": "string", "minLength": 1}, {"type": "number"}]}
 """The schema of a plain text answer. Small models write numbers without quotes."""
 
 _MOST_CALLS = 16
-# Small models repeat an example instead of using the words of the user.
+# Small models repeat an example instead of using the words of the user: it is left out, and the
+# rest of the description stays.
 _EXAMPLE = re.compile(
-    r"[\s,;:(]*\b(?:e\.g\.|for example|for instance)(?:.*?\)|.*?(?=\.\s+[A-Z])|.*)", re.I | re.S
+    r"""[\s,;:(]*\b(?:e\.g\.|for\ example|for\ instance)
+    (?:[^()"'.;]|"[^"]*"|'[^']*'|\.(?!\s|$))*\)?""",
+    re.I | re.X,
 )
 _ANSWER = re.compile(r'\s*\{\s*"answer"\s*:\s*"')
 # Whole characters of a JSON string: plain, \n, \u00e9, and surrogate pairs, which are one.
@@ -55,8 +66,7 @@ class Protocol:
         call = f"{_CALLS_FORM} to call tools" if self.parallel else f"{_CALL_FORM} to call a tool"
         answer = "" if self.answer is None else f", or {_ANSWER_FORM} to answer the user"
         if self.answer is not None and self.answer is not ANSWER:
-            members = members_text({"properties": {"answer": self.answer}, "required": ["answer"]})
-            answer += f", where {members[0]}"
+            answer += f", where answer: {answer_text(self.answer)}"
         lines = [f"Reply with JSON only: {call}{answer}.", "", "Tools:"]
         for tool in self.tools.values():
             lines += _described(tool)
@@ -142,6 +152,38 @@ def read_reply(text: str) -> tuple[str | None, list[Json]]:
         raise ValueError("the reply is neither a call nor an answer") from error
 
 
+class Stops:
+    """Ends a text before the first of some strings."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._texts = [text for text in texts if text]
+        self._held = ""
+        self._ended = False
+
+    def cut(self, text: str) -> str:
+        """``text`` up to the first of the strings."""
+        found = [at for one in self._texts if (at := text.find(one)) >= 0]
+        return text[: min(found)] if found else text
+
+    def feed(self, part: str) -> str:
+        """The text that ``part`` makes certain."""
+        text = "" if self._ended else self._held + part
+        cut = self.cut(text)
+        self._ended = self._ended or len(cut) < len(text)
+        if self._ended:
+            self._held = ""
+            return cut
+        sizes = (n for one in self._texts for n in range(len(one)) if text.endswith(one[:n]))
+        keep = max(sizes, default=0)
+        self._held = text[len(text) - keep :]
+        return text[: len(text) - keep]
+
+    def rest(self) -> str:
+        """The text that is held back when the answer ends."""
+        held, self._held = self._held, ""
+        return held
+
+
 class AnswerReader:
     """Reads a reply while it is generated, and extracts the text of its answer."""
 
@@ -170,13 +212,13 @@ class AnswerReader:
 
 def _described(tool: Tool) -> list[str]:
     signature = ", ".join(members_text(tool.parameters))
-    said = " ".join(tool.description.split())
-    lines = [f"- {tool.name}({signature}){': ' + said if said else ''}"]
+    about = " ".join(tool.description.split())
+    lines = [f"- {tool.name}({signature}){': ' + about if about else ''}"]
     for name, schema in tool.parameters.get("properties", {}).items():
-        said = _EXAMPLE.sub("", str(schema.get("description", ""))).strip()
-        if said:
-            lines.append(f"  {name}: {said}")
-    return lines
+        notes = _EXAMPLE.sub("", notes_text(schema)).strip()
+        if notes:
+            lines.append(f"  {name}: {notes}")
+    return [*lines, *(f"  {text}" for text in definitions_text(tool.parameters))]
 
 
 def _object(**properties: Json) -> Json:

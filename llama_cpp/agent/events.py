@@ -13,9 +13,10 @@ T = TypeVar("T")
 
 Mode = Literal["native", "constrained", "plain"]
 """How tools were offered: by the chat template, by a schema for the reply, or not at all."""
-Reason = Literal["answer", "length", "tool_calls", "max_steps", "tool_errors"]
+Reason = Literal["answer", "length", "tool_calls", "approval", "max_steps", "tool_errors", "error"]
 """Why a run ended: an answer, an answer cut off by ``max_tokens`` or a full context, calls of tools
-that the caller runs, ``max_steps`` replies, or too many failed calls in a row."""
+that the caller runs, calls that wait for a decision, ``max_steps`` replies, too many failed calls
+in a row, or an error."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class RunResult(Generic[T]):
     """How a run ended."""
 
     text: str
-    """The final answer; for an ``output_type`` its JSON."""
+    """The final answer; for an ``output_type`` its JSON. After ``max_steps`` and ``tool_errors``
+    it says so; after other ends without an answer it is empty."""
     output: T
     """The answer as the ``output_type``. None without one, and if the run did not end with
     ``answer``."""
@@ -60,6 +62,11 @@ class RunResult(Generic[T]):
     """Time of all replies together."""
     reasoning: str = field(default="", repr=False)
     """The model's reasoning before its last reply, if the server reports it."""
+
+    @property
+    def pending(self) -> list[ToolCall]:
+        """The calls that were not made, see `LlamaAgent.resume`."""
+        return [call for call in self.calls if call.pending]
 
 
 @dataclass(frozen=True)
@@ -102,6 +109,14 @@ class PromptProgress:
 
 
 @dataclass(frozen=True)
+class PartialOutput:
+    """The part of a typed answer that has been generated, each time that there is more of it."""
+
+    value: Any
+    """Its JSON so far: a dict or a list whose last members are missing, a text that goes on."""
+
+
+@dataclass(frozen=True)
 class Retry:
     """The reply so far is void, and another is asked for."""
 
@@ -132,5 +147,5 @@ class Done(Generic[T]):
 
 
 _CallEvent = ToolCallDelta | ToolCallStarted | ToolCallFinished
-Event = TextDelta | ReasoningDelta | _CallEvent | PromptProgress | Retry | Done[Any]
+Event = TextDelta | ReasoningDelta | _CallEvent | PromptProgress | PartialOutput | Retry | Done[Any]
 """The events of `LlamaAgent.stream`."""

@@ -25,6 +25,7 @@ class Handle:
 
     def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
         self.cancelled = False
+        self.expired = False
         self.run_async = None if loop is None else self._wait
         self._loop = loop
         self._stream: ChatStream | None = None
@@ -40,6 +41,11 @@ class Handle:
             stream.close()
         for future in list(self._futures):
             future.cancel()
+
+    def expire(self) -> None:
+        """Stop because the time of the run is over."""
+        self.expired = True
+        self.cancel()
 
     def check(self) -> None:
         """Raise LlamaCancelled if it was stopped."""

@@ -48,6 +48,17 @@ class Talk:
         return True
 
 
+def unanswered(messages: Sequence[Json]) -> list[Json]:
+    """The last message's calls that have no result yet."""
+    answered = set()
+    for message in reversed(messages):
+        if message["role"] != "tool":
+            calls = message.get("tool_calls") or ()
+            return [dict(call) for call in calls if call.get("id") not in answered]
+        answered.add(message.get("tool_call_id"))
+    return []
+
+
 def checked(messages: Any) -> list[Json]:
     """A copy of ``messages``. TypeError or ValueError if they are not messages."""
     if isinstance(messages, str | Mapping) or not isinstance(messages, Sequence):
@@ -72,7 +83,7 @@ def save(path: Path, system: str | None, messages: Sequence[Json]) -> None:
     )
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text + "\n")
             file.flush()
             os.fsync(file.fileno())

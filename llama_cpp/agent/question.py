@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
+import re
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import LlamaStreamError
 from ..server._fields import Json
-from .constrained import ANSWER, AnswerReader, Protocol, as_text, read_reply, with_system
-from .events import Event, Mode, PromptProgress, ReasoningDelta, TextDelta, ToolCallDelta
-from .schema import as_json, type_text
+from .constrained import ANSWER, AnswerReader, Protocol, Stops, as_text, read_reply, with_system
+from .events import (
+    Event,
+    Mode,
+    PartialOutput,
+    PromptProgress,
+    ReasoningDelta,
+    TextDelta,
+    ToolCallDelta,
+)
+from .schema import answer_text, as_json
 from .tools import Tool
 
+# The forms of control tokens, <|im_end|> and [INST], and what breaks one up.
+MARK = re.compile(r"<[^<>]{1,60}>|\[/?[A-Za-z_]\w{0,40}\]")
+JOINER = "\u2060"
 _ids = itertools.count(1)
 
 
@@ -64,6 +77,11 @@ class Question:
         if self.choice.name is not None:
             self.tools = {self.choice.name: self.tools[self.choice.name]}
         self._reader = AnswerReader()
+        self._json, self._value = "", None
+        self._calls = 0
+        stops = self.params.get("stop") if self.mode == "constrained" else None
+        texts = [stops] if isinstance(stops, str) else list(stops or ())
+        self._stops = Stops(texts) if any(texts) else None
         self.parallel = self.params.pop("parallel_tool_calls", None)
         if self.mode == "constrained":
             required = self.choice.kind == "required"
@@ -75,12 +93,14 @@ class Question:
         params = dict(self.params)
         if self.mode == "constrained":
             params["response_format"] = _format("reply", self.protocol.schema())
+            params.pop("stop", None)  # they are for the answer, not for the JSON around it
             return self.protocol.messages(self.messages), None, params
-        messages = list(self.messages) if self.native_history else as_text(self.messages)
+        native = self.native_history
+        messages = list(map(_mended, self.messages)) if native else as_text(self.messages)
         if self.mode == "plain" or self.answer_only:
             if self.answer is not None:
                 params["response_format"] = _format("answer", self.answer)
-                messages = with_system(messages, f"Answer with JSON: {type_text(self.answer)}")
+                messages = with_system(messages, f"Answer with JSON: {answer_text(self.answer)}")
             return messages, None, params
         # A request with tools cannot have a schema, too: a typed answer is asked for afterwards.
         params["tool_choice"] = self.choice.kind
@@ -99,18 +119,41 @@ class Question:
                 yield ReasoningDelta(delta["reasoning_content"])
             if delta.get("content"):
                 yield from self._text(delta["content"])
+                if self.answer is not None and self.mode != "native":
+                    yield from self._partial(delta["content"])
             for part in delta.get("tool_calls") or ():
                 function = part.get("function") or {}
-                yield ToolCallDelta(
-                    part["index"], function.get("name") or "", function.get("arguments") or ""
-                )
+                name = function.get("name") or ""
+                self._calls += bool(name)
+                index = max(part.get("index") or 0, self._calls - 1)
+                yield ToolCallDelta(index, name, function.get("arguments") or "")
+
+    def _partial(self, part: str) -> Generator[Event, None, None]:
+        from pydantic_core import from_json
+
+        self._json += part
+        try:
+            value = from_json(self._json, allow_partial="trailing-strings")
+        except ValueError:
+            return
+        if self.mode == "constrained":
+            value = value.get("answer") if isinstance(value, dict) else None
+        if value is not None and value != self._value:
+            self._value = value
+            yield PartialOutput(value)
 
     def _text(self, part: str) -> Generator[Event, None, None]:
         if self.mode == "constrained":
             part = self._reader.feed(part)
+            if self._stops is not None:
+                part = self._stops.feed(part)
         if part:
             self.text_given = True
             yield TextDelta(part)
+
+    def rest(self) -> str:
+        """Text of the answer that could have been the beginning of a stop."""
+        return "" if self._stops is None else self._stops.rest()
 
     def reply(self, response: Json) -> Json:
         """The server's response with calls and text in their usual places, for every mode."""
@@ -125,13 +168,15 @@ class Question:
         calls = [dict(call) for call in message.pop("tool_calls", None) or ()]
         if self.mode == "constrained":
             text, calls = self._read(str(message.get("content") or ""), reason)
+            if self._stops is not None:
+                text = self._stops.cut(text)
             message["content"] = text
         if reason == "length":
             calls = []  # the last one's arguments may be cut off
         if self.parallel is False:
             calls = calls[:1]
         for call in calls:
-            call["id"] = call.get("id") or f"call_{next(_ids)}"
+            call["id"] = call.get("id") or f"c{next(_ids) % 10**8:08d}"
         if calls:
             message["tool_calls"] = calls
             reason = "tool_calls"
@@ -157,17 +202,43 @@ def arguments_of(call: Json) -> tuple[Json, str | None]:
     function = call["function"] = dict(call["function"])
     given: Any = function.get("arguments")
     try:
-        read = json.loads(given, strict=False) if isinstance(given, str) else given
+        read = _loads(given if isinstance(given, str) else as_json(given))
         if isinstance(read, str):  # some models write the JSON as a JSON string
-            read = json.loads(read, strict=False)
+            read = _loads(read)
+        read = {} if read is None else read  # of a function without parameters
         if isinstance(read, dict):
-            function["arguments"] = as_json(read)
-            return read, None
+            text = as_json(read).replace(f"<{JOINER}", "<").replace(f"[{JOINER}", "[")
+            function["arguments"] = text
+            return json.loads(text), None
         problem = f"{type(read).__name__} is not an object"
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         problem = str(error)
     function["arguments"] = "{}"
     return {}, f"the arguments are not a JSON object: {problem}"
+
+
+def _mended(message: Json) -> Json:
+    """``message`` with arguments that the server takes."""
+    if not message.get("tool_calls"):
+        return message
+    calls = [dict(call) for call in message["tool_calls"]]
+    for call in calls:
+        arguments_of(call)
+    return {**message, "tool_calls": calls}
+
+
+def _loads(text: str) -> Any:
+    """The JSON in ``text``, or None in an empty one. ValueError for NaN, Infinity and numbers too
+    large for a float: a history that has them is refused by the server."""
+
+    def number(text: str) -> float:
+        if math.isfinite(value := float(text)):
+            return value
+        raise ValueError(f"{text} is not a number that JSON can have")
+
+    if not text.strip():
+        return None
+    return json.loads(text, strict=False, parse_float=number, parse_constant=number)
 
 
 def _format(name: str, schema: Json) -> Json:

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import typing
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from .._needs import needs
 from ..server._fields import Json
+from ..server.values import encodable
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 _INT64 = 2**63
+# Characters of a definition that is repeated where it is used.
+_LARGE = 300
+_DROPPED = ("$defs", "definitions", "discriminator", "additionalItems", "$schema", "$id")
+_VALUES = ("default", "const", "enum", "required", "examples")
+_TYPES: dict[str, Any] = {
+    "object": dict, "array": list, "string": str, "integer": int, "number": (int, float),
+    "boolean": bool, "null": type(None),
+}  # fmt: skip
+_RANGES = (
+    ("minimum", "maximum", ""),
+    ("minLength", "maxLength", " characters"),
+    ("minItems", "maxItems", " items"),
+)
 # The server refuses a grammar that repeats more often than 2000 times.
 _MOST_REPEATS = 1000
 _COUNTS = ("minLength", "maxLength", "minItems", "maxItems")
@@ -38,6 +55,24 @@ def adapter_of(output_type: Any) -> tuple[TypeAdapter[Any], Json]:
         return adapter, schema_of(adapter)
     except pydantic.errors.PydanticUserError as error:
         raise TypeError(f"output_type {output_type!r}: {first_line(error)}") from error
+
+
+def given_type(schema: Json) -> Any:
+    """A type for `adapter_of` with this schema. Of its values, the type and the members that are
+    required are checked: the server's grammar has more."""
+    pydantic = needs("pydantic", "json_schema")
+
+    def check(value: Any) -> Any:
+        known = _TYPES.get(str(schema.get("type")), object)
+        if not isinstance(value, known) or (isinstance(value, bool) and known in (int, float)):
+            raise ValueError(f"it must be of the type {schema['type']}")
+        missing = [name for name in schema.get("required", ()) if name not in value]
+        if missing:
+            raise ValueError(f"it lacks {', '.join(missing)}")
+        return value
+
+    own = pydantic.WithJsonSchema(dict(schema))
+    return typing.Annotated[Any, pydantic.AfterValidator(check), own]
 
 
 def schema_of(model: Any) -> Json:
@@ -66,55 +101,112 @@ def error_text(error: Any) -> str:
 
 
 def plain(schema: Json) -> Json:
-    """``schema`` without titles, with each definition in the place where it is used; only recursive
-    ones stay definitions."""
-    definitions: dict[str, Json] = schema.get("$defs", {})
-    recursive = {name for name in definitions if _reaches(name, name, definitions, set())}
-    safe = {name: f"Type{i}" for i, name in enumerate(sorted(recursive))}
-    used: Json = {}
+    """``schema`` without titles, and with its definitions in the places where they are used.
 
-    def walk(node: Any) -> Any:
+    Recursive ones, and large ones that are used more than once, stay definitions. References may
+    point anywhere into the schema; those that point elsewhere stand for any value.
+    """
+    references = _References(schema)
+    result = references.plain(schema)
+    return {**result, "$defs": references.kept} if references.kept else typing.cast("Json", result)
+
+
+class _References:
+    """The references in a schema, and the definitions that they need."""
+
+    def __init__(self, root: Json) -> None:
+        self.root = root
+        self.kept: Json = {}
+        self._uses: Counter[str] = Counter()
+        self._inner: dict[str, set[str]] = {}
+        self._names: dict[str, str] = {}
+        waiting = [root]
+        while waiting:
+            found = list(_references_in(waiting.pop()))
+            self._uses.update(found)
+            for pointer in set(found) - self._inner.keys():
+                target = self._target(pointer)
+                self._inner[pointer] = set(_references_in(target))
+                waiting.append(target)
+
+    def _target(self, pointer: str) -> Any:
+        node: Any = self.root if pointer.startswith("#") else {}
+        for step in pointer.split("/")[1:] if node else ():
+            step = unquote(step).replace("~1", "/").replace("~0", "~")
+            if isinstance(node, list) and step.isdigit() and int(step) < len(node):
+                node = node[int(step)]
+            else:
+                node = node.get(step, {}) if isinstance(node, Mapping) else {}
+        return node
+
+    @functools.cache  # noqa: B019 (for one schema)
+    def _stays(self, pointer: str) -> bool:
+        """Whether it stays a definition."""
+        seen: set[str] = set()
+        waiting = [pointer]
+        while waiting:
+            new = self._inner[waiting.pop()] - seen
+            if pointer in new:
+                return True
+            seen |= new
+            waiting += new
+        return self._uses[pointer] > 1 and self._size(pointer) > _LARGE
+
+    @functools.cache  # noqa: B019 (for one schema)
+    def _size(self, pointer: str) -> int:
+        inner = [one for one in self._inner[pointer] if not self._stays(one)]
+        return len(repr(self._target(pointer))) + sum(map(self._size, inner))
+
+    def plain(self, node: Any) -> Any:
+        """``node`` with its references resolved."""
         if isinstance(node, list):
-            return [walk(item) for item in node]
+            return [self.plain(item) for item in node if item is not False]
         if not isinstance(node, dict):
-            return node
-        reference = node.get("$ref")
-        if isinstance(reference, str) and reference.startswith("#/$defs/"):
-            name = reference.removeprefix("#/$defs/").replace("~1", "/").replace("~0", "~")
-            beside = {k: v for k, v in node.items() if k != "$ref"}
-            if name in recursive:
-                if safe[name] not in used:
-                    used[safe[name]] = None
-                    used[safe[name]] = walk(definitions[name])
-                return {"$ref": f"#/$defs/{safe[name]}", **walk(beside)}
-            return {**walk(definitions[name]), **walk(beside)} if name in definitions else node
+            return {} if node is True else node
+        pointer = node.get("$ref")
+        if isinstance(pointer, str):
+            beside = self.plain({key: value for key, value in node.items() if key != "$ref"})
+            target = self._resolved(pointer)
+            return {**target, **beside} if isinstance(target, dict) else beside
         result = {}
         for key, value in node.items():
-            if key in ("$defs", "discriminator") or (key == "title" and isinstance(value, str)):
+            if key in _DROPPED or (key == "title" and isinstance(value, str)):
                 continue
             if key == "default" and value is None:
                 continue
-            if key == "properties":
-                result[key] = {name: walk(inner) for name, inner in value.items()}
-            elif key in ("default", "const", "enum", "required", "examples"):
+            if key in ("properties", "patternProperties") and isinstance(value, Mapping):
+                result[key] = {k: self.plain(v) for k, v in value.items() if v is not False}
+            elif key == "items" and isinstance(value, list):
+                result["prefixItems"] = self.plain(value)  # as it was written before 2020
+            elif key in _VALUES or isinstance(value, bool):
                 result[key] = value
             else:
-                result[key] = walk(value)
+                result[key] = self.plain(value)
         return result
 
-    result = walk(schema)
-    return {**result, "$defs": used} if used else result
+    def _resolved(self, pointer: str) -> Any:
+        if not self._stays(pointer):
+            return self.plain(self._target(pointer))
+        if pointer not in self._names:
+            last = re.sub(r"\W", "_", unquote(pointer.rpartition("/")[2]))
+            name = last if last.strip("_") else "Root"
+            while name in self._names.values():
+                name += "_"
+            self._names[pointer] = name
+            self.kept[name] = self.plain(self._target(pointer))
+        return {"$ref": f"#/$defs/{self._names[pointer]}"}
 
 
-def _reaches(start: str, goal: str, definitions: Json, seen: set[str]) -> bool:
-    for name in re.findall(r"'\$ref': '#/\$defs/([^']+)'", repr(definitions.get(start))):
-        if name == goal:
-            return True
-        if name not in seen:
-            seen.add(name)
-            if _reaches(name, goal, definitions, seen):
-                return True
-    return False
+def _references_in(node: Any) -> Iterator[str]:
+    if isinstance(node, list):
+        for item in node:
+            yield from _references_in(item)
+    elif isinstance(node, Mapping):
+        if isinstance(node.get("$ref"), str):
+            yield node["$ref"]
+        for key, value in node.items():
+            if key not in _DROPPED and key not in _VALUES:
+                yield from _references_in(value)
 
 
 # -- for the server
@@ -131,7 +223,8 @@ def for_server(schema: Any) -> Json:
         if name in _COUNTS:
             fits = isinstance(value, int) and 0 <= value <= _MOST_REPEATS
         else:
-            fits = isinstance(value, int | float) and abs(value) < _INT64
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            fits = number and abs(typing.cast("float", value)) < _INT64
         if not fits:
             node.pop(name, None)
     if "pattern" in node and (pattern := _pattern_for_server(str(node.pop("pattern")))):
@@ -195,54 +288,91 @@ def merge_definitions(schema: Json, prefix: str, into: Json) -> Json:
 # -- for the reader
 
 
-def type_text(schema: Any, definitions: Json | None = None, depth: int = 0) -> str:
-    """``schema`` in the short notation of TypeScript, which models know well."""
+def type_text(schema: Any) -> str:
+    """``schema`` in the short notation of TypeScript, which models know well. Definitions go by
+    their names, see `definitions_text`."""
     if not isinstance(schema, Mapping) or not schema:
         return "any"
-    definitions = definitions if definitions is not None else schema.get("$defs", {})
     if "$ref" in schema:
-        name = str(schema["$ref"]).removeprefix("#/$defs/")
-        if depth > 2 or name not in definitions:
-            return "object"
-        return type_text(definitions[name], definitions, depth + 1)
+        return str(schema["$ref"]).removeprefix("#/$defs/")
     if "const" in schema:
         return as_json(schema["const"])
     if "enum" in schema:
         return " | ".join(map(as_json, schema["enum"]))
     for key in ("anyOf", "oneOf"):
         if key in schema:
-            texts = [type_text(inner, definitions, depth) for inner in schema[key]]
-            return " | ".join(dict.fromkeys(texts))
+            return " | ".join(dict.fromkeys(map(type_text, schema[key])))
     kind = schema.get("type")
     if isinstance(kind, list):
         return " | ".join(str(one) for one in kind)
     if kind == "array":
         if "prefixItems" in schema:
-            inner = ", ".join(type_text(s, definitions, depth) for s in schema["prefixItems"])
-            return f"[{inner}]"
-        text = type_text(schema.get("items", {}), definitions, depth)
+            return f"[{', '.join(map(type_text, schema['prefixItems']))}]"
+        text = type_text(schema.get("items", {}))
         return f"({text})[]" if "|" in text else f"{text}[]"
     if kind == "object" or "properties" in schema:
         if "properties" in schema:
-            return "{" + ", ".join(members_text(schema, definitions, depth)) + "}"
+            return "{" + ", ".join(members_text(schema, notes=True)) + "}"
         values = schema.get("additionalProperties")
-        return f"{{[key]: {type_text(values, definitions, depth)}}}" if values else "object"
+        return f"{{[key]: {type_text(values)}}}" if values else "object"
     return str(kind or "any")
 
 
-def members_text(schema: Any, definitions: Json | None = None, depth: int = 0) -> list[str]:
-    """The members of an object's ``schema``, each as ``name: type``, ``name?: type``."""
-    definitions = definitions if definitions is not None else schema.get("$defs", {})
+def members_text(schema: Any, *, notes: bool = False) -> list[str]:
+    """The members of an object's ``schema``, each as ``name: type``, ``name?: type = default``,
+    with ``/* notes */`` if these are wanted."""
     required = schema.get("required", ())
-    return [
-        f"{name}{'' if name in required else '?'}: {type_text(inner, definitions, depth)}"
-        for name, inner in schema.get("properties", {}).items()
-    ]
+    members = []
+    for name, inner in schema.get("properties", {}).items():
+        text = f"{name}{'' if name in required else '?'}: {type_text(inner)}"
+        if isinstance(inner, Mapping) and "default" in inner:
+            text += f" = {as_json(inner['default'])}"
+        members.append(text + (_comment(inner) if notes else ""))
+    return members
+
+
+def definitions_text(schema: Mapping[str, Any]) -> list[str]:
+    """The definitions of ``schema``, each as ``Name = type``."""
+    found = schema.get("$defs", {}).items()
+    return [f"{name} = {type_text(inner)}{_comment(inner)}" for name, inner in found]
+
+
+def answer_text(schema: Mapping[str, Any]) -> str:
+    """The whole of an answer's ``schema``."""
+    definitions = definitions_text(schema)
+    where = f", where {', '.join(definitions)}" if definitions else ""
+    return f"{type_text(schema)}{_comment(schema)}{where}"
+
+
+def notes_text(schema: Any) -> str:
+    """The description in ``schema``, and limits of its value."""
+    if not isinstance(schema, Mapping):
+        return ""
+    parts = [" ".join(str(schema.get("description", "")).split())]
+    inner = [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]
+    limits = inner[0] if len(inner) == 1 and isinstance(inner[0], Mapping) else schema
+    for least, most, unit in _RANGES:
+        low, high = limits.get(least), limits.get(most)
+        if low is not None and high is not None:
+            parts.append(f"{low} to {high}{unit}")
+        elif low is not None:
+            parts.append(f"at least {low}{unit}")
+        elif high is not None:
+            parts.append(f"at most {high}{unit}")
+    named = {"exclusiveMinimum": "more than", "exclusiveMaximum": "less than", "format": "a",
+             "multipleOf": "a multiple of", "pattern": "matching"}  # fmt: skip
+    parts += [f"{words} {limits[name]}" for name, words in named.items() if name in limits]
+    return "; ".join(filter(None, parts))
+
+
+def _comment(schema: Any) -> str:
+    notes = notes_text(schema)
+    return f" /* {notes} */" if notes else ""
 
 
 def as_json(value: Any) -> str:
     """``value`` as models read it: with the letters of every language."""
-    return json.dumps(value, ensure_ascii=False)
+    return encodable(json.dumps(value, ensure_ascii=False))
 
 
 def first_line(error: BaseException) -> str:

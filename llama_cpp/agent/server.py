@@ -74,7 +74,8 @@ class LlamaServer(ManagedProcess):
     @property
     def base_url(self) -> str:
         """Its address: ``http://127.0.0.1:41234``."""
-        return f"http://{self._host}:{self._port}"
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self._port}"
 
     @property
     def api_key(self) -> str:

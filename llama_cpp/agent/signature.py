@@ -5,17 +5,19 @@ Types come from the hints, descriptions from the docstring (Google, NumPy or Sph
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 import sys
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 from .._needs import needs
 from ..errors import LlamaToolError
 from ..server._fields import Json
+from .context import RunContext, is_context
 from .schema import first_line, schema_of
 
 if TYPE_CHECKING:
@@ -42,18 +44,32 @@ class Signature:
     schema: Json
     model: type[BaseModel]
     parameters: Mapping[str, inspect.Parameter]
+    """Those that a call can set, and the run's."""
+    fields: Mapping[str, str]
+    """The model's field of each parameter that a call can set."""
+    unbound: bool = False
+    """Whether it is a method's, without ``self``."""
 
-    def bind(self, arguments: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    def bind(
+        self, arguments: Mapping[str, Any], context: RunContext[Any] | None = None
+    ) -> tuple[list[Any], dict[str, Any]]:
         """Positional and keyword arguments for the function, checked and converted.
 
         Pydantic's ValidationError if they do not fit.
         """
+        from pydantic.fields import FieldInfo
+
         values = self.model.model_validate(dict(arguments))
         positional: list[Any] = []
         keywords: dict[str, Any] = {}
-        for i, (name, parameter) in enumerate(self.parameters.items()):
-            given = f"p{i}" in values.model_fields_set
-            value = getattr(values, f"p{i}") if given else parameter.default
+        for name, parameter in self.parameters.items():
+            key = self.fields.get(name)
+            given = key is None or key in values.model_fields_set
+            value = parameter.default
+            if key is None:
+                value = RunContext(None) if context is None else context
+            elif given or isinstance(value, FieldInfo):
+                given, value = True, getattr(values, key)
             if parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
                 positional.append(value)
             elif given:
@@ -66,35 +82,80 @@ def signature_of(function: Callable[..., Any]) -> Signature:
     pydantic = needs("pydantic", "A tool")
     name = getattr(function, "__name__", type(function).__name__)
     try:
-        parameters = dict(inspect.signature(function).parameters)
+        given = dict(inspect.signature(function).parameters)
     except (TypeError, ValueError) as error:
         raise LlamaToolError(f"{name} cannot be a tool: {error}") from error
     hints = _hints(function, name)
     description, told = read_docstring(_doc(function))
+    bound, unbound = bound_names(function), _is_unbound(function, given, hints)
+    parameters = {
+        key: one
+        for i, (key, one) in enumerate(given.items())
+        if one.kind is not one.VAR_KEYWORD and key not in bound and not (unbound and i == 0)
+    }
     fields: dict[str, Any] = {}
-    for key, parameter in list(parameters.items()):
+    keys: dict[str, str] = {}
+    for key, parameter in parameters.items():
         if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
             raise LlamaToolError(
                 f"{name} cannot be a tool: *{key} has no place in JSON arguments; take a list"
             )
-        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-            del parameters[key]
-            continue
         hint = hints.get(key, Any)
-        options: dict[str, Any] = {"alias": key, "description": told.get(key) or _said(hint)}
-        if parameter.default is not inspect.Parameter.empty:
-            options["default"] = parameter.default
-        if parameter.default is None and hint is not Any:
-            hint = hint | None
-        # Named by number: a field's own name could be one that Pydantic keeps for itself.
-        fields[f"p{len(fields)}"] = (hint, pydantic.Field(**options))
+        if not is_context(hint):
+            # Named by number: a field's own name could be one that Pydantic keeps for itself.
+            keys[key] = f"p{len(fields)}"
+            fields[keys[key]] = _field(key, parameter.default, hint, told.get(key))
     try:
         model = pydantic.create_model(name, __config__={"extra": "forbid"}, **fields)
         schema = schema_of(model)
     except (pydantic.errors.PydanticUserError, TypeError) as error:
         raise LlamaToolError(f"{name} cannot be a tool: {first_line(error)}") from error
     schema.pop("description", None)
-    return Signature(description, schema, model, parameters)
+    return Signature(description, schema, model, parameters, keys, unbound)
+
+
+def _field(key: str, default: Any, hint: Any, text: str | None) -> tuple[Any, Any]:
+    """A parameter as Pydantic's ``create_model`` takes a field."""
+    import pydantic
+    from pydantic.fields import FieldInfo
+
+    options: dict[str, Any] = {"alias": key}
+    text = text or _said(hint)
+    if text:
+        options["description"] = text
+    if isinstance(default, FieldInfo):
+        hint = Annotated[hint, default]
+        if default.default_factory is not None:
+            options["default_factory"] = default.default_factory
+        elif not default.is_required():
+            options["default"] = default.default
+    elif default is not inspect.Parameter.empty:
+        options["default"] = default
+        if default is None and hint is not Any:
+            hint = hint | None
+    return hint, pydantic.Field(**options)
+
+
+def bound_names(function: Any) -> set[str]:
+    """The parameters that partials have bound by keyword: they are the program's."""
+    return {name for one in _layers(function) for name in getattr(one, "keywords", ())}
+
+
+def _layers(function: Any) -> Iterator[Any]:
+    """The partials in ``function``, one in the other, also under decorators."""
+    while function is not None:
+        is_partial = isinstance(function, functools.partial)
+        if is_partial:
+            yield function
+        function = function.func if is_partial else getattr(function, "__wrapped__", None)
+
+
+def _is_unbound(function: Any, parameters: Mapping[str, Any], hints: Mapping[str, Any]) -> bool:
+    """Whether it is a function of a class, which takes the object first."""
+    first = next(iter(parameters), "")
+    outer = getattr(function, "__qualname__", "").rpartition(".")[0]
+    inside = bool(outer) and not outer.endswith("<locals>")
+    return inside and inspect.isfunction(function) and first == "self" and first not in hints
 
 
 # -- hints
@@ -104,7 +165,7 @@ def _hints(function: Callable[..., Any], name: str) -> dict[str, Any]:
     target = without_partials(function)
     if not inspect.isroutine(target):
         target = type(target).__call__
-    target = inspect.unwrap(target)
+    target = without_partials(inspect.unwrap(target))
     try:
         return typing.get_type_hints(target, include_extras=True)
     except NameError as first:
@@ -122,7 +183,7 @@ def _hints(function: Callable[..., Any], name: str) -> dict[str, Any]:
 
 def without_partials(function: Any) -> Any:
     """The function in a `functools.partial`, or in several."""
-    while hasattr(function, "func"):
+    while isinstance(function, functools.partial):
         function = function.func
     return function
 

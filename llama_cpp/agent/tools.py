@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypedDict, overload
 
 from .._needs import needs
 from ..errors import LlamaToolError
+from ..native.arguments import check_count
 from ..native.peers import unknown_keyword
 from ..server._fields import Json
+from ..server.values import encodable
+from .context import RunContext, check_seconds
 from .schema import as_json, error_text, for_server, plain
-from .signature import Signature, signature_of, without_partials
+from .signature import Signature, bound_names, signature_of, without_partials
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+# Of OpenAI, MCP and Anthropic.
+_PARAMETERS = ("parameters", "inputSchema", "input_schema")
+_MOST_ITEMS = 100_000  # of an iterator
+_DEEPEST = 200
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 
 
@@ -38,11 +47,20 @@ class ToolCall:
     """The error that the model reads instead of a result."""
     duration: float = 0.0
     """Seconds that the tool took."""
+    pending: bool = False
+    """Whether it was not made: it waits for a decision, or it is the caller's."""
+    _text: str | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def text(self) -> str:
         """The text that the model reads: the result as text or JSON, or the error."""
+        if self._text is not None:
+            return self._text
         return f"Error: {self.error}" if self.error is not None else result_text(self.result)
+
+    @text.setter
+    def text(self, text: str) -> None:
+        self._text = text
 
 
 @dataclass(frozen=True)
@@ -62,7 +80,13 @@ class Replace:
     """The result."""
 
 
-BeforeCall = Callable[[ToolCall], Deny | Replace | None]
+@dataclass(frozen=True)
+class Wait:
+    """Returned by a ``before_call`` hook: end the run with the reason ``approval``. The call is
+    decided on later, see `LlamaAgent.resume`."""
+
+
+BeforeCall = Callable[[ToolCall], Deny | Replace | Wait | None]
 AfterCall = Callable[[ToolCall], Replace | None]
 
 
@@ -86,11 +110,20 @@ class Tool:
     """Seconds after which the call fails; None waits for ever."""
     parallel: bool = True
     """Whether it may run in parallel with other calls of the same reply."""
+    approval: bool = False
+    """Whether each call waits for a decision, see `LlamaAgent.resume`."""
+    max_result: int | None = None
+    """Characters of a result that the model reads, instead of ``Limits.result``."""
     signature: Signature | None = field(default=None, repr=False)
     """The function's parameters; None if the schema was given by hand."""
 
+    left: list[Future[Any]] = field(default_factory=list, init=False, repr=False)
+    """Threads of calls that took too long."""
+
     def __post_init__(self) -> None:
-        check_timeout(self.timeout)
+        check_seconds(self.timeout, "timeout")
+        if self.max_result is not None:
+            check_count(self.max_result, "max_result")
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Call the function itself, unchecked."""
@@ -104,7 +137,18 @@ class Tool:
         about = {"name": self.name, "description": self.description}
         return {"type": "function", "function": about | {"parameters": for_server(self.parameters)}}
 
-    def bind(self, arguments: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    def __get__(self, instance: object, owner: type | None = None) -> Tool:
+        """The tool of an object, where a method was made one."""
+        if instance is None or self.function is None or self.signature is None:
+            return self
+        if not self.signature.unbound:
+            return self
+        method = self.function.__get__(instance)
+        return replace(self, function=method, signature=replace(self.signature, unbound=False))
+
+    def bind(
+        self, arguments: Mapping[str, Any], context: RunContext[Any] | None = None
+    ) -> tuple[list[Any], dict[str, Any]]:
         """Positional and keyword arguments for the function, checked and converted.
 
         LlamaToolError, worded for the model, if they do not fit.
@@ -113,14 +157,19 @@ class Tool:
             from pydantic import ValidationError
 
             try:
-                return self.signature.bind(arguments)
+                return self.signature.bind(arguments, context)
             except ValidationError as error:
                 raise LlamaToolError(f"wrong arguments: {error_text(error)}") from error
         known = self.parameters.get("properties", {})
         required = self.parameters.get("required", ())
+        bound = bound_names(self.function)
         wrong = [f"{name}: missing" for name in required if name not in arguments]
-        if self.parameters.get("additionalProperties", not known) is False:
-            wrong += [f"{name}: unknown" for name in arguments if name not in known]
+        closed = self.parameters.get("additionalProperties", not known) is False
+        wrong += [
+            f"{name}: unknown"
+            for name in arguments
+            if name in bound or (closed and name not in known)
+        ]
         if wrong:
             raise LlamaToolError(f"wrong arguments: {'; '.join(wrong)}")
         return [], dict(arguments)
@@ -139,6 +188,10 @@ class ToolOptions(TypedDict, total=False):
     """Seconds after which a call fails."""
     parallel: bool
     """False for a function that must not run in parallel with others."""
+    approval: bool
+    """True for a function whose calls wait for a decision."""
+    max_result: int | None
+    """Characters of a result that the model reads."""
 
 
 @overload
@@ -158,7 +211,8 @@ def tool(
     style) or from ``Annotated[str, "the city"]``. ``name`` and ``description`` are instead of the
     function's. ``schema`` gives the arguments' JSON schema by hand: the function then gets them
     unconverted. ``timeout`` is in seconds. ``parallel=False`` is for a function that must not run
-    in parallel with others.
+    in parallel with others, ``approval=True`` for one whose calls wait for a decision
+    (`LlamaAgent.resume`). ``max_result`` is the greatest number of characters of a result.
 
     LlamaToolError for a function whose parameters cannot be given in JSON.
     """
@@ -170,34 +224,39 @@ def tool(
     if not callable(function):
         raise TypeError(f"a tool is made of a function, not of {function!r}")
     name, schema = options.get("name") or _name_of(function), options.get("schema")
-    limits = options.get("timeout"), options.get("parallel", True)
+    names = ("timeout", "parallel", "approval", "max_result")
+    limits: Any = {name: options[name] for name in names if name in options}  # type: ignore[literal-required]
     if not _NAME.fullmatch(name):
         raise LlamaToolError(
             f"{name!r} cannot be a tool's name: use letters, digits, _ and -, or pass name="
         )
     if schema is not None:
         text = options.get("description") or inspect.getdoc(function) or ""
-        return Tool(name, text, plain(dict(schema)), function, *limits)
+        return Tool(
+            name, text, _without(plain(dict(schema)), bound_names(function)), function, *limits
+        )
     signature = signature_of(function)
     text = options.get("description") or signature.description
-    return Tool(name, text, signature.schema, function, *limits, signature)
+    return Tool(name, text, signature.schema, function, **limits, signature=signature)
 
 
 def as_tool(given: Any) -> Tool:
-    """A `Tool` of a function, of a tool, or of a definition ``{"type": "function", ...}``.
+    """A `Tool` of a function, of a tool, or of a definition as OpenAI, MCP or Anthropic has it.
 
-    TypeError for anything else.
+    TypeError for anything else. LlamaToolError for a method without its object.
     """
-    if isinstance(given, Tool):
-        return given
     if isinstance(given, Mapping):
         function = given.get("function", given)
         if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
             raise TypeError(f"a tool's definition needs a function with a name: {given!r}")
-        parameters = function.get("parameters") or {"type": "object", "properties": {}}
+        found = [function[key] for key in _PARAMETERS if function.get(key)]
+        parameters = found[0] if found else {"type": "object", "properties": {}}
         return Tool(function["name"], function.get("description") or "", plain(dict(parameters)))
     if callable(given):
-        return tool(given)
+        made = given if isinstance(given, Tool) else tool(given)
+        if made.signature is not None and made.signature.unbound:
+            raise LlamaToolError(f"{made.name} is a method without its object: give object.method")
+        return made
     raise TypeError(f"a tool is a function, a Tool or a definition, not {given!r}")
 
 
@@ -214,25 +273,68 @@ def as_tools(given: Iterable[Any]) -> dict[str, Tool]:
     return tools
 
 
-def check_timeout(seconds: object, name: str = "timeout") -> None:
-    """TypeError for anything but a number or None, ValueError unless it is above 0."""
-    if seconds is None:
-        return
-    if not isinstance(seconds, int | float) or isinstance(seconds, bool):
-        raise TypeError(f"{name} must be a number of seconds, or None, not {seconds!r}")
-    if not seconds > 0:
-        raise ValueError(f"{name} must be more than 0 seconds, or None, not {seconds}")
+def listed(result: Any, depth: int = 0) -> Any:
+    """``result`` with a list for each iterator in it. LlamaToolError for one without end, and for
+    a result that is nested too deep."""
+    if depth > _DEEPEST:
+        raise LlamaToolError(f"the result is nested deeper than {_DEEPEST} levels")
+    if isinstance(result, Iterator):
+        result = list(itertools.islice(result, _MOST_ITEMS + 1))
+        if len(result) > _MOST_ITEMS:
+            raise LlamaToolError(f"the result has more than {_MOST_ITEMS} items, or no end")
+    if type(result) is dict:
+        return {key: listed(value, depth + 1) for key, value in result.items()}
+    if type(result) in (list, tuple):
+        return type(result)(listed(value, depth + 1) for value in result)
+    return result
+
+
+def media_in(result: Any) -> list[Json]:
+    """The images and sounds in a result, as parts of a message (`llama_cpp.server.image`)."""
+    parts = result if isinstance(result, list | tuple) else [result]
+    return [part for part in parts if _is_media(part)]
+
+
+def _is_media(part: Any) -> bool:
+    return isinstance(part, dict) and part.get("type") in ("image_url", "input_audio")
+
+
+def _shown(result: Any) -> Any:
+    """``result`` with a text for each of its images and sounds."""
+    if isinstance(result, list | tuple):
+        return [_shown(part) for part in result]
+    return f"[{result['type'].partition('_')[0]} attached]" if _is_media(result) else result
 
 
 def result_text(result: Any) -> str:
-    """A tool's result as the model reads it: text as it is, anything else as JSON."""
-    if isinstance(result, str):
-        return result
+    """A tool's result as the model reads it: text as it is, anything else as JSON.
+
+    LlamaToolError for a result that cannot be made text.
+    """
     core = needs("pydantic_core", "A tool")
     try:
-        return as_json(core.to_jsonable_python(result, fallback=str))
-    except (ValueError, TypeError, RecursionError):
-        return str(result)
+        result = _shown(result) if media_in(result) else result
+        if isinstance(result, str):
+            return encodable(result)
+        try:
+            return as_json(
+                core.to_jsonable_python(listed(result), fallback=str, inf_nan_mode="strings")
+            )
+        except (ValueError, TypeError):
+            return encodable(str(result))
+    except LlamaToolError:
+        raise
+    except Exception as error:
+        raise LlamaToolError(
+            f"the result, a {type(result).__name__}, cannot be made text ({type(error).__name__})"
+        ) from error
+
+
+def _without(schema: Json, names: set[str]) -> Json:
+    """``schema`` without the properties ``names``."""
+    properties = {k: v for k, v in schema.get("properties", {}).items() if k not in names}
+    required = [name for name in schema.get("required", ()) if name not in names]
+    return {**schema, "properties": properties, "required": required} if names else schema
 
 
 def _name_of(function: Any) -> str:

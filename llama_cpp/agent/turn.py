@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
+import threading
+import time
 import uuid
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
@@ -12,13 +15,17 @@ from typing import Any, Literal, cast, get_args
 from ..errors import (
     LlamaAnswerError,
     LlamaBadRequestError,
+    LlamaCancelled,
+    LlamaLimitError,
     LlamaNotSupportedError,
+    LlamaServerError,
     LlamaServerTemplateError,
 )
-from ..native.arguments import check_count
+from ..native.arguments import check_count, check_type
 from ..server._fields import ChatParams, Json
 from ..server.client import LlamaClient
 from ..usage import Timings, Usage
+from .context import Limits, RunContext
 from .events import (
     Event,
     Mode,
@@ -29,17 +36,19 @@ from .events import (
     TextDelta,
     ToolCallDelta,
     ToolCallFinished,
-    ToolCallStarted,
 )
 from .execute import Executor
 from .handle import Handle
-from .history import Talk
-from .question import Choice, Question, arguments_of, choice_of
-from .schema import adapter_of, error_text, for_server
-from .tools import Tool, ToolCall
+from .history import Talk, unanswered
+from .question import JOINER, MARK, Choice, Question, arguments_of, choice_of
+from .schema import adapter_of, error_text, for_server, given_type
+from .tools import Tool, ToolCall, media_in
 
 ToolMode = Literal["auto", "native", "constrained"]
 
+# The parts of a message that hold text from outside.
+_TEXTS = ("content", "reasoning_content", "text", "tool_calls", "function", "name", "arguments")
+_MOST_ALIKE = 2
 _NO_SAMPLERS = "Failed to initialize samplers"
 
 
@@ -60,6 +69,10 @@ class Settings:
     resume: bool = False
     """Whether the server keeps each answer, so that reading can continue after a broken
     connection."""
+    limits: Limits = field(default_factory=Limits)
+    """How much a run may use."""
+    deps: Any = None
+    """What tools get as the ``deps`` of their `RunContext`."""
     sampling: Json = field(default_factory=dict)
     """Fields of every request."""
     executor: Executor = field(default_factory=Executor)
@@ -71,6 +84,7 @@ class Settings:
         check_count(self.max_steps, "max_steps", 1)
         check_count(self.max_tool_errors, "max_tool_errors")
         check_count(self.output_retries, "output_retries")
+        check_type(self.limits, Limits)
 
 
 class ServerFacts:
@@ -79,6 +93,7 @@ class ServerFacts:
     def __init__(self, client: LlamaClient) -> None:
         self._client = client
         self._props: Json | None = None
+        self._marks: dict[str, bool] = {}
         self.schemas_as_completion = False
         """Whether schemas need `LlamaClient.chat_as_completion`, because the server cannot apply
         them with this template or tokenizer."""
@@ -97,6 +112,45 @@ class ServerFacts:
             return "tool" in str(props.get("chat_template", "tool"))
         return bool(caps.get("supports_tools") and caps.get("supports_tool_calls"))
 
+    def as_text(self, message: Json) -> Json:
+        """``message`` with the model's control tokens in its texts broken up: the server reads
+        those of a result or a user as it reads those of the template. Messages of the program,
+        ``system`` and ``developer``, stay as they are."""
+        if message["role"] in ("system", "developer"):
+            return message
+        return {key: self._plain(v) if key in _TEXTS else v for key, v in message.items()}
+
+    def _plain(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self._plain(one) for one in value]
+        if isinstance(value, Mapping):
+            return {k: self._plain(v) if k in _TEXTS else v for k, v in value.items()}
+        marks = set(MARK.findall(value)) if isinstance(value, str) else ()
+        for mark in self._control_tokens(marks) if marks else ():
+            value = value.replace(mark, mark[0] + JOINER + mark[1:])
+        return value
+
+    def _control_tokens(self, marks: set[str]) -> list[str]:
+        """Those of ``marks`` that the server reads as control tokens."""
+        new = marks - self._marks.keys()
+        try:
+            if new and not self._is_read("".join(new)):
+                self._marks.update(dict.fromkeys(new, False))
+            for mark in new - self._marks.keys():
+                self._marks[mark] = self._is_read(mark)
+        except (LlamaServerError, LookupError, TypeError):  # not a llama-server
+            self._marks.update(dict.fromkeys(new, True))
+        return [mark for mark in marks if self._marks[mark]]
+
+    def _is_read(self, text: str) -> bool:
+        ids = [self._client.tokenize(text, parse_special=parse) for parse in (True, False)]
+        return ids[0] != ids[1]
+
+    @property
+    def sees_media(self) -> bool:
+        """Whether the model takes images or sounds."""
+        return any((self._asked().get("modalities") or {}).values())
+
     def _asked(self) -> Json:
         if self._props is None:
             try:
@@ -112,23 +166,37 @@ class Run:
     def __init__(
         self, client: LlamaClient, facts: ServerFacts, settings: Settings, handle: Handle,
         talk: Talk, tools: Mapping[str, Tool], params: Json, output_type: Any = None,
+        deps: Any = None,
     ) -> None:  # fmt: skip
         client.check_fields(params)
         self.client, self.facts, self.settings = client, facts, settings
-        self.handle, self.talk, self.tools = handle, talk, tools
+        self.handle, self.talk, self.tools, self.deps = handle, talk, tools, deps
         self.params = {**settings.sampling, **params}
         self.choice = choice_of(self.params.pop("tool_choice", None), tools)
         if self.choice.kind == "required" and not tools:
             raise ValueError("tool_choice requires a call, but there are no tools")
         self.adapter, self.schema = None, None
+        wanted = None if output_type is not None else _schema_wanted(self.params)
+        if wanted is not None and tools:  # tools and a schema exclude each other in a request
+            output_type = given_type(wanted)
+            for name in ("response_format", "json_schema"):
+                self.params.pop(name, None)
+        # The caller of a schema of its own reads the reason of the end.
+        self.typed = output_type is not None and Any not in get_args(output_type)[:1]
         if output_type is not None:
             self.adapter, schema = adapter_of(output_type)
             self.schema = for_server(schema)
         self.mode: Mode = self._first_mode()
         self.as_completion = False  # whether the server's chat endpoint refused the model's replies
+        self.texts_only = False  # whether the template refused calls and results in the history
         self.steps: list[Step] = []
         self.replies: list[Json] = []
         self.calls: list[ToolCall] = []
+        self.made: list[Any] = []  # the last calls with their results,
+        self.circle = 0  # and how often they were made in a row
+        self.shown = 0  # characters of results that the model was given
+        seconds = settings.limits.seconds
+        self.deadline = None if seconds is None else time.monotonic() + seconds
 
     def _first_mode(self) -> Mode:
         if not self.tools or self.choice.kind == "none":
@@ -148,6 +216,7 @@ class Run:
         with self.handle.sending():
             self._fit()
         while True:
+            self._check_tokens()
             question = self._question(answer_only)
             try:
                 response = yield from self._send(question, stream)
@@ -157,10 +226,12 @@ class Run:
                 known = isinstance(error, LlamaServerTemplateError) or _NO_SAMPLERS in str(error)
                 if not known or self.settings.mode == "native" or self.as_completion:
                     raise
-                if question.mode != "native" and _has_media(self.talk.messages):
-                    raise
                 if question.mode == "native":
                     self.mode = "constrained"
+                elif question.mode == "plain" and question.native_history:
+                    self.texts_only = True
+                elif _has_media(self.talk.messages):
+                    raise
                 else:
                     self.as_completion = True
                 yield Retry(str(error))
@@ -172,6 +243,8 @@ class Run:
             if self.choice.kind == "required":
                 _check_called(reply, response, question.mode)
             if stream and question.mode == "constrained":
+                if rest := question.rest():
+                    yield TextDelta(rest)
                 text = reply["choices"][0]["message"]["content"]
                 if text and not question.text_given:  # a number, or the JSON of a typed answer
                     yield TextDelta(text)
@@ -183,10 +256,11 @@ class Run:
 
     def _question(self, answer_only: bool) -> Question:
         native = self.settings.mode == "native" or (
-            self.settings.mode == "auto" and self.facts.native_tools
+            self.settings.mode == "auto" and self.facts.native_tools and not self.texts_only
         )
+        messages = [self.facts.as_text(message) for message in self.talk.messages]
         return Question(
-            self.talk.messages, self.tools, self.choice, dict(self.params), self.mode,
+            messages, self.tools, self.choice, dict(self.params), self.mode,
             native_history=native, answer=self.schema, answer_only=answer_only,
         )  # fmt: skip
 
@@ -229,23 +303,88 @@ class Run:
         while self.count() > room and self.talk.drop_first_turn():
             pass  # if the present turn alone is too long, the server says so
 
+    # -- limits
+
+    def _check_tokens(self) -> None:
+        limit = self.settings.limits.tokens
+        if limit is None:
+            return
+        usage, _ = _totals(self.replies)
+        left = limit - usage.prompt_tokens - usage.completion_tokens
+        if left <= 0:
+            raise LlamaLimitError(f"the run used its {limit} tokens", limit="tokens")
+        names = [name for name in ("max_tokens", "n_predict") if (self.params.get(name) or -1) >= 0]
+        wanted = [self.params.pop(name) for name in names]
+        self.params["max_tokens"] = min(left, *wanted, left)
+
+    def _check_calls(self, calls: list[ToolCall]) -> None:
+        limit = self.settings.limits.calls
+        if limit is not None and len(self.calls) + len(calls) > limit:
+            text = f"{len(calls)} more calls would exceed the run's limit of {limit}"
+            raise LlamaLimitError(text, limit="calls")
+
+    def _shorten(self, call: ToolCall) -> None:
+        """Cut the text of a result that is too large, and tell the model."""
+        limits, tool = self.settings.limits, self.tools.get(call.name)
+        own = None if tool is None else tool.max_result
+        room = [limits.result if own is None else own]
+        room.append(None if limits.results is None else max(0, limits.results - self.shown))
+        text = call.text
+        limit = min((one for one in room if one is not None), default=len(text))
+        if len(text) > limit:
+            note = f"[cut off after {limit} of {len(text)} characters: ask for less]"
+            call.text = f"{text[:limit]}\n{note}"
+        self.shown += min(limit, len(text))
+
     # -- the loop
 
-    def loop(self, max_steps: int) -> Generator[Event, None, RunResult[Any]]:
-        """Replies and calls until there is an answer, or a reason to stop."""
+    def loop(
+        self, max_steps: int, decisions: Mapping[str, Any] | None = None
+    ) -> Generator[Event, None, RunResult[Any]]:
+        """Replies and calls until there is an answer, or a reason to stop. With ``decisions``,
+        calls that wait for one come first."""
+        timer = None
+        if self.deadline is not None:
+            timer = threading.Timer(self.deadline - time.monotonic(), self.handle.expire)
+            timer.daemon = True
+            timer.start()
+        try:
+            return (yield from self._loop(max_steps, decisions))
+        except Exception as error:
+            if isinstance(error, LlamaCancelled) and self.handle.expired:
+                seconds = self.settings.limits.seconds
+                text = f"the run took longer than {seconds:g} s"
+                error = LlamaLimitError(text, limit="seconds")
+            with contextlib.suppress(AttributeError):
+                error.run = self._result("error")  # type: ignore[attr-defined]
+            raise error from error.__cause__
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def _loop(
+        self, max_steps: int, decisions: Mapping[str, Any] | None
+    ) -> Generator[Event, None, RunResult[Any]]:
         failures = retries = 0
         repeated = False
+        if decisions is not None:
+            calls = [call_of(call) for call in unanswered(self.talk.messages)]
+            reason = yield from self._make(calls, decisions)
+            if reason is not None:
+                return self._result(reason)
         while True:
             reply = yield from self.ask(answer_only=repeated)
             message = stored(reply)
-            calls = [_call_of(call) for call in message.get("tool_calls") or ()]
+            calls = [call_of(call) for call in message.get("tool_calls") or ()]
             repeated = self._repeats(calls)
             if repeated:  # a small model in a circle: it has the results already
                 yield Retry("the model repeated its last calls")
                 continue
             self.steps.append(Step(self.mode, reply, calls))
             if calls:
-                reason = yield from self._run_calls(message, calls)
+                self._check_calls(calls)
+                self.talk.added.append(message)
+                reason = yield from self._make(calls, {})
                 if reason is not None:
                     return self._result(reason)
                 failures = failures + 1 if all(call.error is not None for call in calls) else 0
@@ -253,10 +392,15 @@ class Run:
                     return self._result("tool_errors")
                 if len(self.steps) >= max_steps:
                     return self._result("max_steps")
+                repeated = self._circles(calls)
                 continue
             text = str(message.get("content") or "")
             cut_off = reply["choices"][0]["finish_reason"] == "length"
+            if cut_off:
+                self._check_tokens()
             output, problem = (None, None) if cut_off else self._output(text)
+            if cut_off and self.typed:
+                problem = "the answer was cut off"
             if problem is None:
                 self.talk.added.append(message)
                 return self._result("length" if cut_off else "answer", output)
@@ -266,29 +410,47 @@ class Run:
             self._ask_again(message, problem)
             yield Retry(problem)
 
-    def _run_calls(
-        self, message: Json, calls: list[ToolCall]
+    def _make(
+        self, calls: list[ToolCall], decisions: Mapping[str, Any]
     ) -> Generator[Event, None, Reason | None]:
-        """Run ``calls`` and add their results; a reason to stop if the caller has to run one."""
-        self.talk.added.append(message)
+        """Run ``calls`` and add their results; a reason to stop if some were not made."""
         self.calls += calls
-        if any(self._is_callers(call) for call in calls):
+        if any(self._is_callers(call) and call.id not in decisions for call in calls):
+            for call in calls:
+                call.pending = True
             return "tool_calls"
-        for call in calls:
-            yield ToolCallStarted(call)
-        executor = replace(self.settings.executor, run_async=self.handle.run_async)
-        executor.run(calls, self.tools)
-        for call in calls:
-            yield ToolCallFinished(call)
-            self.talk.added.append(_result_message(call))
+        executor = replace(
+            self.settings.executor, run_async=self.handle.run_async, context=self._context,
+            check=self.handle.check, deadline=self.deadline, decisions=decisions,
+        )  # fmt: skip
+        finished: set[int] = set()
+        try:
+            for event in executor.run(calls, self.tools):
+                if isinstance(event, ToolCallFinished):
+                    self._shorten(event.call)
+                    finished.add(id(event.call))
+                yield event
+        finally:  # also those before an error, in the order of the calls
+            done = [call for call in calls if id(call) in finished]
+            self.talk.added += [_result_message(call) for call in done]
+        if self.deadline is not None and time.monotonic() >= self.deadline:
+            self.handle.expire()  # the timer may be later than the tool
         self.handle.check()
+        if any(call.pending for call in calls):
+            return "approval"
+        if media := [part for call in done for part in media_in(call.result)]:
+            text = "Attached to the results:"
+            if not self.facts.sees_media:
+                text, media = "You cannot see the attached images and sounds.", []
+            parts = [{"type": "text", "text": text}, *media]
+            self.talk.added.append({"role": "user", "content": parts if media else text})
         if self.choice.kind == "required":  # once: the model needs the chance to use the results
             self.choice = Choice()
             self.mode = self._first_mode()
         return None
 
     def _repeats(self, calls: list[ToolCall]) -> bool:
-        """Whether the model repeats calls whose results are the last messages."""
+        """Whether the model repeats calls of the caller whose results are the last messages."""
         if self.mode != "constrained" or self.choice.kind == "required":
             return False
         messages = self.talk.messages
@@ -297,9 +459,26 @@ class Run:
             message = messages.pop()
             results[message.get("tool_call_id")] = str(message.get("content"))
         made = messages[-1].get("tool_calls") if messages else None
-        before = [_call_of(dict(call)) for call in made or () if call.get("id") in results]
+        before = [call_of(dict(call)) for call in made or () if call.get("id") in results]
         known = [(c.name, c.arguments) for c in before if not results[c.id].startswith("Error: ")]
-        return bool(calls) and all((call.name, call.arguments) in known for call in calls)
+        own = [call for call in calls if not self._is_callers(call)]
+        return bool(calls) and not own and all((c.name, c.arguments) in known for c in calls)
+
+    def _circles(self, calls: list[ToolCall]) -> bool:
+        """Whether a small model goes in a circle: the same calls, with the same results, again and
+        again. Twice may be on purpose, and other results mean that something goes on."""
+        if self.mode != "constrained" or self.choice.kind == "required":
+            return False
+        made = [(call.name, call.arguments, call.text) for call in calls]
+        self.circle = self.circle + 1 if made == self.made else 1
+        self.made = made
+        return self.circle >= _MOST_ALIKE and not any(call.error for call in calls)
+
+    def _context(self, call: ToolCall) -> RunContext[Any]:
+        usage, _ = _totals(self.replies)
+        messages = copy.deepcopy(self.talk.messages)
+        deps = self.settings.deps if self.deps is None else self.deps
+        return RunContext(deps, messages, usage, len(self.steps), call.name, call.id)
 
     def _is_callers(self, call: ToolCall) -> bool:
         tool = self.tools.get(call.name)
@@ -327,13 +506,29 @@ class Run:
         self.talk.aside = [message, {"role": "user", "content": request}]
 
     def _result(self, reason: Reason, output: Any = None) -> RunResult[Any]:
-        last = self.steps[-1].response["choices"][0]["message"]
-        text = str(last.get("content") or "") if reason in ("answer", "length") else ""
+        last = self.steps[-1].response["choices"][0]["message"] if self.steps else {}
+        text = str(last.get("content") or "")
+        if reason == "max_steps":
+            text = f"There is no answer after {len(self.steps)} replies (max_steps)."
+        elif reason == "tool_errors":
+            text = f"There is no answer: {self.settings.max_tool_errors} replies had failing calls."
+        elif reason not in ("answer", "length"):
+            text = ""
         modes: list[Mode] = ["plain", *(step.mode for step in self.steps if step.mode != "plain")]
         return RunResult(
             text, output, reason, modes[-1], list(self.talk.added), self.calls, self.steps,
             *_totals(self.replies), reasoning=str(last.get("reasoning_content") or ""),
         )  # fmt: skip
+
+
+def _schema_wanted(params: Json) -> Json | None:
+    """The schema that the answer must have by the fields of the request."""
+    given, schema = params.get("response_format"), params.get("json_schema")
+    if isinstance(given, Mapping) and given.get("type") in ("json_schema", "json_object"):
+        inner = given.get("json_schema")
+        found = inner.get("schema") if isinstance(inner, Mapping) else given.get("schema")
+        schema = found or {"type": "object"}
+    return dict(schema) if isinstance(schema, Mapping) else None
 
 
 def _check_called(reply: Json, response: Json, mode: Mode) -> None:
@@ -368,7 +563,8 @@ def stored(reply: Json) -> Json:
     return message
 
 
-def _call_of(call: Json) -> ToolCall:
+def call_of(call: Json) -> ToolCall:
+    """A message's call, repaired as by `arguments_of`."""
     arguments, problem = arguments_of(call)
     return ToolCall(call["function"]["name"], arguments, call["id"], error=problem)
 

@@ -86,7 +86,9 @@ class _Program(click.Group):
             click.echo(err=True)
             code = 130
         except (LlamaError, OSError, TypeError, ValueError, ImportError) as error:
-            click.secho(f"llama-py: {error}", fg="red", err=True)
+            from ._common import visible
+
+            click.secho(f"llama-py: {visible(str(error))}", fg="red", err=True)
             code = 1
         sys.exit(code if isinstance(code, int) else 0)
 

@@ -15,6 +15,7 @@ import click
 
 from ..agent.agent import LlamaAgent
 from ..agent.events import (
+    Done,
     Event,
     ReasoningDelta,
     Retry,
@@ -23,9 +24,9 @@ from ..agent.events import (
     ToolCallStarted,
 )
 from ..agent.server import LlamaServer
-from ..agent.tools import Deny, Tool, as_tools
+from ..agent.tools import Deny, Tool, ToolCall, as_tools
 from ..errors import LlamaError
-from ._common import COUNT, MODEL, NUMBER, ModelCommand, find, talk
+from ._common import COUNT, MODEL, NUMBER, ModelCommand, find, talk, visible
 
 _SHOWN = 500  # characters of a tool's result
 _HELP = """\
@@ -45,6 +46,10 @@ _HELP = """\
 @click.option(
     "--tools", "-t", multiple=True, type=click.Path(exists=True, dir_okay=False),
     help="Python file whose public functions, or whose TOOLS, are tools; can be repeated.",
+)  # fmt: skip
+@click.option(
+    "--mcp", multiple=True, metavar="COMMAND|URL",
+    help="MCP server whose tools are offered; can be repeated.",
 )  # fmt: skip
 @click.option("--system", "-s", help="System message.")
 @click.option(
@@ -85,24 +90,24 @@ def _answer(agent: LlamaAgent, message: str) -> None:
         for event in events:
             _show(event)
     click.echo()
+    if isinstance(event, Done) and event.result.reason not in ("answer", "length"):
+        raise LlamaError(event.result.text or f"the run ended with {event.result.reason}")
 
 
 def _show(event: Event) -> None:
     if isinstance(event, TextDelta):
-        click.echo(event.text, nl=False)
+        click.echo(visible(event.text), nl=False)
         sys.stdout.flush()
     elif isinstance(event, ReasoningDelta):
-        click.secho(event.text, nl=False, dim=True, err=True)
+        click.secho(visible(event.text), nl=False, dim=True, err=True)
     elif isinstance(event, ToolCallStarted):
-        call = event.call
-        arguments = ", ".join(f"{name}={value!r}" for name, value in call.arguments.items())
-        click.secho(f"-> {call.name}({arguments})", fg="cyan", err=True)
+        click.secho(f"-> {_written(event.call)}", fg="cyan", err=True)
     elif isinstance(event, ToolCallFinished):
         text = event.call.text
         shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}... ({len(text)} characters)"
-        click.secho(f"<- {shown}", fg="red" if event.call.error else "green", err=True)
+        click.secho(f"<- {visible(shown)}", fg="red" if event.call.error else "green", err=True)
     elif isinstance(event, Retry):
-        click.secho(f"\n[again: {event.reason}]", dim=True, err=True)
+        click.secho(f"\n[again: {visible(event.reason)}]", dim=True, err=True)
 
 
 def _command(agent: LlamaAgent, line: str) -> None:
@@ -112,7 +117,7 @@ def _command(agent: LlamaAgent, line: str) -> None:
         agent.reset()
     elif name == "/tools":
         for tool in agent.tools.values():
-            click.echo(f"{tool.name}: {tool.description.partition(chr(10))[0]}")
+            click.echo(visible(f"{tool.name}: {tool.description.partition(chr(10))[0]}"))
     elif name in ("/save", "/load") and argument:
         try:
             (agent.save if name == "/save" else agent.load)(argument)
@@ -122,8 +127,14 @@ def _command(agent: LlamaAgent, line: str) -> None:
         click.echo(_HELP)
 
 
-def _asked(call: Any) -> Deny | None:
-    return None if click.confirm(f"Call {call.name}({call.arguments})?", err=True) else Deny()
+def _asked(call: ToolCall) -> Deny | None:
+    return None if click.confirm(f"Call {_written(call)}?", err=True) else Deny()
+
+
+def _written(call: ToolCall) -> str:
+    """The call in one line, in which every character can be seen."""
+    arguments = ", ".join(f"{name!r}: {value!r}" for name, value in call.arguments.items())
+    return f"{repr(call.name)[1:-1]}({arguments})"
 
 
 def _tools_of(file: Path) -> list[Tool]:

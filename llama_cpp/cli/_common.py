@@ -33,6 +33,8 @@ from ..engine.find import EngineInfo, cache_root, engine_info
 from ..errors import LlamaError
 from ..model import hub
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 _stderr = Console(stderr=True, highlight=False)
@@ -246,6 +248,12 @@ def text_or_stdin(text: str | None) -> str:
     return sys.stdin.read()
 
 
+def visible(text: str) -> str:
+    """``text`` with its control characters spelled out: no text of a model, a tool or a server
+    moves the cursor, sets the title, fills the clipboard or turns letters round."""
+    return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text.replace("\r\n", "\n"))
+
+
 def talk(
     message: str | None, answer: Callable[[str], None], command: Callable[[str], None]
 ) -> None:
@@ -268,7 +276,7 @@ def talk(
         except (KeyboardInterrupt, click.Abort):  # Abort: at a question
             click.secho(" [stopped]", dim=True, err=True)
         except (LlamaError, OSError, TypeError, ValueError) as error:
-            click.secho(f"\n{error}", fg="red", err=True)
+            click.secho(f"\n{visible(str(error))}", fg="red", err=True)
 
 
 def _lines() -> Iterator[str]:

@@ -20,6 +20,7 @@ from ._common import (
     sampling,
     sampling_options,
     text_or_stdin,
+    visible,
 )
 
 
@@ -58,10 +59,10 @@ def give_text(generation: Generation, timings: bool, as_json: bool, said: list[s
         shown = 0
         for piece in generation:
             if new := generation.reasoning[shown:]:
-                click.secho(new, dim=True, nl=False, err=True)
+                click.secho(visible(new), dim=True, nl=False, err=True)
                 shown += len(new)
             said.append(piece)
-            click.echo(piece, nl=False)
+            click.echo(visible(piece) if sys.stdout.isatty() else piece, nl=False)
             sys.stdout.flush()
         click.echo()
     if timings:

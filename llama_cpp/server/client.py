@@ -39,8 +39,13 @@ class ToolParams(ChatParams, total=False):
 
     tools: Sequence[Mapping[str, Any]] | None
     """Their definitions."""
+    extra_body: Mapping[str, Any] | None
+    """More fields, sent unchecked: for a server that knows others."""
+    model: str | None
+    """The model, instead of the client's."""
 
 
+_OWN = ("extra_body", "model")  # of this package
 _WITH_TOOLS = {**known.CHAT, "tools": Value("list")}
 
 
@@ -62,15 +67,17 @@ class LlamaClient(ClosedByWith):
         retries: int = 3,
         on_wait: Callable[[str, float], None] | None = None,
         alive: Callable[[], None] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
-        """``model`` names the model of each request, for a server with several models.
+        """``model`` names the model of each request, for a server with several models; a request's
+        own ``model`` is instead of it. ``headers`` are sent with each request.
 
         ``on_wait(reason, seconds)`` is called while the server loads its model. ``alive()`` is
         called before each retry and may raise, for example when the server's process has ended.
         """
         self._transport = Transport(
             base_url, api_key=api_key, timeouts=Timeouts() if timeouts is None else timeouts,
-            retries=retries, on_wait=on_wait, alive=alive,
+            retries=retries, on_wait=on_wait, alive=alive, headers=headers,
         )  # fmt: skip
         check_text(model, "model")
         self.model = model
@@ -336,12 +343,15 @@ class LlamaClient(ClosedByWith):
     def check_fields(self, params: Mapping[str, Any]) -> None:
         """TypeError for a field that a chat request does not have, naming the nearest one.
         ValueError for a value of another type, or one that the server would refuse."""
-        fields(params, known.CHAT)
+        fields({k: v for k, v in params.items() if k not in _OWN}, known.CHAT)
 
     def _body(self, of: Mapping[str, Value], params: Mapping[str, Any], **more: Any) -> Json:
-        body = fields(params, of)
-        if self.model is not None:
-            body.setdefault("model", self.model)
+        more.update(params.get("extra_body") or {})
+        body = fields({k: v for k, v in params.items() if k not in _OWN}, of)
+        model = params.get("model") or self.model
+        if model is not None:
+            check_text(model, "model")
+            body["model"] = model
         return {**body, **more}
 
     def _chat_body(self, messages: Messages, params: ToolParams) -> Json:

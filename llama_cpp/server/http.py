@@ -6,13 +6,16 @@ import contextlib
 import functools
 import json
 import random
+import re
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
+from urllib.request import getproxies
 
 from .._needs import needs
 from ..errors import (
@@ -31,6 +34,7 @@ from ..errors import (
 from ..native import fork
 from ..native.arguments import check_callable, check_count
 from ..native.resource import ClosedByWith
+from .values import encodable
 
 if TYPE_CHECKING:
     import requests
@@ -39,6 +43,8 @@ Pairs = Mapping[str, str] | None
 
 _FIRST_DELAY = 0.25
 _LONGEST_DELAY = 4.0
+_LONGEST_WAIT = 60.0  # that a server may ask for with Retry-After
+_HEADER = re.compile(r"[ -~]+").fullmatch
 # The server's messages about a reply or a template that is wrong: the same request would fail
 # again. (common/chat.cpp, common/jinja)
 _TEMPLATE_WORDS = (
@@ -46,6 +52,8 @@ _TEMPLATE_WORDS = (
     "jinja",
     "chat template",
     "unable to generate parser",
+    "while executing",
+    "failed to parse messages",
     "failed to parse tool call",
     "tool call arguments",
 )
@@ -126,7 +134,7 @@ class Transport(ClosedByWith):
     def __init__(
         self, base_url: str, *, api_key: str | None, timeouts: Timeouts, retries: int,
         on_wait: Callable[[str, float], None] | None = None,
-        alive: Callable[[], None] | None = None,
+        alive: Callable[[], None] | None = None, headers: Pairs = None,
     ) -> None:  # fmt: skip
         check_callable(on_wait, "on_wait")
         check_callable(alive, "alive")
@@ -136,6 +144,10 @@ class Transport(ClosedByWith):
         self.base_url, self._key = _base_url(base_url), check_api_key(api_key)
         self.timeouts, self.retries = timeouts, retries
         self._on_wait, self._alive = on_wait, alive
+        self._headers = dict(headers or {})
+        for name, value in self._headers.items():
+            if not isinstance(name, str) or not isinstance(value, str) or not _HEADER(name + value):
+                raise ValueError(f"headers: {name!r} and its value must be printable ASCII text")
         self.after_fork()
         fork.renew(self)
 
@@ -149,7 +161,7 @@ class Transport(ClosedByWith):
         self._session.mount("https://", adapter)
         # A proxy of the environment is not the way to a server on this machine.
         host = urlsplit(self.base_url).hostname or ""
-        self._session.trust_env = host not in ("localhost", "::1") and host[:4] != "127."
+        self._session.trust_env = not (getproxies() and _is_here(host))
 
     def close(self) -> None:
         """Close the connections."""
@@ -158,7 +170,9 @@ class Transport(ClosedByWith):
     def without_patience(self) -> Transport:
         """A transport to the same server that neither waits for it nor retries."""
         timeouts = replace(self.timeouts, first_byte=self.timeouts.connect, loading=0.0)
-        return Transport(self.base_url, api_key=self._key, timeouts=timeouts, retries=0)
+        return Transport(
+            self.base_url, api_key=self._key, timeouts=timeouts, retries=0, headers=self._headers
+        )
 
     def clean(self, text: object) -> str:
         """``text`` without the API key, for errors."""
@@ -195,7 +209,8 @@ class Transport(ClosedByWith):
         self, method: str, path: str, body: Any = None, params: Pairs = None, headers: Pairs = None
     ) -> requests.Response:
         """An answer of which only the head has been read."""
-        sent = {"Accept": "text/event-stream", **(headers or {})}
+        # Compressed, the parts of an answer would wait for each other.
+        sent = {"Accept": "text/event-stream", "Accept-Encoding": "identity", **(headers or {})}
         response = self._send(method, path, body, params, sent, stream=True)
         sock = _socket(response)
         if sock is not None:
@@ -207,7 +222,7 @@ class Transport(ClosedByWith):
     def _send(
         self, method: str, path: str, body: Any, params: Pairs, headers: Pairs, stream: bool = False
     ) -> requests.Response:
-        data = None if body is None else json.dumps(body, ensure_ascii=False).encode()
+        data = None if body is None else _json(body)
         kind = {} if data is None else {"Content-Type": "application/json"}
         stop: Stop = getattr(_thread, "stop", None) or Stop()
         loading_since: float | None = None
@@ -215,7 +230,9 @@ class Transport(ClosedByWith):
         failures = crowded_out = 0
         while True:
             try:
-                response = self._once(method, path, data, params, {**(headers or {}), **kind})
+                response = self._once(
+                    method, path, data, params, {**self._headers, **(headers or {}), **kind}
+                )
                 if response.status_code >= 300:
                     error = self._error(response, path)
                 else:
@@ -238,11 +255,13 @@ class Transport(ClosedByWith):
                 if failures == 1 and _broke(error):
                     continue  # the server had closed an idle connection: use a new one
                 crowded_out += _is_crowded_out(error)
+                if (error.retry_after or 0.0) > _LONGEST_WAIT:
+                    raise error
                 if failures > self._allowed(error) or crowded_out > 1:
                     raise error
             if self._alive is not None:
                 self._alive()
-            stop.sleep(delay * random.uniform(0.75, 1.0))
+            stop.sleep(max(delay * random.uniform(0.75, 1.0), error.retry_after or 0.0))
             delay = min(delay * 2, _LONGEST_DELAY)
 
     def _allowed(self, error: LlamaServerError) -> int:
@@ -319,7 +338,7 @@ class Transport(ClosedByWith):
             response.close()
         try:
             body = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             body = None
         if 300 <= status < 400:
             return LlamaServerError(
@@ -327,7 +346,44 @@ class Transport(ClosedByWith):
                 f"{self.clean(response.headers.get('Location'))!r}: give that address as base_url",
                 status=status,
             )
-        return error_of(body, status, path, self.clean(text[:500]), self.clean)
+        error = error_of(body, status, path, self.clean(text[:500]), self.clean)
+        error.retry_after = _seconds(response.headers.get("Retry-After"))
+        return error
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """The header ``Retry-After``, a number of seconds or a date, in seconds from now."""
+    try:
+        return max(float(retry_after or ""), 0.0)
+    except ValueError:
+        pass
+    with contextlib.suppress(TypeError, ValueError, IndexError):
+        return max(parsedate_to_datetime(retry_after or "").timestamp() - time.time(), 0.0)
+    return None
+
+
+def _json(body: Any) -> bytes:
+    try:
+        text = json.dumps(body, ensure_ascii=False, allow_nan=False)
+    except ValueError as error:
+        if "Out of range" not in str(error):
+            raise
+        raise ValueError("the request has NaN or Infinity, which JSON cannot have") from None
+    return encodable(text).encode()
+
+
+def _is_here(host: str) -> bool:
+    """Whether ``host`` is this machine: addresses of others cannot be bound."""
+    if host.endswith("localhost"):
+        return True
+    with contextlib.suppress(OSError, UnicodeError):
+        for family, kind, protocol, _, address in socket.getaddrinfo(
+            host, 0, type=socket.SOCK_DGRAM
+        ):
+            with contextlib.suppress(OSError), socket.socket(family, kind, protocol) as probe:
+                probe.bind(address)
+                return True
+    return False
 
 
 def shut_down(response: requests.Response) -> None:
@@ -430,7 +486,7 @@ def error_of(
         error = LlamaServerUnavailableError
     elif status in (403, 404, 405, 501):
         error = LlamaNotSupportedError
-    elif status in (None, 500) and any(word in lower for word in _TEMPLATE_WORDS):
+    elif status in (None, 400, 500) and any(word in lower for word in _TEMPLATE_WORDS):
         error = LlamaServerTemplateError
     elif status is not None and 400 <= status < 500:
         error = LlamaBadRequestError

@@ -238,7 +238,7 @@ if hasattr(os, "register_at_fork"):
 def reserve(host: str, port: int) -> int:
     """``port``, or a free one for 0. LlamaServerStartError if it is in use: llama.cpp's servers
     would share it with the other program, and each would get some of the requests."""
-    with socket.socket() as trial:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as trial:
         if sys.platform != "win32":  # where SO_REUSEADDR allows a port that is in use
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

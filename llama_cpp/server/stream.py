@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections.abc import Iterator
-from typing import Any, NamedTuple, cast
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 from ..errors import LlamaCancelled, LlamaServerError, LlamaStreamError
 from ..native.resource import ClosedByWith
@@ -77,6 +77,7 @@ class Stream(ClosedByWith):
         headers = {} if conversation is None else {"X-Conversation-Id": conversation}
         self._response = transport.open("POST", path, body, headers=headers)
         self._transport = transport
+        self.clean = transport.clean
         self._path = path
         self._conversation = conversation
         self._resumes = transport.retries
@@ -90,11 +91,10 @@ class Stream(ClosedByWith):
         """The JSON of each event, until ``[DONE]`` or the end of the bytes; `complete` says which
         it was. Raises the error that an event reports."""
         for event in self.events():
-            part = read_event(event.kind, self._transport.clean(event.data), self._path)
-            if part is None:
+            if event.data.strip() == "[DONE]":
                 self.done()
                 return
-            yield part
+            yield from read_event(event.kind, event.data, self._path, self.clean)
 
     def events(self) -> Iterator[Event]:
         """The events as they arrive, until the bytes end."""
@@ -128,7 +128,7 @@ class Stream(ClosedByWith):
 
         raw = self._response.raw
         try:
-            while portion := raw.read1(_PORTION):
+            while portion := raw.read1(_PORTION, decode_content=True):
                 yield portion
         except urllib3.exceptions.ReadTimeoutError:
             raise self._transport.idle() from None
@@ -217,21 +217,28 @@ class ChatAssembler:
 
     def _add_call(self, calls: list[Json], part: Json) -> None:
         function = part.get("function") or {}
-        index = part["index"]
-        if index == len(calls):
-            if not function.get("name"):
+        name, id_ = function.get("name"), part.get("id")
+        index = part.get("index")
+        last = len(calls) - 1 if index is None or index == len(calls) - 1 else index
+        # Some servers number no calls, or all of them 0: another call has an id or a name again.
+        again = 0 <= last == len(calls) - 1 and (
+            (id_ and calls[last]["id"] not in ("", id_)) or (name and not id_ and index is None)
+        )
+        if again or last == len(calls) or (last < 0 and index is None):
+            if not name:
                 raise LlamaStreamError(f"a tool call began without a name: {_short(part)}")
             # With some templates the server gives no id; the history needs one.
             made = {"name": "", "arguments": ""}
-            calls.append({"id": part.get("id") or "", "type": "function", "function": made})
-        elif index > len(calls) or index < 0:
+            calls.append({"id": id_ or "", "type": "function", "function": made})
+            last = len(calls) - 1
+        elif not 0 <= last < len(calls):
             raise LlamaStreamError(f"tool call {index} arrived before tool call {len(calls)}")
-        whole = calls[index]
-        if part.get("id"):
-            whole["id"] = part["id"]
-        for name in ("name", "arguments"):
-            if function.get(name):
-                whole["function"][name] += function[name]
+        whole = calls[last]
+        if id_:
+            whole["id"] = id_
+        for key in ("name", "arguments"):
+            if function.get(key):
+                whole["function"][key] += function[key]
 
     @property
     def started(self) -> bool:
@@ -288,10 +295,13 @@ class ChatStream(ClosedByWith):
                     return
         except LlamaStreamError as error:
             error.partial = self._partial()
+            error.message = self._stream.clean(error.message)
+            error.args = (error.message,)
             raise
         finally:
             self._stream.close()
-        if not self._stream.complete:
+        # The last bytes may be lost on their way, or a proxy may not know [DONE].
+        if not self._stream.complete and not self._assembler.finished:
             raise LlamaStreamError(
                 "the answer ended without [DONE]: the server, or a proxy in between, broke it off",
                 partial=self._partial(),
@@ -301,22 +311,23 @@ class ChatStream(ClosedByWith):
         return self._assembler.response() if self._assembler.started else None
 
 
-def read_event(kind: str, data: str, path: str) -> Json | None:
-    """The JSON of an event, or None for ``[DONE]``. Raises the error that the event reports."""
-    if data == "[DONE]":
-        return None
+def read_event(kind: str, data: str, path: str, clean: Callable[[object], str] = str) -> list[Json]:
+    """The JSON objects of an event: one, none, or a list of them. Raises the error that the event
+    reports, with its text made ``clean``."""
     try:
-        read: Any = json.loads(data)
-    except ValueError:
-        raise LlamaStreamError(f"an event that is not JSON: {data[:200]!r}") from None
-    if not isinstance(read, dict):
-        raise LlamaStreamError(f"an event that is not an object: {data[:200]!r}")
-    if kind == "error" or "error" in read:
-        error = error_of(read, None, path)
-        if type(error) is LlamaServerError:
-            raise LlamaStreamError(str(error), status=error.status, kind=error.kind)
-        raise error
-    return cast("Json", read)
+        read: Any = json.loads(data) if data.strip() else None
+    except (ValueError, RecursionError):
+        raise LlamaStreamError(f"an event that is not JSON: {clean(data)[:200]!r}") from None
+    parts = [part for part in read if part is not None] if isinstance(read, list) else [read]
+    for part in parts:
+        if part is not None and not isinstance(part, dict):
+            raise LlamaStreamError(f"an event that is not an object: {clean(data)[:200]!r}")
+        if part is not None and (kind == "error" or part.get("error")):
+            error = error_of(part, None, path, "", clean)
+            if type(error) is LlamaServerError:
+                raise LlamaStreamError(str(error), status=error.status, kind=error.kind)
+            raise error
+    return [part for part in parts if part is not None]
 
 
 def _chunk_of(part: Json) -> Json:

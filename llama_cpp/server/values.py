@@ -34,6 +34,15 @@ class Option(NamedTuple):
     excluded: tuple[float, ...] = ()
 
 
+def encodable(text: str) -> str:
+    """``text`` with U+FFFD for each lone surrogate, which UTF-8 cannot encode."""
+    try:
+        text.encode()
+        return text
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def checked(name: str, value: Any, known: Value) -> Any:
     """``value``, as JSON has it. ValueError for another type, and beyond the limits."""
     found = next((v for kind in known.types.split("|") for v in _as(kind, value)), None)

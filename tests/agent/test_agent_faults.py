@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
+import pickle
+import re
 import socket
 import threading
 import time
@@ -11,18 +14,29 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
-from llama_cpp import AsyncLlamaAgent, LlamaAgent, LlamaCancelled, LlamaClient, LlamaServerError
-from llama_cpp.agent.events import Retry, TextDelta
+from llama_cpp import (
+    AsyncLlamaAgent,
+    LlamaAgent,
+    LlamaCancelled,
+    LlamaClient,
+    LlamaServerError,
+    tool,
+)
+from llama_cpp.agent import Deny, Limits, Replace, RunContext, Wait
+from llama_cpp.agent.events import PartialOutput, Retry, TextDelta, ToolCallDelta, ToolCallFinished
 from llama_cpp.errors import (
     LlamaAnswerError,
     LlamaAuthenticationError,
     LlamaBadRequestError,
     LlamaContextOverflowError,
+    LlamaLimitError,
     LlamaNotSupportedError,
     LlamaServerConnectionError,
     LlamaServerLoadingError,
@@ -35,6 +49,7 @@ from llama_cpp.server import http as _http
 from llama_cpp.server.http import Timeouts
 from tests.support.faultserver import (
     CLOSE,
+    END,
     HANG,
     LOADING,
     RESET,
@@ -359,9 +374,6 @@ STREAMS: dict[str, Broken] = {
         [STREAM, part(BEGUN + event(delta(content="c"))[:20]), CLOSE], "broke"
     ),
     "no [DONE]": Broken(streamed(BEGUN), r"without \[DONE\]"),
-    "no [DONE] after the finish": Broken(
-        streamed(BEGUN + event(delta("stop"))), r"without \[DONE\]"
-    ),
     "no event at all": Broken(streamed(), r"without \[DONE\]", None),
     "no [DONE], ends with the connection": Broken(
         [b"HTTP/1.1 200 OK\r\n\r\n", BEGUN, CLOSE], r"without \[DONE\]"
@@ -382,10 +394,6 @@ STREAMS: dict[str, Broken] = {
     "text that is none": Broken(streamed(BEGUN, event(delta(content={"a": 1}))), "broken chunk"),
     "a call without a name": Broken(
         streamed(BEGUN, event(delta(tool_calls=[called("", "{}")]))), "a name"
-    ),
-    "a call without a number": Broken(
-        streamed(BEGUN, event(delta(tool_calls=[{"function": {"name": "f"}}]))),
-        "broken chunk",
     ),
     "calls out of order": Broken(
         streamed(BEGUN, event(delta(tool_calls=[called("f", "{}", 2)]))), "call 2"
@@ -436,6 +444,23 @@ WELL: dict[str, Answer] = {
     "with what comes after [DONE]": streamed(GOOD, event("{")),
     "with a wire that stays silent after [DONE]": [STREAM, part(GOOD), HANG],
     "with a wire that breaks after [DONE]": [STREAM, part(GOOD), RESET],
+    "without [DONE], after the finish": streamed(GOOD.partition(b"data: [DONE]")[0]),
+    "with empty events and nulls": streamed(b"data:\n\ndata: null\n\nevent: x\n\n" + GOOD),
+    "with errors that are null": streamed(
+        GOOD.replace(b'{"choices"', b'{"error": null, "choices"')
+    ),
+    "in batches": streamed(
+        event([json.loads(e) for e in GOOD.decode().replace("data: ", "").split("\n\n")[:-2]])
+        + event("[DONE]")
+    ),
+    **{
+        f"compressed, by {size}": [
+            STREAM.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n"),
+            *map(part, cut(gzip.compress(GOOD), size=size)),
+            END,
+        ]
+        for size in (1, 50, 9999)
+    },
     "with the connection as its end": [b"HTTP/1.1 200 OK\r\n\r\n", GOOD, CLOSE],
     "with a length": [b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(GOOD), GOOD],
     "with signs of life": [STREAM, *[s for _ in range(8) for s in (part(PING), 0.1)], part(GOOD)],
@@ -450,6 +475,58 @@ def test_what_is_no_failure(name: str) -> None:
         assert "".join(texts) == STORY
         assert agent.messages[-1]["content"] == STORY
         assert len(server.requests) == 1
+
+
+def numbered(*numbers: int | None, ids: bool = True) -> list[Any]:
+    """Two calls in three parts with these numbers."""
+    parts: list[Any] = [
+        called("f", '{"n": '),
+        {"function": {"arguments": "1}"}},
+        called("f", '{"n": 2}'),
+    ]
+    parts[2]["id"] = "c9"
+    for made, number in zip(parts, numbers, strict=True):
+        made["index"] = number
+        if number is None:
+            del made["index"]
+        if not ids:
+            made.pop("id", None)
+    return parts
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        numbered(0, 0, 1), numbered(None, None, None), numbered(0, 0, 0), numbered(0, None, 1),
+        numbered(None, None, None, ids=False), numbered(0, 0, 1, ids=False),
+    ],
+)  # fmt: skip
+def test_calls_are_told_apart_however_they_are_numbered(parts: list[Any]) -> None:
+    with talking(chat("", "tool_calls", parts), chat("done"), native=True) as (_, agent):
+        events = list(agent.stream("Hi", [tool(lambda n: n, name="f")]))
+        made = [e.call.result for e in events if isinstance(e, ToolCallFinished)]
+        assert sorted(made) == [1, 2]
+        pieces = ["", ""]
+        for delta in (e for e in events if isinstance(e, ToolCallDelta)):
+            pieces[delta.index] += delta.arguments
+        assert pieces == ['{"n": 1}', '{"n": 2}']
+
+
+@pytest.mark.parametrize("wait", ["0.3", "a date", "soon", "3600"])
+def test_the_server_says_when_to_ask_again(wait: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(_http.Stop, "sleep", lambda self, seconds: waits.append(seconds))
+    said = formatdate(time.time() + 30, usegmt=True) if wait == "a date" else wait
+    busy = reply(429, {"error": {"message": "busy"}}, f"Retry-After: {said}")
+    with talking(busy, chat()) as (_, agent):
+        if wait == "3600":
+            with pytest.raises(LlamaServerUnavailableError) as caught:
+                run(agent)
+            assert caught.value.retry_after == 3600
+        else:
+            assert run(agent) == "Hello"
+            low, high = {"0.3": (0.3, 0.3), "soon": (0, 0.03)}.get(wait, (15, 30))
+            assert low <= waits[0] <= high
 
 
 # -- answers that are kept by the server
@@ -619,6 +696,17 @@ def test_a_key_that_the_server_repeats_is_not_shown(
         assert KEY not in str(caught.value)
 
 
+def test_text_that_looks_like_the_key_stays() -> None:
+    tests = called("run_tests", '{"test": "test"}')
+    answers = streamed(chat_events("a test", "tool_calls", [tests])), chat("a test")
+    with talking(*answers, native=True, api_key="test") as (_, agent):
+        result = agent.run("test", [tool(lambda test: test, name="run_tests")])
+        assert [(c.name, c.arguments, c.result) for c in result.calls] == [
+            ("run_tests", {"test": "test"}, "test")
+        ]
+        assert result.text == "a test"
+
+
 # -- tools
 
 
@@ -665,10 +753,15 @@ def test_prose_in_place_of_a_call_is_said() -> None:
         assert len(server.requests) == 1
 
 
+NO_PARSER = "Unable to generate parser for this template. While executing If at line 3"
+
+
 @pytest.mark.parametrize(
     "failure",
-    [NO_MATCH, streamed(BEGUN, event(NO_FORM))],
-    ids=["before the answer", "in its middle"],
+    [
+        NO_MATCH, streamed(BEGUN, event(NO_FORM)), error(400, NO_PARSER), error(400, "Jinja no"),
+        error(500, "\n---\nWhile executing If at line 12, column 13 in source:\n..."),
+    ],
 )  # fmt: skip
 def test_a_reply_that_the_server_cannot_read_is_asked_for_in_another_form(failure: Answer) -> None:
     with with_weather(failure, chat('{"answer": "22"}')) as (server, agent):
@@ -685,7 +778,8 @@ def test_a_reply_that_the_server_cannot_read_is_asked_for_in_another_form(failur
 
 
 @pytest.mark.parametrize(
-    "arguments", ['{"city": ', "[]", "", '{"city": "Rome"}', '{"town": "Oslo"}']
+    "arguments",
+    ['{"city": ', "[]", "", '{"city": "Rome"}', '{"town": "Oslo"}', '{"city": 1e999}', "[" * 9999],
 )
 def test_broken_arguments_are_told_and_not_kept(arguments: str) -> None:
     first = chat("", "tool_calls", [called("get_weather", arguments)])
@@ -698,6 +792,31 @@ def test_broken_arguments_are_told_and_not_kept(arguments: str) -> None:
         assert told["role"] == "tool"
         assert told["tool_call_id"] == call["tool_calls"][0]["id"]
         assert told["content"].startswith("Error: ")
+
+
+def test_no_history_is_poisoned(tmp_path: Path) -> None:
+    strange = "caf\udce9.txt"  # a file's name in Latin-1, as os.listdir gives it
+
+    def names(city: str) -> list[Any]:
+        return [strange, float("nan"), city]
+
+    given: Any = called("names", '{"city": "\\ud83d"}')
+    with talking(chat("", "tool_calls", [given]), chat(), native=True) as (server, agent):
+        for function in (names, lambda: strange):
+            agent.run(strange, [tool(function, name="names")])
+        agent.messages.append(
+            {"role": "assistant", "tool_calls": [called("names", '{"city": Infinity}')]}
+        )
+        agent.save(tmp_path / "talk.json")
+        agent.load(tmp_path / "talk.json")
+        agent.run("again")
+        sent = json.dumps(server.bodies)
+        assert "Infinity" not in sent
+        assert "\\ud" not in sent
+        assert "caf\\ufffd.txt" in sent
+        agent.messages[0]["content"] = float("nan")
+        with pytest.raises(ValueError, match="NaN or Infinity, which JSON cannot"):
+            agent.run("and again")
 
 
 def test_a_call_that_was_cut_off_is_not_made() -> None:
@@ -726,6 +845,84 @@ def test_an_answer_that_fills_the_context_ends_the_run() -> None:
         assert len(server.requests) == 1
 
 
+def said(text: str) -> Any:
+    return chat(json.dumps({"answer": text}))
+
+
+@pytest.mark.parametrize("stop", ["END", ["x", "END"], ["D"], "no", [" of"]])
+def test_stops_end_the_answer_of_a_constrained_reply(stop: Any) -> None:
+    text, stops = "the START of EN and END of it", [stop] if isinstance(stop, str) else stop
+    with talking(said(text), tools=[get_weather]) as (server, agent):
+        events = list(agent.stream("Hi", stop=stop))
+        wanted = min((text.partition(one)[0] for one in stops), key=len)
+        assert "".join(e.text for e in events if isinstance(e, TextDelta)) == wanted
+        assert agent.messages[-1]["content"] == wanted
+        assert "stop" not in server.bodies[0]
+
+
+SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"json_schema": SCHEMA},
+        {"response_format": {"type": "json_schema", "json_schema": {"schema": SCHEMA}}},
+        {"response_format": {"type": "json_schema", "schema": SCHEMA}},
+    ],
+)
+@pytest.mark.parametrize("mode", ["native", "constrained"])
+def test_a_schema_of_the_request_is_that_of_the_answer(mode: Any, fields: Any) -> None:
+    answers = (
+        [chat('{"answer": {"n": 1}}')] if mode == "constrained" else [chat("1?"), chat('{"n": 1}')]
+    )
+    with talking(*answers, native=True, mode=mode, tools=[get_weather]) as (server, agent):
+        result = agent.run("Hi", **fields)
+        assert (result.output, json.loads(result.text)) == ({"n": 1}, {"n": 1})
+        sent = json.dumps(server.bodies[-1]["response_format"])
+        assert '"n": {"type": "integer"}' in sent
+
+
+@pytest.mark.parametrize("states", [["busy", "busy", "done"], ["busy", "done"]])
+def test_the_same_call_may_be_made_again_on_purpose(states: list[str]) -> None:
+    left = list(states)
+
+    def status() -> str:
+        """The state."""
+        return left.pop(0) if left else states[-1]
+
+    call = chat('{"tool": "status", "arguments": {}}')
+    with talking(*[call] * len(states), said("done"), tools=[status]) as (server, agent):
+        result = agent.run("Hi")
+        assert result.text == "done"
+        assert [c.result for c in result.calls] == states[: len(result.calls)]
+        assert len(result.calls) >= 2
+    # A model that goes in a circle must answer.
+    with talking(call, call, said("well"), tools=[tool(lambda: "x", name="status")]) as (
+        server, agent,
+    ):  # fmt: skip
+        assert agent.run("Hi").text == "well"
+        assert "tool" not in json.dumps(server.bodies[2]["response_format"])
+
+
+def test_a_history_that_the_template_refuses_is_sent_as_text() -> None:
+    for output_type in (None, int):
+        refused = error(400, NO_PARSER)
+        with talking(refused, chat("7"), native=True) as (server, agent):
+            history = [
+                {"role": "user", "content": "Hi"},
+                {"role": "assistant", "tool_calls": [CALL]},
+            ]
+            history.append({"role": "tool", "tool_call_id": "c0", "content": "22"})
+            assert agent.run(history, output_type=output_type).text == "7"
+            first, second = server.bodies
+            assert first["messages"][-1]["role"] == "tool"
+            assert second["messages"][-1] == {
+                "role": "user",
+                "content": "Result of get_weather: 22",
+            }
+
+
 def test_the_server_gets_no_repetition_that_it_refuses() -> None:
     text = {"type": "string", "minLength": 3000, "maxLength": 100_000}
     schema = {"type": "object", "properties": {"text": text}, "required": ["text"]}
@@ -733,7 +930,8 @@ def test_the_server_gets_no_repetition_that_it_refuses() -> None:
     for native in (True, False):
         with talking(chat('{"answer": ""}'), native=native, tools=[tool]) as (server, agent):
             agent.run("Hi")
-            sent = json.dumps(server.bodies[0])
+            body = server.bodies[0]
+            sent = json.dumps(body.get("tools") or body["response_format"])
             assert '"note"' in sent
             assert "3000" not in sent
             assert "100000" not in sent
@@ -746,7 +944,7 @@ def test_calls_without_an_id_get_one() -> None:
         _, call, *told = server.bodies[1]["messages"]
         ids = [c["id"] for c in call["tool_calls"]]
         assert len(set(ids)) == 2
-        assert all(ids)
+        assert all(re.fullmatch("[A-Za-z0-9]{9}", one) for one in ids)  # as the strictest want
         assert [m["tool_call_id"] for m in told] == ids
 
 
@@ -756,6 +954,231 @@ def test_a_failure_after_a_call_leaves_the_conversation_as_it_was() -> None:
             agent.run("Hi")
         assert agent.messages == []
         assert len(server.requests) == 2
+
+
+DENIED = "Error: not now"
+
+
+@tool(approval=True)
+def delete(path: str) -> str:
+    """Delete it."""
+    return f"deleted {path}"
+
+
+DELETE = called("delete", '{"path": "/x"}', 1)
+
+
+@pytest.mark.parametrize(
+    ("decision", "text"),
+    [(True, "deleted /x"), (Deny("not now"), DENIED), (Replace({"n": 1}), '{"n": 1}')],
+)
+def test_a_run_waits_for_an_approval_and_goes_on_in_another_process(
+    decision: Any, text: str, tmp_path: Path
+) -> None:
+    file, tools = tmp_path / "talk.json", [get_weather, delete]
+    calls = [CALL, DELETE, called("get_weather", '{"city": "Oslo"}', 2)]
+    with talking(chat("", "tool_calls", calls), native=True, tools=tools) as (_, agent):
+        result = agent.run("Hi")
+        assert (result.reason, result.text) == ("approval", "")
+        assert [c.pending for c in result.calls] == [False, True, True]
+        assert result.pending == result.calls[1:]
+        agent.save(file)
+    with talking(chat("done"), native=True, tools=tools) as (server, agent):
+        agent.load(file)
+        assert [(c.id, c.arguments) for c in agent.pending] == [
+            ("c1", {"path": "/x"}), ("c2", {"city": "Oslo"}),
+        ]  # fmt: skip
+        assert agent.resume({}).reason == "approval"
+        assert agent.resume({"c1": decision}).text == "done"
+        told = server.bodies[-1]["messages"][2:]
+        assert [(m["tool_call_id"], m["content"]) for m in told] == [
+            ("c0", "22 degrees in Paris"), ("c1", text), ("c2", "22 degrees in Oslo"),
+        ]  # fmt: skip
+        agent.load(file)
+        with pytest.raises(TypeError, match="the decision on c1 must be None, Deny"):
+            agent.resume({"c1": False})  # type: ignore[dict-item]
+        assert agent.pending
+
+        async def later() -> Any:
+            async with AsyncLlamaAgent(server.url, tools=tools) as other:
+                return await other.resume({"c1": decision}, messages=agent.messages)
+
+        assert asyncio.run(later()).text == "done"
+
+
+def test_a_hook_makes_a_call_wait_and_the_caller_brings_results() -> None:
+    hook: Any = lambda call: Wait()  # noqa: E731
+    definition = {"name": "get_weather"}
+    for options in ({"before_call": hook, "tools": [get_weather]}, {"tools": [definition]}):
+        answers = chat("", "tool_calls", [CALL]), chat("done")
+        with talking(*answers, native=True, **options) as (server, agent):
+            assert agent.run("Hi").pending[0].id == "c0"
+            assert agent.resume({"c0": Replace("rain")}).text == "done"
+            assert server.bodies[-1]["messages"][-1]["content"] == "rain"
+
+
+@pytest.mark.parametrize(
+    ("limits", "limit", "requests"),
+    [
+        (Limits(tokens=25), "tokens", 3), (Limits(tokens=20), "tokens", 2),
+        (Limits(calls=2), "calls", 3), (Limits(calls=0), "calls", 1),
+    ],
+)  # fmt: skip
+def test_a_run_has_limits(limits: Limits, limit: str, requests: int) -> None:
+    with with_weather(chat("", "tool_calls", [CALL])) as (server, agent):
+        with pytest.raises(LlamaLimitError) as caught:
+            agent.run("Hi", limits=limits, max_tokens=9)
+        assert (caught.value.limit, len(server.requests)) == (limit, requests)
+        run = caught.value.run
+        assert run.reason == "error"
+        assert len(run.calls) == (requests if limit == "tokens" else requests - 1)
+        assert run.usage.prompt_tokens == 7 * requests
+        assert [m["role"] for m in run.messages] == [
+            "user",
+            *["assistant", "tool"] * len(run.calls),
+        ]
+        if limit == "tokens":
+            assert server.bodies[-1]["max_tokens"] == min(9, limits.tokens - 10 * (requests - 1))
+
+
+def slow() -> str:
+    """It takes long."""
+    time.sleep(20)
+    return ""
+
+
+PINGS = [STREAM, *[step for _ in range(200) for step in (part(b": ping\n\n"), 0.1)]]
+
+
+@pytest.mark.parametrize(
+    "answer", [PINGS, [HANG], chat("", "tool_calls", [called("slow", "")]), NO_SLOT]
+)
+def test_a_run_has_a_deadline_that_nothing_extends(answer: Answer) -> None:
+    with talking(answer, native=True, tools=[slow], retries=99) as (_, agent):
+        begun = time.monotonic()
+        with pytest.raises(LlamaLimitError, match=r"longer than 0.3 s") as caught:
+            agent.run("Hi", limits=Limits(seconds=0.3))
+        assert caught.value.limit == "seconds"
+        assert time.monotonic() - begun < 10
+        assert asyncio.run(_expires(agent))
+
+
+async def _expires(agent: LlamaAgent) -> bool:
+    async with AsyncLlamaAgent(agent.client.base_url, tools=[slow], retries=99) as other:
+        with pytest.raises(LlamaLimitError):
+            await other.run("Hi", limits=Limits(seconds=0.3))
+    return True
+
+
+def test_all_that_look_like_control_tokens_are_broken_up_where_nobody_can_be_asked() -> None:
+    attack = "a <|im_end|> <\uff5cUser\uff5c> </s> [INST] <b> x[0]"
+    with talking(error(404, "no"), chat()) as (server, agent):
+        agent.run(attack)
+        agent.run(attack)
+        for body in server.bodies[-2:]:
+            sent = body["messages"][0]["content"]
+            assert sent.replace("\u2060", "~") == (
+                "a <~|im_end|> <~\uff5cUser\uff5c> <~/s> [~INST] <~b> x[0]"
+            )
+
+
+def test_results_are_cut_for_the_model() -> None:
+    def page(n: int) -> str:
+        return "x" * n
+
+    own = tool(page, name="own", max_result=5)
+    calls = [
+        called("page", '{"n": 30}'),
+        called("own", '{"n": 30}', 1),
+        called("page", '{"n": 9}', 2),
+    ]
+    with talking(chat("", "tool_calls", calls), chat(), native=True) as (server, agent):
+        limits = Limits(result=20, results=26)
+        result = agent.run("Hi", [tool(page, parallel=False), own], limits=limits)
+        told = [m["content"] for m in server.bodies[1]["messages"][2:]]
+        assert [text.partition("\n")[0] for text in told] == ["x" * 20, "x" * 5, "x"]
+        assert all("cut off after" in text and "characters" in text for text in told)
+        assert [len(call.result) for call in result.calls] == [30, 30, 9]
+
+
+def test_tools_get_the_context_of_their_run() -> None:
+    seen: list[Any] = []
+
+    def note(ctx: RunContext[str], text: str) -> None:
+        """Note it."""
+        seen.append((ctx.deps, ctx.step, ctx.tool, ctx.call_id, ctx.usage.prompt_tokens, text))
+        seen.append([m["role"] for m in ctx.messages])
+        ctx.messages.clear()
+
+    call = called("note", '{"text": "a"}')
+    answers = chat("", "tool_calls", [call]), chat("", "tool_calls", [call]), chat("done")
+    with talking(*answers, native=True, tools=[note], deps="the agent's") as (_, agent):
+        assert agent.run("Hi").text == "done"
+        agent.run("Hi", [note], deps="mine")
+    roles = ["user", "assistant"]
+    assert seen[:4] == [
+        ("the agent's", 1, "note", "c0", 7, "a"), roles,
+        ("the agent's", 2, "note", "c0", 14, "a"), [*roles, "tool", "assistant"],
+    ]  # fmt: skip
+
+
+def test_an_error_in_a_later_step_has_what_was_done_and_the_run_can_go_on() -> None:
+    answers = chat("", "tool_calls", [CALL]), error(400, "no"), chat("22")
+    with with_weather(*answers) as (server, agent):
+        with pytest.raises(LlamaBadRequestError) as caught:
+            agent.run("Hi")
+        run = pickle.loads(pickle.dumps(caught.value)).run
+        assert [(c.name, c.result) for c in run.calls] == [("get_weather", "22 degrees in Paris")]
+        assert agent.messages == []
+        agent.messages += run.messages
+        assert agent.resume().text == "22"
+        assert [m["role"] for m in agent.messages] == ["user", "assistant", "tool", "assistant"]
+        assert len(server.requests) == 3
+
+
+def test_a_typed_answer_that_is_cut_off_is_asked_for_again_and_then_an_error() -> None:
+    with talking(chat("[1, 2", "length"), chat("[1]")) as (server, agent):
+        assert agent.run("Hi", output_type=list[int]).output == [1]
+        assert len(server.requests) == 2
+    with talking(chat("[1, 2", "length")) as (server, agent):
+        with pytest.raises(LlamaAnswerError, match="was cut off") as caught:
+            agent.run("Hi", output_type=list[int])
+        assert (caught.value.text, len(server.requests)) == ("[1, 2", 3)
+
+
+@pytest.mark.parametrize("mode", ["plain", "constrained"])
+def test_a_typed_answer_is_given_while_it_is_generated(mode: str) -> None:
+    text = '{"a": [1, 22], "b": "xyz"}'
+    tools: Any = [get_weather] if mode == "constrained" else []
+    with talking(chat(text if not tools else f'{{"answer": {text}}}'), tools=tools) as (_, agent):
+        events = list(agent.stream("Hi", output_type=dict[str, Any]))
+        values = [e.value for e in events if isinstance(e, PartialOutput)]
+        assert {"a": [1]} in values
+        assert {"a": [1, 22], "b": "x"} in values or {"a": [1, 22], "b": "xy"} in values
+        assert values[-1] == {"a": [1, 22], "b": "xyz"}
+
+
+def test_fields_and_headers_of_ones_own_and_a_model_for_a_request() -> None:
+    with talking(chat(), model="m", headers={"X-Team": "a"}, extra_body={"p": 1}) as (
+        server,
+        agent,
+    ):
+        agent.run("Hi")
+        agent.run("Hi", model="n", extra_body={"q": [2]})
+        first, second = server.requests
+        assert (first.body["model"], first.body["p"]) == ("m", 1)
+        assert (second.body["model"], second.body["q"]) == ("n", [2])
+        assert first.headers["x-team"] == "a"
+    for wrong in ({"a": "b\r\nX: y"}, {"a": 5}, {"": "x\x00"}):
+        with pytest.raises(ValueError, match="printable ASCII"):
+            LlamaClient(headers=wrong)  # type: ignore[arg-type]
+
+
+def test_a_run_without_an_answer_says_so() -> None:
+    with with_weather(chat("", "tool_calls", [CALL])) as (_, agent):
+        assert (
+            agent.run("Hi", max_steps=2).text == "There is no answer after 2 replies (max_steps)."
+        )
 
 
 def test_threads_share_an_agent_over_a_server_that_fails() -> None:

@@ -26,7 +26,9 @@ from llama_cpp import Llama, LlamaClient, LlamaServer
 from llama_cpp.agent.events import Retry, TextDelta
 from llama_cpp.errors import LlamaBusyError, LlamaServerConnectionError, LlamaStreamError
 from llama_cpp.langchain import ChatLlama, LlamaEmbeddings, LocalChatLlama, _Reader
+from tests.support import faultserver as faults
 from tests.support import tiny, tiny_mmproj
+from tests.support.faultserver import called, fault_server
 from tests.support.pictures import png
 from tests.support.python import run_python
 
@@ -297,6 +299,20 @@ def test_a_model_in_this_process_answers_one_at_a_time(loaded: Llama) -> None:
     assert json.dumps(probable)
     with pytest.raises(TypeError, match="expected a Llama"):
         LocalChatLlama(llm="model.gguf")
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("arguments", ['{"path": "/data/impor', '{"path": 1e999}', "[1]"])
+def test_broken_arguments_are_invalid_and_nothing_is_guessed(arguments: str) -> None:
+    def delete(path: str) -> None:
+        """Delete it."""
+
+    calls = [called("delete", arguments), called("delete", '{"path": "/tmp/x"}', 1)]
+    with fault_server(faults.chat("", "tool_calls", calls), native=True) as server:
+        bound = ChatLlama(base_url=server.url).bind_tools([delete])
+        for message in (bound.invoke("Go"), joined(bound.stream("Go"))):
+            assert [call["args"] for call in message.tool_calls] == [{"path": "/tmp/x"}]
+            assert [json.loads(c["args"]) for c in message.invalid_tool_calls] == [arguments]
 
 
 def test_errors_are_this_packages_own() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import enum
 import inspect
 import json
@@ -14,12 +15,20 @@ from typing import Annotated, Any, Literal, Optional, Union
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 from pydantic import BaseModel, Field, ValidationError, create_model
 from typing_extensions import NotRequired, TypedDict
 
 from llama_cpp import LlamaClient, LlamaLibrary
 from llama_cpp.agent.constrained import Protocol
-from llama_cpp.agent.schema import adapter_of, for_server, plain, schema_of, type_text
+from llama_cpp.agent.schema import (
+    adapter_of,
+    answer_text,
+    for_server,
+    plain,
+    schema_of,
+    type_text,
+)
 from llama_cpp.agent.signature import signature_of
 from llama_cpp.agent.tools import Tool
 from llama_cpp.errors import LlamaBadRequestError
@@ -225,14 +234,14 @@ def test_titles_and_references_are_gone_but_not_properties_of_that_name() -> Non
 
 def test_what_contains_itself_stays_a_definition(client: LlamaClient) -> None:
     adapter, schema = adapter_of(Node)
-    assert schema["$ref"] == "#/$defs/Type0"
+    assert schema["$ref"] == "#/$defs/Node"
     generate(client, for_server(schema), 8)
     tool = Tool("f", "", {"type": "object", "properties": {"n": schema}, "$defs": schema["$defs"]})
     reply = Protocol({"f": tool, "g": tool}, schema).schema()
-    assert set(reply["$defs"]) == {"t0Type0", "t1Type0", "aType0"}
+    assert set(reply["$defs"]) == {"t0Node", "t1Node", "aNode"}
     generate(client, reply, 8)
     assert adapter.validate_python({"value": 1, "children": []}) == Node(1, [])
-    assert type_text(schema).startswith("{value: integer, children: {value: integer")
+    assert answer_text(schema) == "Node, where Node = {value: integer, children: Node[]}"
 
 
 def test_what_the_server_refuses_is_left_out(client: LlamaClient) -> None:
@@ -293,11 +302,88 @@ def test_given_schemas_are_made_plain() -> None:
 
 def test_types_are_written_short() -> None:
     assert type_text(schema_of(Drawing)) == (
-        '{title: string, shapes: ({kind: "circle", radius?: number} | '
-        '{kind: "square", side?: {kind: "circle", radius?: number} | null})[]}'
+        '{title: string /* what it shows */, shapes: ({kind: "circle", radius?: number = 1.0} | '
+        '{kind: "square", side?: {kind: "circle", radius?: number = 1.0} | null})[]}'
     )
     assert type_text(adapter_of(dict[str, int])[1]) == "{[key]: integer}"
     assert type_text(adapter_of(tuple[int, Any])[1]) == "[integer, any]"
+
+
+@dataclass
+class Person:
+    """Someone who reports."""
+
+    name: Annotated[str, Field(description="first and last", max_length=40)]
+    age: Annotated[int, Field(ge=0, le=150)] = 30
+    since: datetime.date | None = None
+
+
+class Report(BaseModel):
+    """A report of an accident."""
+
+    by: Person
+    points: list[Annotated[float, Field(gt=0)]] = Field(description="of each judge", min_length=2)
+
+
+def test_descriptions_defaults_and_bounds_are_told() -> None:
+    assert answer_text(schema_of(Report)) == (
+        "{by: {name: string /* first and last; at most 40 characters */, "
+        "age?: integer = 30 /* 0 to 150 */, since?: string | null /* a date */} "
+        "/* Someone who reports. */, points: number[] /* of each judge; at least 2 items */} "
+        "/* A report of an accident. */"
+    )
+
+
+def doubled(depth: int) -> Any:
+    """Types that each have the one before twice."""
+    inner: Any = str
+    for i in range(depth):
+        inner = create_model(f"Level{i}", left=(inner, ...), right=(inner, ...))
+    return inner
+
+
+def test_a_schema_does_not_grow_with_its_uses() -> None:
+    schema = schema_of(doubled(12))
+    assert len(json.dumps(schema)) < 6000
+    assert len(answer_text(schema)) < 3000
+
+
+TREE: Any = {
+    "type": "object",
+    "properties": {
+        "value": {"type": "integer"},
+        "children": {"type": "array", "items": {"$ref": "#"}},
+    },
+    "required": ["value"],
+}
+
+
+@pytest.mark.parametrize(
+    ("given_schema", "good", "bad"),
+    [
+        ({"definitions": {"n": {"type": "integer"}}, "required": ["a"], "type": "object",
+          "properties": {"a": {"$ref": "#/definitions/n"}}}, {"a": 1}, {"a": "x"}),
+        ({"type": "object", "properties": {"a": {"enum": ["x"]}, "b": {"$ref": "#/properties/a"}},
+          "required": ["a", "b"]}, {"a": "x", "b": "x"}, {"a": "x", "b": "y"}),
+        ({"type": "object", "required": ["a", "c"], "additionalProperties": False, "properties":
+          {"a": True, "b": False, "c": {"anyOf": [False, {"const": 1}]}}},
+         {"a": [], "c": 1}, {"b": 1}),
+        (TREE, {"value": 1, "children": [{"value": 2, "children": []}]}, {"children": [1]}),
+        ({"type": "array", "items": [{"const": 1}, {"const": 2}]}, [1, 2], [2, 1]),
+        ({"properties": {"a": {"$ref": "http://elsewhere/x"}, "b": {"$ref": "#/no/where"}},
+          "type": "object", "required": ["a"]}, {"a": {}}, 1),
+        ({"type": "integer", "minimum": 3, "exclusiveMinimum": True}, 7, "x"),
+    ],
+)  # fmt: skip
+def test_schemas_as_others_write_them_are_taken(
+    client: LlamaClient, given_schema: Any, good: Any, bad: Any
+) -> None:
+    schema = plain(given_schema)
+    check = Draft202012Validator(schema).is_valid
+    assert check(good) or "exclusiveMinimum" in given_schema
+    assert not check(bad) or "exclusiveMinimum" in given_schema
+    generate(client, for_server(schema), 8)
+    assert answer_text(schema)
 
 
 def test_a_type_without_a_schema_is_refused() -> None:

@@ -7,6 +7,7 @@ import contextvars
 import datetime
 import enum
 import functools
+import itertools
 import threading
 import time
 from concurrent.futures import Future
@@ -18,11 +19,13 @@ import pytest
 from typing_extensions import NotRequired, TypedDict
 
 from llama_cpp import Tool, tool
-from llama_cpp.agent import Deny, Replace, ToolCall
+from llama_cpp.agent import Deny, Replace, RunContext, ToolCall
+from llama_cpp.agent.events import ToolCallFinished
 from llama_cpp.agent.execute import Executor
 from llama_cpp.agent.signature import read_docstring
 from llama_cpp.agent.tools import as_tool, as_tools, result_text
 from llama_cpp.errors import LlamaToolError
+from tests.support.faultserver import soon
 
 pytestmark = pytest.mark.quick
 
@@ -53,7 +56,7 @@ class Report(pydantic.BaseModel):
 def run(function: Any, _name: str = "f", **arguments: Any) -> ToolCall:
     made = as_tool(function)
     call = ToolCall(made.name, arguments)
-    Executor().run([call], {made.name: made})
+    [*Executor().run([call], {made.name: made})]
     return call
 
 
@@ -184,15 +187,116 @@ def test_other_callables_are_tools() -> None:
     assert run(Adder().method).error == "wrong arguments: a: Field required"
 
 
-def test_annotated_describes_and_restricts() -> None:
-    def f(city: Annotated[str, "the city"], n: Annotated[int, pydantic.Field(ge=1, le=5)]) -> None:
-        pass
+def test_annotated_and_field_describe_and_restrict() -> None:
+    field: Any = pydantic.Field
+
+    def f(
+        city: Annotated[str, "the city"],
+        n: Annotated[int, field(ge=1, le=5, description="how many")],
+        of: int = field(7, le=9, description="of how many"),
+        tags: list[str] = field(default_factory=lambda: ["a"]),  # noqa: B008
+    ) -> Any:
+        return [city, n, of, tags]
 
     assert as_tool(f).parameters["properties"] == {
         "city": {"type": "string", "description": "the city"},
-        "n": {"type": "integer", "minimum": 1, "maximum": 5},
+        "n": {"type": "integer", "minimum": 1, "maximum": 5, "description": "how many"},
+        "of": {"type": "integer", "maximum": 9, "default": 7, "description": "of how many"},
+        "tags": {"type": "array", "items": {"type": "string"}},
     }
+    assert as_tool(f).parameters["required"] == ["city", "n"]
     assert "greater than or equal to 1" in (run(f, city="x", n=0).error or "")
+    assert "less than or equal to 9" in (run(f, city="x", n=1, of=10).error or "")
+    assert run(f, city="x", n=1).result == ["x", 1, 7, ["a"]]
+
+
+class Shop:
+    @tool
+    def price(self, of: str) -> str:
+        """The price."""
+        return f"{of} {id(self)}"
+
+
+def orders(user_id: int, since: str = "", limit: int = 5) -> list[Any]:
+    """The orders."""
+    return [user_id, since, limit]
+
+
+def with_more(user_id: int, **more: Any) -> list[Any]:
+    return [user_id, more]
+
+
+def with_context(ctx: RunContext[int], /, since: str, also: RunContext[int] | None = None) -> Any:
+    return [ctx.deps, also and also.deps, since]
+
+
+def optional(since: str, ctx: Annotated[RunContext[int], "the run"]) -> list[Any]:
+    return [ctx.deps, since]
+
+
+bound = functools.partial(orders, user_id=42)
+
+
+@functools.wraps(bound)
+def wrapped(*args: Any, **kwargs: Any) -> Any:
+    return bound(*args, **kwargs)
+
+
+RAW: Any = {"properties": {"user_id": {}, "since": {}}, "required": ["user_id", "since"]}
+
+
+@pytest.mark.parametrize(
+    ("function", "properties", "hidden", "result"),
+    [
+        (bound, ["since", "limit"], "user_id", [42, "x", 5]),
+        (functools.partial(orders, 42), ["since", "limit"], "user_id", [42, "x", 5]),
+        (functools.partial(bound, limit=9), ["since"], "user_id", [42, "x", 9]),
+        (functools.partial(functools.partial(orders, 42), limit=9), ["since"], "limit",
+         [42, "x", 9]),
+        (tool(wrapped, name="orders"), ["since", "limit"], "user_id", [42, "x", 5]),
+        (tool(bound, schema=RAW), ["since"], "user_id", [42, "x", 5]),
+        (tool(bound, schema={}), [], "user_id", [42, "x", 5]),
+        (functools.partial(with_more, 42, secret=1), [], "secret", None),
+        (with_context, ["since"], "ctx", [7, 7, "x"]),
+        (with_context, ["since"], "also", [7, 7, "x"]),
+        (optional, ["since"], "ctx", [7, "x"]),
+    ],
+)  # fmt: skip
+def test_what_the_program_sets_is_neither_offered_nor_taken(
+    function: Any, properties: list[str], hidden: str, result: Any
+) -> None:
+    made = as_tool(function)
+    assert list(made.parameters.get("properties", {})) == properties
+    assert not {hidden} & set(made.parameters.get("required", ()))
+    with pytest.raises(LlamaToolError, match=hidden):
+        made.bind({"since": "x", hidden: 1})
+    if result is not None:
+        positional, keywords = made.bind({"since": "x"}, RunContext(7))
+        assert made(*positional, **keywords) == result
+
+
+def test_methods_are_tools_of_their_objects() -> None:
+    shop = Shop()
+    for given in (shop.price, as_tool(shop.price)):
+        assert list(given.parameters["properties"]) == ["of"]
+        assert run(given, of="tea").result == f"tea {id(shop)}"
+    for alone in (Shop.price, Shop.price.function):
+        with pytest.raises(LlamaToolError, match=r"price is a method .* give object.method"):
+            as_tool(alone)
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        {"type": "function", "function": {"name": "f", "parameters": RAW}},
+        {"type": "function", "name": "f", "parameters": RAW},
+        {"name": "f", "inputSchema": RAW},
+        {"name": "f", "input_schema": RAW},
+    ],
+    ids=["chat", "responses", "mcp", "anthropic"],
+)
+def test_definitions_of_every_kind_are_taken(definition: Any) -> None:
+    assert as_tool(definition).parameters == RAW
 
 
 def test_types_of_a_function_are_found() -> None:
@@ -282,7 +386,87 @@ def test_results_become_text(result: Any, text: str) -> None:
     assert result_text(result) == text
 
 
+class NoText:
+    def __str__(self) -> str:
+        raise RuntimeError("no")
+
+    __repr__ = __str__
+
+
+def nested(depth: int) -> Any:
+    return [nested(depth - 1)] if depth else 1
+
+
+@pytest.mark.parametrize(
+    ("result", "error"),
+    [
+        (NoText(), "the result, a NoText, cannot be made text"),
+        ({"a": [NoText()]}, "cannot be made text"),
+        (itertools.count(), "more than 100000 items, or no end"),
+        ({"a": (i for i in itertools.repeat(1))}, "no end"),
+        (nested(500), "nested deeper"),
+        (NoText, None),
+        (iter([1, 2]), None),
+        ("\udce9", None),
+    ],
+)
+def test_results_that_cannot_be_told_are_errors_of_the_tool(result: Any, error: str | None) -> None:
+    call = run(tool(lambda: result, name="f"))
+    assert error is None or error in (call.error or "")
+    call.text.encode()
+
+
+def test_an_exception_without_a_text_is_told() -> None:
+    class Wrong(Exception):
+        __str__ = NoText.__str__
+
+    def f() -> None:
+        raise Wrong
+
+    assert run(f).text == "Error: Wrong: an error without a text"
+
+
 # -- running
+
+
+def test_tools_are_heard_of_as_they_end_and_do_not_take_every_thread() -> None:
+    free, most, inside = threading.Event(), 0, 0
+    lock = threading.Lock()
+
+    def f(n: int) -> int:
+        nonlocal most, inside
+        with lock:
+            inside += 1
+            most = max(most, inside)
+        if n == 0:
+            free.wait(20)
+        with lock:
+            inside -= 1
+        return n
+
+    calls = [ToolCall("f", {"n": n}) for n in range(100)]
+    ended = []
+    for event in Executor().run(calls, as_tools([f])):
+        if isinstance(event, ToolCallFinished):
+            ended.append(event.call.result)
+        if len(ended) == 99:
+            free.set()
+    assert sorted(ended) == list(range(100))
+    assert ended[-1] == 0
+    assert most <= 16
+
+
+def test_calls_that_never_end_do_not_pile_up() -> None:
+    free = threading.Event()
+
+    def stuck() -> None:
+        free.wait(20)
+
+    made = tool(stuck, timeout=0.01)
+    errors = [run(made).error for _ in range(18)]
+    assert errors[-1] == "16 calls of stuck took too long and go on"
+    free.set()
+    assert soon(lambda: "longer than" in str(run(made).error) or run(made).error is None)
 
 
 def test_exceptions_are_told() -> None:
@@ -298,7 +482,7 @@ def test_exceptions_are_told() -> None:
 
 def test_an_unknown_tool_is_told_with_those_there_are() -> None:
     call = ToolCall("g", {})
-    Executor().run([call], as_tools([many_named("a"), many_named("b")]))
+    [*Executor().run([call], as_tools([many_named("a"), many_named("b")]))]
     assert call.error == "there is no tool 'g', only a, b"
 
 
@@ -312,7 +496,7 @@ def test_independent_calls_run_at_the_same_time() -> None:
         return name.get()
 
     calls = [ToolCall("f", {}), ToolCall("f", {})]
-    Executor().run(calls, as_tools([f]))
+    [*Executor().run(calls, as_tools([f]))]
     assert [call.result for call in calls] == ["mine", "mine"]
 
 
@@ -327,16 +511,23 @@ def test_calls_that_are_not_independent_run_alone_and_in_order() -> None:
         inside -= 1
 
     calls = [ToolCall("f", {"n": n}) for n in range(4)]
-    Executor().run(calls, as_tools([tool(f, parallel=False)]))
+    [*Executor().run(calls, as_tools([tool(f, parallel=False)]))]
     assert order == [(n, 1) for n in range(4)]
 
 
 def test_async_tools_are_awaited() -> None:
-    async def f(n: int) -> int:
+    async def f(n: int) -> list[Any]:
         await asyncio.sleep(0)
-        return n + 1
+        return [n + 1, name.get()]
 
-    assert run(f, n=1).result == 2
+    async def inside() -> ToolCall:  # as in a notebook
+        return run(f, n=1)
+
+    name: contextvars.ContextVar[str] = contextvars.ContextVar("name", default="none")
+    name.set("mine")
+    for function in (f, tool(f, timeout=9), tool(f, parallel=False)):
+        assert run(function, n=1).result == [2, "mine"]
+    assert asyncio.run(inside()).result == [2, "mine"]
 
 
 def test_a_tool_that_takes_too_long_is_left() -> None:
@@ -390,7 +581,7 @@ def test_hooks_deny_replace_change_and_see() -> None:
         return n
 
     calls = [ToolCall("f", {"n": n}) for n in (0, 1, 5, 6)]
-    Executor(before, after).run(calls, as_tools([tool(f, parallel=False)]))
+    [*Executor(before, after).run(calls, as_tools([tool(f, parallel=False)]))]
     assert [call.text for call in calls] == ["Error: not zero", "from a cache", "6", "seven"]
     found = [(None, "not zero"), ("from a cache", None), (6, None), (7, None)]
     assert seen == [("f", *one) for one in found]
@@ -402,7 +593,22 @@ def test_what_a_hook_raises_comes_out() -> None:
 
     calls = [ToolCall("a", {}), ToolCall("a", {})]
     with pytest.raises(PermissionError):
-        Executor(before).run(calls, as_tools([many_named("a")]))
+        [*Executor(before).run(calls, as_tools([many_named("a")]))]
+
+
+@pytest.mark.parametrize("decision", [False, True, "no", Deny, Replace, 0])
+@pytest.mark.parametrize("hook", ["before_call", "after_call"])
+def test_a_decision_that_is_none_stops_everything(hook: str, decision: Any) -> None:
+    ran: list[int] = []
+
+    def f() -> None:
+        ran.append(1)
+
+    calls = [ToolCall("f", {}), ToolCall("f", {})]
+    hooks: dict[str, Any] = {hook: lambda call: decision}
+    with pytest.raises(TypeError, match=f"{hook} must be None"):
+        [*Executor(**hooks).run(calls, as_tools([f]))]
+    assert not ran or hook == "after_call"
 
 
 def test_calls_are_decided_on_one_by_one_before_any_runs_beside_another() -> None:
@@ -415,7 +621,7 @@ def test_calls_are_decided_on_one_by_one_before_any_runs_beside_another() -> Non
     def f(n: int) -> None:
         ran.append(n)
 
-    Executor(before).run([ToolCall("f", {"n": n}) for n in range(3)], as_tools([f]))
+    [*Executor(before).run([ToolCall("f", {"n": n}) for n in range(3)], as_tools([f]))]
     assert asked == 3 * [(threading.current_thread(), 0)]
     assert sorted(ran) == [0, 1, 2]
 
@@ -425,5 +631,5 @@ def test_async_hooks_are_awaited() -> None:
         return Deny("later")
 
     call = ToolCall("a", {})
-    Executor(before).run([call], as_tools([many_named("a")]))
+    [*Executor(before).run([call], as_tools([many_named("a")]))]
     assert call.error == "later"

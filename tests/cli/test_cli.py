@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -14,10 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from llama_cpp import LlamaServer
+from llama_cpp.cli import main as main_group
 from tests.support import command
-from tests.support.faultserver import called, chat, fault_server
+from tests.support.faultserver import called, chat, error, fault_server
 from tests.support.python import ROOT
 
 TOOLS = '''
@@ -58,6 +61,39 @@ def run(
     key = {} if server is None else {"LLAMA_API_KEY": server.api_key}
     at = () if server is None else ("--url", server.base_url)
     return command.run("agent", *at, *arguments, stdin=stdin, env=key)
+
+
+ATTACK = "\x1b]52;c;eA==\x07\x9b2J\u202edaer\x08\r"
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("ask", [[], ["--ask"]])
+def test_nothing_from_outside_moves_the_terminal(
+    ask: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", sys.path[:])  # the tools' folder is added
+    tools = tmp_path / "tools.py"
+    tools.write_text(f"def look(path: str) -> str:\n    'Look.'\n    return {ATTACK!r}\n")
+    calls = [called("look", json.dumps({"path": ATTACK})), called(f"x{ATTACK}\ny", "{}", 1)]
+    answers = chat(ATTACK, "tool_calls", calls), chat(f"done {ATTACK}"), error(400, ATTACK)
+    with fault_server(*answers, native=True) as server:
+        options = ["agent", "--url", server.url, "-t", str(tools), *ask]
+        done = CliRunner().invoke(main_group, options, input="Hi\ny\nn\nHi\n/tools\n", color=True)
+    assert "done " in done.output
+    assert "look('path': '\\x1b]52" in done.output
+    own = re.sub(r"\x1b\[\d+m", "", done.output)  # the command's colours
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]", own)
+
+
+@pytest.mark.quick
+def test_a_run_without_an_answer_fails(tmp_path: Path) -> None:
+    tools = tmp_path / "tools.py"
+    tools.write_text("def look() -> str:\n    return ''\n")
+    with fault_server(chat("", "tool_calls", [called("look", "{}")]), native=True) as server:
+        at = ["agent", "--url", server.url, "-t", str(tools), "--max-steps", "2", "Hi"]
+        done = command.run(*at)
+    assert done.returncode == 1
+    assert "no answer after 2 replies (max_steps)" in done.stderr
 
 
 def test_a_message_is_answered_by_a_server_of_its_own(model_path: Path) -> None:

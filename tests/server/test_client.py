@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -24,7 +25,9 @@ from llama_cpp.errors import (
     LlamaServerError,
 )
 from llama_cpp.server.client import LlamaClient, image
+from llama_cpp.server.process import reserve
 from llama_cpp.server.stream import ChatAssembler, Event, EventParser
+from tests.support import tiny
 from tests.support.faultserver import LOADING, called, delta, fault_server, reply, soon
 from tests.support.llamaserver import KEY, Running, is_idle, running
 
@@ -185,6 +188,31 @@ def test_models_are_loaded_and_unloaded_by_name(model_path: Path) -> None:
 def test_addresses_are_taken_as_people_write_them(url: str, base: str) -> None:
     with LlamaClient(url) as client:
         assert client.base_url == base
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(
+    ("host", "direct"),
+    [
+        ("localhost", True), ("a.localhost", True), ("127.1.2.3", True), ("0.0.0.0", True),
+        ("[::1]", True), ("[::ffff:127.0.0.1]", True), (socket.gethostname(), True),
+        ("192.0.2.1", False), ("[2001:db8::1]", False),
+    ],
+)  # fmt: skip
+def test_a_proxy_is_not_the_way_to_this_machine(
+    host: str, direct: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+    with LlamaClient(f"http://{host}:8080") as client:
+        assert client._transport._session.trust_env is not direct
+
+
+def test_a_server_listens_on_ipv6(tmp_path: Path) -> None:
+    port = reserve("::1", 0)
+    with LlamaServer(tiny.make("llama", tmp_path), host="::1", port=port, threads=1) as server:
+        assert server.base_url == f"http://[::1]:{port}"
+        assert server.client().health()
 
 
 @pytest.mark.parametrize("url", ["", "ftp://host", "http://", "http://me:secret@host"])

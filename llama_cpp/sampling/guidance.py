@@ -90,6 +90,7 @@ class Guidance(Constraint):
         except OSError as error:
             raise LlamaSamplerError(f"{self._name}: {error}") from error
         self._check_error()
+        self._allowed = -1  # the token that it has just allowed
 
     def _check_error(self) -> None:
         error = self._matcher.get_error()
@@ -108,7 +109,9 @@ class Guidance(Constraint):
     def allows(self, token: int, stopped: Stopped = never) -> bool:
         if token in self._ends:
             return bool(self._matcher.is_accepting())
-        return bool(self._matcher.validate_tokens([token]) == 1)
+        if token != self._allowed:
+            self._allowed = token if self._matcher.validate_tokens([token]) == 1 else -1
+        return token == self._allowed
 
     def restrict(self, candidates: Candidates, stopped: Stopped = never) -> None:
         allowed = self._mask()
@@ -148,10 +151,12 @@ class Guidance(Constraint):
             )
 
     def accept(self, token: int, stopped: Stopped = never) -> None:
+        self._allowed = -1
         if token not in self._ends and not self._matcher.consume_token(token):
             self._check_error()
 
     def reset(self) -> None:
+        self._allowed = -1
         self._matcher.reset()
 
 

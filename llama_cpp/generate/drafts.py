@@ -187,6 +187,27 @@ class DraftModel(ClosedByWith):
             raise LlamaCancelled("drafting was cancelled")
 
 
+class Forced:
+    """Drafts the text that a constraint leaves no choice for. The sampler still chooses each token,
+    so that random numbers, penalties and log probabilities are the same as without."""
+
+    def __init__(self, sampler: LlamaSampler) -> None:
+        self._sampler = sampler
+        self._rest: list[int] = []  # of a long one, behind the last draft
+
+    def draft(self, tokens: Sequence[int], n: int, /) -> list[int]:
+        """See `Draft.draft`. It needs the last of ``tokens`` only."""
+        follows = len(self._rest) > 1 and self._rest[0] == tokens[-1]
+        forced = self._rest[1:] if follows else self._sampler.forced()
+        self._rest = forced[n:]
+        return forced[:n]
+
+    def accept(self, drafted: int, accepted: int) -> None:
+        """See `Draft`."""
+        if accepted < drafted:
+            self._rest = []
+
+
 class Speculation:
     """The drafts of one generation: how they are checked, and what becomes of them."""
 
@@ -195,7 +216,7 @@ class Speculation:
     ) -> None:
         """``sequence`` has the prompt; drafts that were not checked yet are in it as well. When the
         context is full, its first ``n_keep`` tokens stay and half of the others."""
-        draft = request.draft
+        draft = Forced(request.sampler) if request.draft is None else request.draft
         if not callable(getattr(draft, "draft", None)):
             raise TypeError(
                 f"draft must have a method draft(tokens, n), as PromptLookup has, not {draft!r}"
@@ -218,6 +239,8 @@ class Speculation:
         self._copies = core.is_stateful and not core.n_rollback
         if core.n_rollback:
             self._most = min(self._most, core.n_rollback)
+        elif self._copies and isinstance(draft, Forced):
+            self._draft = None  # it would copy more than it computes less
         elif self._copies and not core.forgets:
             raise LlamaContextError(
                 f"{ctx.model.path.name} is recurrent or hybrid, and this llama.cpp is too old to "
@@ -243,6 +266,10 @@ class Speculation:
         if self._n_keep is not None and len(sequence) + len(again) >= self._ctx.n_ctx_seq:
             sequence.shift(self._n_keep, (len(sequence) - self._n_keep) // 2)
         drafted = [] if again else self._guess(token)
+        if not drafted and not again:
+            sequence.append(token)
+            self._end, self._i = len(sequence), -1
+            return self._i
         if drafted and self._copies:
             sequence.checkpoint()
         try:
@@ -268,7 +295,8 @@ class Speculation:
         most = min(self._most, self._reach, self._left - 1, room)  # the last token needs no draft
         if self._draft is None or most < 1:
             return []
-        answer = self._draft.draft([*self._sequence.tokens, token], most)
+        known = () if isinstance(self._draft, Forced) else self._sequence.tokens
+        answer = self._draft.draft([*known, token], most)
         if isinstance(answer, str) or not isinstance(answer, Iterable):
             raise TypeError(f"{self._draft!r} must draft a list of tokens, not {answer!r}")
         drafted = list(answer)[:most]

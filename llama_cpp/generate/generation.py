@@ -115,6 +115,9 @@ class Request:
             if not isinstance(sampler, LlamaSampler):
                 raise TypeError(f"sampler must be a LlamaSampler or make one, not {sampler!r}")
         self.sampler = sampler
+        forward = c_number(ctypes.c_bool, options.get("fast_forward", True), "fast_forward")
+        self.drafts = self.draft is not None or (forward and sampler.forces)
+        """Whether tokens are drafted: by `draft`, or where the sampler leaves no choice."""
         self.prompt_logprobs: list[TokenLogprob | None] = []
         """Those of the prompt's tokens so far, if they were asked for."""
         self._prompt_top = options.get("prompt_logprobs")

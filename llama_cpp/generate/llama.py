@@ -439,7 +439,7 @@ class Llama(ClosedByWith):
             reused = sequence.set(request.prompt, between=self._check_cancelled)
             request.cached_tokens = reused if request.cache_prompt else 0
         self._speculation = None
-        if request.draft is not None:
+        if request.drafts:
             from .drafts import Speculation  # here: most programs do without
 
             self._speculation = Speculation(self._ctx, sequence, request, n_keep)

@@ -508,6 +508,16 @@ class LlamaSampler(SamplerMethods, Closable):
             candidates = self._candidates = Candidates(self._library, source.n_vocab)
         return candidates
 
+    @property
+    def forces(self) -> bool:
+        """Whether `forced` may know anything."""
+        return len(self._grammars) == 1 and isinstance(self._grammars[0], Guidance)
+
+    def forced(self) -> list[int]:
+        """The tokens of the text that has to come next, where `guided` allows only one: as a
+        tokenizer splits that text, while `sample` may choose to split it otherwise."""
+        return self._grammars[0].forced() if self.forces else []
+
     # -- in the graph of a context
 
     def check_in_graph(self, library: LlamaLibrary, n_tokens: int) -> None:

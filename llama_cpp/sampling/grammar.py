@@ -63,6 +63,10 @@ class Constraint:
         """The tokens that it allows now, if it can tell them quickly as they are few."""
         return None
 
+    def forced(self) -> list[int]:
+        """The tokens that most likely come next, as it allows only one text there."""
+        return []
+
     def check(self, token: int, stopped: Stopped = never) -> None:
         """LlamaSamplerError if it does not allow ``token`` now."""
         raise NotImplementedError

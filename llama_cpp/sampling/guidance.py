@@ -130,6 +130,9 @@ class Guidance(Constraint):
             return None
         return [found.start() for found in re.finditer(rb"[^\0]", allowed)]
 
+    def forced(self) -> list[int]:
+        return list(self._matcher.compute_ff_tokens())
+
     def _mask(self) -> bytearray:
         """A byte for each token, 0 where it is not allowed."""
         allowed = bytearray(self._matcher.compute_logit_bias())

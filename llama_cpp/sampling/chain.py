@@ -23,10 +23,11 @@ from ..native.resource import Closable, Resource
 from ._samplers import SELECTORS, TRUNCATING, SamplerMethods
 from .custom import Candidates, CustomSampler
 from .ending import Unended
-from .grammar import Constraint, Grammar, Stopped, Trigger, never
+from .grammar import Constraint, Grammar, Stopped, never
 from .guidance import Guidance
 from .in_graph import InGraph, check_chain, check_not_sampled, for_a_graph, in_a_graph
 from .source import Source
+from .trigger import Trigger
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack

@@ -303,8 +303,8 @@ def test_text_without_a_choice_is_computed_at_once(big: Llama, options: dict[str
         return big.complete(PROMPT, cache_prompt=False, fast_forward=forward, **given)
 
     plain, forwarded = complete(False), complete(True)
-    assert forwarded.tokens == plain.tokens and forwarded.logprobs == plain.logprobs
-    assert forwarded.text == plain.text and forwarded.finish_reason == plain.finish_reason
+    for name in ("tokens", "logprobs", "text", "finish_reason"):
+        assert getattr(forwarded, name) == getattr(plain, name)
     assert plain.usage.drafted_tokens == 0
     assert forwarded.usage.accepted_tokens > len(forwarded.tokens) // 3
 
@@ -314,7 +314,8 @@ def test_a_model_that_goes_back_by_copies_does_not_compute_ahead(
 ) -> None:
     with Llama(tiny_path("hybrid"), n_ctx=256, n_threads=1, n_threads_batch=1) as llm:
         done = llm.complete("a", regex="(no choice at all, )+", max_tokens=20)
-        assert done.usage.drafted_tokens == 0 and done.text.startswith("no choice at")
+        assert done.usage.drafted_tokens == 0
+        assert done.text.startswith("no choice at")
 
 
 def test_a_long_text_without_a_choice_is_asked_for_once() -> None:
@@ -329,12 +330,14 @@ def test_a_long_text_without_a_choice_is_asked_for_once() -> None:
     forced = Forced(sampler)  # type: ignore[arg-type]
     drafted = forced.draft([-1], 32)
     for _ in range(2):
-        assert drafted == [*range(drafted[0], drafted[0] + 32)] and sampler.asked == 1
+        assert drafted == [*range(drafted[0], drafted[0] + 32)]
+        assert sampler.asked == 1
         forced.accept(32, 32)
         drafted = forced.draft([drafted[-1] + 1], 32)
-    assert forced.draft([-1], 32)[0] == 0 and sampler.asked == 2
+    assert forced.draft([-1], 32)[0] == 0
     forced.accept(32, 31)
-    assert forced.draft([32], 32)[0] == 0 and sampler.asked == 3
+    assert forced.draft([32], 32)[0] == 0
+    assert sampler.asked == 3
 
 
 def test_a_clone_and_a_reset_of_what_is_guided(llm: Llama) -> None:

@@ -482,6 +482,12 @@ ROWS = [
         "triggers",
     ),
     Row(
+        """c = chain().grammar_lazy_patterns(load(), 'root ::= "a"', trigger_patterns=['(a+)+b'])
+[c.accept(token) for token in load().tokenize('a' * 200)]""",
+        "nothing",
+        "",
+    ),
+    Row(
         """sample(lambda m: chain().grammar_lazy_patterns(m, 'root ::= "zzz"',
             trigger_patterns=[r'[\\s\\S]*']).greedy())""",
         "LlamaSamplerError",

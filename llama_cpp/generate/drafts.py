@@ -29,6 +29,7 @@ from ..model.model import LlamaModel
 from ..native.arguments import check_count, check_type
 from ..native.resource import ClosedByWith
 from ..sampling.chain import LlamaSampler
+from ..sampling.forced import Forced
 from .logprobs import log_probs
 
 if TYPE_CHECKING:
@@ -187,27 +188,6 @@ class DraftModel(ClosedByWith):
             raise LlamaCancelled("drafting was cancelled")
 
 
-class Forced:
-    """Drafts the text that a constraint leaves no choice for. The sampler still chooses each token,
-    so that random numbers, penalties and log probabilities are the same as without."""
-
-    def __init__(self, sampler: LlamaSampler) -> None:
-        self._sampler = sampler
-        self._rest: list[int] = []  # of a long one, behind the last draft
-
-    def draft(self, tokens: Sequence[int], n: int, /) -> list[int]:
-        """See `Draft.draft`. It needs the last of ``tokens`` only."""
-        follows = len(self._rest) > 1 and self._rest[0] == tokens[-1]
-        forced = self._rest[1:] if follows else self._sampler.forced()
-        self._rest = forced[n:]
-        return forced[:n]
-
-    def accept(self, drafted: int, accepted: int) -> None:
-        """See `Draft`."""
-        if accepted < drafted:
-            self._rest = []
-
-
 class Speculation:
     """The drafts of one generation: how they are checked, and what becomes of them."""
 
@@ -216,7 +196,7 @@ class Speculation:
     ) -> None:
         """``sequence`` has the prompt; drafts that were not checked yet are in it as well. When the
         context is full, its first ``n_keep`` tokens stay and half of the others."""
-        draft = Forced(request.sampler) if request.draft is None else request.draft
+        draft = request.draft
         if not callable(getattr(draft, "draft", None)):
             raise TypeError(
                 f"draft must have a method draft(tokens, n), as PromptLookup has, not {draft!r}"

@@ -212,7 +212,8 @@ class Llama(ClosedByWith):
         that is longer than the context, and LlamaCancelled after `cancel`.
         """
         check_options(options, "generate")
-        request = Request(self._model, prompt, self._n_ctx_seq, options)
+        since = self._ctx.outputs.cancelled_since()
+        request = Request(self._model, prompt, self._n_ctx_seq, options, since)
         return Generation(request, self._tokens(request))
 
     def complete(
@@ -439,7 +440,7 @@ class Llama(ClosedByWith):
             reused = sequence.set(request.prompt, between=self._check_cancelled)
             request.cached_tokens = reused if request.cache_prompt else 0
         self._speculation = None
-        if request.drafts:
+        if request.draft is not None:
             from .drafts import Speculation  # here: most programs do without
 
             self._speculation = Speculation(self._ctx, sequence, request, n_keep)

@@ -102,6 +102,7 @@ class Grammar(Constraint):
         text: bytes,
         root: bytes,
         trigger: Trigger | None,
+        stopped: Stopped = never,
     ) -> None:
         """Raises LlamaSamplerError for text that is not a grammar or has no rule ``root``."""
 
@@ -130,7 +131,7 @@ class Grammar(Constraint):
                 handle = self._timed(library, "llama_sampler_init_grammar", (vocab, text, root))
                 return self._owned(handle) if handle else None, said
 
-        resource, said = self._patiently(make, never)
+        resource, said = self._patiently(make, stopped)
         if resource is None:
             raise LlamaSamplerError(f"grammar: {log.reason(said, 'the library refuses it')}")
         self._own(resource)

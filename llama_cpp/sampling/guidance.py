@@ -52,17 +52,16 @@ class Guidance(Constraint):
     def __init__(
         self,
         model: LlamaModel,
+        given: Mapping[str, Any],
         *,
-        json_schema: Mapping[str, Any] | str | bool | None = None,
-        regex: str | None = None,
-        lark: str | None = None,
         lenient: bool = False,
+        stopped: Stopped = never,
     ) -> None:
-        """One of the three. ``lenient`` passes over what llguidance does not know of a schema.
+        """``given`` has one of ``json_schema``, ``regex`` and ``lark``. ``lenient`` passes over
+        what llguidance does not know of a schema.
 
         Raises LlamaSamplerError for what llguidance cannot read, and where nothing can fit.
         """
-        given = {"json_schema": json_schema, "regex": regex, "lark": lark}
         names = [name for name, value in given.items() if value is not None]
         if len(names) != 1:
             raise TypeError(f"give one of json_schema, regex and lark, not {names or 'none'}")
@@ -75,18 +74,19 @@ class Guidance(Constraint):
         self._vocab = model.vocab
         self._short = model.library.short
         self._model = model.opened()
-        tokenizer, self._ends, self._function = _tokenizer(llguidance, model)
+        self._ends: frozenset[int] = frozenset()
         size = _STACK * len(grammar)
 
         def make() -> Any:
-            _ = self._function  # is kept until this returns, however long that takes
+            # The model and the function are kept until this returns, however long that takes.
+            tokenizer, self._ends, self._function = _tokenizer(llguidance, model)
             new = partial(llguidance.LLMatcher, tokenizer, grammar, log_level=0)
             # It calls itself for each rule that stands in another one.
             return new() if size < stack_size() // 2 else deep(new, size)
 
         late = LlamaSamplerError(f"{self._name} takes over {PATIENCE:g} s to prepare: simplify it")
         try:
-            self._matcher = abandonable(make, never, PATIENCE, late)
+            self._matcher = abandonable(make, stopped, PATIENCE, late)
         except OSError as error:
             raise LlamaSamplerError(f"{self._name}: {error}") from error
         self._check_error()

@@ -223,7 +223,9 @@ def _pattern(pattern: bytes) -> _Tried | _Followed:
         return _Tried(pattern, whole) if _ways(tree) <= _FEW else _Followed(tree, whole)
     except (re.error, ValueError, OverflowError, RecursionError) as error:
         text = pattern.decode()
-        raise ValueError(f"{text!r:.200} cannot be a trigger: {error}") from None
+        raise ValueError(
+            f"{text!r:.200} is not a regular expression that can trigger: {error}"
+        ) from None
 
 
 def _ways(tree: Any) -> float:

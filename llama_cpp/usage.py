@@ -16,7 +16,7 @@ class Usage:
     completion_tokens: int
     """Tokens generated."""
     drafted_tokens: int = 0
-    """Tokens that a ``draft`` guessed."""
+    """Tokens that a ``draft`` guessed, or that a constraint left no choice for."""
     accepted_tokens: int = 0
     """Those of them that were right."""
 

@@ -29,6 +29,7 @@ from ..model.model import LlamaModel
 from ..native.arguments import check_count, check_type
 from ..native.resource import ClosedByWith
 from ..sampling.chain import LlamaSampler
+from ..sampling.forced import Forced
 from .logprobs import log_probs
 
 if TYPE_CHECKING:
@@ -218,6 +219,8 @@ class Speculation:
         self._copies = core.is_stateful and not core.n_rollback
         if core.n_rollback:
             self._most = min(self._most, core.n_rollback)
+        elif self._copies and isinstance(draft, Forced):
+            self._draft = None  # it would copy more than it computes less
         elif self._copies and not core.forgets:
             raise LlamaContextError(
                 f"{ctx.model.path.name} is recurrent or hybrid, and this llama.cpp is too old to "
@@ -243,6 +246,10 @@ class Speculation:
         if self._n_keep is not None and len(sequence) + len(again) >= self._ctx.n_ctx_seq:
             sequence.shift(self._n_keep, (len(sequence) - self._n_keep) // 2)
         drafted = [] if again else self._guess(token)
+        if not drafted and not again:
+            sequence.append(token)
+            self._end, self._i = len(sequence), -1
+            return self._i
         if drafted and self._copies:
             sequence.checkpoint()
         try:
@@ -268,7 +275,8 @@ class Speculation:
         most = min(self._most, self._reach, self._left - 1, room)  # the last token needs no draft
         if self._draft is None or most < 1:
             return []
-        answer = self._draft.draft([*self._sequence.tokens, token], most)
+        known = () if isinstance(self._draft, Forced) else self._sequence.tokens
+        answer = self._draft.draft([*known, token], most)
         if isinstance(answer, str) or not isinstance(answer, Iterable):
             raise TypeError(f"{self._draft!r} must draft a list of tokens, not {answer!r}")
         drafted = list(answer)[:most]

@@ -16,6 +16,8 @@ from ..native.locks import take
 from ..native.resource import ClosedByWith
 from ..sampling.answer import Answer
 from ..sampling.chain import LlamaSampler
+from ..sampling.forced import Forced
+from ..sampling.grammar import Stopped, never
 from ..usage import Timings, Usage
 from .logprobs import TokenLogprob, check_top, log_probs
 from .options import Draft, make_sampler, with_defaults
@@ -74,9 +76,15 @@ class Request:
     _made = False
 
     def __init__(
-        self, model: LlamaModel, prompt: str | Sequence[int], n_ctx: int, options: Mapping[str, Any]
+        self,
+        model: LlamaModel,
+        prompt: str | Sequence[int],
+        n_ctx: int,
+        options: Mapping[str, Any],
+        stopped: Stopped = never,
     ) -> None:
-        """``n_ctx`` is the room that the prompt and its answer have."""
+        """``n_ctx`` is the room that the prompt and its answer have. LlamaCancelled when
+        ``stopped`` says so, while a constraint is prepared."""
         tags = prompt.tags if isinstance(prompt, ChatPrompt) else None
         self.thoughts = None if tags is None else ReasoningFilter(tags)
         self.texts: dict[int, str] = {}
@@ -105,7 +113,7 @@ class Request:
         if parse_special:
             self.texts = self.stops.with_tokens(model, self.texts) | self.texts
         sampler = options.get("sampler")
-        self.answer = Answer(options)
+        self.answer = Answer(options, stopped)
         self._made = sampler is None
         if sampler is None:
             options = with_defaults(model, options)
@@ -115,6 +123,9 @@ class Request:
             if not isinstance(sampler, LlamaSampler):
                 raise TypeError(f"sampler must be a LlamaSampler or make one, not {sampler!r}")
         self.sampler = sampler
+        forward = c_number(ctypes.c_bool, options.get("fast_forward", True), "fast_forward")
+        if forward and sampler.forces and self.draft is None:
+            self.draft = Forced(sampler)
         self.prompt_logprobs: list[TokenLogprob | None] = []
         """Those of the prompt's tokens so far, if they were asked for."""
         self._prompt_top = options.get("prompt_logprobs")

@@ -212,7 +212,8 @@ class Llama(ClosedByWith):
         that is longer than the context, and LlamaCancelled after `cancel`.
         """
         check_options(options, "generate")
-        request = Request(self._model, prompt, self._n_ctx_seq, options)
+        since = self._ctx.outputs.cancelled_since()
+        request = Request(self._model, prompt, self._n_ctx_seq, options, since)
         return Generation(request, self._tokens(request))
 
     def complete(
@@ -283,16 +284,17 @@ class Llama(ClosedByWith):
         return chat_prompt(self._model, messages, options, parse_special)
 
     def infill(
-        self, prefix: str, suffix: str = "", **options: Unpack[GenerationOptions]
+        self, prefix: str, suffix: str = "", *, n: int = 1, **options: Unpack[GenerationOptions]
     ) -> Completion:
-        """What may stand between ``prefix`` and ``suffix``, as in the middle of code.
+        """What may stand between ``prefix`` and ``suffix``, as in the middle of code. ``n`` is that
+        of `complete`.
 
         Raises LlamaModelError for a model that was not trained to fill gaps. The other keywords are
         those of `generate`; ``parse_special`` is False by default.
         """
         parse_special = options.get("parse_special", False)
         prompt = self.infill_tokens(prefix, suffix, parse_special=parse_special)
-        return completion(self.generate(prompt, **options))
+        return self.complete(prompt, n=n, **options)
 
     def infill_tokens(
         self, prefix: str, suffix: str = "", *, parse_special: bool = False

@@ -58,6 +58,11 @@ class SamplingOptions(TypedDict, total=False):
     output_type: Any
     """A type that the text is to be JSON of: a dataclass, TypedDict, Pydantic model, Literal, list,
     union, or anything else that Pydantic knows. The object is the ``output`` of the result."""
+    fast_forward: bool
+    """Whether `Llama.generate` drafts the text for which a schema, ``regex`` or ``lark`` leaves no
+    choice, so that the model computes several tokens at once. Each is sampled as without. True by
+    default; see `llama_cpp.generate.drafts` for whether the logits stay the same to the last bit.
+    """
     repeat_penalty: float
     """Divides the logits of tokens that were there already; by default 1.0, which is off."""
     frequency_penalty: float

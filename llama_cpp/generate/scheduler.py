@@ -370,7 +370,8 @@ class Generations(Iterator[tuple[int, str]]):
                 return None
             try:
                 options = self._merged(index, own)
-                request = Request(self._ctx.model, prompt, self._ctx.n_ctx_seq, options)
+                since = self._ctx.outputs.cancelled_since()
+                request = Request(self._ctx.model, prompt, self._ctx.n_ctx_seq, options, since)
             except Exception as error:
                 generation = ParallelGeneration(index, _Refused())
                 self.generations.append(generation)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from .. import _raw
-from ..errors import LlamaCancelled, LlamaError, LlamaModelError
+from ..errors import LlamaBusyError, LlamaCancelled, LlamaError, LlamaModelError
 from . import fork, locks, log
 from .library import LlamaLibrary
 
@@ -33,7 +33,11 @@ _threads: dict[int, Callable[[str], None]] = {}
 _remote: set[Callable[[str], None]] = set()
 _running: dict[Path, int] = {}  # library -> its guarded calls
 _previous: dict[Path, _raw.ggml_abort_callback_t] = {}
+MOST_LEFT = 8
+"""So many calls that are not waited for any more may still run."""
+_left: list[locks.Done] = []  # those that do
 fork.renew_lock(globals(), "_lock", threading.Lock)
+fork.renew_lock(globals(), "_left", list)
 
 
 class Guard(Protocol):
@@ -122,8 +126,14 @@ def abandonable(
     """The result of ``function``, which may take very long and cannot be stopped.
 
     It runs in a thread of its own. Ctrl-C, ``stopped`` when that returns true, and ``error`` after
-    so many ``seconds`` do not wait for it: what it uses must not be touched any more.
+    so many ``seconds`` do not wait for it: what it uses must not be touched any more. While
+    `MOST_LEFT` that were not waited for still run, it raises LlamaBusyError.
     """
+    _left[:] = [left for left in _left if not left.over]
+    if len(_left) >= MOST_LEFT:
+        raise LlamaBusyError(
+            f"{len(_left)} calls that took too long were stopped, and still compute: wait for them"
+        )
     results: list[T] = []
     errors: list[BaseException] = []
     done = locks.Done()
@@ -143,11 +153,15 @@ def abandonable(
 
     locks.start(run, "llama_cpp long call", fail)
     end = time.monotonic() + seconds
-    while not done.wait(_LOOK):
-        if stopped():
-            raise LlamaCancelled("it was cancelled")
-        if time.monotonic() > end:
-            raise error
+    try:
+        while not done.wait(_LOOK):
+            if stopped():
+                raise LlamaCancelled("it was cancelled")
+            if time.monotonic() > end:
+                raise error
+    except BaseException:
+        _left.append(done)
+        raise
     if errors:
         raise errors[0]
     return results[0]

@@ -10,6 +10,7 @@ from .._needs import needs
 from ..errors import LlamaAnswerError
 from ..model.model import LlamaModel
 from .chain import LlamaSampler
+from .grammar import Stopped, never
 
 _KINDS = ("grammar", "json_schema", "regex", "lark", "output_type")
 
@@ -18,11 +19,12 @@ class Answer:
     """The constraint of a generation, of its options ``grammar``, ``json_schema``, ``regex``,
     ``lark`` and ``output_type``."""
 
-    def __init__(self, options: Mapping[str, Any]) -> None:
+    def __init__(self, options: Mapping[str, Any], stopped: Stopped = never) -> None:
         """Raises ValueError for more than one, and TypeError for a type without a schema."""
         kinds = [kind for kind in _KINDS if options.get(kind) is not None]
         if len(kinds) > 1:
             raise ValueError(f"a text cannot follow {' and '.join(kinds)}: give one of them")
+        self._stopped = stopped
         self.kind = kinds[0] if kinds else None
         self.is_json = self.kind in ("json_schema", "output_type")
         """Whether the text is JSON, which `value` reads."""
@@ -35,12 +37,14 @@ class Answer:
 
     def constrain(self, chain: LlamaSampler, model: LlamaModel) -> None:
         """Begin ``chain`` with the constraint."""
+        chain.stopped = self._stopped
         if self.kind == "grammar":
             chain.grammar(model, self._given)
         elif self.kind == "output_type":  # which Pydantic checks in the end
             chain.guided(model, json_schema=self._given, lenient=True)
         elif self.kind is not None:
             chain.guided(model, **{self.kind: self._given})
+        chain.stopped = never
 
     def value(self, text: str, complete: bool) -> Any:
         """What ``text`` stands for: an object of ``output_type``, what a ``json_schema`` describes,

@@ -23,10 +23,11 @@ from ..native.resource import Closable, Resource
 from ._samplers import SELECTORS, TRUNCATING, SamplerMethods
 from .custom import Candidates, CustomSampler
 from .ending import Unended
-from .grammar import Constraint, Grammar, Stopped, Trigger, never
+from .grammar import Constraint, Grammar, Stopped, never
 from .guidance import Guidance
 from .in_graph import InGraph, check_chain, check_not_sampled, for_a_graph, in_a_graph
 from .source import Source
+from .trigger import Trigger
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -99,6 +100,8 @@ class LlamaSampler(SamplerMethods, Closable):
         chain = short.llama_sampler_chain_init(raw)
         if not chain:
             raise LlamaSamplerError("the library could not make a sampler chain")
+        self.stopped: Stopped = never
+        """Asked while a constraint is prepared: whether that should end with LlamaCancelled."""
         # What the samplers in it refer to: models and grammars.
         self._keep: list[object] = []
         self._resource: Resource | None = Resource(chain, short.llama_sampler_free, self._keep)
@@ -237,7 +240,8 @@ class LlamaSampler(SamplerMethods, Closable):
         self._check_end("guided")
         self._check_removed()
         self._check_vocabulary(model)
-        guidance = Guidance(model, json_schema=json_schema, regex=regex, lark=lark, lenient=lenient)
+        given: dict[str, Any] = {"json_schema": json_schema, "regex": regex, "lark": lark}
+        guidance = Guidance(model, given, lenient=lenient, stopped=self.stopped)
         self._add("guided", guidance.stand_in(), {}, guidance)
         return self
 
@@ -275,7 +279,7 @@ class LlamaSampler(SamplerMethods, Closable):
         lazy = "trigger_tokens" in arguments
         trigger = Trigger(patterns, list(arguments["trigger_tokens"])) if lazy else None
         text, root = arguments["grammar_str"], arguments["grammar_root"]
-        return Grammar(self._library, model, text, root, trigger)
+        return Grammar(self._library, model, text, root, trigger, self.stopped)
 
     def _check_end(self, method: str) -> None:
         if self._selects:
@@ -402,11 +406,7 @@ class LlamaSampler(SamplerMethods, Closable):
         """Choose a token without the grammars and ask them about it. Where one refuses it, choose
         again from what they allow: upstream's ``common_sampler_sample`` does so, and no grammar has
         to look at the whole vocabulary for each token."""
-        cancels = source.cancels()
-
-        def stopped() -> bool:
-            return source.cancels() != cancels
-
+        stopped = source.cancelled_since()
         token, told = self._unasked(chain, source, handle, i, grammars)
         if self._in_graph is None and not all(g.allows(token, stopped) for g in grammars):
             candidates = self._all(source)
@@ -507,6 +507,16 @@ class LlamaSampler(SamplerMethods, Closable):
         if candidates is None or candidates.n != source.n_vocab:
             candidates = self._candidates = Candidates(self._library, source.n_vocab)
         return candidates
+
+    @property
+    def forces(self) -> bool:
+        """Whether `forced` may know anything."""
+        return len(self._grammars) == 1 and isinstance(self._grammars[0], Guidance)
+
+    def forced(self) -> list[int]:
+        """The tokens of the text that has to come next, where `guided` allows only one: as a
+        tokenizer splits that text, while `sample` may choose to split it otherwise."""
+        return self._grammars[0].forced() if self.forces else []
 
     # -- in the graph of a context
 

@@ -10,6 +10,7 @@ import ctypes
 import math
 from array import array
 from collections.abc import Iterator, Sequence
+from functools import cached_property, lru_cache
 from operator import index
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -127,6 +128,14 @@ class LlamaCandidates:
         }
 
 
+@lru_cache(maxsize=2)
+def _fresh(n: int) -> bytes:
+    """The records of ``n`` tokens, without logits. To count takes longer than to sample a token."""
+    records = array("i", bytes(4 * _FIELDS * n))
+    records[0::_FIELDS] = array("i", range(n))
+    return records.tobytes()
+
+
 class Candidates:
     """All tokens as candidates, for the library's own samplers to work on."""
 
@@ -135,16 +144,18 @@ class Candidates:
         self._library = library
         self._best: Resource | None = None
         self._apply = library.short.llama_sampler_apply
-        self._records = (_raw.llama_token_data * n)()
+        self._fresh = _fresh(n)
+        self._records = (_raw.llama_token_data * n).from_buffer_copy(self._fresh)
         view = memoryview(self._records).cast("B")
         self.ids: memoryview[int] = view.cast("i")[0::_FIELDS]
         self.logits: memoryview[float] = view.cast("f")[1::_FIELDS]
         self.p: memoryview[float] = view.cast("f")[2::_FIELDS]
-        self.ids[:] = memoryview(array("i", range(n)))
-        self._fresh = bytes(view)
         self.array = _raw.llama_token_data_array()
         self.array.data = self._records
-        self._shown, self._left = LlamaCandidates(n), LlamaCandidates(n)
+
+    @cached_property
+    def _copies(self) -> tuple[LlamaCandidates, LlamaCandidates]:
+        return LlamaCandidates(self.n), LlamaCandidates(self.n)
 
     def fill(self, logits: memoryview[float]) -> None:
         """Begin anew, with these logits of all tokens."""
@@ -189,7 +200,7 @@ class Candidates:
         library read where it must not."""
         # It works on a copy, and what it leaves is copied before it is looked at: whatever is done
         # to the candidates later, and by whatever thread, is harmless.
-        array, shown, left = self.array, self._shown, self._left
+        array, (shown, left) = self.array, self._copies
         used = array.size * ctypes.sizeof(_raw.llama_token_data)
         ctypes.memmove(shown._records, self._records, used)
         shown._size, shown._selected, shown._sorted = array.size, -1, array.sorted

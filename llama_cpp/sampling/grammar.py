@@ -13,7 +13,7 @@ import ctypes
 import re
 import threading
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from copy import copy
 from time import thread_time
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -24,6 +24,7 @@ from ..native import log
 from ..native.calls import abandonable
 from ..native.resource import Resource
 from .beginnings import Beginnings
+from .trigger import Trigger
 
 if TYPE_CHECKING:
     from ..model.model import LlamaModel
@@ -63,6 +64,10 @@ class Constraint:
         """The tokens that it allows now, if it can tell them quickly as they are few."""
         return None
 
+    def forced(self) -> list[int]:
+        """The tokens that most likely come next, as it allows only one text there."""
+        return []
+
     def check(self, token: int, stopped: Stopped = never) -> None:
         """LlamaSamplerError if it does not allow ``token`` now."""
         raise NotImplementedError
@@ -97,6 +102,7 @@ class Grammar(Constraint):
         text: bytes,
         root: bytes,
         trigger: Trigger | None,
+        stopped: Stopped = never,
     ) -> None:
         """Raises LlamaSamplerError for text that is not a grammar or has no rule ``root``."""
 
@@ -125,7 +131,7 @@ class Grammar(Constraint):
                 handle = self._timed(library, "llama_sampler_init_grammar", (vocab, text, root))
                 return self._owned(handle) if handle else None, said
 
-        resource, said = self._patiently(make, never)
+        resource, said = self._patiently(make, stopped)
         if resource is None:
             raise LlamaSamplerError(f"grammar: {log.reason(said, 'the library refuses it')}")
         self._own(resource)
@@ -156,9 +162,7 @@ class Grammar(Constraint):
         other._busy = threading.Lock()
         other._own(other._owned(self._call("llama_sampler_clone", self._handle)))
         if self._trigger is not None:
-            other._trigger = copy(self._trigger)
-            other._trigger.text = bytearray(self._trigger.text)
-            other._trigger.seen = list(self._trigger.seen)
+            other._trigger = self._trigger.clone()
         return other
 
     def stand_in(self) -> Any:
@@ -345,46 +349,3 @@ class Grammar(Constraint):
     def _piece(self, token: int, special: bool = True) -> bytes:
         # Not by `piece`, which is for a model that is open.
         return self._vocab._read_piece(self._vocab_handle, token, special)
-
-
-class Trigger:
-    """What a lazy grammar waits for, and the text since."""
-
-    def __init__(self, patterns: Sequence[bytes], tokens: Sequence[int]) -> None:
-        """Raises ValueError for a pattern that is no regular expression, and for no trigger."""
-        self._patterns = [_compile(pattern) for pattern in patterns]
-        self._tokens = frozenset(tokens)
-        if not patterns and not tokens:
-            raise ValueError("a lazy grammar needs something that triggers it")
-        self.clear()
-
-    def clear(self) -> None:
-        """Forget the text."""
-        self.text = bytearray()
-        self.seen: list[tuple[int, int, int]] = []
-        """The tokens of the text, each with its begin and end there."""
-
-    def find(self, token: int, piece: bytes) -> int | None:
-        """Add ``token``; where in the text the grammar begins, None if it does not yet."""
-        begin = len(self.text)
-        self.text += piece
-        self.seen.append((token, begin, len(self.text)))
-        if token in self._tokens:
-            return begin
-        for search in self._patterns:
-            match = search(self.text)
-            if match is not None:
-                groups = (i for i in range(1, len(match.regs)) if match.end(i) > match.start(i))
-                return match.start(next(groups, 0))
-        return None
-
-
-def _compile(pattern: bytes) -> Callable[[bytearray], re.Match[bytes] | None]:
-    try:
-        compiled = re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
-        text = pattern.decode()
-        raise ValueError(f"{text!r} is not a regular expression: {error}") from None
-    # The library takes a pattern in ^...$ for the whole text.
-    whole = pattern.startswith(b"^") and pattern.endswith(b"$")
-    return compiled.fullmatch if whole else compiled.search

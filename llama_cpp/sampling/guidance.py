@@ -52,17 +52,16 @@ class Guidance(Constraint):
     def __init__(
         self,
         model: LlamaModel,
+        given: Mapping[str, Any],
         *,
-        json_schema: Mapping[str, Any] | str | bool | None = None,
-        regex: str | None = None,
-        lark: str | None = None,
         lenient: bool = False,
+        stopped: Stopped = never,
     ) -> None:
-        """One of the three. ``lenient`` passes over what llguidance does not know of a schema.
+        """``given`` has one of ``json_schema``, ``regex`` and ``lark``. ``lenient`` passes over
+        what llguidance does not know of a schema.
 
         Raises LlamaSamplerError for what llguidance cannot read, and where nothing can fit.
         """
-        given = {"json_schema": json_schema, "regex": regex, "lark": lark}
         names = [name for name, value in given.items() if value is not None]
         if len(names) != 1:
             raise TypeError(f"give one of json_schema, regex and lark, not {names or 'none'}")
@@ -75,21 +74,23 @@ class Guidance(Constraint):
         self._vocab = model.vocab
         self._short = model.library.short
         self._model = model.opened()
-        tokenizer, self._ends, self._function = _tokenizer(llguidance, model)
+        self._ends: frozenset[int] = frozenset()
         size = _STACK * len(grammar)
 
         def make() -> Any:
-            _ = self._function  # is kept until this returns, however long that takes
+            # The model and the function are kept until this returns, however long that takes.
+            tokenizer, self._ends, self._function = _tokenizer(llguidance, model)
             new = partial(llguidance.LLMatcher, tokenizer, grammar, log_level=0)
             # It calls itself for each rule that stands in another one.
             return new() if size < stack_size() // 2 else deep(new, size)
 
         late = LlamaSamplerError(f"{self._name} takes over {PATIENCE:g} s to prepare: simplify it")
         try:
-            self._matcher = abandonable(make, never, PATIENCE, late)
+            self._matcher = abandonable(make, stopped, PATIENCE, late)
         except OSError as error:
             raise LlamaSamplerError(f"{self._name}: {error}") from error
         self._check_error()
+        self._allowed = -1  # the token that it has just allowed
 
     def _check_error(self) -> None:
         error = self._matcher.get_error()
@@ -108,7 +109,9 @@ class Guidance(Constraint):
     def allows(self, token: int, stopped: Stopped = never) -> bool:
         if token in self._ends:
             return bool(self._matcher.is_accepting())
-        return bool(self._matcher.validate_tokens([token]) == 1)
+        if token != self._allowed:
+            self._allowed = token if self._matcher.validate_tokens([token]) == 1 else -1
+        return token == self._allowed
 
     def restrict(self, candidates: Candidates, stopped: Stopped = never) -> None:
         allowed = self._mask()
@@ -126,6 +129,9 @@ class Guidance(Constraint):
         if len(allowed) - allowed.count(0) > FEW:
             return None
         return [found.start() for found in re.finditer(rb"[^\0]", allowed)]
+
+    def forced(self) -> list[int]:
+        return list(self._matcher.compute_ff_tokens())
 
     def _mask(self) -> bytearray:
         """A byte for each token, 0 where it is not allowed."""
@@ -148,10 +154,12 @@ class Guidance(Constraint):
             )
 
     def accept(self, token: int, stopped: Stopped = never) -> None:
+        self._allowed = -1
         if token not in self._ends and not self._matcher.consume_token(token):
             self._check_error()
 
     def reset(self) -> None:
+        self._allowed = -1
         self._matcher.reset()
 
 

@@ -38,6 +38,11 @@ class Source:
         self.cancels = cancels
         """Says how often it was cancelled so far."""
 
+    def cancelled_since(self) -> Callable[[], bool]:
+        """Whether the context was cancelled after this call."""
+        before = self.cancels()
+        return lambda: self.cancels() != before
+
     def check_output(self, i: int) -> int:
         """The index, for the library, of the logits ``i``. LlamaOutputError if the last decode has
         not computed them."""

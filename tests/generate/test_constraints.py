@@ -17,8 +17,10 @@ from typing_extensions import TypedDict
 from codegen import source
 from llama_cpp import AsyncLlama, Llama, LlamaModel, LlamaSampler
 from llama_cpp.errors import LlamaAnswerError, LlamaSamplerError
+from llama_cpp.generate.generation import Completion
 from llama_cpp.sampling import beginnings, gbnf
 from llama_cpp.sampling.custom import Candidates
+from llama_cpp.sampling.forced import Forced
 from llama_cpp.sampling.grammar import Grammar
 from tests.support import llamaserver
 from tests.support.python import run_program
@@ -164,12 +166,13 @@ def test_a_grammar_that_takes_for_ever_stops_no_thread_and_can_be_stopped(
 ) -> None:
     done = run_program("slow_grammars", tiny_path("llama"))
     assert done.stdout.splitlines() == [
-        "cancelled LlamaCancelled it was cancelled True",
-        "interrupted KeyboardInterrupt  True",
+        *2
+        * ["cancelled LlamaCancelled it was cancelled True", "interrupted KeyboardInterrupt  True"],
         "given up LlamaSamplerError the grammar has so many ways to go on th True",
         "again make a new sampler",
         "usable on",
-        "schema json_schema takes over 0.2 s to prepare: simplify it",
+        "late LlamaSamplerError json_schema takes over 0.2 s to prepare: True",
+        "many LlamaBusyError 6 calls that took too long were stopped, False",
     ]
     assert done.returncode == 0, done.stderr
 
@@ -283,6 +286,59 @@ def test_an_answer_that_is_cut_off_is_an_error_with_its_text(llm: Llama) -> None
 def _token(llm: Llama, piece: str) -> int:
     tokens = range(llm.model.vocab.n_tokens)
     return next(token for token in tokens if llm.model.token_to_piece(token) == piece)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"temperature": 0, "repeat_penalty": 1.3},
+        {"temperature": 1.5, "seed": 7, "frequency_penalty": 0.5, "logprobs": 2},
+        {"temperature": 1.5, "seed": 8, "dry_multiplier": 1.0, "stop": "no choi"},
+        {"mirostat": 2, "seed": 9, "max_tokens": 6},
+    ],
+    ids=str,
+)
+def test_text_without_a_choice_is_computed_at_once(big: Llama, options: dict[str, Any]) -> None:
+    def complete(forward: bool) -> Completion:
+        given = {"regex": "([a-c] here there is no choice, )+", "max_tokens": 30} | options
+        return big.complete(PROMPT, cache_prompt=False, fast_forward=forward, **given)
+
+    plain, forwarded = complete(False), complete(True)
+    for name in ("tokens", "logprobs", "text", "finish_reason"):
+        assert getattr(forwarded, name) == getattr(plain, name)
+    assert plain.usage.drafted_tokens == 0
+    assert forwarded.usage.accepted_tokens > len(forwarded.tokens) // 3
+
+
+def test_a_model_that_goes_back_by_copies_does_not_compute_ahead(
+    tiny_path: Callable[..., Path],
+) -> None:
+    with Llama(tiny_path("hybrid"), n_ctx=256, n_threads=1, n_threads_batch=1) as llm:
+        done = llm.complete("a", regex="(no choice at all, )+", max_tokens=20)
+        assert done.usage.drafted_tokens == 0
+        assert done.text.startswith("no choice at")
+
+
+def test_a_long_text_without_a_choice_is_asked_for_once() -> None:
+    class Sampler:
+        asked = 0
+
+        def forced(self) -> list[int]:
+            self.asked += 1
+            return list(range(100))
+
+    sampler = Sampler()
+    forced = Forced(sampler)  # type: ignore[arg-type]
+    drafted = forced.draft([-1], 32)
+    for _ in range(2):
+        assert drafted == [*range(drafted[0], drafted[0] + 32)]
+        assert sampler.asked == 1
+        forced.accept(32, 32)
+        drafted = forced.draft([drafted[-1] + 1], 32)
+    assert forced.draft([-1], 32)[0] == 0
+    forced.accept(32, 31)
+    assert forced.draft([32], 32)[0] == 0
+    assert sampler.asked == 3
 
 
 def test_a_clone_and_a_reset_of_what_is_guided(llm: Llama) -> None:

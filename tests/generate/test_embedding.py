@@ -13,7 +13,7 @@ import pytest
 
 from llama_cpp import Llama, LlamaClient, LlamaContext, LlamaModel, LlamaModelError
 from llama_cpp.model import LlamaControlVector
-from tests.support import tiny
+from tests.support import llamaserver, tiny
 from tests.support.adapters import write_lora
 from tests.support.llamaserver import KEY, running
 from tests.support.patience import patience
@@ -275,6 +275,34 @@ def test_scores_are_llama_servers_adapters_and_templates_included(
     with running(llm.model.library, path, tmp_path, *options) as server:
         theirs = LlamaClient(server.url, api_key=KEY).rerank("hello world", TEXTS)
     assert ours == pytest.approx({r["index"]: r["relevance_score"] for r in theirs}, abs=1e-4)
+
+
+QWEN3 = (
+    '<|im_start|>system\nAnswer "yes" or "no".<|im_end|>\n<|im_start|>user\n<Query>: {query}\n'
+    "<Document>: {document}<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
+)
+
+
+@pytest.mark.parametrize("template", [None, "so: {query} [SEP] {document}, {query}? [SEP]", QWEN3])
+def test_a_reranker_reads_the_tokens_that_llama_server_gives_it(
+    tmp_path: Path, template: str | None
+) -> None:
+    """With flash attention, one document at a time: then both compute the same batches."""
+    facts = {".tokenizer.chat_template.rerank": template} if template else {}
+    path, query = tiny.make("rerank", tmp_path, facts=facts), "hello world"
+    options = ("--reranking", "--flash-attn", "on")
+    with (
+        Llama(path, n_threads=1, n_threads_batch=1, flash_attn_type=1) as llm,
+        running(llm.model.library, path, tmp_path, *options) as server,
+    ):
+        llamaserver.wait(server)
+        for text in TEXTS:
+            body = {"query": query, "documents": [text]}
+            theirs = llamaserver.ask(server, "rerank", body)
+            tokens = llm._embedder._pair(query, text, False)
+            assert theirs["usage"]["prompt_tokens"] == len(tokens)
+            score = theirs["results"][0]["relevance_score"]
+            assert llm.rerank(query, [text])[0].score == pytest.approx(score, abs=1e-4)
 
 
 def test_a_control_vector_acts_on_embeddings(llama: Callable[..., Llama]) -> None:

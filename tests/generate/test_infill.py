@@ -20,6 +20,10 @@ def test_the_gap_is_put_as_the_model_knows_it(tiny_model: Callable[..., LlamaMod
     filled = llm.infill("the cat", "a mat", max_tokens=4, seed=1)
     assert filled.usage.prompt_tokens == len(prompt)
     assert filled.tokens == llm.complete(prompt, max_tokens=4, seed=1).tokens
+    several = llm.infill("the cat", n=3, max_tokens=4, seed=1).choices
+    alone = llm.complete(llm.infill_tokens("the cat"), n=3, max_tokens=4, seed=1).choices
+    assert [one.tokens for one in several] == [one.tokens for one in alone]
+    assert len(several) == 3
     assert llm.infill("", max_tokens=2).usage.prompt_tokens == len(begin) + 3
 
 

@@ -289,6 +289,7 @@ ROWS = [
     Row("llm().complete('a', stop='\\ud800<|im_end|>', max_tokens=1)", "ValueError", "half a char"),
     Row("llm().complete('a', stop=['<|im_end|>' * 5000], max_tokens=1)", "nothing", ""),
     Row("llm().complete('a', model_defaults='no')", "TypeError", "model_defaults must be True or"),
+    Row("llm().complete('a', fast_forward='no')", "TypeError", "fast_forward must be True or"),
     Row("llm().complete('a', samplers='top_k')", "ValueError", "samplers must be a list of penal"),
     Row("llm().complete('a', samplers=['topk'])", "ValueError", "samplers must be a list of penal"),
     Row("llm().complete('a', samplers=5)", "TypeError", "expected a Sequence, not int"),
@@ -479,6 +480,12 @@ ROWS = [
         """chain().grammar_lazy_patterns(load(), 'root ::= "a"')""",
         "ValueError",
         "triggers",
+    ),
+    Row(
+        """c = chain().grammar_lazy_patterns(load(), 'root ::= "a"', trigger_patterns=['(a+)+b'])
+[c.accept(token) for token in load().tokenize('a' * 200)]""",
+        "nothing",
+        "",
     ),
     Row(
         """sample(lambda m: chain().grammar_lazy_patterns(m, 'root ::= "zzz"',

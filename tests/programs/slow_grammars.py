@@ -8,11 +8,13 @@ import time
 
 from llama_cpp import Llama
 from llama_cpp.errors import LlamaError
+from llama_cpp.native import calls
 from llama_cpp.sampling import LlamaSampler, grammar, guidance
 
 llm = Llama(sys.argv[1], n_ctx=64, n_threads=1, n_threads_batch=1)
 slow = "root ::= " + '"t"? "h"? "e"? " "? ' * 450
 ticks = 0
+made: list[LlamaSampler] = []
 
 
 def tick() -> None:
@@ -25,31 +27,35 @@ def tick() -> None:
 threading.Thread(target=tick, daemon=True).start()
 
 
-def run(name: str) -> LlamaSampler:
-    sampler = LlamaSampler.chain().grammar(llm.model, slow).top_k(40).dist(1)
+def make() -> LlamaSampler:
+    made.append(LlamaSampler.chain().grammar(llm.model, slow).top_k(40).dist(1))
+    return made[-1]
+
+
+def run(name: str, schema: bool = False) -> None:
     before = ticks
     try:
-        llm.complete("the cat", sampler=sampler, max_tokens=30)
+        given = {"json_schema": slow_schema} if schema else {"sampler": make}
+        llm.complete("the cat", max_tokens=30, **given)
     except (LlamaError, KeyboardInterrupt) as error:
         print(name, type(error).__name__, str(error)[:40], ticks - before > 20, flush=True)
-    return sampler
 
 
-with llm.cancel_after(0.5):
-    sampler = run("cancelled")
-threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
-run("interrupted")
+calls.MOST_LEFT = 6
+slow_schema = {"allOf": [{"type": "string", "pattern": f".*a.{{{i}}}"} for i in range(20)]}
+for schema in (False, True):
+    with llm.cancel_after(0.5):
+        run("cancelled", schema)
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    run("interrupted", schema)
 grammar.PATIENCE = 0.2
 run("given up")
 try:
-    llm.complete("the cat", sampler=sampler)
+    llm.complete("the cat", sampler=made[-1])
 except LlamaError as error:
     print("again", str(error)[-18:])
 print("usable", llm.complete("the cat", grammar='root ::= "on"').text, flush=True)
 guidance.PATIENCE = 0.2
-patterns = [{"type": "string", "pattern": f".*a.{{{i}}}"} for i in range(20)]
-try:
-    llm.complete("the cat", json_schema={"allOf": patterns})
-except LlamaError as error:
-    print("schema", error, flush=True)
+run("late", schema=True)
+run("many", schema=True)
 os._exit(0)  # without waiting for what was given up

@@ -12,6 +12,7 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ import pytest
 from codegen import source
 from llama_cpp import Llama, LlamaContext, LlamaModel, LlamaSampler
 from llama_cpp.errors import LlamaClosedError, LlamaSamplerError
-from llama_cpp.sampling import SamplerPerf
+from llama_cpp.sampling import SamplerPerf, trigger
 from llama_cpp.sampling._samplers import SELECTORS, TRUNCATING, SamplerMethods
 from tests.support.patience import patience
 from tests.support.python import ROOT
@@ -561,3 +562,57 @@ class Forced:
         while not self.model.is_eog(token := self.chain.sample(self.ctx)):
             tokens.append(token)
         return self.model.detokenize(tokens)
+
+
+def pattern(random: Random, depth: int) -> str:
+    kind = random.randrange(5 if depth else 1)
+    if kind == 0:
+        return random.choice(["a", "b", "[^b]", ".", "^", "$", r"\b", "c?", "(?:)"])
+    one, other = pattern(random, depth - 1), pattern(random, depth - 1)
+    repeats = ["*", "+", "?", "*?", "+?", "??", "{2}", "{1,2}?", "{2,}", "{0,3}"]
+    # Where a part that is repeated can be empty, groups may stand elsewhere.
+    repeated = f"(?:{one}[a-c]){random.choice(repeats)}"
+    return [one + other, f"({one})", f"(?:{one}|{other})", repeated][kind - 1]
+
+
+def test_a_trigger_is_found_where_re_finds_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trigger, "_FEW", -1)
+    for seed in range(2000):
+        random = Random(seed)
+        text = pattern(random, 4)
+        compiled = re.compile(text.encode())
+        whole = text.startswith("^") and text.endswith("$")
+        search = compiled.fullmatch if whole else compiled.search
+        waiting, expected = trigger.Trigger([text.encode()], []), None
+        for _ in range(6):
+            found = waiting.find(1, bytes(random.choices(b"abc", k=random.randrange(3))))
+            waiting = waiting.clone()
+            match = search(waiting.text)
+            if match is not None:
+                groups = (i for i in range(1, len(match.regs)) if match.end(i) > match.start(i))
+                expected = match.start(next(groups, 0))
+            assert found == expected, (text, waiting.text)
+            if match is not None:
+                break
+
+
+@pytest.mark.parametrize("pattern", ["(a+)+$b", "(a|aa)*b", "(a?){40}a{40}b", "a*a*a*a*a*a*b"])
+def test_a_pattern_of_many_ways_takes_no_longer(pattern: str) -> None:
+    waiting = trigger.Trigger([pattern.encode()], [])
+    for _ in range(100):
+        assert waiting.find(1, b"aaa") is None
+    assert (waiting.find(1, b"b") is None) == ("$" in pattern)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "error"),
+    [
+        ("(", "unterminated"),
+        (r"(a+)+\1", "GROUPREF does not go together with repetitions"),
+        ("(?=a)b*", "ASSERT does not"),
+        ("(?:(?:){9999}){9999}", "longer than 10000 steps"),
+    ],
+)
+def test_a_pattern_that_cannot_be_followed_is_refused(pattern: str, error: str) -> None:
+    with pytest.raises(ValueError, match=error):
+        trigger.Trigger([pattern.encode()], [])

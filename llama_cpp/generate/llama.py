@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from .._params import KEYWORDS, LlamaContextParams, LlamaModelParams
 from ..context.context import LlamaContext
-from ..errors import LlamaCancelled, LlamaModelError
+from ..context.state import read_file
+from ..errors import LlamaCancelled, LlamaContextError, LlamaModelError
 from ..model.model import LOADING, LlamaModel, from_hub
 from ..native.arguments import c_number, check_count
 from ..native.library import LlamaLibrary
@@ -462,6 +463,29 @@ class Llama(ClosedByWith):
         long. C: ``llama_model_cls_label``, llama.h.
         """
         return self._embedder.classify(text, parse_special)
+
+    # -- states
+
+    def save_state(self, path: str | os.PathLike[str], prompt: str | Sequence[int]) -> int:
+        """Write what the KV cache has of the beginning of ``prompt``, computed by an earlier
+        generation, for `load_state` of this or another process. Returns how many tokens that are.
+        Raises LlamaContextError where there is nothing. C: ``llama_state_seq_get_data``, llama.h.
+        """
+        tokens = self._model.tokenize_prompt(prompt) if isinstance(prompt, str) else prompt
+        with self._scheduler.paused():
+            sequence = self._scheduler.nearest(tokens)
+            if sequence is None:
+                raise LlamaContextError(
+                    "the KV cache has nothing of that prompt: complete it first"
+                )
+            sequence.save(path)
+            return len(sequence)
+
+    def load_state(self, path: str | os.PathLike[str]) -> int:
+        """Have prompts that begin with the text of a file of `save_state`, or of
+        `LlamaSequence.save`, go on from it. Returns its number of tokens. Raises as
+        ``ctx.sequence.load``."""
+        return self._scheduler.adopt(read_file(path))
 
     # -- stopping
 

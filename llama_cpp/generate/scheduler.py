@@ -57,6 +57,8 @@ if TYPE_CHECKING:
 # A prompt waits for another one that is being computed when they have so many tokens more in
 # common than can be had already.
 _WORTH_WAITING = 16
+# A talk that goes on loses so many tokens of its sequence: how the last answer ended.
+_LITTLE = 4
 # So many pieces of a request may wait for their reader; then it pauses.
 _AHEAD = 64
 # A request that nobody has asked for so many seconds gives its place to one that waits. And so
@@ -445,8 +447,9 @@ class Scheduler:
 
     def nearest(self, tokens: Sequence[int]) -> LlamaSequence | None:
         """With `paused`: the sequence that has most of the beginning of ``tokens``."""
-        found = max(self._slots, key=lambda s: s.sequence.reusable(tokens), default=None)
-        return found.sequence if found is not None and len(found.sequence) else None
+        known = [slot.sequence for slot in self._slots if not slot.sequence.unknown]
+        found = max(known, key=lambda sequence: sequence.reusable(tokens), default=None)
+        return found if found is not None and found.reusable(tokens) else None
 
     # -- who computes
 
@@ -750,7 +753,7 @@ class Scheduler:
         now = {slot.id: self._reusable(slot, job) for slot in self._slots}
         free = self._free()
         slot = max(free, key=lambda slot: (now[slot.id], slot.used))
-        if not now[slot.id] or len(slot.sequence) - now[slot.id] > _WORTH_WAITING:
+        if not now[slot.id] or len(slot.sequence) - now[slot.id] > _LITTLE:
             if all(len(slot.sequence) for slot in free) and self._more():
                 free = self._free()
                 now[free[-1].id] = 0

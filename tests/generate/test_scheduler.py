@@ -20,6 +20,7 @@ from llama_cpp.errors import (
     LlamaClosedError,
     LlamaContextError,
     LlamaQueueFullError,
+    LlamaStateError,
     LlamaTimeoutError,
 )
 from tests.generate.test_parallel import PROMPTS, Angry, decodes
@@ -188,6 +189,40 @@ def test_the_context_can_be_had_in_a_pause(tiny_model: TinyModel) -> None:
         until(lambda: len(found) == 1)
         assert isinstance(found[0], LlamaContextError)
         assert "used otherwise" in str(found[0])
+
+
+@pytest.mark.parametrize("kind", tiny.GENERATES)
+def test_talks_in_turn_keep_their_caches(tiny_model: TinyModel, kind: str) -> None:
+    """Those with a beginning of their own, and those that have one in common."""
+    model = tiny_model(kind)
+    starts = [f"{one} " * 40 for one in ("cat", "mat", "sat")]
+    talks = [*starts, starts[0] + "hello", starts[0] + "world"]
+    with llama(model, 5) as llm:
+        for turn in range(3):
+            for i, talk in enumerate(talks):
+                done = llm.complete(talk, max_tokens=6, temperature=0)
+                again = turn or i > 2  # or it begins like the first
+                assert (done.usage.cached_tokens > 30) == bool(again), (turn, i, done.usage)
+                if turn:
+                    assert done.usage.prompt_tokens - done.usage.cached_tokens < 15
+                talks[i] = talk + done.text + " and the"
+
+
+def test_a_state_serves_prompts_that_begin_like_it(tiny_model: TinyModel, tmp_path: Path) -> None:
+    model, file = tiny_model("llama"), tmp_path / "state"
+    with llama(model) as llm, llama(model) as other:
+        right = llm.complete(PROMPTS[0], **GREEDY)
+        n = llm.save_state(file, PROMPTS[0])
+        assert n >= right.usage.prompt_tokens
+        assert other.load_state(file) == n
+        done = other.complete(PROMPTS[0], **GREEDY)
+        assert (done.text, done.usage.cached_tokens) == (right.text, right.usage.prompt_tokens - 1)
+        with pytest.raises(LlamaContextError, match="nothing of that prompt"):
+            llm.save_state(file, [5])
+        file.write_bytes(b"no state")
+        with pytest.raises(LlamaStateError):
+            other.load_state(file)
+        assert other.complete(PROMPTS[0], **GREEDY).text == right.text
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")

@@ -775,9 +775,11 @@ class Scheduler:
         """Bring the sequence to hold what can be had of the prompt. False while that is still
         being computed."""
         request, sequence = job.request, slot.sequence
-        leads = [s for s in self._slots if s.job is not None and s.job is job.leader]
-        if leads and len(leads[0].sequence) < job.common and not leads[0].job.reader.paused:
-            return False
+        leader = job.leader
+        if leader is not None and not leader.reader.paused:
+            leads = [s for s in self._slots if s.job is leader]
+            if leads and len(leads[0].sequence) < job.common:
+                return False
         job.leader = None
         if request.n_keep is not None:
             check_movable(self._ctx.core)

@@ -15,7 +15,7 @@ from pathlib import Path
 from llama_cpp import _raw
 from llama_cpp.engine.machine import usable_cores
 
-from . import agent, cancel, generation, grammar, guards, plot, rpc, share, start, text
+from . import agent, cancel, generation, grammar, guards, plot, rpc, service, share, start, text
 from .build import CannotMeasure
 from .place import Place, Topic
 from .report import Table, summary
@@ -29,6 +29,8 @@ TOPICS: dict[str, Topic] = {
     "parallel-1": generation.parallel(1),
     "parallel-4": generation.parallel(4),
     "parallel-16": generation.parallel(16),
+    "service": service.service,
+    "talks": service.talks,
     "tokenize": text.tokenize,
     "detokenize": text.detokenize,
     "pieces": text.pieces,

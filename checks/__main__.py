@@ -24,6 +24,11 @@ CHECKS = {
         "many threads for a minute, and 1,000 cancels: the same tokens as one",
         ("checks.stress", "threads"),
     ),
+    "storm": Check(
+        "200 requests (-n) from threads and tasks at a time, for ten minutes (--minutes): each "
+        "answer is the one alone",
+        ("checks.storm",),
+    ),
     "cycles": Check(
         "200 servers started and stopped: no process, port or file is left", ("checks.cycles",)
     ),

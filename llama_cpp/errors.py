@@ -93,6 +93,10 @@ class LlamaBusyError(LlamaContextError):
     """Two threads used one context at the same time."""
 
 
+class LlamaQueueFullError(LlamaBusyError):
+    """As many requests wait as ``queue_size`` of `Llama` allows."""
+
+
 class LlamaOutputError(LlamaContextError):
     """Logits or embeddings were read that the last decode did not compute."""
 
@@ -120,6 +124,10 @@ class LlamaTemplateError(LlamaError):
 
 class LlamaCancelled(LlamaError):
     """The work was stopped on request, by a callback or from outside."""
+
+
+class LlamaTimeoutError(LlamaCancelled, TimeoutError):
+    """A generation was not done after its ``timeout``."""
 
 
 @dataclass(eq=False, repr=False, kw_only=True)

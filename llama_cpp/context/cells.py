@@ -73,6 +73,15 @@ class Track:
         del self.tokens[held:]
         self.drop_after(held)
 
+    def reachable(self, n: int) -> int:
+        """How many of the first ``n`` tokens `rewind` keeps, at the least."""
+        core = self._core
+        if not n or n == len(self.tokens) or len(self.tokens) - n <= core.n_rollback:
+            return n
+        if not core.is_stateful and (not core.n_swa or self._books.sees(self.id, n)):
+            return n
+        return max((point.n for point in self.checkpoints if point.n <= n), default=0)
+
     def drop_after(self, n: int) -> None:
         """Forget checkpoints and output behind the first ``n`` tokens: they are out of date."""
         self.checkpoints[:] = [point for point in self.checkpoints if point.n <= n]
@@ -316,8 +325,12 @@ class CellBooks:
         core = self.core
         if core.pos_max(core.kv, seq_id) != n - 1:
             return False
-        if not core.n_swa or core.is_stateful:
-            return True
+        return not core.n_swa or core.is_stateful or self.sees(seq_id, n)
+
+    def sees(self, seq_id: int, n: int) -> bool:
+        """Whether a sliding window has left behind nothing that the token at position ``n`` of a
+        sequence looks at."""
+        core = self.core
         first = core.short.llama_memory_seq_pos_min(core.kv, seq_id)
         return bool(first <= max(0, n - core.n_swa + 1))
 

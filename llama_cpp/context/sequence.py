@@ -137,15 +137,20 @@ class LlamaSequence(ClosedByWith):
         track = self._track
         return 0 if track.unknown else min(n_common(track.tokens, tokens), track.exact)
 
+    def reachable(self, tokens: Sequence[int]) -> int:
+        """How many of those it can go back to: less than `reusable` where the model forgets."""
+        return self._track.reachable(self.reusable(tokens))
+
     # -- computation
 
-    def extend(self, tokens: Iterable[int]) -> None:
+    def extend(self, tokens: Iterable[int], *, between: Callable[[], object] | None = None) -> None:
         """Decode ``tokens``, any number of them, behind those that are there.
 
         The output of the last one is then the context's last output, index -1, and `sample` takes
-        it. Raises what `LlamaContext.decode` does; the tokens that were decoded before that stay.
+        it. ``between`` is called before each decode of a part, and may raise to stop. Raises what
+        `LlamaContext.decode` does; the tokens that were decoded before that stay.
         """
-        self._extend(tokens)
+        self._extend(tokens, between)
 
     def append(self, token: int) -> None:
         """`extend` by one token, as a loop that generates does for each."""
@@ -227,6 +232,13 @@ class LlamaSequence(ClosedByWith):
             with self._core.held():
                 self._track.add_checkpoint()
 
+    def marks(self, n: int) -> tuple[int, ...]:
+        """Where a text of ``n`` tokens is to have its checkpoints, before its end; none where the
+        model does not forget."""
+        if self._track.n_checkpoints <= 0 or not self._core.forgets:
+            return ()
+        return 0, n - _BEFORE_END, n - _BEFORE_END - self._core.n_ubatch
+
     def shift(self, keep: int, discard: int) -> None:
         """Make room: remove ``discard`` tokens behind the first ``keep``, and move up the rest
         ("context shift").
@@ -291,6 +303,7 @@ class LlamaSequence(ClosedByWith):
             raise ValueError(f"n={n} is negative")
         with core.held():
             part = n < whole and core.copies_parts
+            part = part and (not core.n_swa or self._books.sees(its.id, n))
             mine.take([], 0, shared=False)
             mine.checkpoints.clear()
             core.seq_rm(core.kv, self._id, -1, -1)
@@ -377,9 +390,7 @@ class LlamaSequence(ClosedByWith):
             self._one.set_token(ids[0])
             computing.decode(self._one)
             return
-        marks = set()
-        if track.n_checkpoints > 0 and core.forgets:
-            marks = {0, n - _BEFORE_END, n - _BEFORE_END - core.n_ubatch}
+        marks = set(self.marks(n))
         start = 0
         while start < n:
             if start in marks:

@@ -1,8 +1,7 @@
 """`Llama` for asyncio: the event loop goes on while the model computes.
 
-Everything that computes runs on one thread of its own, a step at a time: the next piece is only
-computed when it is asked for, so nothing piles up in front of a slow reader. The hop to the thread
-and back costs about a tenth of a millisecond a piece.
+Generations are computed by the scheduler's thread, which tells the loop when there is something for
+a task. Everything else is done by threads of a pool.
 """
 
 from __future__ import annotations
@@ -10,20 +9,18 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-import weakref
-from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 
-from ..errors import LlamaBusyError, LlamaClosedError, LlamaContextError, LlamaError
+from ..errors import LlamaClosedError, LlamaContextError, LlamaError
 from ..model.model import LlamaModel
 from ..native import fork
 from ..native.library import LlamaLibrary
 from ..native.peers import needs_model
-from .generation import Generation
+from .generation import Completion, Generation
 from .llama import Llama, LlamaParams
 from .scheduler import Generations
 
@@ -32,21 +29,13 @@ if TYPE_CHECKING:
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
-_T_co = TypeVar("_T_co", covariant=True)
 _END: Any = object()
 # Between two attempts to stop a call: one that comes before the call has begun is lost.
 _RETRY = 0.005
-# Between two looks at whether the loop whose turn it is was closed.
-_OWNER_LOOK = 1.0
+# Calls that wait for a thread of the pool queue.
+_THREADS = 32
 
-
-class _Source(Protocol[_T_co]):
-    def __next__(self) -> _T_co: ...
-
-    def close(self) -> None: ...
-
-
-_S = TypeVar("_S", bound=_Source[Any])
+_S = TypeVar("_S", Generation, Generations)
 _T = TypeVar("_T")
 
 
@@ -59,7 +48,7 @@ class AsyncStream(AsyncIterator[_T], Generic[_S, _T]):
     def __init__(self, llm: AsyncLlama, begin: Callable[[Llama], _S]) -> None:
         # The generator does not know this object: forgetting this ends it at once.
         self._begun: list[_S] = []
-        self._pieces: AsyncGenerator[_T, None] = _pieces(llm, begin, self._begun, weakref.ref(self))
+        self._pieces: AsyncGenerator[_T, None] = _pieces(llm, begin, self._begun)
 
     def __aiter__(self) -> Self:
         return self
@@ -81,35 +70,67 @@ class AsyncStream(AsyncIterator[_T], Generic[_S, _T]):
 
 
 async def _pieces(
-    llm: AsyncLlama,
-    begin: Callable[[Llama], _S],
-    begun: list[_S],
-    owner: weakref.ref[AsyncStream[_S, Any]],
+    llm: AsyncLlama, begin: Callable[[Llama], _S], begun: list[_S], whole: bool = False
 ) -> AsyncGenerator[Any, None]:
-    async with _Turn(llm, owner):
-        source = await llm._run(lambda: begin(llm._loaded()))
-        begun.append(source)
+    source = await llm._run(lambda: begin(llm._loaded()), llm._beginning)
+    begun.append(source)
+    if isinstance(source, Generations):
         try:
-            while True:
-                piece = await llm._run(lambda: next(cast("Any", source), _END))
-                if piece is _END:
-                    return
+            while (piece := await llm._run(lambda: next(source, _END))) is not _END:
                 yield piece
         finally:
-            if not llm.closed:
-                await llm._run(source.close)
+            source.close()
+        return
+    loop, told = asyncio.get_running_loop(), asyncio.Event()
+
+    def notify() -> None:
+        with suppress(RuntimeError):  # the loop was closed
+            loop.call_soon_threadsafe(told.set)
+
+    try:
+        source.follow(notify, whole=whole)
+        while True:
+            told.clear()
+            text = source.poll()
+            if text is None:
+                await told.wait()
+            else:
+                yield text
+    except EOFError:
+        return
+    finally:
+        source.unfollow()
 
 
 def _awaited(
     method: Callable[Concatenate[Llama, _P], _R],
 ) -> Callable[Concatenate[AsyncLlama, _P], Coroutine[Any, Any, _R]]:
     """``method`` of `Llama` as a coroutine of `AsyncLlama`."""
-    name = method.__name__
 
     @wraps(method)
     async def call(self: AsyncLlama, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
-        async with _Turn(self, lambda: None):
-            return await self._run(lambda: getattr(self._loaded(), name)(*args, **kwargs))
+        return await self._run(lambda: method(self._loaded(), *args, **kwargs))
+
+    return call
+
+
+def _completed(
+    method: Callable[Concatenate[Llama, _P], Completion], begin: Callable[..., Generation]
+) -> Callable[Concatenate[AsyncLlama, _P], Coroutine[Any, Any, Completion]]:
+    """``method`` of `Llama` as a coroutine: all of what ``begin`` of it generates."""
+
+    several = _awaited(method)
+
+    @wraps(method)
+    async def call(self: AsyncLlama, /, *args: _P.args, **kwargs: _P.kwargs) -> Completion:
+        options: dict[str, Any] = dict(kwargs)
+        n = options.pop("n", 1)
+        if n != 1:
+            return await several(self, *args, **kwargs)
+        begun: list[Generation] = []
+        pieces = _pieces(self, lambda llm: begin(llm, *args, **options), begun, whole=True)
+        text = "".join([piece async for piece in pieces])
+        return await self._run(lambda: begun[0].completed(text))
 
     return call
 
@@ -118,13 +139,17 @@ def _streamed(
     method: Callable[Concatenate[Llama, _P], _S], _: type[_T]
 ) -> Callable[Concatenate[AsyncLlama, _P], AsyncStream[_S, _T]]:
     """``method`` of `Llama`, which returns an iterator, as one of `AsyncLlama`."""
-    name = method.__name__
 
     @wraps(method)
     def call(self: AsyncLlama, /, *args: _P.args, **kwargs: _P.kwargs) -> AsyncStream[_S, _T]:
-        return AsyncStream(self, lambda llm: getattr(llm, name)(*args, **kwargs))
+        return AsyncStream(self, lambda llm: method(llm, *args, **kwargs))
 
     return call
+
+
+def _infill(llm: Llama, prefix: str, suffix: str = "", **options: Any) -> Generation:
+    special = options.get("parse_special", False)
+    return llm.generate(llm.infill_tokens(prefix, suffix, parse_special=special), **options)
 
 
 class AsyncLlama:
@@ -134,10 +159,11 @@ class AsyncLlama:
     A file is loaded when it is first needed, or by ``async with``.
 
     The methods are those of `Llama`, with the same arguments: those that return a text have to be
-    awaited, those that return an iterator give one for ``async for``. Calls queue, in the order in
-    which they were made; a stream has its turn until it is over or closed. Cancelling the task
-    stops what is computed for it within some milliseconds. What is wrong with the arguments of a
-    stream is raised when its first piece is asked for.
+    awaited, those that return an iterator give one for ``async for``. Tasks, also of several event
+    loops, share the model's batches, as many at a time as there are sequences (``n_seq_max``);
+    others wait for a place, in the order of their calls. A reader that is slow has its generation
+    wait, and no other. Cancelling the task stops what is computed for it within some milliseconds.
+    What is wrong with the arguments of a stream is raised when its first piece is asked for.
     """
 
     @needs_model
@@ -152,6 +178,7 @@ class AsyncLlama:
         self._llama: Llama | None = None
         self._closed = False
         self._stopped = False  # while it loads
+        self._loader = 0  # the thread that does
         if isinstance(model, Llama):
             if params or library is not None or progress is not None:
                 raise TypeError("the Llama is made already: it takes no more arguments")
@@ -160,7 +187,7 @@ class AsyncLlama:
             path_or_model = model
 
             def report(done: float) -> object:
-                if self._stopped:
+                if self._stopped or self._closed:
                     return False
                 return None if progress is None else progress(done)
 
@@ -174,12 +201,11 @@ class AsyncLlama:
         fork.renew(self)
 
     def after_fork(self) -> None:
-        """In a child, which has neither the worker nor the tasks that wait."""
-        # One: the context is only ever used by it.
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="llama_cpp")
-        self._lock = _Queue()
-        self._holder: asyncio.Task[Any] | None = None
-        self._stream: Callable[[], object | None] = lambda: None
+        """In a child, which has none of the threads."""
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="llama_cpp")
+        # Of one thread: generations begin in the order of their calls.
+        self._beginning = ThreadPoolExecutor(1, thread_name_prefix="llama_cpp")
+        self._loading = threading.Lock()
 
     # -- lifetime
 
@@ -199,17 +225,19 @@ class AsyncLlama:
         """Stop what is computed, and free the context and the model."""
         if not self._closed:
             self._closed = True
-            future = self._submit(self._free)
-            self._worker.shutdown(wait=False)
-            await self._stop(future)
+            try:
+                await self._waited(self._free, self._pool)
+            finally:
+                self._pool.shutdown(wait=False)
+                self._beginning.shutdown(wait=False)
 
     def _free(self) -> None:
-        if self._llama is not None:
-            self._llama.close()
+        with self._loading:
+            if self._llama is not None:
+                self._llama.close()
 
     async def __aenter__(self) -> Self:
-        async with _Turn(self, lambda: None):
-            await self._run(self._loaded)
+        await self._run(self._loaded)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -224,137 +252,71 @@ class AsyncLlama:
     generate = _streamed(Llama.generate, str)
     chat_stream = _streamed(Llama.chat_stream, str)
     generate_many = _streamed(Llama.generate_many, cast("type[tuple[int, str]]", tuple))
-    complete = _awaited(Llama.complete)
-    chat = _awaited(Llama.chat)
-    infill = _awaited(Llama.infill)
-    complete_many = _awaited(Llama.complete_many)
+    complete = _completed(Llama.complete, Llama.generate)
+    chat = _completed(Llama.chat, Llama.chat_stream)
+    infill = _completed(Llama.infill, _infill)
     score = _awaited(Llama.score)
     embed = _awaited(Llama.embed)
     rerank = _awaited(Llama.rerank)
     classify = _awaited(Llama.classify)
+    complete_many = _awaited(Llama.complete_many)
 
     def cancel(self) -> None:
-        """Stop what is computed now: it raises LlamaCancelled. What waits for its turn goes on."""
+        """Stop what is computed, and what waits: it raises LlamaCancelled."""
         if self._llama is not None:
             self._llama.cancel()
 
     # -- inside
 
     def _loaded(self) -> Llama:
-        """In the worker."""
-        if self._llama is None:
-            self._stopped = False
-            self._llama = self._make()
-        return self._llama
+        """In a thread of the pool."""
+        with self._loading:
+            if self._closed:
+                raise LlamaClosedError("the AsyncLlama is closed")
+            if self._llama is None:
+                self._loader, self._stopped = threading.get_ident(), False
+                self._llama = self._make()
+            return self._llama
 
-    def _check_open(self) -> None:
+    def _stop(self, thread: int) -> None:
+        """Stop what a thread of the pool does."""
+        if self._llama is not None:
+            self._llama.stop_thread(thread)
+        elif self._loader == thread:
+            self._stopped = True
+
+    async def _run(
+        self, function: Callable[[], _R], threads: ThreadPoolExecutor | None = None
+    ) -> _R:
+        """Have a thread call ``function``. When this is cancelled, it is stopped and waited for."""
         if self._closed:
             raise LlamaClosedError("the AsyncLlama is closed")
+        return await self._waited(function, threads or self._pool)
 
-    def _submit(self, function: Callable[[], _R]) -> asyncio.Future[_R]:
-        """Have the worker call ``function``. LlamaError where the system has no thread for it."""
+    async def _waited(self, function: Callable[[], _R], threads: ThreadPoolExecutor) -> _R:
+        begun: list[int] = []
+
+        def call() -> _R:
+            begun.append(threading.get_ident())
+            return function()
+
         try:
-            return asyncio.get_running_loop().run_in_executor(self._worker, function)
-        except RuntimeError as error:
+            future = asyncio.get_running_loop().run_in_executor(threads, call)
+        except RuntimeError as error:  # the system has no more threads
             raise LlamaError(f"the call was not started: {error}") from error
-
-    async def _run(self, function: Callable[[], _R]) -> _R:
-        """Have the worker call ``function``. When this is cancelled, it is stopped and waited
-        for."""
-        self._check_open()
-        future = self._submit(function)
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
-            await self._stop(future)
+            while not future.done():
+                if begun:
+                    self._stop(begun[0])
+                else:
+                    future.cancel()
+                with suppress(asyncio.CancelledError):  # once is enough
+                    await asyncio.wait([future], timeout=_RETRY)
+            if not future.cancelled():
+                future.exception()  # LlamaCancelled, which nobody needs to hear of
             raise
-
-    async def _stop(self, future: asyncio.Future[Any]) -> None:
-        while not future.done():
-            self._stopped = True
-            self.cancel()
-            try:
-                await asyncio.wait([future], timeout=_RETRY)
-            except asyncio.CancelledError:
-                continue  # once is enough; the worker must not be left alone with it
-        if not future.cancelled():
-            future.exception()  # LlamaCancelled, which nobody needs to hear of
-
-
-class _Queue:
-    """A lock for tasks of any event loop, in the order in which they came: `asyncio.Lock` serves
-    one loop, and each ``asyncio.run`` has another. A loop that was closed holds nothing."""
-
-    def __init__(self) -> None:
-        self._guard = threading.Lock()
-        self._owner: asyncio.AbstractEventLoop | None = None
-        self._waiting: deque[asyncio.Future[None]] = deque()
-
-    def locked(self) -> bool:
-        return self._owner is not None and not self._owner.is_closed()
-
-    async def acquire(self) -> None:
-        loop = asyncio.get_running_loop()
-        turn = loop.create_future()
-        with self._guard:
-            if not self._waiting and not self.locked():
-                self._owner = loop
-                return
-            self._waiting.append(turn)
-        try:
-            while not turn.done():
-                await asyncio.wait([turn], timeout=_OWNER_LOOK)
-                with self._guard:
-                    if not self.locked():
-                        self._hand_on()
-        except asyncio.CancelledError:
-            with self._guard:
-                mine = turn not in self._waiting
-                if not mine:
-                    self._waiting.remove(turn)
-            if mine:
-                self.release()
-            raise
-
-    def release(self) -> None:
-        with self._guard:
-            self._hand_on()
-
-    def _hand_on(self) -> None:
-        self._owner = None
-        while self._waiting and self._owner is None:
-            turn = self._waiting.popleft()
-            with suppress(RuntimeError):  # its loop was closed
-                turn.get_loop().call_soon_threadsafe(_begin, turn)
-                self._owner = turn.get_loop()
-
-
-def _begin(turn: asyncio.Future[None]) -> None:
-    if not turn.done():
-        turn.set_result(None)
-
-
-class _Turn:
-    """A call's turn: ``async with`` waits for it."""
-
-    def __init__(self, llm: AsyncLlama, stream: Callable[[], object | None]) -> None:
-        self._llm = llm
-        self._stream = stream
-
-    async def __aenter__(self) -> None:
-        llm = self._llm
-        llm._check_open()
-        task = asyncio.current_task()
-        if llm._lock.locked() and llm._holder is task and llm._stream() is not None:
-            raise LlamaBusyError(
-                "this task has a stream that is not over: finish it or aclose() it first"
-            )
-        await llm._lock.acquire()
-        llm._holder, llm._stream = task, self._stream
-
-    async def __aexit__(self, *_: object) -> None:
-        self._llm._holder = None
-        self._llm._lock.release()
 
 
 AsyncGeneration = AsyncStream[Generation, str]

@@ -116,6 +116,7 @@ class Embedder:
         )
         self._ctx: LlamaContext | None = None
         self._lock = threading.Lock()
+        self._thread = 0  # which has it, or had it last
         fork.renew(self)
 
     def after_fork(self) -> None:
@@ -128,10 +129,10 @@ class Embedder:
         if ctx is not None:
             ctx.close()
 
-    def cancel(self) -> None:
-        """Stop what another thread computes here."""
+    def cancel(self, thread: int | None = None) -> None:
+        """Stop what another thread computes here: the one with that identifier, or any."""
         ctx = self._ctx
-        if ctx is not None:
+        if ctx is not None and thread in (None, self._thread):
             ctx.cancel()
 
     def embed(
@@ -232,6 +233,7 @@ class Embedder:
         """The rows of floats for ``texts``, one after the other, and how many a row has."""
         longest = self._check(texts)
         with self._lock:
+            self._thread = threading.get_ident()
             ctx = self._context(longest)
             ctx.adapt_as(self._owner)
             width = ctx.outputs.n_pooled

@@ -6,9 +6,9 @@ import ctypes
 import sys
 import threading
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from ..errors import LlamaBusyError, LlamaCancelled
 from ..native.arguments import c_number, check_type, integer
@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from ..context.context import LlamaContext
     from ..model.model import LlamaModel
 
-TokenSource = Generator[int, None, None]
-"""Computes a generation: the token that comes next, each time."""
+TokenSource = Generator["int | None", None, None]
+"""Computes a generation: the token that comes next, each time, or None where that was taken, and
+the `Feed` has the text."""
 FinishReason = Literal["stop", "length", "cancelled", "error"]
 
 
@@ -62,6 +63,27 @@ def _prompt_tokens(
     return tokens
 
 
+class Feed(Protocol):
+    """What computes a generation for somebody who cannot wait for it, as a task of asyncio."""
+
+    def whole(self) -> None:
+        """Nothing but the end is of interest."""
+        ...
+
+    def follow(self, notify: Callable[[], object], /) -> None:
+        """Begin. ``notify`` is called, in any thread, when there is something."""
+        ...
+
+    def poll(self) -> str | None:
+        """The next piece, None when there is nothing yet. Raises EOFError at the end, and what
+        ended it."""
+        ...
+
+    def leave(self) -> None:
+        """It is not read any more."""
+        ...
+
+
 class Request:
     """A prompt and what to do with it, checked. Whoever computes it adds what it reports."""
 
@@ -73,6 +95,12 @@ class Request:
     """How many tokens were drafted."""
     accepted_tokens = 0
     """How many of them were right."""
+    cancelled = False
+    """Whether it is to end, see `cancel`."""
+    on_cancel: Callable[[], object] | None = None
+    """Called when it is cancelled."""
+    deadline = 0.0
+    """When it has to be done, by time.perf_counter; 0 for any time."""
     _made = False
 
     def __init__(
@@ -109,6 +137,9 @@ class Request:
             if max_tokens < 1:
                 raise ValueError(f"max_tokens must be at least 1, not {max_tokens}")
             self.limit = min(self.limit, max_tokens)
+        timeout = options.get("timeout")
+        if timeout is not None:
+            self.deadline = time.perf_counter() + c_number(ctypes.c_double, timeout, "timeout")
         self.stops = StopStrings(() if (stop := options.get("stop")) is None else stop)
         if parse_special:
             self.texts = self.stops.with_tokens(model, self.texts) | self.texts
@@ -173,6 +204,13 @@ class Request:
             left -= n_bytes(text) if text else len(self._piece(tokens[n - 1], False))
             n -= left >= 0
         return n
+
+    def cancel(self) -> None:
+        """Have it end before its next token, from any thread."""
+        self.cancelled = True
+        on_cancel = self.on_cancel
+        if on_cancel is not None:
+            on_cancel()
 
     def close(self) -> None:
         """Free what was made for it: a sampler has room for the whole vocabulary."""
@@ -293,6 +331,10 @@ class GenerationState:
         prompt = max(0.0, self._first - self._request.started) if self._first else 0.0
         return Timings(prompt, seconds, rate)
 
+    def cancel(self) -> None:
+        """Stop it before its next token, from any thread. Others go on."""
+        self._request.cancel()
+
     def _take(self, token: int) -> str:
         """Go on with ``token``: the text that may go out. Sets the finish reason when it ends."""
         request = self._request
@@ -360,17 +402,19 @@ class GenerationState:
 class Generation(GenerationState, ClosedByWith, Iterator[str]):
     """Pieces of text as they are generated; made by `Llama.generate`.
 
-    While it runs, and afterwards, it also has what it did so far. It is an iterator: going over it
-    a second time gives nothing.
+    While it runs, and afterwards, it also has what it did so far; next to others it may be some
+    tokens ahead of the pieces. It is an iterator: going over it a second time gives nothing.
     """
 
-    def __init__(self, request: Request, tokens: TokenSource) -> None:
-        """``tokens`` computes the request: the token that comes next, each time."""
+    def __init__(self, request: Request, tokens: TokenSource, feed: Feed | None = None) -> None:
+        """``tokens`` computes the request: the token that comes next, each time. ``feed`` does so
+        for who cannot wait."""
         check_type(tokens, Generator)
         super().__init__(request)
         # It knows the request and not this object: without a cycle, forgetting this object frees
         # what it holds at once.
         self._source = tokens
+        self._feed = feed
         self._lock = threading.Lock()
         # The text so far, where something is to be made of it.
         self._pieces: list[str] | None = [] if request.answer.is_json else None
@@ -382,35 +426,69 @@ class Generation(GenerationState, ClosedByWith, Iterator[str]):
         return self._value("".join(self._pieces or ()))
 
     def __next__(self) -> str:
-        if self.finish_reason is None:
-            if not take(self._lock):
-                raise LlamaBusyError("another thread is in this iterator")
-            try:
-                for token in self._source:
-                    text = self._take(token)
-                    if self.finish_reason is not None:
-                        self._source.close()
-                    if text:
-                        if self._pieces is not None:
-                            self._pieces.append(text)
-                        return text
-                    thoughts = self._request.thoughts
-                    if thoughts is not None and thoughts.grows:
-                        return ""
-            except BaseException as error:
-                self._fail(error)
-                raise
-            finally:
-                self._lock.release()
+        if not take(self._lock):
+            raise LlamaBusyError("another thread is in this iterator")
+        try:
+            for token in self._source:
+                if token is None:
+                    assert self._feed is not None
+                    return self._kept(self._feed.poll() or "")
+                text = self._take(token)
+                if self.finish_reason is not None:
+                    self._source.close()
+                thoughts = self._request.thoughts
+                if text or (thoughts is not None and thoughts.grows):
+                    return self._kept(text)
+        except BaseException as error:
+            self._fail(error)
+            raise
+        finally:
+            self._lock.release()
         raise StopIteration
+
+    def _kept(self, text: str) -> str:
+        if self._pieces is not None:
+            self._pieces.append(text)
+        return text
 
     def close(self) -> None:
         """Stop generating. The context can be used for something else."""
         self._end("cancelled")
-        self._source.close()
+        if take(self._lock):
+            try:
+                self._source.close()
+            finally:
+                self._lock.release()
+        else:
+            self.cancel()  # another thread is in it, and raises
+
+    def follow(self, notify: Callable[[], object], *, whole: bool = False) -> None:
+        """Have it computed without anybody waiting for it. ``notify`` is called, in any thread,
+        when `poll` has something, with ``whole`` only at the end."""
+        assert self._feed is not None
+        if whole:
+            self._feed.whole()
+        self._feed.follow(notify)
+
+    def poll(self) -> str | None:
+        """After `follow`: the next piece, None when there is nothing yet. EOFError at the end."""
+        assert self._feed is not None
+        text = self._feed.poll()
+        return None if text is None else self._kept(text)
+
+    def unfollow(self) -> None:
+        """After `follow`: stop generating, if it is not over."""
+        self._end("cancelled")
+        if self._feed is not None:
+            self._feed.leave()
+
+    def completed(self, text: str) -> Completion:
+        """The result of one that is over, which gave ``text``."""
+        return self._completion(text, output=self._value(text))
 
 
 def completion(generation: Generation) -> Completion:
     """What ``generation`` gives, all of it."""
-    text = "".join(generation)
-    return generation._completion(text, output=generation._value(text))
+    if generation._feed is not None:
+        generation._feed.whole()
+    return generation.completed("".join(generation))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
-import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,11 +12,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from .._params import KEYWORDS, LlamaContextParams, LlamaModelParams
-from ..context.batch import LlamaBatch
 from ..context.context import LlamaContext
-from ..context.memory import check_movable
-from ..context.sequence import LlamaSequence
-from ..context.turns import Turn
+from ..context.state import read_file
 from ..errors import LlamaCancelled, LlamaContextError, LlamaModelError
 from ..model.model import LOADING, LlamaModel, from_hub
 from ..native.arguments import c_number, check_count
@@ -27,8 +23,8 @@ from ..native.resource import ClosedByWith
 from ..sampling.chain import LlamaSampler
 from .chat import ChatGenerationOptions, ChatOptions, chat_prompt, split_options
 from .embedding import Embedder, Embeddings, Ranked
-from .generation import Completion, Generation, Request, TokenSource, completion
-from .logprobs import Score, answer_tokens, portions, scores
+from .generation import Completion, Generation, Request, completion
+from .logprobs import Score, answer_tokens, scores
 from .options import GenerationOptions, check_options, with_seed
 from .reasoning import ChatPrompt
 
@@ -37,7 +33,6 @@ if TYPE_CHECKING:
 
     from ..model.device import LlamaDevice
     from ..model.hub import DownloadProgress
-    from .drafts import Speculation
     from .scheduler import Generations
 
 # Enough for a talk, and small enough for any machine that holds the model.
@@ -68,13 +63,14 @@ class Llama(ClosedByWith):
     ``llama_model_params``, and those of `LlamaContext`. ``n_ctx`` is by default the model's own
     context length, but at most 4,096 tokens.
 
-    With ``n_seq_max=8``, `generate_many` runs up to eight prompts at a time. They share the
+    Any threads may use it at a time. With ``n_seq_max=8``, up to eight prompts are computed side by
+    side; others wait, at most ``queue_size`` of them, by default any number. They share the
     ``n_ctx`` tokens as they need them, and what they have in common is there once; one alone may
     take all. ``kv_unified=False`` gives each an eighth instead, which is faster where they are long
     and have little in common.
 
-    The tokens of the last generation stay in the KV cache: what the next prompt has in common with
-    them is not computed again.
+    The tokens of earlier generations stay in the KV cache, of as many as there are sequences: what
+    the next prompt has in common with one of them is not computed again.
     """
 
     @needs_model
@@ -84,6 +80,7 @@ class Llama(ClosedByWith):
         *,
         library: LlamaLibrary | None = None,
         progress: Callable[[float], object] | None = None,
+        queue_size: int | None = None,
         **params: Unpack[LlamaParams],
     ) -> None:
         of_model = {*KEYWORDS["llama_model_params"], *LOADING}
@@ -91,8 +88,14 @@ class Llama(ClosedByWith):
         for name in params:
             if name not in of_model and name not in of_context:
                 raise unknown_keyword(
-                    name, [*sorted(of_model), *of_context, "library", "progress"], "Llama"
+                    name,
+                    [*sorted(of_model), *of_context, "library", "progress", "queue_size"],
+                    "Llama",
                 )
+        from .scheduler import Scheduler  # here: it takes time, and a model takes more
+
+        if queue_size is not None:
+            check_count(queue_size, "queue_size")
         given: dict[str, Any] = dict(params)
         loading = {name: given.pop(name) for name in list(given) if name in of_model}
         self._shares_model = isinstance(model, LlamaModel)
@@ -107,10 +110,8 @@ class Llama(ClosedByWith):
             given.setdefault("kv_unified", True)
         self._ctx = LlamaContext(self._model, **given)
         self._embedder = Embedder(self._model, given, self._ctx)
-        self._sequences = [self._ctx.sequence()] if self._ctx.core.has_memory else []
-        """The first is that of `generate`; `generate_many` makes the others."""
+        self._scheduler = Scheduler(self._ctx, queue_size)
         self._n_ctx_seq = self._ctx.n_ctx_seq
-        self._speculation: Speculation | None = None
         self._cancelled = False
 
     @classmethod
@@ -163,7 +164,9 @@ class Llama(ClosedByWith):
         return {**facts, "layers": dict(model.layers), **sizes}
 
     def close(self) -> None:
-        """Free the context, and a model that was loaded for it."""
+        """Free the context, and a model that was loaded for it. What still runs, in any thread,
+        raises LlamaClosedError."""
+        self._scheduler.close()
         self._ctx.close()
         self._embedder.close()
         if not self._shares_model:
@@ -206,15 +209,19 @@ class Llama(ClosedByWith):
         partly in the KV cache is computed in other portions, and the last bits of the logits depend
         on these.
 
-        One at a time: beginning another ends this one with LlamaContextError.
+        It may be called from any thread, also while others run: they share the model's batches. It
+        begins with the first piece that is asked for, then waits for a place if all ``n_seq_max``
+        are taken. One that nobody reads gives its place to one that waits, and is computed again
+        when it is read.
 
         Raises TypeError for an option that there is not, ValueError for an empty prompt and for one
-        that is longer than the context, and LlamaCancelled after `cancel`.
+        that is longer than the context, LlamaCancelled after `cancel`, LlamaTimeoutError after
+        ``timeout``, LlamaQueueFullError where ``queue_size`` requests wait.
         """
         check_options(options, "generate")
         since = self._ctx.outputs.cancelled_since()
         request = Request(self._model, prompt, self._n_ctx_seq, options, since)
-        return Generation(request, self._tokens(request))
+        return self._scheduler.generation(request)
 
     def complete(
         self, prompt: str | Sequence[int], *, n: int = 1, **options: Unpack[GenerationOptions]
@@ -372,108 +379,9 @@ class Llama(ClosedByWith):
         shared: GenerationOptions,
         return_errors: bool,
     ) -> Generations:
-        from .scheduler import Generations  # here: most programs do without
+        from .scheduler import Generations
 
-        return Generations(
-            self._ctx, self._sequences, prompts, options, shared, return_errors, self._watch
-        )
-
-    def _watch(self, begins: bool) -> None:
-        """For `Generations`, before each step: LlamaCancelled after `cancel`."""
-        if begins:
-            self._cancelled = False
-        self._check_cancelled()
-
-    def _tokens(self, request: Request) -> TokenSource:
-        """Compute ``request``."""
-        sampler, turn, outputs = request.sampler, Turn(self._ctx.turns), self._ctx.outputs
-        request.started = time.perf_counter()
-        token, output, n_keep, writes = 0, -1, request.n_keep, 0
-        written = self._ctx.books.writes  # of each sequence; `generate` has the first
-        sequence: LlamaSequence | None = None
-        while True:
-            with turn:
-                if sequence is None:
-                    self._cancelled = False
-                    sequence = self._sequence()
-                    n_keep = self._start(sequence, request)
-                else:
-                    if written[0] != writes:
-                        sequence.check_writes(writes)
-                    if self._cancelled:
-                        self._check_cancelled()
-                    if self._speculation is None and n_keep is None:
-                        sequence.append(token)
-                    else:
-                        output = self._advance(sequence, token, n_keep)
-                if self._cancelled:
-                    self._check_cancelled()
-                token = sampler.choose(outputs, output)
-                request.score(self._ctx, token, output)
-                writes = written[0]
-            yield token
-
-    def _sequence(self) -> LlamaSequence:
-        """The sequence of `generate`. Those of `generate_many` go: this one may take all the
-        room."""
-        if not self._sequences:
-            self._ctx.core.opened()
-            raise LlamaContextError(f"{self._model.path.name} has no KV cache: it cannot generate")
-        while len(self._sequences) > 1:
-            self._sequences.pop().close()
-        return self._sequences[0]
-
-    def _start(self, sequence: LlamaSequence, request: Request) -> int | None:
-        """Compute the prompt. Returns how many tokens stay when the context is full, None to end
-        there."""
-        n_keep = request.n_keep
-        if n_keep is not None:
-            check_movable(self._ctx.core)
-        if self._ctx.is_recurrent:
-            n_keep = None  # is never full
-        if self._model.has_encoder:
-            self._encode(sequence, request.prompt)
-        else:
-            if not request.cache_prompt:
-                sequence.clear()
-            if request.scores_prompt:
-                self._score_prompt(sequence, request)
-            reused = sequence.set(request.prompt, between=self._check_cancelled)
-            request.cached_tokens = reused if request.cache_prompt else 0
-        self._speculation = None
-        if request.draft is not None:
-            from .drafts import Speculation  # here: most programs do without
-
-            self._speculation = Speculation(self._ctx, sequence, request, n_keep)
-        return n_keep
-
-    def _score_prompt(self, sequence: LlamaSequence, request: Request) -> None:
-        """Compute the prompt up to its last token, with log probabilities."""
-        for start, end in portions(self._ctx, 0, len(request.prompt) - 1):
-            self._check_cancelled()
-            part = request.prompt[start:end]
-            self._ctx.decode(LlamaBatch(part, seq_id=sequence.id, logits=True))
-            request.score_prompt(self._ctx, start, end)
-
-    def _advance(self, sequence: LlamaSequence, token: int, n_keep: int | None) -> int:
-        """Compute ``token``. Returns where its output is."""
-        if self._speculation is not None:
-            return self._speculation.step(token)
-        if n_keep is not None and len(sequence) >= self._n_ctx_seq:
-            sequence.shift(n_keep, (len(sequence) - n_keep) // 2)
-        sequence.append(token)
-        return -1
-
-    def _encode(self, sequence: LlamaSequence, prompt: list[int]) -> None:
-        """Give the encoder ``prompt``, and the decoder its first token."""
-        start = self._model.decoder_start_token
-        if start is None:
-            start = self._model.vocab.bos
-        if start is None:
-            raise LlamaModelError(f"{self._model!r} does not say what its decoder starts with")
-        sequence.clear()
-        self._ctx.encode(prompt)
-        sequence.append(start)
+        return Generations(self._ctx, self._scheduler, prompts, options, shared, return_errors)
 
     def score(
         self,
@@ -504,9 +412,8 @@ class Llama(ClosedByWith):
             groups.setdefault(start, []).append(i)
             tokens.append(own)
         found: dict[int, Score] = {}
-        with Turn(self._ctx.turns):
-            self._cancelled = False
-            sequence = self._sequence()
+        self._cancelled = False
+        with self._scheduler.guest() as sequence:
             for start, members in groups.items():
                 of_start = [tokens[i] for i in members]
                 check = self._check_cancelled
@@ -559,17 +466,60 @@ class Llama(ClosedByWith):
         """
         return self._embedder.classify(text, parse_special)
 
+    # -- states
+
+    def save_state(self, path: str | os.PathLike[str], prompt: str | Sequence[int]) -> int:
+        """Write what the KV cache has of the beginning of ``prompt``, computed by an earlier
+        generation, for `load_state` of this or another process. Returns how many tokens that are.
+        Raises LlamaContextError where there is nothing. C: ``llama_state_seq_get_data``, llama.h.
+        """
+        tokens = self._model.tokenize_prompt(prompt) if isinstance(prompt, str) else prompt
+        with self._scheduler.paused():
+            sequence = self._scheduler.nearest(tokens)
+            if sequence is None:
+                raise LlamaContextError(
+                    "the KV cache has nothing of that prompt: complete it first"
+                )
+            sequence.save(path)
+            return len(sequence)
+
+    def load_state(self, path: str | os.PathLike[str]) -> int:
+        """Have prompts that begin with the text of a file of `save_state`, or of
+        `LlamaSequence.save`, go on from it. Returns its number of tokens. Raises as
+        ``ctx.sequence.load``."""
+        return self._scheduler.adopt(read_file(path))
+
     # -- stopping
 
     def cancel(self) -> None:
         """Stop the generation that runs, from any thread: it raises LlamaCancelled within some
         milliseconds. The context stays usable. Does nothing when none runs."""
         self._cancelled = True
+        self._scheduler.cancel()
         self._ctx.cancel()
         self._embedder.cancel()
-        speculation = self._speculation
-        if speculation is not None:
-            speculation.cancel()
+
+    def stop_thread(self, thread: int) -> None:
+        """As `cancel`, for what the thread with that identifier waits for; others go on."""
+        if self._scheduler.cancel(thread):
+            self._cancelled = True
+        self._embedder.cancel(thread)
+
+    @contextmanager
+    def paused(self) -> Iterator[LlamaContext]:
+        """Its context for the calling thread alone: requests of other threads and tasks wait until
+        the block is over.
+
+            with llm.paused() as ctx:
+                ctx.set_loras({lora: 1.0})
+
+        That is the way to change adapters, or to work with sequences and states of ``ctx``, while
+        others generate. Those that run go on, with the new adapters from the next token on;
+        a sequence of theirs that was changed ends with LlamaContextError. In the block, a request
+        of the same thread is LlamaBusyError.
+        """
+        with self._scheduler.paused():
+            yield self._ctx
 
     @contextmanager
     def cancel_after(self, seconds: float) -> Iterator[None]:

@@ -139,6 +139,9 @@ class GenerationOptions(SamplingOptions, total=False):
     prompt_logprobs: int | None
     """Give the log probability of each token of the prompt as well, and of so many of the likeliest
     in its place. All of the prompt is computed then. By default none."""
+    timeout: float | None
+    """Seconds from the call on, waiting for a place among them, after which it ends with
+    LlamaTimeoutError; looked at between two batches."""
     cache_prompt: bool
     """Whether to reuse what the KV cache has of the prompt, True by default."""
     context_shift: bool

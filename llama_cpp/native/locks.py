@@ -15,11 +15,12 @@ from operator import attrgetter
 from typing import Any
 
 
-def take(lock: Any) -> bool:
-    """Take ``lock`` if it is free. For a ``try`` in the next line whose ``finally`` releases it."""
+def take(lock: Any, seconds: float = 0) -> bool:
+    """Take ``lock`` if it is free within ``seconds``. For a ``try`` in the next line whose
+    ``finally`` releases it."""
     taken: list[bool] = []
     # One step of the interpreter: the call, and keeping its result.
-    taken += map(lock.acquire, (False,))
+    taken += map(lock.acquire, (seconds > 0,), (seconds or -1,))
     return taken[0]
 
 
@@ -48,6 +49,24 @@ class Done:
         if not self.over:
             self._lock.acquire(timeout=seconds)
         return self.over
+
+
+class Bell:
+    """Wakes one thread that waits: an Event that is cleared by waiting, see above. `ring` may be
+    called from anywhere, also before the wait."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def ring(self) -> None:
+        """Wake the thread that waits, or the next that does."""
+        with suppress(RuntimeError):  # it was rung before
+            self._lock.release()
+
+    def wait(self, seconds: float = -1) -> None:
+        """Wait for the bell, at most so long."""
+        self._lock.acquire(timeout=seconds)
 
 
 def start(run: Callable[[], object], name: str, failed: Callable[[BaseException], object]) -> None:

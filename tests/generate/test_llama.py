@@ -110,7 +110,9 @@ def test_a_generation_that_is_left_early_leaves_the_rest_right(llm: Llama) -> No
         generation.close()
         memory = llm.model.library.llama_get_memory(llm.ctx.handle)
         held = llm.model.library.llama_memory_seq_pos_max(memory, 0) + 1
-        assert held == len(llm._sequences[0].tokens), "what it believes to be in the cache is there"
+        assert held == len(llm._scheduler.sequences[0].tokens), (
+            "what it believes to be in the cache is there"
+        )
         again = llm.complete(PROMPT, max_tokens=8, temperature=0, cache_prompt=False)
         assert again.text == whole
 
@@ -148,15 +150,6 @@ def test_a_generation_whose_context_was_used_does_not_go_on(llm: Llama) -> None:
     llm.ctx.memory.seq_rm()
     with pytest.raises(LlamaContextError, match="was used otherwise"):
         next(generation)
-
-
-def test_one_generation_at_a_time(llm: Llama) -> None:
-    first = llm.generate("Once upon a time", max_tokens=8, temperature=0)
-    next(first)
-    second = llm.generate(PROMPT, max_tokens=8, temperature=0)
-    next(second)
-    with pytest.raises(LlamaContextError, match="another generation"):
-        next(first)
 
 
 def test_a_generation_gives_its_pieces_once(llm: Llama) -> None:

@@ -26,6 +26,7 @@ from llama_cpp import (
 )
 from llama_cpp.errors import LlamaBusyError, LlamaContextError
 from llama_cpp.generate import Generations
+from llama_cpp.generate.scheduler import Scheduler
 from tests.support import tiny
 from tests.support.patience import patience
 from tests.support.python import run_program
@@ -103,7 +104,7 @@ def test_each_text_is_what_it_is_alone(
             assert done.text == text_of(model, done.tokens)
             assert done.usage.completion_tokens == 40
             assert regret(model, model.tokenize(prompt), done.tokens) < CLOSE
-        assert held(llm) == [len(seq) for seq in llm._sequences]
+        assert held(llm) == [len(seq) for seq in llm._scheduler.sequences]
 
 
 def test_a_real_model_says_the_same_but_for_ties(model: LlamaModel) -> None:
@@ -253,7 +254,7 @@ def test_a_long_prompt_does_not_stop_the_others(
 ) -> None:
     with llama(tiny_model("llama"), n_batch=16) as llm, decodes(monkeypatch) as seen:
         prompts = ["hello", "world", list(range(300, 300 + 12)) * 20]
-        llm.complete_many(prompts, max_tokens=30, temperature=0)
+        llm.complete_many(prompts, max_tokens=60, temperature=0)
         joining = [step for step in seen if step[2] > 1]
         assert len(joining) > 240 // 16
         assert all(sum(step.values()) <= 16 for step in seen)
@@ -296,7 +297,7 @@ def test_the_room_of_each_and_of_all(tiny_model: TinyModel) -> None:
 
 def test_without_a_sequence_it_ends_with_an_error(tiny_model: TinyModel) -> None:
     with LlamaContext(tiny_model("llama"), n_ctx=64) as ctx, ctx.sequence():
-        generations = Generations(ctx, [], ["a"], None, {}, False, lambda begins: None)
+        generations = Generations(ctx, Scheduler(ctx), ["a"], None, {}, False)
         with pytest.raises(LlamaContextError, match="no sequence is left"):
             next(generations)
 
@@ -307,8 +308,6 @@ def test_sequences_of_the_caller_are_left_alone(tiny_model: TinyModel) -> None:
         mine.extend(range(300, 380))
         many = llm.generate_many(PROMPTS[-2:])
         next(many)
-        with pytest.raises(LlamaContextError, match="no sequence is left"):
-            llm.ctx.sequence()  # one is not in use yet, but may be soon
         many.close()
         done = llm.complete_many(PROMPTS[-2:] * 2, max_tokens=5, temperature=0)
         assert [len(one.tokens) for one in done] == [5] * 4
@@ -474,23 +473,30 @@ def test_stopping_early_leaves_all_right(tiny_model: TinyModel, kind: str, how: 
         if how != "forget":
             expected = "error" if how == "raise" else "cancelled"
             assert {g.finish_reason for g in generations} == {expected}
-        assert held(llm) == [len(seq) for seq in llm._sequences]
+        assert held(llm) == [len(seq) for seq in llm._scheduler.sequences]
         assert llm.complete(PROMPTS[0], max_tokens=8, temperature=0).text == alone
-        assert held(llm)[1:] == [0, 0, 0], "one that runs alone may have all the room"
         assert len(llm.complete_many(PROMPTS, max_tokens=3)) == len(PROMPTS)
 
 
-def test_another_generation_ends_it(tiny_model: TinyModel) -> None:
-    with llama(tiny_model("llama")) as llm:
-        many = llm.generate_many(PROMPTS[:2], max_tokens=10)
-        next(many)
-        one = llm.generate("hello", max_tokens=10)
-        next(one)
-        with pytest.raises(LlamaContextError, match="another generation"):
-            list(many)
-        assert next(llm.generate_many(PROMPTS[:2], max_tokens=10))
-        with pytest.raises(LlamaContextError, match="another generation"):
-            list(one)
+@pytest.mark.parametrize("n_seq_max", [1, 2, 4])
+def test_generations_begun_side_by_side_go_on(tiny_model: TinyModel, n_seq_max: int) -> None:
+    """Also in one thread, which reads them by turns, and more of them than there are places."""
+    options: Any = {"max_tokens": 10, "temperature": 0}
+    with llama(tiny_model("llama"), n_seq_max) as llm:
+        alone = [llm.complete(prompt, **options).text for prompt in PROMPTS[:4]]
+        texts = ["", "", "", ""]
+        many = llm.generate_many(PROMPTS[:2], **options)
+        others = [llm.generate(prompt, **options) for prompt in PROMPTS[2:4]]
+        for _ in range(3):
+            index, piece = next(many)
+            texts[index] += piece
+            for i, other in enumerate(others, 2):
+                texts[i] += next(other)
+        for index, piece in many:
+            texts[index] += piece
+        for i, other in enumerate(others, 2):
+            texts[i] += "".join(other)
+        assert texts == alone
 
 
 def test_cancelling_from_a_thread_and_after_a_time(tiny_model: TinyModel) -> None:

@@ -7,11 +7,12 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 
 from llama_cpp import AsyncLlama, Llama, LlamaClient, LlamaContext, LlamaModel, LlamaRpcServer
-from llama_cpp.errors import LlamaError
+from llama_cpp.errors import LlamaCancelled, LlamaError
 from llama_cpp.native import calls, fork, interrupt, library, remote
 
 MODEL, CASE = sys.argv[1:]
@@ -175,6 +176,36 @@ def connections() -> None:
     in_child(client.props)
     client.props()
     print(ports[0] == ports[2] != ports[1])
+
+
+def read(generation: Iterable[str]) -> None:
+    with suppress(LlamaCancelled):
+        list(generation)
+
+
+def among_threads() -> None:
+    """Two threads generate when the process forks; none of them is in the child."""
+    llm = Llama(MODEL, n_ctx=1024, n_threads=1, n_seq_max=3)
+    right = text(llm)
+    long = [llm.generate("the cat", max_tokens=900, ignore_eos=True) for _ in range(2)]
+    threads = [threading.Thread(target=read, args=(one,)) for one in long]
+    for thread in threads:
+        thread.start()
+    while not all(one.tokens for one in long):
+        time.sleep(0.001)
+
+    def answers() -> bool:
+        try:
+            return text(llm) == right
+        except LlamaError as error:  # a thread was in the context
+            return "in use by another thread when this process was forked" in str(error)
+
+    in_child(answers)
+    for one in long:
+        one.cancel()
+    for thread in threads:
+        thread.join()
+    print(text(llm) == right)
 
 
 def servers() -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+from ._dataclasses import dataclass
 
 
 @dataclass(eq=False, repr=False)

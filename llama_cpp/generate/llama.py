@@ -9,9 +9,9 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
+from .._dataclasses import replace
 from .._params import KEYWORDS, LlamaContextParams, LlamaModelParams
 from ..context.batch import LlamaBatch
 from ..context.context import LlamaContext

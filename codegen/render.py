@@ -169,6 +169,12 @@ class _Keyword:
     hint: str
     type: str
     default: str | None
+    enum: str | None = None
+
+    @property
+    def remark(self) -> str:
+        default = None if self.default is None else f"default: {self.default}"
+        return ", ".join(filter(None, (self.enum, default)))
 
 
 @dataclass(frozen=True)
@@ -212,10 +218,7 @@ class _Context:
             "types": self.types,
             "renamed": self._renamed(),
             "structs": self.structs,
-            "explained": [
-                *(self.types.name(e.name) for e in self.api.enums if e.name),
-                *(self.types.name(s.name) for s in self.structs),
-            ],
+            "explained": [self.types.name(s.name) for s in self.structs],
             "handles": [*handles, *self._foreign_handles()],
             "load": self._load(),
             "ctypes_names": sorted(
@@ -404,9 +407,10 @@ class _Context:
         name = identifier(field.name)
         enum = self.types.enum(field.type)
         if enum:
-            enum_name = f"_raw.{self.types.name(enum.name)}"
+            enum_name = self.types.name(enum.name)
             shown = next((self.types.member(c) for c, v in enum.constants if v == default), None)
-            return _Keyword(name, f"{enum_name} | int", enum_name, shown)
+            # As a type its name would make the enumeration, which few programs need.
+            return _Keyword(name, "int", repr(enum_name), shown, enum_name)
         ctype = self.types.resolve(field.type)
         if not isinstance(ctype, Named) or ctype.name not in BUILTINS:
             return None

@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib
 import sys
 import warnings
+from collections.abc import Callable, Iterator, Mapping
 from ctypes import CDLL, c_void_p
 from typing import Any
 
@@ -38,6 +39,59 @@ def _of_the_package() -> bool:
 def _explain(kind: Any) -> None:
     """Have `help` show the header's text of the class ``kind``, or of what it makes."""
     kind.__doc__ = _Help("explain")
+
+
+def _value(name: str, module: dict[str, Any]) -> Any:
+    """A name that ``module`` has not made yet: an enumeration, or one of its constants."""
+    for (enum, kind), constants in module["_ENUMS"].items():
+        if name == enum or name in constants:
+            bases: Any = importlib.import_module("enum")
+            made = getattr(bases, kind)(enum, constants, module=module["__name__"])
+            _explain(made)
+            module |= {enum: made, **made.__members__}
+            return module[name]
+    if name in module["FUNCTIONS"]:
+        module[name] = module["FUNCTIONS"][name]
+        return module[name]
+    if name == "__all__":
+        return [n for n in _names(module) if not n.startswith("_")]
+    reason = f" ({module['LEFT_OUT'][name]})" if name in module["LEFT_OUT"] else ""
+    raise AttributeError(f"{module['__name__']} has no {name!r}{reason}")
+
+
+def _names(module: dict[str, Any]) -> list[str]:
+    """The names that ``module`` has, or makes when they are asked for."""
+    enums = module["_ENUMS"].items()
+    made = (name for (enum, _), constants in enums for name in (enum, *constants))
+    return sorted({*module, *made, *module["FUNCTIONS"]})
+
+
+def _signatures(text: str) -> dict[str, str]:
+    """The lines of ``text``, of one function each, by its name."""
+    lines = text.split("\n")
+    return {line.partition(":")[0].partition(" ")[0]: line for line in lines if line}
+
+
+class _Made(Mapping["str", "Any"]):
+    """What ``make`` makes of the values of ``source``, of each when it is first asked for."""
+
+    def __init__(self, source: Mapping[str, str], make: Callable[[str], Any]) -> None:
+        self._source, self._make = source, make
+        self._made: dict[str, Any] = {}
+
+    def __getitem__(self, key: str) -> Any:
+        if key not in self._made:
+            self._made[key] = self._make(self._source[key])
+        return self._made[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._source)
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._source
 
 
 class Function:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
+
+from ._dataclasses import dataclass, field
 
 
 @dataclass(eq=False, repr=False)

@@ -6,11 +6,11 @@ import ctypes
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .. import _raw
+from .._dataclasses import dataclass
 from ..errors import LlamaContextError, LlamaSamplerError
 from ..model._getters import ContextGetters
 from ..model.model import LlamaLora, LlamaModel

@@ -13,17 +13,16 @@ All of it is checked before the library sees any. The checksum finds damage, not
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import struct
 import sys
 import weakref
 from array import array
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import _raw
+from .. import _std as std
 from ..errors import LlamaStateError
 from ..model.gguf import check_target
 from ..native import log
@@ -33,6 +32,7 @@ from .snapshot import ask
 
 if TYPE_CHECKING:
     import hashlib
+    from pathlib import Path
 
     from typing_extensions import Buffer
 
@@ -78,7 +78,7 @@ def save(
         "context": _context_facts(core, seq_id),
         **more,
     }
-    head = json.dumps(facts).encode()
+    head = std.json.dumps(facts).encode()
     raw_tokens = array("i", ids).tobytes()
     start = _START.size + len(head) + len(raw_tokens)
     data = bytearray(start + size + _N_DIGEST)
@@ -138,7 +138,7 @@ def restore(books: CellBooks, state: State, seq_id: int | None = None) -> None:
 
 def write_file(path: str | os.PathLike[str], data: bytearray) -> None:
     """Write a state to ``path``; until it is there as a whole, what was there stays."""
-    target = Path(os.path.realpath(path))
+    target = std.Path(os.path.realpath(path))
     check_target(target)
     part = target.with_name(f".{target.name}.{os.urandom(4).hex()}.part")
     try:
@@ -153,9 +153,9 @@ def write_file(path: str | os.PathLike[str], data: bytearray) -> None:
 
 def read_file(path: str | os.PathLike[str]) -> bytearray:
     """The bytes of a file. A bytearray: the library can read it where it is."""
-    if Path(path).is_fifo():  # to open it would be to wait for who writes
+    if std.Path(path).is_fifo():  # to open it would be to wait for who writes
         raise LlamaStateError(f"{path} is a pipe: a state has to be a file")
-    with Path(path).open("rb") as stream:
+    with std.Path(path).open("rb") as stream:
         data = bytearray(os.fstat(stream.fileno()).st_size)
         del data[stream.readinto(data) :]
     return data
@@ -200,7 +200,7 @@ def _unpack(data: Buffer) -> State:
 def _facts(text: bytes) -> dict[str, Any]:
     """What a state says of itself. The checksum being right does not mean that we wrote it."""
     try:
-        facts = json.loads(text)
+        facts = std.json.loads(text)
         whole = facts["kind"] == "context" or isinstance(facts["exact"], int)
         if whole and isinstance(facts["model"], dict) and isinstance(facts["context"], dict):
             return dict(facts)
@@ -235,7 +235,7 @@ def _model_facts(model: LlamaModel) -> dict[str, Any]:
     facts = _known.get(model)
     if facts is None:
         metadata = _new_digest()
-        metadata.update(json.dumps(sorted(model.metadata.items())).encode())
+        metadata.update(std.json.dumps(sorted(model.metadata.items())).encode())
         facts = {
             "architecture": model.metadata.get("general.architecture"),
             "n_layer": model.n_layer,

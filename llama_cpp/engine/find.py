@@ -5,15 +5,17 @@ Every program that loads the library imports this module, so it imports little i
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import shlex
 import sys
-from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
 
+from .. import _std as std
+from .._dataclasses import dataclass, field
 from ..errors import LlamaEngineError, LlamaError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MANIFEST = "engine.json"
 INSTALL = "`python -m llama_cpp.engine install` (in a checkout: `make engine`)"
@@ -24,8 +26,9 @@ _FORMAT = 1
 BACKENDS = ("blas", "cann", "cuda", "hip", "metal", "musa", "opencl", "sycl", "vulkan")
 
 # The CPU flags for instructions; others (power, security, virtualisation) depend on the kernel.
-_X86_FEATURES = re.compile(
-    r"(mmx|sse|ssse3|avx|fma|f16c|bmi|amx|gfni|vaes|vpclmul|pclmul|aes|sha|popcnt|abm|lzcnt|movbe|adx)"
+_X86_FEATURES = (
+    r"(mmx|sse|ssse3|avx|fma|f16c|bmi|amx|gfni|vaes|vpclmul|pclmul|aes|sha|popcnt|abm"
+    r"|lzcnt|movbe|adx)"
 )
 
 
@@ -40,7 +43,9 @@ def cache_root() -> Path:
     """
     base = os.environ.get("XDG_CACHE_HOME", "")
     try:
-        parent = Path(base) if base and Path(base).is_absolute() else Path.home() / ".cache"
+        parent = (
+            std.Path(base) if base and std.Path(base).is_absolute() else std.Path.home() / ".cache"
+        )
     except RuntimeError as error:
         raise LlamaError(f"no home folder for the cache ({error}); set XDG_CACHE_HOME") from error
     root = parent / "llama-py"
@@ -65,7 +70,7 @@ def _check_private(root: Path) -> None:
     if found.st_mode & 0o022:
         raise LlamaError(
             f"other users may write to the cache {root}, and programs in it are run: if you trust "
-            f"its content, `chmod go-w {shlex.quote(str(root))}`, else remove it"
+            f"its content, `chmod go-w {std.shlex.quote(str(root))}`, else remove it"
         )
 
 
@@ -77,8 +82,8 @@ def program(name: str, path: str | None = None) -> str | None:
     if path is None:
         path = os.environ.get("PATH", os.defpath)
     for folder in path.split(os.pathsep):
-        if Path(folder).is_absolute():
-            found = shutil.which(str(Path(folder, name)))
+        if std.Path(folder).is_absolute():
+            found = shutil.which(str(std.Path(folder, name)))
             if found is not None:
                 return found
     return None
@@ -123,7 +128,7 @@ class EngineInfo:
 def engine_info(folder: Path) -> EngineInfo | None:
     """The description of the engine in a folder, or None if there is no complete engine."""
     try:
-        data = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        data = std.json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         return EngineInfo(**data) if data.get("format") == _FORMAT else None
     except FileNotFoundError:
         return None
@@ -154,13 +159,13 @@ def cpu_features() -> frozenset[str]:
     """
     if sys.platform == "linux":
         try:
-            with Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as lines:
+            with std.Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as lines:
                 found = (re.match(r"(flags|Features)\s*:(.*)", line) for line in lines)
                 name, values = next((m.groups() for m in found if m), ("", ""))
         except OSError:  # a locked-down container
             return frozenset()
         names = values.split()
-        return frozenset(n for n in names if name == "Features" or _X86_FEATURES.match(n))
+        return frozenset(n for n in names if name == "Features" or re.match(_X86_FEATURES, n))
     if sys.platform == "darwin":
         import subprocess
 
@@ -178,7 +183,7 @@ def _darwin_features(text: str) -> frozenset[str]:
     for line in text.splitlines():
         name, _, value = line.partition(":")
         if name in ("machdep.cpu.features", "machdep.cpu.leaf7_features"):
-            features.update(f for f in value.lower().split() if _X86_FEATURES.match(f))
+            features.update(f for f in value.lower().split() if re.match(_X86_FEATURES, f))
         elif name.startswith("hw.optional.arm.FEAT_") and value.strip() == "1":
             features.add(name.rpartition(".")[2])
     return frozenset(features)
@@ -216,7 +221,7 @@ def preferred_engine(tag: str, *, packaged: bool = True) -> Path | None:
 
 def engine_inside() -> Path | None:
     """The folder of the engine inside the package, as in a wheel for a platform, or None."""
-    inside = Path(__file__).parents[1] / "lib"
+    inside = std.Path(__file__).parents[1] / "lib"
     return inside if inside.is_dir() else None
 
 

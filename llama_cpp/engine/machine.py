@@ -9,9 +9,10 @@ import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import cache
-from pathlib import Path
 
-_CGROUP = Path("/sys/fs/cgroup")
+from .. import _std as std
+
+_CGROUP = "/sys/fs/cgroup"
 _TOPOLOGY = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
 
 
@@ -36,7 +37,7 @@ def _cpus() -> Collection[int]:
 
 def _siblings(cpu: int) -> str:
     try:
-        return Path(_TOPOLOGY.format(cpu)).read_text().strip()
+        return std.Path(_TOPOLOGY.format(cpu)).read_text().strip()
     except OSError:
         return str(cpu)
 
@@ -44,11 +45,11 @@ def _siblings(cpu: int) -> str:
 def _quota() -> int:
     """The CPU limit of the process's cgroup, rounded up; very large without one."""
     try:
-        quota, period = (_CGROUP / "cpu.max").read_text().split()
+        quota, period = std.Path(_CGROUP, "cpu.max").read_text().split()
     except (OSError, ValueError):
         try:
-            quota = (_CGROUP / "cpu" / "cpu.cfs_quota_us").read_text()
-            period = (_CGROUP / "cpu" / "cpu.cfs_period_us").read_text()
+            quota = std.Path(_CGROUP, "cpu", "cpu.cfs_quota_us").read_text()
+            period = std.Path(_CGROUP, "cpu", "cpu.cfs_period_us").read_text()
         except OSError:
             return 1 << 16
     try:
@@ -62,7 +63,7 @@ def memory_limit(*, available: bool) -> int | None:
     """The bytes of main memory that this process can have: all of them, or those that nothing else
     uses now. None where the system does not say."""
     try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
+        lines = std.Path("/proc/meminfo").read_text().splitlines()
     except OSError:
         return None
     sizes = {
@@ -74,8 +75,8 @@ def memory_limit(*, available: bool) -> int | None:
         ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
     ):
         try:
-            most = int((_CGROUP / limit).read_text())
-            limits.append(most - int((_CGROUP / usage).read_text()) if available else most)
+            most = int(std.Path(_CGROUP, limit).read_text())
+            limits.append(most - int(std.Path(_CGROUP, usage).read_text()) if available else most)
         except (OSError, ValueError):  # no such file, or "max"
             continue
     limits += _address_space(available)
@@ -91,7 +92,7 @@ def _address_space(available: bool) -> list[int]:
     most = resource.getrlimit(resource.RLIMIT_AS)[0]
     if most == resource.RLIM_INFINITY:
         return []
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    pages = int(std.Path("/proc/self/statm").read_text().split()[0])
     return [most - pages * resource.getpagesize() if available else most]
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ctypes
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from .. import _raw
+from .. import _std as std
 from .._needs import needs
 from ..errors import LlamaTemplateError
 from ..model.quoting import Quoting
@@ -236,7 +236,7 @@ def _call(call: Any, i: int) -> Message:
     arguments = function.get("arguments", {})
     if isinstance(arguments, str):
         try:
-            json.loads(arguments)
+            std.json.loads(arguments)
         except ValueError as error:
             raise ValueError(
                 f"message {i} has a tool call whose arguments are not JSON: {arguments!r}"
@@ -388,9 +388,9 @@ class ChatTemplate:
     def _fitted_call(self, call: Message) -> Message:
         arguments = call["function"]["arguments"]
         if self._reads_objects and isinstance(arguments, str):
-            arguments = json.loads(arguments)
+            arguments = std.json.loads(arguments)
         elif not self._reads_objects and not isinstance(arguments, str):
-            arguments = json.dumps(arguments, ensure_ascii=False, separators=(",", ":"))
+            arguments = std.json.dumps(arguments, ensure_ascii=False, separators=(",", ":"))
         return {**call, "function": {**call["function"], "arguments": arguments}}
 
     def _shows(self, messages: list[Message], *words: str) -> str | None:
@@ -524,7 +524,7 @@ def _with_responses(messages: list[Message]) -> list[Message]:
 
 def _data(text: Any) -> Any:
     try:
-        return json.loads(_joined(text))
+        return std.json.loads(_joined(text))
     except ValueError:
         return text
 

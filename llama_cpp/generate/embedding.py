@@ -8,11 +8,11 @@ import sys
 import threading
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from operator import mul
 from typing import Any, overload
 
 from .. import _raw
+from .._dataclasses import dataclass
 from ..context.batch import LlamaBatch
 from ..context.context import LlamaContext
 from ..engine.machine import give_back

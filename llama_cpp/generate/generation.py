@@ -7,9 +7,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from .._dataclasses import dataclass, field
 from ..errors import LlamaBusyError, LlamaCancelled
 from ..native.arguments import c_number, check_type, integer
 from ..native.locks import take

@@ -8,9 +8,9 @@ import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
+from .._dataclasses import replace
 from .._params import KEYWORDS, LlamaContextParams, LlamaModelParams
 from ..context.context import LlamaContext
 from ..context.state import read_file

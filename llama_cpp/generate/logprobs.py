@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from operator import index
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from .._dataclasses import dataclass, field
 from ..context.batch import LlamaBatch
 from ..context.context import LlamaContext
 from ..context.sequence import LlamaSequence, n_common

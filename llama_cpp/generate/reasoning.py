@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Any
 
+from .._dataclasses import dataclass, replace
 from ..errors import LlamaTemplateError
 
 # Where a template shows no reasoning of earlier answers, but has the tags in it.
@@ -18,8 +18,8 @@ _KNOWN = (
     ("Here are my reasoning steps:\n", "\n[BEGIN FINAL RESPONSE]\n"),
 )
 # The tag at the end of a text: <think>, [THINK], <|channel|>analysis<|message|>.
-_OPENING = re.compile(r"(?:<[^<>\s]+>|\[[A-Z_]+\])(?:\w+(?: to=\w+)?(?:<\|\w+\|>)?)?\s*\Z")
-_CLOSING = re.compile(r"\s*(?:<[^<>\s]+>|\[/[A-Z_]+\])")
+_OPENING = r"(?:<[^<>\s]+>|\[[A-Z_]+\])(?:\w+(?: to=\w+)?(?:<\|\w+\|>)?)?\s*\Z"
+_CLOSING = r"\s*(?:<[^<>\s]+>|\[/[A-Z_]+\])"
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,8 @@ def find_tags(source: str, render: Callable[[Any, bool], str]) -> ReasoningTags 
     try:
         before, found, after = render(answer, False).partition("REASON-7")
         between, answered, _ = after.partition("ANSWER-7")
-        opening = _OPENING.search(before)
-        if found and answered and opening and _CLOSING.match(between):
+        opening = re.search(_OPENING, before)
+        if found and answered and opening and re.match(_CLOSING, between):
             return ReasoningTags(opening.group(), between)
     except LlamaTemplateError:
         pass
@@ -99,7 +99,7 @@ class ReasoningFilter:
         self._kept = ""
         self._step = self._reason if tags.inside else self._open
         end = tags.end.strip()
-        closing = _CLOSING.match(end)
+        closing = re.match(_CLOSING, end)
         self._start, self._end = tags.start.strip(), closing.group() if closing else end
         # Between the two, as <|start|>assistant<|channel|>final<|message|>, of which a part may be
         # in the prompt.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .. import _raw
 from ..errors import LlamaAdapterError, LlamaModelError
@@ -15,9 +15,12 @@ from ..native.library import LlamaLibrary
 from .device import devices
 from .gguf import GGUFFile, Tensor
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 _Type = _raw.ggml_type
 # Added and multiplied with what is computed, number by number and in its own type.
-_PLAIN = re.compile(
+_PLAIN = (
     r"\.bias$|\.scales?$|norm.*\.weight$|\.ssm_(a|d|conv1d\.weight)$|shortconv\.conv\.weight$"
     r"|rope_(freqs|factors_long|factors_short)\.weight$|\.attn_sinks(\.weight)?$"
     r"|(time|channel)_mix_(lerp_\w+|first|decay|ln|w0|a0|v0|k_k|k_a|r_k)\.weight$"
@@ -34,7 +37,7 @@ _NO_WEIGHTS = (
 )
 _NUMBERS = (_Type.GGML_TYPE_I32, _Type.GGML_TYPE_I64)
 # What may be such numbers: of tokens, experts and rows.
-_INDEXES = re.compile(r"tid2eid|d2t|masked_embd|selector")
+_INDEXES = r"tid2eid|d2t|masked_embd|selector"
 
 
 def check_model(library: LlamaLibrary, files: Sequence[Path]) -> None:
@@ -55,9 +58,9 @@ def check_model(library: LlamaLibrary, files: Sequence[Path]) -> None:
         for name, tensor in file.tensors().items():
             if tensor.type == _Type.GGML_TYPE_F32:
                 continue
-            if _PLAIN.search(name):
+            if re.search(_PLAIN, name):
                 good = halves and tensor.type in _HALF
-            elif _INDEXES.search(name):
+            elif re.search(_INDEXES, name):
                 good = tensor.type not in _NO_WEIGHTS
             else:
                 good = tensor.type not in (*_NO_WEIGHTS, *_NUMBERS)
@@ -78,7 +81,7 @@ def _wrong_type(path: Path, name: str, number: int) -> LlamaModelError:
     )
 
 
-_HEAD = re.compile(r"^([av]\.blk\.\d+\.attn_)[qkv]\.weight$")
+_HEAD = r"^([av]\.blk\.\d+\.attn_)[qkv]\.weight$"
 
 
 def check_projector(library: LlamaLibrary, path: Path) -> None:
@@ -89,7 +92,7 @@ def check_projector(library: LlamaLibrary, path: Path) -> None:
     for name, tensor in found.items():
         if name.endswith((".weight", ".bias")) and tensor.type in (*_NO_WEIGHTS, *_NUMBERS):
             raise _wrong_type(path, name, tensor.type)
-    for match in filter(None, map(_HEAD.match, found)):
+    for match in filter(None, (re.match(_HEAD, name) for name in found)):
         for part in "qkv":
             name = f"{match[1]}{part}.weight"
             if name not in found:

@@ -6,10 +6,10 @@ import math
 import os
 from array import array
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Final
 
 from .. import _raw
+from .. import _std as std
 from ..errors import LlamaAdapterError
 from ..native.arguments import check_type, integer
 from ..native.library import LlamaLibrary
@@ -54,7 +54,7 @@ class LlamaControlVector:
 
         Raises FileNotFoundError, and LlamaAdapterError for what is no such file.
         """
-        file = GGUFFile(LlamaLibrary.chosen(library), Path(path), LlamaAdapterError)
+        file = GGUFFile(LlamaLibrary.chosen(library), std.Path(path), LlamaAdapterError)
         file.check_whole()
         layers: dict[int, array[float]] = {}
         with file.path.open("rb") as stream:

@@ -11,10 +11,10 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from .. import _raw
+from .. import _std as std
 from ..errors import LlamaError, LlamaModelError
 from ..native import log
 from ..native.arguments import check_type
@@ -22,10 +22,13 @@ from ..native.calls import call, unguarded
 from ..native.library import LlamaLibrary
 from ..native.resource import Resource, owned
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 T = TypeVar("T")
 
 _MAGIC = b"GGUF"
-SPLIT = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
+SPLIT = r"-(\d{5})-of-(\d{5})\.gguf$"
 
 
 class Tensor(NamedTuple):
@@ -204,7 +207,7 @@ def file_name(path: Path) -> bytes:
 def parts(library: LlamaLibrary, path: Path) -> list[Path]:
     """The files of the model that begins with ``path``: those that the library will look for."""
     check_file(path)
-    match = SPLIT.search(path.name)
+    match = re.search(SPLIT, path.name)
     if match is None:
         return [path]
     count = GGUFFile(library, path).uint16("split.count")
@@ -215,7 +218,7 @@ def parts(library: LlamaLibrary, path: Path) -> list[Path]:
 
 def part_names(first: str) -> list[str]:
     """The names of the parts of a split model whose first one is ``first``."""
-    match = SPLIT.search(first)
+    match = re.search(SPLIT, first)
     if match is None:
         return [first]
     stem, count = first[: match.start()], int(match[2])
@@ -255,8 +258,8 @@ def written(target: Path, sources: Sequence[Path]) -> Iterator[Path]:
     file_name(target)
     folder = tempfile.TemporaryDirectory(prefix=".llama-", dir=target.parent)
     try:
-        yield Path(folder.name) / target.name
-        for file in Path(folder.name).iterdir():
+        yield std.Path(folder.name) / target.name
+        for file in std.Path(folder.name).iterdir():
             file.replace(target.with_name(file.name))
     finally:
         with log.interruptible():  # half removed, it would stay

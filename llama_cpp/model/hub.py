@@ -171,7 +171,7 @@ def _choose(names: Sequence[str], repo: str, pattern: str, tag: str) -> list[str
     for name in sorted(n for n in names if n.endswith(".gguf")):
         words = [word for word in _OTHERS if word in name.rpartition("/")[2].lower()]
         if all(word in pattern.lower() for word in words):
-            models.setdefault(SPLIT.sub(".gguf", name), []).append(name)
+            models.setdefault(re.sub(SPLIT, ".gguf", name), []).append(name)
     folders = "/" in pattern
     tagged = re.compile(rf"(?<![^-._/]){re.escape(tag)}[-.]", re.IGNORECASE).search
     found = [

@@ -11,10 +11,10 @@ import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from .. import _raw
+from .. import _std as std
 from ..engine.machine import give_back
 from ..errors import LlamaAdapterError, LlamaCancelled, LlamaModelError, LlamaTokenizeError
 from ..native import fork, log
@@ -33,6 +33,8 @@ from .text import StreamDecoder, with_stack
 from .vocab import LlamaVocab
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from typing_extensions import Self, Unpack
 
     from .._params import LlamaModelParams
@@ -45,7 +47,7 @@ _LARGEST_WINDOW = 1 << 24
 # Text shorter than this is tokenized without letting go of the GIL.
 _SHORT_TEXT = 4096
 # The library's debug line for each layer, and for the output.
-_LAYER = re.compile(r"layer +\d+ assigned to device (.+?)(?:, is_swa|$)").search
+_LAYER = r"layer +\d+ assigned to device (.+?)(?:, is_swa|$)"
 # No token begins with this and goes on.
 _BEGIN = "\u263a"
 # Keys of metadata, and the options that they are defaults of.
@@ -67,7 +69,7 @@ _SAMPLERS = {
     name.replace("_", ""): name
     for name in ("penalties", "dry", "top_n_sigma", "top_k", "typ_p", "top_p", "min_p", "xtc")
 } | {"temperature": "temperature", "temp": "temperature", "nucleus": "top_p", "typ": "typ_p"}
-_NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d{1,2})?", re.IGNORECASE)
+_NUMBER = r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,2})?"
 _TRIAL = b"a  b\n\n c"
 
 
@@ -167,7 +169,7 @@ class LlamaModel(ModelGetters, Closable):
         if path == "":
             raise ValueError("the path of the model is empty")
         split = not isinstance(path, str | os.PathLike) and isinstance(path, Sequence)
-        files = [Path(one) for one in path] if split else [Path(path)]  # type: ignore
+        files = [std.Path(one) for one in path] if split else [std.Path(path)]  # type: ignore
         if not files:
             raise ValueError("the list of the files of a split model is empty")
         library = LlamaLibrary.chosen(library)
@@ -206,7 +208,7 @@ class LlamaModel(ModelGetters, Closable):
         layers: Counter[str] = Counter()
 
         def note(line: str) -> None:
-            if found := _LAYER(line):
+            if found := re.search(_LAYER, line):
                 layers[found[1]] += 1
 
         def load() -> Resource | None:
@@ -402,7 +404,7 @@ class LlamaModel(ModelGetters, Closable):
         """
         found: dict[str, Any] = {}
         for key, (name, kind) in _SAMPLING.items():
-            if number := _NUMBER.match(self.metadata.get(f"general.sampling.{key}", "")):
+            if number := re.match(_NUMBER, self.metadata.get(f"general.sampling.{key}", "")):
                 value = kind(float(number[0]))
                 if abs(value) < 1 << 31:
                     found[name] = value
@@ -448,7 +450,7 @@ class LlamaModel(ModelGetters, Closable):
         resource = self.opened()
         if self._vocab_only:
             raise LlamaModelError(f"{self.path.name} was loaded with vocab_only: it has no weights")
-        target = Path(path)
+        target = std.Path(path)
         library = self._library
         with written(target, self._files) as temporary:
 
@@ -629,7 +631,7 @@ class LlamaLora(Closable):
         """The model that it was loaded for."""
         self.library: Final = library
         """The library that it was loaded by."""
-        self.path: Final = Path(path)
+        self.path: Final = std.Path(path)
         """The file that it was loaded from."""
         arch = model.metadata.get("general.architecture")
         check_lora(library, self.path, model.path.name, arch, model._tensors)

@@ -36,7 +36,10 @@ def set_params(
             raise TypeError(f"{owner}: {name!r} is a C pointer, not a plain value")
         if name not in keywords:
             raise unknown_keyword(name, [*keywords, *others], owner)
-        setattr(struct, name, c_number(keywords[name], value, name))
+        number = keywords[name]
+        if isinstance(number, str):
+            number = getattr(_raw, number)
+        setattr(struct, name, c_number(number, value, name))
 
 
 def kv_overrides(values: Mapping[str, bool | int | float | str]) -> ctypes.Array[Any]:

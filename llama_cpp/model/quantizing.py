@@ -101,7 +101,7 @@ def quantize(  # type: ignore[misc]  # ftype is a field of the struct, too
 def _plain_params(given: Mapping[str, Any]) -> dict[str, Any]:
     """The keywords as numbers, checked."""
     kinds = KEYWORDS["llama_model_quantize_params"]
-    types = [name for name, kind in kinds.items() if kind is _raw.ggml_type]
+    types = [name for name, kind in kinds.items() if kind == "ggml_type"]
     plain = {n: _named(_raw.ggml_type, v, n) if n in types else v for n, v in given.items()}
     struct = _raw.llama_model_quantize_params()
     _params.set_params(struct, plain, "quantize", _EXTRA)

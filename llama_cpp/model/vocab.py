@@ -6,7 +6,7 @@ import ctypes
 from array import array
 from collections.abc import Iterable
 from functools import cached_property
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .. import _raw
 from ..errors import LlamaClosedError, LlamaTokenizeError
@@ -14,6 +14,9 @@ from ..native.arguments import c_number, check_type
 from ..native.library import LlamaLibrary
 from ..native.resource import Resource
 from ._getters import VocabGetters
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class LlamaVocab(VocabGetters):

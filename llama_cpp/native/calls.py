@@ -13,13 +13,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from .. import _raw
 from ..errors import LlamaBusyError, LlamaCancelled, LlamaError, LlamaModelError
 from . import fork, locks, log
 from .library import LlamaLibrary
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 T = TypeVar("T")
 

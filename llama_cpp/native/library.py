@@ -9,11 +9,11 @@ import struct
 import sys
 import threading
 from functools import cache
-from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from .. import _raw
+from .. import _std as std
 from ..engine.find import INSTALL, cache_root, preferred_engine
 from ..engine.machine import spinning_briefly
 from ..errors import LlamaABIError, LlamaError, LlamaLibraryError, LlamaMissingFunctionError
@@ -33,6 +33,8 @@ _MATCHING = "`make engine`" if _raw.TAG.startswith("local-") else INSTALL
 _PT_LOAD = 1  # elf.h: a part of the file that is mapped into memory
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .. import _raw_mtmd
 
     class _Functions(_raw.LibraryFunctions, _raw_mtmd.LibraryFunctions):
@@ -160,7 +162,7 @@ def _other_modules() -> list[ModuleType]:
     """The generated modules with the declarations of other libraries."""
     import pkgutil  # here: few programs look for what is not in _raw
 
-    names = [info.name for info in pkgutil.iter_modules([str(Path(__file__).parents[1])])]
+    names = [info.name for info in pkgutil.iter_modules([str(std.Path(__file__).parents[1])])]
     return [importlib.import_module(f"llama_cpp.{n}") for n in names if n.startswith("_raw_")]
 
 
@@ -228,7 +230,7 @@ def _cpu_backend(library: LlamaLibrary) -> ctypes.CDLL | None:
     dladdr.argtypes = (ctypes.c_void_p, ctypes.POINTER(_Place))
     if not function or not dladdr(function, ctypes.byref(place)) or not place.file:
         return None
-    return _open_quietly(Path(os.fsdecode(place.file)))
+    return _open_quietly(std.Path(os.fsdecode(place.file)))
 
 
 # -- finding
@@ -237,10 +239,10 @@ def _cpu_backend(library: LlamaLibrary) -> ctypes.CDLL | None:
 def find_library(path: str | os.PathLike[str] | None) -> Path:
     """The file of libllama: ``path``, or the first found in the order of `LlamaLibrary`."""
     if path is not None:
-        return _in(Path(path), "the path")
+        return _in(std.Path(path), "the path")
     named = os.environ.get("LLAMA_CPP_LIB")
     if named:
-        return _in(Path(named), "LLAMA_CPP_LIB")
+        return _in(std.Path(named), "LLAMA_CPP_LIB")
     name = _NAMES["llama"]
     folder = preferred_engine(_raw.TAG)
     if folder is not None:
@@ -271,8 +273,8 @@ def _in(path: Path, what: str) -> Path:
 def _system_library(name: str) -> Path | None:
     prefixes = ["/opt/homebrew/lib", "/usr/local/lib"] if sys.platform == "darwin" else []
     for prefix in prefixes:
-        if (Path(prefix) / name).is_file():
-            return Path(prefix) / name
+        if (std.Path(prefix) / name).is_file():
+            return std.Path(prefix) / name
     # On Linux this gives a bare file name, which the loader searches in the system's folders only.
     from ctypes.util import find_library  # here: it imports subprocess and much else
 
@@ -281,12 +283,12 @@ def _system_library(name: str) -> Path | None:
         return None
     named = os.environ.get("LD_LIBRARY_PATH")
     for folder in named.replace(";", ":").split(":") if named else ():
-        if not Path(folder).is_absolute() and Path(folder, found).exists():
+        if not std.Path(folder).is_absolute() and std.Path(folder, found).exists():
             raise LlamaLibraryError(
                 f"LD_LIBRARY_PATH has {folder!r} in it, so {found} of the current folder would be "
                 "loaded: take that out, or set LLAMA_CPP_LIB to the library that you mean"
             )
-    return Path(found)
+    return std.Path(found)
 
 
 def _load(path: Path) -> list[ctypes.CDLL]:
@@ -424,9 +426,7 @@ def _check_abi(path: Path, dll: ctypes.CDLL) -> None:
             problems.append("no function " + ", ".join(missing[:40]) + more)
         shown = "; ".join(problems)
         tree = _tree_of(path)
-        import shlex
-
-        source = f"--llama-cpp {shlex.quote(str(tree))}" if tree else "--tag with its tag"
+        source = f"--llama-cpp {std.shlex.quote(str(tree))}" if tree else "--tag with its tag"
         hint = f"`llama-py bindings {source}`"
         if not wrong:
             hint += f". If only these were left out, set LLAMA_CPP_WITHOUT={','.join(missing)}"
@@ -441,7 +441,7 @@ def _tree_of(path: Path) -> Path | None:
     """The folder with the headers of the library at ``path``, if one is at hand."""
     named = os.environ.get("LLAMA_CPP")
     # A source tree with the library in build/bin, or the prefix that it was installed under.
-    for root in [*([Path(named)] if named else []), *path.parents[:3]]:
+    for root in [*([std.Path(named)] if named else []), *path.parents[:3]]:
         if (root / "include" / "llama.h").is_file():
             return root
     return None

@@ -20,11 +20,11 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from weakref import WeakKeyDictionary, WeakSet
 
 from .. import _raw
+from .. import _std as std
 from ..errors import LlamaError, LlamaModelError, LlamaRpcError
 from . import fork, log
 from .calls import Guard, guarded, guarding
@@ -34,6 +34,7 @@ from .resource import Closable, Resource
 
 if TYPE_CHECKING:
     import socket
+    from pathlib import Path
 
 T = TypeVar("T")
 
@@ -57,7 +58,7 @@ _UNANSWERED = 7  # which takes 25 seconds at least: the waits double. It may hav
 _add_server = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_char_p)
 
 # What sends something to the servers of a model, or may.
-_TALKING = re.compile(
+_TALKING = (
     "llama_(decode|encode|free|synchronize|memory_clear|model_free|adapter_lora_(init|free)"
     "|set_adapter_cvec|state_(seq_)?[gs]et_data|state_seq_[gs]et_data_ext)"
 )
@@ -299,7 +300,7 @@ class _Guarded:
             self.short = _Guarded(library, library.short)
 
     def __getattr__(self, name: str) -> Any:
-        if _TALKING.fullmatch(name):
+        if re.fullmatch(_TALKING, name):
             # Never one that keeps the GIL: whoever finds a server lost needs it to say so.
             value = partial(_call, self._library, name, getattr(self._library, name))
         else:
@@ -421,7 +422,7 @@ def _keep_alive(endpoints: frozenset[str]) -> None:
     import socket
 
     # Only the system knows them. There is no such folder on Windows, and sockets are no files.
-    folder = Path("/dev/fd")
+    folder = std.Path("/dev/fd")
     for file in list(folder.iterdir()) if folder.is_dir() else []:
         with suppress(OSError):  # closed meanwhile, or not connected
             if not file.is_socket():

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
+from .. import _std as std
 from .._needs import needs
 from ..errors import LlamaAnswerError
 from ..model.model import LlamaModel
@@ -55,7 +55,7 @@ class Answer:
         try:
             # Of JSON that is cut off, only numbers look whole.
             if complete or not text[-1:].isdigit():
-                return self._adapter.validate_json(text) if self._adapter else json.loads(text)
+                return self._adapter.validate_json(text) if self._adapter else std.json.loads(text)
         except ValueError as error:  # Pydantic's are such too
             problem = error
         if complete:

@@ -6,13 +6,13 @@ import ctypes
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from operator import index
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import ref
 
 from .. import _raw
+from .._dataclasses import dataclass
 from ..errors import LlamaSamplerError
 from ..model.model import LlamaModel
 from ..model.params import set_params

@@ -40,7 +40,7 @@ _GROWTH = 64  # how much longer than the last step we expect a step to take at m
 PATIENCE = 30.0  # seconds
 # With a character that [^...] excludes, the library refuses its first bytes alone too, which other
 # characters share.
-_UNSURE = re.compile(rb"[\x80-\xff]|\\(?:x[89a-fA-F]|[uU])")
+_UNSURE = rb"[\x80-\xff]|\\(?:x[89a-fA-F]|[uU])"
 
 
 def never() -> bool:
@@ -112,7 +112,7 @@ class Grammar(Constraint):
         from . import gbnf  # here: most programs do without
 
         self._tokens = gbnf.read(text.decode(), root.decode(), tokenize)
-        self._sure = not _UNSURE.search(text.partition(b"[^")[2])
+        self._sure = not re.search(_UNSURE, text.partition(b"[^")[2])
         self._library, self._short = library, library.short
         self._vocab = model.vocab
         self._vocab_handle = vocab = model.vocab.handle

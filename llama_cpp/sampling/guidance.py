@@ -7,7 +7,6 @@ where it refuses that one, it computes which of the whole vocabulary it allows.
 from __future__ import annotations
 
 import ctypes
-import json
 import re
 import weakref
 from collections.abc import Iterator, Mapping
@@ -15,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .. import _raw
+from .. import _std as std
 from .._needs import needs
 from ..errors import LlamaSamplerError, LlamaTokenizeError
 from ..model.text import with_stack
@@ -180,10 +180,10 @@ def _grammar(matcher: Any, name: str, value: Any, lenient: bool) -> str:
     if not isinstance(value, Mapping | str | bool):
         raise TypeError(f"json_schema must be a mapping or JSON text, not {value!r}")
     try:
-        schema = json.loads(value) if isinstance(value, str) else value
+        schema = std.json.loads(value) if isinstance(value, str) else value
         schema = {} if schema is True else dict(schema) if isinstance(schema, Mapping) else schema
         # As text: a mapping that is nested too deep overflows llguidance's stack.
-        text = json.dumps(schema, ensure_ascii=False, allow_nan=False)
+        text = std.json.dumps(schema, ensure_ascii=False, allow_nan=False)
         text.encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"this is not JSON: {error}") from None

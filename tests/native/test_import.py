@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import re
 import shutil
 import subprocess
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 
 import llama_cpp
+from llama_cpp.errors import LlamaDecodeError
+from llama_cpp.usage import Usage
 from tests.support.python import ROOT, bare
 
 pytestmark = pytest.mark.quick
@@ -59,10 +62,68 @@ def test_import_of_the_package_loads_its_table_of_contents_alone(tmp_path: Path)
 
 def test_llama_loads_nothing_that_few_programs_need(tmp_path: Path) -> None:
     rare = {"hashlib", "logging", "socket", "subprocess", "tempfile", "llama_cpp.model.hub"}
+    rare |= {
+        "ast",
+        "dataclasses",
+        "inspect",
+        "ipaddress",
+        "json",
+        "pathlib",
+        "shlex",
+        "urllib.parse",
+    }
     rare |= {f"llama_cpp.{name}" for name in ("generate.drafts", "generate.scheduler")}
     code = f"import sys, llama_cpp; llama_cpp.Llama; print({rare} & sys.modules.keys())"
     done = bare(code, tmp_path)
     assert done.stdout == "set()\n", done.stderr
+
+
+def test_what_the_c_api_has_is_made_on_first_use(tmp_path: Path) -> None:
+    done = bare(
+        "from llama_cpp import _raw\n"
+        "names = {'ggml_type', 'GGML_TYPE_F16', 'llama_decode'}\n"
+        "print(names & vars(_raw).keys(), names <= {*dir(_raw)}, _raw.GGML_TYPE_F16 == 1)\n"
+        "print('ggml_type' in vars(_raw), _raw.llama_decode is _raw.FUNCTIONS['llama_decode'])\n"
+        "from llama_cpp._raw import *\n"
+        "print(llama_decode in HEADERS['llama.h'], LLAMA_FTYPE_ALL_F32)",
+        tmp_path,
+    )
+    assert done.stdout == "set() True True\nTrue True\nTrue 0\n", done.stderr
+
+
+_RECORDS = """
+import pickle, sys
+from llama_cpp.errors import LlamaDecodeError, LlamaMissingFunctionError
+from llama_cpp.generate.logprobs import Score, TokenLogprob
+from llama_cpp.usage import Usage
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "shown"),
+    [
+        ("Usage(1, 2, 3) == Usage(1, 2, 3), {Usage(1, 2, 3)}", "True {Usage(prompt_tokens=1, "
+         "cached_tokens=2, completion_tokens=3, drafted_tokens=0, accepted_tokens=0)}"),
+        ("TokenLogprob(1, 'a', [2], 0.5)",
+         "TokenLogprob(token=1, text='a', bytes=[2], logprob=0.5, top=[])"),
+        ("repr(LlamaDecodeError('x', code=3)), LlamaMissingFunctionError('y').message",
+         "LlamaDecodeError('x') y"),
+        ("[f.name for f in __import__('dataclasses').fields(Score)]",
+         "['logprob', 'greedy', 'tokens']"),
+        (f"pickle.loads({pickle.dumps(Usage(1, 2, 3))}).drafted_tokens", "0"),
+        (f"pickle.loads({pickle.dumps(Usage(1, 2, 3))}) == Usage(1, 2, 3)", "True"),
+        (f"pickle.loads({pickle.dumps(LlamaDecodeError('x', code=3))}).code", "3"),
+        ("[setattr(Usage(1, 2, 3), 'prompt_tokens', 1)]", "FrozenInstanceError"),
+        ("Usage(1)", "missing 2 required positional arguments"),
+        ("LlamaDecodeError('x')", "missing 1 required keyword-only argument: 'code'"),
+    ],
+)  # fmt: skip
+def test_dataclasses_are_made_on_first_use_as_they_always_were(
+    first: str, shown: str, tmp_path: Path
+) -> None:
+    code = f"{_RECORDS}\nassert 'dataclasses' not in sys.modules\nprint({first})"
+    done = bare(code, tmp_path)
+    assert shown in (done.stderr if done.returncode else done.stdout)
 
 
 def test_an_agent_loads_its_own_layers_alone(tmp_path: Path) -> None:
@@ -74,7 +135,7 @@ def test_an_agent_loads_its_own_layers_alone(tmp_path: Path) -> None:
     )
     loaded = done.stdout.split()
     assert "llama_cpp.server.client" in loaded
-    layers = {"agent", "server", "native", "errors", "usage", "_lazy", "_needs"}
+    layers = {"agent", "server", "native", "errors", "usage", "_dataclasses", "_lazy", "_needs"}
     assert {name.split(".")[1] for name in loaded} <= layers
     native = {name for name in loaded if name.startswith("llama_cpp.native.")}
     assert native <= {

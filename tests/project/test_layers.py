@@ -30,7 +30,7 @@ BASE = {
     "_needs",
     "_version",
 }
-BASE |= {"errors", "usage"}
+BASE |= {"_dataclasses", "_std", "errors", "usage"}
 BELOW = {
     "engine": BASE,
     "native": BASE | {"engine"},

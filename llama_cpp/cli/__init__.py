@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import sys
 from typing import Any, NoReturn
@@ -69,6 +68,8 @@ class _Program(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
+            import difflib  # which only an error needs
+
             near = difflib.get_close_matches(args[0], _COMMANDS, 1)
             if not near:
                 raise

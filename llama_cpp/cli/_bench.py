@@ -107,7 +107,7 @@ def bench(
 
 def _measure(
     model: LlamaModel, threads: tuple[int, ...], prompt_tokens: int, max_tokens: int, rounds: int,
-    progress: Callable[[float], None],
+    progress: Callable[[float], None] | None,
 ) -> list[_Result]:  # fmt: skip
     chance = random.Random(1)
     prompt = [chance.randrange(model.vocab.n_tokens) for _ in range(prompt_tokens)]
@@ -132,7 +132,8 @@ def _measure(
                     if i:  # in the first, caches are cold and memory is untouched
                         speeds.append(tokens / (time.perf_counter() - begun))
                     done += 1
-                    progress(done / parts)
+                    if progress:
+                        progress(done / parts)
                 results.append(_result(name, tokens, n, speeds))
     return results
 

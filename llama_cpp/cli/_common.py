@@ -11,21 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import reduce
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TaskID,
-    TaskProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
-from rich.table import Table
 
 import llama_cpp
 
@@ -33,11 +21,12 @@ from ..engine.find import EngineInfo, cache_root, engine_info
 from ..errors import LlamaError
 from ..model import hub
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
-
-_stderr = Console(stderr=True, highlight=False)
 
 
 def with_options(*options: Decorator) -> Decorator:
@@ -180,7 +169,7 @@ def open_llama(model: str, given: dict[str, Any]) -> llama_cpp.Llama:
     path = find(model)
     with bar(f"Loading {path.name}") as progress:
         llm = llama_cpp.Llama(path, progress=progress, **named)
-    if _stderr.is_terminal:
+    if sys.stderr.isatty():
         layers = ", ".join(f"{n} layers on {device}" for device, n in llm.model.layers.items())
         click.secho(f"{llm.model.description}; {layers}; n_ctx {llm.ctx.n_ctx}", dim=True, err=True)
     return llm
@@ -195,19 +184,15 @@ def find(model: str) -> Path:
 
 def fetch(model: str) -> Path:
     """The path that ``model`` means; one of the hub's is downloaded first."""
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )  # fmt: skip
-    with _progress(*columns) as progress:
-        tasks: dict[str, TaskID] = {}
+    with _progress("DownloadColumn", "TransferSpeedColumn") as progress:
+        tasks: dict[str, int] = {}
 
         def show(name: str, done: int, total: int | None) -> None:
             if name not in tasks:
                 tasks[name] = progress.add_task(name, total=total)
             progress.update(tasks[name], completed=done)
 
-        return hub.resolve(model, progress=show)
+        return hub.resolve(model, progress=show if progress else None)
 
 
 def engine_of(library: llama_cpp.LlamaLibrary) -> EngineInfo | None:
@@ -216,16 +201,28 @@ def engine_of(library: llama_cpp.LlamaLibrary) -> EngineInfo | None:
 
 
 @contextmanager
-def bar(label: str) -> Iterator[Callable[[float], None]]:
-    """A progress bar for the block, and a function to set the fraction that is done."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
-    with _progress(*columns, TimeRemainingColumn()) as progress:
-        task = progress.add_task(label, total=1.0)
-        yield lambda done: progress.update(task, completed=done)
+def bar(label: str) -> Iterator[Callable[[float], None] | None]:
+    """A progress bar for the block, and a function to set the fraction that is done; None where
+    there is no terminal to draw it on."""
+    with _progress("TaskProgressColumn") as progress:
+        task = progress and progress.add_task(label, total=1.0)
+        yield progress and (lambda done: progress.update(task, completed=done))
 
 
-def _progress(*columns: Any) -> Progress:
-    return Progress(*columns, console=_stderr, transient=True, disable=not _stderr.is_terminal)
+@contextmanager
+def _progress(*columns: str) -> Iterator[Any]:
+    """A display of tasks on the terminal, None without one."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich import console, progress  # here: to import them takes longer than to load a model
+
+    shown = [getattr(progress, name)() for name in ("BarColumn", *columns, "TimeRemainingColumn")]
+    with progress.Progress(
+        progress.TextColumn("{task.description}"), *shown, transient=True,
+        console=console.Console(stderr=True, highlight=False),
+    ) as display:  # fmt: skip
+        yield display
 
 
 def give(value: object) -> None:
@@ -235,6 +232,8 @@ def give(value: object) -> None:
 
 def show(table: Table) -> None:
     """Write ``table`` as wide as the terminal, or into a file or a pipe as wide as needed."""
+    from rich.console import Console  # here, as above
+
     width = None if sys.stdout.isatty() else 10_000
     Console(width=width, highlight=False, markup=False).print(table)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
 from typing import Any
 
 import click
@@ -50,6 +49,8 @@ def run(
 def give_text(generation: Generation, timings: bool, as_json: bool, said: list[str]) -> None:
     """Write the text of ``generation``, and add it to ``said``."""
     if as_json:
+        from dataclasses import asdict  # here: text alone appears sooner without
+
         done = completion(generation)
         said.append(done.text)
         names = ("text", "reasoning", "tokens", "finish_reason", "stopped_by")

@@ -34,7 +34,9 @@ class NoCopy:
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError(
-            f"a {type(self).__name__} cannot be copied, pickled or sent to another process"
+            f"a {type(self).__name__} cannot be copied, pickled or sent to another process: its "
+            "memory or its connection is this process's own. Send what it was made of, and make "
+            "another there (processes share the memory of a model's file)"
         )
 
 

@@ -79,6 +79,13 @@ def test_run_goes_on_with_a_text_and_with_stdin(model_path: Path) -> None:
     assert piped["usage"]["completion_tokens"] == len(piped["tokens"]) == 6
 
 
+def test_text_needs_nothing_that_draws() -> None:
+    rare = {"rich.console", "rich.progress", "rich.table", "dataclasses", "difflib"}
+    code = f"import sys, llama_cpp.cli._text; print({rare} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "set()\n", done.stderr
+
+
 def test_the_options_of_sampling_reach_it(tiny_path: Tiny, tmp_path: Path) -> None:
     grammar = tmp_path / "g.gbnf"
     grammar.write_text('root ::= "cat" "cat"')

@@ -128,6 +128,6 @@ def test_what_owns_memory_cannot_be_copied(tiny_model: Any, tiny_path: Any) -> N
         )
         for owner in owners:
             for way in (copy.copy, copy.deepcopy, pickle.dumps):
-                with pytest.raises(TypeError, match="cannot be copied, pickled or sent"):
+                with pytest.raises(TypeError, match=r"cannot be copied, .* and make another there"):
                     way(owner)
     assert isinstance(model, LlamaModel)

@@ -4,7 +4,7 @@ Generated from ggml.h, ggml-alloc.h, ggml-backend.h, ggml-cpu.h, ggml-opt.h, ggu
 by ``python -m codegen regen``. Do not edit: change the header, the templates or the generator.
 
 For each struct there is a TypedDict, for hints, and an entry in `KEYWORDS`, for the checks when a
-program runs: keyword -> ctypes type or enumeration. Only plain values are here. What a struct
+program runs: keyword -> ctypes type, or name of an enumeration. Only plain values are here. What a struct
 points to (`POINTERS`) has a lifetime and a length that C does not check, so the classes that take
 such an argument have one of their own for it.
 """
@@ -37,8 +37,6 @@ from ctypes import (
 )
 from typing import Any, TypedDict
 
-from . import _raw
-
 
 class GgmlInitParams(TypedDict, total=False):
     """Keywords of `ggml_init_params` (ggml.h)."""
@@ -51,7 +49,7 @@ class GgmlThreadpoolParams(TypedDict, total=False):
     """Keywords of `ggml_threadpool_params` (ggml.h)."""
 
     n_threads: int
-    prio: _raw.ggml_sched_priority | int
+    prio: int  # ggml_sched_priority
     poll: int
     strict_cpu: bool
     paused: bool
@@ -66,10 +64,10 @@ class GgmlOptOptimizerParams(TypedDict, total=False):
 class GgmlOptParams(TypedDict, total=False):
     """Keywords of `ggml_opt_params` (ggml-opt.h)."""
 
-    loss_type: _raw.ggml_opt_loss_type | int
-    build_type: _raw.ggml_opt_build_type | int
+    loss_type: int  # ggml_opt_loss_type
+    build_type: int  # ggml_opt_build_type
     opt_period: int
-    optimizer: _raw.ggml_opt_optimizer_type | int
+    optimizer: int  # ggml_opt_optimizer_type
 
 
 class GgufInitParams(TypedDict, total=False):
@@ -82,9 +80,9 @@ class LlamaModelParams(TypedDict, total=False):
     """Keywords of `llama_model_params` (llama.h)."""
 
     n_gpu_layers: int  # default: -1
-    split_mode: _raw.llama_split_mode | int  # default: LLAMA_SPLIT_MODE_LAYER
-    load_mode: _raw.llama_load_mode | int  # default: LLAMA_LOAD_MODE_AUTO
-    lazy_mode: _raw.llama_lazy_mode | int  # default: LLAMA_LAZY_MODE_AUTO
+    split_mode: int  # llama_split_mode, default: LLAMA_SPLIT_MODE_LAYER
+    load_mode: int  # llama_load_mode, default: LLAMA_LOAD_MODE_AUTO
+    lazy_mode: int  # llama_lazy_mode, default: LLAMA_LAZY_MODE_AUTO
     main_gpu: int  # default: 0
     vocab_only: bool  # default: False
     check_tensors: bool  # default: False
@@ -106,13 +104,11 @@ class LlamaContextParams(TypedDict, total=False):
     n_outputs_max_per_seq: int  # default: 1
     n_threads: int  # default: 4
     n_threads_batch: int  # default: 4
-    ctx_type: _raw.llama_context_type | int  # default: LLAMA_CONTEXT_TYPE_DEFAULT
-    rope_scaling_type: (
-        _raw.llama_rope_scaling_type | int
-    )  # default: LLAMA_ROPE_SCALING_TYPE_UNSPECIFIED
-    pooling_type: _raw.llama_pooling_type_enum | int  # default: LLAMA_POOLING_TYPE_UNSPECIFIED
-    attention_type: _raw.llama_attention_type | int  # default: LLAMA_ATTENTION_TYPE_UNSPECIFIED
-    flash_attn_type: _raw.llama_flash_attn_type | int  # default: LLAMA_FLASH_ATTN_TYPE_AUTO
+    ctx_type: int  # llama_context_type, default: LLAMA_CONTEXT_TYPE_DEFAULT
+    rope_scaling_type: int  # llama_rope_scaling_type, default: LLAMA_ROPE_SCALING_TYPE_UNSPECIFIED
+    pooling_type: int  # llama_pooling_type_enum, default: LLAMA_POOLING_TYPE_UNSPECIFIED
+    attention_type: int  # llama_attention_type, default: LLAMA_ATTENTION_TYPE_UNSPECIFIED
+    flash_attn_type: int  # llama_flash_attn_type, default: LLAMA_FLASH_ATTN_TYPE_AUTO
     rope_freq_base: float  # default: 0.0
     rope_freq_scale: float  # default: 0.0
     yarn_ext_factor: float  # default: -1.0
@@ -121,8 +117,8 @@ class LlamaContextParams(TypedDict, total=False):
     yarn_beta_slow: float  # default: -1.0
     yarn_orig_ctx: int  # default: 0
     defrag_thold: float  # default: -1.0
-    type_k: _raw.ggml_type | int  # default: GGML_TYPE_F16
-    type_v: _raw.ggml_type | int  # default: GGML_TYPE_F16
+    type_k: int  # ggml_type, default: GGML_TYPE_F16
+    type_v: int  # ggml_type, default: GGML_TYPE_F16
     moe_cache_size: int  # default: 0
     embeddings: bool  # default: False
     offload_kqv: bool  # default: True
@@ -137,9 +133,9 @@ class LlamaModelQuantizeParams(TypedDict, total=False):
     """Keywords of `llama_model_quantize_params` (llama.h)."""
 
     nthread: int  # default: 0
-    ftype: _raw.llama_ftype | int  # default: LLAMA_FTYPE_MOSTLY_Q8_0
-    output_tensor_type: _raw.ggml_type | int  # default: GGML_TYPE_COUNT
-    token_embedding_type: _raw.ggml_type | int  # default: GGML_TYPE_COUNT
+    ftype: int  # llama_ftype, default: LLAMA_FTYPE_MOSTLY_Q8_0
+    output_tensor_type: int  # ggml_type, default: GGML_TYPE_COUNT
+    token_embedding_type: int  # ggml_type, default: GGML_TYPE_COUNT
     allow_requantize: bool  # default: False
     quantize_output_tensor: bool  # default: True
     only_copy: bool  # default: False
@@ -159,7 +155,7 @@ class LlamaOptParams(TypedDict, total=False):
     """Keywords of `llama_opt_params` (llama.h)."""
 
     n_ctx_train: int
-    optimizer_type: _raw.ggml_opt_optimizer_type | int
+    optimizer_type: int  # ggml_opt_optimizer_type
 
 
 KEYWORDS: dict[str, dict[str, Any]] = {
@@ -169,26 +165,26 @@ KEYWORDS: dict[str, dict[str, Any]] = {
     },
     "ggml_threadpool_params": {
         "n_threads": c_int,
-        "prio": _raw.ggml_sched_priority,
+        "prio": "ggml_sched_priority",
         "poll": c_uint32,
         "strict_cpu": c_bool,
         "paused": c_bool,
     },
     "ggml_opt_optimizer_params": {},
     "ggml_opt_params": {
-        "loss_type": _raw.ggml_opt_loss_type,
-        "build_type": _raw.ggml_opt_build_type,
+        "loss_type": "ggml_opt_loss_type",
+        "build_type": "ggml_opt_build_type",
         "opt_period": c_int32,
-        "optimizer": _raw.ggml_opt_optimizer_type,
+        "optimizer": "ggml_opt_optimizer_type",
     },
     "gguf_init_params": {
         "no_alloc": c_bool,
     },
     "llama_model_params": {
         "n_gpu_layers": c_int32,
-        "split_mode": _raw.llama_split_mode,
-        "load_mode": _raw.llama_load_mode,
-        "lazy_mode": _raw.llama_lazy_mode,
+        "split_mode": "llama_split_mode",
+        "load_mode": "llama_load_mode",
+        "lazy_mode": "llama_lazy_mode",
         "main_gpu": c_int32,
         "vocab_only": c_bool,
         "check_tensors": c_bool,
@@ -207,11 +203,11 @@ KEYWORDS: dict[str, dict[str, Any]] = {
         "n_outputs_max_per_seq": c_uint32,
         "n_threads": c_int32,
         "n_threads_batch": c_int32,
-        "ctx_type": _raw.llama_context_type,
-        "rope_scaling_type": _raw.llama_rope_scaling_type,
-        "pooling_type": _raw.llama_pooling_type_enum,
-        "attention_type": _raw.llama_attention_type,
-        "flash_attn_type": _raw.llama_flash_attn_type,
+        "ctx_type": "llama_context_type",
+        "rope_scaling_type": "llama_rope_scaling_type",
+        "pooling_type": "llama_pooling_type_enum",
+        "attention_type": "llama_attention_type",
+        "flash_attn_type": "llama_flash_attn_type",
         "rope_freq_base": c_float,
         "rope_freq_scale": c_float,
         "yarn_ext_factor": c_float,
@@ -220,8 +216,8 @@ KEYWORDS: dict[str, dict[str, Any]] = {
         "yarn_beta_slow": c_float,
         "yarn_orig_ctx": c_uint32,
         "defrag_thold": c_float,
-        "type_k": _raw.ggml_type,
-        "type_v": _raw.ggml_type,
+        "type_k": "ggml_type",
+        "type_v": "ggml_type",
         "moe_cache_size": c_size_t,
         "embeddings": c_bool,
         "offload_kqv": c_bool,
@@ -233,9 +229,9 @@ KEYWORDS: dict[str, dict[str, Any]] = {
     },
     "llama_model_quantize_params": {
         "nthread": c_int32,
-        "ftype": _raw.llama_ftype,
-        "output_tensor_type": _raw.ggml_type,
-        "token_embedding_type": _raw.ggml_type,
+        "ftype": "llama_ftype",
+        "output_tensor_type": "ggml_type",
+        "token_embedding_type": "ggml_type",
         "allow_requantize": c_bool,
         "quantize_output_tensor": c_bool,
         "only_copy": c_bool,
@@ -249,7 +245,7 @@ KEYWORDS: dict[str, dict[str, Any]] = {
     },
     "llama_opt_params": {
         "n_ctx_train": c_uint32,
-        "optimizer_type": _raw.ggml_opt_optimizer_type,
+        "optimizer_type": "ggml_opt_optimizer_type",
     },
 }
 POINTERS: dict[str, tuple[str, ...]] = {
@@ -285,4 +281,4 @@ POINTERS: dict[str, tuple[str, ...]] = {
     "llama_sampler_chain_params": (),
     "llama_opt_params": ("param_filter", "param_filter_ud", "get_opt_pars", "get_opt_pars_ud"),
 }
-# seal: b11549 sha256:f009a1394dfbbced1026ac46379e746e0ebab559eafa301768df591c5be0363d
+# seal: b11549 sha256:871cc58745acedac9acff2c67f3af61d61f84110dd540c35224cfd2dc06e6c6d

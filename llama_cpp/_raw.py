@@ -19,9 +19,11 @@ from __future__ import annotations
 import importlib
 import sys
 import warnings
+from collections.abc import Mapping
 
 TYPE_CHECKING = False  # to import it from typing would take a quarter of the time of all this
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from ctypes import CDLL
     from typing import Any
 from ctypes import CFUNCTYPE, POINTER, Structure, Union
@@ -52,7 +54,6 @@ from ctypes import (
     c_void_p,
     sizeof,
 )
-from enum import IntEnum, IntFlag
 
 if sizeof(c_void_p) != 8:
     raise ImportError("llama_cpp: the bindings are for 64-bit Python; this one is 32-bit")
@@ -103,586 +104,503 @@ LLAMA_STATE_SEQ_FLAGS_SWA_ONLY = 1
 LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY = 1
 LLAMA_STATE_SEQ_FLAGS_ON_DEVICE = 2
 
-
-# Enumerations. Their constants also stand in the module, as in C.
-class ggml_status(IntEnum):
-    GGML_STATUS_ALLOC_FAILED = -2
-    GGML_STATUS_FAILED = -1
-    GGML_STATUS_SUCCESS = 0
-    GGML_STATUS_ABORTED = 1
-
-
-class ggml_type(IntEnum):
-    GGML_TYPE_F32 = 0
-    GGML_TYPE_F16 = 1
-    GGML_TYPE_Q4_0 = 2
-    GGML_TYPE_Q4_1 = 3
-    GGML_TYPE_Q5_0 = 6
-    GGML_TYPE_Q5_1 = 7
-    GGML_TYPE_Q8_0 = 8
-    GGML_TYPE_Q8_1 = 9
-    GGML_TYPE_Q2_K = 10
-    GGML_TYPE_Q3_K = 11
-    GGML_TYPE_Q4_K = 12
-    GGML_TYPE_Q5_K = 13
-    GGML_TYPE_Q6_K = 14
-    GGML_TYPE_Q8_K = 15
-    GGML_TYPE_IQ2_XXS = 16
-    GGML_TYPE_IQ2_XS = 17
-    GGML_TYPE_IQ3_XXS = 18
-    GGML_TYPE_IQ1_S = 19
-    GGML_TYPE_IQ4_NL = 20
-    GGML_TYPE_IQ3_S = 21
-    GGML_TYPE_IQ2_S = 22
-    GGML_TYPE_IQ4_XS = 23
-    GGML_TYPE_I8 = 24
-    GGML_TYPE_I16 = 25
-    GGML_TYPE_I32 = 26
-    GGML_TYPE_I64 = 27
-    GGML_TYPE_F64 = 28
-    GGML_TYPE_IQ1_M = 29
-    GGML_TYPE_BF16 = 30
-    GGML_TYPE_TQ1_0 = 34
-    GGML_TYPE_TQ2_0 = 35
-    GGML_TYPE_MXFP4 = 39
-    GGML_TYPE_NVFP4 = 40
-    GGML_TYPE_Q1_0 = 41
-    GGML_TYPE_Q2_0 = 42
-    GGML_TYPE_COUNT = 43
-
-
-class ggml_prec(IntEnum):
-    GGML_PREC_UNDEFINED = 0
-    GGML_PREC_DEFAULT = 0
-    GGML_PREC_F32 = 10
-    GGML_PREC_BF16 = 15
-    GGML_PREC_F16 = 20
-    GGML_PREC_Q8 = 30
-    GGML_PREC_Q4 = 40
-
-
-class ggml_op_hint(IntEnum):
-    GGML_HINT_NONE = 0
-    GGML_HINT_SRC0_IS_HADAMARD = 1
-
-
-class ggml_ftype(IntEnum):
-    GGML_FTYPE_UNKNOWN = -1
-    GGML_FTYPE_ALL_F32 = 0
-    GGML_FTYPE_MOSTLY_F16 = 1
-    GGML_FTYPE_MOSTLY_Q4_0 = 2
-    GGML_FTYPE_MOSTLY_Q4_1 = 3
-    GGML_FTYPE_MOSTLY_Q4_1_SOME_F16 = 4
-    GGML_FTYPE_MOSTLY_Q8_0 = 7
-    GGML_FTYPE_MOSTLY_Q5_0 = 8
-    GGML_FTYPE_MOSTLY_Q5_1 = 9
-    GGML_FTYPE_MOSTLY_Q2_K = 10
-    GGML_FTYPE_MOSTLY_Q3_K = 11
-    GGML_FTYPE_MOSTLY_Q4_K = 12
-    GGML_FTYPE_MOSTLY_Q5_K = 13
-    GGML_FTYPE_MOSTLY_Q6_K = 14
-    GGML_FTYPE_MOSTLY_IQ2_XXS = 15
-    GGML_FTYPE_MOSTLY_IQ2_XS = 16
-    GGML_FTYPE_MOSTLY_IQ3_XXS = 17
-    GGML_FTYPE_MOSTLY_IQ1_S = 18
-    GGML_FTYPE_MOSTLY_IQ4_NL = 19
-    GGML_FTYPE_MOSTLY_IQ3_S = 20
-    GGML_FTYPE_MOSTLY_IQ2_S = 21
-    GGML_FTYPE_MOSTLY_IQ4_XS = 22
-    GGML_FTYPE_MOSTLY_IQ1_M = 23
-    GGML_FTYPE_MOSTLY_BF16 = 24
-    GGML_FTYPE_MOSTLY_MXFP4 = 25
-    GGML_FTYPE_MOSTLY_NVFP4 = 26
-    GGML_FTYPE_MOSTLY_Q1_0 = 27
-    GGML_FTYPE_MOSTLY_Q2_0 = 28
-
-
-class ggml_op(IntEnum):
-    GGML_OP_NONE = 0
-    GGML_OP_DUP = 1
-    GGML_OP_ADD = 2
-    GGML_OP_ADD_ID = 3
-    GGML_OP_ADD1 = 4
-    GGML_OP_ACC = 5
-    GGML_OP_SUB = 6
-    GGML_OP_MUL = 7
-    GGML_OP_DIV = 8
-    GGML_OP_SQR = 9
-    GGML_OP_SQRT = 10
-    GGML_OP_LOG = 11
-    GGML_OP_SIN = 12
-    GGML_OP_COS = 13
-    GGML_OP_SUM = 14
-    GGML_OP_SUM_ROWS = 15
-    GGML_OP_CUMSUM = 16
-    GGML_OP_MEAN = 17
-    GGML_OP_ARGMAX = 18
-    GGML_OP_COUNT_EQUAL = 19
-    GGML_OP_REPEAT = 20
-    GGML_OP_REPEAT_BACK = 21
-    GGML_OP_CONCAT = 22
-    GGML_OP_SILU_BACK = 23
-    GGML_OP_NORM = 24
-    GGML_OP_RMS_NORM = 25
-    GGML_OP_RMS_NORM_BACK = 26
-    GGML_OP_GROUP_NORM = 27
-    GGML_OP_L2_NORM = 28
-    GGML_OP_MUL_MAT = 29
-    GGML_OP_MUL_MAT_ID = 30
-    GGML_OP_OUT_PROD = 31
-    GGML_OP_SCALE = 32
-    GGML_OP_SET = 33
-    GGML_OP_CPY = 34
-    GGML_OP_CONT = 35
-    GGML_OP_RESHAPE = 36
-    GGML_OP_VIEW = 37
-    GGML_OP_PERMUTE = 38
-    GGML_OP_TRANSPOSE = 39
-    GGML_OP_GET_ROWS = 40
-    GGML_OP_GET_ROWS_BACK = 41
-    GGML_OP_SET_ROWS = 42
-    GGML_OP_DIAG = 43
-    GGML_OP_DIAG_MASK_INF = 44
-    GGML_OP_DIAG_MASK_ZERO = 45
-    GGML_OP_SOFT_MAX = 46
-    GGML_OP_SOFT_MAX_BACK = 47
-    GGML_OP_ROPE = 48
-    GGML_OP_ROPE_BACK = 49
-    GGML_OP_CLAMP = 50
-    GGML_OP_CONV_TRANSPOSE_1D = 51
-    GGML_OP_IM2COL = 52
-    GGML_OP_IM2COL_BACK = 53
-    GGML_OP_IM2COL_3D = 54
-    GGML_OP_COL2IM_1D = 55
-    GGML_OP_CONV_2D = 56
-    GGML_OP_CONV_3D = 57
-    GGML_OP_CONV_2D_DW = 58
-    GGML_OP_CONV_TRANSPOSE_2D = 59
-    GGML_OP_POOL_1D = 60
-    GGML_OP_POOL_2D = 61
-    GGML_OP_POOL_2D_BACK = 62
-    GGML_OP_UPSCALE = 63
-    GGML_OP_PAD = 64
-    GGML_OP_PAD_REFLECT_1D = 65
-    GGML_OP_ROLL = 66
-    GGML_OP_ARANGE = 67
-    GGML_OP_TIMESTEP_EMBEDDING = 68
-    GGML_OP_ARGSORT = 69
-    GGML_OP_TOP_K = 70
-    GGML_OP_LEAKY_RELU = 71
-    GGML_OP_TRI = 72
-    GGML_OP_FILL = 73
-    GGML_OP_FLASH_ATTN_EXT = 74
-    GGML_OP_FLASH_ATTN_BACK = 75
-    GGML_OP_SSM_CONV = 76
-    GGML_OP_SSM_SCAN = 77
-    GGML_OP_WIN_PART = 78
-    GGML_OP_WIN_UNPART = 79
-    GGML_OP_GET_REL_POS = 80
-    GGML_OP_ADD_REL_POS = 81
-    GGML_OP_RWKV_WKV6 = 82
-    GGML_OP_GATED_LINEAR_ATTN = 83
-    GGML_OP_RWKV_WKV7 = 84
-    GGML_OP_SOLVE_TRI = 85
-    GGML_OP_GATED_DELTA_NET = 86
-    GGML_OP_LIGHTNING_INDEXER = 87
-    GGML_OP_DSV4_HC_COMB = 88
-    GGML_OP_DSV4_HC_PRE = 89
-    GGML_OP_DSV4_HC_POST = 90
-    GGML_OP_UNARY = 91
-    GGML_OP_MAP_CUSTOM1 = 92
-    GGML_OP_MAP_CUSTOM2 = 93
-    GGML_OP_MAP_CUSTOM3 = 94
-    GGML_OP_CUSTOM = 95
-    GGML_OP_CROSS_ENTROPY_LOSS = 96
-    GGML_OP_CROSS_ENTROPY_LOSS_BACK = 97
-    GGML_OP_OPT_STEP_ADAMW = 98
-    GGML_OP_OPT_STEP_SGD = 99
-    GGML_OP_GLU = 100
-    GGML_OP_COUNT = 101
-
-
-class ggml_unary_op(IntEnum):
-    GGML_UNARY_OP_ABS = 0
-    GGML_UNARY_OP_SGN = 1
-    GGML_UNARY_OP_NEG = 2
-    GGML_UNARY_OP_STEP = 3
-    GGML_UNARY_OP_TANH = 4
-    GGML_UNARY_OP_ELU = 5
-    GGML_UNARY_OP_RELU = 6
-    GGML_UNARY_OP_SIGMOID = 7
-    GGML_UNARY_OP_GELU = 8
-    GGML_UNARY_OP_GELU_QUICK = 9
-    GGML_UNARY_OP_SILU = 10
-    GGML_UNARY_OP_HARDSWISH = 11
-    GGML_UNARY_OP_HARDSIGMOID = 12
-    GGML_UNARY_OP_EXP = 13
-    GGML_UNARY_OP_EXPM1 = 14
-    GGML_UNARY_OP_SOFTPLUS = 15
-    GGML_UNARY_OP_GELU_ERF = 16
-    GGML_UNARY_OP_XIELU = 17
-    GGML_UNARY_OP_FLOOR = 18
-    GGML_UNARY_OP_CEIL = 19
-    GGML_UNARY_OP_ROUND = 20
-    GGML_UNARY_OP_TRUNC = 21
-    GGML_UNARY_OP_COUNT = 22
-
-
-class ggml_glu_op(IntEnum):
-    GGML_GLU_OP_REGLU = 0
-    GGML_GLU_OP_GEGLU = 1
-    GGML_GLU_OP_SWIGLU = 2
-    GGML_GLU_OP_SWIGLU_OAI = 3
-    GGML_GLU_OP_GEGLU_ERF = 4
-    GGML_GLU_OP_GEGLU_QUICK = 5
-    GGML_GLU_OP_SWIGLU_CLAMP = 6
-    GGML_GLU_OP_COUNT = 7
-
-
-class ggml_object_type(IntEnum):
-    GGML_OBJECT_TYPE_TENSOR = 0
-    GGML_OBJECT_TYPE_GRAPH = 1
-    GGML_OBJECT_TYPE_WORK_BUFFER = 2
-
-
-class ggml_log_level(IntEnum):
-    GGML_LOG_LEVEL_NONE = 0
-    GGML_LOG_LEVEL_DEBUG = 1
-    GGML_LOG_LEVEL_INFO = 2
-    GGML_LOG_LEVEL_WARN = 3
-    GGML_LOG_LEVEL_ERROR = 4
-    GGML_LOG_LEVEL_CONT = 5
-
-
-class ggml_tensor_flag(IntEnum):
-    GGML_TENSOR_FLAG_INPUT = 1
-    GGML_TENSOR_FLAG_OUTPUT = 2
-    GGML_TENSOR_FLAG_PARAM = 4
-    GGML_TENSOR_FLAG_LOSS = 8
-    GGML_TENSOR_FLAG_COMPUTE = 16
-
-
-class ggml_tri_type(IntEnum):
-    GGML_TRI_TYPE_UPPER_DIAG = 0
-    GGML_TRI_TYPE_UPPER = 1
-    GGML_TRI_TYPE_LOWER_DIAG = 2
-    GGML_TRI_TYPE_LOWER = 3
-
-
-class ggml_op_pool(IntEnum):
-    GGML_OP_POOL_MAX = 0
-    GGML_OP_POOL_AVG = 1
-    GGML_OP_POOL_COUNT = 2
-
-
-class ggml_scale_mode(IntEnum):
-    GGML_SCALE_MODE_NEAREST = 0
-    GGML_SCALE_MODE_BILINEAR = 1
-    GGML_SCALE_MODE_BICUBIC = 2
-    GGML_SCALE_MODE_COUNT = 3
-
-
-class ggml_scale_flag(IntEnum):
-    GGML_SCALE_FLAG_ALIGN_CORNERS = 256
-    GGML_SCALE_FLAG_ANTIALIAS = 512
-
-
-class ggml_sort_order(IntEnum):
-    GGML_SORT_ORDER_ASC = 0
-    GGML_SORT_ORDER_DESC = 1
-
-
-class ggml_sched_priority(IntEnum):
-    GGML_SCHED_PRIO_LOW = -1
-    GGML_SCHED_PRIO_NORMAL = 0
-    GGML_SCHED_PRIO_MEDIUM = 1
-    GGML_SCHED_PRIO_HIGH = 2
-    GGML_SCHED_PRIO_REALTIME = 3
-
-
-class ggml_backend_buffer_usage(IntEnum):
-    GGML_BACKEND_BUFFER_USAGE_ANY = 0
-    GGML_BACKEND_BUFFER_USAGE_WEIGHTS = 1
-    GGML_BACKEND_BUFFER_USAGE_COMPUTE = 2
-
-
-class ggml_backend_dev_type_enum(IntEnum):
-    GGML_BACKEND_DEVICE_TYPE_CPU = 0
-    GGML_BACKEND_DEVICE_TYPE_GPU = 1
-    GGML_BACKEND_DEVICE_TYPE_IGPU = 2
-    GGML_BACKEND_DEVICE_TYPE_ACCEL = 3
-    GGML_BACKEND_DEVICE_TYPE_META = 4
-
-
-class ggml_backend_meta_split_axis(IntEnum):
-    GGML_BACKEND_SPLIT_AXIS_0 = 0
-    GGML_BACKEND_SPLIT_AXIS_1 = 1
-    GGML_BACKEND_SPLIT_AXIS_2 = 2
-    GGML_BACKEND_SPLIT_AXIS_3 = 3
-    GGML_BACKEND_SPLIT_AXIS_MIRRORED = 10
-    GGML_BACKEND_SPLIT_AXIS_PARTIAL = 11
-    GGML_BACKEND_SPLIT_AXIS_NONE = 98
-    GGML_BACKEND_SPLIT_AXIS_UNKNOWN = 99
-
-
-class ggml_numa_strategy(IntEnum):
-    GGML_NUMA_STRATEGY_DISABLED = 0
-    GGML_NUMA_STRATEGY_DISTRIBUTE = 1
-    GGML_NUMA_STRATEGY_ISOLATE = 2
-    GGML_NUMA_STRATEGY_NUMACTL = 3
-    GGML_NUMA_STRATEGY_MIRROR = 4
-    GGML_NUMA_STRATEGY_COUNT = 5
-
-
-class ggml_opt_loss_type(IntEnum):
-    GGML_OPT_LOSS_TYPE_MEAN = 0
-    GGML_OPT_LOSS_TYPE_SUM = 1
-    GGML_OPT_LOSS_TYPE_CROSS_ENTROPY = 2
-    GGML_OPT_LOSS_TYPE_MEAN_SQUARED_ERROR = 3
-
-
-class ggml_opt_build_type(IntEnum):
-    GGML_OPT_BUILD_TYPE_FORWARD = 10
-    GGML_OPT_BUILD_TYPE_GRAD = 20
-    GGML_OPT_BUILD_TYPE_OPT = 30
-
-
-class ggml_opt_optimizer_type(IntEnum):
-    GGML_OPT_OPTIMIZER_TYPE_ADAMW = 0
-    GGML_OPT_OPTIMIZER_TYPE_SGD = 1
-    GGML_OPT_OPTIMIZER_TYPE_COUNT = 2
-
-
-class gguf_type(IntEnum):
-    GGUF_TYPE_UINT8 = 0
-    GGUF_TYPE_INT8 = 1
-    GGUF_TYPE_UINT16 = 2
-    GGUF_TYPE_INT16 = 3
-    GGUF_TYPE_UINT32 = 4
-    GGUF_TYPE_INT32 = 5
-    GGUF_TYPE_FLOAT32 = 6
-    GGUF_TYPE_BOOL = 7
-    GGUF_TYPE_STRING = 8
-    GGUF_TYPE_ARRAY = 9
-    GGUF_TYPE_UINT64 = 10
-    GGUF_TYPE_INT64 = 11
-    GGUF_TYPE_FLOAT64 = 12
-    GGUF_TYPE_COUNT = 13
-
-
-class llama_vocab_type_enum(IntEnum):
-    LLAMA_VOCAB_TYPE_NONE = 0
-    LLAMA_VOCAB_TYPE_SPM = 1
-    LLAMA_VOCAB_TYPE_BPE = 2
-    LLAMA_VOCAB_TYPE_WPM = 3
-    LLAMA_VOCAB_TYPE_UGM = 4
-    LLAMA_VOCAB_TYPE_RWKV = 5
-    LLAMA_VOCAB_TYPE_PLAMO2 = 6
-    LLAMA_VOCAB_TYPE_TEST = 7
-    LLAMA_VOCAB_TYPE_PLAMO3 = 8
-
-
-class llama_rope_type(IntEnum):
-    LLAMA_ROPE_TYPE_NONE = -1
-    LLAMA_ROPE_TYPE_NORM = 0
-    LLAMA_ROPE_TYPE_NEOX = 2
-    LLAMA_ROPE_TYPE_MROPE = 8
-    LLAMA_ROPE_TYPE_IMROPE = 40
-    LLAMA_ROPE_TYPE_VISION = 24
-
-
-class llama_token_type(IntEnum):
-    LLAMA_TOKEN_TYPE_UNDEFINED = 0
-    LLAMA_TOKEN_TYPE_NORMAL = 1
-    LLAMA_TOKEN_TYPE_UNKNOWN = 2
-    LLAMA_TOKEN_TYPE_CONTROL = 3
-    LLAMA_TOKEN_TYPE_USER_DEFINED = 4
-    LLAMA_TOKEN_TYPE_UNUSED = 5
-    LLAMA_TOKEN_TYPE_BYTE = 6
-
-
-class llama_token_attr(IntFlag):
-    LLAMA_TOKEN_ATTR_UNDEFINED = 0
-    LLAMA_TOKEN_ATTR_UNKNOWN = 1
-    LLAMA_TOKEN_ATTR_UNUSED = 2
-    LLAMA_TOKEN_ATTR_NORMAL = 4
-    LLAMA_TOKEN_ATTR_CONTROL = 8
-    LLAMA_TOKEN_ATTR_USER_DEFINED = 16
-    LLAMA_TOKEN_ATTR_BYTE = 32
-    LLAMA_TOKEN_ATTR_NORMALIZED = 64
-    LLAMA_TOKEN_ATTR_LSTRIP = 128
-    LLAMA_TOKEN_ATTR_RSTRIP = 256
-    LLAMA_TOKEN_ATTR_SINGLE_WORD = 512
-
-
-class llama_ftype(IntEnum):
-    LLAMA_FTYPE_ALL_F32 = 0
-    LLAMA_FTYPE_MOSTLY_F16 = 1
-    LLAMA_FTYPE_MOSTLY_Q4_0 = 2
-    LLAMA_FTYPE_MOSTLY_Q4_1 = 3
-    LLAMA_FTYPE_MOSTLY_Q8_0 = 7
-    LLAMA_FTYPE_MOSTLY_Q5_0 = 8
-    LLAMA_FTYPE_MOSTLY_Q5_1 = 9
-    LLAMA_FTYPE_MOSTLY_Q2_K = 10
-    LLAMA_FTYPE_MOSTLY_Q3_K_S = 11
-    LLAMA_FTYPE_MOSTLY_Q3_K_M = 12
-    LLAMA_FTYPE_MOSTLY_Q3_K_L = 13
-    LLAMA_FTYPE_MOSTLY_Q4_K_S = 14
-    LLAMA_FTYPE_MOSTLY_Q4_K_M = 15
-    LLAMA_FTYPE_MOSTLY_Q5_K_S = 16
-    LLAMA_FTYPE_MOSTLY_Q5_K_M = 17
-    LLAMA_FTYPE_MOSTLY_Q6_K = 18
-    LLAMA_FTYPE_MOSTLY_IQ2_XXS = 19
-    LLAMA_FTYPE_MOSTLY_IQ2_XS = 20
-    LLAMA_FTYPE_MOSTLY_Q2_K_S = 21
-    LLAMA_FTYPE_MOSTLY_IQ3_XS = 22
-    LLAMA_FTYPE_MOSTLY_IQ3_XXS = 23
-    LLAMA_FTYPE_MOSTLY_IQ1_S = 24
-    LLAMA_FTYPE_MOSTLY_IQ4_NL = 25
-    LLAMA_FTYPE_MOSTLY_IQ3_S = 26
-    LLAMA_FTYPE_MOSTLY_IQ3_M = 27
-    LLAMA_FTYPE_MOSTLY_IQ2_S = 28
-    LLAMA_FTYPE_MOSTLY_IQ2_M = 29
-    LLAMA_FTYPE_MOSTLY_IQ4_XS = 30
-    LLAMA_FTYPE_MOSTLY_IQ1_M = 31
-    LLAMA_FTYPE_MOSTLY_BF16 = 32
-    LLAMA_FTYPE_MOSTLY_TQ1_0 = 36
-    LLAMA_FTYPE_MOSTLY_TQ2_0 = 37
-    LLAMA_FTYPE_MOSTLY_MXFP4_MOE = 38
-    LLAMA_FTYPE_MOSTLY_NVFP4 = 39
-    LLAMA_FTYPE_MOSTLY_Q1_0 = 40
-    LLAMA_FTYPE_MOSTLY_Q2_0 = 41
-    LLAMA_FTYPE_GUESSED = 1024
-
-
-class llama_rope_scaling_type(IntEnum):
-    LLAMA_ROPE_SCALING_TYPE_UNSPECIFIED = -1
-    LLAMA_ROPE_SCALING_TYPE_NONE = 0
-    LLAMA_ROPE_SCALING_TYPE_LINEAR = 1
-    LLAMA_ROPE_SCALING_TYPE_YARN = 2
-    LLAMA_ROPE_SCALING_TYPE_LONGROPE = 3
-    LLAMA_ROPE_SCALING_TYPE_MAX_VALUE = 3
-
-
-class llama_pooling_type_enum(IntEnum):
-    LLAMA_POOLING_TYPE_UNSPECIFIED = -1
-    LLAMA_POOLING_TYPE_NONE = 0
-    LLAMA_POOLING_TYPE_MEAN = 1
-    LLAMA_POOLING_TYPE_CLS = 2
-    LLAMA_POOLING_TYPE_LAST = 3
-    LLAMA_POOLING_TYPE_RANK = 4
-
-
-class llama_attention_type(IntEnum):
-    LLAMA_ATTENTION_TYPE_UNSPECIFIED = -1
-    LLAMA_ATTENTION_TYPE_CAUSAL = 0
-    LLAMA_ATTENTION_TYPE_NON_CAUSAL = 1
-
-
-class llama_flash_attn_type(IntEnum):
-    LLAMA_FLASH_ATTN_TYPE_AUTO = -1
-    LLAMA_FLASH_ATTN_TYPE_DISABLED = 0
-    LLAMA_FLASH_ATTN_TYPE_ENABLED = 1
-
-
-class llama_split_mode(IntEnum):
-    LLAMA_SPLIT_MODE_NONE = 0
-    LLAMA_SPLIT_MODE_LAYER = 1
-    LLAMA_SPLIT_MODE_ROW = 2
-    LLAMA_SPLIT_MODE_TENSOR = 3
-
-
-class llama_load_mode(IntEnum):
-    LLAMA_LOAD_MODE_AUTO = -1
-    LLAMA_LOAD_MODE_NONE = 0
-    LLAMA_LOAD_MODE_MMAP = 1
-    LLAMA_LOAD_MODE_MLOCK = 2
-    LLAMA_LOAD_MODE_MMAP_MLOCK = 3
-    LLAMA_LOAD_MODE_DIRECT_IO = 4
-
-
-class llama_lazy_mode(IntEnum):
-    LLAMA_LAZY_MODE_OFF = 0
-    LLAMA_LAZY_MODE_AUTO = 1
-    LLAMA_LAZY_MODE_ON = 2
-
-
-class llama_context_type(IntEnum):
-    LLAMA_CONTEXT_TYPE_DEFAULT = 0
-    LLAMA_CONTEXT_TYPE_MTP = 1
-
-
-class llama_model_kv_override_type(IntEnum):
-    LLAMA_KV_OVERRIDE_TYPE_INT = 0
-    LLAMA_KV_OVERRIDE_TYPE_FLOAT = 1
-    LLAMA_KV_OVERRIDE_TYPE_BOOL = 2
-    LLAMA_KV_OVERRIDE_TYPE_STR = 3
-
-
-class llama_model_meta_key(IntEnum):
-    LLAMA_MODEL_META_KEY_SAMPLING_SEQUENCE = 0
-    LLAMA_MODEL_META_KEY_SAMPLING_TOP_K = 1
-    LLAMA_MODEL_META_KEY_SAMPLING_TOP_P = 2
-    LLAMA_MODEL_META_KEY_SAMPLING_MIN_P = 3
-    LLAMA_MODEL_META_KEY_SAMPLING_XTC_PROBABILITY = 4
-    LLAMA_MODEL_META_KEY_SAMPLING_XTC_THRESHOLD = 5
-    LLAMA_MODEL_META_KEY_SAMPLING_TEMP = 6
-    LLAMA_MODEL_META_KEY_SAMPLING_PENALTY_LAST_N = 7
-    LLAMA_MODEL_META_KEY_SAMPLING_PENALTY_REPEAT = 8
-    LLAMA_MODEL_META_KEY_SAMPLING_MIROSTAT = 9
-    LLAMA_MODEL_META_KEY_SAMPLING_MIROSTAT_TAU = 10
-    LLAMA_MODEL_META_KEY_SAMPLING_MIROSTAT_ETA = 11
-
-
-class llama_process_type(IntEnum):
-    LLAMA_PROCESS_TYPE_ENCODE = 0
-    LLAMA_PROCESS_TYPE_DECODE = 1
-
-
-for _enum in (
-    ggml_status,
-    ggml_type,
-    ggml_prec,
-    ggml_op_hint,
-    ggml_ftype,
-    ggml_op,
-    ggml_unary_op,
-    ggml_glu_op,
-    ggml_object_type,
-    ggml_log_level,
-    ggml_tensor_flag,
-    ggml_tri_type,
-    ggml_op_pool,
-    ggml_scale_mode,
-    ggml_scale_flag,
-    ggml_sort_order,
-    ggml_sched_priority,
-    ggml_backend_buffer_usage,
-    ggml_backend_dev_type_enum,
-    ggml_backend_meta_split_axis,
-    ggml_numa_strategy,
-    ggml_opt_loss_type,
-    ggml_opt_build_type,
-    ggml_opt_optimizer_type,
-    gguf_type,
-    llama_vocab_type_enum,
-    llama_rope_type,
-    llama_token_type,
-    llama_token_attr,
-    llama_ftype,
-    llama_rope_scaling_type,
-    llama_pooling_type_enum,
-    llama_attention_type,
-    llama_flash_attn_type,
-    llama_split_mode,
-    llama_load_mode,
-    llama_lazy_mode,
-    llama_context_type,
-    llama_model_kv_override_type,
-    llama_model_meta_key,
-    llama_process_type,
-):
-    globals().update(_enum.__members__)
+# Enumerations. Their constants also stand in the module, as in C. Each is made when one of its
+# names is first asked for, because making all would take longer than importing all the rest.
+_ENUMS = {
+    ("ggml_status", "IntEnum"): {
+        "GGML_STATUS_ALLOC_FAILED": -2,
+        "GGML_STATUS_FAILED": -1,
+        "GGML_STATUS_SUCCESS": 0,
+        "GGML_STATUS_ABORTED": 1,
+    },
+    ("ggml_type", "IntEnum"): {
+        "GGML_TYPE_F32": 0,
+        "GGML_TYPE_F16": 1,
+        "GGML_TYPE_Q4_0": 2,
+        "GGML_TYPE_Q4_1": 3,
+        "GGML_TYPE_Q5_0": 6,
+        "GGML_TYPE_Q5_1": 7,
+        "GGML_TYPE_Q8_0": 8,
+        "GGML_TYPE_Q8_1": 9,
+        "GGML_TYPE_Q2_K": 10,
+        "GGML_TYPE_Q3_K": 11,
+        "GGML_TYPE_Q4_K": 12,
+        "GGML_TYPE_Q5_K": 13,
+        "GGML_TYPE_Q6_K": 14,
+        "GGML_TYPE_Q8_K": 15,
+        "GGML_TYPE_IQ2_XXS": 16,
+        "GGML_TYPE_IQ2_XS": 17,
+        "GGML_TYPE_IQ3_XXS": 18,
+        "GGML_TYPE_IQ1_S": 19,
+        "GGML_TYPE_IQ4_NL": 20,
+        "GGML_TYPE_IQ3_S": 21,
+        "GGML_TYPE_IQ2_S": 22,
+        "GGML_TYPE_IQ4_XS": 23,
+        "GGML_TYPE_I8": 24,
+        "GGML_TYPE_I16": 25,
+        "GGML_TYPE_I32": 26,
+        "GGML_TYPE_I64": 27,
+        "GGML_TYPE_F64": 28,
+        "GGML_TYPE_IQ1_M": 29,
+        "GGML_TYPE_BF16": 30,
+        "GGML_TYPE_TQ1_0": 34,
+        "GGML_TYPE_TQ2_0": 35,
+        "GGML_TYPE_MXFP4": 39,
+        "GGML_TYPE_NVFP4": 40,
+        "GGML_TYPE_Q1_0": 41,
+        "GGML_TYPE_Q2_0": 42,
+        "GGML_TYPE_COUNT": 43,
+    },
+    ("ggml_prec", "IntEnum"): {
+        "GGML_PREC_UNDEFINED": 0,
+        "GGML_PREC_DEFAULT": 0,
+        "GGML_PREC_F32": 10,
+        "GGML_PREC_BF16": 15,
+        "GGML_PREC_F16": 20,
+        "GGML_PREC_Q8": 30,
+        "GGML_PREC_Q4": 40,
+    },
+    ("ggml_op_hint", "IntEnum"): {
+        "GGML_HINT_NONE": 0,
+        "GGML_HINT_SRC0_IS_HADAMARD": 1,
+    },
+    ("ggml_ftype", "IntEnum"): {
+        "GGML_FTYPE_UNKNOWN": -1,
+        "GGML_FTYPE_ALL_F32": 0,
+        "GGML_FTYPE_MOSTLY_F16": 1,
+        "GGML_FTYPE_MOSTLY_Q4_0": 2,
+        "GGML_FTYPE_MOSTLY_Q4_1": 3,
+        "GGML_FTYPE_MOSTLY_Q4_1_SOME_F16": 4,
+        "GGML_FTYPE_MOSTLY_Q8_0": 7,
+        "GGML_FTYPE_MOSTLY_Q5_0": 8,
+        "GGML_FTYPE_MOSTLY_Q5_1": 9,
+        "GGML_FTYPE_MOSTLY_Q2_K": 10,
+        "GGML_FTYPE_MOSTLY_Q3_K": 11,
+        "GGML_FTYPE_MOSTLY_Q4_K": 12,
+        "GGML_FTYPE_MOSTLY_Q5_K": 13,
+        "GGML_FTYPE_MOSTLY_Q6_K": 14,
+        "GGML_FTYPE_MOSTLY_IQ2_XXS": 15,
+        "GGML_FTYPE_MOSTLY_IQ2_XS": 16,
+        "GGML_FTYPE_MOSTLY_IQ3_XXS": 17,
+        "GGML_FTYPE_MOSTLY_IQ1_S": 18,
+        "GGML_FTYPE_MOSTLY_IQ4_NL": 19,
+        "GGML_FTYPE_MOSTLY_IQ3_S": 20,
+        "GGML_FTYPE_MOSTLY_IQ2_S": 21,
+        "GGML_FTYPE_MOSTLY_IQ4_XS": 22,
+        "GGML_FTYPE_MOSTLY_IQ1_M": 23,
+        "GGML_FTYPE_MOSTLY_BF16": 24,
+        "GGML_FTYPE_MOSTLY_MXFP4": 25,
+        "GGML_FTYPE_MOSTLY_NVFP4": 26,
+        "GGML_FTYPE_MOSTLY_Q1_0": 27,
+        "GGML_FTYPE_MOSTLY_Q2_0": 28,
+    },
+    ("ggml_op", "IntEnum"): {
+        "GGML_OP_NONE": 0,
+        "GGML_OP_DUP": 1,
+        "GGML_OP_ADD": 2,
+        "GGML_OP_ADD_ID": 3,
+        "GGML_OP_ADD1": 4,
+        "GGML_OP_ACC": 5,
+        "GGML_OP_SUB": 6,
+        "GGML_OP_MUL": 7,
+        "GGML_OP_DIV": 8,
+        "GGML_OP_SQR": 9,
+        "GGML_OP_SQRT": 10,
+        "GGML_OP_LOG": 11,
+        "GGML_OP_SIN": 12,
+        "GGML_OP_COS": 13,
+        "GGML_OP_SUM": 14,
+        "GGML_OP_SUM_ROWS": 15,
+        "GGML_OP_CUMSUM": 16,
+        "GGML_OP_MEAN": 17,
+        "GGML_OP_ARGMAX": 18,
+        "GGML_OP_COUNT_EQUAL": 19,
+        "GGML_OP_REPEAT": 20,
+        "GGML_OP_REPEAT_BACK": 21,
+        "GGML_OP_CONCAT": 22,
+        "GGML_OP_SILU_BACK": 23,
+        "GGML_OP_NORM": 24,
+        "GGML_OP_RMS_NORM": 25,
+        "GGML_OP_RMS_NORM_BACK": 26,
+        "GGML_OP_GROUP_NORM": 27,
+        "GGML_OP_L2_NORM": 28,
+        "GGML_OP_MUL_MAT": 29,
+        "GGML_OP_MUL_MAT_ID": 30,
+        "GGML_OP_OUT_PROD": 31,
+        "GGML_OP_SCALE": 32,
+        "GGML_OP_SET": 33,
+        "GGML_OP_CPY": 34,
+        "GGML_OP_CONT": 35,
+        "GGML_OP_RESHAPE": 36,
+        "GGML_OP_VIEW": 37,
+        "GGML_OP_PERMUTE": 38,
+        "GGML_OP_TRANSPOSE": 39,
+        "GGML_OP_GET_ROWS": 40,
+        "GGML_OP_GET_ROWS_BACK": 41,
+        "GGML_OP_SET_ROWS": 42,
+        "GGML_OP_DIAG": 43,
+        "GGML_OP_DIAG_MASK_INF": 44,
+        "GGML_OP_DIAG_MASK_ZERO": 45,
+        "GGML_OP_SOFT_MAX": 46,
+        "GGML_OP_SOFT_MAX_BACK": 47,
+        "GGML_OP_ROPE": 48,
+        "GGML_OP_ROPE_BACK": 49,
+        "GGML_OP_CLAMP": 50,
+        "GGML_OP_CONV_TRANSPOSE_1D": 51,
+        "GGML_OP_IM2COL": 52,
+        "GGML_OP_IM2COL_BACK": 53,
+        "GGML_OP_IM2COL_3D": 54,
+        "GGML_OP_COL2IM_1D": 55,
+        "GGML_OP_CONV_2D": 56,
+        "GGML_OP_CONV_3D": 57,
+        "GGML_OP_CONV_2D_DW": 58,
+        "GGML_OP_CONV_TRANSPOSE_2D": 59,
+        "GGML_OP_POOL_1D": 60,
+        "GGML_OP_POOL_2D": 61,
+        "GGML_OP_POOL_2D_BACK": 62,
+        "GGML_OP_UPSCALE": 63,
+        "GGML_OP_PAD": 64,
+        "GGML_OP_PAD_REFLECT_1D": 65,
+        "GGML_OP_ROLL": 66,
+        "GGML_OP_ARANGE": 67,
+        "GGML_OP_TIMESTEP_EMBEDDING": 68,
+        "GGML_OP_ARGSORT": 69,
+        "GGML_OP_TOP_K": 70,
+        "GGML_OP_LEAKY_RELU": 71,
+        "GGML_OP_TRI": 72,
+        "GGML_OP_FILL": 73,
+        "GGML_OP_FLASH_ATTN_EXT": 74,
+        "GGML_OP_FLASH_ATTN_BACK": 75,
+        "GGML_OP_SSM_CONV": 76,
+        "GGML_OP_SSM_SCAN": 77,
+        "GGML_OP_WIN_PART": 78,
+        "GGML_OP_WIN_UNPART": 79,
+        "GGML_OP_GET_REL_POS": 80,
+        "GGML_OP_ADD_REL_POS": 81,
+        "GGML_OP_RWKV_WKV6": 82,
+        "GGML_OP_GATED_LINEAR_ATTN": 83,
+        "GGML_OP_RWKV_WKV7": 84,
+        "GGML_OP_SOLVE_TRI": 85,
+        "GGML_OP_GATED_DELTA_NET": 86,
+        "GGML_OP_LIGHTNING_INDEXER": 87,
+        "GGML_OP_DSV4_HC_COMB": 88,
+        "GGML_OP_DSV4_HC_PRE": 89,
+        "GGML_OP_DSV4_HC_POST": 90,
+        "GGML_OP_UNARY": 91,
+        "GGML_OP_MAP_CUSTOM1": 92,
+        "GGML_OP_MAP_CUSTOM2": 93,
+        "GGML_OP_MAP_CUSTOM3": 94,
+        "GGML_OP_CUSTOM": 95,
+        "GGML_OP_CROSS_ENTROPY_LOSS": 96,
+        "GGML_OP_CROSS_ENTROPY_LOSS_BACK": 97,
+        "GGML_OP_OPT_STEP_ADAMW": 98,
+        "GGML_OP_OPT_STEP_SGD": 99,
+        "GGML_OP_GLU": 100,
+        "GGML_OP_COUNT": 101,
+    },
+    ("ggml_unary_op", "IntEnum"): {
+        "GGML_UNARY_OP_ABS": 0,
+        "GGML_UNARY_OP_SGN": 1,
+        "GGML_UNARY_OP_NEG": 2,
+        "GGML_UNARY_OP_STEP": 3,
+        "GGML_UNARY_OP_TANH": 4,
+        "GGML_UNARY_OP_ELU": 5,
+        "GGML_UNARY_OP_RELU": 6,
+        "GGML_UNARY_OP_SIGMOID": 7,
+        "GGML_UNARY_OP_GELU": 8,
+        "GGML_UNARY_OP_GELU_QUICK": 9,
+        "GGML_UNARY_OP_SILU": 10,
+        "GGML_UNARY_OP_HARDSWISH": 11,
+        "GGML_UNARY_OP_HARDSIGMOID": 12,
+        "GGML_UNARY_OP_EXP": 13,
+        "GGML_UNARY_OP_EXPM1": 14,
+        "GGML_UNARY_OP_SOFTPLUS": 15,
+        "GGML_UNARY_OP_GELU_ERF": 16,
+        "GGML_UNARY_OP_XIELU": 17,
+        "GGML_UNARY_OP_FLOOR": 18,
+        "GGML_UNARY_OP_CEIL": 19,
+        "GGML_UNARY_OP_ROUND": 20,
+        "GGML_UNARY_OP_TRUNC": 21,
+        "GGML_UNARY_OP_COUNT": 22,
+    },
+    ("ggml_glu_op", "IntEnum"): {
+        "GGML_GLU_OP_REGLU": 0,
+        "GGML_GLU_OP_GEGLU": 1,
+        "GGML_GLU_OP_SWIGLU": 2,
+        "GGML_GLU_OP_SWIGLU_OAI": 3,
+        "GGML_GLU_OP_GEGLU_ERF": 4,
+        "GGML_GLU_OP_GEGLU_QUICK": 5,
+        "GGML_GLU_OP_SWIGLU_CLAMP": 6,
+        "GGML_GLU_OP_COUNT": 7,
+    },
+    ("ggml_object_type", "IntEnum"): {
+        "GGML_OBJECT_TYPE_TENSOR": 0,
+        "GGML_OBJECT_TYPE_GRAPH": 1,
+        "GGML_OBJECT_TYPE_WORK_BUFFER": 2,
+    },
+    ("ggml_log_level", "IntEnum"): {
+        "GGML_LOG_LEVEL_NONE": 0,
+        "GGML_LOG_LEVEL_DEBUG": 1,
+        "GGML_LOG_LEVEL_INFO": 2,
+        "GGML_LOG_LEVEL_WARN": 3,
+        "GGML_LOG_LEVEL_ERROR": 4,
+        "GGML_LOG_LEVEL_CONT": 5,
+    },
+    ("ggml_tensor_flag", "IntEnum"): {
+        "GGML_TENSOR_FLAG_INPUT": 1,
+        "GGML_TENSOR_FLAG_OUTPUT": 2,
+        "GGML_TENSOR_FLAG_PARAM": 4,
+        "GGML_TENSOR_FLAG_LOSS": 8,
+        "GGML_TENSOR_FLAG_COMPUTE": 16,
+    },
+    ("ggml_tri_type", "IntEnum"): {
+        "GGML_TRI_TYPE_UPPER_DIAG": 0,
+        "GGML_TRI_TYPE_UPPER": 1,
+        "GGML_TRI_TYPE_LOWER_DIAG": 2,
+        "GGML_TRI_TYPE_LOWER": 3,
+    },
+    ("ggml_op_pool", "IntEnum"): {
+        "GGML_OP_POOL_MAX": 0,
+        "GGML_OP_POOL_AVG": 1,
+        "GGML_OP_POOL_COUNT": 2,
+    },
+    ("ggml_scale_mode", "IntEnum"): {
+        "GGML_SCALE_MODE_NEAREST": 0,
+        "GGML_SCALE_MODE_BILINEAR": 1,
+        "GGML_SCALE_MODE_BICUBIC": 2,
+        "GGML_SCALE_MODE_COUNT": 3,
+    },
+    ("ggml_scale_flag", "IntEnum"): {
+        "GGML_SCALE_FLAG_ALIGN_CORNERS": 256,
+        "GGML_SCALE_FLAG_ANTIALIAS": 512,
+    },
+    ("ggml_sort_order", "IntEnum"): {
+        "GGML_SORT_ORDER_ASC": 0,
+        "GGML_SORT_ORDER_DESC": 1,
+    },
+    ("ggml_sched_priority", "IntEnum"): {
+        "GGML_SCHED_PRIO_LOW": -1,
+        "GGML_SCHED_PRIO_NORMAL": 0,
+        "GGML_SCHED_PRIO_MEDIUM": 1,
+        "GGML_SCHED_PRIO_HIGH": 2,
+        "GGML_SCHED_PRIO_REALTIME": 3,
+    },
+    ("ggml_backend_buffer_usage", "IntEnum"): {
+        "GGML_BACKEND_BUFFER_USAGE_ANY": 0,
+        "GGML_BACKEND_BUFFER_USAGE_WEIGHTS": 1,
+        "GGML_BACKEND_BUFFER_USAGE_COMPUTE": 2,
+    },
+    ("ggml_backend_dev_type_enum", "IntEnum"): {
+        "GGML_BACKEND_DEVICE_TYPE_CPU": 0,
+        "GGML_BACKEND_DEVICE_TYPE_GPU": 1,
+        "GGML_BACKEND_DEVICE_TYPE_IGPU": 2,
+        "GGML_BACKEND_DEVICE_TYPE_ACCEL": 3,
+        "GGML_BACKEND_DEVICE_TYPE_META": 4,
+    },
+    ("ggml_backend_meta_split_axis", "IntEnum"): {
+        "GGML_BACKEND_SPLIT_AXIS_0": 0,
+        "GGML_BACKEND_SPLIT_AXIS_1": 1,
+        "GGML_BACKEND_SPLIT_AXIS_2": 2,
+        "GGML_BACKEND_SPLIT_AXIS_3": 3,
+        "GGML_BACKEND_SPLIT_AXIS_MIRRORED": 10,
+        "GGML_BACKEND_SPLIT_AXIS_PARTIAL": 11,
+        "GGML_BACKEND_SPLIT_AXIS_NONE": 98,
+        "GGML_BACKEND_SPLIT_AXIS_UNKNOWN": 99,
+    },
+    ("ggml_numa_strategy", "IntEnum"): {
+        "GGML_NUMA_STRATEGY_DISABLED": 0,
+        "GGML_NUMA_STRATEGY_DISTRIBUTE": 1,
+        "GGML_NUMA_STRATEGY_ISOLATE": 2,
+        "GGML_NUMA_STRATEGY_NUMACTL": 3,
+        "GGML_NUMA_STRATEGY_MIRROR": 4,
+        "GGML_NUMA_STRATEGY_COUNT": 5,
+    },
+    ("ggml_opt_loss_type", "IntEnum"): {
+        "GGML_OPT_LOSS_TYPE_MEAN": 0,
+        "GGML_OPT_LOSS_TYPE_SUM": 1,
+        "GGML_OPT_LOSS_TYPE_CROSS_ENTROPY": 2,
+        "GGML_OPT_LOSS_TYPE_MEAN_SQUARED_ERROR": 3,
+    },
+    ("ggml_opt_build_type", "IntEnum"): {
+        "GGML_OPT_BUILD_TYPE_FORWARD": 10,
+        "GGML_OPT_BUILD_TYPE_GRAD": 20,
+        "GGML_OPT_BUILD_TYPE_OPT": 30,
+    },
+    ("ggml_opt_optimizer_type", "IntEnum"): {
+        "GGML_OPT_OPTIMIZER_TYPE_ADAMW": 0,
+        "GGML_OPT_OPTIMIZER_TYPE_SGD": 1,
+        "GGML_OPT_OPTIMIZER_TYPE_COUNT": 2,
+    },
+    ("gguf_type", "IntEnum"): {
+        "GGUF_TYPE_UINT8": 0,
+        "GGUF_TYPE_INT8": 1,
+        "GGUF_TYPE_UINT16": 2,
+        "GGUF_TYPE_INT16": 3,
+        "GGUF_TYPE_UINT32": 4,
+        "GGUF_TYPE_INT32": 5,
+        "GGUF_TYPE_FLOAT32": 6,
+        "GGUF_TYPE_BOOL": 7,
+        "GGUF_TYPE_STRING": 8,
+        "GGUF_TYPE_ARRAY": 9,
+        "GGUF_TYPE_UINT64": 10,
+        "GGUF_TYPE_INT64": 11,
+        "GGUF_TYPE_FLOAT64": 12,
+        "GGUF_TYPE_COUNT": 13,
+    },
+    ("llama_vocab_type_enum", "IntEnum"): {
+        "LLAMA_VOCAB_TYPE_NONE": 0,
+        "LLAMA_VOCAB_TYPE_SPM": 1,
+        "LLAMA_VOCAB_TYPE_BPE": 2,
+        "LLAMA_VOCAB_TYPE_WPM": 3,
+        "LLAMA_VOCAB_TYPE_UGM": 4,
+        "LLAMA_VOCAB_TYPE_RWKV": 5,
+        "LLAMA_VOCAB_TYPE_PLAMO2": 6,
+        "LLAMA_VOCAB_TYPE_TEST": 7,
+        "LLAMA_VOCAB_TYPE_PLAMO3": 8,
+    },
+    ("llama_rope_type", "IntEnum"): {
+        "LLAMA_ROPE_TYPE_NONE": -1,
+        "LLAMA_ROPE_TYPE_NORM": 0,
+        "LLAMA_ROPE_TYPE_NEOX": 2,
+        "LLAMA_ROPE_TYPE_MROPE": 8,
+        "LLAMA_ROPE_TYPE_IMROPE": 40,
+        "LLAMA_ROPE_TYPE_VISION": 24,
+    },
+    ("llama_token_type", "IntEnum"): {
+        "LLAMA_TOKEN_TYPE_UNDEFINED": 0,
+        "LLAMA_TOKEN_TYPE_NORMAL": 1,
+        "LLAMA_TOKEN_TYPE_UNKNOWN": 2,
+        "LLAMA_TOKEN_TYPE_CONTROL": 3,
+        "LLAMA_TOKEN_TYPE_USER_DEFINED": 4,
+        "LLAMA_TOKEN_TYPE_UNUSED": 5,
+        "LLAMA_TOKEN_TYPE_BYTE": 6,
+    },
+    ("llama_token_attr", "IntFlag"): {
+        "LLAMA_TOKEN_ATTR_UNDEFINED": 0,
+        "LLAMA_TOKEN_ATTR_UNKNOWN": 1,
+        "LLAMA_TOKEN_ATTR_UNUSED": 2,
+        "LLAMA_TOKEN_ATTR_NORMAL": 4,
+        "LLAMA_TOKEN_ATTR_CONTROL": 8,
+        "LLAMA_TOKEN_ATTR_USER_DEFINED": 16,
+        "LLAMA_TOKEN_ATTR_BYTE": 32,
+        "LLAMA_TOKEN_ATTR_NORMALIZED": 64,
+        "LLAMA_TOKEN_ATTR_LSTRIP": 128,
+        "LLAMA_TOKEN_ATTR_RSTRIP": 256,
+        "LLAMA_TOKEN_ATTR_SINGLE_WORD": 512,
+    },
+    ("llama_ftype", "IntEnum"): {
+        "LLAMA_FTYPE_ALL_F32": 0,
+        "LLAMA_FTYPE_MOSTLY_F16": 1,
+        "LLAMA_FTYPE_MOSTLY_Q4_0": 2,
+        "LLAMA_FTYPE_MOSTLY_Q4_1": 3,
+        "LLAMA_FTYPE_MOSTLY_Q8_0": 7,
+        "LLAMA_FTYPE_MOSTLY_Q5_0": 8,
+        "LLAMA_FTYPE_MOSTLY_Q5_1": 9,
+        "LLAMA_FTYPE_MOSTLY_Q2_K": 10,
+        "LLAMA_FTYPE_MOSTLY_Q3_K_S": 11,
+        "LLAMA_FTYPE_MOSTLY_Q3_K_M": 12,
+        "LLAMA_FTYPE_MOSTLY_Q3_K_L": 13,
+        "LLAMA_FTYPE_MOSTLY_Q4_K_S": 14,
+        "LLAMA_FTYPE_MOSTLY_Q4_K_M": 15,
+        "LLAMA_FTYPE_MOSTLY_Q5_K_S": 16,
+        "LLAMA_FTYPE_MOSTLY_Q5_K_M": 17,
+        "LLAMA_FTYPE_MOSTLY_Q6_K": 18,
+        "LLAMA_FTYPE_MOSTLY_IQ2_XXS": 19,
+        "LLAMA_FTYPE_MOSTLY_IQ2_XS": 20,
+        "LLAMA_FTYPE_MOSTLY_Q2_K_S": 21,
+        "LLAMA_FTYPE_MOSTLY_IQ3_XS": 22,
+        "LLAMA_FTYPE_MOSTLY_IQ3_XXS": 23,
+        "LLAMA_FTYPE_MOSTLY_IQ1_S": 24,
+        "LLAMA_FTYPE_MOSTLY_IQ4_NL": 25,
+        "LLAMA_FTYPE_MOSTLY_IQ3_S": 26,
+        "LLAMA_FTYPE_MOSTLY_IQ3_M": 27,
+        "LLAMA_FTYPE_MOSTLY_IQ2_S": 28,
+        "LLAMA_FTYPE_MOSTLY_IQ2_M": 29,
+        "LLAMA_FTYPE_MOSTLY_IQ4_XS": 30,
+        "LLAMA_FTYPE_MOSTLY_IQ1_M": 31,
+        "LLAMA_FTYPE_MOSTLY_BF16": 32,
+        "LLAMA_FTYPE_MOSTLY_TQ1_0": 36,
+        "LLAMA_FTYPE_MOSTLY_TQ2_0": 37,
+        "LLAMA_FTYPE_MOSTLY_MXFP4_MOE": 38,
+        "LLAMA_FTYPE_MOSTLY_NVFP4": 39,
+        "LLAMA_FTYPE_MOSTLY_Q1_0": 40,
+        "LLAMA_FTYPE_MOSTLY_Q2_0": 41,
+        "LLAMA_FTYPE_GUESSED": 1024,
+    },
+    ("llama_rope_scaling_type", "IntEnum"): {
+        "LLAMA_ROPE_SCALING_TYPE_UNSPECIFIED": -1,
+        "LLAMA_ROPE_SCALING_TYPE_NONE": 0,
+        "LLAMA_ROPE_SCALING_TYPE_LINEAR": 1,
+        "LLAMA_ROPE_SCALING_TYPE_YARN": 2,
+        "LLAMA_ROPE_SCALING_TYPE_LONGROPE": 3,
+        "LLAMA_ROPE_SCALING_TYPE_MAX_VALUE": 3,
+    },
+    ("llama_pooling_type_enum", "IntEnum"): {
+        "LLAMA_POOLING_TYPE_UNSPECIFIED": -1,
+        "LLAMA_POOLING_TYPE_NONE": 0,
+        "LLAMA_POOLING_TYPE_MEAN": 1,
+        "LLAMA_POOLING_TYPE_CLS": 2,
+        "LLAMA_POOLING_TYPE_LAST": 3,
+        "LLAMA_POOLING_TYPE_RANK": 4,
+    },
+    ("llama_attention_type", "IntEnum"): {
+        "LLAMA_ATTENTION_TYPE_UNSPECIFIED": -1,
+        "LLAMA_ATTENTION_TYPE_CAUSAL": 0,
+        "LLAMA_ATTENTION_TYPE_NON_CAUSAL": 1,
+    },
+    ("llama_flash_attn_type", "IntEnum"): {
+        "LLAMA_FLASH_ATTN_TYPE_AUTO": -1,
+        "LLAMA_FLASH_ATTN_TYPE_DISABLED": 0,
+        "LLAMA_FLASH_ATTN_TYPE_ENABLED": 1,
+    },
+    ("llama_split_mode", "IntEnum"): {
+        "LLAMA_SPLIT_MODE_NONE": 0,
+        "LLAMA_SPLIT_MODE_LAYER": 1,
+        "LLAMA_SPLIT_MODE_ROW": 2,
+        "LLAMA_SPLIT_MODE_TENSOR": 3,
+    },
+    ("llama_load_mode", "IntEnum"): {
+        "LLAMA_LOAD_MODE_AUTO": -1,
+        "LLAMA_LOAD_MODE_NONE": 0,
+        "LLAMA_LOAD_MODE_MMAP": 1,
+        "LLAMA_LOAD_MODE_MLOCK": 2,
+        "LLAMA_LOAD_MODE_MMAP_MLOCK": 3,
+        "LLAMA_LOAD_MODE_DIRECT_IO": 4,
+    },
+    ("llama_lazy_mode", "IntEnum"): {
+        "LLAMA_LAZY_MODE_OFF": 0,
+        "LLAMA_LAZY_MODE_AUTO": 1,
+        "LLAMA_LAZY_MODE_ON": 2,
+    },
+    ("llama_context_type", "IntEnum"): {
+        "LLAMA_CONTEXT_TYPE_DEFAULT": 0,
+        "LLAMA_CONTEXT_TYPE_MTP": 1,
+    },
+    ("llama_model_kv_override_type", "IntEnum"): {
+        "LLAMA_KV_OVERRIDE_TYPE_INT": 0,
+        "LLAMA_KV_OVERRIDE_TYPE_FLOAT": 1,
+        "LLAMA_KV_OVERRIDE_TYPE_BOOL": 2,
+        "LLAMA_KV_OVERRIDE_TYPE_STR": 3,
+    },
+    ("llama_model_meta_key", "IntEnum"): {
+        "LLAMA_MODEL_META_KEY_SAMPLING_SEQUENCE": 0,
+        "LLAMA_MODEL_META_KEY_SAMPLING_TOP_K": 1,
+        "LLAMA_MODEL_META_KEY_SAMPLING_TOP_P": 2,
+        "LLAMA_MODEL_META_KEY_SAMPLING_MIN_P": 3,
+        "LLAMA_MODEL_META_KEY_SAMPLING_XTC_PROBABILITY": 4,
+        "LLAMA_MODEL_META_KEY_SAMPLING_XTC_THRESHOLD": 5,
+        "LLAMA_MODEL_META_KEY_SAMPLING_TEMP": 6,
+        "LLAMA_MODEL_META_KEY_SAMPLING_PENALTY_LAST_N": 7,
+        "LLAMA_MODEL_META_KEY_SAMPLING_PENALTY_REPEAT": 8,
+        "LLAMA_MODEL_META_KEY_SAMPLING_MIROSTAT": 9,
+        "LLAMA_MODEL_META_KEY_SAMPLING_MIROSTAT_TAU": 10,
+        "LLAMA_MODEL_META_KEY_SAMPLING_MIROSTAT_ETA": 11,
+    },
+    ("llama_process_type", "IntEnum"): {
+        "LLAMA_PROCESS_TYPE_ENCODE": 0,
+        "LLAMA_PROCESS_TYPE_DECODE": 1,
+    },
+}
 
 
 # Handles: pointers to what only the library can look into. Each is a type of its own, so that
@@ -1315,15 +1233,69 @@ def _explain(kind: Any) -> None:
     kind.__doc__ = _Help("explain")
 
 
+def _value(name: str, module: dict[str, Any]) -> Any:
+    """A name that ``module`` has not made yet: an enumeration, or one of its constants."""
+    for (enum, kind), constants in module["_ENUMS"].items():
+        if name == enum or name in constants:
+            bases: Any = importlib.import_module("enum")
+            made = getattr(bases, kind)(enum, constants, module=module["__name__"])
+            _explain(made)
+            module |= {enum: made, **made.__members__}
+            return module[name]
+    if name in module["FUNCTIONS"]:
+        module[name] = module["FUNCTIONS"][name]
+        return module[name]
+    if name == "__all__":
+        return [n for n in _names(module) if not n.startswith("_")]
+    reason = f" ({module['LEFT_OUT'][name]})" if name in module["LEFT_OUT"] else ""
+    raise AttributeError(f"{module['__name__']} has no {name!r}{reason}")
+
+
+def _names(module: dict[str, Any]) -> list[str]:
+    """The names that ``module`` has, or makes when they are asked for."""
+    enums = module["_ENUMS"].items()
+    made = (name for (enum, _), constants in enums for name in (enum, *constants))
+    return sorted({*module, *made, *module["FUNCTIONS"]})
+
+
+def _signatures(text: str) -> dict[str, str]:
+    """The lines of ``text``, of one function each, by its name."""
+    lines = text.split("\n")
+    return {line.partition(":")[0].partition(" ")[0]: line for line in lines if line}
+
+
+class _Made(Mapping["str", "Any"]):
+    """What ``make`` makes of the values of ``source``, of each when it is first asked for."""
+
+    def __init__(self, source: Mapping[str, str], make: Callable[[str], Any]) -> None:
+        self._source, self._make = source, make
+        self._made: dict[str, Any] = {}
+
+    def __getitem__(self, key: str) -> Any:
+        if key not in self._made:
+            self._made[key] = self._make(self._source[key])
+        return self._made[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._source)
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._source
+
+
 class Function:
     """A C function by name: its types, and a call that goes to the default library."""
 
     __slots__ = ("__name__", "_bound", "_module", "_signature", "_types", "symbol")
     __signature__: Any = _Help("signature")
 
-    def __init__(self, name: str, signature: str, module: dict[str, Any]) -> None:
+    def __init__(self, line: str, module: dict[str, Any]) -> None:
+        names, _, signature = line.partition(": ")
         # With C++ linkage it has another name in a library, and yet another in one for Windows.
-        self.__name__, *symbols = name.split()
+        self.__name__, *symbols = names.split()
         self.symbol = symbols[-(sys.platform == "win32")] if symbols else self.__name__
         self._signature = signature
         self._module = module
@@ -1458,7 +1430,7 @@ DEPRECATED = {
 
 # Header -> its functions: the result and the parameters of each. They are text, evaluated when
 # first asked for, because compiling them would take longer than importing all the rest.
-HEADERS = {
+_SIGNATURES = {
     "ggml.h": """
 ggml_set_abort_callback: ggml_abort_callback_t, ggml_abort_callback_t,
 ggml_abort: None, c_char_p, c_int, c_char_p,
@@ -2398,55 +2370,12 @@ llama_opt_init: None, llama_context, llama_model, llama_opt_params,
 llama_opt_epoch: None, llama_context, ggml_opt_dataset_t, ggml_opt_result_t, ggml_opt_result_t, c_int64, ggml_opt_epoch_callback, ggml_opt_epoch_callback,
 """,
 }
-HEADERS = {
-    header: tuple(Function(*line.split(": "), globals()) for line in lines.split("\n") if line)
-    for header, lines in HEADERS.items()
-}
-FUNCTIONS = {f.__name__: f for functions in HEADERS.values() for f in functions}
-globals().update(FUNCTIONS)
+FUNCTIONS = _Made(
+    _signatures("".join(_SIGNATURES.values())), lambda line: Function(line, globals())
+)
+HEADERS = _Made(_SIGNATURES, lambda text: tuple(map(FUNCTIONS.get, _signatures(text))))
 
 for _type in (
-    ggml_status,
-    ggml_type,
-    ggml_prec,
-    ggml_op_hint,
-    ggml_ftype,
-    ggml_op,
-    ggml_unary_op,
-    ggml_glu_op,
-    ggml_object_type,
-    ggml_log_level,
-    ggml_tensor_flag,
-    ggml_tri_type,
-    ggml_op_pool,
-    ggml_scale_mode,
-    ggml_scale_flag,
-    ggml_sort_order,
-    ggml_sched_priority,
-    ggml_backend_buffer_usage,
-    ggml_backend_dev_type_enum,
-    ggml_backend_meta_split_axis,
-    ggml_numa_strategy,
-    ggml_opt_loss_type,
-    ggml_opt_build_type,
-    ggml_opt_optimizer_type,
-    gguf_type,
-    llama_vocab_type_enum,
-    llama_rope_type,
-    llama_token_type,
-    llama_token_attr,
-    llama_ftype,
-    llama_rope_scaling_type,
-    llama_pooling_type_enum,
-    llama_attention_type,
-    llama_flash_attn_type,
-    llama_split_mode,
-    llama_load_mode,
-    llama_lazy_mode,
-    llama_context_type,
-    llama_model_kv_override_type,
-    llama_model_meta_key,
-    llama_process_type,
     ggml_bf16_t,
     ggml_init_params,
     ggml_tensor,
@@ -2602,6 +2531,9 @@ LEFT_OUT = {
 
 
 def __getattr__(name):
-    reason = f" ({LEFT_OUT[name]})" if name in LEFT_OUT else ""
-    raise AttributeError(f"{__name__} has no {name!r}{reason}")
-# seal: b11549 sha256:761a3adac46e9270f453bc0e4297e0fd89d06d3beee1d87141f3f20198ca351a
+    return _value(name, globals())
+
+
+def __dir__():
+    return _names(globals())
+# seal: b11549 sha256:38a066b3ce6854ecb9223b7101c3283df3bca07434aeebfcb9b87a9f776e4ce8

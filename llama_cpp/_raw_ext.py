@@ -36,12 +36,15 @@ from ctypes import (
     c_ushort,
     c_void_p,
 )
-from enum import IntEnum, IntFlag
 
 from ._raw import (
     TAG,
     Function,
+    _Made,
     _explain,
+    _names,
+    _signatures,
+    _value,
     ggml_backend_dev_t,
     ggml_backend_device,
     ggml_cgraph,
@@ -57,17 +60,17 @@ from ._raw import (
 LIBRARY = "llama"
 
 
-# Enumerations. Their constants also stand in the module, as in C.
-class llama_decision_order(IntEnum):
-    LLAMA_DECISION_ORDER_NONE = 0
-    LLAMA_DECISION_ORDER_QUESTION_NOUL = 1
-    LLAMA_DECISION_ORDER_QUESTION_CHOICE = 2
-    LLAMA_DECISION_ORDER_QUESTION_SCORE = 3
-    LLAMA_DECISION_ORDER_OPTION = 4
-
-
-for _enum in (llama_decision_order,):
-    globals().update(_enum.__members__)
+# Enumerations. Their constants also stand in the module, as in C. Each is made when one of its
+# names is first asked for, because making all would take longer than importing all the rest.
+_ENUMS = {
+    ("llama_decision_order", "IntEnum"): {
+        "LLAMA_DECISION_ORDER_NONE": 0,
+        "LLAMA_DECISION_ORDER_QUESTION_NOUL": 1,
+        "LLAMA_DECISION_ORDER_QUESTION_CHOICE": 2,
+        "LLAMA_DECISION_ORDER_QUESTION_SCORE": 3,
+        "LLAMA_DECISION_ORDER_OPTION": 4,
+    },
+}
 
 
 # Handles: pointers to what only the library can look into. Each is a type of its own, so that
@@ -116,7 +119,7 @@ DEPRECATED = {}
 
 # Header -> its functions: the result and the parameters of each. They are text, evaluated when
 # first asked for, because compiling them would take longer than importing all the rest.
-HEADERS = {
+_SIGNATURES = {
     "llama-ext.h": """
 llama_graph_reserve _Z19llama_graph_reserveP13llama_contextjjj ?llama_graph_reserve@@YAPEAUggml_cgraph@@PEAUllama_context@@III@Z: ggml_cgraph, llama_context, c_uint32, c_uint32, c_uint32,
 llama_ftype_get_default_type _Z28llama_ftype_get_default_type11llama_ftype ?llama_ftype_get_default_type@@YA?AW4ggml_type@@W4llama_ftype@@@Z: c_int, c_int,
@@ -142,15 +145,12 @@ llama_model_target_layer_ids_n _Z30llama_model_target_layer_ids_nPK11llama_model
 llama_model_get_tok_embd _Z24llama_model_get_tok_embdPK11llama_modelPf ?llama_model_get_tok_embd@@YAIPEBUllama_model@@PEAM@Z: c_uint32, llama_model, POINTER(c_float),
 """,
 }
-HEADERS = {
-    header: tuple(Function(*line.split(": "), globals()) for line in lines.split("\n") if line)
-    for header, lines in HEADERS.items()
-}
-FUNCTIONS = {f.__name__: f for functions in HEADERS.values() for f in functions}
-globals().update(FUNCTIONS)
+FUNCTIONS = _Made(
+    _signatures("".join(_SIGNATURES.values())), lambda line: Function(line, globals())
+)
+HEADERS = _Made(_SIGNATURES, lambda text: tuple(map(FUNCTIONS.get, _signatures(text))))
 
 for _type in (
-    llama_decision_order,
     llama_quant_model_desc,
     llama_memory_breakdown_data,
     llama_device_memory_data,
@@ -168,6 +168,9 @@ LEFT_OUT = {
 
 
 def __getattr__(name):
-    reason = f" ({LEFT_OUT[name]})" if name in LEFT_OUT else ""
-    raise AttributeError(f"{__name__} has no {name!r}{reason}")
-# seal: b11549 sha256:3058e546adc1c656948783b1da6de3b4c402577d2719ad6a34800bbee47048b3
+    return _value(name, globals())
+
+
+def __dir__():
+    return _names(globals())
+# seal: b11549 sha256:292c84b1e624880f49ddb5cdc5c19eb679f7dd0c0d67cabac2f95b789e49a15b

@@ -34,12 +34,15 @@ from ctypes import (
     c_ushort,
     c_void_p,
 )
-from enum import IntEnum, IntFlag
 
 from ._raw import (
     TAG,
     Function,
+    _Made,
     _explain,
+    _names,
+    _signatures,
+    _value,
     ggml_backend_dev_t,
     ggml_backend_device,
     ggml_backend_sched_eval_callback,
@@ -55,37 +58,29 @@ from ._raw import (
 LIBRARY = "mtmd"
 
 
-# Enumerations. Their constants also stand in the module, as in C.
-class mtmd_input_chunk_type(IntEnum):
-    MTMD_INPUT_CHUNK_TYPE_TEXT = 0
-    MTMD_INPUT_CHUNK_TYPE_IMAGE = 1
-    MTMD_INPUT_CHUNK_TYPE_AUDIO = 2
-    MTMD_INPUT_CHUNK_TYPE_COUNT = 3
-
-
-class mtmd_gen_audio_type(IntEnum):
-    MTMD_GEN_AUDIO_TYPE_NONE = 0
-    MTMD_GEN_AUDIO_TYPE_QWEN3TTS = 1
-    MTMD_GEN_AUDIO_TYPE_POCKETTTS = 2
-
-
-class mtmd_gen_process_type(IntEnum):
-    MTMD_GEN_PROCESS_TYPE_GEN_CODE = 0
-    MTMD_GEN_PROCESS_TYPE_GEN_WAV = 1
-
-
-class mtmd_helper_gen_audio_outtype(IntEnum):
-    MTMD_HELPER_GEN_AUDIO_OUTTYPE_PCM = 0
-    MTMD_HELPER_GEN_AUDIO_OUTTYPE_WAV = 1
-
-
-for _enum in (
-    mtmd_input_chunk_type,
-    mtmd_gen_audio_type,
-    mtmd_gen_process_type,
-    mtmd_helper_gen_audio_outtype,
-):
-    globals().update(_enum.__members__)
+# Enumerations. Their constants also stand in the module, as in C. Each is made when one of its
+# names is first asked for, because making all would take longer than importing all the rest.
+_ENUMS = {
+    ("mtmd_input_chunk_type", "IntEnum"): {
+        "MTMD_INPUT_CHUNK_TYPE_TEXT": 0,
+        "MTMD_INPUT_CHUNK_TYPE_IMAGE": 1,
+        "MTMD_INPUT_CHUNK_TYPE_AUDIO": 2,
+        "MTMD_INPUT_CHUNK_TYPE_COUNT": 3,
+    },
+    ("mtmd_gen_audio_type", "IntEnum"): {
+        "MTMD_GEN_AUDIO_TYPE_NONE": 0,
+        "MTMD_GEN_AUDIO_TYPE_QWEN3TTS": 1,
+        "MTMD_GEN_AUDIO_TYPE_POCKETTTS": 2,
+    },
+    ("mtmd_gen_process_type", "IntEnum"): {
+        "MTMD_GEN_PROCESS_TYPE_GEN_CODE": 0,
+        "MTMD_GEN_PROCESS_TYPE_GEN_WAV": 1,
+    },
+    ("mtmd_helper_gen_audio_outtype", "IntEnum"): {
+        "MTMD_HELPER_GEN_AUDIO_OUTTYPE_PCM": 0,
+        "MTMD_HELPER_GEN_AUDIO_OUTTYPE_WAV": 1,
+    },
+}
 
 
 # Handles: pointers to what only the library can look into. Each is a type of its own, so that
@@ -280,7 +275,7 @@ DEPRECATED = {
 
 # Header -> its functions: the result and the parameters of each. They are text, evaluated when
 # first asked for, because compiling them would take longer than importing all the rest.
-HEADERS = {
+_SIGNATURES = {
     "mtmd.h": """
 mtmd_default_marker: c_char_p,
 mtmd_context_params_default: mtmd_context_params,
@@ -370,18 +365,12 @@ mtmd_helper_gen_audio_step_gen: c_int32, mtmd_helper_gen_audio, llama_token, POI
 mtmd_helper_gen_audio_get_output: c_int32, mtmd_helper_gen_audio, POINTER(c_int32), POINTER(c_char_p), POINTER(c_size_t), POINTER(c_int64),
 """,
 }
-HEADERS = {
-    header: tuple(Function(*line.split(": "), globals()) for line in lines.split("\n") if line)
-    for header, lines in HEADERS.items()
-}
-FUNCTIONS = {f.__name__: f for functions in HEADERS.values() for f in functions}
-globals().update(FUNCTIONS)
+FUNCTIONS = _Made(
+    _signatures("".join(_SIGNATURES.values())), lambda line: Function(line, globals())
+)
+HEADERS = _Made(_SIGNATURES, lambda text: tuple(map(FUNCTIONS.get, _signatures(text))))
 
 for _type in (
-    mtmd_input_chunk_type,
-    mtmd_gen_audio_type,
-    mtmd_gen_process_type,
-    mtmd_helper_gen_audio_outtype,
     mtmd_input_text,
     mtmd_input_part,
     mtmd_context_params,
@@ -434,6 +423,9 @@ LEFT_OUT = {
 
 
 def __getattr__(name):
-    reason = f" ({LEFT_OUT[name]})" if name in LEFT_OUT else ""
-    raise AttributeError(f"{__name__} has no {name!r}{reason}")
-# seal: b11549 sha256:8c7c9c666c4151c7c20a0ca43ebd1dbadc3aa626abe667fd47f4afc7f74e16b2
+    return _value(name, globals())
+
+
+def __dir__():
+    return _names(globals())
+# seal: b11549 sha256:b27bacf2bfb2b6d5d10e3714cfb31a340f9d8114afef2f4c3e0c37cff07e7d60

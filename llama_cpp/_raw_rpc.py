@@ -34,12 +34,15 @@ from ctypes import (
     c_ushort,
     c_void_p,
 )
-from enum import IntEnum, IntFlag
 
 from ._raw import (
     TAG,
     Function,
+    _Made,
     _explain,
+    _names,
+    _signatures,
+    _value,
     ggml_backend,
     ggml_backend_buffer_type,
     ggml_backend_buffer_type_t,
@@ -58,10 +61,9 @@ RPC_PROTO_MINOR_VERSION = 0
 RPC_PROTO_PATCH_VERSION = 0
 GGML_RPC_MAX_SERVERS = 16
 
-# Enumerations. Their constants also stand in the module, as in C.
-
-for _enum in ():
-    globals().update(_enum.__members__)
+# Enumerations. Their constants also stand in the module, as in C. Each is made when one of its
+# names is first asked for, because making all would take longer than importing all the rest.
+_ENUMS = {}
 
 
 # Handles: pointers to what only the library can look into. Each is a type of its own, so that
@@ -77,7 +79,7 @@ DEPRECATED = {}
 
 # Header -> its functions: the result and the parameters of each. They are text, evaluated when
 # first asked for, because compiling them would take longer than importing all the rest.
-HEADERS = {
+_SIGNATURES = {
     "ggml-rpc.h": """
 ggml_backend_rpc_init: ggml_backend_t, c_char_p, c_uint32,
 ggml_backend_is_rpc: c_bool, ggml_backend_t,
@@ -88,12 +90,10 @@ ggml_backend_rpc_reg: ggml_backend_reg_t,
 ggml_backend_rpc_add_server: ggml_backend_reg_t, c_char_p,
 """,
 }
-HEADERS = {
-    header: tuple(Function(*line.split(": "), globals()) for line in lines.split("\n") if line)
-    for header, lines in HEADERS.items()
-}
-FUNCTIONS = {f.__name__: f for functions in HEADERS.values() for f in functions}
-globals().update(FUNCTIONS)
+FUNCTIONS = _Made(
+    _signatures("".join(_SIGNATURES.values())), lambda line: Function(line, globals())
+)
+HEADERS = _Made(_SIGNATURES, lambda text: tuple(map(FUNCTIONS.get, _signatures(text))))
 
 for _type in ():
     _explain(_type)
@@ -106,6 +106,9 @@ LEFT_OUT = {}
 
 
 def __getattr__(name):
-    reason = f" ({LEFT_OUT[name]})" if name in LEFT_OUT else ""
-    raise AttributeError(f"{__name__} has no {name!r}{reason}")
-# seal: b11549 sha256:15f01e4d94a402e6b0300762a255eb052ad4d1b521d03e7744b9afae85d0eddc
+    return _value(name, globals())
+
+
+def __dir__():
+    return _names(globals())
+# seal: b11549 sha256:b9943bc2ff5445f6d8e99d0c6c1c3b40cc69bedd52174ef3a0fd3ad77c503bde

@@ -100,9 +100,10 @@ class Function:
     __slots__ = ("__name__", "_bound", "_module", "_signature", "_types", "symbol")
     __signature__: Any = _Help("signature")
 
-    def __init__(self, name: str, signature: str, module: dict[str, Any]) -> None:
+    def __init__(self, line: str, module: dict[str, Any]) -> None:
+        names, _, signature = line.partition(": ")
         # With C++ linkage it has another name in a library, and yet another in one for Windows.
-        self.__name__, *symbols = name.split()
+        self.__name__, *symbols = names.split()
         self.symbol = symbols[-(sys.platform == "win32")] if symbols else self.__name__
         self._signature = signature
         self._module = module

@@ -1292,9 +1292,10 @@ class Function:
     __slots__ = ("__name__", "_bound", "_module", "_signature", "_types", "symbol")
     __signature__: Any = _Help("signature")
 
-    def __init__(self, name: str, signature: str, module: dict[str, Any]) -> None:
+    def __init__(self, line: str, module: dict[str, Any]) -> None:
+        names, _, signature = line.partition(": ")
         # With C++ linkage it has another name in a library, and yet another in one for Windows.
-        self.__name__, *symbols = name.split()
+        self.__name__, *symbols = names.split()
         self.symbol = symbols[-(sys.platform == "win32")] if symbols else self.__name__
         self._signature = signature
         self._module = module
@@ -2370,7 +2371,7 @@ llama_opt_epoch: None, llama_context, ggml_opt_dataset_t, ggml_opt_result_t, ggm
 """,
 }
 FUNCTIONS = _Made(
-    _signatures("".join(_SIGNATURES.values())), lambda line: Function(*line.split(": "), globals())
+    _signatures("".join(_SIGNATURES.values())), lambda line: Function(line, globals())
 )
 HEADERS = _Made(_SIGNATURES, lambda text: tuple(map(FUNCTIONS.get, _signatures(text))))
 
@@ -2535,4 +2536,4 @@ def __getattr__(name):
 
 def __dir__():
     return _names(globals())
-# seal: b11549 sha256:16d40e4dfc1ba21a86176bba53fca974462fbd20f4b8d83227621278da66e199
+# seal: b11549 sha256:38a066b3ce6854ecb9223b7101c3283df3bca07434aeebfcb9b87a9f776e4ce8

@@ -146,7 +146,7 @@ llama_model_get_tok_embd _Z24llama_model_get_tok_embdPK11llama_modelPf ?llama_mo
 """,
 }
 FUNCTIONS = _Made(
-    _signatures("".join(_SIGNATURES.values())), lambda line: Function(*line.split(": "), globals())
+    _signatures("".join(_SIGNATURES.values())), lambda line: Function(line, globals())
 )
 HEADERS = _Made(_SIGNATURES, lambda text: tuple(map(FUNCTIONS.get, _signatures(text))))
 
@@ -173,4 +173,4 @@ def __getattr__(name):
 
 def __dir__():
     return _names(globals())
-# seal: b11549 sha256:0d97bc5aa2d50e5b9c1768f0603874a8aa71becac8e5bcbddcd301f8c3a09009
+# seal: b11549 sha256:292c84b1e624880f49ddb5cdc5c19eb679f7dd0c0d67cabac2f95b789e49a15b

@@ -366,7 +366,7 @@ mtmd_helper_gen_audio_get_output: c_int32, mtmd_helper_gen_audio, POINTER(c_int3
 """,
 }
 FUNCTIONS = _Made(
-    _signatures("".join(_SIGNATURES.values())), lambda line: Function(*line.split(": "), globals())
+    _signatures("".join(_SIGNATURES.values())), lambda line: Function(line, globals())
 )
 HEADERS = _Made(_SIGNATURES, lambda text: tuple(map(FUNCTIONS.get, _signatures(text))))
 
@@ -428,4 +428,4 @@ def __getattr__(name):
 
 def __dir__():
     return _names(globals())
-# seal: b11549 sha256:ef31551b2549e14f999d33497167fdffb251284828cf6badc1b6ac018835c2c1
+# seal: b11549 sha256:b27bacf2bfb2b6d5d10e3714cfb31a340f9d8114afef2f4c3e0c37cff07e7d60

@@ -91,7 +91,7 @@ ggml_backend_rpc_add_server: ggml_backend_reg_t, c_char_p,
 """,
 }
 FUNCTIONS = _Made(
-    _signatures("".join(_SIGNATURES.values())), lambda line: Function(*line.split(": "), globals())
+    _signatures("".join(_SIGNATURES.values())), lambda line: Function(line, globals())
 )
 HEADERS = _Made(_SIGNATURES, lambda text: tuple(map(FUNCTIONS.get, _signatures(text))))
 
@@ -111,4 +111,4 @@ def __getattr__(name):
 
 def __dir__():
     return _names(globals())
-# seal: b11549 sha256:c21d261abfa4dccecb5bf3aa79722a99018eff595b0c49e20e63d096fbe69e80
+# seal: b11549 sha256:b9943bc2ff5445f6d8e99d0c6c1c3b40cc69bedd52174ef3a0fd3ad77c503bde

@@ -186,7 +186,7 @@ WRONG: list[Wrong] = [
     ({"library": "libllama.so"}, TypeError, "LlamaLibrary"),
     ({"output_tensor_type": "Q9"}, ValueError, "output_tensor_type: 'Q9'"),
     ({"kv_overrides": {"k" * 128: 1}}, ValueError, "127"),
-    ({"tensor_types": {"(": "Q8_0"}}, ValueError, "no regular expression"),
+    ({"tensor_types": {"(": "Q8_0"}}, ValueError, "not a regular expression"),
     ({"tensor_types": {"(?<=a)b": "Q8_0"}}, LlamaModelError, "could not be quantized"),
     ({"tensor_types": {"a": "Q9"}}, ValueError, "tensor_types: 'Q9'"),
     ({"tensor_types": 5}, TypeError, "must be a mapping"),

@@ -1,4 +1,4 @@
-"""What the tests share: the engine, the models, a server."""
+"""Fixtures of the tests: the engine, the models, a server."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from tests.support import llamaserver, tiny
 # Threads that wait for each other must not spin: where there are more of them than cores, as when
 # tests run side by side, that makes a decode a hundred times slower. Read when OpenMP is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-# A shell starts what runs in the background with Ctrl-C ignored, and that is handed down: the tests
-# that send it would wait for ever.
+# A shell starts background programs with Ctrl-C ignored, and children inherit that: the tests that
+# send it would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _process() -> dict[str, Any]:
-    """What belongs to the whole process, which a test must leave as it was."""
+    """State of the whole process, which a test must restore."""
     import resource  # not on Windows
 
     limits = [name for name in dir(resource) if name.startswith("RLIMIT_")]
@@ -45,8 +45,7 @@ def _process() -> dict[str, Any]:
 
 @pytest.fixture(autouse=True, scope="module")
 def _same_process() -> Iterator[None]:
-    """What a file of tests changes for all, it has to undo: else the next ones are not tested as
-    they would be alone."""
+    """A test file must undo its changes to the process, so that the next files run as if alone."""
     before = _process()
     yield
     after = _process()
@@ -55,7 +54,7 @@ def _same_process() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def library() -> LlamaLibrary:
-    """The engine that a program gets. It fails where there is none: that is what is tested."""
+    """The engine that a program gets. Fails without one, because the tests test the engine."""
     return LlamaLibrary.default()
 
 

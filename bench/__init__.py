@@ -1,1 +1,1 @@
-"""What things cost, side by side in one run: ``make bench``. Ratios, because machines are noisy."""
+"""Benchmarks side by side in one run: ``make bench``. Ratios, because machines are noisy."""

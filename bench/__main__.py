@@ -1,6 +1,6 @@
 """``python -m bench [--rounds N] [--plot FILE] [topic ...]``: all topics, or those that are named.
 
-The result is what was measured, whatever it is; it fails only where something cannot be measured.
+It reports every measured result; it fails only if something cannot be measured.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the agent adds to a request, and to a token on its way: on a server that answers at once."""
+"""The agent's overhead for a request and for a token: on a server that answers at once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def agent(place: Place) -> Table:
     """A request, over a bare one; and a token, over its arrival."""
     table = Table(f"the agent's own share, on a server that answers at once; {REQUESTS} a round")
     with faultserver.fault_server(faultserver.whole()) as server, LlamaAgent(server.url) as ours:
-        ours.chat(_HI)  # what is asked of the server once
+        ours.chat(_HI)  # the requests that are made only once
         url = f"{server.url}/v1/chat/completions"
         body = {"messages": _HI}
         with requests.Session() as kept:

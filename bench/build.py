@@ -1,4 +1,4 @@
-"""What the measures need that is made from C: the null engine, the C loop, the engine's tools."""
+"""Builds the benchmarks' C programs: the null engine, the C loop, the engine's tools."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ API = HERE.parent / "codegen" / "api.json"
 
 
 class CannotMeasure(Exception):
-    """Something that a measure needs is not there; the text says what, and how to get it."""
+    """A benchmark lacks something; the text names it, and how to get it."""
 
 
 def compiler(language: str) -> str:
@@ -96,7 +96,7 @@ def _body(api: Api, function: Function) -> str:
     return f"static {c_declaration(result, 'r')}; {values}return r;"
 
 
-# -- what is linked to the engine
+# -- programs that are linked to the engine
 
 
 def loop_program(folder: Path, library: Path) -> Path:
@@ -110,7 +110,7 @@ _TOOLS = {"llama-bench": "llama-bench", "llama-batched-bench": "batched-bench"}
 def tool(name: str, library: Path) -> Path:
     """The engine's own ``llama-bench`` or ``llama-batched-bench``, which `make engine` leaves out.
 
-    Raises CannotMeasure where the engine lacks what they are made with: a build from source has it.
+    Raises CannotMeasure if the engine lacks their libraries: a build from source has them.
     They take a minute to compile, and are kept in the cache until the engine is another.
     """
     kept = cache_root() / "bench" / name

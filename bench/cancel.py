@@ -24,7 +24,7 @@ _WORDS = "one and two and three and four and "
 
 
 class _Trigger:
-    """Stops what runs after a while, and notes when."""
+    """Stops the running work after a while, and notes the time."""
 
     def __init__(self, stop: Callable[[], object]) -> None:
         self._stop = stop

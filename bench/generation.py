@@ -15,7 +15,7 @@ from .report import C, Row, Table, against_c, at_least
 _LOOP = "ours, LlamaContext"
 _STREAM = "ours, Llama.generate"
 _NUMPY = f"{_STREAM}, numpy"
-_AGAIN = f"{C}, again"  # how far from 1 the machine's noise takes what is the same
+_AGAIN = f"{C}, again"  # the same work again: its distance from 1 is the machine's noise
 _TINY, _TINY_LONG = 512, (2048, 4096)  # tokens
 
 
@@ -105,7 +105,7 @@ def _add_tool(
             return 1 / speed(done.stdout)
         except (ValueError, LookupError) as error:
             last = done.stderr.strip()[-500:]
-            raise build.CannotMeasure(f"{name} said what is not known: {last}") from error
+            raise build.CannotMeasure(f"{name} printed something unknown: {last}") from error
 
     contenders[name] = Once(measure)
     table.remarks.append(f"{name} computes random tokens and samples none")

@@ -1,5 +1,5 @@
-"""What the checks cost that keep a wrong call from ending the process: each guarded call beside
-the C function that it comes to, called with nothing checked."""
+"""The cost of the checks that keep a wrong call from ending the process: each guarded call next to
+its C function, called without checks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .report import Row, Table
 _LONG = 512  # tokens
 _GRAMMAR = 'root ::= "[" (number ("," number)*)? "]"\nnumber ::= [0-9]+'
 Pair = tuple[str, int, Callable[[], object], Callable[[], object]]
-"""What is called, how often for one number, with the checks and without."""
+"""The call's name, its repetitions for one number, the call with the checks, and without."""
 
 
 def guards(place: Place) -> Table:

@@ -37,10 +37,10 @@ class Spread(NamedTuple):
 
 
 class Contender(Protocol):
-    """What can be asked for a measure again and again."""
+    """Something that can be measured repeatedly."""
 
     def start(self) -> None:
-        """Get ready: load what is needed, work once."""
+        """Get ready: load the model and texts, work once."""
 
     def measure(self) -> float:
         """A number: seconds for a unit of the work, or bytes."""
@@ -88,7 +88,7 @@ class Worker:
         self.command = [str(part) for part in command]
         self.environment = {**os.environ, **(environment or {})}
         self.fingerprint = ""
-        """Of what came out of its work: what does the same has the same."""
+        """A fingerprint of the results: contenders with the same work have the same one."""
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
@@ -145,10 +145,10 @@ def interleaved(
 ) -> dict[str, list[float]]:
     """The measures of each, one a round, in which each has its turn.
 
-    With ``more`` there are up to three times as many rounds for a minute in all: what disturbs a
-    quick contender takes a good part of its time. Every third round they start anew: where a
-    program happens to lie in memory makes it a little faster or slower for as long as it runs.
-    What takes very long works once in three rounds.
+    With ``more`` there are up to three times as many rounds for a minute in all, because a
+    disturbance is a large part of a quick contender's time. Every third round they start anew:
+    a program's addresses in memory make it a little faster or slower for as long as it runs.
+    A very slow contender works once in three rounds.
     """
     found: dict[str, list[float]] = {name: [] for name in contenders}
     names = list(contenders)
@@ -161,7 +161,7 @@ def interleaved(
                 contender.start()
             slow: set[str] = set()
             for _ in range(min(_ROUNDS, (rounds if done < rounds else wanted) - done)):
-                # There and back, so that what changes with time changes for all alike.
+                # There and back, so that a drift over time affects all alike.
                 for name in names if done % 2 == 0 else reversed(names):
                     if name in slow:
                         found[name].append(found[name][-1])
@@ -175,5 +175,5 @@ def interleaved(
 
 
 def ratios(above: Sequence[float], below: Sequence[float]) -> Spread:
-    """Of what was measured in the same round."""
+    """The ratios of values from the same round."""
     return Spread.of([a / b for a, b in zip(above, below, strict=True)])

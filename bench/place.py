@@ -1,4 +1,4 @@
-"""What all topics measure with: the engine, the models, the texts, the programs."""
+"""The inputs of all topics: the engine, the models, the texts, the programs."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ PROMPT = "Once upon a time"
 
 
 class Place:
-    """A folder for what is built, and where everything is. ``rounds`` is how often to measure,
-    and ``threads`` how many each contender computes with."""
+    """A folder for built files, and the paths of everything. ``rounds`` is the number of
+    measurements, and ``threads`` the number of each contender's threads."""
 
     def __init__(self, folder: Path, rounds: int, threads: int, model: Path | None = None) -> None:
         self.folder = folder
@@ -50,7 +50,7 @@ class Place:
 
     @cached_property
     def null_model(self) -> Path:
-        """What the null engine "loads"."""
+        """The file that the null engine "loads"."""
         return self.file("null.gguf", "GGUF\3" + 19 * "\0")
 
     @cached_property
@@ -170,4 +170,4 @@ def write_tiny(like: Path, target: Path, *, n_embd: int = 128, n_layer: int = 1)
 
 
 Topic = Callable[[Place], Table]
-"""Measures, and says what it found."""
+"""Measures, and returns the results."""

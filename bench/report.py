@@ -1,4 +1,4 @@
-"""Tables of what was measured, each number with what is to be reached."""
+"""Tables of the results, each number with its target."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from .measure import Spread, ratios
 
 C = "C loop"
-"""What most are compared with."""
+"""The usual baseline."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """What a number has to be, at least or at most."""
+    """The limit of a number, at least or at most."""
 
     value: float
     least: bool
@@ -35,7 +35,7 @@ def at_most(value: float) -> Target:
 
 @dataclass(frozen=True)
 class Row:
-    """A number: a ratio, or in ``unit``; what it was measured as; what it should be."""
+    """A number, a ratio or in ``unit``, with the measurement's spread and its target."""
 
     name: str
     number: Spread
@@ -59,7 +59,7 @@ class Row:
 
 @dataclass
 class Table:
-    """What a topic found out."""
+    """A topic's results."""
 
     title: str
     rows: list[Row] = field(default_factory=list)

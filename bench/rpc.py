@@ -1,4 +1,4 @@
-"""What it costs to spread a model over ggml-rpc-servers: all of them on this machine."""
+"""The cost of spreading a model over ggml-rpc-servers: all of them on this machine."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class _OnServers:
         self._n = n
         self._open = contextlib.ExitStack()
         self.tokens: list[int] = []
-        """What it generates."""
+        """The generated tokens."""
         self.prompt: list[float] = []
         """Seconds a token of the prompt, for each measure."""
 
@@ -75,7 +75,7 @@ def rpc(place: Place) -> Table:
     ):
         for name, one in contenders.items():
             speeds = [1 / seconds for seconds in times[name]]
-            # Not of the same round: what is slow is not measured in each.
+            # Not of the same round: slow contenders are not measured in each.
             share = Spread.of(times[_name(0)]).median / Spread.of(times[name]).median
             tokens = "same tokens" if one.tokens == local.tokens else "OTHER TOKENS"
             note = "" if one is local else f"{share:.2f} of the local, {tokens}"

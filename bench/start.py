@@ -1,4 +1,4 @@
-"""What it costs to begin, and how much memory it takes; and the generator's own time."""
+"""The cost of starting, in time and memory; and the generator's own time."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ with open("/proc/self/statm") as file:
 
 
 def memory(place: Place) -> Table:
-    """What is in memory after 64 tokens."""
+    """Memory in use after 64 tokens."""
     n, page = 64, os.sysconf("SC_PAGE_SIZE")
     table = Table(f"resident memory, {place.model.stem}, after {n} tokens")
     given = (place.model, place.threads, n, PROMPT)

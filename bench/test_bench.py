@@ -1,4 +1,4 @@
-"""`make bench` measures: each worker comes to the same result, and the tables say what was found.
+"""`make bench` measures: each worker has the same result, and the tables show the numbers.
 
 Never how fast: that is for a quiet machine.
 """
@@ -32,7 +32,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without what has to be downloaded, or compiled for a minute."""
+    """Without parts that must be downloaded, or compiled for a minute."""
 
     def absent(*_: object) -> None:
         raise build.CannotMeasure("left out by the test")

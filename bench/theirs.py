@@ -24,7 +24,7 @@ class Theirs:
         self.apart = Apart(low.llama_decode) if apart else None
         if self.apart:
             low.llama_decode = self.apart
-        # Flash attention is what libllama itself takes where it is not told.
+        # Flash attention is libllama's own default.
         self.llm = Llama(
             path, n_ctx=max(4096, units + 512), n_batch=2048, n_threads=threads,
             n_threads_batch=threads, flash_attn=True, verbose=False, embedding=embed,

@@ -1,4 +1,4 @@
-"""What the workers in Python have in common, ours and llama-cpp-python's: how they are asked.
+"""Shared by the workers in Python, ours and llama-cpp-python's: their protocol.
 
 No imports but the standard library: llama-cpp-python's environment has nothing of this project.
 """
@@ -18,17 +18,17 @@ STOPS = ["\n\nUser:", "</s>", "###"]
 """The stop strings of everything that streams."""
 
 Work = Callable[[], "tuple[float, Iterable[int]]"]
-"""Works once: the seconds for a unit, or bytes, and numbers that tell what came out."""
+"""Works once: the seconds for a unit, or bytes, and numbers that identify the result."""
 _clock = time.perf_counter
 
 
 def now() -> float:
-    """Seconds: what passes, or with ``--cpu`` what this thread computes."""
+    """Seconds: wall-clock time, or with ``--cpu`` this thread's processor time."""
     return _clock()
 
 
 def arguments() -> argparse.Namespace:
-    """Those of a worker. The text is what is in the file."""
+    """The arguments of a worker. The text is the file's contents."""
     parser = argparse.ArgumentParser()
     parser.add_argument("task")
     parser.add_argument("model")

@@ -1,12 +1,12 @@
-"""Uses the public classes in wrong ways, a scenario for each line that it reads, and says what came
-of it.
+"""Uses the public classes in wrong ways, a scenario for each line that it reads, and prints the
+outcome.
 
     python -m checks.apiworker FOLDER
 
 FOLDER has the valid files (`fuzzworker.prepare`). A line is "api NUMBER"; a scenario is some calls
 of anything public with anything, of objects that live on. The answer is "loaded" with how many
 calls returned and how many raised, or "untyped" with an exception that nobody raised on purpose.
-What was called is in FOLDER/mutant-PID.
+The calls are listed in FOLDER/mutant-PID.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ _TYPED = (
     TypeError, ValueError, OSError, MemoryError, llama_cpp.LlamaError, ModuleNotFoundError,
     StopIteration, StopAsyncIteration, asyncio.CancelledError,
 )  # fmt: skip
-# What starts processes, asks the network or reads raw memory; and what is somebody else's.
+# Methods that start processes, use the network or read raw memory; and other packages' objects.
 _NOT = {"from_pretrained", "handle", "struct", "throw", "library"}
 
 
 class Wrong(Exception):
-    """What our own functions raise."""
+    """The exception of the scenario's own functions."""
 
 
 class Number(int):
@@ -111,7 +111,7 @@ class Sampler:
 
 
 class Scenario:
-    """Some calls, and what came of them."""
+    """Some calls, and their outcomes."""
 
     def __init__(self, number: int, folder: Path, log: TextIO) -> None:
         self.number = number
@@ -162,7 +162,7 @@ class Scenario:
         ])()  # fmt: skip
 
     def act(self, *arguments: Any, **_: Any) -> Any:
-        """What our callbacks do: wrong things, some with what they were given."""
+        """The callbacks' body: wrong calls, some with their own arguments."""
         chance = self.chance
         for one in arguments:
             if type(one).__module__.startswith("llama_cpp"):
@@ -243,8 +243,8 @@ class Scenario:
         return self.nasty()
 
     def value(self, name: str, hint: object) -> Any:
-        """A value for the parameter ``name``: what fits, or anything."""
-        if name == "max_tokens":  # endless is what some ask for
+        """A value for the parameter ``name``: a fitting one, or any."""
+        if name == "max_tokens":  # some generations are endless without it
             return self.chance.choice([*range(1, 7), 0, -1, "a", 1.5, 2**70, Number(3)])
         text = hint if isinstance(hint, str) else str(hint)
         return self.fitting(name, text) if self.chance.random() < 0.7 else self.nasty()
@@ -273,7 +273,7 @@ class Scenario:
         return sequences | {"type_k": k, "type_v": v, "flash_attn_type": chance.choice([-1, 0, 1])}
 
     def makers(self) -> dict[str, Callable[[], Any]]:
-        """How to make what has to be there for the rest."""
+        """Functions that make the objects that the other calls need."""
         of, chance, folder = self.of, self.chance, self.folder
         model = lambda: of("LlamaModel")  # noqa: E731
         base = folder / "llama-0.gguf"
@@ -369,7 +369,7 @@ class Scenario:
         return []
 
     def call(self, what: str, function: Any, *arguments: Any, **named: Any) -> Any:
-        """Call it, and look at what it raises."""
+        """Call it, and judge its exception."""
         print(
             f"{'  ' * self.depth}{what} {shown(arguments)} {shown(named)}",
             file=self.log,
@@ -401,7 +401,7 @@ class Scenario:
         return await task
 
     def note(self, result: Any) -> None:
-        """What comes back is used as well."""
+        """Use the result as well."""
         if isinstance(result, memoryview) or type(result).__module__.startswith("llama_cpp"):
             self.keep(result)
         elif isinstance(result, list) and result and self.chance.random() < 0.2:
@@ -531,7 +531,7 @@ class Scenario:
             gc.collect()
 
     def act_on_a_signal(self, *_: object) -> None:
-        """What a timeout does."""
+        """A signal handler that raises, as a timeout's does."""
         raise Wrong("a signal")
 
     def in_threads(self, act: Callable[[], None]) -> None:
@@ -594,7 +594,7 @@ class Scenario:
         """All of it."""
         for _ in range(_STEPS):
             self.step()
-        if self.number == CRASH:  # for the test of what looks for such
+        if self.number == CRASH:  # for the test that crashes are found
             ctypes.string_at(0)
         if self.number == OBSCURE:
             self.call("obscure", llama_cpp.model.model.LlamaModel.tokenize, None, "a")
@@ -610,7 +610,7 @@ class Scenario:
 
 
 def shown(value: Any) -> str:
-    """Short, and without what looking at it may do."""
+    """A short text, without the side effects of a repr."""
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(shown, value))}]"[:300]
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Start and stop servers again and again: what stays behind?
+"""Start and stop servers again and again, and look for leftovers.
 
     python -m checks.cycles [cycles]
 
@@ -28,7 +28,7 @@ def main(arguments: list[str]) -> int:
     cycles = int(arguments[0]) if arguments else 200
     with tempfile.TemporaryDirectory(prefix="llama-py-") as folder:
         model = tiny.make("llama", Path(folder))
-        place = Path(folder, "tmp")  # where servers put what they need
+        place = Path(folder, "tmp")  # for the servers' temporary files
         place.mkdir()
         tempfile.tempdir = str(place)
         try:
@@ -44,9 +44,9 @@ def main(arguments: list[str]) -> int:
 
 
 def cycle(model: Path, cycles: int, place: Path) -> tuple[dict[str, list[str]], float]:
-    """What was left, by kind, and how long it took. ``place`` is the folder for temporary files."""
+    """The leftovers, by kind, and the seconds. ``place`` is the folder for temporary files."""
     ports = set()
-    _once(model, 0)  # what is made once and kept
+    _once(model, 0)  # the first cycle makes permanent objects
     before = _descriptors(), threading.active_count()
     begun = time.monotonic()
     for i in range(cycles):
@@ -80,7 +80,7 @@ def _once(model: Path, i: int) -> int:
 
 
 def _zombies() -> list[int]:
-    """What of ours has ended and lies about."""
+    """Our ended child processes that nobody has waited for."""
     found = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():

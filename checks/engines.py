@@ -28,7 +28,7 @@ from llama_cpp.errors import LlamaError
 from tests.support.python import ROOT
 
 PROJECT = "xllamacpp"
-# What llama.h declares and these engines were linked without, since nothing in them calls it.
+# Functions of llama.h that these engines were linked without, because nothing in them calls them.
 WITHOUT = (
     "llama_max_parallel_sequences",
     "llama_model_quantize",

@@ -1,4 +1,4 @@
-"""Load damaged files, and count what comes of it.
+"""Load damaged files, and count the outcomes.
 
     python -m checks.fuzz [-n 10000] [--seed 0] [--jobs 2] [--keep FOLDER] [--only KIND NUMBER]
 
@@ -28,13 +28,13 @@ from tests.support.patience import patience
 from tests.support.python import ROOT
 
 SECONDS = 60.0
-"""For one file. What is refused or loaded takes milliseconds, but the machine may be busy."""
-# What the library has leaked by then in calls that it did not return from is given back.
+"""For one file. Refusing or loading takes milliseconds, but the machine may be busy."""
+# Ending a worker frees the memory that the library leaked in calls that never returned.
 _FILES_A_WORKER = 400
 
 
 class Outcome(NamedTuple):
-    """What came of a damaged file."""
+    """The outcome of a damaged file."""
 
     kind: str
     number: int
@@ -70,7 +70,7 @@ class _Worker:
         self._answers.put("")
 
     def load(self, kind: str, number: int) -> Outcome:
-        """What comes of a file. After a crash or a hang the process is gone."""
+        """The outcome of a file. After a crash or a hang the process is gone."""
         assert self._process.stdin
         self.left -= 1
         self._process.stdin.write(f"{kind} {number}\n")
@@ -93,7 +93,7 @@ class _Worker:
         return self._folder / f"mutant-{self._process.pid}"
 
     def stop(self) -> str:
-        """End it. What it has written to stderr."""
+        """End it, and return its stderr."""
         if self._process.poll() is None and self.left > 0:
             self._process.stdin.close()  # type: ignore[union-attr]
         else:
@@ -131,8 +131,8 @@ def run(
     *,
     script: str = "checks.fuzzworker",
 ) -> Iterator[Outcome]:
-    """Load the files that ``todo`` names; those that end badly are copied to ``keep``. With another
-    ``script``, whatever that does, and the file is what it has written."""
+    """Load the files that ``todo`` names; those that end badly are copied to ``keep``. Another
+    ``script`` does its own work, and the copied file is its output."""
     if not (folder / "vector.gguf").exists():
         fuzzworker.prepare(folder)
     waiting: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()

@@ -1,4 +1,4 @@
-"""Loads damaged files, one for each line that it reads, and says what came of each.
+"""Loads damaged files, one for each line that it reads, and prints the outcome of each.
 
     python -m checks.fuzzworker FOLDER
 
@@ -29,11 +29,11 @@ MODELS = tuple(tiny.KINDS)
 PROJECTORS = ("vision", "audio")
 KINDS = (*MODELS, *MODELS, "split", "lora", "vector", *PROJECTORS, "types", "types", "state",
          "sequence", "sealed-state", "sealed-sequence")  # fmt: skip
-"""What is damaged, and how often."""
+"""The kinds of damaged files, with their frequency."""
 TYPED = (*MODELS, *PROJECTORS)
-"""What "types" takes in turn: one of its tensors gets another type."""
+"""The files for "types": one of their tensors gets another type."""
 _N_PARTS = 3
-# What a damaged file asks for must not take the machine's memory.
+# A damaged file must not take all of the machine's memory.
 _MEMORY = 6 << 30
 
 
@@ -131,8 +131,8 @@ class Worker:
         return f"{kind}-0.gguf" if kind in MODELS else f"{kind}.gguf"
 
     def run(self, kind: str, number: int) -> None:
-        """Load it, and use what loads."""
-        if kind in ("crash", "raise"):  # for the test of what looks for such
+        """Load it, and use it if it loads."""
+        if kind in ("crash", "raise"):  # for the test that these are found
             self.file.write_bytes(b"")
             if kind == "raise":
                 raise KeyError(kind)
@@ -200,7 +200,7 @@ class Worker:
 
 
 def _use(model: LlamaModel) -> None:
-    """What a program does with one that loads."""
+    """Use a model as a program does."""
     dict(model.metadata)
     for fact in ("description", "chat_template", "ftype", "cls_labels", "n_params"):
         getattr(model, fact)
@@ -219,7 +219,7 @@ def _use(model: LlamaModel) -> None:
 
 
 def limit() -> None:
-    """What is asked for must not take the machine's memory."""
+    """Limit this process's memory, so that it cannot take all of the machine's."""
     if sys.platform != "win32":
         import resource
 

@@ -1,5 +1,5 @@
-"""Real C headers, out of Debian's development packages: what the generator binds of each, and
-whether the C compiler and ctypes agree with it.
+"""Real C headers from Debian's development packages: counts the bindings of each, and checks them
+with the C compiler and ctypes.
 
 The packages are downloaded with apt-get and unpacked, not installed. A header that needs another
 to be included first does not compile by itself, and counts as one that cannot be had.
@@ -97,7 +97,7 @@ ocl-icd-opencl-dev opencl-c-headers: CL/cl.h CL/*
 portaudio19-dev: portaudio.h portaudio.h
 zlib1g-dev: zlib.h zlib.h zconf.h
 """
-# Where the packages put what other headers include
+# The packages' folders of included headers
 INCLUDE = ["usr/include", "usr/include/x86_64-linux-gnu", "usr/include/aarch64-linux-gnu"]
 INCLUDE += [f"usr/include/{name}" for name in ("freetype2", "libxml2", "libdrm", "mariadb")]
 ENOUGH = 50

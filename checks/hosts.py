@@ -106,7 +106,7 @@ def main() -> int:
     return 1 if bad else 0
 
 
-# -- what is computed
+# -- results
 
 
 def tokens(model: Path) -> int:
@@ -128,7 +128,7 @@ def tokens(model: Path) -> int:
     return bad
 
 
-# -- what goes wrong: each gives what was said in the end
+# -- faults: each function returns the final message
 
 
 def refused(model: Path, host: Host) -> str:
@@ -218,7 +218,7 @@ def generate(model: Path, host: Host, then: Callable[[], None]) -> str:
 
 
 def in_a_process(fault: Callable[[], str]) -> tuple[str, float]:
-    """What it gives, and how long it took: nothing over RPC works in a process afterwards."""
+    """Its result and the seconds, in a new process, because RPC no longer works afterwards."""
     reading, writing = os.pipe()
     begun = time.monotonic()
     child = os.fork()

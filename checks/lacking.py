@@ -1,4 +1,4 @@
-"""A pytest plugin for engines of other tags: what such an engine lacks is a skip that names it.
+"""A pytest plugin for engines of other tags: a test of a missing feature is skipped, by its name.
 
 A test that fails is skipped if the error names something that the pinned API has and the API in
 use has not, or that the engine does not export. Whatever else goes wrong is a failure.
@@ -42,7 +42,7 @@ def _pinned() -> dict[str, int]:
 
 
 def _lacking(text: str, error: pytest.ExceptionInfo[BaseException]) -> set[str]:
-    """What an error with this text is about, as far as the API or the engine in use lacks it."""
+    """The names in an error's text that the API or the engine in use lacks."""
     lacking = set()
     methods = set(_SIGNATURE.findall(text))
     if error.errisinstance(TypeError):  # arguments that fit, but in another order

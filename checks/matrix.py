@@ -2,8 +2,8 @@
 
     python -m checks.matrix [--tags bNNNN ...] [tests ...]
 
-Prints what passed, was skipped (with the name of what the engine lacks) and failed, one row an
-engine. 0 none failed, 1 one failed, 2 something cannot be had.
+Prints the passed, skipped (with the missing function's name) and failed tests, one row for each
+engine. 0 none failed, 1 one failed, 2 an engine is not available.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def _one(tag: str, tests: list[Path]) -> bool:
             "-o", f"pythonpath={folder}", *map(str, tests),
         )  # fmt: skip
         data = json.loads(summary.read_text("utf-8")) if summary.is_file() else {}
-        # What was tested has to be what we wanted to test.
+        # The tested engine and package must be the intended ones.
         right = data.get("tag") == tag and data.get("package") == str(folder / "llama_cpp")
     seconds = f"{time.monotonic() - started:.0f}"
     counts = [data.get(outcome, 0) for outcome in ("passed", "skipped", "failed")]

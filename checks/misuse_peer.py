@@ -1,7 +1,7 @@
 """The nearest calls of llama-cpp-python to the rows of `tests.misuse.cases`, each in a process.
 
-Only what a program can do with its high-level class ``Llama``, ``LlamaGrammar`` and the like, and
-with the objects behind it that its documentation shows.
+Only calls of its high-level classes ``Llama``, ``LlamaGrammar`` and the like, and of the inner
+objects that its documentation shows.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def compare(model: Path) -> None:
         # Also one that answered, and died of it at its end.
         return "killed" if done.returncode or not words else words[0]
 
-    if one(_RIGHT) != "nothing":  # or all of what follows would mean nothing
+    if one(_RIGHT) != "nothing":  # otherwise the comparison would mean nothing
         print(f"without the comparison: llama-cpp-python does not work here, {_RIGHT} fails")
         return
     with ThreadPoolExecutor(2) as pool:

@@ -1,7 +1,7 @@
 """Damaged files, made from valid ones: the same number gives the same damage.
 
-A GGUF file is taken apart into its header, metadata, list of tensors and weights, so that one field
-can be changed, and what is an entry can go, come twice, or change places, with all else in order.
+A GGUF file is split into its header, metadata, list of tensors and weights, so that one field can
+be changed, or an entry removed, doubled or moved, while everything else stays valid.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ class _Draft:
                 return
         self.weights = bytes(self.weights[:end]).ljust(end, b"\1")
 
-    # -- what can be done to it
+    # -- mutations
 
     def number(self) -> None:
         """A count, length, type, dimension, offset or value becomes another."""

@@ -37,7 +37,7 @@ SLOTS = 4
 
 
 class Farm:
-    """Three servers, the proxy in front of them, and what it knows."""
+    """Three servers, the proxy in front of them, and the proxy's statistics."""
 
     def __init__(self, url: str, servers: dict[str, LlamaServer], control: Path) -> None:
         self.url, self.servers, self._control = url, servers, control
@@ -111,7 +111,7 @@ def running(folder: Path) -> Iterator[Farm]:
         yield farm
 
 
-# -- what is tested
+# -- tests
 
 
 def spread(farm: Farm) -> str:
@@ -125,7 +125,7 @@ def spread(farm: Farm) -> str:
 
 
 def streamed(farm: Farm) -> str:
-    """Text comes while the server works; what is closed stops there."""
+    """Text arrives while the server works; closing a stream stops the server's work."""
     with farm.agent() as agent:
         events = agent.stream("once", max_tokens=8000, ignore_eos=True)
         first = next(events)
@@ -185,11 +185,11 @@ def back_again(farm: Farm) -> str:
     return spread(farm)
 
 
-# -- what it takes
+# -- helpers
 
 
 class Answers:
-    """What came."""
+    """The received answers."""
 
     def __init__(self) -> None:
         self.failed: list[str] = []

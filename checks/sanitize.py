@@ -64,7 +64,7 @@ TESTS = (
 
 
 class Report(NamedTuple):
-    """What a sanitizer found."""
+    """A sanitizer's report."""
 
     file: str
     """In llama.cpp's source."""
@@ -79,7 +79,7 @@ class Report(NamedTuple):
 
 
 Found = dict[Report, list[str]]
-"""What was reported, and the text of each time."""
+"""The reports, with the text of each occurrence."""
 
 # What is upstream's own, by file, function and kind, and why it is harmless: it comes of what every
 # caller does, and nothing that we pass changes it.
@@ -152,7 +152,7 @@ def main() -> int:
 
 
 def run(tests: Sequence[Path], folder: Path, preload: list[str]) -> int:
-    """Run files of tests and print what came of it."""
+    """Run files of tests and print the outcome."""
     heads = ("tests", "passed", "failed", "left out", "reports", "upstream", "seconds")
     print(_ROW.format(*heads), flush=True)
     started = time.monotonic()
@@ -242,7 +242,7 @@ _WRONG = """if True:
 
 
 def _works(folder: Path, preload: list[str]) -> bool:
-    """Whether both sanitizers see what is wrong: a place far behind the end of an array."""
+    """Whether both sanitizers find a planted fault: an access far beyond the end of an array."""
     with tempfile.TemporaryDirectory(prefix="llama-py-") as name:
         subprocess.run(
             [sys.executable, "-c", _WRONG],
@@ -254,7 +254,7 @@ def _works(folder: Path, preload: list[str]) -> bool:
 
 
 def one(test: Path, folder: Path, preload: list[str]) -> tuple[Counter[str], Found]:
-    """Run a file of tests. How many tests passed, failed, were left out; and what was reported."""
+    """Run a file of tests. Counts of passed, failed and omitted tests; and the reports."""
     started = time.monotonic()
     lines: list[str] = []
     crashed: list[str] = []
@@ -292,7 +292,7 @@ def one(test: Path, folder: Path, preload: list[str]) -> tuple[Counter[str], Fou
 
 
 def environment(folder: Path, preload: list[str], logs: Path) -> dict[str, str]:
-    """What makes every process that is started write its reports to ``logs``."""
+    """The environment in which every started process writes its reports to ``logs``."""
     asan_log = f"log_path={logs / 'asan'}"
     return {
         **os.environ,
@@ -305,13 +305,13 @@ def environment(folder: Path, preload: list[str], logs: Path) -> dict[str, str]:
         "UBSAN_OPTIONS": f"{asan_log}:print_stacktrace=1",
         "LLAMA_PY_UBSAN_LOG": str(logs / "ubsan"),
         "LLAMA_PY_PATIENCE": "10",
-        "PYTHONMALLOC": "malloc",  # what it reads beyond Python's own objects is found too
+        "PYTHONMALLOC": "malloc",  # so that reads beyond Python's own objects are found too
         "OMP_WAIT_POLICY": "passive",
     }
 
 
 def logged(logs: Path) -> Found:
-    """What the processes have reported; addresses and numbers left out."""
+    """The processes' reports, without addresses and numbers."""
     found: Found = {}
     for log in sorted(logs.iterdir()):
         for report, text in _reports(log.read_text("utf-8", "replace")):

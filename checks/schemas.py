@@ -142,7 +142,7 @@ _schemas = st.recursive(
 
 
 def texts(llm: Llama, examples: int, start: int) -> Counter[str]:
-    """What became of the texts of so many random schemas."""
+    """The outcomes of the texts for ``examples`` random schemas."""
     found: Counter[str] = Counter()
 
     @seed(start)

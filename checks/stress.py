@@ -1,4 +1,4 @@
-"""What only shows when it is done a thousand times: leaks, and threads in each other's way.
+"""Faults that only show after a thousand repetitions: leaks, and races between threads.
 
     python -m checks.stress leaks [--cycles 1000] [case ...]
     python -m checks.stress threads [--seconds 60] [--cancels 1000]
@@ -56,7 +56,7 @@ from tests.support.adapters import write_lora
 from tests.support.patience import patience
 from tests.support.python import ROOT
 
-# AddressSanitizer keeps what was freed, to see who still uses it: see sanitize.py.
+# AddressSanitizer keeps freed memory, to find later uses: see sanitize.py.
 MOST_GROWTH = math.inf if "libasan" in os.environ.get("LD_PRELOAD", "") else 1.0
 """Megabytes that a case may grow by in the last half of its cycles."""
 _MOST_HALVES = 6
@@ -87,7 +87,7 @@ def main() -> int:
 
 
 def _run(name: str, amount: float) -> tuple[dict[str, Any], str]:
-    """Do a part in a process: what it found, and what was wrong with how it ended."""
+    """Do a part in a process: its results, and the fault of its exit."""
     with tempfile.TemporaryDirectory(prefix="llama-py-") as folder:
         python = [sys.executable, "-W", "always::ResourceWarning"]
         try:
@@ -178,7 +178,7 @@ def _raises(*kinds: type[BaseException]) -> Iterator[None]:
     raise AssertionError(f"no {kinds[0].__name__}")
 
 
-# -- leaks: what is done in a cycle
+# -- leaks: the work of a cycle
 
 
 def _orders(bench: Bench, i: int) -> None:
@@ -460,10 +460,10 @@ CASES: dict[str, Callable[[Bench, int], None]] = {
 
 
 def _cycles(case: Callable[[Bench, int], None], bench: Bench, cycles: int) -> dict[str, Any]:
-    """Do ``case`` so often. What the process has after the first half, and at the end.
+    """Do ``case`` that often. The process's memory after the first half, and at the end.
 
-    While it has grown in the second half, another half follows, up to `_MOST_HALVES`: an allocator
-    takes its time to find its size, and what leaks never does.
+    If it has grown in the second half, another half follows, up to `_MOST_HALVES`: an allocator
+    needs some time to level off, and a leak never does.
     """
     half = cycles // 2
     few = max(1, min(50, half // 2))
@@ -479,10 +479,10 @@ def _cycles(case: Callable[[Bench, int], None], bench: Bench, cycles: int) -> di
             case(bench, cycle)
             if (cycle + 1) % half > half - few or (cycle + 1) % half == 0:
                 gc.collect()
-                libc.malloc_trim(0)  # what was freed, and is kept for later, is not in use
+                libc.malloc_trim(0)  # memory that is freed but kept for later is not in use
                 used.append(_used())
         done += half
-        # The least of some: what was in use for a moment is not what stays.
+        # The minimum of some: memory in use for a moment does not count.
         memory, files, threads_ = (min(column) for column in zip(*used, strict=True))
         halves.append((memory, files, threads_))
     return {"half": halves[-2], "end": halves[-1], "cycles": done}
@@ -504,7 +504,7 @@ def _count(folder: str) -> int:
 
 
 def leaks(names: list[str], cycles: int) -> bool:
-    """Do the cases, a process each, and print what they left. Whether none grew."""
+    """Do the cases, a process each, and print their growth. Whether none grew."""
     print(
         _ROW.format("case", "cycles", "MB half", "MB end", "growth", "fds", "threads", ""),
         flush=True,
@@ -720,7 +720,7 @@ _THREADED: dict[str, Callable[[Bench, float], dict[str, Any]]] = {
 
 
 def threads(seconds: float, cancels: int) -> bool:
-    """Do what needs threads, a process each, and print the figures. Whether all was right."""
+    """Do the cases with threads, a process each, and print the figures. Whether all was right."""
     amounts = {
         "8 contexts": seconds,
         "4 in one context": seconds / 3,
@@ -735,7 +735,7 @@ def threads(seconds: float, cancels: int) -> bool:
         print(f"{name:18} {facts}; wrong: {len(wrong)}", flush=True)
         for one in wrong:
             print(f"    {one}")
-        # What did nothing shows nothing.
+        # A case that did nothing proves nothing.
         good = good and not wrong and found.get("done", 0) > 0
     print("all right" if good else "FAILED")
     return good

@@ -155,7 +155,7 @@ def test_a_state_does_not_take_memory_for_a_name_that_is_not_there(tmp_path: Pat
     folder = tmp_path / "files"
     folder.mkdir()
     (outcome,) = fuzz.run([("sealed-state", 11000727)], folder, tmp_path / "kept")
-    assert "LlamaStateError: the state is damaged: what it begins with is longer" in outcome.said
+    assert "LlamaStateError: the state is damaged: its first part is longer" in outcome.said
 
 
 def test_damaged_projectors_are_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What `make sanitize` reads from pytest and from the sanitizers."""
+"""`make sanitize` reads the output of pytest and of the sanitizers."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
 Exit codes: 0 done, 1 the check failed, 2 wrong usage or input (one line on stderr).
 
-What a command needs is imported when it runs: `seals`, and `diff` of two api.json files, do with
-the standard library alone.
+A command's modules are imported when it runs: `seals`, and `diff` of two api.json files, need only
+the standard library.
 """
 
 from __future__ import annotations
@@ -31,11 +31,13 @@ def main(arguments: list[str] | None = None) -> int:
     tree = argparse.ArgumentParser(add_help=False)
     where = tree.add_mutually_exclusive_group()
     where.add_argument("--llama-cpp", metavar="DIR", help="a llama.cpp tree")
-    where.add_argument("--tag", metavar="bNNNN", help="a tag of llama.cpp, fetched if need be")
+    where.add_argument("--tag", metavar="bNNNN", help="a tag of llama.cpp, fetched if needed")
 
     command = commands.add_parser("regen", parents=[tree], help="write the generated files")
-    command.add_argument("--out", metavar="DIR", type=Path, help="there instead of the project")
-    of_ones_own = "sets of bindings of one's own, for the tree that --llama-cpp names"
+    command.add_argument(
+        "--out", metavar="DIR", type=Path, help="write there instead of the project"
+    )
+    of_ones_own = "your own sets of bindings, for the tree that --llama-cpp names"
     command.add_argument("--bindings", metavar="FILE", type=Path, help=of_ones_own)
     command.set_defaults(run=_regen)
 
@@ -67,11 +69,11 @@ def main(arguments: list[str] | None = None) -> int:
         "--raw",
         metavar="FILE",
         type=Path,
-        help="another _raw.py than the project's, with the other modules beside it",
+        help="another _raw.py than the project's, with the other modules next to it",
     )
     command.set_defaults(run=_verify)
 
-    command = commands.add_parser("diff", help="what changed from one API to another")
+    command = commands.add_parser("diff", help="the changes from one API to another")
     for name in ("old", "new"):
         command.add_argument(name, help="a tag, a llama.cpp tree or an api.json")
     command.add_argument("--format", choices=diff.FORMATS, default="text")
@@ -88,11 +90,11 @@ def main(arguments: list[str] | None = None) -> int:
     )
     command.add_argument("--tags", metavar="bNNNN", nargs="+", help="these ones")
     command.add_argument(
-        "--count", metavar="N", type=int, default=16, help="or so many of all (default: 16)"
+        "--count", metavar="N", type=int, default=16, help="or N of all tags (default: 16)"
     )
     command.set_defaults(run=_history)
 
-    command = commands.add_parser("latest", help="print the newest tag that can be had")
+    command = commands.add_parser("latest", help="print the newest available tag")
     command.set_defaults(run=_latest)
 
     command = commands.add_parser(
@@ -103,7 +105,7 @@ def main(arguments: list[str] | None = None) -> int:
         ("days", 14, "days from the pin to the newest tag"),
         ("age", 14, "days since any source had a newer tag"),
     ):
-        text = f"so many {about} are not too many (default: {limit})"
+        text = f"the limit of {about} (default: {limit})"
         command.add_argument(f"--max-{name}", metavar="N", type=int, default=limit, help=text)
     command.set_defaults(run=_lag)
 
@@ -115,12 +117,12 @@ def main(arguments: list[str] | None = None) -> int:
         return int(options.run(options))
     except CodegenError as error:
         return _fail(str(error))
-    except (RecursionError, ctypes.ArgumentError):  # the second where libclang's callback was in it
+    except (RecursionError, ctypes.ArgumentError):  # the second inside libclang's callback
         return _fail("something in the headers is nested too deeply")
     except ModuleNotFoundError as error:
         return _fail(f"{error}: the generator needs pip install 'libllama-py[codegen]'")
     except BrokenPipeError:
-        # Who reads our output has seen enough. Python would complain again when it flushes.
+        # The reader closed the pipe. Python would complain again when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
@@ -129,7 +131,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _fail(text: str) -> int:
-    """Say what was wrong, on one line whatever stands in a header or in a file's name."""
+    """Print the error on one line, also if a header or a file's name has control characters."""
     line = "".join(c if c.isprintable() else " " for c in text)
     print(f"error: {' '.join(line.split())}", file=sys.stderr)
     return 2
@@ -142,9 +144,9 @@ def _regen(options: argparse.Namespace) -> int:
     if options.bindings:
         return _regen_own(options)
     tree = source.resolve(options.llama_cpp, options.tag)
-    # A step of the project: to another tag or commit, not to a folder of one's own.
+    # True if the project's pin moves: to another tag or commit, not to a user's folder.
     steps = options.out is None and tree.pinnable and tree.tag != source.pinned_tag()
-    # What is to be the project's pin has to have everything that the project has.
+    # A new pin must have every header and source that the project uses.
     apis = generate.read_apis(tree, whole=steps)
     modules = [api.module for api in apis]
     before = [api for api in generate.committed_apis() if api.module in modules]
@@ -201,7 +203,7 @@ def _counted(api: Api) -> str:
 
 
 def _regen_own(options: argparse.Namespace) -> int:
-    """Sets of bindings of one's own: only their modules are written."""
+    """Write the modules of a user's own sets of bindings."""
     from . import generate, source
 
     if not options.llama_cpp or not options.out:
@@ -230,7 +232,7 @@ def _check(options: argparse.Namespace) -> int:
     if text:
         print(text, end="")
         print(
-            f"stale: the generated files are not what {tag} gives; run make regen",
+            f"stale: the generated files do not match {tag}; run make regen",
             file=sys.stderr,
         )
         return 1
@@ -293,7 +295,7 @@ def _verify(options: argparse.Namespace) -> int:
 def _diff(options: argparse.Namespace) -> int:
     old, new = _apis(options.old), _apis(options.new)
     if Path(options.old).is_file() or Path(options.new).is_file():
-        # A file has one set of bindings only, so that is what there is to compare.
+        # A file has one set of bindings only, so only that set is compared.
         modules = {api.module for api in old} & {api.module for api in new}
         if not modules:
             raise CodegenError(f"{options.old} and {options.new} are for different modules")
@@ -303,7 +305,7 @@ def _diff(options: argparse.Namespace) -> int:
 
 
 def _apis(name: str) -> list[Api]:
-    """The APIs that a word on the command line stands for."""
+    """The APIs of a tag, a tree or a file on the command line."""
     path = Path(name)
     if path.is_file():
         try:

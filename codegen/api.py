@@ -51,7 +51,7 @@ class Named:
 
 @dataclass(frozen=True)
 class Pointer:
-    """A pointer; ``const`` and ``volatile`` say what it points to."""
+    """A pointer; ``const`` and ``volatile`` qualify its target."""
 
     to: Type
     const: bool = False
@@ -90,7 +90,7 @@ VOID = Named("void")
 
 
 def uses(ctype: Type, how: Use = "value") -> Iterator[tuple[Named, Use]]:
-    """The names in ``ctype``, each with how it is used: its ``value`` is a part of the type, a
+    """The names in ``ctype``, each with its use: its ``value`` is a part of the type, a
     ``call`` passes it, or there is only a ``pointer`` to it."""
     if isinstance(ctype, Named):
         yield ctype, how
@@ -104,7 +104,7 @@ def uses(ctype: Type, how: Use = "value") -> Iterator[tuple[Named, Use]]:
 
 
 def element(ctype: Type) -> Type:
-    """What ``ctype`` is made of, behind arrays and pointers."""
+    """The innermost element type of ``ctype``, below arrays and pointers."""
     while isinstance(ctype, Array | Pointer):
         ctype = ctype.of if isinstance(ctype, Array) else ctype.to
     return ctype
@@ -155,7 +155,7 @@ def _after(text: str, word: str) -> tuple[str, bool]:
 def c_declaration(
     ctype: Type, name: str = "", *, const: bool = False, volatile: bool = False
 ) -> str:
-    """``ctype`` as C would declare a thing called ``name``."""
+    """The C declaration of ``name`` with the type ``ctype``."""
     qualifiers = "const " * const + "volatile " * volatile
     if isinstance(ctype, Pointer):
         inner = f"*{name}"
@@ -196,10 +196,10 @@ class Macro:
 
 @dataclass(frozen=True)
 class Enum:
-    """An enumeration; ``flags`` when C writes its constants with shifts.
+    """An enumeration; ``flags`` if C writes its constants with shifts.
 
-    ``tagged`` is False for one that has its name from a typedef, or, inside a struct, from us.
-    ``type`` is the integer that holds it.
+    ``tagged`` is False if its name comes from a typedef, or, inside a struct, from the generator.
+    ``type`` is its integer type.
     """
 
     name: str
@@ -227,8 +227,8 @@ class Field:
 class Struct:
     """A struct or union. ``size`` is None when the header only declares it (a handle).
 
-    ``tagged`` is False for one without a tag of its own: named by its typedef, or, inside another
-    struct, by us. ``pack`` is the most that a field is aligned to, None without such a limit.
+    ``tagged`` is False if it has no tag: its name comes from a typedef, or, inside another struct,
+    from the generator. ``pack`` is the maximum alignment of a field, None without a limit.
     """
 
     name: str
@@ -264,8 +264,8 @@ class Param:
 
 @dataclass(frozen=True)
 class Function:
-    """A function. ``deprecated`` when the header says so, with what replaces it where it says.
-    ``symbols`` are the names of one with C++ linkage in a library, and in one for Windows."""
+    """A function. ``deprecated`` if the header says so, with the replacement if it names one.
+    ``symbols`` are a C++ function's names in a library, and in a library for Windows."""
 
     name: str
     result: Type
@@ -290,7 +290,7 @@ class Function:
 
 @dataclass(frozen=True)
 class Omission:
-    """Something that a header defines and that Python cannot have, with the reason."""
+    """A declaration of a header that has no Python form, with the reason."""
 
     name: str
     reason: str
@@ -309,8 +309,8 @@ class Header:
 class Api:
     """Everything that a set of headers declares, in the order of declaration.
 
-    ``module`` is to hold it in Python, and its functions are in the library ``library``. Where
-    there is a ``base``, its headers are included too: what they declare is there, and not here.
+    ``module`` is its Python module, and its functions are in the library ``library``. If there is
+    a ``base``, the declarations of its headers are in the base, not here.
     """
 
     tag: str
@@ -327,7 +327,7 @@ class Api:
     library: str = "llama"
     base: Api | None = None
     unstable: bool = False
-    # What its server has; the first set of bindings only.
+    # The options and fields of llama-server; in the first set of bindings only.
     server: Server | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -342,7 +342,7 @@ class Api:
 
     @property
     def aliases(self) -> dict[str, Type]:
-        """Typedef -> the type that it stands for, those of the base included."""
+        """Typedef -> its target type, including the base's typedefs."""
         base = self.base.aliases if self.base else {}
         return base | {t.name: t.type for t in self.typedefs}
 
@@ -355,7 +355,7 @@ def api_file(module: str) -> str:
 def dump(api: Api) -> str:
     """``api`` as JSON text: one declaration a line, so that a header update reads well as a diff.
 
-    Line numbers stand apart, in the last line, because one inserted line moves all that follow.
+    Line numbers are separate, in the last line, because an inserted line changes all after it.
     """
     tables = {kind: _by_header(api, getattr(api, kind)) for kind in _ROWS}
     parts = [f' "format": {FORMAT}']
@@ -382,7 +382,7 @@ def dump(api: Api) -> str:
 
 
 def load(path: Path) -> Api:
-    """Read what `dump` wrote. The file of a base lies beside it, and that of the server."""
+    """Read a file that `dump` wrote. The files of the base and the server are next to it."""
     data = json.loads(path.read_text("utf-8"))
     if data.get("format") != FORMAT:
         raise ValueError(f"{path}: format {data.get('format')!r}, this program reads {FORMAT}")

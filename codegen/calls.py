@@ -1,11 +1,11 @@
-"""The witness ``calls``: what Python passes arrives in C, and what C passes arrives in Python.
+"""The witness ``calls``: values passed from Python arrive in C, and values from C in Python.
 
-From the API a small C library is made. For every function it has one of the same signature, which
-looks at each argument and returns a marked value; for every callback type it has one function that
-calls such a callback and one that returns a C function to be called through it. Structs that are
-passed by value are marked and looked at field by field.
+It writes a small C library from the API. For every function the library has one of the same
+signature, which checks each argument and returns a marked value; for every callback type it has a
+function that calls such a callback and one that returns a C function to call through it. Structs
+that are passed by value are marked and checked field by field.
 
-The calls are made in a process of their own: wrong signatures end in crashes.
+The calls are made in a separate process, because wrong signatures crash it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _PREFIX = "llama_py_"
 
 @dataclass(frozen=True)
 class Mark:
-    """A scalar inside a value: the steps to it, how C writes them, and what has to be in it."""
+    """A scalar inside a value: the path to it, the same path in C, and the expected content."""
 
     steps: tuple[str | int, ...]
     c_steps: str
@@ -86,7 +86,7 @@ class Signature:
 
 
 class _Marks:
-    """Hands out the marks, each with another value."""
+    """Makes the marks, each with a different value."""
 
     def __init__(self, types: PyTypes) -> None:
         self.types = types
@@ -107,7 +107,7 @@ class _Marks:
     def of(
         self, ctype: Type, steps: tuple[str | int, ...] = (), c_steps: str = "", text: bool = False
     ) -> Iterator[Mark]:
-        """``text``: a string even without const, as it is for the result of a callback."""
+        """``text``: a string even without const, as in the result of a callback."""
         ctype = self.types.resolve(ctype)
         struct = self.types.struct(ctype)
         self.number += 1
@@ -134,8 +134,8 @@ class _Marks:
             yield Mark(steps, c_steps, self._number(ctype, n), "")
 
     def _number(self, ctype: Named, n: int) -> Value:
-        """A number that comes out different through any other type: the sign and the upper half
-        are in it, and a double is no float."""
+        """A number that any other type would change: it uses the sign and the upper half, and a
+        double does not fit into a float."""
         if self.types.enum(ctype) or ctype.tag == "enum":
             return n % 100
         if ctype.name == "bool":
@@ -154,7 +154,7 @@ class _Marks:
 
 
 def signatures(api: Api) -> tuple[list[Signature], list[Signature]]:
-    """Those of the functions, and those of the callback types."""
+    """The signatures of the functions, and of the callback types."""
     types = python_types(api)
     marks = _Marks(types)
     functions = [
@@ -177,7 +177,7 @@ def signatures(api: Api) -> tuple[list[Signature], list[Signature]]:
 
 
 def _can_be_made(types: PyTypes, ctype: FunctionType) -> bool:
-    """Whether Python can make the arguments: not a list of C's arguments."""
+    """Whether Python can make the arguments; it cannot make a va_list."""
     return Named("va_list") not in map(types.resolve, (ctype.result, *ctype.params))
 
 
@@ -315,7 +315,7 @@ class _Caller:
     def _call(
         self, signature: Signature, function: Any, argtypes: Any, restype: Any, faults: list[str]
     ) -> None:
-        """Call a C function that looks at its arguments, and look at its result."""
+        """Call a C function that checks its arguments, and check its result."""
         if len(argtypes) != len(signature.arguments):
             faults.append(
                 f"{signature.name} has {len(argtypes)} parameters in Python and "
@@ -324,7 +324,7 @@ class _Caller:
             return
         result = function(*map(_made, argtypes, signature.arguments))
         if not self.library.llama_py_reached():
-            faults.append(f"{signature.name} was called and not reached")
+            faults.append(f"{signature.name} was called but not reached")
         _compare(f"{signature.name}: the result", result, signature.result, faults)
 
     def _be_called(self, signature: Signature, python: Any, faults: list[str]) -> None:
@@ -344,7 +344,7 @@ class _Caller:
             if signature.void:
                 return None
             value = _made(python._restype_, signature.result)
-            # A plain pointer as a result has to be a number.
+            # A plain pointer as a result must be a number.
             return value.value if isinstance(value, ctypes.c_void_p) else value
 
         invoke = self.library[f"{_PREFIX}invoke_{self.number}"]

@@ -1,4 +1,4 @@
-"""What libclang says: a translation unit, the values of constants, hints of deprecation."""
+"""Calls libclang: translation units, the values of constants, hints of deprecation."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from .errors import CodegenError
 
 SYSROOT = Path(__file__).parent / "sysroot"
 
-# One of each data model and calling convention that ctypes meets on 64-bit machines. The first is
-# the one whose result is used; the others only have to give the same.
+# One of each data model and calling convention of ctypes on 64-bit machines. The result of the
+# first is used; the others must only agree with it.
 TARGETS = (
     "x86_64-unknown-linux-gnu",
     "aarch64-unknown-linux-gnu",
@@ -38,12 +38,12 @@ _OPTIONS = (
 
 @dataclass(frozen=True)
 class Unit:
-    """What to parse: a header of a tree, in which folders it finds what it includes, and which
-    macros are defined for it.
+    """The parser's input: a header of a tree, its include folders, and the macros that are
+    defined for it.
 
     It is read as ``language``, "c" or "c++". ``own`` are patterns for the names of the headers
-    whose declarations count, all by default. ``system`` says to read this machine's system headers
-    for this machine alone, in the place of our stubs for all targets.
+    whose declarations count, all by default. With ``system`` this machine's system headers are
+    read, for this machine alone, instead of the stubs for all targets.
     """
 
     root: Path
@@ -64,7 +64,7 @@ class Unit:
 
     @property
     def targets(self) -> tuple[str, ...]:
-        # What depends on the compiler's version or options differs between the two.
+        # Values that depend on the compiler's version or options differ between the two.
         other = f"{_host()} -fgnuc-version=5.3.0 -O1"
         return (_host(), other) if self.system else TARGETS
 
@@ -118,7 +118,7 @@ def _system(language: str) -> tuple[str, ...]:
 
 
 def translate(unit: Unit, target: str, name: str, text: str) -> TranslationUnit:
-    """``text`` as a file beside the unit's header."""
+    """``text`` parsed as a file next to the unit's header."""
     main = unit.path.parent / f"llama_py_{name}.c"
     try:
         return _index().parse(
@@ -154,14 +154,14 @@ def probed(tu: TranslationUnit, prefix: str) -> Iterator[tuple[str, Value]]:
 
 
 def require_no_errors(tu: TranslationUnit, header: Path) -> None:
-    """Raise CodegenError if the header has an error: libclang goes on after one, with wrong types,
-    and the number of functions would not show it."""
+    """Raise CodegenError if the header has an error: libclang continues after one, with wrong
+    types, and the number of functions would not show it."""
     for diagnostic in tu.diagnostics:
         if diagnostic.severity >= cindex.Diagnostic.Error:
             location = diagnostic.location
             name, line = location.file.name if location.file else "?", location.line
             if name == tu.spelling:
-                # Our own text around the header: it ended in the middle of something.
+                # An error in the text around the header: the header ended inside a declaration.
                 name, line = header.name, len(header.read_bytes().splitlines())
             raise CodegenError(f"{Path(name).name}:{line}: {diagnostic.spelling}")
 
@@ -214,8 +214,8 @@ _CHARS = (TypeKind.CHAR_S, TypeKind.CHAR_U)
 
 
 def value_of(cursor: Cursor) -> Value | None:
-    """The value of a variable's initialiser, None where it is not a constant of our kinds: an
-    integer of at most 64 bits, a finite float or double, a string of UTF-8."""
+    """The value of a variable's initialiser: an integer of at most 64 bits, a finite float or
+    double, or a string of UTF-8; None for any other."""
     ctype = cursor.type.get_canonical()
     clang = lib()
     result = clang.clang_Cursor_Evaluate(cursor)
@@ -252,7 +252,7 @@ def _text(ctype: cindex.Type, data: bytes) -> str | None:
 
 
 def replacement(cursor: Cursor) -> str | None:
-    """The function that a deprecation names, None where it names none.
+    """The function that a deprecation names, or None.
 
     Only the name is kept; the header's sentence stays in the header.
     """

@@ -1,12 +1,12 @@
 """The values that ``*_default_params()`` return, read from their C++ definitions.
 
-The header declares these functions, and only the source says what they return. The bindings carry
-the values for two reasons: a library whose own defaults read differently through our structs has
-other structs, and a default is what a user wants to see beside a parameter.
+The header declares these functions, and only the source has their results. The bindings store
+the values for two reasons: if a library's own defaults read differently through our structs, its
+structs differ, and users want to see the default of a parameter.
 
-The definition's text is compiled as ``constexpr``, so the compiler computes each field whatever
-way the function goes about it. A tree without sources, or a definition that is no constant
-expression, leaves the function out: less is checked then, and nothing else changes.
+The definition's text is compiled as ``constexpr``, so the compiler computes each field regardless
+of the function's code. Without sources, or if a definition is not a constant expression, the
+function is left out: then less is checked, and nothing else changes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PROBE = "llama_py_default_"
 
 
 def with_defaults(api: Api, unit: Unit) -> Api:
-    """``api`` with the defaults that the sources in ``unit`` give."""
+    """``api`` with the defaults from the sources in ``unit``."""
     structs = {s.name: s for s in api.structs}
     aliases = api.aliases
     wanted: dict[str, tuple[Function, Struct]] = {}
@@ -80,8 +80,8 @@ def _definitions(folders: Iterable[Path], names: list[str]) -> dict[str, tuple[s
 
 
 def _with_calls(source: str, body: str) -> tuple[str, str]:
-    """What ``body`` calls without arguments, as ``source`` defines it but constant, and ``body``
-    with the calls going there."""
+    """The functions that ``body`` calls without arguments, copied from ``source`` as constant
+    functions, and ``body`` with its calls redirected to them."""
     definitions = ""
     for name in dict.fromkeys(re.findall(r"\b(\w+)\(\)", body)):
         definition = re.search(

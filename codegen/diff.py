@@ -1,14 +1,14 @@
-"""Two APIs: what changed from one to the other, and what that breaks.
+"""Compares two APIs: the changes, and the kind of break that each causes.
 
 Three kinds of change, as a user of the bindings meets them:
 
-    abi       a program that calls the old API against the new library goes wrong without an error
-    source    a program has to be changed, and finds out by an error
-    addition  nothing that worked stops working
+    abi       a program for the old API fails with the new library, without an error
+    source    a program must be changed, and an error says so
+    addition  everything that worked still works
 
-A struct is one change, however many of its fields differ, and so are the constants of an enum that
-broke or were added: the details stand below, one a line. Where it cannot be known whether the old
-meaning survived (a field of the same type in the place of another), it counts as broken.
+A struct is one change, however many of its fields differ, and so are the broken or added constants
+of an enum: the details follow, one on each line. If the old meaning may be lost (a field replaced
+by another of the same type), it counts as broken.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ _TITLES = {
     "addition": "Additions and notices",
 }
 _BREAKS = {
-    "abi": "what breaks the ABI",
-    "source": "what breaks source",
+    "abi": "breaks the ABI",
+    "source": "breaks source",
     "addition": "additions and notices",
 }
 
@@ -67,8 +67,8 @@ _SAME = {
 
 @dataclass(frozen=True)
 class Change:
-    """One difference. ``what`` is the thing's sort (function, struct, ...), ``text`` the news,
-    with the parts of it, if it has several, in ``details``."""
+    """One difference. ``what`` is the kind of declaration (function, struct, ...), ``text`` the
+    change; if it has several parts, they are in ``details``."""
 
     kind: str
     what: str
@@ -88,7 +88,7 @@ class Changes:
 
     @property
     def summary(self) -> str:
-        """Everything in one line: of each kind how many, and of what."""
+        """One line with the number of changes by kind of break and of declaration."""
         if not self.changes:
             return f"{self.old} -> {self.new}: no change in the API"
         parts = []
@@ -100,7 +100,7 @@ class Changes:
 
 
 def compare(old: Api, new: Api) -> Changes:
-    """What changed from ``old`` to ``new``: the main header first, then those that it includes,
+    """The changes from ``old`` to ``new``: the main header first, then those that it includes,
     and in each the functions, structs, enums, macros, typedefs and defaults in their order."""
     types = _Types(old, new)
     changes = [
@@ -119,8 +119,8 @@ def compare(old: Api, new: Api) -> Changes:
 
 
 def compare_all(old: Sequence[Api], new: Sequence[Api]) -> Changes:
-    """As `compare`, for all sets of bindings at once. What only one side has was added or removed
-    as a whole."""
+    """Like `compare`, for all sets of bindings at once. A set that only one side has was added or
+    removed as a whole."""
     before, after = {a.module: a for a in old}, {a.module: a for a in new}
     changes: list[Change] = []
     for module in after | before:
@@ -135,7 +135,7 @@ def compare_all(old: Sequence[Api], new: Sequence[Api]) -> Changes:
 
 
 def _pairs(old: Sequence[T], new: Sequence[T]) -> Iterator[tuple[str, T | None, T | None]]:
-    """Each name with what it stood for and stands for: the old ones first, then what is new."""
+    """Each name with its old and new value: the old names first, then the added ones."""
     before, after = {v.name: v for v in old}, {v.name: v for v in new}
     for name in before | after:
         yield name, before.get(name), after.get(name)
@@ -160,17 +160,17 @@ class _Types:
         self._old, self._new = old.aliases, new.aliases
 
     def kind(self, a: Type, b: Type) -> str:
-        """What the change from ``a`` to ``b`` breaks."""
+        """The kind of break that the change from ``a`` to ``b`` causes."""
         if _shape(a, self._old, strict=True) == _shape(b, self._new, strict=True):
             return "addition"
-        # What differs is only what the compiler or Python checks: const, or an enum for an int.
+        # The difference matters only to the compiler or Python: const, or an enum for an int.
         if _shape(a, self._old, strict=False) == _shape(b, self._new, strict=False):
             return "source"
         return "abi"
 
 
 def _shape(ctype: Type, aliases: dict[str, Type], *, strict: bool) -> str:
-    """The type with its typedefs resolved; unless ``strict``, without what no call depends on."""
+    """The type with its typedefs resolved; unless ``strict``, without parts that calls ignore."""
     if isinstance(ctype, Pointer):
         inner = _shape(ctype.to, aliases, strict=strict)
         return f"*{'const ' if ctype.const and strict else ''}{inner}"
@@ -215,7 +215,7 @@ def _signature(a: Function, b: Function, types: _Types) -> Iterator[Change]:
         pairs = zip(a.params, b.params, strict=True)
         renamed = [f"{p.name} is now {q.name}" for p, q in pairs if p.name != q.name]
         if renamed:
-            # C and our functions take arguments by position.
+            # C and the bindings take arguments by position.
             yield _change("function", b, "addition", "parameters renamed: " + ", ".join(renamed))
         return
     kind = types.kind(a.type, b.type)
@@ -235,7 +235,7 @@ def _returned(function: Function) -> FunctionType:
 
 
 def _is_struct(ctype: Type) -> bool:
-    # A typedef may hide one, which is returned through a pointer: count it in.
+    # A typedef may hide a struct, which is returned through a pointer: count it as one.
     return isinstance(ctype, Named) and ctype.tag != "enum" and ctype.name not in _SCALARS
 
 
@@ -287,7 +287,7 @@ def _sort(struct: Struct) -> str:
 
 
 def _fields(a: Struct, b: Struct, types: _Types) -> Iterator[tuple[str, str]]:
-    """What each difference breaks, and its line."""
+    """The kind of break of each difference, and its line."""
     before, after = {f.name: f for f in a.fields}, {f.name: f for f in b.fields}
     replaced: dict[str, str] = {}
     for f in a.fields:
@@ -328,7 +328,7 @@ def _fields(a: Struct, b: Struct, types: _Types) -> Iterator[tuple[str, str]]:
 
 
 def _in_order(old: Sequence[str], new: Sequence[str]) -> set[str]:
-    """The most names of ``old`` that stand in the same order in ``new``."""
+    """The longest list of names of ``old`` that have the same order in ``new``."""
     place = {name: i for i, name in enumerate(new)}
     runs: list[list[str]] = [[]]  # the longest that ends with each name, after the empty one
     for name in old:
@@ -402,7 +402,7 @@ def _counts_the_others(constant: str, old: Enum, new: Enum) -> bool:
 
 
 def _steps(names: list[str], changed: dict[str, tuple[int, int]]) -> list[str]:
-    """Neighbours that went up or down by the same, which one insertion before them does."""
+    """Neighbours that moved by the same number, as after an insertion before them."""
     lines = []
     for by, group in groupby(names, key=lambda c: changed[c][1] - changed[c][0]):
         run = list(group)
@@ -424,7 +424,7 @@ def _macros(old: Api, new: Api) -> Iterator[Change]:
         elif a is None and b is not None:
             yield _change("macro", b, "addition", f"added: {b.value!r}")
         elif a is not None and b is not None and a.value != b.value:
-            # A version is there to change; everything else was compiled into old callers.
+            # Versions are meant to change; all other values were compiled into old callers.
             kind = "addition" if name.endswith("_VERSION") else "abi"
             yield _change("macro", b, kind, f"{a.value!r} is now {b.value!r}")
 
@@ -481,7 +481,7 @@ def _code(text: str) -> str:
 
 
 def recorded(changes: Changes, changelog: Path) -> str:
-    """The text of the changelog with the report at its top, if that step was not in it already."""
+    """The text of the changelog with the report at its top, unless it has that step already."""
     heading = f"## {changes.new} (before: {changes.old})"
     new = f"# Changes\n\n{MARKER}\n"
     text = changelog.read_text("utf-8") if changelog.exists() else new
@@ -489,5 +489,5 @@ def recorded(changes: Changes, changelog: Path) -> str:
         return text
     head, marker, rest = text.partition(MARKER)
     if not marker:
-        raise CodegenError(f"{changelog.name} has no line {MARKER!r} to put the report behind")
+        raise CodegenError(f"{changelog.name} needs a line {MARKER!r}: the report goes after it")
     return f"{head}{marker}\n\n{heading}\n\n{report(changes, 'markdown')}{rest}"

@@ -1,5 +1,5 @@
-"""What can go wrong in the code generator. The command line turns each into one line and exit 2."""
+"""The code generator's error. The command line prints it on one line and exits with 2."""
 
 
 class CodegenError(Exception):
-    """Something in the input stops the generator; the message says what and where."""
+    """The generator cannot process its input; the message names the fault and its place."""

@@ -1,4 +1,4 @@
-"""The steps in their one direction: tree -> api -> text -> files."""
+"""The steps of the generator, in order: tree -> api -> text -> files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def read_api(tree: Tree) -> Api:
 
 
 def read_own(tree: Tree, sets: Sequence[Binding]) -> list[Api]:
-    """The API of ``tree`` for sets of bindings of one's own. A base may be a module of the
+    """The API of ``tree`` for a user's own sets of bindings. A base may be a module of the
     project, by its full name: llama_cpp._raw."""
     bases = {f"llama_cpp.{api.module}": api for api in committed_apis()}
     bases = {name: replace(api, module=name, base=None) for name, api in bases.items()}
@@ -53,8 +53,8 @@ def read_own(tree: Tree, sets: Sequence[Binding]) -> list[Api]:
 def read_apis(tree: Tree, *, whole: bool = False) -> list[Api]:
     """The API of ``tree`` for each set of bindings.
 
-    Another tree than the pin's may lack the headers of any but the first one: then that one is
-    left out, with a note on stderr. Where the tree has to be ``whole`` that is a CodegenError.
+    A tree other than the pin's may lack the headers of any set but the first: that set is then
+    left out, with a note on stderr. If the tree must be ``whole``, it is a CodegenError.
     """
     base = _read_first(tree)
     apis = [base]
@@ -70,8 +70,8 @@ def read_apis(tree: Tree, *, whole: bool = False) -> list[Api]:
 
 
 def _with_server(apis: list[Api], tree: Tree, *, whole: bool) -> list[Api]:
-    """``apis``, the first with what the server of ``tree`` has. A tree without the server's
-    sources, or from before they stated its fields, leaves those of the project, with a note."""
+    """``apis``, the first with the server of ``tree``. If the tree lacks the server's sources, or
+    is older than their tables of fields, the project's server stays, with a note."""
     lacking = [name for name in server_read.needed() if not (tree.root / name).is_file()]
     base, *others = apis
     if not lacking:
@@ -79,7 +79,7 @@ def _with_server(apis: list[Api], tree: Tree, *, whole: bool) -> list[Api]:
         server = server_read.server(tree.root, base.tag, constants)
         return [replace(base, server=server), *others]
     text = f"{tree.tag or 'the tree'} has no {lacking[0]}"
-    if whole:  # the pin's has them: the hash of its files says so
+    if whole:  # the pin's tree has them: its hash covers them
         raise CodegenError(f"{text}, which server.json is made from")
     print(f"note: {text}: the server's fields and options stay as they are", file=sys.stderr)
     present = next((api.server for api in committed_apis()), None)
@@ -91,7 +91,7 @@ def _read_first(tree: Tree) -> Api:
 
 
 def _read_other(tree: Tree, binding: Binding, base: Api | None) -> Api:
-    """What the headers of ``binding`` declare beyond those of ``base``."""
+    """The declarations in the headers of ``binding`` that ``base`` does not have."""
     unit = tree.unit_of(binding)
     api = parse(unit, base.tag if base else tree.tag or "")
     api = replace(api, module=binding.module, library=binding.library, unstable=binding.unstable)
@@ -121,8 +121,8 @@ def _beyond(api: Api, base: Api, binding: Binding) -> Api:
 
 
 def _tagged(apis: list[Api], tree: Tree) -> list[Api]:
-    """``apis`` under the tag of ``tree``. One without a tag gets that of the committed API if it
-    has the same headers, and otherwise one made from their content, the same everywhere."""
+    """``apis`` under the tag of ``tree``. Without a tag they get that of the committed API if the
+    headers are the same, and otherwise one made from the headers' content, the same everywhere."""
     if tree.tag:
         return apis
     committed = {api.module: api for api in committed_apis()}
@@ -136,14 +136,14 @@ def _tagged(apis: list[Api], tree: Tree) -> list[Api]:
 
 
 def committed_apis() -> list[Api]:
-    """The project's API data, as far as it is there."""
+    """The project's existing API data."""
     files = [API_JSON.with_name(api_file(b.module)) for b in bindings()]
     return [load(file) for file in files if file.is_file()]
 
 
 def planned(apis: Sequence[Api], out: Path | None = None) -> dict[Path, str | None]:
     """Every generated file with its text: those of the project, or those of the package in the
-    folder ``out``. None stands for one that ``apis`` do not give any more."""
+    folder ``out``. None stands for a file that ``apis`` no longer need."""
     files: dict[Path, str | None] = {**documents(apis)}
     if out is not None:
         texts = {
@@ -161,8 +161,8 @@ def planned_own(apis: Sequence[Api], out: Path) -> dict[Path, str | None]:
 
 
 def write(files: Mapping[Path, str | None]) -> list[Path]:
-    """Write ``files`` and return those that changed. All of them are written, or on any error or
-    interruption none."""
+    """Write ``files`` and return those that changed. After an error or interruption none of them
+    is changed."""
     before = {path: path.read_bytes() if path.is_file() else None for path in files}
     after = {path: None if text is None else text.encode() for path, text in files.items()}
     changed = [path for path in files if before[path] != after[path]]
@@ -198,7 +198,7 @@ def package(apis: Sequence[Api], folder: Path) -> Path:
 
 
 def publish(apis: Sequence[Api], folder: Path) -> Path:
-    """As `package`, complete or not at all, in the place of one that was there before."""
+    """Like `package`, but complete or not at all, and replacing an earlier one."""
     there = folder / "llama_cpp"
     if there.exists() and not sealed_files(there):
         raise CodegenError(f"{there} is not a package of this generator: choose another folder")
@@ -236,14 +236,13 @@ _IMPORT = "import importlib, sys; [importlib.import_module(name) for name in sys
 
 
 def unusable(apis: Sequence[Api], files: Mapping[Path, str | None] | None = None) -> list[str]:
-    """The faults of the package that ``apis`` give: errors when Python imports it, and sizes,
-    offsets and values on which ctypes and C disagree. ``files`` are those of `planned` for the
-    project, where they are known."""
+    """The faults of the package for ``apis``: errors of its import, and sizes, offsets and values
+    on which ctypes and C disagree. ``files`` are those of `planned` for the project, if known."""
     if files is not None:
         files = {path.relative_to(PROJECT): text for path, text in files.items()}
     with tempfile.TemporaryDirectory(prefix="llama-py-") as folder:
         there = _package(files or documents(apis), Path(folder))
-        # A header of one's own need not have what the project's other modules use.
+        # A user's own header may lack names that the project's other modules use.
         names = [f"{api.module}.py" for api in apis] + list(OF_THE_FIRST if files else ())
         names += OF_THE_SERVER if apis[0].server is not None else ()
         modules = [f"llama_cpp.{name[:-3].replace('/', '.')}" for name in names]

@@ -1,4 +1,4 @@
-"""Properties of the package's classes that are a C function and nothing more; see getters.toml."""
+"""Properties of the package's classes that only call a C function; see getters.toml."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GETTERS = Path(__file__).with_name("getters.toml")
 
 @dataclass(frozen=True)
 class Property:
-    """A property, and the function that it asks. ``sort`` is how the result becomes its value."""
+    """A property, and its C function. ``sort`` is the kind of conversion of the result."""
 
     name: str
     doc: str
@@ -28,10 +28,10 @@ class Property:
 
 @dataclass(frozen=True)
 class Getters:
-    """Those of the class ``owner``, whose C object of the type ``object`` is its ``handle``.
+    """The properties of the class ``owner``, whose ``handle`` is a C object of the type ``object``.
 
-    ``unnamed`` are the functions of the header that could be properties and that the data do not
-    mention; ``gone`` are those of the data that the header does not have.
+    ``unnamed`` are functions of the header that could be properties and are not in the data;
+    ``gone`` are functions in the data that the header does not have.
     """
 
     owner: str
@@ -43,7 +43,7 @@ class Getters:
 
 
 def getters(api: Api, types: PyTypes) -> list[Getters]:
-    """The properties of each class that getters.toml has, as far as the header has them."""
+    """The properties of each class in getters.toml whose functions the header has."""
     data = tomli.loads(GETTERS.read_text("utf-8"))
     return [_of(owner, entry, api, types) for owner, entry in data.items()]
 
@@ -61,7 +61,7 @@ def _of(owner: str, entry: dict[str, Any], api: Api, types: PyTypes) -> Getters:
         if form is None:
             raise CodegenError(
                 f"{function.place}: {function.prototype} is not a property of {owner} any more: "
-                f"take it out of codegen/{GETTERS.name}, and write it by hand"
+                f"remove it from codegen/{GETTERS.name}, and write it by hand"
             )
         own = identifier(name.removeprefix(prefix).removeprefix("get_"))
         properties.append(Property(own, doc, function, *form))

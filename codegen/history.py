@@ -1,6 +1,6 @@
 """The generator on llama.cpp's past: many tags, each generated, imported and verified.
 
-Nothing of the project is touched: every tag gets a package of its own in a temporary folder.
+The project is not changed: every tag gets its own package in a temporary folder.
 """
 
 from __future__ import annotations

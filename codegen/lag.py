@@ -16,8 +16,8 @@ _ROW = "{:60} {:>20} {:>10} {:>11}"
 
 @dataclass(frozen=True)
 class Known:
-    """What a source knows: its newest tag, the tags that are newer than the pin, and when the
-    newest and the pin appeared there. Or why it cannot say."""
+    """A source's state: its newest tag, the tags newer than the pin, and the dates of the newest
+    and the pin; or the reason why it has no answer."""
 
     source: str
     newest: str = ""
@@ -58,7 +58,7 @@ class Limits:
 
 
 def table(found: list[Known]) -> str:
-    """What each source knows, one row a source."""
+    """A table with one row for each source."""
     start = _pinned(found)
     rows = [f"pin: {pinned_tag()}{_on(start)}"]
     rows.append(_ROW.format("source", "newest", "newer tags", "days behind"))
@@ -71,7 +71,7 @@ def table(found: list[Known]) -> str:
 
 
 def summary(found: list[Known], limits: Limits, now: datetime) -> tuple[str, list[str]]:
-    """The lag over all sources in a line, and what of it is beyond the limits."""
+    """The lag over all sources in a line, and the parts of it that exceed the limits."""
     tags = len(frozenset[str]().union(*(k.newer for k in found)))
     days = _days(_pinned(found), max((k.date for k in found if k.date and k.newer), default=None))
     age = _days(max((k.date for k in found if k.date), default=None), now)

@@ -50,7 +50,7 @@ class Revision:
 
 @dataclass(frozen=True)
 class Origin:
-    """A place that has trees, by its description. What a kind cannot do, it does not offer."""
+    """A source of trees, with its description. A subclass defines only the methods it supports."""
 
     name: str
 
@@ -233,8 +233,8 @@ def run_git(*arguments: str, about: str) -> str:
 
 
 def checkout(root: Path) -> Revision | None:
-    """What the git checkout at ``root`` is: a tag, a commit after one, or either with ``-dirty``
-    where a file was edited. None for a folder without a repository or without a tag."""
+    """The revision of the git checkout at ``root``: a tag, a commit after one, or either with
+    ``-dirty`` if a file was edited. None for a folder without a repository or without a tag."""
     if not (root / ".git").exists():
         return None
     try:

@@ -85,12 +85,12 @@ def _endpoint() -> str:
 
 
 def _ask(project: str) -> list[DistributionPackage]:
-    """What the index has of ``project``."""
+    """The packages of ``project`` in the index."""
     endpoint, index = _endpoint(), _host()
     if not is_safe(endpoint):
         raise CodegenError(
-            f"the package index at {index} is not asked: what it says of hashes can be changed on "
-            "the way. PIP_INDEX_URL must be an https address"
+            f"the package index at {index} is not used: without https its hashes could be changed "
+            "on the way. PIP_INDEX_URL must be an https address"
         )
     try:
         with PyPISimple(endpoint) as client:

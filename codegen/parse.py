@@ -1,9 +1,9 @@
 """C headers to `Api`, through libclang. Nothing here knows of Python output.
 
 The parse is hermetic: no system header is read, only the stubs in ``sysroot``, so that the result
-is the same on every machine. It is made for several 64-bit targets. What cannot be expressed, or
-differs from one to another, is left out with the reason; ``rules`` has the rules of ctypes and
-Python.
+is the same on every machine. It runs for several 64-bit targets. Declarations that cannot be
+expressed, or that differ between targets, are left out with the reason; ``rules`` has the rules of
+ctypes and Python.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ _STANDARD = (
 )  # fmt: skip
 _PLACES = {"__FILE__", "__LINE__", "__COUNTER__", "__func__", "__FUNCTION__", "__INCLUDE_LEVEL__"}
 _VA_LISTS = ("va_list", "__builtin_va_list", "__gnuc_va_list", "__va_list_tag")
-# What makes a struct of C++ more than one of C
+# Members that only a struct of C++ can have
 _CLASS = (
     CursorKind.CXX_BASE_SPECIFIER, CursorKind.CONSTRUCTOR, CursorKind.DESTRUCTOR,
     CursorKind.CXX_METHOD,
@@ -109,7 +109,7 @@ def parse(unit: Unit, tag: str, targets: tuple[str, ...] = ()) -> Api:
 
 
 def _common_macros(a: Api, b: Api) -> Api:
-    """``a`` without the macros that ``b`` does not have alike: that is what macros are for."""
+    """``a`` without the macros that ``b`` lacks or has with another value, which is normal."""
     there = {m.name: m.value for m in b.macros}
     omitted = {o.name for o in a.omissions}
     omissions = [
@@ -132,7 +132,7 @@ def _common_macros(a: Api, b: Api) -> Api:
 
 
 def _agreed(a: Api, b: Api, a_target: str, b_target: str) -> Api:
-    """The declarations of ``a`` that ``b`` has alike. Omissions and places may differ."""
+    """The declarations that ``a`` and ``b`` share. Omissions and places may differ."""
     kept: dict[str, Any] = {}
     omissions = list(a.omissions)
     for kind in ("enums", "structs", "typedefs", "functions"):
@@ -197,7 +197,7 @@ def _comparable(value: Any) -> list[str]:
 
 
 def _known_replacements(api: Api) -> Api:
-    """A replacement has to be a function: "use the new one" names nothing."""
+    """Keep only replacements that are functions: "use the new one" does not name one."""
     names = {f.name for f in api.functions}
     return replace(
         api,
@@ -330,7 +330,7 @@ class _Reader:
         )
 
     def _symbols(self, cursor: Cursor, name: str) -> tuple[str, ...]:
-        """What a library calls a function with C++ linkage, nothing for one with C's."""
+        """The symbols of a function with C++ linkage; empty for one with C linkage."""
         if self.unit.language == "c":
             return ()
         symbol = str(cursor.mangled_name)
@@ -338,7 +338,8 @@ class _Reader:
         return () if symbol == name else (symbol,)
 
     def _tag(self, cursor: Cursor, place: Place) -> None:
-        """A struct, union or enum by itself. One without a name waits for what gives it one."""
+        """A struct, union or enum on its own. One without a name is read later, by its typedef or
+        field."""
         if cursor.kind == CursorKind.ENUM_DECL:
             if not _unnamed(cursor):
                 self._enum(cursor, _name(cursor), place, tagged=_tagged(cursor))
@@ -402,7 +403,7 @@ class _Reader:
         inner = 0
         for field in cursor.type.get_fields():
             where = Place(place.header, field.location.line)
-            # libclang puts the file's path into the spelling of what has no name.
+            # libclang puts the file's path into the spelling of unnamed fields.
             field_name = "" if "(" in field.spelling else _name(field)
             made_up = f"{within}_{inner}"
             declaration = _element(field.type).get_declaration()
@@ -543,7 +544,7 @@ class _Reader:
         self._refuse(ctype, cursor, "a type that has no form in ctypes on every platform")
 
     def _foreign(self, ctype: cindex.Type, cursor: Cursor) -> Type:
-        """A typedef from outside the headers: what it stands for, as far as that can be said."""
+        """A typedef from outside the headers: its target type, if it can be expressed."""
         declaration = ctype.get_canonical().get_declaration()
         if declaration.kind == CursorKind.ENUM_DECL:
             return self._type(declaration.enum_type.get_canonical(), cursor)
@@ -589,7 +590,7 @@ class _Reader:
     def _evaluate(self, found: list[tuple[Cursor, Place]]) -> None:
         """The values of the object-like macros, as the compiler computes them.
 
-        Each gets a probe variable in a second parse; what cannot initialise one has no value.
+        Each gets a probe variable in a second parse; without a valid initialiser it has no value.
         """
         # Defined more than once: the last definition is the one that counts. Names that begin
         # with an underscore are set for the compiler or the platform, not for us.
@@ -641,7 +642,7 @@ class _Reader:
     # -- places
 
     def _place(self, cursor: Cursor) -> Place | None:
-        """Where ``cursor`` stands, or None outside the headers of the unit."""
+        """The place of ``cursor``, or None outside the headers of the unit."""
         location = cursor.location
         file = location.file
         if file is None:
@@ -668,7 +669,7 @@ class _Reader:
 
 @dataclass(frozen=True)
 class _Slot:
-    """What a field needs: bytes, the alignment that its type has by nature, bits of them."""
+    """The room for a field: bytes, the natural alignment of its type, and its bits."""
 
     size: int
     align: int
@@ -727,7 +728,7 @@ _ODD_NAME = "its name is not one of ASCII letters, digits and _"
 
 
 def _declarations(cursor: Cursor) -> Iterator[Cursor]:
-    """What stands in a file, that in `extern "C" { }` included."""
+    """The declarations in a file, including those in `extern "C" { }`."""
     for child in cursor.get_children():
         if _kind(child) in (CursorKind.LINKAGE_SPEC, CursorKind.UNEXPOSED_DECL):
             yield from _declarations(child)
@@ -744,9 +745,9 @@ def _kind(cursor: Cursor) -> CursorKind | None:
 
 
 def _name(cursor: Cursor) -> str:
-    """The name of what ``cursor`` declares, which Python and a docstring have to be able to hold.
+    """The declared name, which must be valid in Python and in a docstring.
 
-    Python takes more, but folds what looks alike into one, and `$` it does not take.
+    Python accepts more letters, but treats some that look alike as equal, and rejects `$`.
     """
     name = str(cursor.spelling)
     if not re.fullmatch(r"\w*", name, re.ASCII):
@@ -778,7 +779,7 @@ def _unnamed(declaration: Cursor) -> bool:
 
 
 def _element(ctype: cindex.Type) -> cindex.Type:
-    """What ``ctype`` is made of, behind arrays and pointers."""
+    """The innermost element type of ``ctype``, below arrays and pointers."""
     while True:
         if ctype.kind in ARRAYS:
             ctype = ctype.element_type

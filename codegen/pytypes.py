@@ -1,7 +1,7 @@
 """C types as ctypes expressions, and as type hints.
 
 Everything is spelled from the names that the header uses (``llama_token``, ``int32_t``), never
-from what a platform makes of them, so that one file serves all 64-bit targets.
+not from a platform's own types, so that one file serves all 64-bit targets.
 """
 
 from __future__ import annotations
@@ -71,13 +71,13 @@ RARE = {"long", "unsigned long", "long double", "wchar_t"}
 # The system's own: passed on, never looked into. A va_list is passed by its address on each target.
 FOREIGN_HANDLES = ("FILE", "va_list")
 
-# What ctypes looks for in a struct
+# Attributes of a struct that ctypes reads
 _OF_STRUCTS = {
     "_fields_", "_anonymous_", "_pack_", "_align_", "_layout_", "_swappedbytes_", "_b_base_",
     "_b_needsfree_", "_objects", "_as_parameter_",
 }  # fmt: skip
 
-# What Python's enums have themselves, and their members therefore cannot be
+# Names of Python's own enums, which members therefore cannot have
 _OF_ENUMS = (
     "as_integer_ratio", "bit_count", "bit_length", "conjugate", "denominator", "from_bytes", "imag",
     "is_integer", "mro", "name", "numerator", "real", "to_bytes", "value",
@@ -90,8 +90,8 @@ def identifier(name: str) -> str:
 
 
 class Fault(NamedTuple):
-    """What Python cannot have: a declaration, or a ``part`` of it (a constant of an enum, the
-    fields of a struct), and why."""
+    """A declaration that has no Python form, or a ``part`` of it (a constant of an enum, the
+    fields of a struct), and the reason."""
 
     value: Function | Macro | Typedef | Enum | Struct
     part: str
@@ -130,7 +130,7 @@ class PyTypes:
 
     @cached_property
     def ordinary(self) -> set[str]:
-        """What C calls ordinary identifiers, and macros: all that is not a tag."""
+        """C's ordinary identifiers, and macros: all names except tags."""
         constants = {name for e in self.api.enums for name, _ in e.constants}
         macros = {m.name for m in self.api.macros}
         own = self.functions | constants | macros | {t.name for t in self.aliases}
@@ -167,7 +167,7 @@ class PyTypes:
         return f"{name}_" if name in _OF_ENUMS else self.value(name)
 
     def alias(self, name: str) -> str:
-        """The Python name of what the typedef ``name`` stands for."""
+        """The Python name of the target of the typedef ``name``."""
         target = self.typedefs[name]
         same = isinstance(target, Named) and target.tag and target.bare == name
         return self.name(name) if same else self.value(name)
@@ -187,20 +187,20 @@ class PyTypes:
         return names
 
     def check_names(self) -> None:
-        """Raise CodegenError where a name cannot be had."""
+        """Raise CodegenError if Python cannot have a name."""
         for value, _, reason in self.name_faults():
             raise CodegenError(f"{value.place}: {value.name}: {reason}")
 
     @cached_property
     def names(self) -> dict[str, tuple[str, Place]]:
-        """All names in Python, each with what it is first and where that stands."""
+        """All names in Python, each with its first declaration and that one's place."""
         names = dict(self.base.names) if self.base else {}
         for _, _, python, what in self._claims():
             names.setdefault(python, what)
         return names
 
     def name_faults(self) -> list[Fault]:
-        """The names that Python cannot have, or has for something else already."""
+        """The names that Python cannot have, or that are already taken."""
         faults = []
         for value, part, python, what in self._claims():
             first = self.names[python]
@@ -215,7 +215,7 @@ class PyTypes:
         return faults + [f for s in self.api.structs for f in self._field_faults(s)]
 
     def _claims(self) -> Iterator[tuple[Any, str, str, tuple[str, Place]]]:
-        """Each declaration, the part of it that has a name, its name in Python, what it is."""
+        """Each declaration, its named part, the name in Python, and a description."""
         for f in self.api.functions:
             yield f, "", self.value(f.name), (f"function {f.name}", f.place)
         for t in self.aliases:
@@ -265,8 +265,8 @@ class PyTypes:
 
     @cached_property
     def imported(self) -> list[str]:
-        """The Python names of the base's types that this API refers to, and of what these stand
-        for, as hints say it."""
+        """The Python names of the base's types that this API refers to, and of their targets, as
+        used in hints."""
         names: set[str] = set()
 
         def need(ctype: Type) -> None:
@@ -404,14 +404,14 @@ class PyTypes:
     # -- hints, as _raw.pyi has them
 
     def result_hint(self, ctype: Type) -> str:
-        """What a function that returns ``ctype`` gives to Python."""
+        """The hint of a function's result of type ``ctype``."""
         handle = self.handle(ctype)
         if handle:
             return f"{handle} | None"
         return self._hint(ctype)
 
     def argument_hint(self, ctype: Type) -> str:
-        """What a function that takes ``ctype`` accepts from Python."""
+        """The hint of an argument for a parameter of type ``ctype``."""
         handle = self.handle(ctype)
         if handle:
             return f"{handle} | None"
@@ -431,11 +431,11 @@ class PyTypes:
         return self._hint(ctype)
 
     def received_hint(self, ctype: Type) -> str:
-        """What a Python callback is given for a parameter of ``ctype``."""
+        """The hint of a callback's parameter of type ``ctype``."""
         return self.handle(ctype) or self._hint(ctype)
 
     def field_hint(self, ctype: Type) -> tuple[str, str]:
-        """What reading a field of ``ctype`` gives, and what it can be set to."""
+        """The hints for reading and for setting a field of type ``ctype``."""
         handle = self.handle(ctype)
         if handle:
             return handle, f"{handle} | None"
@@ -507,7 +507,7 @@ class PyTypes:
         return self.expression(ctype)
 
     def _callback_name(self, ctype: Type) -> str:
-        """The name of a callback's type, or what all of them are."""
+        """The name of a callback's type, or the common base of all."""
         while True:
             if isinstance(ctype, Pointer):
                 ctype = ctype.to
@@ -522,7 +522,7 @@ class PyTypes:
 
 
 def parameter_names(function: Function) -> list[str]:
-    """The parameters' names in Python; what has none in C is counted."""
+    """The parameters' names in Python; unnamed ones are numbered."""
     names: list[str] = []
     for i, p in enumerate(function.params):
         name = identifier(p.name or f"arg{i}")

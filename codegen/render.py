@@ -49,7 +49,7 @@ PACKAGE, DATA = Path("llama_cpp"), Path("codegen")
 RUNTIME = Path(__file__).with_name("runtime.py")
 SAMPLERS = Path(__file__).with_name("samplers.toml")
 SAMPLER_PREFIX = "llama_sampler_init_"
-# What the methods of templates/_samplers.py.j2 use, so that no parameter may be called like it
+# Names that the methods of templates/_samplers.py.j2 use, so that no parameter may have them
 _SAMPLER_NAMES = ("self", "model", "len", "c_array", "c_string", "c_strings", "vocab_of")
 
 
@@ -81,7 +81,7 @@ def python_types(api: Api) -> PyTypes:
 
 @cache
 def reserved() -> frozenset[str]:
-    """What the modules define or use when the API is empty: names that nothing in C may have."""
+    """The names that the modules define or use for an empty API: no C name may equal one."""
     empty = Api("", (), (), (), (), (), (), (), {})
     names = {*FOREIGN_HANDLES, *(hint for _, hint in BUILTINS.values())}
     apis = empty, replace(empty, base=empty), replace(empty, module="_raw_own")
@@ -196,7 +196,7 @@ class _Sampler:
 
 
 class _Context:
-    """What the templates ask for."""
+    """The functions and values that the templates use."""
 
     def __init__(self, api: Api, types: PyTypes) -> None:
         self.api = api
@@ -531,14 +531,14 @@ class _Context:
 
 
 def report(apis: Sequence[Api]) -> str:
-    """The coverage report: what is bound, and what is not and why."""
+    """The coverage report: counts of the bound names, and each omission with its reason."""
     template = jinja_environment().get_template("report.md.j2")
     sets = [_coverage(api) for api in apis]
     return template.render(tag=apis[0].tag, sets=sets).rstrip("\n") + "\n"
 
 
 def _coverage(api: Api) -> dict[str, Any]:
-    """What the report says of one set of bindings."""
+    """The report's values for one set of bindings."""
     types = python_types(api)
     context = _Context(api, types)
     callbacks = context.callbacks()

@@ -1,4 +1,4 @@
-"""What ctypes and Python cannot have of an `Api`, and the `Api` without it.
+"""Finds the declarations of an `Api` that ctypes or Python cannot express, and removes them.
 
 Whatever a declaration needs and is left out takes the declaration with it. A struct that cannot
 have its fields stays as a handle, so that pointers to it are still of use.
@@ -33,7 +33,7 @@ T = TypeVar("T", Macro, Typedef, Function)
 
 
 def bindable(api: Api, reserved: frozenset[str] = frozenset()) -> Api:
-    """``api`` without what cannot be bound, each with the reason among the omissions."""
+    """``api`` without the declarations that cannot be bound; the omissions have the reasons."""
     while True:
         types = PyTypes(api, reserved)
         faults = list(_type_faults(types)) or types.name_faults()
@@ -86,7 +86,7 @@ def _reason(types: PyTypes, ctype: Named, use: Use) -> str | None:
     target = types.resolve(ctype)
     if target != ctype:
         inner = element(target) if isinstance(target, Array) else target
-        # What a pointer or a callback type of that name needs was looked at where it is declared.
+        # A pointer or callback type of that name was checked at its own declaration.
         return _reason(types, inner, use) if isinstance(inner, Named) else None
     struct = types.struct(ctype)
     if struct is None and ctype.name != "FILE":

@@ -1,5 +1,4 @@
-"""What the generated modules have beside declarations: all that follows the line goes into them as
-it is."""
+"""Code of the generated modules besides declarations: everything after the line is copied."""
 
 from __future__ import annotations
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from .contents import PACKAGE as _PACKAGE
 from .contents import stubs
 
-# What is made from the first set of bindings only
+# Files made from the first set of bindings only
 OF_THE_FIRST = ("_params.py", "model/_getters.py", "sampling/_samplers.py")
 
-# What is made from the server's sources
+# Files made from the server's sources
 OF_THE_SERVER = ("server/_fields.py", "server/_options.py")
 
 _UPSTREAM = Path(__file__).with_name("upstream.toml")
@@ -34,7 +34,7 @@ def generated(upstream: Path = _UPSTREAM) -> tuple[str, ...]:
 GENERATED = generated()
 
 
-# In the seal of what no header changes
+# The tag in the seal of files that do not depend on a header
 ANY_TAG = "any"
 
 
@@ -48,7 +48,7 @@ def _digest(text: str, tag: str) -> str:
 
 
 def faults(folder: Path = _PACKAGE, upstream: Path = _UPSTREAM) -> list[str]:
-    """What is wrong with the generated files in ``folder``, one line each."""
+    """The faults of the generated files in ``folder``, one line each."""
     pin = re.search(r'^tag = "([\w.-]+)"$', upstream.read_text("utf-8"), re.MULTILINE)
     tag = pin[1] if pin else "?"
     names = generated(upstream)

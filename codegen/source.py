@@ -48,11 +48,11 @@ class Tree:
 
     @property
     def unit(self) -> Unit:
-        """What to parse of it for the first set of bindings."""
+        """The parser's input for the first set of bindings."""
         return self.unit_of(bindings()[0])
 
     def unit_of(self, binding: Binding) -> Unit:
-        """What to parse of it for ``binding``."""
+        """The parser's input for ``binding``."""
         return Unit(
             self.root,
             binding.header,
@@ -66,11 +66,11 @@ class Tree:
 
 @dataclass(frozen=True)
 class Binding:
-    """A set of bindings: a module, the library that it is for, and what it is made from.
+    """A set of bindings: a module, its library, and its header.
 
-    ``base`` is the module whose types it imports and whose declarations it lacks, "" for none. The
-    header is read as ``Unit`` has it. What ``require`` names, or has a pattern for, must be bound.
-    An ``unstable`` set says that it is.
+    ``base`` is the module whose types it imports instead of declaring them again, "" for none.
+    `Unit` describes the header. Names that match ``require`` must be bound. An ``unstable`` set is
+    marked as such in its module.
     """
 
     module: str
@@ -214,8 +214,8 @@ def made_from(tag: str) -> Path:
 
 
 def fetch_headers(tag: str) -> Path:
-    """As `fetch`, but of the tree only what the generator reads: the headers and the sources with
-    the defaults. The whole tree serves as well where it is already there."""
+    """Like `fetch`, but only the files that the generator reads: the headers and the sources with
+    the defaults. If the whole tree is already there, it is used."""
     return _read(find(tag))
 
 
@@ -265,7 +265,7 @@ def _fill(revision: Revision, work: Path, read: tuple[str, ...]) -> None:
 
 
 def _first(ask: Callable[[Origin], T | None], failure: str) -> T:
-    """The first answer of a source that is not None; CodegenError with what each of them said."""
+    """The first answer of a source that is not None; CodegenError with the reason of each."""
     reasons = []
     for origin in origins(upstream()["sources"]):
         try:
@@ -340,7 +340,7 @@ def moved_pin(tree: Tree) -> str:
 
 def keep(tree: Tree, tag: str) -> None:
     """Note in the cache which folder the bindings for ``tag`` are made from, for `made_from`; and
-    keep what the generator reads of it, if it can be the pin."""
+    keep the generator's input from it, if it can be the pin."""
     final = cache_root() / tag / "sources"
     if cache_root() not in tree.root.parents:
         make_folder(final.parent)

@@ -1,11 +1,11 @@
 """Witnesses for the generated bindings that are not the generator.
 
-    compiler  the C compiler, which is given every size, offset, value and signature to agree with
-    ctypes    the imported ``_raw`` itself: what ctypes made of the generated code
+    compiler  the C compiler, which checks every size, offset, value and signature
+    ctypes    the imported ``_raw`` itself: the layout that ctypes gave the generated code
     calls     C functions of every signature, and callbacks of every type, called both ways
     library   the symbols of a built engine
 
-Each counts what it checked and lists what it found wrong.
+Each counts its checks and lists the faults.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Report:
-    """What a witness says."""
+    """The result of a witness."""
 
     name: str
     counts: dict[str, int] = field(default_factory=dict)
@@ -87,7 +87,7 @@ _ERRORS = [
 
 
 def compile_c(unit: Unit, arguments: list[str]) -> list[str]:
-    """Compile C that includes the headers of ``unit``; what the compiler finds wrong with it.
+    """Compile C that includes the headers of ``unit``, and return the compiler's errors.
 
     The headers count as the system's, whose warnings do not matter: only our text is on trial.
     """
@@ -113,7 +113,7 @@ def compile_c(unit: Unit, arguments: list[str]) -> list[str]:
         return []
     faults = []
     for match in re.finditer(r"^(.*?):(\d+):\d+: .*?error: (.*)$", done.stderr, re.MULTILINE):
-        # The compiler does not say which function: that is in the name of what failed to fit it.
+        # The compiler does not name the function, but the name of the check contains it.
         line = Path(match[1]).read_text("utf-8").splitlines()[int(match[2]) - 1]
         checked = re.search(r"llama_py_\w+?_(\w+)|\"([^\"]*)\"\);$", line)
         faults.append(f"{checked[1] or checked[2]}: {match[3]}" if checked else match[3])
@@ -152,8 +152,8 @@ def _structs(api: Api) -> dict[str, Struct]:
 
 
 def c_names(api: Api) -> dict[str, str]:
-    """Struct -> how C says its type. A struct without a name is said by the field that it is; one
-    without even a field's name is not in the result, and its fields are those of what it is in."""
+    """Struct -> its type in C. An unnamed struct is written as the type of its field; one without
+    a field's name is not in the result, and its fields belong to the struct around it."""
     structs = _structs(api)
     result: dict[str, str] = {}
 
@@ -177,7 +177,7 @@ def c_names(api: Api) -> dict[str, str]:
         for f in s.fields
         if f.anonymous and isinstance(f.type, Named)
     }
-    for s in reversed(api.structs):  # what is inside comes first
+    for s in reversed(api.structs):  # inner structs come first
         keyword = "union " if s.union else "struct "
         if s.tagged:
             result[s.name] = keyword + s.name
@@ -188,12 +188,12 @@ def c_names(api: Api) -> dict[str, str]:
     return result
 
 
-# What a header may define as a macro and our own text needs
+# Names that the generated C uses and that a header may define as macros
 _KEPT = ("bool", "true", "false")
 
 
 def layout(api: Api, header: str) -> str:
-    """The C file that holds the assertions about what ``header`` and what it includes declare."""
+    """The C file with the assertions about the declarations of ``header`` and its includes."""
     structs = []
     named = c_names(api)
     for s in api.structs:
@@ -247,7 +247,7 @@ def _pointers_to(ctype: Type, aliases: dict[str, Type]) -> list[str]:
 def _c_fields(api: Api, struct: Struct, base: int) -> Iterator[SimpleNamespace]:
     """The fields by the names that C has for them; those of an anonymous member count as its own.
 
-    Only what C can name has a type to compare with.
+    Only a type with a name in C can be compared.
     """
     structs, enums = _structs(api), {e.name: e for e in api.enums}
     for f in struct.fields:
@@ -297,7 +297,7 @@ def _c_parameters(function: Function) -> str:
 
 
 def by_ctypes(api: Api, module: ModuleType) -> Report:
-    """Compare what ctypes says of the imported ``_raw`` with the API."""
+    """Compare the ctypes layout of the imported ``_raw`` with the API."""
     types = python_types(api)
     report = Report("ctypes", _counts(api))
 
@@ -372,7 +372,7 @@ def _check_function(
 
 
 def _c_shape(types: PyTypes, ctype: Type) -> str:
-    """What matters of a type in a call: its class, size and sign, and what a struct is called.
+    """The parts of a type that matter in a call: its class, size and sign, and a struct's name.
 
     Worked out here from C's side, without the tables that the generator has for Python's.
     """
@@ -459,8 +459,8 @@ class _Info(ctypes.Structure):
 
 
 def by_library(api: Api, path: Path) -> Report:
-    """Look up every function of ``api`` in the libllama at ``path`` and in what that has loaded,
-    or in the library of ``api`` beside it."""
+    """Look up every function of ``api`` in the libllama at ``path`` and the libraries that it
+    loads, or in the library of ``api`` next to it."""
     report = Report("library")
     if api.base:
         path = path.with_name(path.name.replace(api.base.library, api.library, 1))

@@ -6,7 +6,7 @@
 
 Without ``--url`` it starts a llama-server of its own, by default with a small model that
 fetch_model.py downloads. That model's chat template knows no tools, and the agent calls them all
-the same: it asks the server what the template can do, and forces the calls by a schema.
+the same: it asks the server for the template's abilities, and forces the calls by a schema.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def calculate(expression: str) -> float:
 
 
 def python(code: str) -> str:
-    """Runs code in a Python interpreter and returns what it prints.
+    """Runs code in a Python interpreter and returns its output.
 
     Args:
         code: The code to run in the Python interpreter.

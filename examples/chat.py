@@ -2,7 +2,7 @@
 
 python examples/chat.py -m model.gguf [-s system] [-n n_predict] [-c n_ctx] [--temp temperature]
 
-Ctrl-C stops an answer, Ctrl-D ends. What does not come from a terminal is read line by line.
+Ctrl-C stops an answer, Ctrl-D ends. Input that is not from a terminal is read line by line.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Message = dict[str, str]
 
 
 def lines() -> Iterator[str]:
-    """What the user says, until the end of the input."""
+    """The user's messages, until the end of the input."""
     if not sys.stdin.isatty():
         yield from (line.strip() for line in sys.stdin)
         return
@@ -42,7 +42,7 @@ def fit(llm: Llama, messages: list[Message], n_predict: int) -> None:
 
 
 def answer(llm: Llama, messages: list[Message], n_predict: int, temperature: float) -> str:
-    """Write the next answer, and return it; what there is of it after Ctrl-C."""
+    """Write the next answer, and return it; after Ctrl-C only its beginning."""
     text = ""
     generation = llm.chat_stream(messages, max_tokens=n_predict, temperature=temperature)
     try:

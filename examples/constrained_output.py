@@ -25,7 +25,7 @@ JSON:"""
 
 
 def extract(path: str, text: str) -> None:
-    """Write what the text says, as JSON, to stdout, and the least likely token to stderr."""
+    """Write the facts of the text, as JSON, to stdout, and the least likely token to stderr."""
     with Llama(path, n_ctx=1024) as llm:
         done = llm.complete(PROMPT % text, grammar=GRAMMAR, temperature=0, logprobs=0)
     print(json.dumps(json.loads(done.text)))

@@ -28,7 +28,7 @@ class Without:
 
 
 def generate(path: str, prompt: str, n_predict: int) -> None:
-    """Write the prompt and what follows to stdout."""
+    """Write the prompt and its continuation to stdout."""
     with Llama(path, n_ctx=1024) as llm:
         sampler = LlamaSampler.chain().custom(Without(llm.model, "e"))
         sampler.penalties(llm.model, penalty_repeat=1.2).top_k(40).temp(0.7).dist(seed=1)

@@ -1,4 +1,4 @@
-"""What a library can compute on, and how much memory is free there.
+"""A library's devices, and their free memory.
 
 python examples/devices.py [-m model.gguf [--device NAME ...]]
 

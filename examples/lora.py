@@ -14,7 +14,7 @@ from llama_cpp import LlamaContext, LlamaError, LlamaLora, LlamaModel, LlamaSamp
 
 def complete(ctx: LlamaContext, prompt: str, n_predict: int) -> str:
     """The most likely continuation, with the adapters that ``ctx`` has now."""
-    ctx.memory.clear()  # what the cache holds was computed with other adapters
+    ctx.memory.clear()  # the cached tokens were computed with other adapters
     sampler = LlamaSampler.chain().greedy()
     decoder = ctx.model.decoder()
     tokens = ctx.model.tokenize(prompt)

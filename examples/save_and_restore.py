@@ -38,7 +38,7 @@ def run(path: str, state: Path, prompt: str, n_predict: int) -> None:
         # A state has no outputs: the last token is decoded anew each time.
         head, last = tokens[:-1], tokens[-1:]
         n_ctx = max(1024, 2 * len(tokens) + n_predict)
-        # In a unified cache, forks share the cells of what they have in common.
+        # In a unified cache, forks share the cells of their common beginning.
         with LlamaContext(model, n_ctx=n_ctx, n_seq_max=2, kv_unified=True) as ctx:
             sequence = ctx.sequence.load(state) if state.exists() else ctx.sequence()
             reused = len(head)

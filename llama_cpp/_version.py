@@ -1,5 +1,5 @@
 """The version: two numbers of our own, and llama.cpp's tag as the third: b11549 gives 0.1.11549,
-and 0.1.11549.post1 for what is put right for the same tag.
+and 0.1.11549.post1 for a fix for the same tag.
 
 Read from the text of ``_raw.py``, so that the build of a package need not import it.
 """

@@ -12,10 +12,10 @@ class LlamaError(Exception):
     """Base of every error of this package."""
 
     message: str = ""
-    """The problem, and what to do about it."""
+    """The problem, and its cure."""
     run: Any = field(default=None, init=False)
-    """The run of an agent that the error ended, as far as it went: its messages, calls, usage. A
-    `RunResult` with the reason ``error``, or None."""
+    """The agent's run that the error ended: its messages, calls and usage until then. A `RunResult`
+    with the reason ``error``, or None."""
 
     def __str__(self) -> str:
         return self.message
@@ -67,7 +67,7 @@ class LlamaClosedError(LlamaError):
 
 
 class LlamaModelError(LlamaError):
-    """A model could not be loaded, or it cannot do what was asked of it."""
+    """A model could not be loaded, or does not support the call."""
 
 
 class LlamaAdapterError(LlamaModelError):
@@ -133,7 +133,7 @@ class LlamaTimeoutError(LlamaCancelled, TimeoutError):
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class LlamaServerError(LlamaError):
-    """llama-server did not do what it was asked; also the base of the errors below."""
+    """llama-server could not handle a request; also the base of the errors below."""
 
     status: int | None = None
     """The HTTP status, or None without an answer."""
@@ -159,7 +159,7 @@ class LlamaServerTimeoutError(LlamaServerError):
 
 
 class LlamaServerUnavailableError(LlamaServerError):
-    """The server, or what stands before it, cannot take the request now."""
+    """The server, or a proxy before it, cannot take the request now."""
 
 
 class LlamaServerLoadingError(LlamaServerUnavailableError):
@@ -171,7 +171,7 @@ class LlamaAuthenticationError(LlamaServerError):
 
 
 class LlamaNotSupportedError(LlamaServerError):
-    """The server was not started with, or does not have, what was asked of it."""
+    """The server lacks the requested feature, or was started without it."""
 
 
 class LlamaBadRequestError(LlamaServerError):
@@ -197,7 +197,7 @@ class LlamaServerTemplateError(LlamaServerError):
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class LlamaStreamError(LlamaServerError):
-    """A streamed answer broke off, or is not what a stream of llama-server looks like."""
+    """A streamed answer broke off, or does not have the form of llama-server's streams."""
 
     partial: dict[str, Any] | None = None
     """The answer as far as it came, in the form of a whole one, or None."""
@@ -206,7 +206,7 @@ class LlamaStreamError(LlamaServerError):
 class LlamaToolError(LlamaError):
     """A tool cannot be made of a function, or was called wrongly.
 
-    A tool raises it itself to tell the model what went wrong in its own words.
+    A tool can raise it itself: the model reads the message.
     """
 
 

@@ -1,4 +1,4 @@
-"""What goes into the wheel with an engine: the files that it needs, and the licences of others'."""
+"""The contents of the wheel with an engine: the needed files, and the licences of others' files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from release import check_wheel, contents, licenses
 
 
 def needed(path: Path) -> set[str]:
-    """What the linker wrote into a file, by binutils."""
+    """The dependencies that the linker wrote into a file, by binutils."""
     text = subprocess.run(
         ["readelf", "--dynamic", "--wide", path],
         capture_output=True, text=True, check=True, timeout=60,
@@ -51,7 +51,7 @@ def test_what_nothing_needs_is_left_out(engine: Path) -> None:
     contents.leave_out(engine)
     left = set(files(engine))
     assert "libllama-quantize-impl.so" in before - left
-    # What a file says by itself is what binutils read in it.
+    # A file's own dependencies are the same by binutils.
     ahead = left & {"libllama.so", "libmtmd.so", "libggml-rpc.so", *contents.PROGRAMS}
     ahead |= {name for name in left if name.startswith("libggml-cpu")}
     reached = set(ahead)
@@ -201,7 +201,7 @@ def test_a_wheel_with_nothing_of_others_is_left_alone(engine: Path, tmp_path: Pa
     assert not (engine / "licenses").exists()
 
 
-# What rpm says in manylinux_2_28: libgomp has no licence of its own, libgcc of the same source has.
+# rpm's answers in manylinux_2_28: libgomp has no licence text, but libgcc of the same source has.
 RPM = """#!/bin/sh
 case "$*" in
 *--file*) echo "libgomp gcc-8.5.0-1.src.rpm" ;;

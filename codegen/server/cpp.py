@@ -93,7 +93,7 @@ class Code:
         raise self[at : at + 9].fault(f"{opens} is not closed")
 
     def parts(self, separator: str = ",") -> list[Code]:
-        """What stands between the ``separator`` outside of brackets; nothing gives no part."""
+        """The parts between each ``separator`` outside brackets; no parts if empty."""
         parts, depth, start = [], 0, 0
         for i, text in enumerate(self.texts):
             if text in _CLOSES:

@@ -1,6 +1,6 @@
-"""What changed from one server to another, and what that breaks: parts of `codegen.diff.Change`.
+"""The changes from one server to another, and the kind of each: parts of `codegen.diff.Change`.
 
-What a program may not give any more breaks its source; what is new and other defaults do not.
+A removed name or value breaks a program's source; additions and other defaults do not.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from .model import Field, Option, Route, Server
 
-# kind, what, file, name, text, details
+# The arguments of Change: its kind, the kind of declaration, file, name, text, details
 Row = tuple[str, str, str, str, str, tuple[str, ...]]
 T = TypeVar("T", Field, Option, Route)
 _SERVER = "LLAMA_EXAMPLE_SERVER"

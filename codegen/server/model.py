@@ -1,4 +1,4 @@
-"""What a llama-server has: request fields, options of its command line and routes, as plain data.
+"""llama-server as plain data: request fields, options of its command line, and routes.
 
 Descriptions are left out: those are upstream's text.
 """

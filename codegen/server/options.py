@@ -165,7 +165,7 @@ def _value_type(parameter: Code) -> str:
 
 
 def _checked(option: Option, name: str, body: Code, reader: _Reader) -> Option:
-    """``option`` with what its handler says of the value ``name``."""
+    """``option`` with the type and limits that its handler checks for the value ``name``."""
     takes, names = option.type, {name}
     for at in body.find("=", "string_strip", "(", name):
         names.add(body.texts[at - 1])
@@ -181,7 +181,7 @@ def _checked(option: Option, name: str, body: Code, reader: _Reader) -> Option:
 
 
 def _text(option: Option, names: set[str], body: Code, reader: _Reader) -> Option:
-    """What the handler makes of a value that it gets as text."""
+    """``option`` with the type that the handler parses from a text."""
     helpers, own = reader.helpers, body.texts
     words: list[str] = []
     for at, text in enumerate(own[:-2]):

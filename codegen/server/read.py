@@ -45,9 +45,9 @@ def needed() -> tuple[str, ...]:
 
 
 def server(root: Path, tag: str, constants: Mapping[str, int]) -> Server:
-    """What the server of the tree at ``root`` has. ``constants`` are C's, for limits of options.
+    """Read the server of the tree at ``root``. ``constants`` are C's, for limits of options.
 
-    Raises CodegenError, with file and line, for what is not written in a known way.
+    Raises CodegenError, with file and line, for code in an unknown form.
     """
     helpers = [name for name in config()["helpers"] if (root / name).is_file()]
     names = [*needed(), *helpers]

@@ -32,7 +32,7 @@ _CLASSES = {
 
 
 def variables(server: Server) -> dict[str, Any]:
-    """What the templates are made from."""
+    """The variables of the templates."""
     by_request = fields(server)
     return {
         "tag": server.tag,
@@ -65,7 +65,7 @@ def fields(server: Server) -> dict[str, list[Field]]:
         request: [f for field in server.requests.get(request, ()) for f in _names(field)]
         for request in _CLASSES
     }
-    # What a chat has with another type cannot stand in the class that both share.
+    # A field with another type in chats cannot be in the class that both share.
     types = {f.name: f.types for f in found["chat"]}
     other = [f for f in found["generation"] if set(types.get(f.name, f.types)) != set(f.types)]
     names = {f.name for f in other}

@@ -1,5 +1,5 @@
-"""The fields of requests: those of the schema in server-schema.cpp, and what other functions of the
-server read from the JSON of a request."""
+"""The fields of requests: those of the schema in server-schema.cpp, and those that other functions
+of the server read from the JSON of a request."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ def _default(code: Code) -> tuple[tuple[str, ...], Number | bool | str | None]:
 
 
 def _taken(body: Code, at: int, name: int, method: str, helpers: types.Helpers) -> Field:
-    """VARIABLE . at ( "name" ) and what is done with it."""
+    """The field in VARIABLE . at ( "name" ), typed by its use."""
     own = body.texts
     field = Field(body[name : name + 1].string(), place=_place(body[at : at + 1]))
     if method != "at":
@@ -226,7 +226,7 @@ def _declared(body: Code, at: int) -> tuple[str, ...]:
 
 
 def _use(body: Code, at: int, helpers: types.Helpers) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What follows a value: . get < TYPE > ( ) or . is_string ( )"""
+    """The types by the code after a value: . get < TYPE > ( ) or . is_string ( )"""
     own = body.texts
     if own[at : at + 1] != (".",):
         return (), ()

@@ -41,7 +41,7 @@ REQUESTS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def help_of(program: Path) -> str:
-    """What ``program --help`` prints. llama-quantize's has an exit code of 1."""
+    """The output of ``program --help``. llama-quantize exits with 1."""
     done = subprocess.run([program, "--help"], capture_output=True, text=True, check=False)
     return done.stdout + done.stderr
 
@@ -103,7 +103,7 @@ def by_usage(name: str, options: Sequence[Option], text: str) -> Report:
 def by_start(server: Server, program: Path) -> Report:
     """Whether ``program`` takes each option's values in its limits, and refuses those beyond.
 
-    It is asked for its version behind the option: what stands before is checked first.
+    It is asked for its version after the option: earlier options are checked first.
     """
     report = Report("llama-server OPTION --version")
     tried = [o for o in of_server(server.options) if not (o.ends or o.removed)]
@@ -149,7 +149,7 @@ def _values(option: Option) -> tuple[list[list[str]], list[str]]:
 
 
 def _run(program: Path, words: Sequence[str]) -> str:
-    """What is wrong with the ``words``, '' if nothing."""
+    """The error for the ``words``, '' without one."""
     done = subprocess.run(
         [program, *words, "--version"], capture_output=True, text=True, check=False, timeout=60
     )

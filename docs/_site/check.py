@@ -13,7 +13,7 @@ from urllib.parse import unquote, urldefrag, urlsplit
 
 
 class Page(HTMLParser):
-    """What a page has to link to, and what it links to."""
+    """A page's anchors, and its links."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class Page(HTMLParser):
 
 
 def faults(site: Path) -> list[str]:
-    """What is wrong with the site in the folder ``site``, a line for each."""
+    """The faults of the site in the folder ``site``, a line for each."""
     pages = {path: Page(path.read_text("utf-8")) for path in sorted(site.rglob("*.html"))}
     found = [] if pages else [f"{site}: there is no page"]
     home = pages.get(site / "index.html")

@@ -1,4 +1,4 @@
-"""A hook of mkdocs: code in the text becomes a link to what it names.
+"""A hook of mkdocs: names in code in the text become links.
 
 A name of the C API goes to its line in llama.cpp's header, at the tag that the bindings are for;
 a name of this package to its entry in the reference. In a docstring a name is looked for as Python
@@ -117,8 +117,8 @@ def anchors(text: str) -> list[str]:
 
 
 def users(package: Path) -> dict[str, list[str]]:
-    """C name -> the public names of the package that say in their docstrings "C: ``name``", or that
-    call it where none says so; "inside" is what only private ones do."""
+    """C name -> the public names of the package with "C: ``name``" in their docstrings, or, without
+    any, those that call it; "inside" if only private ones call it."""
     said: dict[str, list[str]] = {}
     called: dict[str, list[str]] = {}
     names = exported(package)
@@ -161,7 +161,7 @@ def _after_c(node: ast.ClassDef | ast.FunctionDef) -> str:
 
 
 def _called(tree: ast.AST) -> Iterator[str]:
-    """What is asked of a library: ``short.llama_decode``, ``self._ask("llama_n_ctx")``."""
+    """The library's functions in use: ``short.llama_decode``, ``self._ask("llama_n_ctx")``."""
     for node in ast.walk(tree):
         match node:
             case ast.Attribute(attr=name) | ast.Constant(value=str(name)):
@@ -169,7 +169,7 @@ def _called(tree: ast.AST) -> Iterator[str]:
                     yield name
 
 
-# Classes in private modules, and what has their methods in public.
+# Classes in private modules, and the public classes with their methods.
 _PUBLIC = {
     "SamplerMethods": "LlamaSampler",
     "ModelGetters": "LlamaModel",
@@ -199,7 +199,7 @@ def _public(tree: ast.Module) -> Iterator[tuple[str, ast.ClassDef | ast.Function
 
 
 def table() -> str:
-    """Every function of llama.h and libmtmd, and what of this package calls it, as Markdown."""
+    """Every function of llama.h and libmtmd, with its callers in this package, as Markdown."""
     by_name = users(ROOT / "llama_cpp")
     lines = []
     for api in generate.committed_apis():

@@ -1,4 +1,4 @@
-"""What changes the model in one context: LoRA adapters and a control vector."""
+"""A context's changes to its model: LoRA adapters and a control vector."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from .core import Core
 class ContextAdapters:
     """Sets LoRA adapters and a control vector; `LlamaContext` shows it as its own.
 
-    What was decoded before stays in the KV cache as it was computed then. For the same outputs as
-    with the new setting from the start, remove it and decode it again.
+    Earlier tokens stay in the KV cache as they were computed. For the same outputs as with the
+    new setting from the start, remove them and decode them again.
     """
 
     def __init__(self, core: Core, books: CellBooks | None, kept: list[Resource]) -> None:
-        """``kept`` are the adapters in use, for as long as the library has the context."""
+        """``kept`` holds the adapters in use, as long as the context lives in the library."""
         self._core = core
         self._books = books
         self._kept = kept
@@ -43,7 +43,7 @@ class ContextAdapters:
         return dict(self._loras)
 
     def copy(self, other: ContextAdapters) -> None:
-        """Use what ``other``, of a context on the same model, uses now."""
+        """Use the current adapters of ``other``, from a context on the same model."""
         if self._loras != other._loras:
             self.set_loras(other._loras)
         if self._vector != other._vector:
@@ -51,7 +51,7 @@ class ContextAdapters:
             self.set_control_vector(vector, layers=layers)
 
     def close(self) -> None:
-        """Let go of the adapters."""
+        """Release the adapters."""
         self._loras = {}
 
     def set_loras(self, loras: Mapping[LlamaLora, float] | Iterable[LlamaLora] = ()) -> None:
@@ -73,7 +73,7 @@ class ContextAdapters:
                 raise ValueError(f"scale must be finite, not {scale!r}")
             attached.append((lora, number, lora.opened()))
         if len({id(lora) for lora, _, _ in attached}) < len(attached):
-            raise ValueError("an adapter is there twice")
+            raise ValueError("an adapter is in the list twice: pass each once")
         count = len(attached)
         handles = (_raw.llama_adapter_lora * count)(*(kept.handle for _, _, kept in attached))
         scales = (ctypes.c_float * count)(*(scale for _, scale, _ in attached))
@@ -112,13 +112,13 @@ class ContextAdapters:
                 if not 1 <= c_number(ctypes.c_int32, layer, "layers") < n_layer:
                     raise ValueError(f"layers={layers}: the model has 1 to {n_layer - 1}")
             if first > last:
-                raise ValueError(f"layers={layers}: the first is behind the last")
+                raise ValueError(f"layers={layers}: the first is greater than the last")
             rows = vector.rows(n_layer)
         elif layers is not None:
             raise ValueError("layers without a vector")
         data = None if rows is None else (ctypes.c_float * len(rows)).from_buffer(rows)
         with self._changing(), log.heard() as said:
-            short.llama_synchronize(resource.handle)  # what computes may still read the old one
+            short.llama_synchronize(resource.handle)  # a running decode may still read the old one
             code = self._core.library.llama_set_adapter_cvec(
                 resource.handle, data, 0 if rows is None else len(rows), n_embd, first, last
             )
@@ -130,9 +130,8 @@ class ContextAdapters:
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
-        """The context for this thread alone; what is set in the block is built in by the next
-        decode, which goes through the model's adapters for that: nobody may load or free one
-        meanwhile."""
+        """Reserve the context for this thread. The next decode builds the new setting in, and
+        iterates over the model's adapters for it: no thread may load or free one meanwhile."""
         core, lock = self._core, self._core.model.adapters_lock
         with core.held():
             core.opened()
@@ -146,7 +145,7 @@ class ContextAdapters:
 
 
 class _Rebuilding:
-    """A decode or encode under a lock, once; then ``owner`` has its own again."""
+    """A decode or encode under a lock, once; then ``owner`` gets its own function back."""
 
     def __init__(
         self, function: Any, lock: threading.RLock, owner: object, restore: Mapping[str, Any]

@@ -1,4 +1,4 @@
-"""What goes into one decode: tokens, their places in their sequences, and what to compute."""
+"""The input of one decode: tokens, their positions and sequences, and the wanted outputs."""
 
 from __future__ import annotations
 
@@ -16,25 +16,24 @@ _ADDRESS = "Q" if ctypes.sizeof(ctypes.c_void_p) == 8 else "I"
 class LlamaBatch:
     """Tokens for `LlamaContext.decode` and `LlamaContext.encode`.
 
-    ``pos`` are the positions in the sequence: a list, the first of consecutive ones, or None to go
-    on where the sequence ends. ``seq_id`` is the sequence of all tokens, or a list with one for
-    each. ``logits`` says for which tokens to compute an output: True for all, a list, or None for
-    the last one alone.
+    ``pos`` are the positions in the sequence: a list, the first of consecutive ones, or None to
+    continue at the sequence's end. ``seq_id`` is the sequence of all tokens, or a list with one for
+    each. ``logits`` marks the tokens that get an output: True for all, a list, or None for only
+    the last one.
 
-    C: ``llama_batch``, llama.h. The memory belongs to this object. It does not change, but for
-    `set_token`.
+    C: ``llama_batch``, llama.h. The memory belongs to this object. Only `set_token` changes it.
     """
 
     tokens: array[int]
     """The tokens, as the C struct has them."""
     pos: array[int] | None
-    """The positions, None where each sequence goes on."""
+    """The positions, None to continue each sequence."""
     seq_ids: array[int] | None
     """The sequence of each token, None for the first sequence."""
     outputs: tuple[int, ...]
     """The indexes of the tokens that get an output, in order."""
     struct: _raw.llama_batch
-    """The C struct, with nothing in it checked any more."""
+    """The C struct. Changes in it are not checked."""
 
     def __init__(
         self,
@@ -73,17 +72,17 @@ class LlamaBatch:
             struct.logits = (ctypes.c_int8 * n)(*wanted)
 
     def __setattr__(self, name: str, value: object) -> None:
-        # The struct and the rest are checked as one, and belong together.
-        raise AttributeError(f"a LlamaBatch has no {name} to be set: make another")
+        # The attributes were checked together and must stay consistent.
+        raise AttributeError(f"{name} of a LlamaBatch cannot be set: make another batch")
 
     def set_token(self, token: int) -> None:
-        """Another token in the place of the first. ValueError for a batch that has none."""
+        """Replace the first token. Raises ValueError for an empty batch."""
         if not self.tokens:
             raise ValueError("a batch without tokens has no first one")
         try:
             self.tokens[0] = token
         except (TypeError, OverflowError):
-            self.tokens[0] = _int32((token,), "tokens")[0]  # which says what is wrong
+            self.tokens[0] = _int32((token,), "tokens")[0]  # which raises the right error
 
     def __len__(self) -> int:
         return len(self.tokens)

@@ -1,7 +1,7 @@
-"""Who has which cells of a context's KV cache: the only books of that.
+"""The owners of a context's KV cache cells: the only books about them.
 
-A `Track` has the tokens of one sequence, and a context's `CellBooks` has the tracks. What changes
-the cache, a decode or an operation of `LlamaMemory`, tells the books, and these the tracks.
+A `Track` has the tokens of one sequence, and a context's `CellBooks` has the tracks. Every change
+of the cache, by a decode or an operation of `LlamaMemory`, updates the books, and these the tracks.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class Track:
         self.n_checkpoints = n_checkpoints
         self.tokens: list[int] = []
         self.exact = sys.maxsize
-        """So many tokens are in the cache as if computed from the beginning; if it is more than
-        there are, all."""
+        """The number of tokens whose values equal a fresh computation; all, if it is larger than
+        the number of tokens."""
         self.checkpoints: list[Snapshot] = []
         self.set_output(None)
         self.shared = False
@@ -38,13 +38,13 @@ class Track:
         """Whether the cells were changed in a way that leaves the tokens unknown."""
 
     def set_output(self, output: int | None) -> None:
-        """Until the next decode its last output is at index ``output``, or there is none."""
+        """Set the index of its last output until the next decode; None for no output."""
         self._output = output
         self._decoded = self._books.decoded
 
     @property
     def output(self) -> int | None:
-        """Where the last decode has this sequence's last output."""
+        """The index of this sequence's last output in the last decode."""
         batch, outputs = decoded = self._books.decoded
         if self._decoded is decoded:
             return self._output
@@ -61,7 +61,7 @@ class Track:
         return output
 
     def rewind(self, n: int) -> None:
-        """Go back to ``n`` tokens, or to the last place before where that is possible."""
+        """Go back to ``n`` tokens, or to the nearest possible place before."""
         core = self._core
         held = 0
         if n and core.seq_rm(core.kv, self.id, n, -1) and self._books.goes_on(self.id, n):
@@ -83,7 +83,7 @@ class Track:
         return max((point.n for point in self.checkpoints if point.n <= n), default=0)
 
     def drop_after(self, n: int) -> None:
-        """Forget checkpoints and output behind the first ``n`` tokens: they are out of date."""
+        """Drop checkpoints and output after the first ``n`` tokens: they are out of date."""
         self.checkpoints[:] = [point for point in self.checkpoints if point.n <= n]
         self._set_exact(min(self.exact, n))
         self.set_output(None)
@@ -92,11 +92,11 @@ class Track:
         self.exact = n if n < len(self.tokens) else sys.maxsize
 
     def _restore(self, n: int) -> int:
-        """Go back to the last checkpoint up to ``n``: how many tokens that has, 0 without one."""
+        """Go back to the last checkpoint up to ``n``; returns its number of tokens, or 0."""
         core = self._core
         for point in reversed(self.checkpoints):
             if point.n <= n:
-                # It may find no room: then all is computed again.
+                # It may find no room: then everything is computed again.
                 if not point.put(core, self.id) and core.seq_rm(core.kv, self.id, point.n, -1):
                     return point.n
                 break
@@ -112,7 +112,7 @@ class Track:
             return
         points.append(point)
         if len(points) > self.n_checkpoints:
-            # Without which the others still lie closest; the newest stays.
+            # The one whose removal leaves the smallest gap; the newest stays.
             ends = [0, *(point.n for point in points)]
             gaps = [ends[i + 2] - ends[i] for i in range(len(points) - 1)]
             del points[gaps.index(min(gaps)) if gaps else 0]
@@ -125,8 +125,8 @@ class Track:
             used = sum(core.pos_max(core.kv, seq_id) + 1 for seq_id in range(core.n_seq_max))
             if used + len(self.tokens) > core.n_ctx:
                 raise LlamaContextError(
-                    "no room to move what is shared with a fork: close one, or make the context "
-                    "with a larger n_ctx"
+                    "no room to move cells that are shared with a fork: close one, or make the "
+                    "context with a larger n_ctx"
                 )
         try:
             self._books.clone(self.id, self.id)
@@ -144,7 +144,7 @@ class Track:
         self.set_output(None)
 
     def changed(self, *, tail: bool) -> None:
-        """Operations of the memory have changed it: with ``tail`` they have cut off its end."""
+        """Note a change by an operation of the memory: with ``tail`` it has cut off the end."""
         core = self._core
         held = core.pos_max(core.kv, self.id) + 1
         if not tail or held > len(self.tokens):
@@ -159,26 +159,25 @@ class Track:
 
 
 class CellBooks:
-    """Which sequences there are in a context, and whether something of them has changed. The
-    context's lock must be held."""
+    """The sequences of a context, and the changes in them. The context's lock must be held."""
 
     def __init__(self, core: Core) -> None:
         self.core = core
         self.writes = [0] * core.n_seq_max
-        """How often something came or changed, by sequence."""
+        """The number of changes, by sequence."""
         self.orphans: list[int] = []
-        """Ids of sequences that are gone, with their cells still in the cache."""
+        """Ids of closed sequences whose cells are still in the cache."""
         self.turned = True
         """Whether the keys are turned to their positions: `moved` only notes positions down."""
         self.tracks: dict[int, Track] = {}
         self.decoded = _NOTHING
-        """The last batch that was decoded, and which of its tokens have an output."""
+        """The last decoded batch, and the indexes of its outputs."""
 
     # -- sequences
 
     def new_track(self, n_checkpoints: int, seq_id: int | None) -> Track:
-        """A track under an id that nothing uses, or under ``seq_id``. LlamaContextError when there
-        is none left."""
+        """A track under an unused id, or under ``seq_id``. Raises LlamaContextError if no id is
+        left."""
         self.reclaim()
         core = self.core
         if seq_id is None:
@@ -201,8 +200,8 @@ class CellBooks:
         return track
 
     def give_back(self, seq_id: int) -> None:
-        """The sequence is gone. While the context is in use (Python may let go of a sequence
-        anywhere) its cells wait for the next decode. Needs no lock."""
+        """Take back a closed sequence. If the context is in use (Python may free a sequence at
+        any time), its cells wait for the next decode. Needs no lock."""
         core = self.core
         if core.closed:
             self.tracks.pop(seq_id, None)
@@ -215,7 +214,7 @@ class CellBooks:
                 core.lock.release()
 
     def reclaim(self) -> None:
-        """Free the cells and ids of sequences that are gone."""
+        """Free the cells and ids of closed sequences."""
         while self.orphans:
             seq_id = self.orphans.pop()
             self.core.seq_rm(self.core.kv, seq_id, -1, -1)
@@ -238,8 +237,8 @@ class CellBooks:
         return starts
 
     def forget(self, starts: dict[int, int]) -> None:
-        """Remove what a decode put into the KV cache behind ``starts``, or all of a sequence where
-        no part can go (recurrent models), or what it needs is gone (sliding windows)."""
+        """Remove a decode's cells after ``starts`` from the KV cache; or all of a sequence, if a
+        part cannot be removed (recurrent models) or has lost its context (sliding windows)."""
         core = self.core
         for seq_id, start in starts.items():
             track = self.tracks.get(seq_id)
@@ -249,7 +248,7 @@ class CellBooks:
                 core.seq_rm(core.kv, seq_id, -1, -1)
 
     def record(self, batch: LlamaBatch, outputs: Sequence[int]) -> None:
-        """Tell the tracks what was decoded, and where its ``outputs`` are."""
+        """Record the decoded batch in the tracks, and the indexes of its ``outputs``."""
         self.decoded = batch, outputs
         ids, positions, find = batch.seq_ids, batch.pos, self.tracks.get
         for i, token in enumerate(batch.tokens):
@@ -282,7 +281,7 @@ class CellBooks:
         self.turned = self.core.is_recurrent
 
     def reweigh(self) -> None:
-        """The model computes otherwise from now on: nothing in the cache is to be reused."""
+        """Note that the model's results change from now on: no cells may be reused."""
         for track in self.tracks.values():
             track.drop_after(0)
 
@@ -309,8 +308,8 @@ class CellBooks:
             self.clone(src, dst)
 
     def clone(self, src: int, dst: int) -> None:
-        """Copy the cells of a whole sequence. ``llama_memory_seq_cp`` would copy between streams
-        all that the cache has room for, and only at the next decode."""
+        """Copy the cells of a whole sequence. ``llama_memory_seq_cp`` would copy whole streams,
+        even unused cells, and only at the next decode."""
         self.turn()
         copy = Snapshot.take(self.core, src, 0)
         failure = (
@@ -321,7 +320,7 @@ class CellBooks:
             raise LlamaContextError(f"sequence {src} was not copied: {failure}")
 
     def goes_on(self, seq_id: int, n: int) -> bool:
-        """Whether the cache has all that the token at position ``n`` looks at."""
+        """Whether the cache has all the cells that the token at position ``n`` attends to."""
         core = self.core
         if core.pos_max(core.kv, seq_id) != n - 1:
             return False
@@ -344,10 +343,10 @@ class CellBooks:
     def turn(self) -> None:
         """Have the library turn the keys of cells that were moved.
 
-        It does so at the start of a decode, whatever becomes of that, and in place: being
-        cancelled half way would spoil the cache, and a state that is saved before has the wrong
-        keys. So this decodes one token, which nothing can cancel, and takes it back. The outputs
-        of the last decode are lost.
+        It does so at the start of a decode, even a failing one, and in place: a cancelled decode
+        would leave a spoiled cache, and a state saved before it would have the wrong keys. So this
+        decodes one token, which cannot be cancelled, and removes it. The outputs of the last
+        decode are lost.
         """
         if self.turned:
             return

@@ -1,4 +1,4 @@
-"""Running batches: what a context decodes and encodes, checked first."""
+"""Decoding and encoding of batches, checked first."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .cells import CellBooks
 from .core import Core
 from .outputs import Outputs
 
-# A decode of more tokens than this is worth stopping at once; a shorter one is over soon.
+# Longer decodes can be stopped at once; a shorter one ends soon.
 _LONG = 32
 # The rest takes the last token of a sequence.
 _POOLED_AT_ONCE = (
@@ -24,7 +24,7 @@ _POOLED_AT_ONCE = (
 
 
 class Computing:
-    """Decodes and encodes batches in a context, whose parts it knows."""
+    """Decodes and encodes batches in a context."""
 
     def __init__(self, core: Core, books: CellBooks | None, outputs: Outputs) -> None:
         """``books`` is None for a context without a KV cache."""

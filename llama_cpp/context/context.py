@@ -44,33 +44,33 @@ _CTX_STEP = 256
 
 @dataclass(frozen=True)
 class ContextPerf:
-    """What a context computed and how long it took, since it was made or `reset_perf`."""
+    """A context's counts and times, since it was made or `reset_perf`."""
 
     load_seconds: float
     """From the start of loading the model to the end of the first decode."""
     prompt_seconds: float
-    """In decodes of more than one token."""
+    """Seconds in decodes of more than one token."""
     generation_seconds: float
-    """In decodes of one token."""
+    """Seconds in decodes of one token."""
     prompt_tokens: int
     """Tokens in decodes of more than one."""
     generated_tokens: int
     """Decodes of one token."""
     reused_graphs: int
-    """Decodes that took the graph of the one before."""
+    """Decodes that reused the graph of the previous one."""
 
 
 class LlamaContext(ContextGetters, ClosedByWith):
     """Generates with a model: it has the KV cache, and the outputs of the last decode.
 
-    Keywords are the fields of ``llama_context_params`` under their C names; what is not given
-    keeps the library's default, but for ``n_threads`` and ``n_threads_batch``, which are the cores
+    Keywords are the fields of ``llama_context_params`` under their C names. They default to the
+    library's defaults, except ``n_threads`` and ``n_threads_batch``, which default to the cores
     that the process may use, and ``no_perf``, which is False. ``n_ctx=0`` takes the model's own
     context length. With ``fit``, that or the given ``n_ctx`` is made smaller until the context can
-    be allocated; see `n_ctx` for what it came to.
+    be allocated; `n_ctx` is the result.
 
     ``samplers`` are chains by sequence, which it runs in its graph: on the device that computes the
-    logits, so that these need not be copied. `LlamaSampler.sample` then takes what came of it. Such
+    logits, so that these need not be copied. `LlamaSampler.sample` then takes their result. Such
     a chain belongs to the context (make another with `LlamaSampler.clone`), and the outputs of its
     sequence have no logits; see `LlamaSampler.in_graph`.
 
@@ -90,7 +90,7 @@ class LlamaContext(ContextGetters, ClosedByWith):
     ) -> None:
         check_type(model, LlamaModel)
         self.model = model
-        """The model that it was made for."""
+        """The context's model."""
         self.core = core = Core(model)
         """The C object with its lock and sizes, for the parts of this class."""
         self._library = core.library
@@ -111,11 +111,11 @@ class LlamaContext(ContextGetters, ClosedByWith):
         self.outputs = Outputs(core, samplers or {})
         """The outputs of the last decode, for samplers; see `logits` and `embeddings`."""
         self.books = CellBooks(core)
-        """Who has which cells of the KV cache, for the parts of this class."""
+        """The owners of the KV cache's cells, for the parts of this class."""
         self.turns = Turns()
-        """Whose turn it is to generate here."""
+        """The turns of generations in this context."""
         self.memory = LlamaMemory(core, self.books)
-        """Its KV cache, with C's operations. C: ``llama_get_memory``."""
+        """The KV cache, with C's operations. C: ``llama_get_memory``."""
         books = self.books if core.has_memory else None
         self.computing = Computing(core, books, self.outputs)
         """Runs its batches, for the parts of this class."""
@@ -130,7 +130,7 @@ class LlamaContext(ContextGetters, ClosedByWith):
         parent = model.opened()
         note_user(self.core, parent)
         self._kept: list[Resource] = []
-        # Of this attempt alone: the lock of a context that was freed is held for good.
+        # For this attempt alone: the lock of a freed context stays held.
         self.core.lock, self.core.freed = threading.Lock(), []
         keep = (parent, self.core.stop, self._kept, *self._chains)
         free = partial(_free, free_for(library, "llama_free", parent), self.core.freed)
@@ -145,7 +145,7 @@ class LlamaContext(ContextGetters, ClosedByWith):
             return call(library, make, what, error=LlamaContextError, guard=guard_for(parent))
 
     def _make_fitting(self, raw: _raw.llama_context_params) -> Resource:
-        """With the largest n_ctx that can be allocated, to about a sixteenth."""
+        """Make it with the largest n_ctx that can be allocated, to about a sixteenth."""
         n_ctx = fitting(self.model, raw)
         fits, refused = 0, n_ctx + 1
         while True:
@@ -156,7 +156,7 @@ class LlamaContext(ContextGetters, ClosedByWith):
             except LlamaContextError:
                 if n_ctx <= max(_CTX_STEP, raw.n_seq_max):
                     raise
-                # What fitted before may not fit any more.
+                # A size that fitted before may not fit any more.
                 fits, refused = (0 if n_ctx == fits else fits), n_ctx
             else:
                 fits = n_ctx
@@ -181,7 +181,7 @@ class LlamaContext(ContextGetters, ClosedByWith):
         return self.core.closed
 
     def close(self) -> None:
-        """Free it, as soon as no view of its outputs is left."""
+        """Free it as soon as no view of its outputs is left."""
         self.core.close()
         self.core.outputs = None
         self._adapters.close()
@@ -199,13 +199,13 @@ class LlamaContext(ContextGetters, ClosedByWith):
 
     @property
     def n_ctx_seq(self) -> int:
-        """The most tokens of one sequence. C: ``llama_n_ctx_seq``."""
+        """The maximum of tokens in one sequence. C: ``llama_n_ctx_seq``."""
         self.core.opened()
         return self.core.n_ctx_seq
 
     @property
     def is_recurrent(self) -> bool:
-        """Whether its memory is nothing but recurrent states, and so never full."""
+        """Whether its memory has only recurrent states, and so is never full."""
         self.core.opened()
         return self.core.is_recurrent
 
@@ -220,14 +220,13 @@ class LlamaContext(ContextGetters, ClosedByWith):
 
         Raises LlamaDecodeError, with the library's code, when the KV cache is full (1) or the batch
         does not fit its sequence (-1); ValueError for tokens and sequences that do not exist and
-        for what cannot be computed in parts; LlamaBusyError when another thread is in this
-        context; LlamaCancelled after `cancel`. Whatever it raises, the KV cache is as it was
-        before; only where the model's memory cannot forget a part of a sequence (recurrent models,
-        and sliding windows that have moved on), the sequence is empty. C: ``llama_decode``,
-        llama.h.
+        for batches that cannot be split; LlamaBusyError when another thread is in this
+        context; LlamaCancelled after `cancel`. After an error the KV cache is unchanged; but if
+        the model's memory cannot drop a part of a sequence (recurrent models, and sliding windows
+        that have moved on), the sequence is empty. C: ``llama_decode``, llama.h.
         """
         if type(batch) is tuple and len(batch) == 1:
-            # A loop that generates does this for each token: with a batch that is there already.
+            # A generating loop does this for each token: reuse a batch.
             one = self._spare.pop() if self._spare else LlamaBatch((0,))
             one.set_token(batch[0])
             self.computing.decode(one)
@@ -236,19 +235,19 @@ class LlamaContext(ContextGetters, ClosedByWith):
             self.computing.decode(batch if isinstance(batch, LlamaBatch) else LlamaBatch(batch))
 
     def encode(self, batch: LlamaBatch | Iterable[int]) -> None:
-        """Run ``batch`` through the model's encoder, for `decode` to look at.
+        """Run ``batch`` through the model's encoder; `decode` then attends to the result.
 
         It takes all tokens at once, ``n_ubatch`` at most. `embeddings` has the result. Raises
-        LlamaContextError for a model without an encoder, and otherwise as `decode` does.
+        LlamaContextError for a model without an encoder, and otherwise like `decode`.
         C: ``llama_encode``, llama.h.
         """
         self.computing.encode(batch if isinstance(batch, LlamaBatch) else LlamaBatch(batch))
 
     def warm_up(self) -> None:
-        """Compute one token and forget it: so the weights are in memory and the buffers are there
-        before the first decode that is measured.
+        """Compute one token and drop it, so that weights and buffers are in memory before the
+        first measured decode.
 
-        It needs a sequence that is empty, and lets go of the last outputs; `perf` begins anew.
+        It needs an empty sequence, and drops the last outputs; `perf` begins anew. Raises
         LlamaContextError when no sequence is empty, or for a model with an encoder when it is
         already in use.
         """
@@ -279,10 +278,9 @@ class LlamaContext(ContextGetters, ClosedByWith):
     def cancel(self) -> None:
         """Stop the decode or encode that another thread runs in this context.
 
-        There it raises LlamaCancelled within some milliseconds, and the context is as it was
-        before that call. Without one it does nothing. From a signal handler, for Ctrl-C, it is not
-        needed: that stops a long decode by itself. C: ``llama_set_abort_callback``; as it says
-        there, only work on the CPU can be stopped.
+        That call raises LlamaCancelled within some milliseconds, and leaves the context unchanged.
+        Without a running call it does nothing. Ctrl-C needs no handler that calls it: it stops a
+        long decode itself. C: ``llama_set_abort_callback``; only work on the CPU can be stopped.
         """
         self.core.cancel()
 
@@ -293,8 +291,8 @@ class LlamaContext(ContextGetters, ClosedByWith):
         the vocabulary. Negative counts from the end of the outputs: -1 is the last.
 
         It is a view (shape ``(n_vocab,)``, format ``f``), not a copy: the next decode overwrites
-        it. ``np.asarray`` takes it as it is. Raises LlamaOutputError when the last decode did not
-        compute that output, and when it went through a sampler in the graph.
+        it. ``np.asarray`` takes it without a copy. Raises LlamaOutputError when the last decode did
+        not compute that output, and when it went through a sampler in the graph.
         C: ``llama_get_logits_ith``, llama.h.
         """
         return self.outputs.logits(i)
@@ -303,10 +301,10 @@ class LlamaContext(ContextGetters, ClosedByWith):
         """The embedding of the token at index ``i`` of the last batch. Negative counts from the
         end: -1 is the last.
 
-        It is a view as `logits` gives it, of shape ``(n_embd_out,)``. They are computed when the
-        context was made with ``embeddings=True`` or `embeddings_enabled` is set, without pooling,
-        and for every token then; and by the encoder of a model that has one. LlamaOutputError
-        otherwise. C: ``llama_get_embeddings_ith``, llama.h.
+        It is a view like that of `logits`, of shape ``(n_embd_out,)``. Embeddings are computed for
+        every token when the context was made with ``embeddings=True`` or `embeddings_enabled` is
+        set, without pooling; and by a model's encoder. Otherwise it raises LlamaOutputError.
+        C: ``llama_get_embeddings_ith``, llama.h.
         """
         return self.outputs.embeddings(i)
 
@@ -330,20 +328,20 @@ class LlamaContext(ContextGetters, ClosedByWith):
         return Sequences(self.computing)
 
     def to_bytes(self, tokens: Iterable[int] = ()) -> bytes:
-        """All sequences of the cache as bytes for `restore`, with ``tokens``, which are for you: a
-        context does not know its tokens, a `LlamaSequence` does.
+        """All sequences of the cache as bytes for `restore`. ``tokens`` are saved with them for
+        your own use: a context does not know its tokens, a `LlamaSequence` does.
 
-        C: ``llama_state_get_data``, llama.h, in a container that says what it belongs to.
+        C: ``llama_state_get_data``, llama.h, in a container that names its model and context.
         """
         return bytes(self._saved(tokens))
 
     def restore(self, data: Buffer) -> list[int]:
-        """Replace all that the cache holds by what `to_bytes` gave; returns its tokens.
+        """Replace the whole cache by a result of `to_bytes`; returns its tokens.
 
         Raises LlamaStateError for data that is damaged, or belongs to another model or a context of
-        another shape: nothing has changed then. The same error says so when the library refuses it
-        after that, as for want of cells, and the cache is empty. There are no outputs until the
-        next decode, and a `LlamaSequence` must be given its tokens anew.
+        another shape, and changes nothing. If the library itself refuses the data, for example for
+        lack of cells, the same error says so and the cache is empty. There are no outputs until the
+        next decode, and each `LlamaSequence` must set its tokens anew.
         C: ``llama_state_set_data``, llama.h.
         """
         core = self.core
@@ -360,7 +358,7 @@ class LlamaContext(ContextGetters, ClosedByWith):
             return state.tokens
 
     def save(self, path: str | os.PathLike[str], tokens: Iterable[int] = ()) -> None:
-        """Write `to_bytes` to a file, for `load`. Until all is written, the old file stays.
+        """Write `to_bytes` to a file, for `load`. An old file stays until the new one is complete.
         Raises OSError when it cannot be written."""
         states.write_file(path, self._saved(tokens))
 
@@ -417,7 +415,7 @@ class LlamaContext(ContextGetters, ClosedByWith):
     @property
     def embeddings_enabled(self) -> bool:
         """Whether decodes compute embeddings: of every token, or with pooling of every sequence.
-        It can be set, which lets go of the last outputs. C: ``llama_set_embeddings``."""
+        It can be set, which drops the last outputs. C: ``llama_set_embeddings``."""
         self.core.opened()
         return self.outputs.embedding
 
@@ -438,7 +436,7 @@ class LlamaContext(ContextGetters, ClosedByWith):
 
     @property
     def perf(self) -> ContextPerf:
-        """What was computed so far, in seconds and tokens. With ``no_perf=True`` the seconds are 0,
+        """The work so far, in seconds and tokens. With ``no_perf=True`` the seconds are 0,
         and the library counts at least one of each. C: ``llama_perf_context``."""
         core = self.core
         with core.held():
@@ -448,7 +446,7 @@ class LlamaContext(ContextGetters, ClosedByWith):
             load_seconds=raw.t_load_ms / 1e3,
             prompt_seconds=raw.t_p_eval_ms / 1e3,
             generation_seconds=raw.t_eval_ms / 1e3,
-            # It says 1 for none at all.
+            # It counts 1 for none at all.
             prompt_tokens=raw.n_p_eval if raw.t_p_eval_ms or core.no_perf else 0,
             generated_tokens=raw.n_eval if raw.t_eval_ms or core.no_perf else 0,
             reused_graphs=raw.n_reused,
@@ -466,14 +464,14 @@ class LlamaContext(ContextGetters, ClosedByWith):
         return self._adapters.loras
 
     def set_loras(self, loras: Mapping[LlamaLora, float] | Iterable[LlamaLora] = ()) -> None:
-        """Use these adapters from the next decode on, and no others: adapter -> scale, or several
-        with a scale of 1. Nothing takes them all off.
+        """Use only these adapters from the next decode on: adapter -> scale, or several with a
+        scale of 1. Without arguments it removes all.
 
-        A scale of 0 is as without the adapter; it may be negative. Changing them is quick: the
-        weights of the model stay as they are. Tokens that were decoded before keep their
-        cells in the KV cache. Raises
-        LlamaAdapterError for an adapter of another model, TypeError and ValueError for scales that
-        are no finite numbers, LlamaBusyError when another thread is in this context.
+        A scale of 0 has no effect; it may be negative. Changing adapters is quick, because the
+        model's weights stay unchanged. Tokens that were decoded before keep their cells in the KV
+        cache. Raises LlamaAdapterError for an adapter of another model, TypeError and ValueError
+        for scales that are not finite numbers, LlamaBusyError when another thread is in this
+        context.
         C: ``llama_set_adapters_lora``.
         """
         self._adapters.set_loras(loras)
@@ -481,17 +479,17 @@ class LlamaContext(ContextGetters, ClosedByWith):
     def set_control_vector(
         self, vector: LlamaControlVector | None, *, layers: tuple[int, int] | None = None
     ) -> None:
-        """Add ``vector`` to what leaves its layers, from the next decode on; None for no more.
+        """Add ``vector`` to the outputs of its layers from the next decode on; None removes it.
 
-        ``layers`` limits it to those from the first to the last, both included. The KV cache stays
-        as it is, see `set_loras`. Raises LlamaAdapterError for a vector of another width or with
-        more layers than the model, ValueError for ``layers`` that are not there, LlamaBusyError
+        ``layers`` limits it to those from the first to the last, both included. The KV cache is
+        unchanged, see `set_loras`. Raises LlamaAdapterError for a vector of another width or with
+        more layers than the model, ValueError for ``layers`` that do not exist, LlamaBusyError
         when another thread is in this context. C: ``llama_set_adapter_cvec``.
         """
         self._adapters.set_control_vector(vector, layers=layers)
 
     def adapt_as(self, other: LlamaContext) -> None:
-        """Use the adapters and the control vector that ``other``, on the same model, has now."""
+        """Use the current adapters and control vector of ``other``, a context on the same model."""
         check_type(other, LlamaContext)
         self._adapters.copy(other._adapters)
 
@@ -504,15 +502,15 @@ def _free(free: Callable[[Any], object], freed: list[bool], handle: Any) -> None
 def _give_samplers(
     model: LlamaModel, raw: _raw.llama_context_params, samplers: Mapping[int, LlamaSampler] | None
 ) -> list[object]:
-    """Put the chains, by sequence, into the parameters of a context. The objects returned have to
-    live as long as that. Raises for mistakes that llama.cpp would abort for."""
+    """Put the chains, by sequence, into the parameters of a context. The returned objects must
+    live as long as it does. Raises for mistakes that would make llama.cpp abort."""
     if samplers is None:
         return []
     if not isinstance(samplers, Mapping):
         raise TypeError(f"samplers must map sequences to chains, not {samplers!r}")
     if model.has_encoder or raw.embeddings:
         raise LlamaContextError(
-            "samplers run in the graph of contexts that generate, not of encoders and embeddings"
+            "samplers run only in the graph of generating contexts, not of encoders and embeddings"
         )
     if raw.n_outputs_max_per_seq != 1:
         raise ValueError("with samplers in the graph, n_outputs_max_per_seq must be 1")
@@ -525,7 +523,7 @@ def _give_samplers(
             raise TypeError(f"samplers: expected a LlamaSampler, not {chain!r}")
         chain.check_in_graph(model.library, model.vocab.n_tokens)
     if len({id(chain) for chain in samplers.values()}) < len(samplers):
-        raise LlamaSamplerError("a chain is for one sequence: give each a clone() of it")
+        raise LlamaSamplerError("a chain is for one sequence: pass a clone() of it for each")
     configs = (_raw.llama_sampler_seq_config * len(samplers))()
     kept: list[object] = [configs]
     for config, (seq_id, chain) in zip(configs, samplers.items(), strict=True):

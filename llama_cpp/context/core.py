@@ -59,7 +59,7 @@ class CellsOfDecode(Protocol):
 
 
 class Core(Closable):
-    """What the parts of a context share."""
+    """The state that the parts of a context share."""
 
     def __init__(self, model: LlamaModel) -> None:
         self.model = model
@@ -226,7 +226,7 @@ class Core(Closable):
         stopped by Ctrl-C; ``parts`` says that it may have stored something when it fails. The
         tokens of ``batch``, and where its ``outputs`` are, go into the books.
 
-        Raises for a code other than 0, and what ``call`` raises. The KV cache is then as it was.
+        Raises for a code other than 0, and re-raises from ``call``. The KV cache is then unchanged.
         """
         handle = self.opened().handle
         starts: dict[int, int] = {}  # sequence -> where its new tokens begin
@@ -252,8 +252,8 @@ class Core(Closable):
                 if not _exiting:
                     self.stop[0] = b"\0"
             if code != 0 and starts and (parts or code not in (1, -1)) and self._resource:
-                # Stopped or failed half way, or Ctrl-C: what it has stored is of no use. After the
-                # other codes the library itself has left all as it was. (Without a resource an RPC
+                # Stopped, failed half way, or Ctrl-C: the new cells are useless. After the other
+                # codes the library itself has restored the cache. (Without a resource an RPC
                 # server was lost, and the context with it.)
                 assert cells is not None
                 cells.forget(starts)
@@ -304,7 +304,7 @@ _exiting = False
 
 @atexit.register
 def _stop_at_exit() -> None:
-    """Stop what daemon threads compute: the process tears down the library under them."""
+    """Stop the computations of daemon threads, because the exit tears down the library."""
     global _exiting
     _exiting = True
     cores = list(_cores)

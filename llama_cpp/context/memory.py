@@ -1,4 +1,4 @@
-"""What a context's memory holds (its KV cache): C's operations on it."""
+"""C's operations on a context's memory (its KV cache)."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class LlamaMemory:
     def seq_pos_min(self, seq_id: int = 0) -> int:
         """The first position that it holds of a sequence, -1 when it holds nothing.
 
-        More than 0 where the model forgets: with a sliding window, and with a recurrent state,
-        which stands for its last position alone. C: ``llama_memory_seq_pos_min``, llama.h.
+        More than 0 if the model forgets: with a sliding window, and with a recurrent state, which
+        has only its last position. C: ``llama_memory_seq_pos_min``, llama.h.
         """
         with self._held(seq_id) as (seq_id,):
             return int(self._core.short.llama_memory_seq_pos_min(self._core.kv, seq_id))
@@ -54,9 +54,9 @@ class LlamaMemory:
 
     @property
     def can_shift(self) -> bool:
-        """Whether `seq_add` and `seq_div` work: not with several position numbers a token (M-RoPE),
-        nor where the sliding-window part is smaller than the rest (see ``swa_full``), nor with a
-        ``type_k`` of BF16, nor with a quantized one where a head's keys are not a multiple of 64.
+        """Whether `seq_add` and `seq_div` work: not with several positions for a token (M-RoPE),
+        nor if the sliding-window part is smaller than the rest (see ``swa_full``), nor with a
+        ``type_k`` of BF16, nor with a quantized one if a head's keys are not a multiple of 64.
 
         C: ``llama_memory_can_shift``, llama.h.
         """
@@ -66,9 +66,9 @@ class LlamaMemory:
     # -- changes
 
     def seq_rm(self, seq_id: int = 0, p0: int = -1, p1: int = -1) -> bool:
-        """Remove a range of a sequence; without one all of it, which never fails.
+        """Remove a range of a sequence; without a range all of it, which never fails.
 
-        False, and nothing is removed, where the model's memory cannot forget a part: a recurrent
+        Returns False, and removes nothing, if the model's memory cannot drop a part: a recurrent
         state cannot go back. C: ``llama_memory_seq_rm``, llama.h.
         """
         p0, p1 = _range(p0, p1)
@@ -79,8 +79,8 @@ class LlamaMemory:
             return done
 
     def seq_cp(self, src: int, dst: int, p0: int = -1, p1: int = -1) -> None:
-        """Give sequence ``dst`` a range of sequence ``src``, in place of what it had there; a
-        whole copy replaces all that it had.
+        """Copy a range of sequence ``src`` to sequence ``dst``, replacing its own cells there; a
+        whole copy replaces all of them.
 
         With ``kv_unified=True``, and for recurrent models, the two share the cells and it costs
         nothing; otherwise the cells are copied. Raises LlamaContextError when there is no room for
@@ -98,7 +98,7 @@ class LlamaMemory:
         core = self._core
         with self._held(seq_id) as (seq_id,):
             core.short.llama_memory_seq_keep(core.kv, seq_id)
-            # Without kv_unified the library leaves alone what does not share cells with it.
+            # Without kv_unified the library keeps sequences that do not share cells with it.
             for other in range(core.n_seq_max):
                 if other != seq_id:
                     core.seq_rm(core.kv, other, -1, -1)
@@ -125,7 +125,7 @@ class LlamaMemory:
 
     def seq_div(self, seq_id: int, p0: int, p1: int, divisor: int) -> None:
         """Divide the positions of a range by ``divisor``, rounding down, as grouped attention
-        ("self-extend") does. Otherwise as `seq_add`.
+        ("self-extend") does. Otherwise like `seq_add`.
 
         C: ``llama_memory_seq_add`` for each position: the keys come out wrong (b11434) after
         ``llama_memory_seq_div``, which turns them the other way.
@@ -157,7 +157,7 @@ class LlamaMemory:
 
     @contextmanager
     def _held(self, *seq_ids: int) -> Iterator[tuple[int, ...]]:
-        """The context for this thread alone. Gives the checked sequences as plain ints, for the
+        """Reserve the context for this thread. Yields the checked sequences as plain ints, for the
         library."""
         core = self._core
         core.opened()
@@ -176,7 +176,7 @@ class LlamaMemory:
 
 
 def check_movable(core: Core) -> None:
-    """LlamaContextError where positions cannot be moved."""
+    """Raise LlamaContextError if positions cannot be moved."""
     if why := _unmovable(core):
         raise LlamaContextError(
             f"positions cannot be moved in this context (see LlamaMemory.can_shift): {why}"

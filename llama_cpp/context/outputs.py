@@ -1,4 +1,4 @@
-"""What a context computed last: logits and embeddings, as views of the library's memory."""
+"""A context's last outputs: logits and embeddings, as views of the library's memory."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Outputs(Source):
         self.pooling = int(short.llama_pooling_type(core.handle))
         wide = library.has("llama_model_n_embd_out")
         self.n_embd = int(short.llama_model_n_embd_out(model.handle)) if wide else model.n_embd
-        # What it writes per sequence: with a classifier, a score for each of its labels.
+        # The number of values per sequence: with a classifier, a score for each label.
         self.n_pooled = self.n_embd
         """The floats of a sequence's embedding."""
         if self.pooling == _raw.LLAMA_POOLING_TYPE_RANK:
@@ -54,8 +54,8 @@ class Outputs(Source):
         self.embedding = False
         """Whether embeddings are computed."""
         self.all = not core.has_memory
-        """Whether each token gets an output, whatever the batch says: so it is with embeddings,
-        and without a KV cache."""
+        """Whether each token gets an output regardless of the batch: with embeddings, and without
+        a KV cache."""
         # The library has room for this many outputs and moves them when it needs more. They are
         # logits, and embeddings where they are enabled, or where an encoder makes them always.
         self._row = core.n_vocab + (self.n_embd if core.has_encoder else 0)
@@ -65,7 +65,7 @@ class Outputs(Source):
         self._embedding_type = ctypes.c_float * self.n_embd
 
     def embed(self, enabled: bool) -> None:
-        """Embeddings are computed from now on, or not any more."""
+        """Compute embeddings from now on, or stop it."""
         if enabled == self.embedding:
             return
         core = self._core
@@ -77,17 +77,18 @@ class Outputs(Source):
             self.room = self.room * before // self._row
 
     def make_room(self, n_outputs: int) -> None:
-        """The library moves its outputs when it needs room for more: not under a view."""
+        """Refuse a move of the library's outputs while there are views: it moves them to make room
+        for more."""
         if self._lease() is not None:
             raise BufferError(
                 f"{n_outputs} outputs need more room than {self.room} did, and views of the old "
-                "ones exist; delete them, or copy what is still needed"
+                "ones exist; copy the values that you need, and delete the views"
             )
         self.room = max(n_outputs, self._core.n_seq_max)
 
     @contextmanager
     def reading(self, i: int) -> Iterator[memoryview[float]]:
-        """The logits at index ``i``, with the context for this thread alone."""
+        """The logits at index ``i``, with the context reserved for this thread."""
         self._core.opened()
         with self._core.held():
             yield self.logits_at(i)
@@ -98,7 +99,7 @@ class Outputs(Source):
             return logits
 
     def logits_at(self, i: int) -> memoryview[float]:
-        """As `logits`, with the lock held."""
+        """Like `logits`, with the lock held."""
         resource = self._core.opened()
         i = self.check_output(i)
         if self.samplers and is_sampled(self._core.short, resource.handle, i):
@@ -178,7 +179,7 @@ class Outputs(Source):
         return memoryview(floats).cast("B").cast("f")
 
     def check_output(self, i: int) -> int:
-        """The index, for the library, of the logits ``i``. LlamaOutputError if the last decode has
+        """The library's index of the logits ``i``. Raises LlamaOutputError if the last decode has
         not computed them."""
         if not self._makes_logits:
             raise LlamaOutputError("this model makes no logits, only embeddings")
@@ -202,8 +203,8 @@ class Outputs(Source):
 
 
 class _Lease:
-    """Held by the views of a context's outputs: keeps the context's memory, and says that they
-    exist."""
+    """Held by the views of a context's outputs: shows that they exist, and keeps the context's
+    memory."""
 
     __slots__ = ("__weakref__", "resource")
 

@@ -1,4 +1,4 @@
-"""The parameters of a context, checked first, and how much memory they ask for."""
+"""The parameters of a context: checks, and the memory that they need."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ..model.device import devices
 from ..model.model import LlamaModel
 from ..model.params import set_params
 
-# What the library aborts for, fills the memory with or hangs over, or computes NaN from: keyword
-# -> least and greatest value. NaN logits are not harmless, sorting them reads out of bounds.
+# Limits outside which the library aborts, fills the memory, hangs or computes NaN: keyword
+# -> least and greatest value. NaN logits are not harmless: sorting them reads out of bounds.
 _RANGES: dict[str, tuple[float, float]] = {
     "n_ctx": (0, (1 << 31) - (1 << 16)),  # it rounds up in 32 bits, and positions have 31
     "n_batch": (1, 1 << 20),
@@ -28,8 +28,8 @@ _RANGES: dict[str, tuple[float, float]] = {
     "yarn_beta_slow": (-1e6, 1e6),
     "yarn_orig_ctx": (0, (1 << 31) - 1),
 }
-# The types that the CPU can write to, with their bytes for 32 values. The rest of ggml's it cannot
-# write to, or the library makes views of the wrong size.
+# The types that the CPU can write to, with their bytes for 32 values. It cannot write to ggml's
+# other types, or the library makes views of the wrong size.
 _CACHE_TYPES: dict[int, int] = {
     _raw.ggml_type.GGML_TYPE_F32: 128,
     _raw.ggml_type.GGML_TYPE_F16: 64,
@@ -42,20 +42,20 @@ _CACHE_TYPES: dict[int, int] = {
     _raw.ggml_type.GGML_TYPE_IQ4_NL: 18,
 }
 _GPUS = (_raw.GGML_BACKEND_DEVICE_TYPE_GPU, _raw.GGML_BACKEND_DEVICE_TYPE_IGPU)
-# What the library notes of each token in the KV cache, in bytes.
+# The library's bookkeeping for each token in the KV cache, in bytes.
 _CELL = 128
 
 
 def context_params(model: LlamaModel, given: Mapping[str, Any]) -> _raw.llama_context_params:
-    """The C struct for the keywords ``given``. TypeError or ValueError for what the library would
-    abort for, or read out of bounds."""
+    """The C struct for the keywords ``given``. Raises TypeError or ValueError for values that make
+    the library abort or read out of bounds."""
     if model._vocab_only:
         raise LlamaContextError(
             f"{model.path.name} was loaded with vocab_only: it has no weights to run"
         )
     raw = model.library.short.llama_context_default_params()
     raw.n_threads = raw.n_threads_batch = usable_cores()
-    raw.no_perf = False  # two looks at the clock for each decode
+    raw.no_perf = False  # reads the clock twice for each decode
     set_params(raw, given, "LlamaContext")
     _check(model, raw)
     return raw
@@ -70,7 +70,7 @@ def _check(model: LlamaModel, raw: _raw.llama_context_params) -> None:
         if getattr(raw, name) not in _CACHE_TYPES:
             given = _raw.ggml_type(getattr(raw, name)).name
             known = ", ".join(_raw.ggml_type(t).name for t in _CACHE_TYPES)
-            raise ValueError(f"{name}={given} is no type for a KV cache, which are {known}")
+            raise ValueError(f"{name}={given} is not a KV cache type; use one of {known}")
     for name in ("n_threads", "n_threads_batch"):
         check_threads(name, getattr(raw, name))
     # An engine that was linked without it refuses too many sequences itself.
@@ -103,7 +103,7 @@ def _check(model: LlamaModel, raw: _raw.llama_context_params) -> None:
 
 
 def is_causal(model: LlamaModel, raw: _raw.llama_context_params) -> bool:
-    """Whether a context begins with causal attention, as the library decides it."""
+    """Whether a context begins with causal attention, by the library's own rule."""
     if raw.attention_type != _raw.LLAMA_ATTENTION_TYPE_UNSPECIFIED:
         return bool(raw.attention_type == _raw.LLAMA_ATTENTION_TYPE_CAUSAL)
     arch = model.metadata.get("general.architecture")
@@ -111,9 +111,9 @@ def is_causal(model: LlamaModel, raw: _raw.llama_context_params) -> bool:
 
 
 def turns_keys(model: LlamaModel, raw: _raw.llama_context_params) -> bool:
-    """Whether the library can turn the keys of cells that move. Where it cannot (b11434), the next
-    decode ends the process: its CPU code turns no BF16, and its graph for quantized keys takes for
-    granted a rotation matrix that not all models get (llama-kv-cache.cpp, build_rope_shift)."""
+    """Whether the library can turn the keys of moved cells. If it cannot (b11434), the next decode
+    ends the process: its CPU code does not turn BF16, and its graph for quantized keys assumes a
+    rotation matrix that not all models get (llama-kv-cache.cpp, build_rope_shift)."""
     if model.library.short.llama_model_rope_type(model.handle) == _raw.LLAMA_ROPE_TYPE_NONE:
         return True
     if raw.type_k in (_raw.ggml_type.GGML_TYPE_F32, _raw.ggml_type.GGML_TYPE_F16):
@@ -126,8 +126,8 @@ def turns_keys(model: LlamaModel, raw: _raw.llama_context_params) -> bool:
 
 
 def check_pooling(pooling: int, n_ubatch: int, n_seq_max: int, n_outputs_max: int) -> None:
-    """ValueError where the library would abort when it sets up the mean of embeddings: it rounds
-    the tokens up to a multiple of the sequences there, and forgets the outputs."""
+    """Raise ValueError if the library would abort when it sets up the mean of embeddings: there it
+    rounds the tokens up to a multiple of the sequences, and ignores the outputs."""
     if pooling not in (_raw.LLAMA_POOLING_TYPE_MEAN, _raw.LLAMA_POOLING_TYPE_RANK):
         return
     if n_ubatch % n_seq_max:
@@ -142,7 +142,7 @@ def check_pooling(pooling: int, n_ubatch: int, n_seq_max: int, n_outputs_max: in
 
 
 def check_threads(name: str, value: int) -> int:
-    """``value`` if it is a number of threads that ggml takes. ValueError otherwise."""
+    """``value`` if ggml accepts that number of threads. Raises ValueError otherwise."""
     if not 1 <= value <= _raw.GGML_MAX_N_THREADS:
         raise ValueError(f"{name} must be 1 to {_raw.GGML_MAX_N_THREADS}")
     return value
@@ -152,8 +152,8 @@ def check_threads(name: str, value: int) -> int:
 
 
 def check_memory(model: LlamaModel, raw: _raw.llama_context_params) -> None:
-    """LlamaContextError for a KV cache larger than the machine's memory. Linux would promise that
-    memory, and kill the process when the library fills it."""
+    """Raise LlamaContextError for a KV cache larger than the machine's memory. Linux would grant
+    that memory, and kill the process when the library fills it."""
     n_ctx = raw.n_ctx or model.n_ctx_train
     size, total = n_ctx * bytes_per_token(model, raw), memory_limit(available=False)
     if total is not None and size > total:
@@ -165,19 +165,19 @@ def check_memory(model: LlamaModel, raw: _raw.llama_context_params) -> None:
 
 
 def fitting(model: LlamaModel, raw: _raw.llama_context_params) -> int:
-    """The largest n_ctx, up to what ``raw`` asks for, that the available memory may hold."""
+    """The largest n_ctx, up to that of ``raw``, whose cache fits into the available memory."""
     n_ctx = raw.n_ctx or model.n_ctx_train
     each, available = bytes_per_token(model, raw), memory_limit(available=True)
     if not each or available is None:
         return n_ctx
-    # Beside the cache: what the library notes of each cell, and the attention mask. A fifth is left
-    # for all else, because Linux kills a process for the last of its memory.
+    # Besides the cache: the library's bookkeeping of each cell, and the attention mask. A fifth is
+    # left for everything else, because Linux kills a process that takes the last memory.
     each += _CELL + 6 * raw.n_ubatch
     return max(1, min(n_ctx, available * 4 // 5 // each))
 
 
 def bytes_per_token(model: LlamaModel, raw: _raw.llama_context_params) -> int:
-    """What a token takes in the KV cache at least, in main memory; 0 where that is not known.
+    """The minimum of bytes for a token of the KV cache in main memory; 0 if unknown.
 
     The C API does not say which layers have a cache for the whole context. For models with a
     sliding window, and for those with recurrent layers, this takes it to be one in eight.

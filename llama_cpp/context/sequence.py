@@ -78,7 +78,7 @@ class LlamaSequence(ClosedByWith):
         return not self._finalizer.alive or self._core.closed
 
     def close(self) -> None:
-        """Give its id back, and free its cells."""
+        """Free its id and its cells."""
         self._finalizer()
         track = self._track
         track.tokens, track.checkpoints = [], []
@@ -119,20 +119,20 @@ class LlamaSequence(ClosedByWith):
 
     @property
     def writes(self) -> int:
-        """How often its part of the cache has changed, by whatever means: the same number twice
-        says that nothing happened between."""
+        """The number of changes to its part of the cache, by any means: an equal number means that
+        nothing has changed since."""
         return self._books.writes[self._id]
 
     def check_writes(self, writes: int) -> None:
-        """LlamaContextError where something came or changed since there were so many `writes`."""
+        """Raise LlamaContextError if something has changed since there were ``writes`` changes."""
         if self._books.writes[self._id] != writes:
             raise LlamaContextError(
                 "the context was used otherwise since this generation's last step"
             )
 
     def reusable(self, tokens: Sequence[int]) -> int:
-        """How many tokens at the beginning of ``tokens`` it has in the cache, computed as they
-        would be without what is behind them. What a `shift` has moved is not, nor what was computed
+        """The number of tokens at the beginning of ``tokens`` that the cache has, with the values
+        that they would have on their own: not tokens that a `shift` has moved, nor tokens computed
         with other adapters."""
         track = self._track
         return 0 if track.unknown else min(n_common(track.tokens, tokens), track.exact)
@@ -144,29 +144,29 @@ class LlamaSequence(ClosedByWith):
     # -- computation
 
     def extend(self, tokens: Iterable[int], *, between: Callable[[], object] | None = None) -> None:
-        """Decode ``tokens``, any number of them, behind those that are there.
+        """Decode ``tokens``, any number of them, and append them.
 
         The output of the last one is then the context's last output, index -1, and `sample` takes
-        it. ``between`` is called before each decode of a part, and may raise to stop. Raises what
-        `LlamaContext.decode` does; the tokens that were decoded before that stay.
+        it. ``between`` is called before the decode of each part, and may raise to stop. Raises like
+        `LlamaContext.decode`; the tokens that were decoded before that stay.
         """
         self._extend(tokens, between)
 
     def append(self, token: int) -> None:
-        """`extend` by one token, as a loop that generates does for each."""
+        """`extend` by one token, for loops that generate."""
         if self._track.unknown:
             self._check()
         self._one.set_token(token)
         self._computing.decode(self._one)
 
     def set(self, tokens: Iterable[int], *, between: Callable[[], object] | None = None) -> int:
-        """Make ``tokens`` its tokens, and return how many of them were there already.
+        """Make ``tokens`` its tokens, and return the number of tokens that were there already.
 
-        The longest common beginning is kept, the rest removed, and what is missing decoded: always
-        the last one, for its output. What a `shift` has moved is not kept, it is not what
-        ``tokens`` alone would give; nor what was computed with other adapters
-        (`LlamaContext.set_loras`). No tokens empty it. ``between`` is called before each decode of
-        a part, and may raise to stop.
+        The longest common beginning is kept, the rest removed, and the missing tokens decoded,
+        always including the last one, for its output. Tokens that a `shift` has moved are not kept,
+        because ``tokens`` alone give other values; nor those computed with other adapters
+        (`LlamaContext.set_loras`). An empty list empties it. ``between`` is called before the
+        decode of each part, and may raise to stop.
         """
         self._open()
         ids = self._core.model.vocab.check_tokens(tokens).tolist()
@@ -182,17 +182,17 @@ class LlamaSequence(ClosedByWith):
         return reused
 
     def clear(self) -> None:
-        """Remove all its tokens, also where they are unknown."""
+        """Remove all its tokens, even unknown ones."""
         self._open()
         with self._core.held():
             self._track.rewind(0)
             self._track.unknown = False
 
     def sample(self, sampler: LlamaSampler) -> int:
-        """Choose the next token by its last output, wherever in the last batch that is.
+        """Choose the next token by its last output, at any index of the last batch.
 
         It is not decoded: `extend` does that. Raises LlamaOutputError when the last decode of the
-        context was not for this sequence, and what `LlamaSampler.sample` does.
+        context was not for this sequence, and like `LlamaSampler.sample`.
         """
         self._check()
         check_type(sampler, LlamaSampler)
@@ -201,8 +201,8 @@ class LlamaSequence(ClosedByWith):
     def truncate(self, n: int) -> None:
         """Keep its first ``n`` tokens. There is no output until something is decoded.
 
-        Where the model has forgotten what that needs, the tokens behind the nearest checkpoint are
-        decoded again, and it raises what `extend` does.
+        If the model has forgotten that part, the tokens after the nearest checkpoint are decoded
+        again, and it raises like `extend`.
         """
         self._check()
         if not isinstance(n, int):
@@ -214,7 +214,7 @@ class LlamaSequence(ClosedByWith):
                 self._track.set_output(None)  # the same as where nothing had to be decoded
 
     def rewind(self, n: int) -> list[int]:
-        """As `truncate`, but nothing is decoded: returns those of the first ``n`` tokens that the
+        """Like `truncate`, but without a decode: returns those of the first ``n`` tokens that the
         model has forgotten, to be decoded again."""
         self._check()
         n = index(n)
@@ -226,7 +226,7 @@ class LlamaSequence(ClosedByWith):
         return kept[len(self._track.tokens) :]
 
     def checkpoint(self) -> None:
-        """Keep a copy of what the model may forget, to go back here; see the class."""
+        """Keep a copy of the state that the model may forget, to return here; see the class."""
         self._check()
         if self._core.forgets:
             with self._core.held():
@@ -240,11 +240,11 @@ class LlamaSequence(ClosedByWith):
         return 0, n - _BEFORE_END, n - _BEFORE_END - self._core.n_ubatch
 
     def shift(self, keep: int, discard: int) -> None:
-        """Make room: remove ``discard`` tokens behind the first ``keep``, and move up the rest
+        """Make room: remove ``discard`` tokens after the first ``keep``, and move up the rest
         ("context shift").
 
-        What moves keeps what it has taken in of the tokens that go: it is not what the tokens alone
-        would give, but near to it. Raises LlamaContextError where positions cannot move
+        The moved tokens were computed with the removed ones: the result is close to a fresh
+        computation, but not equal. Raises LlamaContextError where positions cannot move
         (`LlamaMemory.can_shift`), and when cells that it shares with a fork must be copied first
         and there is no room for that.
         """
@@ -272,9 +272,9 @@ class LlamaSequence(ClosedByWith):
     def fork(self) -> LlamaSequence:
         """Another sequence with the same tokens, under an id of its own.
 
-        With ``kv_unified=True`` they share the cells of those tokens: a long prompt takes its room
-        once, however many go on from it. Otherwise the cells are copied. Its first output is this
-        one's last. Raises LlamaContextError when no id is left, and when there is no room.
+        With ``kv_unified=True`` they share the cells of those tokens: a long prompt is stored once
+        for any number of forks. Otherwise the cells are copied. Its first output is this one's
+        last. Raises LlamaContextError when no id is left, and when there is no room.
         """
         self._check()
         other = LlamaSequence(self._computing, checkpoints=self._track.n_checkpoints)
@@ -287,9 +287,9 @@ class LlamaSequence(ClosedByWith):
         return other
 
     def copy_from(self, source: LlamaSequence, n: int | None = None) -> int:
-        """Have the first ``n`` tokens of ``source``, a sequence of the same context, in place of
-        its own; by default all of them. Returns how many that are: 0 where the model's memory
-        cannot copy a part. Raises LlamaContextError when there is no room; it is empty then.
+        """Replace its tokens by the first ``n`` tokens of ``source``, a sequence of the same
+        context; by default all of them. Returns their number: 0 if the model's memory cannot copy
+        a part. Raises LlamaContextError when there is no room; it is empty then.
         """
         self._open()
         check_type(source, LlamaSequence)
@@ -321,16 +321,16 @@ class LlamaSequence(ClosedByWith):
     # -- state
 
     def snapshot(self) -> Snapshot | None:
-        """A copy of its part of the cache in memory, for `restore`. None where the library does not
-        give it."""
+        """A copy of its part of the cache in memory, for `restore`. None if the library cannot
+        copy it."""
         self._check()
         with self._core.held():
             self._books.turn()
             return Snapshot.take(self._core, self._id, len(self._track.tokens))
 
     def restore(self, snapshot: Snapshot, tokens: Sequence[int]) -> int:
-        """Go on from ``snapshot``, taken of a sequence of this context that had ``tokens``. Returns
-        how many they are; 0 when there was no room, and it is empty."""
+        """Continue from ``snapshot``, taken from a sequence of this context with ``tokens``.
+        Returns their number; 0 if there was no room, and it is empty."""
         self._open()
         check_type(snapshot, Snapshot)
         ids = self._core.model.vocab.check_tokens(tokens).tolist()
@@ -346,13 +346,13 @@ class LlamaSequence(ClosedByWith):
     def to_bytes(self) -> bytes:
         """Its tokens and its part of the cache, for ``ctx.sequence.from_bytes``.
 
-        C: ``llama_state_seq_get_data``, llama.h, in a container that says what it belongs to.
+        C: ``llama_state_seq_get_data``, llama.h, in a container that names its model and context.
         """
         return bytes(self._saved())
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write `to_bytes` to a file, for ``ctx.sequence.load``. Until all is written, what was
-        there stays. Raises OSError when it cannot be written."""
+        """Write `to_bytes` to a file, for ``ctx.sequence.load``. An old file stays until the new
+        one is complete. Raises OSError when it cannot be written."""
         states.write_file(path, self._saved())
 
     def _saved(self) -> bytearray:
@@ -411,7 +411,7 @@ class Sequences:
         self._computing = computing
 
     def __call__(self, *, checkpoints: int = _N_CHECKPOINTS) -> LlamaSequence:
-        """An empty sequence, under an id that nothing uses. See `LlamaSequence`.
+        """An empty sequence, under an unused id. See `LlamaSequence`.
 
         Raises LlamaContextError when no id is left: ``n_seq_max`` says how many there are.
         """
@@ -448,7 +448,7 @@ class Sequences:
 
 
 def n_common(a: Sequence[int], b: Sequence[int]) -> int:
-    """How many tokens both begin with."""
+    """The length of the common beginning."""
     n = 0
     for x, y in zip(a, b, strict=False):
         if x != y:

@@ -1,4 +1,4 @@
-"""Copies of a sequence's state in memory: to go back, or to go on from it elsewhere."""
+"""Copies of a sequence's state in memory: to go back, or to continue from it elsewhere."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def ask(core: Core, name: str, seq_id: int | None, *data: Any, partial: bool = F
 
 
 class Snapshot:
-    """What the memory has of a sequence after ``n`` tokens.
+    """A copy of a sequence's memory after ``n`` tokens.
 
-    A ``partial`` one has only what cannot be had by removing cells: the recurrent state, or the
-    sliding window. C: ``llama_state_seq_get_data``, ``llama_state_seq_get_data_ext``.
+    A ``partial`` one has only the part that removing cells cannot restore: the recurrent state, or
+    the sliding window. C: ``llama_state_seq_get_data``, ``llama_state_seq_get_data_ext``.
     """
 
     __slots__ = ("_core", "_data", "_partial", "n")
@@ -38,15 +38,15 @@ class Snapshot:
         self, core: Core, n: int, data: ctypes.Array[ctypes.c_uint8], partial: bool
     ) -> None:
         self.n = n
-        """How many tokens it stands for."""
+        """The number of its tokens."""
         self._core = core
         self._data = data
         self._partial = partial
 
     @classmethod
     def take(cls, core: Core, seq_id: int, n: int, *, partial: bool = False) -> Snapshot | None:
-        """Copy the state of a sequence of ``n`` tokens, with the context's lock held. None where
-        the library does not give it."""
+        """Copy the state of a sequence of ``n`` tokens, with the context's lock held. None if the
+        library cannot copy it."""
         check_type(core, Core)
         core.check_seq_id(seq_id)
         size = ask(core, "get_size", seq_id, partial=partial)
@@ -55,8 +55,8 @@ class Snapshot:
         return cls(core, n, data, partial) if got == size and size else None
 
     def put(self, core: Core, seq_id: int) -> str:
-        """Bring it into a sequence of its context, with the lock held. Returns why that failed, as
-        for want of cells, or an empty text; a whole sequence is empty then."""
+        """Restore it into a sequence of its context, with the lock held. Returns an empty text, or
+        the reason of a failure, such as a lack of cells; a whole sequence is empty then."""
         if core is not self._core:
             raise LlamaStateError("the snapshot is of another context")
         size = len(self._data)

@@ -1,7 +1,7 @@
-"""States of contexts and sequences as bytes and files, which say what they belong to.
+"""States of contexts and sequences as bytes and files, which name their model and context.
 
-The library's own states do not: it takes those of another model, and what is damaged may empty the
-cache, or worse. A state here is the library's, behind what it was made with (as JSON) and its
+The library's own states do not: it accepts those of another model, and a damaged one may empty the
+cache, or worse. A state here is the library's, after a description of its origin (as JSON) and its
 tokens, and before a checksum of all that:
 
     magic (8 bytes) | version, size of the JSON (uint32) | number of tokens, size of the state
@@ -43,7 +43,7 @@ _VERSION = 1
 _START = struct.Struct("<8sIIQQ")
 _N_DIGEST = 16
 
-# What of a context decides what its keys and values are, and how they lie: C names.
+# The parameters that decide the values and the layout of a context's cache: C names.
 _PARAMS = (
     *("type_k", "type_v", "attention_type", "rope_scaling_type", "rope_freq_base"),
     *("rope_freq_scale", "yarn_ext_factor", "yarn_attn_factor", "yarn_beta_fast"),
@@ -55,7 +55,7 @@ _PIECE = 4096
 
 
 class State(NamedTuple):
-    """What a container holds, checked."""
+    """The checked contents of a container."""
 
     tokens: list[int]
     facts: Mapping[str, Any]
@@ -99,23 +99,23 @@ def save(
 
 
 def check(core: Core, data: Buffer, seq_id: int | None = None) -> State:
-    """The state ``data`` for a sequence, or with None for the whole context. LlamaStateError for
-    one that is damaged, or does not belong there."""
+    """The state ``data`` for a sequence, or with None for the whole context. Raises LlamaStateError
+    if it is damaged, or does not belong there."""
     state = _unpack(data)
     _check(core, state, seq_id)
-    # A name comes first, and the library makes room for it, up to 4 GB, before it looks.
+    # A name comes first, and the library allocates its size, up to 4 GB, before it checks.
     if seq_id is None and int.from_bytes(state.payload[:4], sys.byteorder) > len(state.payload):
-        raise LlamaStateError("the state is damaged: what it begins with is longer than all of it")
+        raise LlamaStateError("the state is damaged: its first part is longer than the whole")
     return state
 
 
 def restore(books: CellBooks, state: State, seq_id: int | None = None) -> None:
-    """Bring a state that was checked into the cache. LlamaStateError when the library refuses it
-    all the same; the sequence (the context) is empty then. The context's lock must be held."""
+    """Restore a checked state into the cache. Raises LlamaStateError if the library still refuses
+    it; the sequence (the context) is empty then. The context's lock must be held."""
     core = books.core
     core.opened()
     size = len(state.payload)
-    # Where the bytes are; a copy where ctypes cannot say.
+    # The bytes' own address, or a copy if ctypes cannot get it.
     room = ctypes.c_uint8 * size
     payload = (room.from_buffer_copy if state.payload.readonly else room.from_buffer)(state.payload)
     # Pending moves belong to the state that is being replaced.
@@ -172,7 +172,7 @@ def _digest(data: memoryview) -> bytes:
 
 
 def _new_digest() -> hashlib.blake2b:
-    import hashlib  # here: it loads OpenSSL, of which a program that saves nothing needs none
+    import hashlib  # here: it loads OpenSSL, which only programs with states need
 
     return hashlib.blake2b(digest_size=_N_DIGEST)
 
@@ -188,7 +188,7 @@ def _unpack(data: Buffer) -> State:
     start = at_tokens + 4 * n_tokens
     if len(view) != start + size + _N_DIGEST:
         raise LlamaStateError(
-            f"the state is damaged: {len(view)} bytes in place of {start + size + _N_DIGEST}"
+            f"the state is damaged: {len(view)} bytes instead of {start + size + _N_DIGEST}"
         )
     if view[start + size :] != _digest(view[: start + size]):
         raise LlamaStateError("the state is damaged: its checksum is wrong")
@@ -198,7 +198,7 @@ def _unpack(data: Buffer) -> State:
 
 
 def _facts(text: bytes) -> dict[str, Any]:
-    """What a state says of itself. The checksum being right does not mean that we wrote it."""
+    """A state's description. A right checksum does not prove that this package wrote it."""
     try:
         facts = std.json.loads(text)
         whole = facts["kind"] == "context" or isinstance(facts["exact"], int)
@@ -206,7 +206,7 @@ def _facts(text: bytes) -> dict[str, Any]:
             return dict(facts)
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         pass
-    raise LlamaStateError("the state is damaged: what it says of itself cannot be read")
+    raise LlamaStateError("the state is damaged: its description cannot be read")
 
 
 def _check(core: Core, state: State, seq_id: int | None) -> None:
@@ -254,7 +254,7 @@ _known: weakref.WeakKeyDictionary[LlamaModel, dict[str, Any]] = weakref.WeakKeyD
 
 
 def _weights(path: Path) -> str | None:
-    """Tells models of one shape apart. None when the file is not there any more."""
+    """A hash of the weights, to tell models of one shape apart. None if the file is gone."""
     digest = _new_digest()
     try:
         with path.open("rb", buffering=0) as stream:

@@ -1,4 +1,4 @@
-"""Whose turn it is to generate with a context: one generation at a time, the latest begun."""
+"""Turns of generations with a context: one at a time, the latest begun."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What this process can have of the machine: cores and memory."""
+"""The machine's cores and memory that this process may use."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def memory_limit(*, available: bool) -> int | None:
 
 
 def _address_space(available: bool) -> list[int]:
-    """What ``ulimit -v`` leaves to this process."""
+    """The address space that ``ulimit -v`` leaves to this process."""
     try:
         import resource
     except ImportError:  # Windows
@@ -125,8 +125,8 @@ def spin() -> dict[str, str]:
 @contextmanager
 def spinning_briefly() -> Iterator[None]:
     """While OpenMP is loaded, which is when it reads its environment; it has no function for this.
-    A program that another thread starts in this moment may get the variable, too. ggml sets another
-    one then, to what is the default of the OpenMP that knows it."""
+    A program that another thread starts in this moment may get the variable, too. ggml then sets
+    another one, to the default of the OpenMP that reads it."""
     names = spin()
     unset = [*names, *{"KMP_BLOCKTIME"}.difference(os.environ)]
     for name, value in names.items():

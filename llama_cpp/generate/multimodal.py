@@ -52,7 +52,7 @@ _KINDS: dict[int, Kind] = {
     _raw_mtmd.MTMD_INPUT_CHUNK_TYPE_IMAGE: "image",
     _raw_mtmd.MTMD_INPUT_CHUNK_TYPE_AUDIO: "audio",
 }
-# What else there is the library would start ffmpeg for.
+# For other formats the library would start ffmpeg.
 _IMAGES = re.compile(rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|BM|GIF8")
 _SOUNDS = re.compile(rb"(?=.{12})(RIFF....WAVE|ID3|fLaC|\xff[\xfb\xf3\xf2\xfa])", re.DOTALL)
 _MOST_PIXELS = 1 << 28
@@ -61,7 +61,7 @@ _MOST_TOKENS = 1 << 16
 
 
 class LlamaMultimodal(Closable):
-    """What lets a model see or hear: its projector, a GGUF file of its own ("mmproj").
+    """Lets a model see or hear, by its projector, a separate GGUF file ("mmproj").
 
         eyes = LlamaMultimodal(model, "mmproj.gguf")
         prompt = f"What is this? {eyes.marker}"
@@ -70,7 +70,7 @@ class LlamaMultimodal(Closable):
     ``marker`` stands for an image or a sound in a text. ``use_gpu``, ``n_threads`` (by default the
     cores that the process may use) and ``warmup`` (a run with nothing, so that the first image is
     not slower) are for the projector; ``image_min_tokens`` and ``image_max_tokens`` are for models
-    that take images of any size, -1 is what the model says.
+    that take images of any size, -1 is the model's own value.
 
     libmtmd crashes over many projectors that are damaged. So another Python process loads the file
     first and encodes with it on the CPU, for two seconds at most: a file that ends that process
@@ -146,7 +146,7 @@ class LlamaMultimodal(Closable):
             handle = self._calls.mtmd_init_from_file(file_name(file), model.handle, raw)
             return owned(handle, self._calls.mtmd_free, parent, lock=self._lock)
 
-        # It builds the graph ("warmup"): what does not fit together runs into assertions.
+        # It builds the graph ("warmup"): parts that do not fit together run into assertions.
         what = f"{file} is no projector for {model.path.name}"
         self._resource: Resource | None = call(model.library, load, what)
 
@@ -165,7 +165,7 @@ class LlamaMultimodal(Closable):
 
     @property
     def marker(self) -> str:
-        """What stands for an image or a sound in a text. C: ``mtmd_get_marker``."""
+        """The placeholder of an image or a sound in a text. C: ``mtmd_get_marker``."""
         text: bytes = self._short.mtmd_get_marker(self.opened().handle)
         return text.decode()
 
@@ -192,7 +192,7 @@ class LlamaMultimodal(Closable):
         """An image: a file (its path), the bytes of one (PNG, JPEG, BMP or GIF), or pixels, as an
         array of uint8 of shape (height, width, 3) in the order red, green, blue.
 
-        Raises FileNotFoundError, ValueError for what is no image and for other arrays.
+        Raises FileNotFoundError, ValueError for a file that is not an image and for other arrays.
         C: ``mtmd_helper_bitmap_init_from_buf``, mtmd-helper.h; ``mtmd_bitmap_init``, mtmd.h.
         """
         data = _file(source, "an image", _IMAGES, "PNG, JPEG, BMP and GIF files")
@@ -216,8 +216,8 @@ class LlamaMultimodal(Closable):
         """A sound: a file (its path), the bytes of one (WAV, MP3 or FLAC), or samples, as floats
         from -1 to 1 at `sample_rate`, one channel.
 
-        Raises FileNotFoundError, LlamaModelError when the model takes no audio, and ValueError for
-        what is no sound. C: ``mtmd_helper_bitmap_init_from_buf``, mtmd-helper.h;
+        Raises FileNotFoundError, LlamaModelError when the model takes no audio, and ValueError if
+        it is not a sound. C: ``mtmd_helper_bitmap_init_from_buf``, mtmd-helper.h;
         ``mtmd_bitmap_init_from_audio``, mtmd.h.
         """
         if not self.has_audio:
@@ -301,7 +301,7 @@ class LlamaMultimodal(Closable):
         add_special = add_special and (end is None or add_end)
         chunks = LlamaChunks(self)
         tokenize = self._into(chunks, parts, [m.opened().handle for m in media], add_special)
-        # With media: what the preparation divides by and asserts comes from the projector's file.
+        # With media: values of the projector's file can make the preparation abort or divide by 0.
         guard = guarded if media else unguarded
         prepare = partial(with_stack, tokenize, text.encode())
         call(self.model.library, prepare, "the prompt could not be prepared", guard=guard)
@@ -327,7 +327,7 @@ class LlamaMultimodal(Closable):
     def _into(
         self, chunks: LlamaChunks, parts: list[tuple[str, bool]], bitmaps: list[Any], special: bool
     ) -> Callable[[], int]:
-        """What fills ``chunks``. Several parts need a newer libmtmd."""
+        """The function that fills ``chunks``. Several parts need a newer libmtmd."""
         handle, target = self.opened().handle, chunks.opened().handle
         if len(parts) == 1:
             given = _input(*parts[0], special)
@@ -351,9 +351,8 @@ class LlamaMultimodal(Closable):
         )
 
     def eval(self, ctx: LlamaContext, chunks: LlamaChunks, *, seq_id: int = 0) -> int:
-        """Put ``chunks`` behind what the KV cache of ``ctx`` has of a sequence. Returns the
-        position of what comes next: with models that number images in two dimensions (M-RoPE) a
-        batch needs it as its ``pos``.
+        """Append ``chunks`` to a sequence in the KV cache of ``ctx``. Returns the next position:
+        with models that number images in two dimensions (M-RoPE) a batch needs it as its ``pos``.
 
         Afterwards ``ctx`` has the output of the last token, if the chunks end with text. Ctrl-C and
         `LlamaContext.cancel` stop the decodes, not the projector. Whatever it raises, the sequence
@@ -459,7 +458,7 @@ class LlamaMultimodal(Closable):
         one generation at a time: the next one ends the one before with LlamaContextError, and a
         step in the middle of another raises LlamaBusyError. The options are those of
         `Llama.generate`, without ``cache_prompt``, ``context_shift`` and ``draft``. In
-        `Generation.prompt`, -1 stands for what is an image or a sound.
+        `Generation.prompt`, -1 stands for an image or a sound.
         """
         check_type(ctx, LlamaContext)
         if isinstance(prompt, LlamaChunks):
@@ -589,9 +588,9 @@ class Chunk:
     """A part of a prompt that is of one kind."""
 
     kind: Kind
-    """What it is: ``text``, ``image`` or ``audio``."""
+    """Its kind: ``text``, ``image`` or ``audio``."""
     n_tokens: int
-    """How many tokens it takes in the KV cache."""
+    """The number of its tokens in the KV cache."""
     n_pos: int
     """How many positions; other than tokens with M-RoPE."""
     tokens: list[int] | None = field(repr=False)
@@ -680,7 +679,7 @@ def _check_length(n: int) -> None:
 
 
 def _file(source: Any, what: str, starts: re.Pattern[bytes], known: str) -> bytes | None:
-    """The content of a file, which is given by its path or as bytes. None for anything else."""
+    """The content of a file, from its path or bytes. None for other types."""
     if isinstance(source, str | os.PathLike):
         source = Path(source).read_bytes()
     if not isinstance(source, bytes | bytearray):

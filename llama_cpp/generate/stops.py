@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class StopStrings:
     """Passes text on until one of some strings appears, and none of that string.
 
-    What could be the beginning of one is kept back until the next text decides.
+    A possible beginning of one is held back until the next text decides.
     """
 
     def __init__(self, stops: Sequence[str]) -> None:
@@ -25,7 +25,7 @@ class StopStrings:
             raise ValueError(f"stop strings must be strings and not empty: {list(stops)!r}")
         for stop in stops:
             text_bytes(stop, "a stop string")
-        # What to look for, and the string that it stands for.
+        # Text to look for -> the stop string that it represents.
         self._stops = {stop: stop for stop in stops}
         self._marks: dict[int, None] = {}
         self._prepare()
@@ -61,7 +61,7 @@ class StopStrings:
         self._begin = re.compile("|".join(map(re.escape, begins)) or "(?!)").search
 
     def feed(self, text: str) -> str:
-        """What of ``text``, and of what was kept back before, can go on."""
+        """The part of the held-back text and ``text`` that can be passed on."""
         if self.found is not None:
             return ""
         if not self._kept and self._begin(text) is None:
@@ -84,7 +84,7 @@ class StopStrings:
         return text[: len(text) - keep].translate(self._marks)
 
     def finish(self) -> str:
-        """What was kept back and turned out to be no stop string."""
+        """The held-back text, which was not a stop string."""
         text, self._kept = self._kept, ""
         return text.translate(self._marks)
 

@@ -22,7 +22,7 @@ _SECONDS_OF_SOUND = 1
 
 
 def main() -> None:
-    """Do what the job says, and tell."""
+    """Do the job, and report."""
     job = _child.receive()
     _leave_nothing()
     library = LlamaLibrary(job["library"])
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def _leave_nothing() -> None:
-    """What crashes here leaves no file behind, and asks nobody."""
+    """Make a crash here leave no core file, and show no dialog."""
     if sys.platform == "win32":
         import ctypes
 

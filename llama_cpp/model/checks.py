@@ -1,4 +1,4 @@
-"""What the library does not check in the file of a model, projector or adapter, and crashes over.
+"""Checks of model, projector and adapter files that the library omits, and so crashes.
 
 Only the header is read. The library itself checks counts, lengths, shapes and offsets.
 """
@@ -27,7 +27,7 @@ _PLAIN = (
     r"|\.(layer_output_scale|altup_correct_scale|gamma)\.weight$|^token_types\.weight$"
 )
 _HALF = (_Type.GGML_TYPE_F16, _Type.GGML_TYPE_BF16)
-# Types of what is computed on the way: weights of them cannot be multiplied with.
+# Types of intermediate results: weights of these types cannot be multiplied.
 _NO_WEIGHTS = (
     _Type.GGML_TYPE_Q8_1,
     _Type.GGML_TYPE_Q8_K,
@@ -41,8 +41,8 @@ _INDEXES = r"tid2eid|d2t|masked_embd|selector"
 
 
 def check_model(library: LlamaLibrary, files: Sequence[Path]) -> None:
-    """LlamaModelError for tensors of types that the library aborts over when it computes with them,
-    and for an epsilon below 0."""
+    """Raise LlamaModelError for tensors of types that make the library abort when it computes with
+    them, and for an epsilon below 0."""
     # Others than the CPU compute with half precision throughout.
     halves = any(
         one.type != _raw.ggml_backend_dev_type_enum.GGML_BACKEND_DEVICE_TYPE_CPU
@@ -85,9 +85,9 @@ _HEAD = r"^([av]\.blk\.\d+\.attn_)[qkv]\.weight$"
 
 
 def check_projector(library: LlamaLibrary, path: Path) -> None:
-    """LlamaModelError for weights of types that nothing can be multiplied with, and for a layer
-    with a part of its attention. The library crashes over both, and over other tensors that are
-    missing, too: which it needs is up to the projector, and is tried, see _probe.py."""
+    """Raise LlamaModelError for weights of types without multiplication, and for a layer with only
+    a part of its attention. The library crashes with both, and with other missing tensors: these
+    depend on the projector, so a trial finds them, see probe.py."""
     found = GGUFFile(library, path).tensors()
     for name, tensor in found.items():
         if name.endswith((".weight", ".bias")) and tensor.type in (*_NO_WEIGHTS, *_NUMBERS):
@@ -99,7 +99,7 @@ def check_projector(library: LlamaLibrary, path: Path) -> None:
                 raise LlamaModelError(f"{path} is damaged: it lacks the tensor {name}")
 
 
-# What the conversion scripts write for LoRA. Others the computation would abort over.
+# The types that the conversion scripts write for LoRA. With others the computation would abort.
 _LORA = (_Type.GGML_TYPE_F32, _Type.GGML_TYPE_F16, _Type.GGML_TYPE_BF16, _Type.GGML_TYPE_Q8_0)
 
 
@@ -110,18 +110,18 @@ def check_lora(
     arch: str | None,
     weights: Callable[[], Mapping[str, Tensor]],
 ) -> None:
-    """LlamaAdapterError for what is not an adapter for ``model``, of the architecture ``arch`` and
-    with ``weights``, or what the library would abort for when it reads the file or computes."""
+    """Raise LlamaAdapterError unless it is an adapter for ``model``, of the architecture ``arch``
+    and with ``weights``, that the library can read and compute with without an abort."""
     file = GGUFFile(library, path, LlamaAdapterError)
     wanted = {"general.type": "adapter", "general.architecture": arch, "adapter.type": "lora"}
     for key, value in wanted.items():
         if file.string(key) != value:
             raise LlamaAdapterError(
-                f"{path} is no LoRA adapter for {model}: "
+                f"{path} is not a LoRA adapter for {model}: "
                 f"{key} is {file.string(key)!r} and not {value!r}"
             )
     if file.has("adapter.lora.alpha") and file.float32("adapter.lora.alpha") is None:
-        raise LlamaAdapterError(f"{path}: adapter.lora.alpha is no 32-bit float")
+        raise LlamaAdapterError(f"{path}: adapter.lora.alpha is not a 32-bit float")
     try:
         base = weights()
     except OSError as error:
@@ -133,14 +133,14 @@ def check_lora(
         stem = name.removesuffix(".lora_a")
         b = tensors.get(f"{stem}.lora_b")
         if stem == name or b is None or stem not in base:
-            continue  # the library says what is wrong
+            continue  # the library reports this fault itself
         problem = _problem(stem, a, b, base)
         if problem:
             raise LlamaAdapterError(f"{path} does not fit {model}: {stem} {problem}")
 
 
 def _problem(name: str, a: Tensor, b: Tensor, base: Mapping[str, Tensor]) -> str | None:
-    """Why a pair does not fit the tensor that it changes."""
+    """The reason why a pair does not fit the tensor that it changes, or None."""
     weight = base[name]
     for tensor in (a, b):
         if tensor.type not in _LORA:

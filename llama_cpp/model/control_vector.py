@@ -1,4 +1,4 @@
-"""Control vectors: a direction that is added to what leaves each layer."""
+"""Control vectors: a direction that is added to the output of each layer."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _MAX_LAYERS = 1 << 16
 
 
 class LlamaControlVector:
-    """Numbers to add to the hidden state behind some layers; for `LlamaContext.set_control_vector`.
+    """Numbers to add to the hidden state after some layers; for `LlamaContext.set_control_vector`.
 
     ``layers`` is layer -> its numbers, as many in each. Layers count from 0, and the first cannot
     have any. Vectors can be scaled, ``vector * 0.5``, and added, ``vector + other``; they do not
-    change. Raises ValueError for layers below 1, lengths that differ, and what is not finite.
+    change. Raises ValueError for layers below 1, different lengths, and infinite numbers or NaN.
     """
 
     def __init__(self, layers: Mapping[int, Sequence[float]]) -> None:
@@ -31,7 +31,7 @@ class LlamaControlVector:
         self._layers: dict[int, array[float]] = {}
         for layer in sorted(layers):
             if not isinstance(layer, int) or layer < 1:
-                raise ValueError(f"a control vector starts behind layer 1, not {layer!r}")
+                raise ValueError(f"the layers of a control vector start at 1, not {layer!r}")
             try:
                 numbers = array("f", iter(layers[layer]))
             except OverflowError:
@@ -43,16 +43,16 @@ class LlamaControlVector:
         if len(lengths) != 1 or 0 in lengths:
             raise ValueError(f"each layer has to have as many numbers, and some: {sorted(lengths)}")
         self.n_embd: Final = lengths.pop()
-        """The numbers of a layer: the width of the model that it is for."""
+        """The count of numbers in a layer: the width of its model."""
 
     @classmethod
     def from_file(
         cls, path: str | os.PathLike[str], *, library: LlamaLibrary | None = None
     ) -> LlamaControlVector:
-        """The vector in a GGUF file, as ``llama-cvector-generator`` writes it: tensors of floats
-        named ``direction.1`` and so on.
+        """The vector in a GGUF file from ``llama-cvector-generator``: tensors of floats named
+        ``direction.1`` and so on.
 
-        Raises FileNotFoundError, and LlamaAdapterError for what is no such file.
+        Raises FileNotFoundError, and LlamaAdapterError if it is not a control vector.
         """
         file = GGUFFile(LlamaLibrary.chosen(library), std.Path(path), LlamaAdapterError)
         file.check_whole()
@@ -64,11 +64,11 @@ class LlamaControlVector:
                     continue
                 one = tensor.shape[1:] == (1, 1, 1)
                 if tensor.type != _raw.ggml_type.GGML_TYPE_F32 or not one:
-                    raise LlamaAdapterError(f"{path}: {name} is no row of 32-bit floats")
+                    raise LlamaAdapterError(f"{path}: {name} is not a row of 32-bit floats")
                 stream.seek(tensor.offset)
                 layers[int(number)] = array("f", stream.read(tensor.size))
         if not layers:
-            raise LlamaAdapterError(f"{path} is no control vector: it has no tensor direction.1")
+            raise LlamaAdapterError(f"{path} is not a control vector: it has no tensor direction.1")
         try:
             return cls(layers)
         except ValueError as error:
@@ -114,8 +114,8 @@ class LlamaControlVector:
         return f"<LlamaControlVector, layers {first} to {last}, n_embd={self.n_embd}>"
 
     def rows(self, n_layer: int) -> array[float]:
-        """As C wants it: a row for each layer from 1 on, zeros where there is none. ValueError for
-        a number of layers that does not hold its own."""
+        """The numbers in C's form: a row for each layer from 1 on, zeros for absent layers. Raises
+        ValueError if ``n_layer`` is too small for its layers."""
         n_layer = integer(n_layer, "n_layer")
         if not max(self._layers) < n_layer <= _MAX_LAYERS:
             raise ValueError(f"n_layer={n_layer} is not {max(self._layers) + 1} to {_MAX_LAYERS}")

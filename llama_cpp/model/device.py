@@ -26,22 +26,22 @@ class LlamaDevice(DeviceGetters):
         check_type(handle, _raw.ggml_backend_device)
         self._library = library
         self.library: Final = library
-        """The library that it belongs to."""
+        """The device's library."""
         self._handle = handle
 
     @property
     def endpoint(self) -> str | None:
-        """The RPC server that it is on, as ``192.0.2.7:50052``; None for one of this machine."""
+        """The device's RPC server, as ``192.0.2.7:50052``; None for a device of this machine."""
         return _rpc.endpoint_of(self._handle)
 
     @property
     def memory_free(self) -> int:
-        """Bytes that are free now, if the backend knows. C: ``ggml_backend_dev_memory``."""
+        """The free bytes now, if the backend knows. C: ``ggml_backend_dev_memory``."""
         return self._memory()[0]
 
     @property
     def memory_total(self) -> int:
-        """Bytes that it has. C: ``ggml_backend_dev_memory``."""
+        """All of its bytes. C: ``ggml_backend_dev_memory``."""
         return self._memory()[1]
 
     def _memory(self) -> tuple[int, int]:
@@ -51,7 +51,7 @@ class LlamaDevice(DeviceGetters):
         return free.value, total.value
 
     def _reach(self, call: Callable[[], T]) -> T:
-        """The result of ``call``; LlamaRpcError where the device's server is not there."""
+        """The result of ``call``. Raises LlamaRpcError if the device's server is gone."""
         endpoint = self.endpoint
         if endpoint is None:
             return call()
@@ -59,7 +59,7 @@ class LlamaDevice(DeviceGetters):
 
     @property
     def buffer_type(self) -> str:
-        """The memory that weights lie in on it, for ``LlamaModel.from_file`` with
+        """The kind of memory for weights on it, for ``LlamaModel.from_file`` with
         ``tensor_buft_overrides``. C: ``ggml_backend_dev_buffer_type``."""
         name = self._library.short.ggml_backend_buft_name(self._buffer_type())
         return (name or b"").decode("utf-8", "replace")
@@ -82,10 +82,10 @@ class LlamaDevice(DeviceGetters):
 
 
 def devices(library: LlamaLibrary | None = None) -> list[LlamaDevice]:
-    """The devices that ``library`` (or the default one) can compute on, its CPU among them.
+    """The devices of ``library`` (or the default one), including its CPU.
 
-    Backends that are files of their own have been loaded by then. Those of RPC servers come last,
-    while a model is loaded on them (``LlamaModel.from_file(rpc_servers=...)``).
+    Backends in separate files are loaded first. Devices of RPC servers come last, while a model is
+    loaded on them (``LlamaModel.from_file(rpc_servers=...)``).
     C: ``ggml_backend_dev_get``.
     """
     library = LlamaLibrary.chosen(library)
@@ -98,9 +98,9 @@ def devices(library: LlamaLibrary | None = None) -> list[LlamaDevice]:
 def chosen_devices(
     library: LlamaLibrary, given: Sequence[LlamaDevice | str] | None, servers: Sequence[str] | None
 ) -> list[LlamaDevice] | None:
-    """What a model is to be loaded on: the devices of the RPC ``servers``, and behind these those
-    that are ``given``. None is what the library chooses by itself. The CPU is always there and is
-    left out: the library takes others only, and nothing where there are none."""
+    """The devices for a model: those of the RPC ``servers``, then those in ``given``. None means
+    the library's own choice. The CPU is left out: the library always uses it, and accepts only
+    other devices, or an empty list."""
     if servers is None:
         return None if given is None else _chosen(library, given)
     found = [LlamaDevice(library, handle) for handle in _rpc.rpc_handles(library, servers)]
@@ -109,8 +109,8 @@ def chosen_devices(
 
 
 def _own(library: LlamaLibrary) -> list[LlamaDevice]:
-    """What the library would choose here: graphics cards, of several backends for one card the
-    first, or else those with the CPU's memory, of one backend."""
+    """The library's own choice: graphics cards, each with its first backend; without any, those
+    with the CPU's memory, of one backend."""
     cards: dict[object, LlamaDevice] = {}
     shared: list[LlamaDevice] = []
     for device in devices(library):
@@ -151,7 +151,7 @@ def _chosen(library: LlamaLibrary, given: Sequence[LlamaDevice | str]) -> list[L
 
 
 def device_array(library: LlamaLibrary, chosen: Sequence[LlamaDevice]) -> Array[Any]:
-    """``chosen`` as C reads it: handles, and NULL at the end."""
+    """``chosen`` as a C array: handles, and NULL at the end."""
     handles = [device._handle for device in chosen]
     most = int(library.short.llama_max_devices())
     if len(handles) > most:

@@ -1,7 +1,7 @@
-"""What is in a GGUF file besides the weights, read by the library's own functions.
+"""The contents of a GGUF file besides the weights, read by the library's own functions.
 
-They refuse a damaged file. What they do not do is check the type that they are asked for: they
-abort, so everything here looks first.
+They refuse a damaged file. But they abort if a value has another type than the requested one, so
+everything here checks the type first.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ class Tensor(NamedTuple):
 
     type: int
     shape: tuple[int, int, int, int]
-    """As ggml has it: the fastest dimension first."""
+    """In ggml's order: the fastest dimension first."""
     offset: int
     """From the start of the file, in bytes."""
     size: int
 
 
-# A string of a few characters takes so many times as much in memory as in the file.
+# A short string takes this many times as much in memory as in the file.
 _GROWTH = 4
 _MOST = 1 << 28
 
 
 def _check_memory(path: Path, error: type[LlamaError]) -> None:
-    """``error`` where a limit (``ulimit -v``) leaves no room for the header: the library would end
-    the process."""
+    """Raise ``error`` if a limit (``ulimit -v``) leaves no room for the header: the library would
+    end the process."""
     if sys.platform == "win32":
         return  # has no such limit
     import mmap  # here: `import llama_cpp` does without
@@ -59,14 +59,14 @@ def _check_memory(path: Path, error: type[LlamaError]) -> None:
     try:
         mmap.mmap(-1, size, flags=flags, prot=mmap.PROT_READ).close()  # room, but no memory
     except OSError as reason:
-        raise error(f"{path} cannot be read: there is no memory for it") from reason
+        raise error(f"{path} cannot be read: not enough memory") from reason
 
 
 _OTHER_FILES = {
     b"version https://git-lfs": "a Git LFS pointer, which stands for it; run git lfs pull",
     b"<!doctype html": "a web page, as of a login or an error; download the file itself",
     b"<html": "a web page, as of a login or an error; download the file itself",
-    b'{"error': "the error that a server sent in place of it; download it again",
+    b'{"error': "the error that a server sent instead of it; download it again",
     b"pk\x03\x04": "a zip archive or PyTorch's weights; convert them (convert_hf_to_gguf.py)",
     b"lmgg": "of the old format GGML; take a .gguf file of the model",
     b"tjgg": "of the old format GGJT; take a .gguf file of the model",
@@ -82,7 +82,7 @@ _OTHER_USES = {
 class GGUFFile:
     """The metadata and the list of tensors of a GGUF file.
 
-    Raises FileNotFoundError and the like, and ``error`` for what is no whole header.
+    Raises FileNotFoundError and the like, and ``error`` for an incomplete header.
     """
 
     def __init__(
@@ -105,28 +105,28 @@ class GGUFFile:
         self._handle = self._resource.handle
 
     def _value(self, key: str, kind: _raw.gguf_type, get: Callable[..., T]) -> T | None:
-        """What ``get`` says of ``key``; None where it is not, or is of another type."""
+        """The value of ``key`` by ``get``; None if it is missing or has another type."""
         found = self._calls.gguf_find_key(self._handle, key.encode())
         if found < 0 or self._calls.gguf_get_kv_type(self._handle, found) != kind:
             return None
         return get(self._handle, found)
 
     def has(self, key: str) -> bool:
-        """Whether ``key`` is there, of whatever type."""
+        """Whether ``key`` exists, with any type."""
         return bool(self._calls.gguf_find_key(self._handle, key.encode()) >= 0)
 
     def string(self, key: str) -> str | None:
-        """A string; None where there is none."""
+        """A string, or None."""
         get = self._calls.gguf_get_val_str
         value = self._value(key, _raw.gguf_type.GGUF_TYPE_STRING, get)
         return None if value is None else value.decode("utf-8", "replace")
 
     def float32(self, key: str) -> float | None:
-        """A float; None where there is none."""
+        """A float, or None."""
         return self._value(key, _raw.gguf_type.GGUF_TYPE_FLOAT32, self._calls.gguf_get_val_f32)
 
     def uint16(self, key: str) -> int | None:
-        """A number of 16 bits; None where there is none."""
+        """A number of 16 bits, or None."""
         return self._value(key, _raw.gguf_type.GGUF_TYPE_UINT16, self._calls.gguf_get_val_u16)
 
     def floats(self) -> Iterator[tuple[str, float]]:
@@ -154,7 +154,7 @@ class GGUFFile:
         return found
 
     def check_whole(self) -> None:
-        """LlamaModelError for a file that ends before its last tensor does."""
+        """Raise LlamaModelError for a file that ends before its last tensor."""
         end = max((t.offset + t.size for t in self.tensors().values()), default=0)
         size = self.path.stat().st_size
         if size < end:
@@ -162,10 +162,10 @@ class GGUFFile:
 
 
 def check_file(path: Path, error: type[LlamaError] = LlamaModelError) -> None:
-    """Refuse what is no GGUF file, with a better message than the library's."""
+    """Refuse a file that is not GGUF, with a better message than the library's."""
     if path.is_dir():
         raise error(f"{path} is a folder, not a GGUF file")
-    if path.is_fifo():  # to open it would be to wait for who writes
+    if path.is_fifo():  # opening it would wait for a writer
         raise error(f"{path} is a pipe, not a GGUF file")
     with path.open("rb") as file:  # FileNotFoundError, PermissionError
         head = file.read(64)
@@ -187,7 +187,7 @@ def check_file(path: Path, error: type[LlamaError] = LlamaModelError) -> None:
 
 
 def other_use(library: LlamaLibrary, path: Path) -> str:
-    """What a GGUF file is that is no model, for an error; "" where it says nothing of the kind."""
+    """The kind of a GGUF file that is not a model, for an error; "" if the file has no kind."""
     try:
         file = GGUFFile(library, path)
     except (LlamaError, OSError):
@@ -196,8 +196,8 @@ def other_use(library: LlamaLibrary, path: Path) -> str:
 
 
 def file_name(path: Path) -> bytes:
-    """A path as the library wants it: UTF-8 on Windows, the file system's bytes elsewhere.
-    ValueError for one with a NUL, where C would see the end."""
+    """A path in the library's encoding: UTF-8 on Windows, the file system's bytes elsewhere.
+    Raises ValueError for one with a NUL, at which C would end it."""
     name = str(path).encode() if sys.platform == "win32" else os.fsencode(path)
     if b"\0" in name:
         raise ValueError(f"a file name cannot contain a NUL character: {str(path)!r}")
@@ -212,7 +212,7 @@ def parts(library: LlamaLibrary, path: Path) -> list[Path]:
         return [path]
     count = GGUFFile(library, path).uint16("split.count")
     if count is None or count < 2 or int(match[1]) != 1 or int(match[2]) != count:
-        return [path]  # not split, or the library says what is wrong
+        return [path]  # not split, or the library reports the fault
     return [path.with_name(name) for name in part_names(path.name)]
 
 
@@ -226,32 +226,32 @@ def part_names(first: str) -> list[str]:
 
 
 def check_parts(library: LlamaLibrary, paths: Sequence[Path]) -> None:
-    """Refuse what is no GGUF file, and a part whose number the library would abort over."""
+    """Refuse a file that is not GGUF, and a part whose number would make the library abort."""
     for i, path in enumerate(paths):
         check_file(path)
         if i > 0 and GGUFFile(library, path).uint16("split.no") is None:
-            raise LlamaModelError(f"{path} is no part of a split model: it has no split.no")
+            raise LlamaModelError(f"{path} is not a part of a split model: it has no split.no")
 
 
 def check_target(target: Path) -> None:
-    """ValueError for a device or a pipe: what is moved into its place would put an end to it, to
-    /dev/null for all programs."""
+    """Raise ValueError for a device or a pipe: the new file would replace it, even /dev/null for
+    all programs."""
     if target.exists() and not target.is_file():
-        raise ValueError(f"{target} is there and is no file: give another name")
+        raise ValueError(f"{target} is not a regular file: choose another output")
 
 
 @contextmanager
 def written(target: Path, sources: Sequence[Path]) -> Iterator[Path]:
-    """A path to write to. At the end of the block what is there takes the place of ``target``, and
-    what was written beside it goes beside that; after an exception it is gone.
+    """A path to write to. At the end of the block the file replaces ``target``, and files next to
+    it are moved next to ``target``; after an exception all of them are removed.
 
-    ValueError where ``target`` is one of ``sources``, a folder, or no file otherwise.
+    Raises ValueError if ``target`` is one of ``sources``, or not a regular file.
     """
     if target.is_dir():
         raise ValueError(f"{target} is a folder: give the name of a file")
     check_target(target)
     if target.exists() and any(s.exists() and target.samefile(s) for s in sources):
-        raise ValueError(f"{target} is what is read: give another name")
+        raise ValueError(f"{target} is the input file: choose another output")
     # In the same folder: a file can be moved into place only on the same disk.
     import tempfile  # here: few programs need it, and it imports much
 
@@ -262,5 +262,5 @@ def written(target: Path, sources: Sequence[Path]) -> Iterator[Path]:
         for file in std.Path(folder.name).iterdir():
             file.replace(target.with_name(file.name))
     finally:
-        with log.interruptible():  # half removed, it would stay
+        with log.interruptible():  # so that Ctrl-C does not leave it half removed
             folder.cleanup()

@@ -1,6 +1,6 @@
 """Models from the Hugging Face Hub. It needs the extra ``hub``.
 
-`LlamaModel.from_pretrained` and `Llama.from_pretrained` stand on it.
+`LlamaModel.from_pretrained` and `Llama.from_pretrained` use it.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from ..native.arguments import check_type
 from .gguf import SPLIT, part_names
 
 DownloadProgress = Callable[[str, int, int | None], object]
-"""Called with the name of the file, the bytes that are here, and the bytes in all if they are
-known. Returning False stops the download."""
+"""Called with the name of the file, the bytes so far, and the total if it is known. Returning False
+stops the download."""
 
 _SPEC = re.compile(
     r"hf:(?P<repo>[^/@:\s]+/[^/@:\s]+)(@(?P<revision>[^/:\s]+))?"
@@ -42,23 +42,23 @@ def fetch(
     local_files_only: bool = False,
     progress: DownloadProgress | None = None,
 ) -> Path:
-    """Have ``file`` of the repository ``repo`` in the cache of ``huggingface_hub``; returns its
-    path there, the first part's of a split model, whose other parts lie beside it.
+    """Fetch ``file`` of the repository ``repo`` into the cache of ``huggingface_hub``. Returns its
+    path there; for a split model that of the first part, with the other parts next to it.
 
     ``repo`` is ``owner/name``, or ``owner/name:Q4_K_M`` for the one model of that quantization.
     ``file`` is a name, with its folders, or a pattern such as ``*Q4_K_M.gguf`` that one model
     matches; a pattern without a slash is for the name without folders. Projectors and importance
     matrices count only where the pattern has ``mmproj`` or ``imatrix`` in it. Of a split model it
     is the first part, or a pattern for the name without ``-00001-of-00003``. ``revision`` is a
-    branch, a tag or a commit, ``main`` by default; ``token`` the key for what is not public, by
+    branch, a tag or a commit, ``main`` by default; ``token`` the key for private files, by
     default the one that ``hf auth login`` keeps or ``HF_TOKEN``; ``cache_dir`` another cache.
 
-    What the cache has is not fetched again, and a connection that breaks is taken up where it
-    broke; a file that was not finished when the program ended is begun again. Without a network,
-    with ``local_files_only`` or with ``HF_HUB_OFFLINE=1`` the cache alone counts. Without
-    ``progress`` ``huggingface_hub`` shows bars of its own.
+    Cached files are not fetched again, and a broken download resumes; a file that was unfinished
+    when the program ended is begun again. Without a network, with ``local_files_only`` or with
+    ``HF_HUB_OFFLINE=1`` only the cache is used. Without ``progress`` ``huggingface_hub`` shows its
+    own bars.
 
-    Raises LlamaDownloadError, with what the hub says in a line and, for a pattern, what there is;
+    Raises LlamaDownloadError, with the hub's message and, for a pattern, the files that there are;
     LlamaCancelled when ``progress`` stopped it; ModuleNotFoundError without the extra ``hub``;
     ValueError for a quantization and a file together.
     """
@@ -92,10 +92,10 @@ def fetch(
 def resolve(model: str, *, progress: DownloadProgress | None = None) -> Path:
     """``model`` as a path: a path stays as it is, and ``hf:owner/repo:Q4_K_M`` is fetched.
 
-    In place of the quantization there can be a file or a pattern, ``hf:owner/repo/*Q4_K_M.gguf``,
-    or nothing where the repository has one model. A revision goes after the repository:
-    ``hf:owner/repo@v1:Q4_K_M``. Raises as `fetch`, and ValueError for what begins with ``hf:`` and
-    is nothing of the kind.
+    Instead of the quantization there can be a file or a pattern, ``hf:owner/repo/*Q4_K_M.gguf``,
+    or nothing if the repository has one model. A revision goes after the repository:
+    ``hf:owner/repo@v1:Q4_K_M``. Raises like `fetch`, and ValueError for another name that begins
+    with ``hf:``.
     """
     if not model.startswith("hf:"):
         return Path(model)
@@ -188,7 +188,7 @@ def _choose(names: Sequence[str], repo: str, pattern: str, tag: str) -> list[str
 
 
 def _names(hub: Any, repo: str, options: dict[str, Any]) -> list[str]:
-    """The files of the repository: as the hub has them, or without a network as the cache has."""
+    """The files of the repository: by the hub, or without a network by the cache."""
     revision, offline = options["revision"], options["local_files_only"]
     if not offline:
         try:
@@ -220,7 +220,7 @@ def _names(hub: Any, repo: str, options: dict[str, Any]) -> list[str]:
 
 
 def _network_errors(hub: Any) -> tuple[type[Exception], ...]:
-    """What its HTTP client raises where there is no connection; the client has changed before."""
+    """The errors of its HTTP client without a connection; the client has changed before."""
     base = getattr(hub.errors, "HTTPError", None)
     return () if base is None else (base,)
 
@@ -264,7 +264,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def _bar(progress: DownloadProgress, name: str) -> type[Any]:
-    """What the hub's library takes for a progress bar: it draws nothing and tells ``progress``."""
+    """A progress bar class for the hub's library that draws nothing and calls ``progress``."""
     from huggingface_hub import utils
 
     base: Any = utils.tqdm  # type: ignore[attr-defined]  # documented, but not in its __all__

@@ -40,11 +40,11 @@ if TYPE_CHECKING:
     from .._params import LlamaModelParams
     from .hub import DownloadProgress
 
-# What `LlamaModel.from_file` takes besides the fields of the struct.
+# The keywords of `LlamaModel.from_file` besides the fields of the struct.
 LOADING = ("devices", "rpc_servers", "tensor_split", "kv_overrides", "tensor_buft_overrides")
-# A decode makes room for the numbers of as many cells, without looking whether there is any.
+# A decode allocates memory for this many cells, without checking for a failure.
 _LARGEST_WINDOW = 1 << 24
-# Text shorter than this is tokenized without letting go of the GIL.
+# Text shorter than this is tokenized without releasing the GIL.
 _SHORT_TEXT = 4096
 # The library's debug line for each layer, and for the output.
 _LAYER = r"layer +\d+ assigned to device (.+?)(?:, is_swa|$)"
@@ -74,8 +74,8 @@ _TRIAL = b"a  b\n\n c"
 
 
 def from_hub(name: str, *file: str, **options: Any) -> Path:
-    """The copy in the cache of ``file`` of the repository ``name``, by `llama_cpp.model.hub.fetch`;
-    without ``file``, of what a name such as ``hf:owner/repo:Q4_K_M`` stands for."""
+    """The cached copy of ``file`` of the repository ``name``, by `llama_cpp.model.hub.fetch`;
+    without ``file``, ``name`` is a short form such as ``hf:owner/repo:Q4_K_M``."""
     from . import hub  # here: most programs do without
 
     return hub.fetch(name, *file, **options) if file else hub.resolve(name)
@@ -84,7 +84,7 @@ def from_hub(name: str, *file: str, **options: Any) -> Path:
 class LlamaModel(ModelGetters, Closable):
     """A model in memory. Made by `from_file`; closed by `close`, by ``with``, or when forgotten.
 
-    Contexts keep what they need of a model, so it may be closed before them.
+    Contexts keep a closed model's memory, so it may be closed before them.
     """
 
     vocab: LlamaVocab
@@ -132,8 +132,8 @@ class LlamaModel(ModelGetters, Closable):
         so on, or all of them in order. ``hf:owner/repo:Q4_K_M`` is a model of the Hugging Face Hub,
         as `llama_cpp.model.hub.resolve` has it.
 
-        ``progress`` is called, in a thread of its own, with the part that is done, 0.0 to 1.0;
-        returning False stops the load. ``devices`` are what to compute on besides the CPU, see
+        ``progress`` is called, in a thread of its own, with the finished fraction, 0.0 to 1.0;
+        returning False stops the load. ``devices`` are the devices to use besides the CPU, see
         `llama_cpp.devices`; an empty list is the CPU alone. ``rpc_servers`` are addresses
         (``host:port``) of ggml-rpc-servers, see `LlamaRpcServer`: their devices come before
         ``devices``, and the model is spread over them all. RPC has no passwords
@@ -142,18 +142,17 @@ class LlamaModel(ModelGetters, Closable):
         The library ignores, with a warning in its log, a value of another type than the key's.
         ``tensor_buft_overrides`` puts tensors where you say: a regular expression to find in their
         names -> a `LlamaDevice.buffer_type`; the first that is found counts. The other keywords are
-        the fields of ``llama_model_params`` under their C names; what is not given keeps the
-        library's default.
+        the fields of ``llama_model_params`` under their C names, with the library's defaults.
 
         The weights stay in the file, which is mapped into memory, by default. It may be removed or
-        replaced by another then, but not written to or cut off: what is computed changes with it,
-        and the system ends a process (SIGBUS) that reads where nothing is left. With
+        replaced by another then, but not written to or truncated: the results change with it,
+        and the system ends a process (SIGBUS) that reads a missing part. With
         ``load_mode=LLAMA_LOAD_MODE_NONE`` or ``LLAMA_LOAD_MODE_DIRECT_IO`` (`llama_cpp._raw`) it
         has a copy, and the file is not needed any more.
 
-        Raises FileNotFoundError, LlamaModelError for what is not a whole GGUF model that the
-        library knows, LlamaCancelled when ``progress`` stopped it (what ``progress`` raises comes
-        out as it is), LlamaRpcError for a server that is not there, busy, or of another version,
+        Raises FileNotFoundError, LlamaModelError unless it is a complete GGUF model that the
+        library supports, LlamaCancelled when ``progress`` stopped it (exceptions of ``progress``
+        are re-raised), LlamaRpcError for a server that is missing, busy, or of another version,
         TypeError and ValueError for wrong keywords.
 
         A server that is lost later is LlamaRpcError too, where it is noticed (`LlamaContext.decode`
@@ -177,7 +176,7 @@ class LlamaModel(ModelGetters, Closable):
         raw = library.short.llama_model_default_params()
         others = [*LOADING, "library", "progress"]
         _params.set_params(raw, params, "LlamaModel.from_file", others)
-        # The model keeps the pointers: what they point to has to live as long.
+        # The model keeps the pointers, so their targets must live as long as it does.
         keep: list[object] = []
         chosen = chosen_devices(library, devices, rpc_servers)
         if chosen is not None:
@@ -239,7 +238,7 @@ class LlamaModel(ModelGetters, Closable):
                         raise LlamaModelError(f"{file} is not a model{use} ({error})") from None
                     raise
             else:
-                # Not before, or beside it: where memory is short, loading is what can say so.
+                # Only after loading: if memory is short, loading is the one to report it.
                 if not raw.vocab_only:
                     check_model(library, files)
         give_back()
@@ -279,12 +278,12 @@ class LlamaModel(ModelGetters, Closable):
             LlamaModel.from_pretrained("ggml-org/gemma-3-1b-it-GGUF", "*Q4_K_M.gguf")
 
         ``file`` is a name, or a pattern that one model matches; all parts of a split model are
-        fetched. `llama_cpp.model.hub.fetch` says what ``revision``, ``token``, ``cache_dir`` and
-        ``local_files_only`` are, and calls ``download_progress`` with a file's name, the bytes
+        fetched. `llama_cpp.model.hub.fetch` describes ``revision``, ``token``, ``cache_dir`` and
+        ``local_files_only``, and calls ``download_progress`` with a file's name, the bytes
         that are here and the bytes in all. ``progress`` and the rest are those of `from_file`.
 
-        Raises LlamaDownloadError for what cannot be had, ModuleNotFoundError without the extra
-        ``hub``, and as `from_file`.
+        Raises LlamaDownloadError if the file cannot be fetched, ModuleNotFoundError without the
+        extra ``hub``, and like `from_file`.
         """
         path = from_hub(
             repo,
@@ -388,7 +387,7 @@ class LlamaModel(ModelGetters, Closable):
 
     @property
     def cls_labels(self) -> list[str]:
-        """What a classifier calls its outputs; empty where they have no names.
+        """The labels of a classifier's outputs; empty if they have no names.
 
         C: ``llama_model_cls_label``.
         """
@@ -398,8 +397,8 @@ class LlamaModel(ModelGetters, Closable):
 
     @cached_property
     def sampling_defaults(self) -> dict[str, Any]:
-        """What its file says of sampling (``general.sampling.*``), by the names of
-        `GenerationOptions`: these hold where a generation's options say nothing else, as in
+        """The file's sampling settings (``general.sampling.*``), by the names of
+        `GenerationOptions`: the defaults of a generation's options, as in
         llama.cpp's own programs. Empty for most models. C: ``llama_model_meta_val_str``.
         """
         found: dict[str, Any] = {}
@@ -440,11 +439,11 @@ class LlamaModel(ModelGetters, Closable):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it to a GGUF file, with its weights as they are in memory now.
 
-        The file is written beside ``path`` and takes its place when it is whole. The library does
-        not keep all of the metadata (not the chat template, nor who made it), and it cannot save
-        every architecture: LlamaModelError then, and when writing fails. As a failed assertion is
-        how the library says so, a thread and some memory stay behind until the process ends.
-        Raises ValueError for the file that the model was loaded from.
+        The file is written next to ``path`` and replaces it when it is complete. Some metadata is
+        lost (the chat template, the author). Raises LlamaModelError if the library cannot save the
+        architecture, or if writing fails; because the library reports this by a failed assertion,
+        a thread and some memory are then lost until the process ends. Raises ValueError for the
+        file that the model was loaded from.
         C: ``llama_model_save_to_file``.
         """
         resource = self.opened()
@@ -473,7 +472,7 @@ class LlamaModel(ModelGetters, Closable):
                 raise LlamaModelError(f"{what}, something would be missing: {error}") from None
 
     def _check_saved(self, path: Path) -> None:
-        """The library leaves out, without a word, what it does not know of."""
+        """Check the file, because the library silently omits metadata that it does not know."""
         with LlamaModel.from_file(
             path, library=self._library, devices=[], use_extra_bufts=False
         ) as saved:
@@ -483,10 +482,10 @@ class LlamaModel(ModelGetters, Closable):
     # -- adapters
 
     def load_lora(self, path: str | os.PathLike[str]) -> LlamaLora:
-        """A LoRA adapter for this model, to be used with `LlamaContext.set_loras`.
+        """Load a LoRA adapter for this model; `LlamaContext.set_loras` uses it.
 
-        Raises FileNotFoundError, and LlamaAdapterError for what is no whole adapter or belongs to
-        another model. C: ``llama_adapter_lora_init``.
+        Raises FileNotFoundError, and LlamaAdapterError for an incomplete adapter or one of another
+        model. C: ``llama_adapter_lora_init``.
         """
         return LlamaLora(self, path)
 
@@ -508,10 +507,10 @@ class LlamaModel(ModelGetters, Closable):
     ) -> list[int]:
         """``text`` (a string, or UTF-8 bytes) as tokens.
 
-        ``add_special`` puts the begin and end tokens there, if the model is made so; no second
-        begin token where ``text`` has one. ``parse_special`` reads control tokens such as
-        ``<|im_start|>`` out of the text; without it they are plain text, which is right for what
-        others wrote.
+        ``add_special`` adds the begin and end tokens, if the model wants them; a second begin token
+        is not added if ``text`` has one. ``parse_special`` parses control tokens such as
+        ``<|im_start|>`` in the text; without it they are plain text, which is right for strangers'
+        texts.
 
         Raises LlamaTokenizeError for a model without a vocabulary, and ValueError for a text with
         half a character (a lone surrogate). C: ``llama_tokenize``.
@@ -524,7 +523,7 @@ class LlamaModel(ModelGetters, Closable):
             data = data.removeprefix(self.vocab.piece(begin, True))
         if len(data) > 2**31 - 8:
             raise ValueError(f"text of {len(data)} bytes: the library takes 2 GiB at most")
-        resource = self.vocab.opened()  # it must stay, whoever closes the model meanwhile
+        resource = self.vocab.opened()  # keeps the memory if another thread closes the model
 
         def tokenize() -> list[int]:
             calls = self._library.short if len(data) < _SHORT_TEXT else self._library
@@ -543,15 +542,15 @@ class LlamaModel(ModelGetters, Closable):
         return with_stack(tokenize, data)
 
     def tokenize_prompt(self, text: str | bytes, *, parse_special: bool = True) -> list[int]:
-        """``text``, which is to go on, as tokens: without the end token that some models want
-        behind a whole text. An encoder reads whole texts."""
+        """``text``, which is to be continued, as tokens: without the end token that some models
+        want after a whole text. An encoder reads whole texts."""
         tokens = self.tokenize(text, parse_special=parse_special)
         if tokens[-1:] == [self.vocab.added[1]] and not self.has_encoder:
             del tokens[-1]
         return tokens
 
     def tokenize_rest(self, text: str, *, parse_special: bool = True) -> list[int]:
-        """``text``, which goes on in the middle of another, as tokens: without the space that some
+        """``text``, which continues another text, as tokens: without the space that some
         tokenizers put before the first word of a text."""
         if self.vocab.type != _raw.LLAMA_VOCAB_TYPE_SPM:
             return self.tokenize(text, add_special=False, parse_special=parse_special)
@@ -563,7 +562,7 @@ class LlamaModel(ModelGetters, Closable):
     def detokenize(
         self, tokens: Iterable[int], *, special: bool = True, remove_special: bool = True
     ) -> str:
-        """``tokens`` as text. Bytes that are no UTF-8 become U+FFFD; see `detokenize_bytes`."""
+        """``tokens`` as text. Bytes that are not UTF-8 become U+FFFD; see `detokenize_bytes`."""
         return self.detokenize_bytes(tokens, special=special, remove_special=remove_special).decode(
             "utf-8", "replace"
         )
@@ -571,16 +570,16 @@ class LlamaModel(ModelGetters, Closable):
     def detokenize_bytes(
         self, tokens: Iterable[int], *, special: bool = True, remove_special: bool = True
     ) -> bytes:
-        """``tokens`` as the bytes that they stand for.
+        """``tokens`` as bytes.
 
-        ``special`` writes control tokens out, but for the begin and end tokens that `tokenize`
-        adds: only without ``remove_special``. Raises ValueError for what is no token of this model.
+        ``special`` writes control tokens out, and, without ``remove_special``, also the begin and
+        end tokens that `tokenize` adds. Raises ValueError for a token that it does not have.
         C: ``llama_detokenize``.
         """
         vocab = self.vocab.with_tokens()
         ids = self.vocab.check_tokens(tokens)
         if remove_special and ids:
-            # The library, asked to, leaves the space that the tokenizer put before the first word.
+            # On request the library keeps the space that the tokenizer put before the first word.
             begin, end = self.vocab.added
             ids = ids[ids[0] == begin : len(ids) - (ids[-1] == end)]
         count = len(ids)
@@ -603,7 +602,7 @@ class LlamaModel(ModelGetters, Closable):
 
     def token_to_bytes(self, token: int, *, special: bool = True) -> bytes:
         """The bytes of one token. ``special`` writes control tokens out. Raises ValueError for
-        what is no token of this model. C: ``llama_token_to_piece``."""
+        a token that is not the model's. C: ``llama_token_to_piece``."""
         return self.vocab.piece(token, special)
 
     def decoder(self, *, special: bool = False) -> StreamDecoder:
@@ -618,8 +617,7 @@ class LlamaModel(ModelGetters, Closable):
 class LlamaLora(Closable):
     """A LoRA adapter for a model. From `LlamaModel.load_lora`; used by `LlamaContext.set_loras`.
 
-    Contexts keep what they need of it, so it may be closed while it is in use there. It keeps the
-    model's memory.
+    Contexts keep its memory, so it may be closed while they use it. It keeps the model's memory.
     """
 
     def __init__(self, model: LlamaModel, path: str | os.PathLike[str]) -> None:
@@ -670,9 +668,9 @@ class LlamaLora(Closable):
 
     @property
     def invocation_tokens(self) -> list[int]:
-        """The tokens from which on an activated LoRA (aLoRA) is meant to be used; empty for others.
+        """The tokens that activate an activated LoRA (aLoRA); empty for others.
 
-        The library does not look for them: call `LlamaContext.set_loras` when they come.
+        The library does not look for them: call `LlamaContext.set_loras` when they occur.
         C: ``llama_adapter_get_alora_invocation_tokens``.
         """
         calls = self.library.short
@@ -690,8 +688,8 @@ class LlamaLora(Closable):
 
 
 class Metadata(Mapping[str, str]):
-    """The metadata of a model or an adapter, read when asked for: key -> value, both strings.
-    ``functions`` is how the names of the C functions begin."""
+    """The metadata of a model or an adapter, read at each access: key -> value, both strings.
+    ``functions`` is the prefix of the C functions' names."""
 
     def __init__(self, owner: LlamaModel | LlamaLora, functions: str) -> None:
         self._owner = owner
@@ -701,7 +699,7 @@ class Metadata(Mapping[str, str]):
         self._key = getattr(calls, f"{functions}_key_by_index")
 
     def __getitem__(self, key: str) -> str:
-        # A damaged file may have keys that are no UTF-8: what is iterated over can be looked up.
+        # A damaged file may have keys that are not UTF-8; every key from iteration must work here.
         value = self._read(self._value, c_string(key, "surrogateescape"))
         if value is None:
             raise KeyError(key)
@@ -728,7 +726,7 @@ class Metadata(Mapping[str, str]):
 
 
 class User(Protocol):
-    """A context that an adapter is in."""
+    """A context that uses an adapter."""
 
     def in_use(self) -> bool:
         """Whether a thread is in it."""
@@ -736,13 +734,13 @@ class User(Protocol):
 
 
 class _Users:
-    """The locks of the contexts that an adapter is in, as one: while one computes, it stays."""
+    """The locks of the contexts that use an adapter, as one: it is not freed while one computes."""
 
     def __init__(self) -> None:
         self.contexts: weakref.WeakSet[User] = weakref.WeakSet()
 
     def acquire(self, blocking: bool = True) -> bool:
-        """Whether none is held. They are not taken: nothing comes after the adapter was freed."""
+        """Whether none is held. They are not taken, because nothing follows the adapter's end."""
         return not any(context.in_use() for context in self.contexts)
 
 
@@ -770,13 +768,13 @@ class _Progress:
         return not self.stopped
 
     def raise_error(self) -> None:
-        """Raise what the function raised."""
+        """Re-raise the function's exception."""
         error, self.error = self.error, None
         if error is not None:
             raise error
 
 
 def vocab_of(model: LlamaModel) -> LlamaVocab:
-    """The vocabulary of ``model``. TypeError for another object."""
+    """The vocabulary of ``model``. Raises TypeError for another object."""
     check_type(model, LlamaModel)
     return model.vocab

@@ -1,4 +1,4 @@
-"""Keyword arguments as C wants them: params structs, and arrays that these point to."""
+"""Keyword arguments in C's form: params structs, and the arrays that these point to."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def set_params(
 
 
 def kv_overrides(values: Mapping[str, bool | int | float | str]) -> ctypes.Array[Any]:
-    """Metadata to use in place of that in the file. ValueError for what has no room."""
+    """Metadata that replaces the file's. Raises ValueError for a key or string that is too long."""
     if not isinstance(values, Mapping):
         raise TypeError(f"kv_overrides must be a mapping of keys to values, not {values!r}")
     array = (_raw.llama_model_kv_override * (len(values) + 1))()
@@ -58,7 +58,7 @@ def kv_overrides(values: Mapping[str, bool | int | float | str]) -> ctypes.Array
         if isinstance(value, bool):
             entry.tag, entry.val_bool = _raw.LLAMA_KV_OVERRIDE_TYPE_BOOL, value
         elif isinstance(value, int):
-            # The library cuts it down to this without a word.
+            # The library silently reduces it to this.
             entry.tag = _raw.LLAMA_KV_OVERRIDE_TYPE_INT
             entry.val_i64 = c_number(ctypes.c_uint32, value, what)
         elif isinstance(value, float):
@@ -79,7 +79,7 @@ def kv_overrides(values: Mapping[str, bool | int | float | str]) -> ctypes.Array
 
 
 def tensor_buft_overrides(library: LlamaLibrary, values: Mapping[str, str]) -> ctypes.Array[Any]:
-    """Where tensors go whose name a regular expression is found in."""
+    """The kinds of memory for tensors, by a regular expression that is found in their names."""
     if not isinstance(values, Mapping):
         raise TypeError(f"tensor_buft_overrides must be a mapping of regex to name, not {values!r}")
     most = int(library.short.llama_max_tensor_buft_overrides()) - 1
@@ -98,8 +98,8 @@ def tensor_buft_overrides(library: LlamaLibrary, values: Mapping[str, str]) -> c
 def c_pattern(pattern: str) -> bytes:
     """A regular expression for the library, which reads ECMAScript's with C++ and not Python's.
 
-    ValueError for what Python cannot compile. The few that C++ alone refuses make the library fail
-    with its own message.
+    Raises ValueError for a pattern that Python cannot compile. The few that only C++ refuses make
+    the library fail with its own message.
     """
     text = c_string(pattern)
     if len(text) > _PATTERN:
@@ -107,12 +107,12 @@ def c_pattern(pattern: str) -> bytes:
     try:
         re.compile(pattern)
     except (re.error, RecursionError) as error:
-        raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+        raise ValueError(f"{pattern!r} is not a regular expression: {error}") from None
     return text
 
 
 def tensor_split(library: LlamaLibrary, values: Sequence[float]) -> ctypes.Array[ctypes.c_float]:
-    """As C reads it: one number for each device that there could be."""
+    """In C's form: one number for each possible device."""
     most = int(library.short.llama_max_devices())
     if len(values) > most:
         raise ValueError(f"tensor_split has {len(values)} values for at most {most} devices")

@@ -1,8 +1,8 @@
 """Quantizing a model file.
 
-It is done by a Python process of its own. So it can be stopped at once, which the library cannot;
-what it aborts over (a type that does not fit a tensor's shape, an importance matrix that is
-missing) is an error here; and its memory is given back.
+A separate Python process does the work. So it can be stopped at once, which the library does not
+allow; an abort (a type that does not fit a tensor's shape, a missing importance matrix) is an
+error here; and its memory is freed.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ def quantize(  # type: ignore[misc]  # ftype is a field of the struct, too
     ``llama_model_quantize_params`` under their C names, with types also by name
     (``output_tensor_type="Q8_0"``); ``nthread`` is by default the cores that the process may use.
 
-    ``target`` is there only when all of it is. With ``keep_split`` its name is what the names of
-    the files begin with. Returns what was written: nothing for ``dry_run``.
+    ``target`` appears only when it is complete. With ``keep_split`` it is the prefix of the files'
+    names. Returns the written files: none for ``dry_run``.
 
     Raises FileNotFoundError, LlamaModelError when the library cannot do it or the disk is full,
     LlamaCancelled, TypeError and ValueError for wrong keywords. C: ``llama_model_quantize``.
@@ -131,7 +131,7 @@ def _tensor_types(values: Mapping[str, _raw.ggml_type | str]) -> list[tuple[str,
 
 
 def _run(job: Mapping[str, Any], progress: Callable[[float], object] | None) -> None:
-    """Have it done, and watch."""
+    """Run the other process, and watch it."""
     python = _child.interpreter()
     if python is None:
         raise LlamaModelError("quantizing needs a Python interpreter to start: there is none")
@@ -161,7 +161,7 @@ def _run(job: Mapping[str, Any], progress: Callable[[float], object] | None) -> 
 
 
 def main() -> None:
-    """Do what the first line of stdin says, and tell stdout about it."""
+    """Do the job on the first line of stdin, and report on stdout."""
     job = _child.receive()
     library = LlamaLibrary(job["library"])
     said: list[str] = []
@@ -228,7 +228,7 @@ def _call(library: LlamaLibrary, job: Mapping[str, Any]) -> int:
 
 
 def _imatrix(library: LlamaLibrary, path: Path) -> ctypes.Array[Any]:
-    """An importance matrix, as C reads it: for each tensor the mean square of its inputs."""
+    """An importance matrix in C's form: for each tensor the mean square of its inputs."""
     file = GGUFFile(library, path)
     file.check_whole()
     tensors = file.tensors()
@@ -256,7 +256,7 @@ def _imatrix(library: LlamaLibrary, path: Path) -> ctypes.Array[Any]:
                 raise LlamaModelError(f"{path}: {stem} has numbers that are not finite")
             found.append((stem.encode(), values))
     if not found:
-        raise LlamaModelError(f"{path} is no importance matrix: it has no tensors *.in_sum2")
+        raise LlamaModelError(f"{path} is not an importance matrix: it has no tensors *.in_sum2")
     entries = (_raw.llama_model_imatrix_data * (len(found) + 1))()
     for entry, (key, values) in zip(entries, found, strict=False):
         entry.name, entry.size = key, len(values)

@@ -1,4 +1,4 @@
-"""Texts of others inside a template: their control tokens stay text."""
+"""Strangers' texts inside a template: their control tokens stay text."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ..native.arguments import c_number
 from .model import LlamaModel
 
 Render = Callable[[Callable[[Any], Any]], str]
-"""Writes a text. It passes what others wrote, strings or lists and mappings of strings, through its
-argument and uses what comes back."""
+"""Renders a text. It passes strangers' texts, strings or lists and mappings of strings, through its
+argument and uses the results."""
 
 
 class Quoting:
-    """Tokenizes what a template makes of texts that others wrote.
+    """Tokenizes a template's result whose inputs are strangers' texts.
 
     Only where one of these has a control token's text, they are rendered once more, with a mark in
     each such text: it tells them from the template's own.
@@ -88,7 +88,7 @@ class Quoting:
             return self._found.sub(lambda found: self._mark.join(found[0]), value)
         if isinstance(value, Mapping):
             marked = {self._marked(name): self._marked(each) for name, each in value.items()}
-            if isinstance(marked.get("text"), str):  # what a token's end in the next part follows
+            if isinstance(marked.get("text"), str):  # a token could go on in the next part
                 marked["text"] += self._mark
             return marked
         return list(map(self._marked, value)) if isinstance(value, list | tuple) else value

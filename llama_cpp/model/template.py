@@ -30,9 +30,9 @@ from ..errors import LlamaTemplateError
 SECONDS = 10.0
 """The time that a rendering may take."""
 BUDGET = 1 << 26
-"""How many characters and list items a rendering may make, besides 64 for each that it is given."""
-# Several times what the largest known template has. The time that a compilation takes grows with
-# the square of it.
+"""The maximum of characters and list items in a rendering, besides 64 for each in its input."""
+# Several times the size of the largest known template. The time of a compilation grows with its
+# square.
 _LONGEST = 1 << 16
 _NODES = 1 << 13
 _DEEPEST = 64
@@ -60,7 +60,7 @@ class _Spent(Exception):
 
 
 class _Meter(threading.local):
-    """What the rendering that runs in this thread may still use."""
+    """The remaining allowance of this thread's rendering."""
 
     left = BUDGET
     until = float("inf")
@@ -74,7 +74,7 @@ class _Meter(threading.local):
             raise _Spent(f"it takes longer than {SECONDS:g} seconds")
 
     def weigh(self, value: Any, depth: int = 0) -> None:
-        """Spend what ``value`` has in it: lists that share their items can grow without end."""
+        """Spend the size of ``value``: lists that share their items can grow without end."""
         if isinstance(value, str):
             self.spend(len(value))
         elif isinstance(value, list | tuple | dict):
@@ -314,7 +314,7 @@ class _Environment(ImmutableSandboxedEnvironment):
 
 
 class Template:
-    """A Jinja template. LlamaTemplateError says what is wrong with it."""
+    """A Jinja template. Raises LlamaTemplateError for a faulty one."""
 
     def __init__(self, source: str) -> None:
         self.source = source
@@ -331,8 +331,8 @@ class Template:
     def render(self, variables: dict[str, Any]) -> str:
         """The text for ``variables``, which are data as of JSON.
 
-        Raises LlamaTemplateError for what the template raises, when it takes longer than `SECONDS`,
-        and when it makes more text than it may.
+        Raises LlamaTemplateError for the template's own errors, if it takes longer than `SECONDS`,
+        and if it makes too much text.
         """
         with _errors():
             data = json.dumps(variables)

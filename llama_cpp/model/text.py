@@ -16,18 +16,18 @@ from .vocab import LlamaVocab
 
 T = TypeVar("T")
 
-# What a tokenizer takes for each character at most, in bytes: of stack in the longest part of a
-# text that a regular expression can match at once, and of other memory in all of it.
+# A tokenizer's maximum of bytes for each character: of stack, for the longest part of a text that a
+# regular expression can match at once; and of other memory, for the whole text.
 _STACK, _HEAP = 384, 160
 _LARGE_TEXT = 1 << 18
 
 
 def with_stack(tokenize: Callable[[], T], text: bytes) -> T:
-    """The result of ``tokenize``, which gives ``text`` to the library, on a stack that is large
-    enough. LlamaTokenizeError where the machine has not the memory for it."""
+    """The result of ``tokenize``, which passes ``text`` to the library, on a large enough stack.
+    Raises LlamaTokenizeError if the machine lacks the memory for it."""
     most, longest = stack_size() // (2 * _STACK), len(text)
     if longest > most:
-        # No pre-tokenizer's match goes on after a line's end with anything but more white space.
+        # After a line's end, a pre-tokenizer's match continues only with white space.
         ends = [0, *(found.end() for found in re.finditer(rb"\n(?=\S)", text)), len(text)]
         longest = max(end - start for start, end in pairwise(ends))
     large = len(text) > _LARGE_TEXT
@@ -47,7 +47,7 @@ def with_stack(tokenize: Callable[[], T], text: bytes) -> T:
 
 
 class StreamDecoder:
-    """Turns tokens into text as they come, and keeps back what is not a whole character yet.
+    """Turns arriving tokens into text, and holds incomplete characters back.
 
     A token can end in the middle of a character: the bytes wait for the next one. Bytes that
     cannot become a character are given as U+FFFD.
@@ -57,7 +57,7 @@ class StreamDecoder:
         check_type(vocab, LlamaVocab)
         self._piece = vocab.piece
         self._special = special
-        # What most tokens are: whole characters. Filled on first use, for all decoders.
+        # Tokens of whole characters, which most are. Filled on first use, for all decoders.
         self._known = vocab.texts(special)
         # Empty while it waits for the rest of a character.
         self._texts: Sequence[str | None] = self._known
@@ -69,7 +69,7 @@ class StreamDecoder:
             if token >= 0 and (text := self._texts[token]) is not None:
                 return text
         except (IndexError, TypeError):
-            pass  # it is no token, which is said below, or the table is empty
+            pass  # not a token, which the code below reports, or the table is empty
         return self._feed(token)
 
     def _feed(self, token: int) -> str:
@@ -82,6 +82,6 @@ class StreamDecoder:
         return text
 
     def finish(self) -> str:
-        """What is left at the end: empty, or U+FFFD for an unfinished character."""
+        """The rest at the end: empty, or U+FFFD for an unfinished character."""
         self._texts = self._known
         return self._decoder.decode(b"", True)

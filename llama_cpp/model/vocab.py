@@ -1,4 +1,4 @@
-"""The vocabulary of a model: its tokens, and what is special about some of them."""
+"""The vocabulary of a model: its tokens, and the special ones among them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class LlamaVocab(VocabGetters):
         check_type(library, LlamaLibrary)
         check_type(model, Resource)
         check_type(model.handle, _raw.llama_model)
-        # Not the `LlamaModel`: each would keep the other until the garbage collector comes.
+        # Not the `LlamaModel`: each would keep the other until a garbage collection.
         self._resource: Resource | None = model
         self._library = library
         self._path = path
@@ -45,7 +45,7 @@ class LlamaVocab(VocabGetters):
 
     @property
     def handle(self) -> _raw.llama_vocab:
-        """The C object. LlamaClosedError once the model is closed."""
+        """The C object. Raises LlamaClosedError once the model is closed."""
         self.opened()
         assert self._handle is not None
         return self._handle
@@ -63,7 +63,7 @@ class LlamaVocab(VocabGetters):
         return _raw.llama_vocab_type_enum(self._type)
 
     def opened(self) -> Resource:
-        """The model's C object, of which it is a part. LlamaClosedError once that is closed."""
+        """The model's C object, of which it is a part. Raises LlamaClosedError after `close`."""
         if self._resource is None:
             raise LlamaClosedError(f"the model {self._path} is closed")
         return self._resource
@@ -101,8 +101,8 @@ class LlamaVocab(VocabGetters):
         return [int(tokens[i]) for i in range(count.value)]
 
     def text(self, token: int) -> str:
-        r"""``token`` as the vocabulary has it, which is not what it reads as: a space may be
-        ``\u2581`` or ``\u0120`` there. `LlamaModel.token_to_piece` gives that.
+        r"""``token`` as the vocabulary stores it, which differs from its text: a space may be
+        ``\u2581`` or ``\u0120``. `LlamaModel.token_to_piece` gives the text.
 
         C: ``llama_vocab_get_text``.
         """
@@ -119,7 +119,7 @@ class LlamaVocab(VocabGetters):
         return float(calls.llama_vocab_get_score(self.with_tokens(), self.check_token(token)))
 
     def attr(self, token: int) -> _raw.llama_token_attr:
-        """What ``token`` is: normal text, a byte, a control token and so on; flags.
+        """The kind of ``token``, as flags: normal text, a byte, a control token and so on.
 
         C: ``llama_vocab_get_attr``.
         """
@@ -152,7 +152,7 @@ class LlamaVocab(VocabGetters):
         return bool(calls.llama_vocab_is_control(self.handle, self.check_token(token)))
 
     def check_token(self, token: int) -> int:
-        """``token`` if it is one of this vocabulary, otherwise ValueError or TypeError."""
+        """``token`` if it is in this vocabulary. Raises ValueError or TypeError otherwise."""
         number = c_number(_raw.llama_token, token, "token")
         if not 0 <= number < self._n_tokens:
             raise ValueError(f"token {number} is not in the vocabulary: 0 to {self._n_tokens - 1}")
@@ -161,14 +161,14 @@ class LlamaVocab(VocabGetters):
     def check_tokens(self, tokens: Iterable[int]) -> array[int]:
         """``tokens`` as a C array of 32 bits, each checked as by `check_token`."""
         try:
-            # Unsigned: it refuses what is negative, and "i" takes three times as long.
+            # Unsigned: it refuses negative numbers, and "i" takes three times as long.
             if isinstance(tokens, list):
                 ids = array("I")
                 ids.fromlist(tokens)  # which makes no iterator
             else:
                 ids = array("I", tokens)
         except (TypeError, OverflowError):
-            # Find the one to name. What can be gone through only once is gone.
+            # Find the token to name in the error. A one-time iterator is already used up.
             for token in tokens:
                 self.check_token(token)
             raise TypeError(f"tokens must be integers, not {tokens!r}") from None
@@ -191,7 +191,7 @@ class LlamaVocab(VocabGetters):
         return found
 
     def texts(self, special: bool) -> list[str | None]:
-        """The text of each token that is whole characters, None where nobody asked for it yet. For
+        """The text of each token of whole characters, None until it is first needed. For
         `StreamDecoder`, which fills it."""
         texts = self._special_texts if special else self._texts
         if not texts:
@@ -199,8 +199,8 @@ class LlamaVocab(VocabGetters):
         return texts
 
     def read_pieces(self, handle: _raw.llama_vocab) -> list[bytes]:
-        """The bytes of all tokens, control tokens' among them. For who has ``handle`` and keeps the
-        model in memory, which may be closed."""
+        """The bytes of all tokens, including control tokens. The caller has ``handle`` and keeps
+        the model's memory; the model may be closed."""
         room = 256
         buffer, call = ctypes.create_string_buffer(room), self._library.short.llama_token_to_piece
         pieces: list[bytes] = []
@@ -211,8 +211,8 @@ class LlamaVocab(VocabGetters):
         return pieces
 
     def _read_piece(self, handle: _raw.llama_vocab, token: int, special: bool) -> bytes:
-        """The bytes of ``token``, asked of the library. For who has ``handle`` and keeps the model
-        in memory: the model may be closed, and the token is not checked."""
+        """The bytes of ``token`` from the library. The caller has ``handle`` and keeps the model's
+        memory: the model may be closed, and the token is not checked."""
         calls = self._library.short
         room = 64
         while True:
@@ -225,7 +225,7 @@ class LlamaVocab(VocabGetters):
             room = -size
 
     def with_tokens(self) -> _raw.llama_vocab:
-        """The handle, for what cannot be done without tokens: the library aborts then."""
+        """The handle, for calls that need tokens: without them the library aborts."""
         handle = self.handle
         if self._type == _raw.LLAMA_VOCAB_TYPE_NONE:
             raise LlamaTokenizeError(f"{self._path} has no vocabulary")

@@ -1,5 +1,5 @@
-"""Python values as C arguments, checked first: ctypes itself cuts integers down without a word,
-and C reads past the end of what is too short."""
+"""Python values as C arguments, checked first: ctypes itself truncates integers silently,
+and C reads past the end of a short buffer."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ _FLOAT_MAX = 3.4028234663852886e38
 
 
 def check_type(value: object, kind: type[Any]) -> None:
-    """TypeError for what is no ``kind``."""
+    """Raise TypeError unless ``value`` is a ``kind``."""
     if not isinstance(value, kind):
         raise TypeError(f"expected a {kind.__name__}, not {type(value).__name__}: {value!r}")
 
 
 def check_callable(value: object, name: str) -> None:
-    """TypeError for what cannot be called, unless it is None."""
+    """Raise TypeError unless ``value`` is callable or None."""
     if value is not None and not callable(value):
         raise TypeError(f"{name} must be callable, not {value!r}")
 
 
 def check_text(value: object, name: str) -> None:
-    """TypeError for what is no string, unless it is None."""
+    """Raise TypeError unless ``value`` is a string or None."""
     if value is not None and not isinstance(value, str):
         raise TypeError(f"{name} must be a string, not {value!r}")
 
 
 def check_count(value: object, name: str, least: int = 0) -> None:
-    """TypeError for what is no integer, ValueError for one that is too small."""
+    """Raise TypeError unless ``value`` is an integer, ValueError if it is less than ``least``."""
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{name} must be an integer, not {value!r}")
     if value < least:
@@ -52,7 +52,7 @@ def text_bytes(text: object, name: str) -> bytes:
         part = text[max(0, error.start - 9) : error.end + 9]
         raise ValueError(
             f"{name} has half a character at {error.start}, in {part!r}: it was cut, or decoded "
-            "with surrogateescape, and is no text"
+            "with surrogateescape. Pass complete text"
         ) from None
 
 
@@ -90,8 +90,8 @@ def _record(fields: Sequence[Any], item: Any) -> tuple[Any, ...]:
 
 
 def c_number(ctype: Any, value: Any, name: str) -> Any:
-    """``value`` as a number for ``ctype`` (or an enumeration): TypeError for anything else, NaN
-    too, and ValueError for what does not fit, naming ``name``. Other ctypes pass unchanged."""
+    """``value`` as a number for ``ctype`` (or an enumeration). Raises TypeError for other types and
+    NaN, ValueError if it does not fit, naming ``name``. Other ctypes pass unchanged."""
     if isinstance(ctype, type) and issubclass(ctype, IntEnum):
         value = integer(value, name)
         try:
@@ -135,7 +135,7 @@ def integer_limits(ctype: Any) -> tuple[int, int] | None:
 
 
 def integer(value: Any, name: str) -> int:
-    """``value`` as a plain int: TypeError for what is none, naming ``name``."""
+    """``value`` as a plain int. Raises TypeError, naming ``name``, if it is not an integer."""
     try:
         return int(value.__index__())
     except AttributeError:

@@ -2,7 +2,7 @@
 
 ggml calls a function before it aborts, and aborts when that returns. So the call is made in a
 thread of its own, and the function never returns there: the thread sleeps until the process ends,
-with what the call had allocated, and the program goes on. This is for calls that compute in their
+keeping the call's memory, and the program continues. This is for calls that compute in their
 own thread only, hold no lock of the library, and fail for reasons that cannot be checked before.
 """
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_LOOK = 0.01  # seconds between two looks at whether to stop
-_RPC = "ggml-rpc.cpp:"  # in what a lost server is called
+_LOOK = 0.01  # seconds between two checks of `stopped`
+_RPC = "ggml-rpc.cpp:"  # part of the abort message when a server is lost
 
 _lock = threading.Lock()
-# Of threads whose calls are guarded: ident -> what ends the wait for them.
+# Threads whose calls are guarded: ident -> the function that ends the wait for one.
 _threads: dict[int, Callable[[str], None]] = {}
-# Those that use RPC servers: it may be another thread, of the library's own, that finds one gone.
+# Calls that use RPC servers: another thread, the library's own, may be the one that loses a server.
 _remote: set[Callable[[str], None]] = set()
 _running: dict[Path, int] = {}  # library -> its guarded calls
 _previous: dict[Path, _raw.ggml_abort_callback_t] = {}
@@ -43,7 +43,7 @@ fork.renew_lock(globals(), "_left", list)
 
 
 class Guard(Protocol):
-    """How something is called that may abort: `guarded`, or what stands in for it over RPC."""
+    """The type of `guarded`, which makes a call that may abort, and of its variant for RPC."""
 
     def __call__(
         self,
@@ -66,12 +66,12 @@ def guarded(
     lost: Callable[[str], LlamaError] | None = None,
     slow: Callable[[int], str | None] | None = None,
 ) -> T:
-    """The result of ``call``, or what it raises; ``error`` where the library aborts.
+    """Return the result of ``call`` or re-raise its exception; ``error`` if the library aborts.
 
-    The error's message is ``what`` and the library's. With ``lost`` the call may use RPC servers,
-    and that makes the error when one is gone, or when ``slow`` gives a reason not to wait any
-    longer: it is asked once a second while the call goes on, with how many exceptions wait for its
-    end. Ctrl-C and the like wait meanwhile.
+    The message is ``what`` and the library's reason. With ``lost`` the call may use RPC servers:
+    ``lost`` makes the error when one is gone, or when ``slow`` gives a reason not to wait any
+    longer. ``slow`` is called once a second during the call, with the number of pending exceptions.
+    Ctrl-C and other exceptions wait meanwhile.
     """
     fork.check(library)
     if not library.has("ggml_set_abort_callback"):
@@ -99,12 +99,12 @@ def call(
     error: type[LlamaError] = LlamaModelError,
     guard: Guard | None = None,
 ) -> T:
-    """The result of ``function``, which calls the library for something long that can fail.
+    """Return the result of ``function``, a long call of the library that can fail.
 
-    C says that it failed by NULL or by a code, so None and a number other than 0 are ``error``: its
-    message is ``what`` and the reason that the library logged. An abort is ``error`` as well, see
-    `guarded`, and Ctrl-C waits for the end. Of a handle ``function`` makes an `owned` Resource:
-    what is raised afterwards must not leave it behind.
+    C reports a failure as NULL or a code, so None and a number other than 0 raise ``error``, with
+    ``what`` and the reason that the library logged. So does an abort, see `guarded`. Ctrl-C waits
+    for the end. ``function`` wraps a handle in an `owned` Resource, so that a later exception does
+    not leak it.
     """
     said: list[str] = []
 
@@ -125,11 +125,11 @@ def call(
 def abandonable(
     function: Callable[[], T], stopped: Callable[[], bool], seconds: float, error: LlamaError
 ) -> T:
-    """The result of ``function``, which may take very long and cannot be stopped.
+    """Return the result of ``function``, which may take very long and cannot be stopped.
 
-    It runs in a thread of its own. Ctrl-C, ``stopped`` when that returns true, and ``error`` after
-    so many ``seconds`` do not wait for it: what it uses must not be touched any more. While
-    `MOST_LEFT` that were not waited for still run, it raises LlamaBusyError.
+    It runs in a thread of its own. Ctrl-C, a true result of ``stopped``, and ``error`` after
+    ``seconds`` do not wait for it: the objects that it uses must not be touched any more. While
+    `MOST_LEFT` abandoned calls still run, it raises LlamaBusyError.
     """
     _left[:] = [left for left in _left if not left.over]
     if len(_left) >= MOST_LEFT:
@@ -242,13 +242,13 @@ def _in_thread(
 
 
 def guarding() -> Callable[[str], None] | None:
-    """What guards the call that this thread is in; None where nothing does."""
+    """The guard of this thread's current call, or None."""
     return _threads.get(threading.get_ident())
 
 
 @contextmanager
 def guarded_as(guard: Callable[[str], None] | None) -> Iterator[None]:
-    """Guard what this thread calls in the block as another thread's call is, by its `guarding`."""
+    """Guard this thread's calls in the block with another thread's `guarding`."""
     ident = threading.get_ident()
     if guard is not None:
         _threads[ident] = guard
@@ -267,7 +267,7 @@ def _aborting(message: bytes | None) -> None:
     if not stops:
         print(text, file=sys.stderr, flush=True)  # as it would have without us
         return
-    # Of "file:line: reason" the first is a path of the machine that it was built on.
+    # In "file:line: reason" the file is a path of the machine that built the library.
     for stop in stops:
         stop(text.rpartition("/")[2])
     threading.Event().wait()
@@ -279,7 +279,8 @@ _callback = _raw.ggml_abort_callback_t(_aborting)
 def _wait(
     done: locks.Done, errors: list[BaseException], slow: Callable[[int], str | None] | None
 ) -> str | None:
-    """Until it is done, or why not: what a signal handler raises here comes afterwards."""
+    """Wait until it is done, or return the reason to stop waiting. Exceptions of signal handlers
+    are raised afterwards."""
     while not done.over:
         try:
             if not done.wait(-1 if slow is None else 1.0) and slow is not None:

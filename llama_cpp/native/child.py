@@ -1,4 +1,4 @@
-"""Python processes of our own, for what the library may end the process over."""
+"""Python child processes, for calls in which the library may end the process."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-# Isolated: neither the current folder nor PYTHON* variables say what is imported; nor does what
-# lies beside the package, for which its folder is on the path only until the package is found.
+# Isolated: imports depend neither on the current folder nor on PYTHON* variables; nor on neighbours
+# of the package, because its folder is on the path only until the package is found.
 _START = (
     "import sys, importlib; sys.path.insert(0, sys.argv[1])\n"
     "import llama_cpp; del sys.path[0]\n"
@@ -60,7 +60,7 @@ def start(
     assert process.stdin is not None
     try:
         print(json.dumps(job), file=process.stdin, flush=True)
-    except BrokenPipeError:  # it has ended, and that is what is seen next
+    except BrokenPipeError:  # it has ended; the caller notices that next
         with suppress(BrokenPipeError):
             process.stdin.close()  # which has the line still
     except BaseException:

@@ -1,8 +1,8 @@
-"""What works of the library in a process that was made by ``fork``.
+"""Use of the library in a process that was made by ``fork``.
 
 Only the thread that forks is in the child. The threads with which OpenMP computes are gone, and the
 first decode would wait for them for ever: so they are ended before, and each process starts its
-own. What a GPU or an RPC server has for the parent cannot be used or freed in the child. A lock
+own. The parent's data on a GPU or an RPC server cannot be used or freed in the child. A lock
 that another thread held stays locked there for good: objects with one have `after_fork`.
 """
 
@@ -27,14 +27,14 @@ class Forked(Protocol):
     """An object that a child has a copy of."""
 
     def after_fork(self) -> None:
-        """In the child: make new what only another thread could free."""
+        """In the child: replace locks that only another thread could release."""
         ...
 
 
 _libraries: dict[Any, tuple[Any, list[ctypes.CDLL]]] = {}  # by path, with its files
 _objects: weakref.WeakSet[Any] = weakref.WeakSet()
 _refused: dict[Any, str] = {}  # library -> why this process cannot compute with it
-_ended: list[Callable[[int], int]] = []  # what has ended OpenMP's threads for this fork
+_ended: list[Callable[[int], int]] = []  # functions that have ended OpenMP's threads for this fork
 
 
 def watch(library: Any, dlls: list[ctypes.CDLL]) -> None:
@@ -59,7 +59,7 @@ def check(library: Any) -> None:
 
 
 def frees_nothing() -> bool:
-    """Whether what C has here belongs to the parent's GPUs or servers."""
+    """Whether C's data here belongs to the parent's GPUs or servers, so that it is never freed."""
     return bool(_refused)
 
 

@@ -1,4 +1,4 @@
-"""What `help` shows of C: a prototype from the stub, and the header's own text where there is one.
+"""C for `help`: a prototype from the stub, and the header's own text if there is one.
 
 The headers stand in the engine's folder, or in the cache where their tree was fetched.
 """

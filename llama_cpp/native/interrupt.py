@@ -1,8 +1,8 @@
 """Ctrl-C during a call into the library.
 
 Python runs signal handlers between bytecodes of the main thread, so not while C computes. But its
-C-level handler writes the signal's number to a file descriptor at once: a thread that waits there
-sets the byte that the library's abort callback looks at, the call returns, and Python's handler
+C-level handler writes the signal's number to a file descriptor at once. A thread that reads it
+sets the byte that the library's abort callback checks, the call returns, and Python's handler
 runs as usual.
 """
 
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 
 _lock = threading.Lock()
 _writer: int | None = None  # no socket object: Python would warn of it at the end
-_stop: ctypes.Array[ctypes.c_char] | None = None  # of the call that the main thread is in
-_held: list[int] = []  # what `held_back` holds back now
-_previous = -1  # whose descriptor ours stands in for
+_stop: ctypes.Array[ctypes.c_char] | None = None  # the stop flag of the main thread's call
+_held: list[int] = []  # signals that `held_back` is holding back
+_previous = -1  # the program's own wakeup descriptor
 
-# Whether the program wants to be warned cannot be asked; one that does not would be, of nothing.
+# Python cannot tell whether the program wants this warning, so it is off.
 _set_wakeup_fd = functools.partial(signal.set_wakeup_fd, warn_on_full_buffer=False)
 
 
 @contextmanager
 def held_back(came: list[int]) -> Iterator[None]:
-    """Ctrl-C goes into ``came`` while the block runs, and raises nothing. In the main thread, and
-    where Python's own handler is in place: a program's stays as it is."""
+    """While the block runs, record Ctrl-C in ``came`` instead of raising. Only in the main thread,
+    and only if Python's own handler is installed: a program's handler stays."""
     global _held
     mine = threading.current_thread() is threading.main_thread()
     if not mine or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
@@ -55,7 +55,7 @@ def held_back(came: list[int]) -> Iterator[None]:
 
 
 def _let_go() -> None:
-    """Python's own handler again, unless the program has set another one meanwhile."""
+    """Restore Python's own handler, unless the program has set another one meanwhile."""
     if getattr(signal.getsignal(signal.SIGINT), "func", None) is _hold:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -65,19 +65,19 @@ def _hold(came: list[int], number: int, _: object) -> None:
 
 
 def held() -> int:
-    """How often Ctrl-C has come in the `held_back` that the main thread is in, for that thread."""
+    """The number of Ctrl-C's that the main thread's current `held_back` has recorded."""
     return len(_held) if threading.current_thread() is threading.main_thread() else 0
 
 
 @contextmanager
 def stops_on_ctrl_c(stop: ctypes.Array[ctypes.c_char], came: Callable[[], bool]) -> Iterator[None]:
-    """While the block runs in the main thread, Ctrl-C sets the first byte of ``stop``; one that
-    came before, since `_log.interruptible` holds it back, does so too."""
+    """While the block runs in the main thread, Ctrl-C sets the first byte of ``stop``. So does an
+    earlier one that `log.interruptible` holds back."""
     global _stop, _previous
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    outer = _stop  # there is one where a signal's handler has come to another call
+    outer = _stop  # not None if a signal handler makes a call during another call
     writer = _watched()
     before: list[int] = []
     try:
@@ -100,7 +100,7 @@ def _watched() -> int:
     global _writer
     with _lock:
         if _writer is None:
-            import socket  # here: a program that decodes nothing long does without
+            import socket  # here: programs without long decodes do not need it
 
             reader, writer = socket.socketpair()
             writer.setblocking(False)
@@ -122,15 +122,15 @@ def _watch(reader: socket.socket) -> None:
         stop, previous = _stop, _previous
         if signal.SIGINT in numbers and stop is not None:
             stop[0] = b"\x01"
-        if previous != -1:  # as an event loop has one, which wants to know too
+        if previous != -1:  # such as an event loop's, which needs the signal too
             try:
                 os.write(previous, numbers)
             except OSError:
-                continue  # full, or closed meanwhile: signals may be lost there, as they say
+                continue  # full, or closed meanwhile: signals may be lost there, as documented
 
 
 def _after_fork() -> None:
-    """Another thread, which is not in the child, may be the one that Ctrl-C was held back for."""
+    """Reset in a child: the thread that held Ctrl-C back may not exist there."""
     global _writer, _stop, _lock
     _lock = threading.Lock()
     if _writer is not None:

@@ -1,4 +1,4 @@
-"""libllama: where it is, whether it fits the bindings, and its functions."""
+"""libllama: finding it, checking that it matches the bindings, and its functions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from . import fork, log
 
 
 def _file_name(stem: str) -> str:
-    """How this system calls the file of the library ``stem``."""
+    """This system's name for the file of the library ``stem``."""
     if sys.platform == "win32":
         return f"{stem}.dll"
     return f"lib{stem}.dylib" if sys.platform == "darwin" else f"lib{stem}.so"
@@ -52,13 +52,13 @@ class _Calls(_Functions):
         self._beside: dict[str, ctypes.CDLL] = {}
 
     def _dlls_of(self, function: _raw.Function) -> list[ctypes.CDLL]:
-        """Where to look for ``function``. What lies beside libllama is loaded on first use."""
+        """The libraries that may have ``function``. Those next to libllama load on first use."""
         stem = function.library
         if stem == _raw.LIBRARY:
             return self._dlls
         if stem not in self._beside:
             dll = _load_beside(self._path, function)
-            # As the others are: with or without letting go of the GIL.
+            # Like the others: with or without releasing the GIL.
             self._beside[stem] = type(self._dlls[0])(dll._name, handle=dll._handle)
         return [self._beside[stem]]
 
@@ -92,8 +92,8 @@ class LlamaLibrary(_Calls):
     cache (``make engine``); the system's own. The current folder is never searched.
 
     ``library.llama_decode(...)`` lets other Python threads run meanwhile. ``library.short`` has
-    the same functions without that, for calls of a few microseconds: letting go of the GIL costs
-    far more than they take as soon as another thread wants it.
+    the same functions without that, for calls of a few microseconds: releasing the GIL takes far
+    longer than the call as soon as another thread wants it.
 
     Raises LlamaLibraryError when there is no library or it cannot be loaded, and LlamaABIError
     when it is not the llama.cpp that the bindings were generated for.
@@ -123,7 +123,7 @@ class LlamaLibrary(_Calls):
 
     @classmethod
     def default(cls) -> LlamaLibrary:
-        """The library that is used where none is named. It is loaded on the first call."""
+        """The default library. It is loaded on the first call."""
         global _default
         with _lock:
             if _default is None:
@@ -132,20 +132,20 @@ class LlamaLibrary(_Calls):
 
     @classmethod
     def chosen(cls, library: LlamaLibrary | None) -> LlamaLibrary:
-        """``library``, or the default one in the place of None. TypeError for anything else."""
+        """``library``, or the default one for None. Raises TypeError for other values."""
         if not isinstance(library, LlamaLibrary | None):
             raise TypeError(f"library must be a LlamaLibrary, not {library!r}")
         return library or LlamaLibrary.default()
 
     def has(self, name: str) -> bool:
-        """Whether the library, or one beside it, has the function ``name`` of the C API."""
+        """Whether the library, or one next to it, has the function ``name`` of the C API."""
         function = _function(name)
         try:
             return function is not None and any(
                 _exports(dll, function.symbol) for dll in self._dlls_of(function)
             )
         except LlamaError:
-            return False  # what has the function is not there
+            return False  # the library with the function is missing
 
     def __repr__(self) -> str:
         return f"LlamaLibrary({str(self._path)!r})"
@@ -160,7 +160,7 @@ _prepared: set[Path] = set()
 @cache
 def _other_modules() -> list[ModuleType]:
     """The generated modules with the declarations of other libraries."""
-    import pkgutil  # here: few programs look for what is not in _raw
+    import pkgutil  # here: few programs look for names outside _raw
 
     names = [info.name for info in pkgutil.iter_modules([str(std.Path(__file__).parents[1])])]
     return [importlib.import_module(f"llama_cpp.{n}") for n in names if n.startswith("_raw_")]
@@ -184,15 +184,15 @@ def _exports(dll: ctypes.CDLL, name: str) -> bool:
 
 
 def _set_up(library: LlamaLibrary) -> None:
-    """Once for each library: its log to Python, its backends registered."""
+    """Send the library's log to Python, and register its backends: once for each library."""
     with _lock:
         if library.path in _prepared:
             return
         log.attach(library.llama_log_set, library.llama_max_devices)
         with log.heard(), spinning_briefly():
             if library.has("ggml_backend_reg_count") and library.ggml_backend_reg_count() == 0:
-                # An engine with its backends in files of their own, as the official releases are.
-                # Before the library looks for them itself: it does so in the current folder, too.
+                # The engine has its backends in separate files, like the official releases. Load
+                # them before the library does: it also searches the current folder.
                 library.ggml_backend_load_all_from_path(os.fsencode(library.path.parent))
                 if library.ggml_backend_reg_count() == 0:
                     raise LlamaLibraryError(
@@ -215,8 +215,8 @@ class _Place(ctypes.Structure):
 
 
 def _cpu_backend(library: LlamaLibrary) -> ctypes.CDLL | None:
-    """The library with the CPU backend, where that is one of several and so not among those that
-    are known: the one that was chosen for this CPU has the functions of ggml-cpu.h."""
+    """The library with the CPU backend, if there are several variants of it: the one that was
+    chosen for this CPU has the functions of ggml-cpu.h."""
     if sys.platform == "win32" or library.has("ggml_backend_cpu_init"):
         return None
     if not library.has("ggml_backend_reg_by_name"):
@@ -258,7 +258,7 @@ def find_library(path: str | os.PathLike[str] | None) -> Path:
 
 
 def _in(path: Path, what: str) -> Path:
-    """The library that ``path`` is, or has in it."""
+    """The library at ``path``, or in the folder ``path``."""
     name = _NAMES["llama"]
     if path.is_dir():
         for folder in (path, path / "bin", path / "lib", path / "build" / "bin"):
@@ -285,27 +285,27 @@ def _system_library(name: str) -> Path | None:
     for folder in named.replace(";", ":").split(":") if named else ():
         if not std.Path(folder).is_absolute() and std.Path(folder, found).exists():
             raise LlamaLibraryError(
-                f"LD_LIBRARY_PATH has {folder!r} in it, so {found} of the current folder would be "
-                "loaded: take that out, or set LLAMA_CPP_LIB to the library that you mean"
+                f"LD_LIBRARY_PATH contains {folder!r}, so {found} of the current folder would be "
+                "loaded: remove it, or set LLAMA_CPP_LIB to the right library"
             )
     return std.Path(found)
 
 
 def _load(path: Path) -> list[ctypes.CDLL]:
-    """The library, and those beside it that have the rest of the API."""
+    """The library, and those next to it with the rest of the API."""
     if sys.platform == "win32" and path.is_absolute():
         os.add_dll_directory(str(path.parent))
     rest = [path.with_name(_NAMES[stem]) for stem in ("ggml", "ggml-cpu", "ggml-base")]
     for file in (path, *rest):
         if file.is_file():
             _check_whole(file)
-    # First, so that it gets these, whatever LD_LIBRARY_PATH leads to.
+    # Load its dependencies first, so that LD_LIBRARY_PATH cannot replace them.
     for dependency in _needed(path):
         _open_quietly(dependency)
     try:
         library = ctypes.CDLL(str(path))
     except OSError as error:
-        # Built without a relative search path: load what it needs first, and in that order.
+        # Built without a relative search path: load its dependencies first, in order.
         for dependency in reversed(rest):
             if dependency.is_file():
                 _open_quietly(dependency, ctypes.RTLD_GLOBAL)
@@ -318,8 +318,8 @@ def _load(path: Path) -> list[ctypes.CDLL]:
 
 
 def _needed(path: Path) -> list[Path]:
-    """What libllama at ``path`` needs of the libraries beside it, each before those that need it.
-    On Linux alone: elsewhere these are found by their place."""
+    """The libraries next to libllama at ``path`` that it depends on, dependencies first. Only
+    Linux needs this: other systems find them by their place."""
     ggml = path.with_name(_NAMES["ggml"])
     if sys.platform != "linux" or not path.is_absolute() or not ggml.is_file():
         return []
@@ -340,14 +340,14 @@ def _beside(path: Path, stem: str) -> Path:
 def _load_beside(path: Path, function: _raw.Function) -> ctypes.CDLL:
     """The library with ``function``, which belongs to the libllama at ``path``.
 
-    It is one build with libllama, whose check it has passed, so that a function that it lacks can
-    wait until it is called. Its structs are looked at.
+    It is from the same build as libllama, which has been checked, so a missing function is only
+    an error when it is called. Its structs are checked here.
     """
     file = _beside(path, function.library)
     what = f"{function.__name__!r} is in {file.name}"
     if path.is_absolute():
         if not file.is_file():
-            raise LlamaMissingFunctionError(f"{what}, which is not beside {path}")
+            raise LlamaMissingFunctionError(f"{what}, which is not next to {path}")
         _check_whole(file)
     try:
         dll = ctypes.CDLL(str(file))
@@ -362,15 +362,15 @@ def _load_beside(path: Path, function: _raw.Function) -> ctypes.CDLL:
     ]
     if wrong:
         raise LlamaABIError(
-            f"{file} is not of llama.cpp {_raw.TAG}, which the bindings were generated for: "
-            f"{'; '.join(wrong)}. Have an engine of {_raw.TAG} by {_MATCHING}"
+            f"{file} is not from llama.cpp {_raw.TAG}, which the bindings were generated for: "
+            f"{'; '.join(wrong)}. Get an engine of {_raw.TAG} by {_MATCHING}"
         )
     return dll
 
 
 def _check_whole(path: Path) -> None:
-    """LlamaLibraryError for an ELF file that ends too early: the system's loader, which maps it
-    into memory, would end the process by SIGBUS."""
+    """Raise LlamaLibraryError for a truncated ELF file: the system's loader, which maps it into
+    memory, would end the process by SIGBUS."""
     with path.open("rb") as file:
         start = file.read(64)
         if start[:6] != b"\x7fELF\x02\x01" or len(start) < 64:
@@ -387,13 +387,13 @@ def _check_whole(path: Path) -> None:
     if not whole:
         raise LlamaLibraryError(
             f"{path} cannot be loaded as a library: it is cut off at {size} bytes. Copy it "
-            f"again, or have it anew by {INSTALL}"
+            f"again, or install it again by {INSTALL}"
         )
 
 
 def _open_quietly(path: Path, mode: int = ctypes.DEFAULT_MODE) -> ctypes.CDLL | None:
-    # Global only for what could not be found otherwise: everything that is loaded later, as the
-    # libraries of another engine, would use such a library's functions in place of its own.
+    # Global only if the library could not be found otherwise: libraries that are loaded later, such
+    # as another engine's, would use its functions instead of their own.
     try:
         return ctypes.CDLL(str(path), mode=mode)
     except OSError:
@@ -411,7 +411,7 @@ def _check_abi(path: Path, dll: ctypes.CDLL) -> None:
     """
     if not _exports(dll, "llama_model_default_params"):
         raise LlamaLibraryError(f"{path} is not libllama: it has no llama_model_default_params")
-    # A linker leaves out of a static engine what nothing in it calls; the user may say so.
+    # A linker drops uncalled functions of a static engine; the user may list them.
     without = os.environ.get("LLAMA_CPP_WITHOUT", "").split(",")
     missing = [
         f.__name__
@@ -432,7 +432,7 @@ def _check_abi(path: Path, dll: ctypes.CDLL) -> None:
             hint += f". If only these were left out, set LLAMA_CPP_WITHOUT={','.join(missing)}"
         raise LlamaABIError(
             f"{path} is not llama.cpp {_raw.TAG}, which the bindings were generated for: {shown}. "
-            f"Have an engine of {_raw.TAG} by {_MATCHING}, or generate the bindings for this one: "
+            f"Get an engine of {_raw.TAG} by {_MATCHING}, or generate the bindings for this one: "
             f"{hint}"
         )
 
@@ -448,10 +448,10 @@ def _tree_of(path: Path) -> Path | None:
 
 
 def _struct_differences(dll: ctypes.CDLL, module: ModuleType, name: str) -> list[str]:
-    """How the struct that the function ``name`` returns differs from the one in ``module``.
+    """The differences between the struct returned by the function ``name`` and that in ``module``.
 
-    Called with more room than either needs, so that a larger struct does no harm. The values it
-    leaves must be the recorded defaults, each in its own place.
+    The call gets more room than either needs, so that a larger struct does no harm. The returned
+    values must be the recorded defaults, each in its own place.
     """
     kind = module.FUNCTIONS[name].restype
     size = ctypes.sizeof(kind)
@@ -467,7 +467,7 @@ def _struct_differences(dll: ctypes.CDLL, module: ModuleType, name: str) -> list
         fields = [getattr(kind, field[0]) for field in kind._fields_]
         needed = {i for f in fields for i in range(f.offset, f.offset + f.size)}
         if end > size or not needed <= written:
-            if needed and max(needed) < end <= size:  # only what pads it is left out
+            if needed and max(needed) < end <= size:  # only padding is left out
                 return [f"{label} has other fields there"]
             return [f"{label} is about {end} bytes there and {size} here"]
     else:
@@ -493,10 +493,10 @@ def _returned(dll: ctypes.CDLL, name: str, room: int) -> bytes:
 
 
 def _written(dll: ctypes.CDLL, name: str, room: int) -> tuple[bytes, set[int]]:
-    """What the function returns, and which bytes it writes.
+    """The function's result, and the bytes that it writes.
 
     On x86-64 a struct of this size is returned through a pointer that the caller passes as the
-    first argument, so we can look at the memory around it: a byte that comes out the same over two
+    first argument, so the memory around it can be inspected: a byte that is the same over two
     backgrounds was written.
     """
     function = dll[name]

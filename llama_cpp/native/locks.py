@@ -1,8 +1,8 @@
-"""Locks and threads that stay whole whatever a signal's handler raises, as Ctrl-C's does.
+"""Locks and threads that stay consistent if a signal handler raises, as Ctrl-C's does.
 
-Python runs handlers in the main thread, after a call and as a function begins. So a lock can be
-taken and its taker never learn of it, and `threading.Event` and `Thread.start` can lose track of
-the lock inside them: "release unlocked lock", or a thread that ends at once.
+Python runs handlers in the main thread, after a call and at the start of a function. So a lock can
+be taken without its taker noticing, and `threading.Event` and `Thread.start` can lose track of
+their inner lock: "release unlocked lock", or a thread that ends at once.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ def take(lock: Any, seconds: float = 0) -> bool:
 
 
 def exits_with(name: str) -> Any:
-    """The ``__exit__`` of a class, which releases the lock ``name`` of the object. It is that of
-    the lock, in C: as one in Python begins, the handler could raise and the lock stay taken."""
+    """The ``__exit__`` of a class that releases the object's lock ``name``. It is the lock's own C
+    function: at the start of a Python function a handler could raise and leave the lock taken."""
     return property(attrgetter(f"{name}.__exit__"))
 
 
 class Done:
-    """What one thread waits for: an Event, see above."""
+    """An event for one waiting thread; see the module for the reason."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -18,7 +18,7 @@ from .. import _raw
 from . import fork
 from .interrupt import held_back
 
-# As `logging` has them, which is not imported here: see `show`.
+# The levels of `logging`, which is not imported here: see `show`.
 DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40
 LEVELS: dict[int, int] = {
     _raw.GGML_LOG_LEVEL_DEBUG: DEBUG,
@@ -29,7 +29,7 @@ LEVELS: dict[int, int] = {
 
 
 class _Thread:
-    """What a thread has said so far on its unfinished line, and who is listening."""
+    """A thread's unfinished log line, and its listeners."""
 
     def __init__(self) -> None:
         self.level = INFO
@@ -43,8 +43,8 @@ class _Thread:
 
 
 class _Threads(threading.local):
-    """Has the `_Thread` of each: to look up a thread's own attribute takes four times as long as
-    one of a plain object."""
+    """The `_Thread` of each thread: looking up a thread-local attribute takes four times as long
+    as that of a plain object."""
 
     def __init__(self) -> None:
         self.own = _Thread()
@@ -54,7 +54,7 @@ _threads = _Threads()
 
 
 def _receive(level: int, text: bytes | None, _: int | None) -> None:
-    # An exception must not reach C. What logging handlers raise, and Ctrl-C, waits for `heard`.
+    # An exception must not reach C. Those of logging handlers, and Ctrl-C, wait for `heard`.
     thread = _threads.own
     try:
         if level != _raw.GGML_LOG_LEVEL_CONT:
@@ -76,9 +76,9 @@ def _receive(level: int, text: bytes | None, _: int | None) -> None:
 
 
 def _unraisable(what: sys.UnraisableHookArgs) -> None:
-    # Python runs signal handlers as a function begins, so before any `try` in it, too. That ctypes
-    # has called it is all that is above then, and ctypes gives what was raised to this hook: there
-    # is no other way to it, and a Ctrl-C would be lost. Everything else goes on to the program's.
+    # Python may run a signal handler at the start of `_receive`, before its `try`. Only ctypes is
+    # above it then, and ctypes passes the exception to this hook. There is no other way to catch
+    # it, and a Ctrl-C would be lost. Everything else is passed on to the program's hook.
     trace = what.exc_traceback
     if trace is not None and trace.tb_frame.f_code is _receive.__code__:
         thread = _threads.own
@@ -87,7 +87,7 @@ def _unraisable(what: sys.UnraisableHookArgs) -> None:
         _hook(what)
 
 
-_hook = sys.unraisablehook  # that `_unraisable` stands in for
+_hook = sys.unraisablehook  # the program's hook, which `_unraisable` replaces
 
 
 def _after_fork() -> None:
@@ -102,11 +102,11 @@ fork.at_fork(_after_fork)
 
 
 def show(level: int, line: str) -> None:
-    """Give a line to the logger ``llama_cpp``.
+    """Pass a line to the logger ``llama_cpp``.
 
-    A program that has not imported `logging` has not asked to see it, and is spared the import,
-    which is a tenth of the memory that this package takes. What a handler has the library do is
-    not logged: it would come to that handler.
+    A program that has not imported `logging` does not want the log, and is spared the import,
+    which is a tenth of this package's memory. The library's log during a logging handler is
+    dropped: it would call that handler again.
     """
     thread = _threads.own
     if thread.handling:
@@ -130,8 +130,8 @@ _callback = _raw.ggml_log_callback(_receive)
 def attach(set_callback: object, silence: object) -> None:
     """Route a library's log here: ``set_callback`` is its ``llama_log_set``.
 
-    When the process ends the callback is replaced by ``silence``, any C function that takes
-    nothing and does nothing, because Python cannot be called any more then.
+    When the process ends, the callback is replaced by ``silence``, any C function without
+    arguments and effects, because Python can no longer be called.
     """
     assert callable(set_callback)
     set_callback(_callback, None)
@@ -152,7 +152,7 @@ class heard:
         global _hook
         lines: list[str] = []
         thread = _threads.own
-        # Nothing is called here: a signal handler could run then, and what is set stay so.
+        # Call nothing here: a signal handler could run and raise, and leave the listener installed.
         thread.listeners += [lines]
         if thread.signals and sys.unraisablehook is not _unraisable:
             _hook, sys.unraisablehook = sys.unraisablehook, _unraisable
@@ -172,8 +172,8 @@ class heard:
 
 @contextmanager
 def watched(watcher: Callable[[str], object]) -> Iterator[None]:
-    """Have ``watcher`` called with each line, of any level, that the library logs in this thread
-    while the block runs."""
+    """Call ``watcher`` with each line, of any level, that the library logs in this thread while
+    the block runs."""
     thread = _threads.own
     before, thread.watcher = thread.watcher, watcher
     try:
@@ -188,24 +188,24 @@ def handling() -> bool:
 
 
 def inherit(handling: bool) -> None:
-    """In a thread that works for another: what `handling` says there."""
+    """Set `handling` in a thread that works for another, to that thread's value."""
     _threads.own.handling = handling
 
 
 def pass_on(lines: list[str]) -> None:
-    """What was heard in another thread that worked for this one."""
+    """Pass lines from a helper thread to this thread's listeners."""
     if _threads.own.listeners:
         _threads.own.listeners[-1].extend(lines)
 
 
 @contextmanager
 def interruptible() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C while the library works for long: the result says whether it came, and the block ends
-    with KeyboardInterrupt.
+    """Delay Ctrl-C during a long call: the yielded function returns whether it came, and the block
+    ends with KeyboardInterrupt.
 
     Python's own handler would raise as soon as the library calls Python, for a log line or to
-    report progress. An exception there cannot go through C; Python would print it and forget it.
-    A program's own handler stays as it is.
+    report progress. An exception there cannot pass through C; Python would print and drop it.
+    A program's own handler stays installed.
     """
     came: list[int] = []
     try:
@@ -217,5 +217,5 @@ def interruptible() -> Iterator[Callable[[], bool]]:
 
 
 def reason(lines: list[str], otherwise: str) -> str:
-    """The end of what the library said, for an error message."""
+    """The library's last log lines, for an error message."""
     return "; ".join(lines[-3:]) or otherwise

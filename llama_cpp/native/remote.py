@@ -1,9 +1,9 @@
-"""Models over ggml-rpc-servers: devices that are elsewhere, and what is done when one goes away.
+"""Models over ggml-rpc-servers: remote devices, and the handling of a lost server.
 
 llama.cpp ends the process when a server cannot be reached, speaks another version, or is gone in
-the middle of something. So a server is asked before llama.cpp connects to it (`probe`), and what
-talks to one is called through `guarded`, where the end of the process becomes LlamaRpcError. What
-was stuck stays so: nothing over RPC can be used in this process then, and none of it is freed.
+the middle of something. So `probe` checks a server before llama.cpp connects to it, and calls that
+use one go through `guarded`, which turns the end of the process into LlamaRpcError. Stuck calls
+stay stuck: after that, nothing over RPC can be used in this process, and none of it is freed.
 
 llama.cpp keeps a server's devices as long as the process lives, once for each address. They are not
 put into its list of devices: every model would be loaded there, also those without `rpc_servers`.
@@ -38,22 +38,22 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Of ggml-rpc.cpp: all else in the protocol may change.
+# From ggml-rpc.cpp: everything else in the protocol may change.
 _HELLO, _DEVICE_COUNT = 14, 15
-_HELLO_REQUEST = struct.Struct("<24x")  # what the client can do besides TCP: nothing
+_HELLO_REQUEST = struct.Struct("<24x")  # the client's transports besides TCP: none
 _HELLO_RESPONSE = struct.Struct("<3B25x")
 _COUNT = struct.Struct("<I")
 
 _GIVE_UP_AFTER = 2
 """How long a call may go on after a second Ctrl-C, in seconds."""
-# A machine that says nothing for half a minute, though it was asked, is gone. These are for one
-# that is only waited for, in seconds. macOS calls the first TCP_KEEPALIVE.
+# A machine that does not answer probes for half a minute is gone. These, in seconds, are for a
+# connection that is only waited on. macOS calls the first TCP_KEEPALIVE.
 _KEEP_ALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPALIVE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 4}
 _GONE_AFTER = 30_000  # milliseconds
-# Of Linux' struct tcp_info: how often something was sent again, or asked, without an answer, and
-# the milliseconds since the last.
+# From Linux' struct tcp_info: the number of retransmissions and probes without an answer, and the
+# milliseconds since the last answer.
 _TCP_INFO = struct.Struct("=2xBB52xI")
-_UNANSWERED = 7  # which takes 25 seconds at least: the waits double. It may have been idle before.
+_UNANSWERED = 7  # takes 25 seconds at least, as the waits double. It may have been idle before.
 
 _add_server = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_char_p)
 
@@ -63,21 +63,20 @@ _TALKING = (
     "|set_adapter_cvec|state_(seq_)?[gs]et_data|state_seq_[gs]et_data_ext)"
 )
 
-# For what is below: held for moments, never over a call of the library.
+# Protects the variables below: held for moments, never during a call of the library.
 _lock = threading.RLock()
-# A device remembers the last graph that it sent, whichever context that was of, and lets the server
-# compute "the last one" again: two contexts at the same time would get each other's.
+# A device remembers the last graph that it sent, of whichever context, and lets the server compute
+# "the last one" again: two contexts at the same time would get each other's results.
 _one_at_a_time = threading.RLock()
 fork.renew_lock(globals(), "_lock", threading.RLock)
 fork.renew_lock(globals(), "_one_at_a_time", threading.RLock)
 # A server drops the graphs of all contexts whenever something is freed, also by a context that
-# plans its decodes anew, and the device does not hear of it: it would let the server compute one of
-# them again, which then closes the connection. So a context keeps its graph only while it alone
-# decodes.
+# plans its decodes anew, without notifying the device, which would ask for one of them again; the
+# server then closes the connection. So a context keeps its graph only while it alone decodes.
 _latest: dict[Path, int | None] = {}  # library -> address of the context that decoded last
 _vectors: dict[int | None, tuple[Any, ...]] = {}  # address of a context -> its control vector
 _dropped: set[Path] = set()  # libraries for which something may have been freed since
-# Seconds that freeing waits for its turn: the thread whose turn it is may wait for this one.
+# Seconds that freeing waits for its turn: the thread in turn may itself wait for this one.
 _FREE_WAIT = 10.0
 _handles: dict[tuple[Path, str], list[_raw.ggml_backend_device]] = {}  # library, endpoint
 _endpoints: dict[int, str] = {}  # address of a device -> its server
@@ -85,7 +84,7 @@ _users: WeakKeyDictionary[Resource, frozenset[str]] = WeakKeyDictionary()  # mod
 _objects: WeakSet[Closable] = WeakSet()  # models, contexts and the like over RPC
 _lost: dict[Path, str] = {}  # library -> why RPC cannot be used any more
 _servers: set[str] = set()  # the endpoints that llama.cpp has been asked to connect to
-# What was in use when a server was lost. Kept for ever: threads are stuck in it.
+# Objects in use when a server was lost. Kept for ever, because threads are stuck in them.
 _left: list[object] = []
 
 
@@ -100,10 +99,10 @@ def protocol() -> tuple[int, int]:
 
 
 def probe(endpoint: str, timeout: float = 5.0) -> tuple[int, int, int]:
-    """The version of the protocol that the server at ``endpoint`` speaks.
+    """The protocol version of the server at ``endpoint``.
 
-    LlamaRpcError where it cannot be reached, does not answer, or speaks a version that this
-    package does not.
+    Raises LlamaRpcError if it cannot be reached, does not answer, or has a version that this
+    package does not support.
     """
     import socket
 
@@ -129,8 +128,8 @@ def probe(endpoint: str, timeout: float = 5.0) -> tuple[int, int, int]:
                 )
             (count,) = _ask(connection, _DEVICE_COUNT, b"", _COUNT)
         except TimeoutError as error:
-            # It will answer when it comes to that, and a plain close would end it then: a signal
-            # (SIGPIPE) for who writes to nobody. After a reset it gets an error.
+            # It will answer later, and after a plain close SIGPIPE would then end it. After a
+            # reset it only gets an error.
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             raise failed(
                 f"did not answer within {timeout:g} s: it serves one program at a time, another "
@@ -138,8 +137,8 @@ def probe(endpoint: str, timeout: float = 5.0) -> tuple[int, int, int]:
             ) from error
         except (OSError, EOFError, struct.error) as error:  # the last: it is too short
             raise failed(
-                "did not answer as a ggml-rpc-server does: it is something else, or of a llama.cpp "
-                f"that is far from {_raw.TAG}"
+                "did not answer like a ggml-rpc-server: it is something else, or its llama.cpp is "
+                f"too far from {_raw.TAG}"
             ) from error
     if not count:
         raise failed("has no devices")
@@ -156,8 +155,8 @@ def _ask(connection: socket.socket, command: int, request: bytes, form: struct.S
 
 
 def _address(given: str) -> str:
-    """``given`` in the one form that llama.cpp is to know the server by: it would connect to a
-    server of two names twice, and wait for itself."""
+    """``given`` as an IP address and port: llama.cpp would connect twice to a server with two
+    names, and wait for itself."""
     if not isinstance(given, str):
         raise TypeError(f"rpc_servers: expected 'host:port', not {given!r}")
     host, _, port = given.rpartition(":")
@@ -195,7 +194,7 @@ def rpc_handles(library: LlamaLibrary, servers: Sequence[str]) -> list[_raw.ggml
 
 
 def known_handles(library: LlamaLibrary) -> list[_raw.ggml_backend_device]:
-    """The devices of the servers that models are loaded on now: others may be gone."""
+    """The devices of the servers of loaded models: other servers may be gone."""
     with _lock:
         used = _used()
         return [
@@ -245,7 +244,7 @@ def reach(
     endpoints: Iterable[str],
     error: type[LlamaError] = LlamaModelError,
 ) -> T:
-    """As `guarded`, for what lets llama.cpp connect to ``endpoints``."""
+    """Like `guarded`, for calls that let llama.cpp connect to ``endpoints``."""
     with _alone():
         _check(library)
         # A server that is in use answers nobody else.
@@ -265,8 +264,8 @@ def load(
     endpoints: frozenset[str],
     error: type[LlamaError] = LlamaModelError,
 ) -> T:
-    """As `reach`, for a ``call`` that loads a model: it uses the servers as long as it is there."""
-    with _alone():  # who comes next has to know
+    """Like `reach`, for a ``call`` that loads a model: it uses the servers as long as it lives."""
+    with _alone():  # the next caller must see the new user
         result = reach(library, call, what, endpoints=endpoints, error=error)
         if isinstance(result, Resource):
             with _lock:
@@ -274,24 +273,24 @@ def load(
         return result
 
 
-# -- what uses them
+# -- users of the servers
 
 
 def note_user(user: Closable, resource: Resource) -> None:
-    """Say that ``user`` is a model over RPC or of one, if ``resource``, the model's, is one."""
+    """Note ``user`` as a user of RPC, if its model ``resource`` is over RPC."""
     with _lock:
         if resource in _users:
             _objects.add(user)
 
 
 def calls_for(library: LlamaLibrary, resource: Resource) -> LlamaLibrary:
-    """``library`` for the calls with the model ``resource`` and its contexts: as it is, or guarded
-    where the model is over RPC."""
+    """``library`` for calls with the model ``resource`` and its contexts: guarded if the model is
+    over RPC."""
     return cast("LlamaLibrary", _Guarded(library)) if resource in _users else library
 
 
 class _Guarded:
-    """The functions of a library, and its attributes. Those that talk to servers are guarded."""
+    """A library's functions and attributes. Functions that use servers are guarded."""
 
     def __init__(self, library: LlamaLibrary, calls: Any = None) -> None:
         self._library = library
@@ -310,12 +309,12 @@ class _Guarded:
 
 
 def guard_for(resource: Resource) -> Guard:
-    """`guarded`, for what uses the model ``resource``."""
+    """The guard for calls that use the model ``resource``."""
     return _remote if resource in _users else guarded
 
 
 def free_for(library: LlamaLibrary, name: str, resource: Resource) -> Callable[[Any], object]:
-    """The function ``name``, which frees what was made for the model ``resource``."""
+    """The function ``name``, which frees objects of the model ``resource``."""
     free: Callable[[Any], object] = getattr(library, name)
     return guarded_free(library, name) if resource in _users else free
 
@@ -349,7 +348,7 @@ def _call(library: LlamaLibrary, name: str, function: Any, *arguments: Any) -> A
                 elif name == "llama_free":
                     _vectors.pop(_place(arguments[0]), None)
                 if computes:
-                    # Servers compute while it returns; afterwards nobody would hear of a failure.
+                    # Servers still compute after it returns; wait, or a failure would go unnoticed.
                     library.llama_synchronize(arguments[0])
                 return result
             finally:
@@ -395,17 +394,17 @@ def _remote(
     with _alone(wait):
         if frees:
             _dropped.add(library.path)
-        _check(library)  # only now: a server may have been lost by whom this waited for
+        _check(library)  # only now: the call that this waited for may have lost a server
         lost = partial(_lose, library)
         return guarded(library, call, what, error=error, lost=lost, slow=_Patience())
 
 
 class _Patience:
-    """Asked once a second, while a call over RPC goes on, whether to give it up.
+    """Decides once a second, during a call over RPC, whether to give it up.
 
-    llama.cpp waits for a server's answer without a limit. The system is told to notice when the
-    server's machine does not answer any more: its connections then break, as when the server ends.
-    One that is there and says nothing may be computing, so giving that up is the user's to say.
+    llama.cpp waits for a server's answer without a limit. Keep-alive probes notice when the
+    server's machine no longer answers: its connections then break, as when the server ends.
+    A silent but reachable server may be computing, so only the user can give that up.
     """
 
     def __init__(self) -> None:
@@ -440,7 +439,7 @@ def _keep_alive(endpoints: frozenset[str]) -> None:
 
 
 def _is_gone(connection: socket.socket) -> bool:
-    """Whether nobody has acknowledged for long what was sent.
+    """Whether sent data has been unacknowledged for long.
 
     The system would say so after a quarter of an hour. TCP_USER_TIMEOUT would hit a server, too,
     that computes for as long and reads nothing meanwhile.
@@ -456,7 +455,7 @@ def _is_gone(connection: socket.socket) -> bool:
 
 @contextmanager
 def _alone(wait: float = -1) -> Iterator[None]:
-    # What is called from within such a call (by a progress callback) must not wait for it.
+    # A call from within such a call (by a progress callback) must not wait for it.
     taken = not guarding() and _one_at_a_time.acquire(timeout=wait)
     try:
         yield
@@ -466,7 +465,8 @@ def _alone(wait: float = -1) -> Iterator[None]:
 
 
 def _after_fork() -> None:
-    """A child has the same connections: the server would take what it sends for the parent's."""
+    """Refuse RPC in a child: it has the parent's connections, and the server cannot tell them
+    apart."""
     error = fork.forked("the RPC servers are connected to the parent")
     for path, _ in _handles:
         _lost[path] = str(error)
@@ -494,7 +494,7 @@ def _lose(library: LlamaLibrary, reason: str) -> LlamaRpcError:
                 _left.append(one._resource.abandon())
             one.close()
     return LlamaRpcError(
-        f"an RPC server was lost ({reason}). All that used RPC in this process is closed, and only "
-        "a new process can use RPC: llama.cpp cannot recover from this. What runs on this machine "
-        "alone goes on"
+        f"an RPC server was lost ({reason}). Everything that used RPC in this process is closed: "
+        "llama.cpp cannot recover, so start a new process to use RPC. Models on this machine alone "
+        "still work"
     )

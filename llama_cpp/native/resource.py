@@ -1,4 +1,4 @@
-"""Ownership of what the library allocates."""
+"""Ownership of the library's objects."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Lock(Protocol):
-    """What says whether an object is in use."""
+    """A lock that is held while an object is in use."""
 
     def acquire(self, blocking: bool = True) -> bool:
         """False when it is."""
@@ -28,7 +28,7 @@ class Lock(Protocol):
 
 
 class NoCopy:
-    """What cannot be there twice: a copy would close it, or use it, behind its back."""
+    """Base of objects that cannot be copied: the copy would close or use the same C object."""
 
     __slots__ = ()
 
@@ -57,7 +57,7 @@ class Resource(NoCopy):
         may be in it when the process ends."""
         self.handle = handle
         self.abandoned = False
-        """Whether it is stuck in the library: neither it nor what needs it is freed."""
+        """Whether it is stuck in the library: neither it nor its users are freed."""
         self._finalizer = weakref.finalize(self, _release, free, handle, keep, lock)
 
     def detach(self) -> Any:
@@ -66,7 +66,8 @@ class Resource(NoCopy):
         return self.handle
 
     def abandon(self) -> object:
-        """Never free it, nor what needs it. To be kept: what it was made of, for the library."""
+        """Never free it or its users. Returns the objects that the library still needs, to be
+        kept."""
         self.abandoned = True
         return self._finalizer.detach()
 
@@ -74,15 +75,15 @@ class Resource(NoCopy):
 def owned(
     handle: Any, free: Callable[[Any], object], *keep: object, lock: Lock | None = None
 ) -> Resource | None:
-    """What C has just made, as a `Resource`; None for NULL."""
+    """A handle that C has just made, as a `Resource`; None for NULL."""
     return None if handle is None else Resource(handle, free, *keep, lock=lock)
 
 
 class ClosedByWith(NoCopy):
-    """What has a `close`, to be called at the end of a ``with`` block."""
+    """Base of objects with a `close`, which the end of a ``with`` block calls."""
 
     def close(self) -> None:
-        """Free what it holds."""
+        """Free its memory."""
         raise NotImplementedError
 
     def __enter__(self) -> Self:
@@ -100,7 +101,7 @@ class Closable(ClosedByWith):
     _lost: LlamaError | None = None
 
     def _name(self) -> str:
-        """What it is, for the error."""
+        """A description, for the error."""
         raise NotImplementedError
 
     @property
@@ -134,7 +135,7 @@ def _release(
 ) -> None:
     if fork.frees_nothing() or any(isinstance(n, Resource) and n.abandoned for n in keep):
         return
-    # `keep` is let go of after this returns, so that what it holds is freed later than this.
+    # `keep` is dropped after this returns, so that its objects are freed after this one.
     if lock is None or lock.acquire(blocking=False):
         with _ctrl_c_later():
             free(handle)
@@ -146,8 +147,8 @@ def _release(
 
 @contextmanager
 def _ctrl_c_later() -> Iterator[None]:
-    """Ctrl-C while an object is freed comes after that: what is raised where Python frees things
-    is printed and forgotten, and so would Ctrl-C be."""
+    """Delay Ctrl-C until an object is freed: Python prints and drops exceptions that are raised
+    while it frees objects, and so it would drop Ctrl-C."""
     came: list[int] = []
     try:
         with held_back(came):

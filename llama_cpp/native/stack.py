@@ -21,7 +21,7 @@ T = TypeVar("T")
 _DETACHED = 2 if sys.platform == "darwin" else 1  # PTHREAD_CREATE_DETACHED
 _ATTRIBUTES = 256  # more than a pthread_attr_t has on any system
 _PAGE = 1 << 16  # on macOS a stack is a multiple of the page size
-_OWN = 1 << 20  # what Python needs, and the library besides its regular expressions
+_OWN = 1 << 20  # for Python, and for the library besides its regular expressions
 
 _thread = threading.local()
 _jobs: dict[int, Callable[[], None]] = {}
@@ -43,7 +43,7 @@ def _read_size() -> int:
     libc = ctypes.CDLL(None)
     libc.pthread_self.restype = ctypes.c_void_p
     this = ctypes.c_void_p(libc.pthread_self())
-    size = ctypes.c_size_t(_OWN // 2)  # what macOS gives where nobody asked for more
+    size = ctypes.c_size_t(_OWN // 2)  # the default of macOS
     if hasattr(libc, "pthread_getattr_np"):
         attributes = ctypes.create_string_buffer(_ATTRIBUTES)
         if not libc.pthread_getattr_np(this, attributes):
@@ -56,11 +56,11 @@ def _read_size() -> int:
 
 
 def deep(call: Callable[[], T], size: int) -> T:
-    """The result of ``call``, or what it raises, made in a thread with ``size`` bytes of stack.
+    """Run ``call`` in a thread with ``size`` bytes of stack; return its result or re-raise.
 
-    The stack takes memory as far as it is used, until the call ends. `threading.stack_size` would
-    be a setting of the whole process. What a signal handler raises, as for Ctrl-C, comes out at
-    once; the call then goes on alone and must hold what it uses. OSError where the system refuses.
+    Only used stack takes memory, until the call ends. `threading.stack_size` would change the
+    whole process. An exception of a signal handler, as for Ctrl-C, is raised at once; the call then
+    continues alone and must keep its objects alive. OSError if the system refuses the stack.
     """
     if sys.platform == "win32":  # there such an expression throws, and ctypes raises that
         return call()

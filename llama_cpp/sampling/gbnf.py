@@ -1,8 +1,8 @@
 """GBNF as the library reads it, to refuse a grammar before the library sees it.
 
-The library prints what is wrong with a grammar to standard error, for nobody to catch. It also
-takes some that never come back: rules that begin with themselves in a roundabout way, ``x{3,1}``,
-and rules that can begin in more ways than it could ever compare.
+The library prints a grammar's faults to standard error, where they cannot be caught. It also
+accepts some grammars and then never returns: rules that begin with themselves indirectly,
+``x{3,1}``, and rules that can begin in more ways than it could ever compare.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def read(text: str, root: str, tokenize: Callable[[str], Sequence[int]]) -> set[
 
 
 class _Reader:
-    """Reads a grammar as the library does: what is in parentheses and what is repeated becomes a
-    rule of its own."""
+    """Reads a grammar as the library does: a group in parentheses and a repetition become rules of
+    their own."""
 
     def __init__(self, text: str, tokenize: Callable[[str], Sequence[int]]) -> None:
         self.rules: Rules = {}

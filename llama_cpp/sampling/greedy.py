@@ -29,7 +29,7 @@ class Likeliest:
         self._row_type = ctypes.c_float * n_vocab
         self._address = 0
         self._row: npt.NDArray[np.float32] | None = None
-        # What samplers inside the graph have left goes first.
+        # Outputs of samplers inside the graph come first.
         self._get_sampled: list[Any] = []
         for name in ("llama_get_sampled_logits_ith", "llama_get_sampled_probs_ith"):
             if library.has(name):

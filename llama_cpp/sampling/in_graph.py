@@ -17,7 +17,7 @@ from .source import Source, sampled
 # It tries every chain on so many candidates, in a graph of 2,048 nodes; a sampler takes up to 30.
 _TRIED = 128 * 1024
 _MOST = 32
-# What b11434 has for a graph. How another one works there has to be looked at first.
+# The samplers that b11434 runs in a graph. Check the behaviour of others there before adding them.
 _REORDER = frozenset(["top_k", "top_p"])
 _KNOWN = _REORDER | {"min_p", "temp", "temp_ext", "dist", "greedy", "penalties", "logit_bias"}
 _BY_PLACE = {"greedy": "end the chain with temp(0).dist()", "logit_bias": "put it first"}

@@ -97,7 +97,7 @@ def agent(server: Running) -> Iterator[LlamaAgent]:
 def tiny_server(
     library: LlamaLibrary, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Running]:
-    """A server with a model that writes at random: for what has nothing to do with meaning."""
+    """A server with a model that writes at random: for tests in which meaning does not matter."""
     folder = tmp_path_factory.mktemp("tiny")
     path = tiny.make("llama", folder, facts={".context_length": 2048})
     with running(library, path, folder, "-np", 1) as up:
@@ -327,7 +327,7 @@ def test_streams_keep_upstreams_rules(
         assert "".join(call["function"]["arguments"] for call in got) == arguments
 
 
-# -- what tool_choice and parallel_tool_calls say
+# -- tool_choice and parallel_tool_calls
 
 
 def test_a_named_tool_is_called(quick: LlamaAgent) -> None:
@@ -724,7 +724,7 @@ def test_arguments_that_are_no_json_are_mended(given_text: Any, arguments: Any, 
 
 
 def native_reply(reason: str, **params: Any) -> Any:
-    """What becomes of a native reply with two calls."""
+    """The outcome of a native reply with two calls."""
     calls = [
         {"id": "", "type": "function", "function": {"name": name, "arguments": "{}"}}
         for name in ("a", "b")

@@ -1,4 +1,4 @@
-"""What the agent does when the server, or what stands between, does not do what it should."""
+"""The agent with a faulty server, or a faulty proxy between."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def talking(
 
 @dataclass
 class Case:
-    """What the server does, and what comes of it."""
+    """The server's steps, and the expected outcome."""
 
     answers: list[Answer | str]
     """``"ok"`` is a good answer."""
@@ -359,7 +359,7 @@ BEGUN = text_of("a", "b")
 
 @dataclass
 class Broken:
-    """A stream, and what the error says of it."""
+    """A stream, and its error message."""
 
     answer: Answer
     match: str

@@ -1,4 +1,4 @@
-"""Agents and a server of one's own, on a tiny model: many at once, and what goes wrong."""
+"""Agents and their own server, on a tiny model: many at once, and failures."""
 
 from __future__ import annotations
 

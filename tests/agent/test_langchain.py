@@ -136,7 +136,7 @@ class TestEmbeddingsIntegration(Embedding, EmbeddingsIntegrationTests):
     pass
 
 
-# -- what the suites leave out
+# -- cases that the suites leave out
 
 
 def params(server: LlamaServer, **more: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Schemas: from Python types to what llama-server takes as a grammar, and values back."""
+"""Schemas: from Python types to schemas that llama-server accepts, and values back."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ FUNCTIONS = st.builds(
 def client(
     library: LlamaLibrary, tiny_path: Callable[..., Path], tmp_path_factory: Any
 ) -> Iterator[LlamaClient]:
-    """A server with a tiny model: what it writes is random, and fits the grammar all the same."""
+    """A server with a tiny model: its texts are random, but fit the grammar."""
     folder = tmp_path_factory.mktemp("schema")
     with (
         running(library, tiny_path("llama"), folder, "--ctx-size", 512, "-np", 1) as up,
@@ -140,7 +140,7 @@ def client(
 
 
 def generate(client: LlamaClient, schema: Any, n: int) -> tuple[str, bool]:
-    """What the model writes under ``schema``, and whether it came to the end."""
+    """The model's text under ``schema``, and whether it is complete."""
     options: Any = {"temperature": 2.0, "seed": 1, "min_p": 0.0}
     done = client.complete("JSON:", json_schema=schema, n_predict=n, **options)
     return str(done["content"]), done["stop_type"] == "eos"

@@ -1,4 +1,4 @@
-"""Tools: what the model is told of a function, how it is called, and what goes wrong."""
+"""Tools: a function's description for the model, its calls, and failures."""
 
 from __future__ import annotations
 

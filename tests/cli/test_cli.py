@@ -125,7 +125,7 @@ def test_lines_are_a_conversation(server: LlamaServer, tools: Path, tmp_path: Pa
     done = run("--temperature", 0, "-t", tools, server=server, stdin=lines + "/quit\nmore\n")
     assert done.returncode == 0, done.stderr
     assert "get_current_weather: Get the current weather." in done.stdout
-    assert "/save FILE" in done.stdout  # for what was not understood
+    assert "/save FILE" in done.stdout  # the help after an unknown command
     assert "nothing" in done.stderr
     assert "My name is Ada." in saved.read_text()
     assert "more" not in done.stdout
@@ -165,7 +165,7 @@ class Terminal:
         self.until("> ")
 
     def until(self, pattern: str) -> str:
-        """Wait until this is shown, since what was typed last. All that is."""
+        """Wait until this is shown after the last input; returns all the output since then."""
         assert self._comes(pattern, 60), self._shown
         return self._shown
 

@@ -34,7 +34,7 @@ Tiny = Callable[..., Path]
 
 
 def given(*arguments: object, stdin: str = "", env: dict[str, str] | None = None) -> str:
-    """What a command writes that ends well."""
+    """The output of a command, which must succeed."""
     done = run(*arguments, stdin=stdin, env=env)
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -38,7 +38,7 @@ def _regen(tree: Path) -> int:
 
 
 def _refused(tree: Path, capsys: pytest.CaptureFixture[str]) -> str:
-    """Run the generator, which has to refuse; what it says."""
+    """Run the generator, which must refuse; returns its message."""
     assert _regen(tree) == 2
     out, err = capsys.readouterr()
     assert out == ""
@@ -173,7 +173,7 @@ def test_that_a_main_header_that_is_a_folder_is_refused(
 def test_that_an_unreadable_header_is_refused(
     tree: Path, target: str, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # Links to nothing and to itself: what root cannot read either.
+    # A dangling link and a link to itself: even root cannot read these.
     (tree / "include" / "part.h").symlink_to(target)
     _write(tree, '#include "part.h"\n')
     text = _refused(tree, capsys)
@@ -238,7 +238,7 @@ def test_that_the_text_of_a_deprecation_goes_nowhere(tree: Path, hint: str) -> N
         assert "abort" not in path.read_text("utf-8")
 
 
-# What a parameter, field, macro, type and constant may be called without breaking the module
+# Names that a parameter, field, macro, type and constant may have without breaking the module
 NAMES = [
     "CFUNCTYPE", "POINTER", "Structure", "Union", "Function", "TAG", "_enum", "c_int", "c_void_p",
     "FUNCTIONS", "DEPRECATED", "DEFAULTS", "HEADERS", "warnings", "name", "self", "library",

@@ -68,11 +68,11 @@ def codegen(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess
     )  # fmt: skip
 
 
-# -- what there is
+# -- contents
 
 
 def test_everything_that_the_headers_declare_is_there(parsed: api.Api) -> None:
-    """What test_report.py does not count."""
+    """The declarations that test_report.py does not count."""
     root = source.fetch_headers(source.pinned_tag())
     texts = {p.name: p.read_text("utf-8") for i in ("", "ggml") for p in (root / i).glob("*/*.h")}
     text = "".join(texts[header.name] for header in parsed.headers)
@@ -146,7 +146,7 @@ def test_a_type_is_read_and_written(text: str, c: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "*", "int)", "fn(int", "[x]int"])
-def test_what_is_no_type_is_refused(text: str) -> None:
+def test_a_text_that_is_not_a_type_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"type|invalid literal"):
         api.parse_type(text)
 
@@ -222,7 +222,7 @@ def test_no_path_of_a_machine_is_in_a_generated_file(tree: source.Tree) -> None:
 
 
 def _word(name: str) -> str:
-    """What is in a generated file more than once, or once."""
+    """A word of the generated file, to be edited."""
     if name.endswith("__init__.pyi"):
         return "Generated from the table"
     words = {"_raw_mtmd": "mtmd_bitmap", "_raw_rpc": "ggml_backend_rpc", "server/_": "cache"}
@@ -367,7 +367,7 @@ def test_a_new_function_of_a_model_is_in_the_report_and_no_property() -> None:
     assert "n_new" not in render.render_templates(one)["model/_getters.py"]
 
 
-def test_a_function_that_is_gone_is_in_the_report_and_no_property() -> None:
+def test_a_removed_function_is_in_the_report_and_not_a_property() -> None:
     one = _with_function("llama_model_n_swa", None)
     assert "- `llama_model_n_swa` is mentioned, and this llama.cpp does not" in render.report([one])
     assert "n_swa" not in render.render_templates(one)["model/_getters.py"]
@@ -401,14 +401,14 @@ def test_a_checkout_around_the_project_is_the_tree(
     assert source.resolve().root == headers
 
 
-def test_what_is_no_tree_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_tree_is_refused(tmp_path: Path) -> None:
     done = codegen("check", "--llama-cpp", tmp_path)
     assert done.returncode == 2
     assert "is not a llama.cpp tree" in done.stderr
     assert done.stderr.count("\n") == 1
 
 
-def test_what_targets_disagree_about_is_left_out(headers: Path) -> None:
+def test_declarations_that_differ_between_targets_are_left_out(headers: Path) -> None:
     header = headers / "include" / "llama.h"
     text = header.read_text("utf-8")
     header.write_text(text.replace("int32_t n_gpu_layers;", "long n_gpu_layers;", 1), "utf-8")

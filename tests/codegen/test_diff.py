@@ -1,4 +1,4 @@
-"""What a step from one API to another is said to break."""
+"""The breaks that are reported for a step from one API to another."""
 
 from __future__ import annotations
 
@@ -222,7 +222,7 @@ def test_a_change_says_what_it_breaks(what: str) -> None:
         ("void f(int n)", "void f(int m)", "addition"),
     ],
 )
-def test_what_a_changed_signature_breaks(old: str, new: str, kind: str) -> None:
+def test_a_changed_signature_breaks_calls_or_source(old: str, new: str, kind: str) -> None:
     assert only(changes(function(old), function(new))).kind == kind
 
 
@@ -272,7 +272,7 @@ NEW = api(function("*char fresh(*char p)"), struct("int b", "int a"), enum(A=0, 
 
 def test_the_summary_counts_what_broke() -> None:
     assert diff.compare(OLD, NEW).summary == (
-        "b1 -> b2: what breaks the ABI: 1 struct; what breaks source: 1 function; "
+        "b1 -> b2: breaks the ABI: 1 struct; breaks source: 1 function; "
         "additions and notices: 1 function, 1 enum"
     )
 
@@ -323,7 +323,7 @@ def test_a_report_goes_into_the_changelog_once_and_the_newest_first(tmp_path: Pa
 def test_a_changelog_without_a_place_for_reports_is_left_alone(tmp_path: Path) -> None:
     changelog = tmp_path / "CHANGELOG.md"
     changelog.write_text("mine\n", "utf-8")
-    with pytest.raises(CodegenError, match="no line"):
+    with pytest.raises(CodegenError, match="needs a line"):
         diff.recorded(diff.compare(OLD, NEW), changelog)
 
 
@@ -355,7 +355,7 @@ def _words(tree: source.Tree) -> str:
 
 
 def _functions(text: str) -> set[str]:
-    """What stands before a parenthesis in a declaration with one of the API's markers."""
+    """The names before a parenthesis in declarations with one of the API's markers."""
     text = re.sub(r"^\s*#[^\n]*(?:\\\n[^\n]*)*", "", text, flags=re.MULTILINE)
     marked = re.findall(r"\b(?:GGML|LLAMA|GGML_BACKEND)_API\b([^;{]*)", text)
     names = [re.search(r"\b((?:llama|ggml|gguf)_\w+)\s*\(", words) for words in marked]

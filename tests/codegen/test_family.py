@@ -1,4 +1,4 @@
-"""Sets of bindings of one's own, and what is left out of a set."""
+"""A user's own sets of bindings, and the omissions of a set."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_that_a_set_of_ones_own_is_generated_verified_and_called(
         assert ctypes.sizeof(module.counter) == 4
 
 
-def test_that_what_is_asked_for_by_name_has_to_be_there(
+def test_that_a_required_name_must_exist(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert own(tmp_path, 'require = ["od*"]') == 2
@@ -99,7 +99,7 @@ def test_that_a_wrong_file_is_an_error_of_one_line(
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_that_what_is_left_out_says_why_when_it_is_used() -> None:
+def test_that_an_omitted_name_gives_its_reason_when_it_is_used() -> None:
     with pytest.raises(AttributeError, match=r"GGML_PAD.*only the preprocessor can expand it"):
         _ = _raw.GGML_PAD  # type: ignore[attr-defined]
     with pytest.raises(AttributeError, match=r"has no 'nothing'$"):

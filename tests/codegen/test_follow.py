@@ -24,7 +24,7 @@ _ENVIRONMENT = {k: v for k, v in os.environ.items() if k not in ("LLAMA_CPP", "P
 
 
 class Project:
-    """A clone of this project, its origin, and what runs in it."""
+    """A clone of this project, its origin, and the commands run in it."""
 
     def __init__(self, folder: Path) -> None:
         self.root = folder / "project"

@@ -34,7 +34,7 @@ def _typedefs(n: int) -> list[str]:
     return [f"typedef {f't{i - 1}' if i else 'int'} t{i};" for i in range(n)]
 
 
-# What is long is made here: lines of C, and what has to come of them.
+# Long headers are made here: lines of C, and the expected results.
 LONG: dict[str, tuple[list[str], list[tuple[str, int, dict[str, Any]]]]] = {
     "thousand_fields": (
         ["struct wide {", *(f"    int field_{i};" for i in range(1000)), "};",

@@ -44,5 +44,5 @@ def test_the_newest_of_the_system_parses(tmp_path: Path) -> None:
     assert (done.stdout, done.stderr) == (f"{tmp_path / 'llvm-18' / name}\n[]\n", "")
 
 
-def test_none_at_all_says_what_to_install(tmp_path: Path) -> None:
+def test_the_error_without_a_libclang_names_the_package(tmp_path: Path) -> None:
     assert "install it (Debian: libclang1, " in _run(tmp_path).stderr

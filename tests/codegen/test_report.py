@@ -36,7 +36,7 @@ def _headers(api: Api) -> Iterator[tuple[str, str]]:
             if path.is_file() and name not in found:
                 text = path.read_text("utf-8")
                 text = re.sub(r"/\*.*?\*/|//[^\n]*", "", text, flags=re.DOTALL)
-                # What is for C++ alone is nothing of ours.
+                # Parts for C++ alone are not bound.
                 found[name] = re.sub(
                     r"^#ifdef __cplusplus$(?:(?!^#el|^#if).)*?^#endif$",
                     "",
@@ -76,7 +76,7 @@ def _declared(api: Api) -> Iterator[tuple[str, str]]:
 
 
 def _unexplained(api: Api) -> set[tuple[str, str]]:
-    """What the headers declare and the API has neither bound nor listed with a reason."""
+    """Declarations of the headers that the API neither binds nor lists with a reason."""
     known = {o.name for o in api.omissions if o.reason}
     for values in (api.macros, api.functions, api.structs, api.typedefs, api.enums):
         known |= {value.name for value in values}

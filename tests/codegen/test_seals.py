@@ -66,7 +66,7 @@ def test_that_files_of_another_tag_are_found(copy: Path, tmp_path: Path) -> None
     assert all("the pin is b1" in fault for fault in faults)
 
 
-# What the generator has and the standard library has not
+# The generator's packages outside the standard library
 BLOCKED = ("clang", "jinja2", "black", "tomli", "pypi_simple")
 
 

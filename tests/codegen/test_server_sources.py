@@ -1,4 +1,4 @@
-"""The reader of the server's sources: what it understands, and what it refuses to guess."""
+"""The reader of the server's sources: forms that it understands, and forms that it refuses."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_a_field_has_its_type_limits_and_words(text: str, field: Field) -> None:
         ),
     ],
 )  # fmt: skip
-def test_an_option_has_what_its_handler_checks(text: str, option: Option) -> None:
+def test_an_option_has_the_type_and_limits_of_its_handler(text: str, option: Option) -> None:
     (found,) = _table(text, {"MOST": 9})
     assert replace(found, place="", programs=()) == option
 

@@ -142,7 +142,7 @@ def _names(root: Path) -> set[str]:
     ],
     ids=["a tag", "after a tag", "edited", "without tags", "no checkout"],
 )
-def test_a_checkout_is_what_git_says(
+def test_a_checkout_is_named_by_git(
     repository: Path, change: Callable[[Path], object], tag: str
 ) -> None:
     change(repository)
@@ -191,7 +191,7 @@ def test_git_has_tags_the_newest_branches_and_commits(repository: Path, bare: Pa
     assert str(origin.date("b9")) == "2026-01-02 03:04:05+00:00"
 
 
-def test_what_is_in_the_cache_needs_no_network(repository: Path, bare: Path) -> None:
+def test_a_cached_tree_needs_no_network(repository: Path, bare: Path) -> None:
     commit = _git(repository, "rev-parse", "master")
     trees = [source.resolve(tag=tag) for tag in ("b9", commit)]
     bare.rename(bare.with_name("gone"))
@@ -305,7 +305,7 @@ def test_the_pin_has_its_hashes_from_wherever_it_comes(
 @pytest.mark.parametrize(
     "tag", ["11434", "b", "main", "b11434; ls", "../b11434", "b1" * 9, "b1-2-gx", "f" * 39]
 )
-def test_what_is_no_revision_is_refused(tag: str) -> None:
+def test_a_name_that_is_not_a_revision_is_refused(tag: str) -> None:
     with pytest.raises(CodegenError, match=r"is not a tag of llama.cpp: they look like b7; "):
         source.resolve(tag=tag)
 

@@ -1,4 +1,4 @@
-"""Each witness finds what it is there for: a fault is planted, and `verify` names it."""
+"""Each witness finds its kind of fault: one is planted, and `verify` names it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.python import ROOT
 
 RAW = ROOT / "llama_cpp" / "_raw.py"
 
-# What is planted in _raw.py: pattern, replacement, the witnesses that find it, what they name
+# Faults planted in _raw.py: pattern, replacement, the witnesses that find it, and the name in it
 FAULTS = {
     "swapped fields": (
         r'(\("n_ctx", c_uint32\),)(\s*)(\("n_batch", c_uint32\),)', r"\3\2\1",

@@ -99,7 +99,7 @@ def test_a_full_cache_is_an_error_and_the_context_lives_on(model: LlamaModel) ->
         with pytest.raises(LlamaDecodeError, match="no room in the KV cache for 2 more") as raised:
             ctx.decode([1, 2])
         assert raised.value.code == 1
-        ctx.decode([1])  # what still fits
+        ctx.decode([1])  # one token still fits
         ctx.logits()
         with pytest.raises(LlamaDecodeError, match="n_ctx=256"):
             ctx.decode([1])

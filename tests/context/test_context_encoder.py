@@ -1,4 +1,4 @@
-"""Models with an encoder and a decoder: what goes in, what comes out."""
+"""Models with an encoder and a decoder: inputs and outputs."""
 
 from __future__ import annotations
 

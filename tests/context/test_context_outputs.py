@@ -134,7 +134,9 @@ def test_cancel_takes_all_parts_back(model: LlamaModel) -> None:
         ctx.decode([5])
 
 
-def test_what_attends_to_all_is_not_computed_in_parts(make: Callable[..., LlamaContext]) -> None:
+def test_full_attention_is_not_computed_in_parts(
+    make: Callable[..., LlamaContext],
+) -> None:
     bert = make("bert", embeddings=True, n_batch=64, n_ubatch=32)
     with pytest.raises(ValueError, match="33 tokens: this model attends to all at once"):
         bert.decode([5] * 33)
@@ -215,7 +217,7 @@ def test_sequences_of_different_lengths_are_pooled_at_once_or_refused(
     assert near(ctx.embeddings_seq(0), together)
 
 
-def test_what_the_library_aborts_for_when_it_sets_up_pooling(
+def test_sizes_that_make_pooling_abort_are_refused(
     make: Callable[..., LlamaContext],
 ) -> None:
     with pytest.raises(ValueError, match="n_ubatch=512 must be a multiple of n_seq_max=3"):
@@ -336,7 +338,7 @@ def test_perf_counts_and_measures(make: Callable[..., LlamaContext]) -> None:
 
 # -- sizes
 
-# What the process may have: as much as it has, and this.
+# The process's memory limit: its memory so far, and this.
 
 
 def test_the_largest_context_that_there_is_room_for(tiny_path: Callable[..., Path]) -> None:

@@ -1,4 +1,4 @@
-"""The KV cache operations of a context: what they change, and what they refuse."""
+"""The KV cache operations of a context: their effects, and the refused arguments."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_copy_goes_on_like_its_source(tiny_model: Load, kind: str, unified: bo
     with context(tiny_model(kind), kv_unified=unified) as ctx:
         expected = after(ctx, [*TOKENS, 301, 302])
         ctx.memory.clear()
-        after(ctx, [305, 306], seq_id=2)  # what the copy replaces
+        after(ctx, [305, 306], seq_id=2)  # the copy replaces these
         after(ctx, TOKENS)
         ctx.memory.seq_cp(0, 2)
         assert ctx.memory.seq_pos_max(2) == len(TOKENS) - 1
@@ -101,7 +101,7 @@ def test_the_first_position_of_a_sliding_window_moves_on(tiny_model: Load) -> No
         assert 0 < ctx.memory.seq_pos_min() < ctx.memory.seq_pos_max() == 299
 
 
-def test_what_can_shift(tiny_model: Load) -> None:
+def test_can_shift_depends_on_the_model_and_the_cache(tiny_model: Load) -> None:
     for kind, keywords, expected in (
         ("llama", {}, True),
         ("swa", {"n_ctx": 1024, "n_ubatch": 32, "swa_full": False}, False),
@@ -133,7 +133,7 @@ def test_keys_turn_with_their_positions(tiny_model: Load, kind: str, move: str) 
 
 @pytest.mark.parametrize("kind", ["llama", "hybrid"])
 @pytest.mark.parametrize("n_seq_max", [2, 3])
-def test_a_copy_of_what_was_shifted_has_turned_keys(
+def test_a_copy_of_shifted_cells_has_turned_keys(
     tiny_model: Load, kind: str, n_seq_max: int
 ) -> None:
     """Without kv_unified the cells are read; the library would not have turned them yet."""

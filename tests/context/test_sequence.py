@@ -179,7 +179,7 @@ def test_forks_share_the_cells(tiny_model: Load) -> None:
 
 
 def test_forks_go_on_in_one_batch(model: LlamaModel, unified: bool) -> None:
-    """The sequences learn what a batch with their ids decodes, and where their outputs are."""
+    """A batch with their ids updates the sequences' tokens and the indexes of their outputs."""
     greedy = LlamaSampler.chain().greedy()
     with context(model, kv_unified=unified) as ctx, ctx.sequence() as seq:
         seq.extend(prompt(60))
@@ -208,7 +208,7 @@ def test_a_shift_makes_room(model: LlamaModel, unified: bool) -> None:
         check(fork, model, [301])  # its cells have not moved
         seq.extend([301])
         shifted = np.array(ctx.logits())
-        # What was saved before the keys are turned, and after, is the same.
+        # A state saved before the keys are turned equals one saved afterwards.
         seq.shift(4, 10)
         with ctx.sequence.from_bytes(seq.to_bytes()) as copy:
             copy.extend([302])
@@ -216,7 +216,7 @@ def test_a_shift_makes_room(model: LlamaModel, unified: bool) -> None:
             seq.extend([302])
             assert np.abs(np.array(ctx.logits()) - logits).max() < 0.01
         assert np.isfinite(shifted).all()
-        # What has moved is not what its tokens alone would give.
+        # The moved tokens have other values than a fresh computation.
         assert seq.set(seq.tokens) <= 4
         check(seq, model, [303])
 
@@ -229,7 +229,7 @@ def test_a_sliding_window_cannot_shift(tiny_model: Load) -> None:
         check(seq, tiny_model("swa"), [301])
 
 
-def test_a_shift_without_room_for_what_is_shared(tiny_model: Load) -> None:
+def test_a_shift_without_room_for_shared_cells(tiny_model: Load) -> None:
     model = tiny_model("llama")
     with context(model, kv_unified=True, n_ctx=256) as ctx, ctx.sequence() as seq:
         seq.extend(prompt(200))
@@ -284,7 +284,7 @@ def test_a_cancelled_decode_leaves_tokens_and_cells_alike(
         check(seq, model, [301])
 
 
-def test_what_the_context_does_is_noticed(model: LlamaModel, kind: str) -> None:
+def test_changes_by_the_context_are_noticed(model: LlamaModel, kind: str) -> None:
     with context(model) as ctx, ctx.sequence() as seq, ctx.sequence() as other:
         seq.extend(prompt(50))
         ctx.memory.clear()
@@ -334,7 +334,7 @@ def test_an_id_comes_back(model: LlamaModel) -> None:
         assert ctx.sequence().id == 1
 
 
-def test_what_was_decoded_without_a_sequence_is_not_taken(tiny_model: Load) -> None:
+def test_an_id_decoded_without_a_sequence_is_not_taken(tiny_model: Load) -> None:
     with context(tiny_model("llama"), n_seq_max=2) as ctx:
         ctx.decode([300, 301])
         assert ctx.sequence().id == 1
@@ -403,7 +403,7 @@ def test_its_text_in_an_error(tiny_model: Load) -> None:
             pass
 
 
-def test_what_other_adapters_computed_is_not_reused(tiny_model: Load) -> None:
+def test_cells_computed_with_other_adapters_are_not_reused(tiny_model: Load) -> None:
     model = tiny_model("llama")
     with context(model) as ctx, ctx.sequence() as seq:
         seq.set(prompt(50))
@@ -418,7 +418,7 @@ def test_what_other_adapters_computed_is_not_reused(tiny_model: Load) -> None:
         assert llm.complete(prompt(50), max_tokens=2).usage.cached_tokens == 0
 
 
-# -- what Llama does with them
+# -- sequences in Llama
 
 
 def test_a_prompt_that_is_there_is_not_computed_again(model: LlamaModel) -> None:
@@ -470,7 +470,7 @@ def test_a_shifted_context_goes_on(model: LlamaModel, kind: str) -> None:
             assert llm._scheduler.sequences[0].tokens[:10] == tokens[:10]
             assert llm.ctx.memory.seq_pos_max() < 256
             assert llm.complete(tokens, **options).usage.completion_tokens == 256 - 100
-            # What has moved is not reused: it is not what its tokens alone would give.
+            # Moved tokens are not reused: they have other values than a fresh computation.
             llm.complete(tokens, context_shift=True, n_keep=10, **options)
             moved = llm._scheduler.sequences[0].tokens[:120]
             again = llm.complete(moved, max_tokens=5, temperature=0)
@@ -478,7 +478,7 @@ def test_a_shifted_context_goes_on(model: LlamaModel, kind: str) -> None:
             assert again.text == llm.complete(moved, max_tokens=5, temperature=0).text
 
 
-def test_what_cannot_be_shifted(tiny_model: Load) -> None:
+def test_shifts_that_are_refused(tiny_model: Load) -> None:
     with (
         Llama(tiny_model("swa").path, n_ctx=1024, n_ubatch=32, swa_full=False) as llm,
         pytest.raises(LlamaContextError, match="swa_full=True"),

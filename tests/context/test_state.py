@@ -105,7 +105,7 @@ def test_the_sequences_of_a_context_that_is_loaded_need_their_tokens(tiny_model:
         assert seq.set(TOKENS) == 0
 
 
-def test_what_was_shifted_is_saved_with_turned_keys(tiny_model: Load) -> None:
+def test_shifted_cells_are_saved_with_turned_keys(tiny_model: Load) -> None:
     with context(tiny_model("llama"), type_k=0, type_v=0) as ctx:
         ctx.decode(TOKENS)
         ctx.memory.seq_rm(0, 4, 44)

@@ -127,7 +127,7 @@ def test_a_hash_mismatch_names_everything_and_leaves_nothing(
 
 
 @pytest.mark.parametrize("digest", ["", "abc", "z" * 64])
-def test_a_digest_that_is_none_is_refused(server: Served, tmp_path: Path, digest: str) -> None:
+def test_an_invalid_digest_is_refused(server: Served, tmp_path: Path, digest: str) -> None:
     with pytest.raises(LlamaDownloadError, match="SHA-256"):
         download(f"{server.url}/file.bin", tmp_path / "file.bin", sha256=digest)
     assert server.requests == []
@@ -166,7 +166,7 @@ def test_a_busy_server_is_asked_again(server: Served, tmp_path: Path) -> None:
         ("moved", 1000, "refused, more than 1000 bytes", 2),
     ],
 )
-def test_what_cannot_be_had_leaves_nothing(
+def test_a_failed_download_leaves_nothing(
     server: Served, tmp_path: Path, path: str, max_bytes: int, message: str, requests: int
 ) -> None:
     server.redirects["/away"] = "http://example.com/file.bin"
@@ -342,7 +342,7 @@ def test_unpack_zip(tmp_path: Path, name: str) -> None:
         assert (dest / "run").stat().st_mode & 0o7777 == 0o755
 
 
-def test_only_what_is_asked_for_is_unpacked(tmp_path: Path) -> None:
+def test_only_the_selected_members_are_unpacked(tmp_path: Path) -> None:
     archive = tar_of(tmp_path / "a.tgz", ("top/a/x.h", b""), ("top/a/b/y.h", b""), ("top/z.h", b""))
     dest = unpack(
         archive, tmp_path / "out", member="top", only=lambda p: p.parent.as_posix() == "a"
@@ -545,7 +545,7 @@ def test_publish_leaves_nothing_of_a_failure(tmp_path: Path, error: type[BaseExc
     assert names(tmp_path) == [".final.lock"]
 
 
-def test_publish_replaces_what_is_not_ready_and_keeps_it_on_failure(tmp_path: Path) -> None:
+def test_publish_replaces_an_unfinished_folder_and_keeps_it_on_failure(tmp_path: Path) -> None:
     final = tmp_path / "final"
     final.mkdir()
     (final / "old").touch()

@@ -181,7 +181,7 @@ ASSET = f"llama-{TAG}-bin-ubuntu-x64.tar.gz"
 CANNOT_RUN = release_file(b"#!/bin/sh\necho 'GLIBC_9.9 not found' >&2\nexit 1\n")
 NO_DIGEST = (LlamaDownloadError, "states no SHA-256")
 NO_RELEASE = (LlamaDownloadError, "not a release description")
-# What is offered as the file, or a path and what is there in its place
+# The offered file, or a path with its replaced contents
 WRONG_RELEASES: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"digest": "sha256:" + "0" * 64}, LlamaHashError, "expected SHA-256 0000"),
     *(({"digest": digest}, *NO_DIGEST) for digest in (None, "", "md5:abc", "sha256:")),
@@ -342,7 +342,7 @@ def test_cpu_features_of_a_mac() -> None:
 
 # --- building ---------------------------------------------------------------------------------
 
-# What engine.py expects of a llama.cpp tree, with next to nothing in it.
+# A minimal tree with the parts that engine.py expects of llama.cpp.
 PROJECT = """
 cmake_minimum_required(VERSION 3.14...3.28)
 project("llama.cpp" C CXX)
@@ -511,7 +511,7 @@ def test_a_backend_is_an_option_of_cmake_and_a_folder_of_its_own(
     assert "-DCMAKE_CXX_COMPILER=icpx" in _engine_build.cmake_options(source, TAG, "sycl")
 
 
-def test_what_is_for_other_machines_has_code_for_every_cpu(source: Path) -> None:
+def test_an_engine_for_other_machines_has_code_for_every_cpu(source: Path) -> None:
     options = _engine_build.cmake_options(source, TAG, portable=True)
     wanted = ("GGML_NATIVE=OFF", "GGML_BACKEND_DL=ON", "GGML_CPU_ALL_VARIANTS=ON", "GGML_RPC=ON")
     assert {f"-D{option}" for option in wanted} < set(options)
@@ -589,7 +589,7 @@ def test_install_falls_back_to_the_source_or_says_why_in_one_line(
     assert "(from source" in out
 
 
-def test_what_the_system_refuses_is_said_in_one_line(
+def test_an_error_of_the_system_is_one_line(
     source: Path, cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log = engine.engine_folder(TAG).with_name("engine-build.log")

@@ -151,7 +151,7 @@ def test_grammars_of_many_prompts_rule_each_its_own(llm: Llama) -> None:
     assert texts[2] in ("on", "mat")
 
 
-# -- what the process has in common
+# -- shared by the whole process
 
 
 def test_threads_that_make_grammars_leave_standard_error_alone(model_path: Path) -> None:

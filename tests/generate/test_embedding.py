@@ -264,7 +264,7 @@ def test_scores_are_llama_servers_adapters_and_templates_included(
     lora = write_lora(tmp_path / "lora.gguf", arch="bert")
     facts = {".tokenizer.chat_template.rerank": template} if template else {}
     path = tiny.make("rerank", tmp_path, facts=facts)
-    # With flash attention, a score depends on what else is in the batch, by 1e-3.
+    # With flash attention, a score depends on the rest of the batch, by 1e-3.
     exact: Any = {"n_threads": 1, "n_threads_batch": 1, "flash_attn_type": 0}
     with Llama(path, **exact) as llm, llm.model.load_lora(lora) as adapter:
         plain = llm.rerank("hello world", TEXTS)

@@ -39,7 +39,7 @@ def test_text_becomes_tokens_and_text_again(model: LlamaModel) -> None:
 def test_greedy_generation_makes_sense_and_repeats(model: LlamaModel) -> None:
     first = generate(model, LlamaSampler.chain().greedy())
     assert generate(model, LlamaSampler.chain().greedy()) == first
-    # Rounding differs from CPU to CPU, and with it what comes later.
+    # Rounding differs from CPU to CPU, and so do later tokens.
     assert model.detokenize(first).startswith(" love, freedom, and peace.")
 
 

@@ -1,4 +1,4 @@
-"""Text in, text out: generation, stop strings, the reuse of what is cached, cancelling."""
+"""Text in, text out: generation, stop strings, reuse of the cache, cancelling."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_what_is_cached_is_not_computed_again(llm: Llama, model: LlamaModel) -> 
     assert first.usage.cached_tokens == 0
     again = llm.complete(tokens, max_tokens=6, temperature=0)
     assert again.usage.cached_tokens == len(tokens) - 1
-    # What was generated is in the cache as well, but for the last token.
+    # Generated tokens are in the cache as well, except the last one.
     longer = llm.complete(tokens + again.tokens, max_tokens=4, temperature=0)
     assert longer.usage.cached_tokens == len(tokens) + len(again.tokens) - 1
     other = llm.complete([*tokens[:4], 5, 6], max_tokens=4, temperature=0)
@@ -316,7 +316,7 @@ def test_cancelling_from_a_thread_and_after_a_time(llm: Llama, model: LlamaModel
         # Never ends by itself: this sampler forbids it.
         llm.complete("Once upon a time", temperature=1.0, seed=1, grammar="root ::= [a-z ]+")
     assert text() == whole
-    llm.cancel()  # nothing runs: no effect on what comes
+    llm.cancel()  # nothing runs: no effect on later calls
     assert text() == whole
 
 

@@ -1,4 +1,4 @@
-"""Images in prompts, with a tiny random projector: the whole path, and what must not crash."""
+"""Images in prompts, with a tiny random projector: the whole path, and damaged inputs."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def picture(seed: int = 0, height: int = 20, width: int = 30) -> Any:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-# -- what there is
+# -- contents
 
 
 def test_it_says_what_it_takes(eyes: LlamaMultimodal, text_model: LlamaModel) -> None:
@@ -175,7 +175,7 @@ def test_it_generates_and_chats(eyes: LlamaMultimodal, ctx: LlamaContext) -> Non
     assert 0 < len(generation.tokens) <= 12
     again = eyes.generate(ctx, prompt, [image], max_tokens=12, temperature=0)
     assert "".join(again) == pieces
-    # The answer is what the same computation by hand gives.
+    # The answer equals the same computation by hand.
     ctx.memory.seq_rm()
     eyes.eval(ctx, eyes.tokenize(prompt, [image]))
     for token in generation.tokens:
@@ -194,7 +194,7 @@ def test_it_generates_and_chats(eyes: LlamaMultimodal, ctx: LlamaContext) -> Non
     assert full.finish_reason == "length"
 
 
-# -- what is wrong
+# -- faults
 
 
 def test_wrong_prompts_are_errors(

@@ -203,7 +203,7 @@ def test_no_sampler_serves_two(tiny_model: TinyModel) -> None:
             llm.complete_many(PROMPTS[:2], [{"sampler": one}, {"sampler": one}], max_tokens=2)
 
 
-# -- what is computed
+# -- results
 
 
 @pytest.mark.parametrize("kv_unified", [True, False])
@@ -239,7 +239,7 @@ def test_who_comes_later_uses_what_is_there(tiny_model: TinyModel) -> None:
         common = len(llm.tokenize(SYSTEM)) - 1
         done = llm.complete_many(PROMPTS[:6], max_tokens=4, temperature=0)
         assert all(one.usage.cached_tokens >= common for one in done[1:])
-        # What many have computed is there for one, and the other way round.
+        # A single prompt reuses the cells of many prompts, and the other way round.
         again = llm.complete_many(PROMPTS[6:8], max_tokens=4, temperature=0)
         assert all(one.usage.cached_tokens >= common for one in again)
         assert llm.complete(PROMPTS[8], max_tokens=4).usage.cached_tokens >= common
@@ -312,7 +312,7 @@ def test_sequences_of_the_caller_are_left_alone(tiny_model: TinyModel) -> None:
         done = llm.complete_many(PROMPTS[-2:] * 2, max_tokens=5, temperature=0)
         assert [len(one.tokens) for one in done] == [5] * 4
         assert mine.tokens == list(range(300, 380))
-        # What it holds is no room for the others: even one that runs alone has only the rest.
+        # Its cells are not available to the others: even a single one has only the rest.
         done = llm.complete_many(PROMPTS[-2:] * 2, temperature=0)
         for one in done:
             assert one.finish_reason == "length"
@@ -323,7 +323,7 @@ def test_sequences_of_the_caller_are_left_alone(tiny_model: TinyModel) -> None:
         assert len(mine) == 81
 
 
-# -- what goes wrong
+# -- failures
 
 
 class Angry:

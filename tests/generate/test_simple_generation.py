@@ -1,4 +1,4 @@
-"""The first example writes what upstream's own llama-simple writes."""
+"""The first example has the same output as upstream's own llama-simple."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Speculative decoding: the same tokens as without, and what becomes of right and wrong drafts."""
+"""Speculative decoding: the same tokens as without, with right and wrong drafts."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_drafts_change_nothing(llm: Llama) -> None:
         assert generation.tokens == without.tokens, name
         assert "".join(pieces) == without.text
         assert generation.finish_reason == without.finish_reason
-        # What it believes to be in the cache is there, and is the text.
+        # Its record of the cache is true, and equals the text.
         assert held(llm) == len(llm._scheduler.sequences[0].tokens)
         assert (prompt + without.tokens)[: held(llm)] == llm._scheduler.sequences[0].tokens
         drafted, accepted = generation.drafted_tokens, generation.accepted_tokens

@@ -2,8 +2,8 @@
 
     python -m tests.misuse [--peer]
 
-Prints cases, passed, failed, and each case that failed. With ``--peer`` also what the nearest calls
-of llama-cpp-python come to, on the same libllama. 0 when none of ours failed, 1 otherwise.
+Prints cases, passed, failed, and each case that failed. With ``--peer`` also the results of the
+nearest calls of llama-cpp-python, on the same libllama. 0 when none of ours failed, 1 otherwise.
 """
 
 from __future__ import annotations

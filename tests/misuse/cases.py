@@ -11,7 +11,7 @@ from tests.misuse.reports import REPORTS
 
 
 class Row(NamedTuple):
-    """What is done, and the exception and a part of the message that have to come of it."""
+    """Code, and the expected exception with a part of its message."""
 
     code: str
     error: str
@@ -99,7 +99,7 @@ ROWS = [
     Row("load(kv_overrides={'general.architecture': 'nothing'})", "LlamaModelError", "nothing"),
     Row("load(tensor_buft_overrides=5)", "TypeError", "must be a mapping"),
     Row("load(tensor_buft_overrides={'a': 'Q0'})", "ValueError", "no buffer type 'Q0'"),
-    Row("load(tensor_buft_overrides={'(': 'CPU'})", "ValueError", "'(' is no regular expression"),
+    Row("load(tensor_buft_overrides={'(': 'CPU'})", "ValueError", "'(' is not a regular expr"),
     Row("load(tensor_buft_overrides={'(?<=a)b': 'CPU'})", "LlamaModelError", "could not be loaded"),
     Row("load(tensor_buft_overrides={'('*999+')'*999: 'CPU'})", "ValueError", "recursion"),
     Row("load(tensor_buft_overrides={'x' * 2001: 'CPU'})", "ValueError", "2001 bytes"),
@@ -182,7 +182,7 @@ ROWS = [
     Row("ctx(attention_type=1, n_ubatch=2).decode([1, 2, 3])", "ValueError", "n_ubatch=2"),
     Row("ctx().decode(LlamaBatch([1], seq_id=1))", "ValueError", "seq_id 1 is not 0 to 0"),
     Row("ctx().decode(LlamaBatch([1], seq_id=-1))", "ValueError", "seq_id -1"),
-    Row("LlamaBatch([1]).seq_ids = None", "AttributeError", "no seq_ids to be set: make another"),
+    Row("LlamaBatch([1]).seq_ids = None", "AttributeError", "seq_ids of a LlamaBatch cannot be"),
     Row(
         "class B(LlamaBatch): __len__ = lambda self: 1\n"
         "c = ctx(n_batch=32); c.decode(B([1] * 64)); c.memory.seq_pos_max()",
@@ -534,10 +534,10 @@ ROWS = [
         "LlamaAdapterError",
         "n_embd=5, not 64",
     ),
-    Row("tiny().load_lora(T)", "LlamaAdapterError", "no LoRA adapter"),
-    Row("LlamaControlVector.from_file(T)", "LlamaAdapterError", "no control vector"),
-    Row("LlamaControlVector({0: [1.0]})", "ValueError", "behind layer 1, not 0"),
-    Row("quantize(T, T)", "ValueError", "is what is read"),
+    Row("tiny().load_lora(T)", "LlamaAdapterError", "not a LoRA adapter"),
+    Row("LlamaControlVector.from_file(T)", "LlamaAdapterError", "not a control vector"),
+    Row("LlamaControlVector({0: [1.0]})", "ValueError", "start at 1, not 0"),
+    Row("quantize(T, T)", "ValueError", "is the input file"),
     Row("quantize(T, FOLDER + '/q.gguf', 'Q9')", "ValueError", "'Q9' is not one of"),
     Row("quantize(T + 'x', FOLDER + '/q.gguf')", "FileNotFoundError", "No such file"),
     # custom samplers, samplers in graphs

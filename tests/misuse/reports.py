@@ -1,6 +1,6 @@
 """Public bug reports of llama.cpp's users, each as a small program, and the error it ends in here.
 
-docs/reports.md says what was reported. Nothing here ends the process, hangs or gives wrong texts.
+docs/reports.md lists the reports. Nothing here ends the process, hangs or gives wrong texts.
 """
 
 from __future__ import annotations

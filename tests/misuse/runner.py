@@ -22,12 +22,12 @@ _PROGRAM = PROGRAMS / "misuse_cases.py"
 
 
 class Outcome(NamedTuple):
-    """What a case came to."""
+    """The outcome of a case."""
 
     error: str
     message: str
     problem: str
-    """What is wrong with that; empty where nothing is."""
+    """The fault; empty without one."""
 
 
 def outcomes(rows: Sequence[Row], model: Path, tiny: Path, folder: Path) -> Iterator[Outcome]:

@@ -1,4 +1,4 @@
-"""Wrong use ends in a typed exception that says what is wrong: not in a crash, a hang or noise.
+"""Wrong use ends in a typed exception that names the fault: not in a crash, a hang or noise.
 
 Without the guard that it is about, most rows end the process: a failed assertion of the library
 aborts, a C++ exception terminates.
@@ -22,13 +22,13 @@ from tests.support.python import ROOT
 def results(
     model_path: Path, tiny_path: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Outcome]:
-    """What every row came to."""
+    """The outcome of each row."""
     found = outcomes(ROWS, model_path, tiny_path("llama"), tmp_path_factory.mktemp("misuse"))
     return {row.code: outcome for row, outcome in zip(ROWS, found, strict=True)}
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.code[:70])
-def test_wrong_use_raises_and_says_what_is_wrong(row: Row, results: dict[str, Outcome]) -> None:
+def test_wrong_use_raises_and_names_the_fault(row: Row, results: dict[str, Outcome]) -> None:
     assert results[row.code].problem == ""
 
 

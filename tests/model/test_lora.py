@@ -1,4 +1,4 @@
-"""LoRA adapters and control vectors: what they change, what is refused, who keeps whom alive."""
+"""LoRA adapters and control vectors: their effects, refused files, and lifetimes."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_each_context_has_its_own_adapters(
         assert logits(ctx) == plain
 
 
-def test_what_was_decoded_before_stays_as_it_was(ctx: LlamaContext, lora: LlamaLora) -> None:
+def test_tokens_decoded_before_stay_unchanged(ctx: LlamaContext, lora: LlamaLora) -> None:
     tokens = ctx.model.tokenize("the cat sat")
     ctx.decode(tokens[:-1])
     ctx.set_loras([lora])
@@ -334,7 +334,7 @@ def test_a_control_vector_is_arithmetic() -> None:
         ({}, "each layer"),
         ({1: []}, "each layer"),
         ({1: [1.0], 2: [1.0, 2.0]}, "each layer"),
-        ({0: [1.0]}, "layer 1, not 0"),
+        ({0: [1.0]}, "start at 1, not 0"),
         ({1: [math.nan]}, "not finite"),
         ({1: [1e300]}, "not finite|32-bit"),
     ],
@@ -367,7 +367,7 @@ def test_a_control_vector_is_read_from_a_file(tmp_path: Path, lora: LlamaLora) -
         writer.add_tensor(f"direction.{layer}", np.array(numbers, np.float32))
     tiny.finish(writer)
     assert LlamaControlVector.from_file(path) == vector
-    with pytest.raises(LlamaAdapterError, match="no control vector"):
+    with pytest.raises(LlamaAdapterError, match="not a control vector"):
         LlamaControlVector.from_file(lora.path)
     path.write_bytes(path.read_bytes()[:-300])
     with pytest.raises(LlamaAdapterError, match="cut off"):

@@ -1,4 +1,4 @@
-"""Loading a model: what it says of itself, what is refused, logs, progress and Ctrl-C."""
+"""Loading a model: its properties, refused files, logs, progress and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_a_closed_model_says_so(model_path: Path) -> None:
     model.close()
 
 
-# -- what is no model. In processes of their own: nothing may come on stderr, nothing may crash.
+# -- files that are not models. In separate processes: no output on stderr, no crash.
 
 
 def test_a_truncated_model_is_refused(model_path: Path, tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_native_warnings_are_silent_too(tmp_path: Path, imported: str) -> None:
     assert "gguf_init_from" in done.stdout  # which was said as an error
 
 
-def test_what_a_short_program_does_not_import(model_path: Path) -> None:
+def test_a_short_program_does_not_import_these_modules(model_path: Path) -> None:
     # Each costs memory and time that a program without servers and logs can do without.
     code = """if True:
         import sys
@@ -208,7 +208,7 @@ def test_what_a_short_program_does_not_import(model_path: Path) -> None:
     assert run_python(code, model_path).stdout == "[]\n"
 
 
-def test_what_reading_the_header_took_is_given_back(model_path: Path) -> None:
+def test_memory_for_reading_the_header_is_freed(model_path: Path) -> None:
     assert int(run_program("header_memory", model_path).stdout) < 500_000
 
 
@@ -228,7 +228,7 @@ def test_native_logs_go_to_logging_when_it_is_configured(model_path: Path) -> No
     assert any("n_ctx" in line for line in lines)
 
 
-def test_what_a_logging_handler_raises_comes_out(model_path: Path) -> None:
+def test_an_exception_of_a_logging_handler_is_raised(model_path: Path) -> None:
     assert run_program("logging_handler_raises", model_path) == (0, "from the handler\n", "")
 
 
@@ -256,7 +256,7 @@ def test_progress_can_stop_the_load(model_path: Path) -> None:
     assert 0.3 <= seen[-1] < 1.0
 
 
-def test_what_progress_raises_comes_out(model_path: Path) -> None:
+def test_an_exception_of_progress_is_raised(model_path: Path) -> None:
     def fail(done: float) -> None:
         raise LookupError(f"at {done}")
 

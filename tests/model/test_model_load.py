@@ -1,4 +1,4 @@
-"""What a model is loaded from, and what changes how: split files, metadata, buffer types."""
+"""Sources and options of loading: split files, metadata, buffer types."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def test_tensors_can_be_put_on_a_device(whole: Path) -> None:
     assert logits(LlamaModel.from_file(whole, tensor_buft_overrides={})) == logits(model)
 
 
-def test_what_only_cpp_cannot_read_is_an_error_of_the_load(whole: Path) -> None:
+def test_a_pattern_that_only_cpp_refuses_is_an_error_of_the_load(whole: Path) -> None:
     with pytest.raises(LlamaModelError, match="could not be loaded"):
         LlamaModel.from_file(whole, tensor_buft_overrides={"(?P<name>a)": "CPU"})
 

@@ -1,4 +1,4 @@
-"""Writing models: quantizing a file, saving what is in memory. Whole or not at all."""
+"""Writing models: quantizing a file, saving a model in memory. Completely or not at all."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ WRONG: list[Wrong] = [
     ({"library": "libllama.so"}, TypeError, "LlamaLibrary"),
     ({"output_tensor_type": "Q9"}, ValueError, "output_tensor_type: 'Q9'"),
     ({"kv_overrides": {"k" * 128: 1}}, ValueError, "127"),
-    ({"tensor_types": {"(": "Q8_0"}}, ValueError, "no regular expression"),
+    ({"tensor_types": {"(": "Q8_0"}}, ValueError, "not a regular expression"),
     ({"tensor_types": {"(?<=a)b": "Q8_0"}}, LlamaModelError, "could not be quantized"),
     ({"tensor_types": {"a": "Q9"}}, ValueError, "tensor_types: 'Q9'"),
     ({"tensor_types": 5}, TypeError, "must be a mapping"),
@@ -201,7 +201,7 @@ WRONG: list[Wrong] = [
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=str)
-def test_what_cannot_be_done_is_an_error(source: Path, tmp_path: Path, wrong: Wrong) -> None:
+def test_an_impossible_quantization_is_an_error(source: Path, tmp_path: Path, wrong: Wrong) -> None:
     keywords, error, message = wrong
     with pytest.raises(error, match=message):
         quantize(source, tmp_path / "a.gguf", **keywords)
@@ -220,7 +220,7 @@ def test_wrong_files_are_refused(source: Path, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         quantize(source, tmp_path / "none" / "a.gguf")
     for same in (source, tmp_path / "link.gguf"):
-        with pytest.raises(ValueError, match="is what is read"):
+        with pytest.raises(ValueError, match="is the input file"):
             quantize(source, same)
     with pytest.raises(ValueError, match="is a folder"):
         quantize(source, tmp_path)
@@ -240,7 +240,7 @@ def test_a_failure_leaves_the_old_file(source: Path, tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_an_error(source: Path, tmp_path: Path) -> None:
-    # A limit on a file's size does to a write what a full disk does.
+    # A limit on a file's size makes a write fail like a full disk.
     done = run_program("quantize_on_full_disk", source, tmp_path / "a.gguf")
     assert (done.returncode, done.stderr) == (0, "")
     quantized, saved, left = done.stdout.splitlines()
@@ -266,7 +266,7 @@ def test_a_saved_model_is_the_same(
 
 
 @pytest.mark.parametrize("kind", ["bert", "classify"])
-def test_what_the_library_saves_without_all_of_it_is_an_error(
+def test_an_incomplete_saved_model_is_an_error(
     kind: str, tiny_model: Callable[..., LlamaModel], tmp_path: Path
 ) -> None:
     # It leaves out the token embeddings of models that generate nothing.
@@ -282,7 +282,7 @@ def test_a_real_model_is_saved(model: LlamaModel, tmp_path: Path) -> None:
     assert logits(LlamaModel.from_file(target)) == logits(model)
 
 
-def test_what_the_library_cannot_save_is_an_error(
+def test_an_architecture_that_cannot_be_saved_is_an_error(
     tiny_path: Callable[..., Path], tmp_path: Path
 ) -> None:
     done = run_program("saves_what_cannot_be_saved", tiny_path("t5"), tmp_path / "a.gguf")
@@ -304,7 +304,7 @@ def test_an_assertion_elsewhere_still_ends_the_process(
 
 def test_a_model_is_not_saved_over_itself(source: Path, model_path: Path, tmp_path: Path) -> None:
     model = LlamaModel.from_file(source)
-    with pytest.raises(ValueError, match="is what is read"):
+    with pytest.raises(ValueError, match="is the input file"):
         model.save(source)
     with pytest.raises(ValueError, match="is a folder"):
         model.save(tmp_path)

@@ -49,7 +49,7 @@ def test_random_unicode_comes_back_exactly(model: LlamaModel) -> None:
 
 
 def test_bytes_that_are_no_text_become_replacement_characters(model: LlamaModel) -> None:
-    # The library's tokenizers work on characters: what is none becomes U+FFFD, never a crash.
+    # The library's tokenizers work on characters: invalid bytes become U+FFFD, never a crash.
     rng = random.Random(21)
     for _ in range(200):
         data = rng.randbytes(rng.randrange(40))

@@ -56,7 +56,7 @@ def test_text_comes_back_where_the_vocabulary_allows_it(model: LlamaModel) -> No
     kind = model.vocab.type
     texts = [text for text, _ in cases(WITH_CASES[0])]
     if kind in (_raw.LLAMA_VOCAB_TYPE_WPM, _raw.LLAMA_VOCAB_TYPE_UGM):
-        # These normalise: case, accents, white space. What is normal already comes back.
+        # These normalise case, accents and white space. Normalised text is unchanged.
         texts = ["hello world", "this is 33"]
     for text in texts:
         tokens = model.tokenize(text, add_special=False)
@@ -85,7 +85,7 @@ def test_a_template_has_its_own_control_tokens_and_no_others(model: LlamaModel) 
         words = (rng.choice(["a", " b", "\n", "  c", "é", "1.5", other]) for _ in range(12))
         text = f"{own}{''.join(words)}{own}"
         found = Quoting(model).tokens(lambda outside, text=text: text + outside(own))  # type: ignore[misc]
-        if own == "<a>":  # no token of that name: all of it is text, and meets what is before it
+        if own == "<a>":  # no token of that name: all of it is text, merged with the text before
             assert found == model.tokenize(text + own, add_special=False)
             continue
         begin = model.tokenize(text, add_special=False)

@@ -1,4 +1,4 @@
-"""What goes wrong outside: memory and disks that are full, files that change, signals."""
+"""Faults of the system: full memory and disks, changing files, signals."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_without_memory_for_a_thread_there_is_an_error(
     LlamaModel.from_file(path).close()
 
 
-def test_a_cache_that_fills_up_leaves_what_was_there(tiny_model: Load) -> None:
+def test_a_full_cache_keeps_its_tokens(tiny_model: Load) -> None:
     model = tiny_model("llama")
     prompt = model.tokenize("the cat sat on the mat")
     with LlamaContext(model, n_ctx=256, n_seq_max=2, kv_unified=True, **THREADS) as ctx:
@@ -92,12 +92,12 @@ def test_a_full_disk_leaves_the_old_model(tiny_path: Callable[..., Path], tmp_pa
 
 
 @pytest.mark.parametrize("what", ["model.save(p)", "quantize(m, p)", "ctx.save(p)"])
-def test_what_is_no_file_is_not_replaced_by_one(
+def test_a_device_or_pipe_is_not_replaced_by_a_file(
     what: str, tiny_path: Callable[..., Path], tmp_path: Path
 ) -> None:
     pipe = tmp_path / "pipe"
     done = run_program("writes_to_a_pipe", tiny_path("llama"), pipe, what)
-    assert done == (0, f"{pipe} is there and is no file: give another name\n", "")
+    assert done == (0, f"{pipe} is not a regular file: choose another output\n", "")
 
 
 SAVES = PROGRAMS / "saves_again_and_again.py"
@@ -132,7 +132,7 @@ def test_a_process_that_dies_while_it_saves_leaves_a_whole_file(
 
 @pytest.mark.parametrize("path", ["/proc/self/mem", "/dev/zero", "pipe"])
 @pytest.mark.parametrize("what", ["LlamaModel.from_file(p)", "model.load_lora(p)", "ctx.load(p)"])
-def test_what_cannot_be_read_is_refused_at_once(
+def test_an_unreadable_path_is_refused_at_once(
     what: str, path: str, tiny_path: Callable[..., Path], tmp_path: Path
 ) -> None:
     done = run_program(
@@ -155,7 +155,7 @@ MMAP, NONE = 1, 0
             ("removed", NONE, 0),
             ("truncated", NONE, 0),
         ],
-        # What `LlamaModel.from_file` warns of: it cannot be prevented, only chosen otherwise.
+        # `LlamaModel.from_file` warns of it: only another load_mode prevents it.
         ("truncated", MMAP, -signal.SIGBUS),
     ],
 )

@@ -197,7 +197,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
     assert not hasattr(llama_cpp, "LlamaModle")
 
 
-def test_what_needs_a_package_says_how_to_get_it(tmp_path: Path) -> None:
+def test_a_missing_package_is_named_with_its_extra(tmp_path: Path) -> None:
     done = bare(
         "import llama_cpp\n"
         "try: llama_cpp.LlamaClient()\n"

@@ -1,4 +1,4 @@
-"""What stands in for Ctrl-C's handler and for the wakeup descriptor is gone after the call."""
+"""Replacements of Ctrl-C's handler and of the wakeup descriptor are removed after the call."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def test_an_exception_of_another_signals_handler_leaves_nothing(block: str) -> N
 def test_an_exception_of_a_signals_handler_leaves_no_lock_taken(
     tiny_path: Callable[..., Path],
 ) -> None:
-    """Nor comes another one out of what waits, as of `threading.Event`."""
+    """Waits, such as those of `threading.Event`, raise no other exception either."""
     done = run_program("another_signal_during_a_step", tiny_path("llama"))
     assert done == (0, "done\n", "")
 
 
-def test_what_the_program_sets_during_a_call_stays() -> None:
+def test_a_handler_set_during_a_call_stays() -> None:
     """As a callback may: of the progress, of the log, or another signal's handler."""
     code = """
 import ctypes, signal, socket

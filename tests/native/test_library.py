@@ -1,4 +1,4 @@
-"""Finding libllama, telling what is none, and the functions of one."""
+"""Finding libllama, refusing other files, and its functions."""
 
 from __future__ import annotations
 
@@ -83,11 +83,11 @@ def test_a_function_that_the_library_lacks_is_an_error_when_it_is_called(
     assert not hasattr(library, name)
 
 
-def test_what_the_header_does_not_declare_is_an_attribute_error(library: LlamaLibrary) -> None:
+def test_an_undeclared_name_is_an_attribute_error(library: LlamaLibrary) -> None:
     with pytest.raises(AttributeError, match="llama_modle_free"):
         library.llama_modle_free  # noqa: B018
     assert not library.has("llama_modle_free")
-    assert not library.has("strlen"), "what a dependency has is no function of the API"
+    assert not library.has("strlen"), "a function of a dependency is not one of the API"
 
 
 # -- finding
@@ -155,7 +155,7 @@ def test_the_search_takes_the_first_place_that_has_a_library(place: Path) -> Non
     assert found(place, {"LLAMA_CPP_LIB": str(named)}) == str(named)
     assert found(place, {"LLAMA_CPP_LIB": str(named.parent)}) == str(named)
     assert found(place, {"LLAMA_CPP_LIB": ""}) == str(inside), "an empty value is none"
-    # A wrong value is an error: what the user named, and did not get, must not be replaced.
+    # A wrong value is an error: another library must not replace the one that the user named.
     assert "LLAMA_CPP_LIB" in found(place, {"LLAMA_CPP_LIB": "/no/such/file"})
 
 
@@ -173,7 +173,7 @@ def test_the_current_folder_is_never_searched(place: Path) -> None:
     assert found(place).startswith("error: no lib")
 
 
-# -- what is no libllama
+# -- files that are not libllama
 
 
 def refusal(path: Path) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""libmtmd, the second set of bindings: what it declares, and calls that need no model."""
+"""libmtmd, the second set of bindings: its declarations, and calls that need no model."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def text(tree: source.Tree) -> str:
 HEADERS = ("mtmd.h", "mtmd-helper.h")
 
 
-# -- what there is
+# -- contents
 
 
 def test_everything_that_the_headers_declare_is_there(text: str, api: Api) -> None:
@@ -253,7 +253,7 @@ def test_a_missing_libmtmd_is_named(library: LlamaLibrary, tmp_path: Path) -> No
     assert first == "False True", done.stderr
     assert len(errors) == 2
     for error in errors:
-        assert "'mtmd_default_marker' is in libmtmd.so, which is not beside" in error
+        assert "'mtmd_default_marker' is in libmtmd.so, which is not next to" in error
         assert str(tmp_path) in error
 
 
@@ -397,7 +397,7 @@ def test_the_data_of_two_tags_are_compared(tree: source.Tree, tmp_path: Path) ->
     assert "function mtmd_bitmap_init: signature changed" in done.stdout
     # Against a whole tree, a file stands for its module alone.
     done = _codegen("diff", source.pinned_tag(), other)
-    assert "what breaks the ABI: 1 function; what breaks source: nothing" in done.stdout
+    assert "breaks the ABI: 1 function; breaks source: nothing" in done.stdout
     (tmp_path / "api.json").unlink()
     done = _codegen("diff", data, other)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc"
 
 
 def _run(model: Path, folder: Path, *more: str) -> list[str]:
-    """What differs; and lines that were lost."""
+    """The differences, and lost lines."""
     done = run_program("leaves_the_process_alone", model, folder, *more, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     *lines, counts = done.stdout.splitlines()

@@ -56,7 +56,7 @@ def generated(path: Path, n: int = 12, **loading: Any) -> list[int]:
         return llm.complete(PROMPT, max_tokens=n, temperature=0).tokens
 
 
-# -- what is computed
+# -- results
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
@@ -197,7 +197,7 @@ def test_two_threads_load_on_one_server_at_the_same_time(small: Path) -> None:
             model.close()
 
 
-# -- servers that are not what they should be
+# -- wrong servers
 
 
 @contextmanager
@@ -245,7 +245,7 @@ NONE = struct.pack("<QI", 4, 0)
         ([hello(MAJOR, MINOR), NONE], "has no devices"),
     ],
 )
-def test_what_is_no_server_of_this_version_is_refused(
+def test_a_server_of_another_kind_or_version_is_refused(
     small: Path, answers: list[bytes], said: str
 ) -> None:
     with answering(*answers) as endpoint, pytest.raises(LlamaRpcError, match=said) as caught:
@@ -301,7 +301,7 @@ def test_addresses(small: Path, servers: list[LlamaRpcServer]) -> None:
 
 
 def lost(small: Path, case: str, *code: str) -> list[str]:
-    """What a case of the program prints; it must end well, and say nothing else."""
+    """The output of a case of the program, which must succeed without other output."""
     done = run_program("rpc_servers_are_lost", small, case, *code)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.splitlines()
@@ -315,7 +315,7 @@ def test_a_server_that_dies_in_mid_generation_is_an_error(small: Path) -> None:
     assert here == "done LlamaRpcError"
 
 
-def test_connections_break_when_the_machine_is_gone(small: Path) -> None:
+def test_connections_break_when_the_machine_does_not_answer(small: Path) -> None:
     """Whether they do: `make checks NAME=hosts`. Here the server only stands still."""
     assert lost(small, "stands_still") == ["False", "True True"]
 
@@ -339,13 +339,13 @@ def test_whatever_finds_it_lost(small: Path, use: str) -> None:
     assert lost(small, "used", use) == ["LlamaRpcError done"]
 
 
-def test_who_waits_for_a_server_that_is_lost_is_told(small: Path) -> None:
+def test_a_thread_that_waits_for_a_lost_server_gets_an_error(small: Path) -> None:
     """A thread that loads on another server, and one that computes, while a load loses its own."""
     assert lost(small, "waited_for") == ["LlamaRpcError", "['LlamaRpcError', 'LlamaRpcError']"]
 
 
 @pytest.mark.parametrize("how", ["ctx.close(); model.close()", "pass"])
-def test_what_was_on_it_closes_quietly(small: Path, how: str) -> None:
+def test_models_on_a_lost_server_close_quietly(small: Path, how: str) -> None:
     assert lost(small, "closed", how) == ["done"]
 
 

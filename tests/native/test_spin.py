@@ -1,4 +1,4 @@
-"""How long OpenMP's threads wait in a loop: libgomp itself says what it was told."""
+"""How long OpenMP's threads spin: libgomp itself reports its setting."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Has a signal's handler raise at random moments of steps that take locks or threads: MODEL.
 
-Prints what else was raised, and which step cannot be made afterwards.
+Prints other exceptions, and steps that fail afterwards.
 """
 
 import random
@@ -21,7 +21,7 @@ def handler(*_: object) -> None:
 
 
 def forget(what: object) -> None:
-    """Python prints what a handler raises in a function that it calls by itself."""
+    """Record exceptions of a handler that runs in a function called by Python itself."""
     forgotten.append(what)
 
 

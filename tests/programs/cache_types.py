@@ -1,6 +1,6 @@
 """Every operation on positions with types of KV caches, all with ALL: MODEL FLASH [ALL].
 
-Prints what each kind of operation raises, once, and ``done``: an abort would come before.
+Prints each kind of operation's exception, once, and ``done``: an abort would come before.
 """
 
 import sys
@@ -68,7 +68,7 @@ def context_shift(model: LlamaModel, params: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """All types; what an operation has put off is done by the next decode."""
+    """Try all types; the next decode does an operation's postponed work."""
     raised = set()
     model = LlamaModel.from_file(MODEL)
     for k, v in product(*[_CACHE_TYPES] * 2) if ALL else product(KEYS, VALUES):

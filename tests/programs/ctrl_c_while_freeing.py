@@ -6,7 +6,7 @@ import time
 
 from llama_cpp.native.resource import Resource
 
-# What comes now is kept until the object is freed, and by then the sleep has begun.
+# Ctrl-C is held until the object is freed, and by then the sleep has begun.
 owned = Resource(1, lambda _: os.kill(os.getpid(), signal.SIGINT))
 begin = time.monotonic()
 try:

@@ -1,4 +1,4 @@
-"""What works in a process made by fork, and what says why it does not: MODEL CASE."""
+"""Use of the package in a process made by fork, and its refusals: MODEL CASE."""
 
 import asyncio
 import http.server
@@ -19,7 +19,7 @@ MODEL, CASE = sys.argv[1:]
 
 
 def in_child(work: Callable[[], object]) -> None:
-    """Print what ``work`` returns or raises in a child, and how the child ends."""
+    """Print the result or exception of ``work`` in a child, and the child's exit."""
     sys.stdout.flush()
     pid = os.fork()
     if pid == 0:
@@ -44,7 +44,7 @@ def text(llm: Llama) -> str:
 
 
 def own() -> str:
-    """What a model of its own says."""
+    """The text of a model that the child loads itself."""
     with Llama(MODEL, n_ctx=256, n_threads=2) as llm:
         return text(llm)
 
@@ -209,7 +209,7 @@ def among_threads() -> None:
 
 
 def servers() -> None:
-    """What the parent has on an RPC server is neither used nor freed by a child."""
+    """A child neither uses nor frees the parent's model on an RPC server."""
     with LlamaRpcServer() as server:
         llm = Llama(MODEL, n_ctx=256, n_threads=2, rpc_servers=[server.endpoint], n_gpu_layers=9)
         right = text(llm)

@@ -1,4 +1,4 @@
-"""What PyInstaller makes a program of: text in this process, and a server that ends with it."""
+"""The source of a PyInstaller program: text in this process, and a server that ends with it."""
 
 import sys
 

@@ -1,9 +1,9 @@
 """Compares the process before and after each statement of a program: MODEL FOLDER [STATEMENTS].
 
-Other threads write to stdout and stderr meanwhile, and one looks for what changes for a while. The
-program runs twice: what the first run starts for good (a thread and two descriptors for Ctrl-C) may
-stay. Prints what differs, and how many lines the writers wrote. STATEMENTS are run in place of the
-program of a user.
+Other threads write to stdout and stderr meanwhile, and one looks for short-lived changes. The
+program runs twice: permanent parts of the first run (a thread and two descriptors for Ctrl-C) may
+stay. Prints the differences, and the number of the writers' lines. STATEMENTS are run instead of
+the program of a user.
 """
 
 import ast
@@ -111,7 +111,7 @@ def weather(location: str) -> str:
 
 
 def raises(call: Any) -> Any:
-    """What ``call`` raises."""
+    """The exception of ``call``."""
     try:
         return call()
     except Exception as error:
@@ -135,7 +135,7 @@ async def many() -> None:
 
 
 def watched() -> dict[str, Any]:
-    """What may not even change for a while."""
+    """State that may not change even for a moment."""
     standard = [os.fstat(n) for n in range(3)]
     handlers = {n: signal.getsignal(n) for n in signal.valid_signals() if n != signal.SIGINT}
     return {
@@ -155,7 +155,7 @@ def watched() -> dict[str, Any]:
 
 
 def state() -> dict[str, Any]:
-    """What is the same after a call as before it."""
+    """State that a call must leave unchanged."""
     descriptor = signal.set_wakeup_fd(-1)
     signal.set_wakeup_fd(descriptor)
     os.umask(mask := os.umask(0o77))
@@ -173,7 +173,7 @@ def state() -> dict[str, Any]:
 
 
 def c_environment() -> list[bytes]:
-    """As C sees it, by what a child gets."""
+    """C's environment, as a child receives it."""
     import ctypes
 
     entries, found = ctypes.POINTER(ctypes.c_char_p).in_dll(ctypes.CDLL(None), "environ"), []
@@ -183,7 +183,7 @@ def c_environment() -> list[bytes]:
 
 
 def kept() -> dict[str, Any]:
-    """What stays after the whole program."""
+    """State after the whole program."""
     gc.collect()
     for _ in range(100):  # threads need a moment to end
         threads = sorted(thread.name for thread in threading.enumerate())
@@ -198,7 +198,7 @@ def kept() -> dict[str, Any]:
 
 
 def compare(when: str, before: dict[str, Any], after: dict[str, Any]) -> None:
-    """Print what differs."""
+    """Print the differences."""
     for name, value in before.items():
         if value != after[name] and (when, name) not in found:
             found.add((when, name))
@@ -206,7 +206,7 @@ def compare(when: str, before: dict[str, Any], after: dict[str, Any]) -> None:
 
 
 def look() -> None:
-    """Look for what changes for a while."""
+    """Look for short-lived changes."""
     while not stop.is_set():
         compare("for a while", first, watched())
         time.sleep(0.0005)

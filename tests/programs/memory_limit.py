@@ -1,4 +1,4 @@
-"""Evaluates a call with little room in memory, and again with all of it: WHAT BIG SMALL ROOM."""
+"""Evaluates a call with little memory, and again with all of it: CALL BIG SMALL ROOM."""
 
 import resource
 import sys

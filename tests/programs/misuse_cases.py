@@ -50,7 +50,7 @@ def llm():
 
 
 def busy(act, *args, **keywords):
-    """What it gives; None where another thread is at it."""
+    """Its result; None if another thread is using the object."""
     try:
         return act(*args, **keywords)
     except LlamaBusyError:
@@ -156,7 +156,7 @@ def elsewhere(act):
 
 
 def together(*acts):
-    """Each in three threads at the same time; what the last to fail raises."""
+    """Run each in three threads at the same time; raises the last exception."""
     with ThreadPoolExecutor(3 * len(acts)) as pool:
         for done in [pool.submit(act) for act in acts * 3]:
             done.result(60)

@@ -1,4 +1,4 @@
-"""Reads from a device or a pipe: WHAT MODEL PATH."""
+"""Reads from a device or a pipe: CALL MODEL PATH."""
 
 import os
 import sys

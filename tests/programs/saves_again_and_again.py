@@ -1,4 +1,4 @@
-"""Saves a state or the model until it is killed: WHAT MODEL TARGET."""
+"""Saves a state or the model until it is killed: KIND MODEL TARGET."""
 
 import sys
 

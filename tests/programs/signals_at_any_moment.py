@@ -27,8 +27,8 @@ if kind == "own":
 
 
 def unraisable(what):
-    # Python forgets what a handler raises while an object is freed. Ctrl-C must not be lost so;
-    # a program's own handler can only be told apart from a fault by its exception.
+    # Python drops a handler's exception while an object is freed. Ctrl-C must not be lost that way;
+    # only its exception tells a program's own handler from a fault.
     if kind != "own" or what.exc_type is not Alarm:
         raise SystemExit(f"{what.exc_value!r} in {what.object!r}")
     forgotten.set()

@@ -58,4 +58,4 @@ print("usable", llm.complete("the cat", grammar='root ::= "on"').text, flush=Tru
 guidance.PATIENCE = 0.2
 run("late", schema=True)
 run("many", schema=True)
-os._exit(0)  # without waiting for what was given up
+os._exit(0)  # without waiting for abandoned threads

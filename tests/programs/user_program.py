@@ -1,4 +1,4 @@
-"""What programs do with the package, in the words of their users.
+"""Typical programs with the package, as their users write them.
 
 tests/test_user_program.py runs it, and has mypy and pyright check it in their strict modes.
 """
@@ -37,7 +37,7 @@ def stream(path: Path) -> str:
 
 
 def chat(path: Path) -> tuple[str, int]:
-    """An answer, and what it took."""
+    """An answer, and its usage."""
     with Llama(path, n_ctx=256) as llm:
         messages = [{"role": "user", "content": "Name three colours."}]
         reply = llm.chat(messages, temperature=0.7, seed=1, max_tokens=8)
@@ -76,7 +76,7 @@ def layer_underneath(path: Path) -> str:
 
 
 def sequences(path: Path, state: Path) -> list[int]:
-    """Two that share what they begin with, and one that comes back from a file."""
+    """Two sequences that share their beginning, and one restored from a file."""
     model = LlamaModel.from_file(path)
     with LlamaContext(model, n_ctx=256, n_seq_max=4, kv_unified=True) as ctx:
         seq = ctx.sequence()
@@ -172,7 +172,7 @@ def raw(path: Path) -> int:
 
 
 def own_library(path: Path, library: Path) -> Any:
-    """A libllama of one's own, and what it computes on."""
+    """The user's own libllama, and its devices."""
     own = LlamaLibrary(library)
     model = LlamaModel.from_file(path, library=own)
     return [device.name for device in devices(own)], repr(model)

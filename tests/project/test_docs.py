@@ -40,7 +40,7 @@ def name(page: Path) -> str:
 def files(
     model_path: Path, tiny_path: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """The folder with what the pages open, by the names that they use."""
+    """The folder with the files that the pages open, by their names there."""
     folder = tmp_path_factory.mktemp("docs")
     write_lora(folder / "adapter.gguf")
     write_lora(folder / "other-adapter.gguf", seed=1)
@@ -62,7 +62,7 @@ def files(
 
 @pytest.fixture(scope="module")
 def hub(tiny_path: Callable[..., Path], files: Path) -> Iterator[Hub]:
-    """What plays the Hugging Face Hub for the pages that load from there."""
+    """A fake Hugging Face Hub for the pages that load from there."""
     weights = tiny_path("llama").read_bytes()
     with serve() as served:
         local = Hub(served, files / "hf")
@@ -109,7 +109,7 @@ def test_a_command_that_does_not_exist_is_found(line: str, tmp_path: Path) -> No
     assert codeblocks.fault(words)
 
 
-def test_what_the_pages_name_exists() -> None:
+def test_names_on_the_pages_exist() -> None:
     addresses = links.exported(ROOT / "llama_cpp").values()
     public = {address.rpartition(".")[2]: pkgutil.resolve_name(address) for address in addresses}
     wrong = []
@@ -199,7 +199,7 @@ def test_a_c_name_is_linked_to_the_line_that_declares_it(header_links: dict[str,
     assert len(header_links) > 1500
 
 
-def test_code_becomes_a_link_to_what_it_names() -> None:
+def test_names_in_code_become_links() -> None:
     python = {n: f"reference/text/#{n}" for n in ("llama_cpp.Llama", "llama_cpp.Llama.generate")}
     linker = links.Linker({"llama_decode": "H#L1", "llama_init": "H#L2"}, python)
 

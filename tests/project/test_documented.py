@@ -1,4 +1,4 @@
-"""Every public name says what it is."""
+"""Every public name has a docstring."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _DEFINITION = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def undocumented(source: str) -> list[str]:
-    """What has no docstring of a module: itself, its public functions and classes, their methods,
+    """The names without a docstring: the module, its public functions and classes, their methods,
     properties and annotated attributes."""
     tree = ast.parse(source)
     missing = [] if ast.get_docstring(tree) else ["the module"]

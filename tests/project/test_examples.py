@@ -1,4 +1,4 @@
-"""The examples of chats and of many prompts run, and do what they say."""
+"""The examples of chats and of many prompts run, and work as described."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def example(name: str, *arguments: object, said: str = "") -> subprocess.Complet
     )
 
 
-def test_a_chat_remembers_what_was_said(model_path: Path) -> None:
+def test_a_chat_remembers_earlier_messages(model_path: Path) -> None:
     questions = ["What is the capital of France?", "What did I ask?"]
     done = example(
         "chat.py", "-m", model_path, "-n", 12, "--temp", 0, said="\n".join([*questions, "", ""])
@@ -40,7 +40,7 @@ def test_a_chat_remembers_what_was_said(model_path: Path) -> None:
     assert done.stdout == "".join(m["content"] + "\n" for m in messages[1::2])
 
 
-def test_a_chat_forgets_what_there_is_no_room_for(model_path: Path) -> None:
+def test_a_chat_drops_messages_that_no_longer_fit(model_path: Path) -> None:
     said = "Tell me something about the sea, the land and the sky.\n" * 12
     done = example("chat.py", "-m", model_path, "-n", 24, "-c", 256, "-s", "Be brief.", said=said)
     assert done.returncode == 0, done.stderr

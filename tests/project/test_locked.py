@@ -36,7 +36,7 @@ SYSTEMS = [
 
 
 def wrong_lines(text: str) -> list[str]:
-    """What is not a package of one version with hashes alone, from whatever index there is."""
+    """The lines that are not a package with one version and hashes, for any index."""
     text = re.sub(r"^#.*\n", "", text, flags=re.MULTILINE).replace("\\\n", "")
     locked = r"[\w.-]+==[\w.]+( ; [^#:\\@/]+?)?(\s+--hash=sha256:[0-9a-f]{64})+"
     return [line for line in text.splitlines() if not re.fullmatch(locked, line)]
@@ -126,7 +126,7 @@ def test_the_locks_agree() -> None:
             assert {name: other[name] for name in shared} == {name: dev[name] for name in shared}
 
 
-def test_what_a_lock_lacks_is_found() -> None:
+def test_a_package_missing_from_a_lock_is_found() -> None:
     dev = LOCKS[0].read_text("utf-8")
     without = re.sub(r"^rich==", "poor==", dev, flags=re.MULTILINE)
     assert len(unmet({"cli"}, without)) == len(SYSTEMS)

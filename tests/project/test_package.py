@@ -1,4 +1,4 @@
-"""What is in the packages: the pure wheel, one with an engine, the source."""
+"""The contents of the packages: the pure wheel, one with an engine, the source."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def test_the_check_sees_a_server_that_ends(
     assert "LlamaServerStartError" in done.stderr
 
 
-def test_the_source_has_what_makes_and_tests_a_wheel(pure: Path, tmp_path: Path) -> None:
+def test_the_source_has_the_files_to_make_and_test_a_wheel(pure: Path, tmp_path: Path) -> None:
     made = build(tmp_path / "source", "sdist")
     assert str(parse_sdist_filename(made.name)[1]) == llama_cpp.__version__
     with tarfile.open(made) as archive:
@@ -201,7 +201,7 @@ WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 
 
 def commands(path: Path) -> list[str]:
-    """What a workflow runs."""
+    """The commands of a workflow."""
     return [
         command
         for job in yaml.safe_load(path.read_text("utf-8"))["jobs"].values()
@@ -218,7 +218,7 @@ def made(command: str) -> set[str]:
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_a_workflow_runs_what_there_is(path: Path) -> None:
+def test_the_commands_of_a_workflow_exist(path: Path) -> None:
     assert commands(path)
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
     for command in commands(path):

@@ -40,7 +40,7 @@ def test_the_readme_is_short() -> None:
     assert len(README.read_text("utf-8").splitlines()) <= 120
 
 
-def test_what_the_guide_for_contributors_names_is_there() -> None:
+def test_names_in_the_guide_for_contributors_exist() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
     targets = re.findall(r"`make ([a-z-]+)", text)
     assert len(targets) > 10

@@ -1,4 +1,4 @@
-"""What SECURITY.md promises and no other test shows: rules for the code, and secret keys."""
+"""Promises of SECURITY.md that no other test checks: rules for the code, and secret keys."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _NEVER = {
     *("tar.extractall", "zipped.extractall", "asyncio.create_subprocess_shell"),
 }
 _ALLOWED = {
-    # What the model writes is run there, which is what the example is about; and it says so.
+    # The example's purpose is to run the model's code, and its docstring says so.
     ("examples/agent_function_calling.py", "exec"),
     # The signatures that the generator wrote into the same file.
     ("llama_cpp/_raw.py", "eval"),
@@ -97,7 +97,7 @@ def test_a_key_is_in_no_repr_error_log_or_saved_conversation(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    # A server that says what it was sent.
+    # A server that echoes the request.
     answer = error(401, f"bad key 'Bearer {KEY}'")
     with fault_server(answer) as server, LlamaAgent(server.url, api_key=KEY, retries=0) as agent:
         with pytest.raises(LlamaServerError) as caught:
@@ -115,7 +115,7 @@ def test_a_key_is_in_no_repr_error_log_or_saved_conversation(
     assert not any("secret" in text for text in texts)
 
 
-def test_what_owns_memory_cannot_be_copied(tiny_model: Any, tiny_path: Any) -> None:
+def test_owners_of_memory_cannot_be_copied(tiny_model: Any, tiny_path: Any) -> None:
     model = tiny_model("llama")
     with LlamaContext(model, n_ctx=64) as ctx, Llama(tiny_path("llama"), n_ctx=64) as llm:
         owners = (

@@ -1,4 +1,4 @@
-"""What `make leaks` and `make threads` do for long, for a moment; and what they found."""
+"""A short run of `make leaks` and `make threads`, and the cases that they found."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ THREADS: dict[str, Any] = {"n_threads": 1, "n_threads_batch": 1}
 
 
 @pytest.mark.parametrize("name", list(stress.CASES))
-def test_cycles_leave_nothing_behind(name: str) -> None:
+def test_cycles_leave_nothing_over(name: str) -> None:
     assert stress.leaks([name], CYCLES)
 
 

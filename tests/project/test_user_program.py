@@ -1,4 +1,4 @@
-"""The programs of `user_program` do what their users mean."""
+"""The programs of `user_program` work as their users expect."""
 
 from __future__ import annotations
 

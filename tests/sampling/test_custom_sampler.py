@@ -1,4 +1,4 @@
-"""Samplers written in Python: what they see, what they may do, and what must not crash."""
+"""Samplers written in Python: their inputs, their effects, and wrong use."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def sample(ctx: LlamaContext, function: Callable[[LlamaCandidates], object]) -> 
     return LlamaSampler.chain().custom(Does(function)).greedy().sample(ctx)
 
 
-# -- what it sees
+# -- inputs
 
 
 def test_the_candidates_are_all_tokens_with_their_logits(ready: LlamaContext) -> None:
@@ -100,7 +100,7 @@ def test_a_chain_that_changes_nothing_samples_as_without(model: LlamaModel) -> N
     assert run(begin().custom(Does(lambda c: None)).temp(0.8).dist(7)) == plain
 
 
-# -- what it may do
+# -- effects
 
 
 def test_it_changes_logits_by_numpy(ready: LlamaContext) -> None:
@@ -200,7 +200,7 @@ def test_its_time_is_measured(ready: LlamaContext) -> None:
     assert (chain.perf.seconds, chain.perf.n_samples) == (0.0, 0)
 
 
-# -- what goes wrong
+# -- failures
 
 
 def test_what_it_raises_comes_out_and_nothing_is_told(ready: LlamaContext) -> None:

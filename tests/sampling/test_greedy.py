@@ -1,4 +1,4 @@
-"""Greedy choice straight from the logits gives what the library's sampler gives."""
+"""Greedy choice straight from the logits equals the library's sampler."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sampler chains: every sampler, seeds, grammars, and what a chain remembers."""
+"""Sampler chains: every sampler, seeds, grammars, and the state of a chain."""
 
 from __future__ import annotations
 
@@ -308,7 +308,7 @@ def test_a_seed_gives_the_same_text_again(
 
 
 def walk(chain: LlamaSampler, ctx: LlamaContext, n: int) -> list[int]:
-    """What ``chain`` samples ``n`` times from the same logits."""
+    """``n`` tokens that ``chain`` samples from the same logits."""
     return [chain.sample(ctx) for _ in range(n)]
 
 
@@ -533,7 +533,7 @@ def test_a_trigger_that_does_not_fit_is_an_error_and_the_grammar_waits_on(
 
 
 class Forced:
-    """A chain with a lazy grammar in which a bias decides what is chosen, as long as it may."""
+    """A chain with a lazy grammar in which a bias decides the token, if the grammar allows it."""
 
     def __init__(
         self,

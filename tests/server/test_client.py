@@ -296,7 +296,7 @@ def test_a_stream_that_breaks_is_taken_up_again(client: LlamaClient) -> None:
     assert stream.response["choices"] == whole["choices"]
 
 
-# -- what the real server does too rarely; more of it: test_agent_faults.py
+# -- behaviour that is too rare in the real server; more of it: test_agent_faults.py
 
 
 def test_a_loading_model_is_waited_for() -> None:

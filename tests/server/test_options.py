@@ -29,7 +29,7 @@ from tests.support.python import ROOT
 
 @pytest.fixture(scope="module")
 def told() -> Server:
-    """What the sources state, as data."""
+    """The facts of the sources, as data."""
     server = load(API_JSON).server
     assert server is not None
     return server
@@ -42,7 +42,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaServer]:
         yield server
 
 
-# -- what the server says of the data
+# -- the server's own answers
 
 
 def _help(library: LlamaLibrary) -> str:
@@ -191,7 +191,7 @@ def test_a_new_route_is_named(told: Server) -> None:
     assert _without_a_method(fewer) == ["GET /metrics"]
 
 
-# -- what a program may give
+# -- arguments of programs
 
 
 @pytest.mark.parametrize(

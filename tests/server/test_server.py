@@ -144,7 +144,7 @@ def test_it_hands_over_an_agent(server: LlamaServer) -> None:
     assert agent.chat("hello")["usage"]["completion_tokens"] <= 4
 
 
-# -- what goes wrong
+# -- failures
 
 
 def test_what_is_no_model_raises_with_the_log(tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""What several tests need: small models, servers, Python in a process of its own."""
+"""Helpers of several tests: small models, servers, Python in a separate process."""

@@ -1,5 +1,5 @@
-"""The code in Markdown: run, where it is Python, and compared with what there is, where it is a
-command line. The README and the pages of docs/ are tested with it."""
+"""Code blocks in Markdown: Python is run, and command lines are compared with the real commands.
+The README and the pages of docs/ are tested with it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.python import ROOT, Result, run_python
 
 _FENCE = re.compile(r"^( *)```([^\n`]*)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 LANGUAGES = {"python", "sh", "text", "c", "json", "gbnf", "toml", "ini", "nginx"}
-"""What a block may be called: a block of another name, as of none, would go untested."""
+"""The allowed names of blocks: a block with another name, or without one, would go untested."""
 
 
 class Block(NamedTuple):
@@ -46,8 +46,8 @@ def programs(page: Path) -> list[Block]:
 
 
 def run(page: Path, programs: list[Block], folder: Path, **env: str) -> Result:
-    """Run ``programs`` of ``page`` one after the other as one program in ``folder``, where what
-    they open has to be. A traceback has the page's own lines."""
+    """Run ``programs`` of ``page`` one after the other as one program in ``folder``, which must
+    have their files. A traceback has the page's own lines."""
     lines: list[str] = []
     for program in programs:
         lines += [""] * (program.line - 1 - len(lines))
@@ -77,7 +77,7 @@ def commands(page: Path) -> Iterator[list[str]]:
 
 
 def fault(words: list[str]) -> str | None:
-    """What of a command line there is not, or None."""
+    """The first part of a command line that does not exist, or None."""
     match words:
         case ["llama-py", *rest]:
             return _llama_py(rest)

@@ -14,7 +14,7 @@ CLI = [sys.executable, "-m", "llama_cpp.cli"]
 def run(
     *arguments: object, stdin: str = "", env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """How a command ends, and what it writes."""
+    """A command's exit code and output."""
     return subprocess.run(
         [*CLI, *map(str, arguments)], cwd=ROOT, env={**os.environ, **(env or {})}, input=stdin,
         capture_output=True, text=True, check=False, timeout=120,

@@ -1,8 +1,8 @@
-"""A llama-server that does what a script says, byte by byte: all that the real one does too rarely
-to be tested with.
+"""A fake llama-server that follows a script, byte by byte, for behaviour that is too rare to test
+with the real one.
 
 An answer is a sequence of steps: bytes are sent as they are, a number is a pause in seconds, and
-`CLOSE`, `RESET` and `HANG` do what they are called. A request takes the next answer, and the last
+`CLOSE`, `RESET` and `HANG` do as their names say. A request takes the next answer, and the last
 one stays.
 """
 
@@ -21,7 +21,7 @@ from typing import Any
 
 
 class Do(Enum):
-    """What is neither sent nor waited for."""
+    """A step that neither sends nor waits."""
 
     CLOSE = "end the connection in good order"
     RESET = "break the connection"
@@ -108,7 +108,7 @@ def called(name: str, arguments: str, index: int = 0) -> Any:
 
 @dataclass
 class Request:
-    """What came."""
+    """A received request."""
 
     method: str
     path: str

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Served:
-    """What the server has and what it saw."""
+    """The server's files and received requests."""
 
     url: str = ""
     files: dict[str, bytes] = field(default_factory=dict)

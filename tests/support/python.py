@@ -22,7 +22,7 @@ PREPARE = f"import sys; sys.path.insert(0, {str(ROOT)!r});"
 
 
 class Result(NamedTuple):
-    """How a process ended, and what it wrote."""
+    """A process's exit code and output."""
 
     returncode: int
     stdout: str

@@ -1,8 +1,8 @@
 """The processes that these tests have started, and no other of the machine.
 
 A word among a process's arguments does not make it ours: the shell that runs the tests may have it
-there, too, and a test that kills what it finds by a word would kill it. What is started from here
-inherits a mark in its environment, and only what has it is found.
+there, too, and a test that kills processes by a word would kill it. Processes started from here
+inherit a mark in their environment, and only processes with it are found.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def processes(word: object) -> list[int]:
 
 
 def warden(server: LlamaServer | LlamaRpcServer) -> int:
-    """What watches over a server's program, and ends it when we are gone."""
+    """The process that watches a server's program, and ends it when the test process is gone."""
     assert server.pid is not None
     return server.pid
 

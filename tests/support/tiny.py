@@ -15,12 +15,12 @@ import gguf
 import numpy as np
 
 N_CTX = 512
-"""What they were "trained" with."""
+"""The models' training length."""
 N_EMBD = 64
 WINDOW = 32
 """The sliding window of ``swa``."""
 LABELS = ("bad", "good", "neutral")
-"""What ``classify`` tells apart."""
+"""The classes of ``classify``."""
 
 _N_FF = 96
 _N_HEAD = 2
@@ -38,7 +38,7 @@ _CONTROL = gguf.TokenType.CONTROL
 
 @dataclass
 class _Model:
-    """What goes into a file."""
+    """The contents of a file."""
 
     arch: str
     facts: dict[str, Any]
@@ -62,7 +62,7 @@ def make(kind: str, folder: Path, *, seed: int = 0, facts: Mapping[str, Any] | N
         name = key[1:] if key.startswith(".") else f"{model.arch}.{key}"
         type_ = gguf.GGUFValueType.get_type(value)
         if type_ == gguf.GGUFValueType.INT32:
-            type_ = gguf.GGUFValueType.UINT32  # what llama.cpp wants everywhere
+            type_ = gguf.GGUFValueType.UINT32  # llama.cpp requires it everywhere
         writer.add_key_value(name, value, type_)
     texts, scores, types = zip(*model.tokens, strict=True)
     writer.add_token_list(texts)
@@ -73,7 +73,7 @@ def make(kind: str, folder: Path, *, seed: int = 0, facts: Mapping[str, Any] | N
     for name, shape in model.tensors.items():
         weights = _weights(name, shape, random)
         if name == "output.weight":
-            weights[quiet] *= 0.1  # what is generated is text, mostly, and does not end at once
+            weights[quiet] *= 0.1  # so that it generates text, mostly, and does not end at once
         writer.add_tensor(name, weights.astype(np.float32))
     finish(writer)
     return path
@@ -162,7 +162,7 @@ def _pieces() -> list[str]:
 
 
 def _wpm() -> tuple[dict[str, Any], list[tuple[str, float, int]]]:
-    """BERT's WordPiece, as llama.cpp stores it: what begins a word has the mark of a space."""
+    """BERT's WordPiece, as llama.cpp stores it: the first piece of a word has a space mark."""
     special = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
     tokens = [(text, 0.0, _CONTROL) for text in special]
     letters = [chr(c) for c in range(0x21, 0x7F)]

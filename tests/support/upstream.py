@@ -8,7 +8,7 @@ from pathlib import Path
 
 from codegen import source
 
-# What upstream would have changed: file -> what stands there, and what to put behind it.
+# Simulated changes of upstream: file -> a text in it, and the text to insert after it.
 CHANGES = {
     "include/llama.h": [
         ("        struct llama_context * ctx_other;\n", "        int32_t n_foresight;\n"),

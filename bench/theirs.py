@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import llama_cpp.llama_cpp as low
 from work import STOPS, Apart, Work, arguments, now, serve
 
+import llama_cpp.llama_cpp as low
 from llama_cpp import Llama
 
 

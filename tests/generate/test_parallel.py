@@ -301,9 +301,12 @@ def test_the_room_of_each_and_of_all(tiny_model: TinyModel) -> None:
 
 
 def test_without_a_sequence_it_ends_with_an_error(tiny_model: TinyModel) -> None:
-    with LlamaContext(tiny_model("llama"), n_ctx=64) as ctx, ctx.sequence():
-        with pytest.raises(LlamaContextError, match="no sequence is left"):
-            Scheduler(ctx)
+    with (
+        LlamaContext(tiny_model("llama"), n_ctx=64) as ctx,
+        ctx.sequence(),
+        pytest.raises(LlamaContextError, match="no sequence is left"),
+    ):
+        Scheduler(ctx)
 
 
 def test_sequences_of_the_caller_are_left_alone(tiny_model: TinyModel) -> None:

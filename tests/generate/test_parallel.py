@@ -193,10 +193,15 @@ def test_no_sampler_serves_two(tiny_model: TinyModel) -> None:
     def chain() -> LlamaSampler:
         return LlamaSampler.chain(model.library).temp(1.5).dist(5)
 
-    with llama(model) as llm:
-        alone = [llm.complete(p, max_tokens=12, sampler=chain()).text for p in PROMPTS[-2:]]
+    with llama(model, type_k=0, type_v=0, flash_attn_type=0) as llm:
+        alone = [
+            llm.complete(p, max_tokens=12, cache_prompt=False, sampler=chain()).text
+            for p in PROMPTS[-2:]
+        ]
         for sampler in (chain, chain()):
-            done = llm.complete_many(PROMPTS[-2:], max_tokens=12, sampler=sampler)
+            done = llm.complete_many(
+                PROMPTS[-2:], max_tokens=12, cache_prompt=False, sampler=sampler
+            )
             assert [one.text for one in done] == alone
         one = chain()
         with pytest.raises(ValueError, match="the sampler of prompt 1 is another prompt's too"):
@@ -296,10 +301,12 @@ def test_the_room_of_each_and_of_all(tiny_model: TinyModel) -> None:
 
 
 def test_without_a_sequence_it_ends_with_an_error(tiny_model: TinyModel) -> None:
-    with LlamaContext(tiny_model("llama"), n_ctx=64) as ctx, ctx.sequence():
-        generations = Generations(ctx, Scheduler(ctx), ["a"], None, {}, False)
-        with pytest.raises(LlamaContextError, match="no sequence is left"):
-            next(generations)
+    with (
+        LlamaContext(tiny_model("llama"), n_ctx=64) as ctx,
+        ctx.sequence(),
+        pytest.raises(LlamaContextError, match="no sequence is left"),
+    ):
+        Scheduler(ctx)
 
 
 def test_sequences_of_the_caller_are_left_alone(tiny_model: TinyModel) -> None:

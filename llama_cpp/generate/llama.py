@@ -221,6 +221,8 @@ class Llama(ClosedByWith):
         check_options(options, "generate")
         since = self._ctx.outputs.cancelled_since()
         request = Request(self._model, prompt, self._n_ctx_seq, options, since)
+        if since():
+            raise LlamaCancelled("the generation was cancelled")
         return self._scheduler.generation(request)
 
     def complete(

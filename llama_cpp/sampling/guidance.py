@@ -75,6 +75,7 @@ class Guidance(Constraint):
         self._short = model.library.short
         self._model = model.opened()
         self._ends: frozenset[int] = frozenset()
+        self._function: Any = None
         size = _STACK * len(grammar)
 
         def make() -> Any:

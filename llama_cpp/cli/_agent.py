@@ -86,6 +86,7 @@ def agent(
 
 
 def _answer(agent: LlamaAgent, message: str) -> None:
+    event = None
     with closing(cast("Generator[Event]", agent.stream(message))) as events:
         for event in events:
             _show(event)

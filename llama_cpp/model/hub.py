@@ -131,12 +131,12 @@ def cached_models() -> list[CachedModel]:
     folder = cache_root() / "models"
     found = [CachedModel(path.name, (path,)) for path in folder.glob("*.gguf")]
     try:
-        from huggingface_hub import CacheNotFound, scan_cache_dir
-
-        repos = scan_cache_dir().repos
+        import huggingface_hub
     except ImportError:
         return found
-    except CacheNotFound:
+    try:
+        repos = huggingface_hub.scan_cache_dir().repos
+    except huggingface_hub.CacheNotFound:
         return found
     for repo in repos:
         for revision in repo.revisions if repo.repo_type == "model" else ():

@@ -112,6 +112,7 @@ class Llama(ClosedByWith):
         self._embedder = Embedder(self._model, given, self._ctx)
         self._scheduler = Scheduler(self._ctx, queue_size)
         self._n_ctx_seq = self._ctx.n_ctx_seq
+        self._cancels = 0
         self._cancelled = False
 
     @classmethod
@@ -219,9 +220,13 @@ class Llama(ClosedByWith):
         ``timeout``, LlamaQueueFullError where ``queue_size`` requests wait.
         """
         check_options(options, "generate")
-        since = self._ctx.outputs.cancelled_since()
-        request = Request(self._model, prompt, self._n_ctx_seq, options, since)
-        if since():
+        before = self._cancels  # not the context's, where others are stopped too
+
+        def cancelled() -> bool:
+            return self._cancels != before
+
+        request = Request(self._model, prompt, self._n_ctx_seq, options, cancelled)
+        if cancelled():
             raise LlamaCancelled("the generation was cancelled")
         return self._scheduler.generation(request)
 
@@ -496,6 +501,7 @@ class Llama(ClosedByWith):
     def cancel(self) -> None:
         """Stop the generation that runs, from any thread: it raises LlamaCancelled within some
         milliseconds. The context stays usable. Does nothing when none runs."""
+        self._cancels += 1
         self._cancelled = True
         self._scheduler.cancel()
         self._ctx.cancel()

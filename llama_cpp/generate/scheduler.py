@@ -1220,8 +1220,7 @@ class Generations(Iterator[tuple[int, str]]):
                 return None
             try:
                 options = self._merged(index, own)
-                since = self._ctx.outputs.cancelled_since()
-                request = Request(self._ctx.model, prompt, self._ctx.n_ctx_seq, options, since)
+                request = Request(self._ctx.model, prompt, self._ctx.n_ctx_seq, options)
             except Exception as error:
                 generation = ParallelGeneration(index, _Refused())
                 self.generations.append(generation)

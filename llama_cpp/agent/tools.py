@@ -251,6 +251,10 @@ def as_tool(given: Any) -> Tool:
             raise TypeError(f"a tool's definition needs a function with a name: {given!r}")
         found = [function[key] for key in _PARAMETERS if function.get(key)]
         parameters = found[0] if found else {"type": "object", "properties": {}}
+        if not isinstance(parameters, Mapping):
+            raise TypeError(
+                f"the parameters of {function['name']!r} are a schema, not {parameters!r}"
+            )
         return Tool(function["name"], function.get("description") or "", plain(dict(parameters)))
     if callable(given):
         made = given if isinstance(given, Tool) else tool(given)

@@ -761,7 +761,9 @@ ROWS = [
     Row("agent(tools=[lambda x: x])", "LlamaToolError", "cannot be a tool's name"),
     Row("def f(*a: int): pass\nagent(tools=[f])", "LlamaToolError", "*a has no place"),
     Row("def f(x: int): pass\nagent(tools=[f, f])", "ValueError", "two tools have the name"),
-    Row("agent(tools=[{'name': 'f', 'inputSchema': 5}])", "TypeError", "."),
+    Row(
+        "agent(tools=[{'name': 'f', 'inputSchema': 5}])", "TypeError", "of 'f' are a schema, not 5"
+    ),
     Row("agent(limits=5)", "TypeError", "Limits"),
     Row("from llama_cpp.agent import Limits\nLimits(seconds=0)", "ValueError", "more than 0"),
     Row("from llama_cpp.agent import Limits\nLimits(calls='a')", "TypeError", "calls must be"),

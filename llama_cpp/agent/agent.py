@@ -281,11 +281,7 @@ class LlamaAgent(ClosedByWith):
     def _offered(self, tools: Tools) -> dict[str, Tool]:
         if tools is not None:
             return as_tools(tools)
-        if not self.mcp:
-            return self.tools
-        from .mcp import tools_of
-
-        return tools_of(self.mcp, self.tools)
+        return _with_servers(self.tools, self.mcp)
 
     def _run(
         self, handle: Handle, talk: Talk, tools: Mapping[str, Tool], params: Json, type: Any = None,
@@ -463,3 +459,17 @@ class AsyncLlamaAgent:
 
     async def __aexit__(self, *exception: object) -> None:
         await self.aclose()
+
+
+def _with_servers(own: dict[str, Tool], servers: Iterable[McpServer]) -> dict[str, Tool]:
+    """``own`` tools and those of ``servers``; a name that two have begins with the server's."""
+    found = [(server, tool) for server in servers for tool in server.tools()]
+    names = [*own, *(tool.name for _, tool in found)]
+    tools = dict(own)
+    for server, tool in found:
+        if names.count(tool.name) > 1:
+            tool.name = f"{server.name}_{tool.name}"[:64]
+        if tool.name in tools:
+            raise ValueError(f"two tools have the name {tool.name!r}: name the MCP servers")
+        tools[tool.name] = tool
+    return tools

@@ -157,20 +157,6 @@ class McpServer(ClosedByWith):
             thread.join(_PATIENCE)
 
 
-def tools_of(servers: Iterable[McpServer], own: Mapping[str, Tool]) -> dict[str, Tool]:
-    """``own`` tools and those of ``servers``; a name that two have begins with the server's."""
-    found = [(server, tool) for server in servers for tool in server.tools()]
-    names = [*own, *(tool.name for _, tool in found)]
-    tools = dict(own)
-    for server, tool in found:
-        if names.count(tool.name) > 1:
-            tool.name = f"{server.name}_{tool.name}"[:64]
-        if tool.name in tools:
-            raise ValueError(f"two tools have the name {tool.name!r}: name the MCP servers")
-        tools[tool.name] = tool
-    return tools
-
-
 def as_servers(given: Any) -> list[McpServer]:
     """MCP servers of commands, URLs and servers; a mapping names them."""
     if isinstance(given, str) or not isinstance(given, Iterable):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from typing import Any, NoReturn
 
@@ -18,6 +19,7 @@ import llama_cpp
 
 from ..errors import LlamaError
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 # Command -> its module, which is imported when it is used.
 _COMMANDS = {
     "run": "_text",
@@ -36,6 +38,12 @@ _COMMANDS = {
     "bindings": "_engine",
     "doctor": "_doctor",
 }
+
+
+def visible(text: str) -> str:
+    """``text`` with its control characters spelled out: no text of a model, a tool or a server
+    moves the cursor, sets the title, fills the clipboard or turns letters round."""
+    return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text.replace("\r\n", "\n"))
 
 
 def is_whole() -> bool:
@@ -87,8 +95,6 @@ class _Program(click.Group):
             click.echo(err=True)
             code = 130
         except (LlamaError, OSError, TypeError, ValueError, ImportError) as error:
-            from ._common import visible
-
             click.secho(f"llama-py: {visible(str(error))}", fg="red", err=True)
             code = 1
         sys.exit(code if isinstance(code, int) else 0)

@@ -26,7 +26,8 @@ from ..agent.events import (
 from ..agent.server import LlamaServer
 from ..agent.tools import Deny, Tool, ToolCall, as_tools
 from ..errors import LlamaError
-from ._common import COUNT, MODEL, NUMBER, ModelCommand, find, talk, visible
+from . import visible
+from ._common import COUNT, MODEL, NUMBER, ModelCommand, find, talk
 
 _SHOWN = 500  # characters of a tool's result
 _HELP = """\

@@ -20,8 +20,7 @@ import llama_cpp
 from ..engine.find import EngineInfo, cache_root, engine_info
 from ..errors import LlamaError
 from ..model import hub
-
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+from . import visible
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -245,12 +244,6 @@ def text_or_stdin(text: str | None) -> str:
     if sys.stdin.isatty():
         click.secho("Type the text; Ctrl-D ends it.", dim=True, err=True)
     return sys.stdin.read()
-
-
-def visible(text: str) -> str:
-    """``text`` with its control characters spelled out: no text of a model, a tool or a server
-    moves the cursor, sets the title, fills the clipboard or turns letters round."""
-    return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text.replace("\r\n", "\n"))
 
 
 def talk(

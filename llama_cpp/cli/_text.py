@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ..generate.generation import Generation, completion
+from . import visible
 from ._common import (
     ModelCommand,
     give,
@@ -19,7 +20,6 @@ from ._common import (
     sampling,
     sampling_options,
     text_or_stdin,
-    visible,
 )
 
 

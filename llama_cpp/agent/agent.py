@@ -375,8 +375,8 @@ class AsyncLlamaAgent:
             result = await agent.run("What is the weather in Istanbul?")
 
     Async tools and hooks run in the caller's event loop, the others in threads. Cancelling the task
-    stops the generation in the server. `sync` has the conversation, and the server's other
-    endpoints: ``await asyncio.to_thread(agent.sync.client.embed, texts)``.
+    stops the generation in the server. `sync` has all else, also the server's other endpoints:
+    ``await asyncio.to_thread(agent.sync.client.embed, texts)``.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -442,9 +442,39 @@ class AsyncLlamaAgent:
                 worker.cancel()
                 await asyncio.wait([worker])
 
+    @property
+    def messages(self) -> list[Json]:
+        """As `LlamaAgent.messages`: the conversation, which may be changed between runs."""
+        return self.sync.messages
+
+    @messages.setter
+    def messages(self, messages: list[Json]) -> None:
+        self.sync.messages = messages
+
+    @property
+    def pending(self) -> list[ToolCall]:
+        """As `LlamaAgent.pending`."""
+        return self.sync.pending
+
     def cancel(self) -> None:
         """As `LlamaAgent.cancel`."""
         self.sync.cancel()
+
+    def reset(self) -> None:
+        """As `LlamaAgent.reset`."""
+        self.sync.reset()
+
+    async def save(self, path: str | os.PathLike[str]) -> None:
+        """As `LlamaAgent.save`."""
+        await asyncio.to_thread(self.sync.save, path)
+
+    async def load(self, path: str | os.PathLike[str]) -> None:
+        """As `LlamaAgent.load`."""
+        await asyncio.to_thread(self.sync.load, path)
+
+    async def count(self, message: Input = (), tools: Tools = None) -> int:
+        """As `LlamaAgent.count`."""
+        return await asyncio.to_thread(self.sync.count, message, tools)
 
     async def aclose(self) -> None:
         """Stop every run and close the connections."""

@@ -17,7 +17,7 @@ from ..server.client import LlamaClient
 from ..server.http import check_api_key
 from ..server.process import ManagedProcess, reserve
 from ..server.values import Option, words
-from .agent import LlamaAgent
+from .agent import AsyncLlamaAgent, LlamaAgent
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -105,6 +105,10 @@ class LlamaServer(ManagedProcess):
         Its errors tell at once if the server has ended. LlamaClosedError after `close`.
         """
         return LlamaAgent(self.base_url, **{**self._access(), **options})
+
+    def async_agent(self, **options: Any) -> AsyncLlamaAgent:
+        """An `AsyncLlamaAgent` that talks to this server, as `agent`."""
+        return AsyncLlamaAgent(self.base_url, **{**self._access(), **options})
 
     def _access(self) -> dict[str, Any]:
         if self._process is None:

@@ -633,6 +633,25 @@ def test_async_runs_beside_each_other_without_mixing(server: Running) -> None:
     asyncio.run(main())
 
 
+def test_the_async_agent_has_what_the_other_has(server: Running, tmp_path: Path) -> None:
+    of_requests = {"n_ctx", "native_tools", "close"}  # properties that would block; `aclose`
+    public = {name for name in dir(LlamaAgent) if not name.startswith("_")}
+    assert public - of_requests <= set(dir(AsyncLlamaAgent))
+
+    async def main() -> None:
+        async with AsyncLlamaAgent(server.url, api_key=KEY, system="Be brief.") as agent:
+            agent.messages = [{"role": "user", "content": "Hi"}]
+            short = await agent.count()
+            await agent.save(tmp_path / "talk.json")
+            agent.reset()
+            assert (agent.messages, agent.pending) == ([], [])
+            assert 0 < await agent.count() < short
+            await agent.load(tmp_path / "talk.json")
+            assert agent.messages[0]["content"] == "Hi"
+
+    asyncio.run(main())
+
+
 def test_cancelling_a_task_stops_the_server(server: Running) -> None:
     async def main() -> None:
         agent = AsyncLlamaAgent(server.url, api_key=KEY)

@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import pydantic
@@ -22,6 +23,7 @@ from hypothesis import strategies as st
 from typing_extensions import TypedDict
 
 from codegen import source
+from examples.agent_file_search import read_file, search, size_of
 from examples.agent_function_calling import calculate
 from llama_cpp import (
     AsyncLlamaAgent,
@@ -35,7 +37,7 @@ from llama_cpp.agent import Deny, ToolCall
 from llama_cpp.agent.constrained import AnswerReader, Protocol, as_text
 from llama_cpp.agent.events import Done, Retry, TextDelta, ToolCallDelta, ToolCallFinished
 from llama_cpp.agent.question import Choice, Question, arguments_of
-from llama_cpp.errors import LlamaAnswerError, LlamaServerTemplateError
+from llama_cpp.errors import LlamaAnswerError, LlamaServerTemplateError, LlamaToolError
 from tests.support import tiny
 from tests.support.faultserver import soon
 from tests.support.llamaserver import KEY, Running, is_idle, running
@@ -685,6 +687,50 @@ def test_the_example_runs(server: Running) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert "-> 22 degrees and sunny in Istanbul" in done.stdout
     assert "[constrained, answer]" in done.stdout
+
+
+def example(server: Running, name: str, *arguments: object, stdin: str = "") -> str:
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples" / name, "--url", server.url, *map(str, arguments)],
+        env={**os.environ, "LLAMA_API_KEY": KEY}, input=stdin, capture_output=True, text=True,
+        timeout=120, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def test_the_example_that_searches_files_stays_in_its_folder(
+    server: Running, tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "notes.txt").write_text("The port is 8123.")
+    (tmp_path / "secret.txt").write_text("hidden")
+    said = example(server, "agent_file_search.py", tmp_path / "in", "List the files.")
+    assert "notes.txt" in said
+    ctx: Any = SimpleNamespace(deps=tmp_path / "in")
+    assert search(ctx, "PORT") == ["notes.txt:1: The port is 8123."]
+    assert (read_file(ctx, "notes.txt"), size_of(ctx, "notes.txt")) == ("The port is 8123.", 17)
+    with pytest.raises(LlamaToolError, match="there is no"):
+        read_file(ctx, "../secret.txt")
+
+
+def test_the_example_that_extracts_has_a_line_for_each_text(server: Running) -> None:
+    texts = [f"Customer {i} wants {i + 2} apples and a pear." for i in range(6)]
+    lines = example(server, "extract.py", stdin="\n".join(texts)).splitlines()
+    found = [json.loads(line) for line in lines]
+    assert len(found) == len(texts)
+    whole = [one for one in found if "error" not in one]
+    assert whole
+    assert all(one["items"] is not None and one["customer"] for one in whole)
+
+
+@pytest.mark.parametrize(("step", "outcome"), [("approve", "pay: paid"), ("deny", "the owner")])
+def test_the_example_of_an_approval_goes_on_in_another_process(
+    server: Running, tmp_path: Path, step: str, outcome: str
+) -> None:
+    file = tmp_path / "talk.json"
+    assert "waits: pay(" in example(server, "approvals.py", "ask", "--file", file)
+    assert outcome in example(server, "approvals.py", step, "--file", file)
 
 
 def test_the_calculator_of_the_example_is_no_way_in() -> None:

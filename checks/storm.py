@@ -111,7 +111,7 @@ def storm(llm: Llama, wanted: list[Request], alone: dict[Request, str]) -> Count
         list(pool.map(in_thread, wanted[::2]))
         loop.result()
     assert sum(ends.values()) == len(wanted)
-    assert llm._scheduler.idle, "a place is still taken"
+    assert llm._scheduler.places.idle, "a place is still taken"
     return ends
 
 

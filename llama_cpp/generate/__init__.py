@@ -6,6 +6,8 @@ __getattr__, __dir__, __all__ = contents(
     __name__,
     {
         "aio": "AsyncGeneration AsyncGenerations AsyncLlama AsyncStream",
+        "batching.generations": "Generations",
+        "batching.jobs": "ParallelGeneration",
         "chat": "ChatGenerationOptions ChatOptions apply_chat_template",
         "drafts": "DraftModel PromptLookup",
         "embedding": "Ranked",
@@ -15,6 +17,5 @@ __getattr__, __dir__, __all__ = contents(
         "options": "Draft GenerationOptions",
         "multimodal": "Chunk LlamaChunks LlamaMedia LlamaMultimodal",
         "reasoning": "ChatPrompt ReasoningTags",
-        "scheduler": "Generations ParallelGeneration",
     },
 )

@@ -7,6 +7,8 @@ from .aio import AsyncGeneration as AsyncGeneration
 from .aio import AsyncGenerations as AsyncGenerations
 from .aio import AsyncLlama as AsyncLlama
 from .aio import AsyncStream as AsyncStream
+from .batching.generations import Generations as Generations
+from .batching.jobs import ParallelGeneration as ParallelGeneration
 from .chat import ChatGenerationOptions as ChatGenerationOptions
 from .chat import ChatOptions as ChatOptions
 from .chat import apply_chat_template as apply_chat_template
@@ -29,6 +31,4 @@ from .multimodal import LlamaMedia as LlamaMedia
 from .multimodal import LlamaMultimodal as LlamaMultimodal
 from .reasoning import ChatPrompt as ChatPrompt
 from .reasoning import ReasoningTags as ReasoningTags
-from .scheduler import Generations as Generations
-from .scheduler import ParallelGeneration as ParallelGeneration
-# seal: any sha256:876733a97265888a8bb6136d8a89ca52a903b8820972551bc4300512a1a879b1
+# seal: any sha256:fe4d7226f4cd416b940fda86fd9fa471916781aec5db6ed46544dad63e1f5a7c

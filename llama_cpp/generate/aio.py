@@ -20,9 +20,9 @@ from ..model.model import LlamaModel
 from ..native import fork
 from ..native.library import LlamaLibrary
 from ..native.peers import needs_model
+from .batching.generations import Generations
 from .generation import Completion, Generation
 from .llama import Llama, LlamaParams
-from .scheduler import Generations
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack

@@ -355,8 +355,7 @@ class GenerationState:
             del self.tokens[n:], self.logprobs[n:]
             self._end("stop")
         elif len(self.tokens) >= request.limit:
-            self._end("length")
-            text += self._rest()
+            text += self._full()
         return text
 
     def _value(self, text: str) -> Any:
@@ -382,16 +381,20 @@ class GenerationState:
             output=output,
         )
 
-    def _fail(self, error: BaseException) -> None:
-        """End with what was raised."""
-        if self.finish_reason is None:
-            stopped = isinstance(error, LlamaCancelled | KeyboardInterrupt)
-            self._end("cancelled" if stopped else "error")
+    def _fail(self, error: BaseException | None) -> None:
+        """End with what was raised; None if it was closed."""
+        stopped = isinstance(error, LlamaCancelled | KeyboardInterrupt | None)
+        self._end("cancelled" if stopped else "error")
 
     def _end(self, reason: FinishReason) -> None:
         if self.finish_reason is None:
             self.finish_reason = reason
             self._request.close()
+
+    def _full(self) -> str:
+        """End at a limit. Returns the text that waited for more."""
+        self._end("length")
+        return self._rest()
 
     def _rest(self) -> str:
         request = self._request

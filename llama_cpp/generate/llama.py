@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from ..model.device import LlamaDevice
     from ..model.hub import DownloadProgress
-    from .scheduler import Generations
+    from .batching.generations import Generations
 
 # Enough for a talk, and small enough for any machine that holds the model.
 _N_CTX = 4096
@@ -92,7 +92,7 @@ class Llama(ClosedByWith):
                     [*sorted(of_model), *of_context, "library", "progress", "queue_size"],
                     "Llama",
                 )
-        from .scheduler import Scheduler  # here: it takes time, and a model takes more
+        from .batching.scheduler import Scheduler  # here: it takes time, and a model takes more
 
         if queue_size is not None:
             check_count(queue_size, "queue_size")
@@ -386,7 +386,7 @@ class Llama(ClosedByWith):
         shared: GenerationOptions,
         return_errors: bool,
     ) -> Generations:
-        from .scheduler import Generations
+        from .batching.generations import Generations
 
         return Generations(self._ctx, self._scheduler, prompts, options, shared, return_errors)
 
@@ -482,7 +482,7 @@ class Llama(ClosedByWith):
         """
         tokens = self._model.tokenize_prompt(prompt) if isinstance(prompt, str) else prompt
         with self._scheduler.paused():
-            sequence = self._scheduler.nearest(tokens)
+            sequence = self._scheduler.places.nearest(tokens)
             if sequence is None:
                 raise LlamaContextError(
                     "the KV cache has nothing of that prompt: complete it first"

@@ -467,12 +467,12 @@ def test_a_shifted_context_goes_on(model: LlamaModel, kind: str) -> None:
         assert done.finish_reason == "length"
         assert done.usage.completion_tokens == 600
         if kind != "mamba":
-            assert llm._scheduler.sequences[0].tokens[:10] == tokens[:10]
+            assert llm._scheduler.places.sequences[0].tokens[:10] == tokens[:10]
             assert llm.ctx.memory.seq_pos_max() < 256
             assert llm.complete(tokens, **options).usage.completion_tokens == 256 - 100
             # Moved tokens are not reused: they have other values than a fresh computation.
             llm.complete(tokens, context_shift=True, n_keep=10, **options)
-            moved = llm._scheduler.sequences[0].tokens[:120]
+            moved = llm._scheduler.places.sequences[0].tokens[:120]
             again = llm.complete(moved, max_tokens=5, temperature=0)
             assert again.usage.cached_tokens <= 10
             assert again.text == llm.complete(moved, max_tokens=5, temperature=0).text

@@ -110,7 +110,7 @@ def test_a_generation_that_is_left_early_leaves_the_rest_right(llm: Llama) -> No
         generation.close()
         memory = llm.model.library.llama_get_memory(llm.ctx.handle)
         held = llm.model.library.llama_memory_seq_pos_max(memory, 0) + 1
-        assert held == len(llm._scheduler.sequences[0].tokens), (
+        assert held == len(llm._scheduler.places.sequences[0].tokens), (
             "what it believes to be in the cache is there"
         )
         again = llm.complete(PROMPT, max_tokens=8, temperature=0, cache_prompt=False)

@@ -26,7 +26,7 @@ from llama_cpp import (
 )
 from llama_cpp.errors import LlamaBusyError, LlamaContextError
 from llama_cpp.generate import Generations
-from llama_cpp.generate.scheduler import Scheduler
+from llama_cpp.generate.batching.scheduler import Scheduler
 from tests.support import tiny
 from tests.support.patience import patience
 from tests.support.python import run_program
@@ -104,7 +104,7 @@ def test_each_text_is_what_it_is_alone(
             assert done.text == text_of(model, done.tokens)
             assert done.usage.completion_tokens == 40
             assert regret(model, model.tokenize(prompt), done.tokens) < CLOSE
-        assert held(llm) == [len(seq) for seq in llm._scheduler.sequences]
+        assert held(llm) == [len(seq) for seq in llm._scheduler.places.sequences]
 
 
 def test_a_real_model_says_the_same_but_for_ties(model: LlamaModel) -> None:
@@ -480,7 +480,7 @@ def test_stopping_early_leaves_all_right(tiny_model: TinyModel, kind: str, how: 
         if how != "forget":
             expected = "error" if how == "raise" else "cancelled"
             assert {g.finish_reason for g in generations} == {expected}
-        assert held(llm) == [len(seq) for seq in llm._scheduler.sequences]
+        assert held(llm) == [len(seq) for seq in llm._scheduler.places.sequences]
         assert llm.complete(PROMPTS[0], max_tokens=8, temperature=0).text == alone
         assert len(llm.complete_many(PROMPTS, max_tokens=3)) == len(PROMPTS)
 

@@ -95,7 +95,7 @@ def test_threads_get_what_they_get_alone(
                 expected: Any = vectors[i % 12].tolist() if i % 4 == 3 else alone[i % 12]
                 assert found == (pytest.approx(expected, abs=1e-5) if i % 4 == 3 else expected)
         assert max(map(len, seen), default=0) > 1 or n_seq_max == 1, "they share batches"
-        assert llm._scheduler.idle
+        assert llm._scheduler.places.idle
 
 
 def test_what_ends_one_leaves_the_others(tiny_model: TinyModel) -> None:
@@ -123,7 +123,7 @@ def test_what_ends_one_leaves_the_others(tiny_model: TinyModel) -> None:
             assert llm.score("hello", [" world"])[0].logprob < 0
             assert found == []
         assert [type(each) for each in found] == [LlamaCancelled] * 2
-        assert llm._scheduler.idle
+        assert llm._scheduler.places.idle
 
 
 def test_the_queue_has_a_limit_and_close_ends_all(tiny_model: TinyModel) -> None:
@@ -132,7 +132,7 @@ def test_the_queue_has_a_limit_and_close_ends_all(tiny_model: TinyModel) -> None
             waiting = llm.generate("hello", max_tokens=2, timeout=0.2)
             with ThreadPoolExecutor(1) as pool:
                 late = pool.submit(next, waiting)
-                until(lambda: len(llm._scheduler._jobs) == 3)
+                until(lambda: len(llm._scheduler.places.jobs) == 3)
                 with pytest.raises(LlamaQueueFullError, match="1 requests wait already"):
                     llm.complete("hello")
                 with pytest.raises(LlamaTimeoutError):
@@ -185,7 +185,7 @@ def test_the_context_can_be_had_in_a_pause(tiny_model: TinyModel) -> None:
                     llm.complete("hello")
         assert found == []
         with llm.paused() as ctx:  # of one that runs
-            ctx.memory.seq_rm(llm._scheduler.sequences[0].id)
+            ctx.memory.seq_rm(llm._scheduler.places.sequences[0].id)
         until(lambda: len(found) == 1)
         assert isinstance(found[0], LlamaContextError)
         assert "used otherwise" in str(found[0])

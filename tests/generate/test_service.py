@@ -54,7 +54,7 @@ def test_fifty_clients_of_whom_some_go_away(tiny_path: Callable[..., Path]) -> N
 
             await asyncio.gather(*(one(i) for i in range(50)))
             assert (await post(port, {"prompt": "a", "max_token": 3}))[0] == 400
-            await asyncio.to_thread(until, lambda: llm._scheduler.idle)
+            await asyncio.to_thread(until, lambda: llm._scheduler.places.idle)
             server.should_exit = True
             await serving
 

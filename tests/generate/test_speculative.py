@@ -100,8 +100,8 @@ def test_drafts_change_nothing(llm: Llama) -> None:
         assert "".join(pieces) == without.text
         assert generation.finish_reason == without.finish_reason
         # Its record of the cache is true, and equals the text.
-        assert held(llm) == len(llm._scheduler.sequences[0].tokens)
-        assert (prompt + without.tokens)[: held(llm)] == llm._scheduler.sequences[0].tokens
+        assert held(llm) == len(llm._scheduler.places.sequences[0].tokens)
+        assert (prompt + without.tokens)[: held(llm)] == llm._scheduler.places.sequences[0].tokens
         drafted, accepted = generation.drafted_tokens, generation.accepted_tokens
         assert (drafted, accepted) == (
             generation.usage.drafted_tokens,
@@ -160,7 +160,7 @@ def test_it_ends_inside_a_draft_as_without(plain: Llama) -> None:
     for n in (1, 2, 3, 17):
         done = plain.complete(prompt, max_tokens=n, temperature=0, draft=oracle)
         assert (done.tokens, done.finish_reason) == (whole.tokens[:n], "length")
-        assert held(plain) == len(plain._scheduler.sequences[0].tokens) < len(prompt) + n + 1
+        assert held(plain) == len(plain._scheduler.places.sequences[0].tokens) < len(prompt) + n + 1
     stop = whole.text[12:16]
     one = plain.complete(prompt, max_tokens=50, temperature=0, stop=stop)
     two = plain.complete(prompt, max_tokens=50, temperature=0, stop=stop, draft=oracle)
@@ -298,7 +298,7 @@ def test_what_cannot_draft_is_an_error(
 
     with pytest.raises(ValueError, match="drafted a wrong token: token 1048576"):
         plain.complete("the cat", max_tokens=5, draft=Wild())
-    assert held(plain) == len(plain._scheduler.sequences[0].tokens)
+    assert held(plain) == len(plain._scheduler.places.sequences[0].tokens)
     closed = DraftModel(tiny_path("llama", seed=1), n_ctx=64)
     closed.close()
     with pytest.raises(LlamaClosedError):

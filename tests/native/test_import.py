@@ -72,7 +72,7 @@ def test_llama_loads_nothing_that_few_programs_need(tmp_path: Path) -> None:
         "shlex",
         "urllib.parse",
     }
-    rare |= {f"llama_cpp.{name}" for name in ("generate.drafts", "generate.scheduler")}
+    rare |= {f"llama_cpp.{name}" for name in ("generate.drafts", "generate.batching")}
     code = f"import sys, llama_cpp; llama_cpp.Llama; print({rare} & sys.modules.keys())"
     done = bare(code, tmp_path)
     assert done.stdout == "set()\n", done.stderr

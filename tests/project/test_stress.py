@@ -11,7 +11,7 @@ import pytest
 from checks import stress
 from llama_cpp import Llama, LlamaModel, LlamaSampler
 from llama_cpp.errors import LlamaBusyError
-from llama_cpp.generate import scheduler
+from llama_cpp.generate.batching import scheduler
 
 Load = Callable[..., LlamaModel]
 CYCLES = 50

@@ -1,0 +1,136 @@
+"""The requests that are computed, their readers, and the places that they have."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ...context.sequence import LlamaSequence
+from ...errors import LlamaAnswerError, LlamaCancelled, LlamaError, LlamaTimeoutError
+from ...native.locks import Bell
+from ..generation import Completion, GenerationState, Request
+
+if TYPE_CHECKING:
+    from ..drafts import Speculation
+
+AHEAD = 64
+"""So many pieces of a request may wait for their reader; then it pauses."""
+
+
+class Reader:
+    """Where the text of one or more requests goes: to a `Generation`, or to `Generations`."""
+
+    def __init__(self) -> None:
+        self.ready: deque[tuple[int, str]] = deque()
+        """Pieces that were not read yet, each with the index of its request."""
+        self.jobs: list[Job] = []
+        """Those that are not over."""
+        self.errors: list[BaseException] = []
+        """What went wrong with one of them."""
+        self.alone: Job | None = None
+        """The only one that it will ever have, of a `Generation`."""
+        self.failure: BaseException | None = None
+        """What ended them all."""
+        self.bell = Bell()
+        self.notify: Callable[[], object] | None = None
+        """For a reader that does not wait: called from any thread when there is something."""
+        self.whole = False
+        """Whether it wants nothing but the end."""
+        self.joined = False  # the scheduler computes ahead for it
+        self.asking = False  # it waits now
+        self.asked = 0.0  # when it last did
+        self.thread = 0  # and in which thread
+        self.seen: object = None  # the last decode that it knows of
+        self.since = 0.0
+
+    @property
+    def paused(self) -> bool:
+        """Whether nothing is to be computed for it now."""
+        if not self.joined and not self.asking:
+            return True
+        return not self.whole and len(self.ready) >= AHEAD
+
+    def tell(self) -> None:
+        """Wake who waits for it."""
+        if self.notify is not None:
+            self.notify()
+        else:
+            self.bell.ring()
+
+
+class ParallelGeneration(GenerationState):
+    """One of the generations of `Llama.generate_many`."""
+
+    def __init__(self, index: int, request: Request) -> None:
+        super().__init__(request)
+        self.index = index
+        """Which prompt it goes on with, from 0."""
+        self.error: Exception | None = None
+        """What was raised, if that ended it."""
+
+    def _completed(self, text: str, return_errors: bool) -> Completion:
+        error, output = self.error, None
+        if error is None and self.finish_reason != "cancelled":
+            try:
+                output = self._value(text)
+            except LlamaAnswerError as raised:
+                if not return_errors:
+                    raise
+                error = raised
+        return self._completion(text, error, output)
+
+
+class Job:
+    """A request that is computed: what the cache has to hold for the next token."""
+
+    def __init__(self, request: Request, reader: Reader, index: int = 0) -> None:
+        self.request = request
+        self.reader = reader
+        self.index = index
+        self.of: Callable[[], GenerationState | None] = lambda: None
+        """Its generation, as long as somebody has it."""
+        self.tokens = list(request.prompt)  # and what was generated
+        self.age = 0
+        self.begun = False
+        self.over = False
+        self.encoded = False
+        self.speculation: Speculation | None = None
+        # Another job that computes the same beginning, and how much of it they have in common.
+        self.leader: Job | None = None
+        self.common = 0
+
+    def end(self, error: BaseException, *, reported: bool = False) -> None:
+        """Its generation ends with ``error``, which that of `Llama.generate_many` may report."""
+        generation = self.of()
+        if generation is not None:
+            if isinstance(generation, ParallelGeneration) and reported:
+                generation.error = error if isinstance(error, Exception) else None
+            generation._fail(error)
+
+    def stopped(self) -> LlamaError | None:
+        """Why it is not to go on."""
+        if self.request.cancelled:
+            return LlamaCancelled("the generation was cancelled")
+        deadline = self.request.deadline
+        if deadline and time.perf_counter() >= deadline:
+            return LlamaTimeoutError("the generation was not done after its timeout")
+        return None
+
+
+class Slot:
+    """A place: a sequence of the context. When its job is done its tokens stay, for prompts that
+    begin alike."""
+
+    def __init__(self, sequence: LlamaSequence) -> None:
+        self.sequence = sequence
+        self.id = sequence.id
+        self.job: Job | None = None
+        self.used = 0
+        self.writes = sequence.writes
+
+    def check(self) -> None:
+        """Have a free sequence begin anew whose cells somebody else has changed."""
+        if self.job is None and self.sequence.unknown:
+            self.sequence.clear()

@@ -1,0 +1,322 @@
+"""Who has a place in the context: a sequence each, which keeps its tokens for who begins alike."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from ...context.context import LlamaContext
+from ...context.memory import check_movable
+from ...context.sequence import LlamaSequence, n_common
+from ...errors import LlamaContextError, LlamaDecodeError, LlamaModelError, LlamaTimeoutError
+from .jobs import Job, Reader, Slot
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+# A prompt waits for another one that is being computed when they have so many tokens more in
+# common than can be had already.
+_WORTH_WAITING = 16
+# A talk that goes on loses so many tokens of its sequence: how the last answer ended.
+_LITTLE = 4
+PATIENCE = 0.25
+"""A request that nobody has asked for so many seconds gives its place to one that waits. And so
+often a reader that waits looks itself whether it can go on."""
+
+
+class Places:
+    """The places of a context, and the jobs that have one or wait for one."""
+
+    def __init__(self, ctx: LlamaContext) -> None:
+        self._ctx = ctx
+        self.n = 1 if ctx.model.has_encoder else ctx.n_seq_max
+        """How many there can be."""
+        self.slots: list[Slot] = []
+        self.jobs: list[Job] = []
+        """All that are not over, with a place and without."""
+        self.lean: Job | None = None
+        """The one that its reader computes, as it is alone."""
+        self._crowded = False  # the cache is full: nobody gets a place until somebody leaves
+        self._clock = 0
+        if ctx.core.has_memory:
+            self._more()
+
+    @property
+    def sequences(self) -> list[LlamaSequence]:
+        """Those of its places; nobody else is to change them but in `paused`."""
+        return [slot.sequence for slot in self.slots]
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is no request, and all places are free."""
+        return not self.jobs and all(slot.job is None or slot.job.over for slot in self.slots)
+
+    def spare(self) -> Slot:
+        """A place for somebody who has no request: a free one, or that of the youngest."""
+        self.clean()
+        if not self.slots:
+            self._more()
+        slots = self._free() or [max(self.slots, key=lambda s: s.job.age if s.job else 0)]
+        slot = min(slots, key=lambda slot: slot.used)
+        self.preempt(slot)
+        slot.check()
+        return slot
+
+    def adopt(self, slot: Slot, data: Buffer) -> int:
+        """Keep a sequence that was saved in ``slot``. Returns its length."""
+        slot.sequence.close()
+        try:
+            slot.sequence = self._ctx.sequence.from_bytes(data)
+        except BaseException:
+            self.slots.remove(slot)
+            raise
+        self._clock += 1
+        slot.used, slot.id = self._clock, slot.sequence.id
+        return len(slot.sequence)
+
+    def nearest(self, tokens: Sequence[int]) -> LlamaSequence | None:
+        """With `paused`: the sequence that has most of the beginning of ``tokens``."""
+        known = [slot.sequence for slot in self.slots if not slot.sequence.unknown]
+        found = max(known, key=lambda sequence: sequence.reusable(tokens), default=None)
+        return found if found is not None and found.reusable(tokens) else None
+
+    def generates(self, slot: Slot, job: Job) -> bool:
+        """Whether its next token alone is to be computed."""
+        missing = len(job.tokens) - len(slot.sequence)
+        return job.begun and missing == 1 and not job.request.scores_prompt
+
+    def active(self) -> list[Slot]:
+        """The places of those that are read."""
+        return [s for s in self.slots if s.job is not None and not s.job.reader.paused]
+
+    def shift(self, slot: Slot, job: Job) -> None:
+        """Make room in a full context, if the request asks for that."""
+        n_keep, n = job.request.n_keep, len(slot.sequence)
+        if n_keep is not None and n >= self._ctx.n_ctx_seq:
+            slot.sequence.shift(n_keep, (n - n_keep) // 2)
+            job.tokens[:] = [*slot.sequence.tokens, job.tokens[-1]]
+
+    def clean(self) -> None:
+        """Take the places of those that are over, or were stopped, or that nobody has any more."""
+        for job in list(self.jobs):
+            if job.of() is None:
+                self.over(job)
+            elif stopped := job.stopped():
+                if job.reader.alone is None and not isinstance(stopped, LlamaTimeoutError):
+                    job.end(stopped)
+                    self.over(job)
+                else:
+                    self.fail(job, stopped)
+        for slot in self.slots:
+            if slot.job is not None and slot.job.over:
+                self.leave(slot)
+
+    def _free(self) -> list[Slot]:
+        return [slot for slot in self.slots if slot.job is None]
+
+    def _more(self) -> bool:
+        """Take another sequence of the context, if there is one."""
+        if len(self.slots) >= self.n:
+            return False
+        try:
+            self.slots.append(Slot(self._ctx.sequence()))
+        except LlamaContextError:
+            if not self.slots:
+                raise
+            return False  # the program has the others
+        return True
+
+    def admit(self, reader: Reader | None) -> None:
+        """Give those that wait a place, as long as there is one, for ``reader``, which asks."""
+        if self._crowded and self.active():
+            return
+        self._crowded = False
+        for job in list(self.jobs):
+            if job.reader.paused or any(slot.job is job for slot in self.slots):
+                continue
+            free = self._free()
+            if not free and not self._more():
+                unread = self._unread(reader)
+                if unread is None:
+                    return
+                self.preempt(unread)
+            for slot in self._free():
+                slot.check()
+            self._place(job)
+
+    def _unread(self, reader: Reader | None) -> Slot | None:
+        """The place of one that nobody has read for long, or that the thread has which asks."""
+        now, thread = time.perf_counter(), 0 if reader is None else reader.thread
+        for slot in sorted(self.slots, key=lambda slot: slot.job.reader.asked if slot.job else 0):
+            job = slot.job
+            if job is not None and job.reader.paused:
+                idle = now - job.reader.asked > PATIENCE
+                if idle or (job.reader.thread == thread and job.reader is not reader):
+                    return slot
+        return None
+
+    def preempt(self, slot: Slot) -> None:
+        """Have its job wait for another place: then it is computed again."""
+        job = slot.job
+        slot.job = None
+        if job is not None:
+            self.settle(slot, job)
+            job.begun, job.common = False, 0
+            if self.lean is job:
+                self.lean = None
+
+    def settle(self, slot: Slot, job: Job) -> None:
+        """End its drafts. Of a context that was shifted, so much stays as a shift leaves."""
+        n_keep, n = job.request.n_keep, self._ctx.n_ctx_seq
+        if job.speculation is None and slot.job is job:
+            return
+        if n_keep is not None and len(job.tokens) > n:
+            del job.tokens[n_keep : len(job.tokens) - (n - n_keep) // 2]
+        if job.speculation is not None:
+            job.speculation = None
+            slot.sequence.rewind(min(slot.sequence.reachable(job.tokens[:-1]), len(slot.sequence)))
+
+    def _place(self, job: Job) -> None:
+        """Let ``job`` have one of the free sequences: the one that it goes on from if that loses
+        little, else the one that is worth least, by what it has that ``job`` has not, and by how
+        long ago it was used."""
+        self._clock += 1
+        job.age = self._clock
+        now = {slot.id: self._reusable(slot, job) for slot in self.slots}
+        free = self._free()
+        slot = max(free, key=lambda slot: (now[slot.id], slot.used))
+        if not now[slot.id] or len(slot.sequence) - now[slot.id] > _LITTLE:
+            if all(len(slot.sequence) for slot in free) and self._more():
+                free = self._free()
+                now[free[-1].id] = 0
+
+            def worth(slot: Slot) -> tuple[float, int, int]:
+                lost = len(slot.sequence) - now[slot.id]
+                return lost / (self._clock - slot.used), -now[slot.id], slot.used
+
+            slot = min(free, key=worth)
+        worth_waiting = max(now.values()) + _WORTH_WAITING
+        for other in self.slots:
+            if other.job is not None and job.request.cache_prompt:
+                common = _common(other.job.tokens, job.tokens)
+                if common >= worth_waiting and common > max(job.common, len(other.sequence)):
+                    job.leader, job.common = other.job, common
+        slot.job = job
+
+    def begin(self, slot: Slot, job: Job) -> bool:
+        """Bring the sequence to hold what can be had of the prompt. False while that is still
+        being computed."""
+        request, sequence = job.request, slot.sequence
+        leader = job.leader
+        if leader is not None and not leader.reader.paused:
+            leads = [s for s in self.slots if s.job is leader]
+            if leads and len(leads[0].sequence) < job.common:
+                return False
+        job.leader = None
+        if request.n_keep is not None:
+            check_movable(self._ctx.core)
+        job.begun = True
+        slot.used = self._clock
+        request.started = request.started or time.perf_counter()
+        if self._ctx.model.has_encoder:
+            sequence.clear()
+            self._encode(job)
+            return True
+        n, _, source = max(
+            ((self._reusable(s, job), s is slot, s) for s in self.slots), key=lambda it: it[:2]
+        )
+        if source is slot:
+            sequence.rewind(n)
+        else:
+            with suppress(LlamaContextError):  # no room for a copy: it is computed again
+                sequence.copy_from(source.sequence, n)
+        n = len(sequence)
+        if n:
+            sequence.checkpoint()
+        if len(job.tokens) == len(request.prompt):
+            request.cached_tokens = n
+        slot.writes = sequence.writes
+        return True
+
+    def _encode(self, job: Job) -> None:
+        """Give the encoder the prompt, and the decoder its first token."""
+        model = self._ctx.model
+        start = model.decoder_start_token
+        if start is None:
+            start = model.vocab.bos
+        if start is None:
+            raise LlamaModelError(f"{model!r} does not say what its decoder starts with")
+        prompt = job.request.prompt
+        self._ctx.encode(prompt)
+        if not job.encoded:
+            job.encoded, job.tokens[:] = True, [start]
+
+    def _reusable(self, slot: Slot, job: Job) -> int:
+        """How many tokens of the prompt can be had from the cells of ``slot``."""
+        sequence = slot.sequence
+        if not job.request.cache_prompt or sequence.unknown or not len(sequence):
+            return 0
+        return sequence.reachable(job.tokens[:-1])  # not the last one, which makes the logits
+
+    def over(self, job: Job) -> None:
+        """``job`` is not to be computed any more."""
+        job.over = True
+        for jobs in (self.jobs, job.reader.jobs):
+            with suppress(ValueError):
+                jobs.remove(job)
+
+    def leave(self, slot: Slot) -> None:
+        """Free the sequence. What the cache holds of it stays, for who begins the same way."""
+        job = slot.job
+        slot.job = None
+        slot.used = self._clock
+        self._crowded = False
+        if job is not None:
+            self.over(job)
+
+    def fail(self, job: Job, error: BaseException, *, everything: bool = False) -> None:
+        """One has failed: the others go on. With ``everything``, all of its reader."""
+        reader = job.reader
+        if everything and reader.failure is None:
+            reader.failure = error
+        reader.errors.append(error)
+        job.end(error, reported=not everything)
+        self.over(job)
+        if reader.asking or reader.notify:
+            reader.tell()
+
+    def fail_all(self, error: BaseException, jobs: list[Job] | None = None) -> None:
+        """All have failed, or all of ``jobs``, with all of their readers."""
+        for job in list(self.jobs if jobs is None else jobs):
+            if not job.over:
+                self.fail(job, error, everything=True)
+
+    def make_room(self, error: LlamaDecodeError, slots: list[Slot]) -> None:
+        """The cache is full: forget what is not in use, then have the youngest wait for room."""
+        idle = [s for s in self.slots if len(s.sequence) and (s.job is None or not s.job.begun)]
+        if idle:
+            min(idle, key=lambda slot: slot.used).sequence.clear()
+            return
+        jobs = [(slot, slot.job) for slot in self.slots if slot.job and slot.job.begun]
+        unread = [pair for pair in jobs if pair[0] not in slots]
+        slot, job = max(unread or jobs, key=lambda pair: pair[1].age)
+        if len(jobs) > 1:
+            self.preempt(slot)
+            slot.sequence.clear()
+            self._crowded = not unread  # until somebody leaves
+            return
+        # All the cache is its own, and is not enough.
+        generation = job.of()
+        if generation is not None and generation.tokens:
+            if text := generation._full():
+                job.reader.ready.append((job.index, text))
+        else:
+            self.fail(job, error)
+        self.leave(slot)
+
+
+def _common(held: list[int], tokens: list[int]) -> int:
+    """How many tokens both begin with; not the last one, which makes the logits."""
+    return min(n_common(held, tokens), len(tokens) - 1)

@@ -14,13 +14,21 @@ from contextlib import suppress
 from operator import attrgetter
 from typing import Any
 
+_NO = (False,)
 
-def take(lock: Any, seconds: float = 0) -> bool:
-    """Take ``lock`` if it is free within ``seconds``. For a ``try`` in the next line whose
-    ``finally`` releases it."""
+
+def take(lock: Any) -> bool:
+    """Take ``lock`` if it is free. For a ``try`` in the next line whose ``finally`` releases it."""
     taken: list[bool] = []
     # One step of the interpreter: the call, and keeping its result.
-    taken += map(lock.acquire, (seconds > 0,), (seconds or -1,))
+    taken += map(lock.acquire, _NO)
+    return taken[0]
+
+
+def wait_for(lock: Any, seconds: float) -> bool:
+    """As `take`, if it is free within ``seconds``."""
+    taken: list[bool] = []
+    taken += map(lock.acquire, (True,), (seconds,))
     return taken[0]
 
 

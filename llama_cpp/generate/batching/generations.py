@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import weakref
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -71,6 +72,17 @@ class Generations(Iterator[tuple[int, str]]):
 
     def __next__(self) -> tuple[int, str]:
         reader = self._reader
+        if not reader.ready or reader.joined:
+            return self._computed()
+        reader.asked = time.perf_counter()
+        try:
+            return reader.ready.popleft()
+        except IndexError:  # another thread has just taken it
+            return self._computed()
+
+    def _computed(self) -> tuple[int, str]:
+        """The next piece, when it is there."""
+        reader = self._reader
         if not take(self._lock):
             raise LlamaBusyError("another thread is in this iterator")
         try:
@@ -79,15 +91,15 @@ class Generations(Iterator[tuple[int, str]]):
                     raise StopIteration
                 if reader.failure is not None:
                     raise reader.failure
-                self._fill()
+                if not self._exhausted:
+                    self._fill()
                 if reader.jobs:
                     self._scheduler.advance(reader)
                 elif reader.failure is None and not reader.ready:
                     self._fail(None)
                     if reader.errors and not self._return_errors:
                         raise reader.errors[0]
-            self._scheduler.read(reader)
-            return reader.ready.popleft()
+            return self._scheduler.read(reader)
         except StopIteration:
             raise
         except BaseException as error:
@@ -121,7 +133,7 @@ class Generations(Iterator[tuple[int, str]]):
 
     def _fill(self) -> None:
         """Take prompts as long as there are places."""
-        while not self._exhausted and len(self._reader.jobs) < self._ctx.n_seq_max:
+        while not self._exhausted and len(self._reader.jobs) < self._scheduler.places.n:
             job = self._next_job()
             if job is not None:
                 self._scheduler.submit(job, queue=False)

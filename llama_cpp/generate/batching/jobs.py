@@ -94,6 +94,10 @@ class Job:
         self.tokens = list(request.prompt)  # and what was generated
         self.age = 0
         self.begun = False
+        self.going = False
+        """Whether it generates: one token of it is to be computed, the last."""
+        self.plain = request.n_keep is None and request.draft is None
+        """Whether each token is computed as it comes: no drafts, and no shifts of the context."""
         self.over = False
         self.encoded = False
         self.speculation: Speculation | None = None

@@ -36,8 +36,8 @@ class Places:
         self.slots: list[Slot] = []
         self.jobs: list[Job] = []
         """All that are not over, with a place and without."""
-        self.lean: Job | None = None
-        """The one that its reader computes, as it is alone."""
+        self.lean: Reader | None = None
+        """The one that computes on its own, as it is alone: what changes that resets this."""
         self._crowded = False  # the cache is full: nobody gets a place until somebody leaves
         self._clock = 0
         if ctx.core.has_memory:
@@ -133,6 +133,8 @@ class Places:
         if self._crowded and self.active():
             return
         self._crowded = False
+        if len(self.jobs) == sum(slot.job is not None for slot in self.slots):
+            return
         for job in list(self.jobs):
             if job.reader.paused or any(slot.job is job for slot in self.slots):
                 continue
@@ -163,15 +165,14 @@ class Places:
         slot.job = None
         if job is not None:
             self.settle(slot, job)
-            job.begun, job.common = False, 0
-            if self.lean is job:
-                self.lean = None
+            job.begun, job.going, job.common = False, False, 0
+            self.lean = None
 
     def settle(self, slot: Slot, job: Job) -> None:
         """End its drafts. Of a context that was shifted, so much stays as a shift leaves."""
-        n_keep, n = job.request.n_keep, self._ctx.n_ctx_seq
         if job.speculation is None and slot.job is job:
             return
+        n_keep, n = job.request.n_keep, self._ctx.n_ctx_seq
         if n_keep is not None and len(job.tokens) > n:
             del job.tokens[n_keep : len(job.tokens) - (n - n_keep) // 2]
         if job.speculation is not None:
@@ -262,7 +263,7 @@ class Places:
 
     def over(self, job: Job) -> None:
         """``job`` is not to be computed any more."""
-        job.over = True
+        job.over, self.lean = True, None
         for jobs in (self.jobs, job.reader.jobs):
             with suppress(ValueError):
                 jobs.remove(job)

@@ -76,9 +76,10 @@ class Rounds:
                 raise
         finally:
             self.computed, self.aborted = [], False
-            for told in {job.reader for job in jobs}:
-                if told is not reader and (not told.whole or not told.jobs or told.errors):
-                    told.tell()
+            if reader is None:  # else it asks itself
+                for told in {job.reader for job in jobs}:
+                    if not told.whole or not told.jobs or told.errors:
+                        told.tell()
 
     def alone(self, job: Job) -> Generator[int, None, None]:
         """Compute ``job`` token by token, as long as it is the only one."""
@@ -87,23 +88,23 @@ class Rounds:
             self._places.lean = None
             return
         request, sequence, places, turns = job.request, slot.sequence, self._places, self.turns
+        reader = job.reader
         choose, outputs, turn = request.sampler.choose, self._ctx.outputs, self.turn
         written, i = self._ctx.books.writes, slot.id
         token, output, deadline = job.tokens[-1], -1, request.deadline
-        plain = request.n_keep is None and request.draft is None
-        while places.lean is job:
+        while places.lean is reader:
             if turns.lock.locked():
                 self.check_reentry()
             with turns.lock:
                 self.holder = get_ident()
                 try:
-                    if places.lean is not job or turns.latest is not turn:
+                    if places.lean is not reader or turns.latest is not turn:
                         break
                     if written[i] != slot.writes:
                         sequence.check_writes(slot.writes)
                     if deadline and time.perf_counter() >= deadline:
                         break
-                    if plain:
+                    if job.plain:
                         sequence.append(token)
                     else:
                         output = self._advance(slot, job, token)
@@ -126,7 +127,7 @@ class Rounds:
                 finally:
                     self.holder = 0
             yield token
-        if places.lean is job:
+        if places.lean is reader:
             places.lean = None
 
     def _advance(self, slot: Slot, job: Job, token: int) -> int:
@@ -156,13 +157,12 @@ class Rounds:
             self._places.make_room(error, slots)
             return
         finally:
+            written = self._ctx.books.writes
             for slot, _ in parts:
-                slot.writes = slot.sequence.writes
+                slot.writes = written[slot.id]
         if not plain:
             self._score_prompts(parts)
-        for i, slot in outputs:
-            if slot.job is not None:
-                self._sample(slot, i)
+        self._sample(outputs)
 
     def _score_prompts(self, parts: list[tuple[Slot, list[int]]]) -> None:
         i = 0
@@ -176,26 +176,30 @@ class Rounds:
                     self._places.leave(slot)
             i += len(part)
 
-    def _sample(self, slot: Slot, i: int) -> None:
-        job = slot.job
-        assert job is not None
-        generation = job.of()
-        if generation is None or job.over:
-            self._places.leave(slot)
-            return
-        try:
-            token = job.request.sampler.choose(self._ctx.outputs, i)
-            job.request.score(self._ctx, token, i)
-            text = generation._take(token)
-        except Exception as error:
-            self._places.fail(job, error)
-        else:
-            job.tokens.append(token)
-            thoughts = job.request.thoughts
-            if text or (thoughts is not None and thoughts.grows and job.reader.alone):
-                job.reader.ready.append((job.index, text))
-        if generation.finish_reason is not None:
-            self._places.leave(slot)
+    def _sample(self, outputs: Iterable[tuple[int, Slot]]) -> None:
+        ctx, source = self._ctx, self._ctx.outputs
+        for i, slot in outputs:
+            job = slot.job
+            if job is None:
+                continue
+            request, generation = job.request, job.of()
+            if generation is None or job.over:
+                self._places.leave(slot)
+                continue
+            try:
+                token = request.sampler.choose(source, i)
+                request.score(ctx, token, i)
+                text = generation._take(token)
+            except Exception as error:
+                self._places.fail(job, error)
+            else:
+                job.tokens.append(token)
+                job.going = True
+                thoughts = request.thoughts
+                if text or (thoughts is not None and thoughts.grows and job.reader.alone):
+                    job.reader.ready.append((job.index, text))
+            if generation.finish_reason is not None:
+                self._places.leave(slot)
 
     def _share_out(self, slots: list[Slot]) -> tuple[list[tuple[Slot, list[int]]], bool]:
         """What each sequence has in the next batch, and whether that is one token for each that
@@ -203,13 +207,18 @@ class Rounds:
         oldest before the rest."""
         joining: list[tuple[Slot, Job]] = []
         parts: list[tuple[Slot, list[int]]] = []
+        written = self._ctx.books.writes
         for slot in slots:
             job = slot.job
+            if job is None:
+                continue
+            if job.plain and job.going and written[slot.id] == slot.writes:
+                parts.append((slot, job.tokens[-1:]))
+                continue
             try:
-                if job is None or not self._ready(slot, job):
+                if not self._ready(slot, job):
                     continue
             except Exception as error:
-                assert job is not None
                 self._places.fail(job, error)
                 self._places.leave(slot)
                 continue
@@ -275,7 +284,7 @@ class Rounds:
             self._batch, self._batch_ids = batch, ids
         for i, (_, part) in enumerate(parts):
             batch.tokens[i] = part[0]
-        return batch, enumerate(slot for slot, _ in parts)
+        return batch, enumerate([slot for slot, _ in parts])
 
 
 def _mixed(

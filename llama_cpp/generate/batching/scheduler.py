@@ -33,9 +33,9 @@ from ...errors import (
     LlamaQueueFullError,
 )
 from ...native import fork
-from ...native.locks import Bell, start, take
+from ...native.locks import Bell, start, take, wait_for
 from ..generation import Generation, Request, TokenSource
-from .jobs import AHEAD, Job, Reader
+from .jobs import AHEAD, Job, Reader, Slot
 from .places import PATIENCE, Places
 from .rounds import Rounds
 
@@ -62,6 +62,7 @@ class Scheduler:
         self._closed = False
         self._guests: deque[int] = deque()  # threads that want the lock, and no text
         self._visitor = 0  # the thread that is in `guest`
+        self._led: list[Slot] = []  # the places of the reader that is lean
         self._hot = False  # whether the thread computes, one step after the other
         self._no_thread()
         fork.renew(self)
@@ -100,13 +101,12 @@ class Scheduler:
         try:
             while True:
                 if reader.ready:
-                    self.read(reader)
-                    yield None
+                    yield None  # see `Feed.poll`
                 elif reader.errors:
                     raise reader.errors[0]
                 elif job.over:
                     return
-                elif self.places.lean is job:
+                elif self.places.lean is reader:
                     yield from self._rounds.alone(job)
                 else:
                     self.advance(reader)
@@ -132,20 +132,21 @@ class Scheduler:
         if job.reader.notify is not None:
             self._start()
 
-    def read(self, reader: Reader) -> None:
-        """A piece of ``reader`` is read: there may be room for another one now."""
+    def read(self, reader: Reader) -> tuple[int, str]:
+        """The next piece of ``reader``. IndexError if there is none."""
         reader.asked = time.perf_counter()
-        if len(reader.ready) == AHEAD:
+        if len(reader.ready) == AHEAD:  # there is room for another one now
             self.places.lean = None
             self._start()
+        return reader.ready.popleft()
 
     def advance(self, reader: Reader) -> None:
         """Compute a step for ``reader``, or wait for the thread that does."""
-        self._rounds.check_reentry()
-        lean = self.places.lean
-        if lean is not None and lean.reader is not reader:
-            self.places.lean = None
+        if self._turns.lock.locked():
+            self._rounds.check_reentry()
         reader.asking, reader.asked, reader.thread = True, time.perf_counter(), get_ident()
+        if self.places.lean is not reader:
+            self.places.lean = None
         if self._guests:
             time.sleep(_BREATH)
         try:
@@ -156,7 +157,7 @@ class Scheduler:
                 self._wait(reader)
                 if reader.ready or self._hot:
                     return
-            if not take(self._turns.lock, PATIENCE):
+            if not take(self._turns.lock) and not wait_for(self._turns.lock, PATIENCE):
                 self._check_progress(reader)
                 return
             try:
@@ -276,27 +277,33 @@ class Scheduler:
     def _leads(self, reader: Reader) -> bool:
         """With the lock: compute a step if ``reader`` is alone, or else leave that to the
         thread."""
+        places = self.places
+        if places.lean is reader and self._turns.latest is self._rounds.turn:
+            self._rounds.run(self._led, reader)  # nothing has changed
+            return True
+        places.lean, self._led = reader, []  # before all that is looked at: a change resets it
         self._rounds.check_turn()
-        self.places.clean()
+        places.clean()
         if (reader.errors and reader.alone) or not reader.jobs:
             return True
-        self.places.admit(reader)
-        active = self.places.active()
-        mine = [slot for slot in active if slot.job is not None and slot.job.reader is reader]
-        if len(mine) < len(active):
+        places.admit(reader)
+        active = places.active()
+        self._led = [slot for slot in active if slot.job and slot.job.reader is reader]
+        if len(self._led) < len(active):
             reader.joined = True
             self._start()
-            return False
-        if not mine:
+        if len(self._led) < len(active) or not active:
+            places.lean = None
             return False
         reader.joined = False
         job = reader.alone
         if job is not None:
-            self.places.settle(mine[0], job)
-        if job is not None and self.places.generates(mine[0], job):
-            self.places.lean = job
-        else:
-            self._rounds.run(mine, reader)
+            places.settle(self._led[0], job)
+            if places.generates(self._led[0], job):
+                return True
+        if job is not None or any(job.request.deadline for job in reader.jobs):
+            places.lean = None
+        self._rounds.run(self._led, reader)
         return True
 
     def _start(self) -> None:
@@ -358,8 +365,10 @@ class Scheduler:
 
     def _stop(self, job: Job) -> None:
         """It was cancelled, by any thread."""
-        if self.places.lean is job or job in self._rounds.computed:
+        lean = self.places.lean is job.reader
+        if lean:
             self.places.lean = None
+        if job in self._rounds.computed or (lean and job.reader.alone):
             self._rounds.abort()
         speculation = job.speculation
         if speculation is not None:
@@ -391,8 +400,7 @@ class Feed:
         ended it."""
         reader = self._job.reader
         if reader.ready:
-            self._scheduler.read(reader)
-            return reader.ready.popleft()[1]
+            return self._scheduler.read(reader)[1]
         if reader.errors:
             raise reader.errors[0]
         if self._job.over:

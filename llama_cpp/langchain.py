@@ -13,7 +13,6 @@ this process: ``LocalChatLlama(llm=Llama("model.gguf"))``.
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from operator import itemgetter
@@ -52,7 +51,7 @@ from .agent.agent import AsyncLlamaAgent
 from .agent.events import Done, Event, ReasoningDelta, Retry, RunResult, TextDelta
 from .agent.question import arguments_of
 from .agent.schema import as_json, given_type
-from .errors import LlamaBusyError, LlamaStreamError
+from .errors import LlamaStreamError
 from .native.arguments import check_type
 from .server.http import Timeouts
 
@@ -312,15 +311,13 @@ class LocalChatLlama(_Chat):
     call. Structured output needs llguidance (the extra ``structured``). Tools are not offered: for
     these there is `ChatLlama` with a `LlamaServer`.
 
-    One answer is computed at a time: calls of threads queue, and so do those of tasks. A second
-    call of the thread that has not read its stream to the end is LlamaBusyError.
+    Threads and tasks may share it: as many answers as the `Llama` has sequences (``n_seq_max``) are
+    computed at a time, and others wait for their turn.
     """
 
     llm: Any
     """The `Llama`, which stays open for other uses."""
 
-    _lock: Any = PrivateAttr(default_factory=threading.Lock)
-    _streaming: int | None = PrivateAttr(default=None)
     _tasks: Any = PrivateAttr(default=None)
 
     def model_post_init(self, context: Any, /) -> None:
@@ -355,8 +352,7 @@ class LocalChatLlama(_Chat):
         self, messages: _Messages, stop: _Stop = None, run_manager: _Sync = None, **kwargs: Any
     ) -> ChatResult:
         options = self._options(messages, stop, kwargs)
-        with self._turn(None):
-            return self._told(self.llm.chat(_messages(messages), **options))
+        return self._told(self.llm.chat(_messages(messages), **options))
 
     async def _agenerate(
         self, messages: _Messages, stop: _Stop = None, run_manager: _Async = None, **kwargs: Any
@@ -368,16 +364,15 @@ class LocalChatLlama(_Chat):
         self, messages: _Messages, stop: _Stop = None, run_manager: _Sync = None, **kwargs: Any
     ) -> Iterator[ChatGenerationChunk]:
         options = self._options(messages, stop, kwargs)
-        with self._turn(threading.get_ident()):
-            with self.llm.chat_stream(_messages(messages), **options) as generation:
-                seen = 0
-                for text in generation:
-                    chunk = _piece(text, generation.reasoning[seen:])
-                    seen = len(generation.reasoning)
-                    if run_manager is not None:
-                        run_manager.on_llm_new_token(text, chunk=chunk)
-                    yield chunk
-            yield ChatGenerationChunk(message=self._last(generation, ""))
+        with self.llm.chat_stream(_messages(messages), **options) as generation:
+            seen = 0
+            for text in generation:
+                chunk = _piece(text, generation.reasoning[seen:])
+                seen = len(generation.reasoning)
+                if run_manager is not None:
+                    run_manager.on_llm_new_token(text, chunk=chunk)
+                yield chunk
+        yield ChatGenerationChunk(message=self._last(generation, ""))
 
     async def _astream(
         self, messages: _Messages, stop: _Stop = None, run_manager: _Async = None, **kwargs: Any
@@ -402,19 +397,6 @@ class LocalChatLlama(_Chat):
             schema = _schema(wanted) or {"type": "object"}
             options["output_type"] = Annotated[Any, WithJsonSchema(schema)]
         return options
-
-    @contextlib.contextmanager
-    def _turn(self, streaming: int | None) -> Iterator[None]:
-        if not self._lock.acquire(blocking=False):
-            if self._streaming == threading.get_ident():
-                raise LlamaBusyError("this thread has a stream that is not over: read or close it")
-            self._lock.acquire()
-        self._streaming = streaming
-        try:
-            yield
-        finally:
-            self._streaming = None
-            self._lock.release()
 
     def _told(self, done: Completion) -> ChatResult:
         message = message_chunk_to_message(self._last(done, done.text))

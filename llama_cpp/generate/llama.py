@@ -16,7 +16,7 @@ from ..context.context import LlamaContext
 from ..context.state import read_file
 from ..errors import LlamaCancelled, LlamaContextError, LlamaModelError
 from ..model.model import LOADING, LlamaModel, from_hub
-from ..native.arguments import c_number, check_count
+from ..native.arguments import c_number, check_count, integer
 from ..native.library import LlamaLibrary
 from ..native.peers import needs_model, unknown_attribute, unknown_keyword
 from ..native.resource import ClosedByWith
@@ -480,8 +480,12 @@ class Llama(ClosedByWith):
         generation, for `load_state` of this or another process. Returns how many tokens that are.
         Raises LlamaContextError where there is nothing. C: ``llama_state_seq_get_data``, llama.h.
         """
-        tokens = self._model.tokenize_prompt(prompt) if isinstance(prompt, str) else prompt
+        if isinstance(prompt, str | bytes):
+            tokens = self._model.tokenize_prompt(prompt)
+        else:
+            tokens = self._model.vocab.check_tokens(prompt).tolist()
         with self._scheduler.paused():
+            self._ctx.core.opened()
             sequence = self._scheduler.places.nearest(tokens)
             if sequence is None:
                 raise LlamaContextError(
@@ -509,6 +513,7 @@ class Llama(ClosedByWith):
 
     def stop_thread(self, thread: int) -> None:
         """As `cancel`, for what the thread with that identifier waits for; others go on."""
+        thread = integer(thread, "thread")
         if self._scheduler.cancel(thread):
             self._cancelled = True
         self._embedder.cancel(thread)

@@ -35,6 +35,14 @@ _TEXTS = {
     "llm().complete('a', grammar=X)": "a string",
     "llm().chat([U], template=X)": "a string",
 }
+# Arguments of `Llama.save_state`.
+_STATES = [
+    ("FOLDER, 'the cat'", "ValueError", "not a regular file"),
+    ("5, 'the cat'", "TypeError", "os.PathLike"),
+    ("os.path.join(FOLDER, 's'), 5", "TypeError", "not iterable"),
+    ("os.path.join(FOLDER, 's'), ['a']", "TypeError", "token must be an integer"),
+    ("os.path.join(FOLDER, 's'), [-1]", "ValueError", "not in the vocabulary"),
+]
 # Names and grammars are C's strings, which end at a NUL.
 _C_STRINGS = {
     "llm().complete('a', grammar=X)": "NUL",
@@ -273,6 +281,59 @@ ROWS = [
     Row("llm().score('a', ['cat ' * 999])", "ValueError", "the context only 256"),
     Row("x = llm(); x.close(); x.score('a', ['b'])", "LlamaClosedError", "closed"),
     Row("x = llm(); g = x.generate('a'); next(g); x.score('a', ['b']); next(g)", "nothing", ""),
+    *(
+        Row(f"x = llm(); x.complete('the cat', max_tokens=2); x.save_state({args})", error, message)
+        for args, error, message in _STATES
+    ),
+    Row("x = llm(); x.close(); x.save_state(FOLDER, 'the cat')", "LlamaClosedError", "closed"),
+    Row("llm().save_state(FOLDER, 'the cat')", "LlamaContextError", "complete it first"),
+    Row("llm().load_state(5)", "TypeError", "os.PathLike"),
+    Row("llm().load_state(T)", "LlamaStateError", "not a state that llama_cpp saved"),
+    Row("x = llm(); x.close(); x.load_state(T)", "LlamaClosedError", "context is closed"),
+    Row("x = llm(); g = x.generate('the'); next(g); x.load_state(T)", "LlamaStateError", "not a"),
+    Row("llm().stop_thread('main')", "TypeError", "thread must be an integer"),
+    Row("llm().stop_thread(None)", "TypeError", "thread must be an integer"),
+    Row("x = llm(); x.stop_thread(-2**99); x.complete('the', max_tokens=2)", "nothing", ""),
+    Row("x = llm(); x.close(); x.stop_thread(threading.get_ident())", "nothing", ""),
+    Row(
+        "x = llm(); g = x.generate('the'); next(g); x.stop_thread(threading.get_ident()); next(g)",
+        "LlamaCancelled",
+        "cancelled",
+    ),
+    *(
+        Row(f"x = llm()\nwith x.paused(): {act}", "LlamaBusyError", "a Llama of its own")
+        for act in (
+            "x.complete('a')",
+            "x.load_state(T)",
+            "x.score('a', ['b'])",
+            "list(x.generate_many(['the', 'a']))",
+            "x.paused().__enter__()",
+        )
+    ),
+    Row("x = llm()\nwith x.paused(): x.close()", "nothing", ""),
+    Row(
+        "x = llm()\nwith x.paused() as c: c.close()\nx.complete('a')", "LlamaClosedError", "closed"
+    ),
+    Row(
+        "x = llm(); g = x.generate('a'); next(g)\nwith x.paused() as c: c.memory.seq_rm()\nnext(g)",
+        "LlamaContextError",
+        "used otherwise",
+    ),
+    Row("Llama(tiny(), queue_size=-1)", "ValueError", "queue_size must be at least 0"),
+    Row("Llama(tiny(), queue_size='2')", "TypeError", "queue_size must be an integer"),
+    Row("Llama(tiny(), n_ctx=64, queue_size=2**99)", "nothing", ""),
+    Row(
+        "x = Llama(tiny(), n_ctx=64, queue_size=0); g = x.generate('the'); next(g)\n"
+        "next(x.generate('a'))",
+        "LlamaQueueFullError",
+        "try again later",
+    ),
+    Row("llm().complete('a', timeout='1')", "TypeError", "timeout must be a number"),
+    Row("llm().complete('a', timeout=INF - INF)", "TypeError", "timeout must be a number"),
+    Row("llm().complete('a', timeout=-1)", "LlamaTimeoutError", "not done after its timeout"),
+    Row("llm().complete_many(['a', 'b'], timeout=0)", "LlamaTimeoutError", "after its timeout"),
+    Row("llm().complete('a', timeout=INF, max_tokens=1)", "nothing", ""),
+    Row("wait(alm().complete('a', timeout=-1))", "LlamaTimeoutError", "after its timeout"),
     Row("llm().complete('a', parse_special='no')", "TypeError", "must be True or False, not 'no'"),
     Row("llm().complete([1], parse_special=2)", "TypeError", "parse_special must be True or False"),
     Row("llm().embed('a', parse_special=None)", "TypeError", "parse_special must be True or False"),

@@ -6,14 +6,9 @@ used. Here are the names that most programs need. The packages `llama_cpp.native
 layer, `llama_cpp.errors` has every error, and `llama_cpp._raw` is the C API itself.
 """
 
-import os
+from ._lazy import contents, refuse_mixture
 
-from ._lazy import contents
-
-# A file of llama-cpp-python: pip installs both packages into one folder without a word. (With
-# os.path, as pathlib would cost more than the rest of this import.)
-if os.path.exists(os.path.join(__path__[0], "llama_cpp.py")):  # noqa: PTH110, PTH118
-    from . import llama_cpp  # noqa: F401 (which raises)
+refuse_mixture(__path__[0])
 
 __getattr__, __dir__, __all__ = contents(
     __name__,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 
 TYPE_CHECKING = False  # as type checkers know it: importing typing takes longer than all of this
@@ -37,3 +38,17 @@ def contents(
         return sorted({*namespace, *homes})
 
     return __getattr__, __dir__, sorted(name for name in homes if not name.startswith("_"))
+
+
+def refuse_mixture(folder: str) -> None:
+    """ImportError if ``folder``, this package's, also has files of llama-cpp-python: pip installs
+    both into one folder without a word. (With os.path: pathlib would take longer than the rest.)"""
+    if os.path.exists(os.path.join(folder, "llama_cpp.py")):  # noqa: PTH110, PTH118
+        raise ImportError(
+            f"llama-py and llama-cpp-python are both installed in {folder}: they have the same "
+            "import name, and have overwritten files of each other. Keep each in a virtual "
+            "environment of its own. To mend this one: pip uninstall -y llama-cpp-python "
+            "libllama-py, and then pip install the one that you want",
+            name="llama_cpp",
+            path=folder,
+        )

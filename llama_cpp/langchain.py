@@ -47,6 +47,7 @@ except ModuleNotFoundError as error:
         name=error.name,
     ) from error
 
+from . import generate
 from .agent.agent import AsyncLlamaAgent
 from .agent.events import Done, Event, ReasoningDelta, Retry, RunResult, TextDelta
 from .agent.question import arguments_of
@@ -322,11 +323,9 @@ class LocalChatLlama(_Chat):
 
     def model_post_init(self, context: Any, /) -> None:
         """TypeError for an ``llm`` that is not a `Llama`."""
-        from .generate import AsyncLlama, Llama
-
-        check_type(self.llm, Llama)
+        check_type(self.llm, generate.Llama)
         super().model_post_init(context)
-        self._tasks = AsyncLlama(self.llm)
+        self._tasks = generate.AsyncLlama(self.llm)
 
     @property
     def _identifying_params(self) -> Mapping[str, Any]:

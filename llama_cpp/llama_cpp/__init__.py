@@ -6,16 +6,9 @@ Where pip has installed llama-cpp-python over this package, its ``__init__`` imp
 
 from pathlib import Path as _Path
 
-_folder = _Path(__file__).parents[1]
-if (_folder / "llama_cpp.py").is_file():
-    raise ImportError(
-        f"llama-py and llama-cpp-python are both installed in {_folder}: they have the same import "
-        "name, and have overwritten files of each other. Keep each in a virtual environment of its "
-        "own. To mend this one: pip uninstall -y llama-cpp-python libllama-py, and then pip "
-        "install the one that you want",
-        name="llama_cpp",
-        path=str(_folder),
-    )
+from .._lazy import refuse_mixture as _refuse_mixture
+
+_refuse_mixture(str(_Path(__file__).parents[1]))
 raise ImportError(
     "llama_cpp.llama_cpp is a module of llama-cpp-python, and this is llama-py: its C API is "
     "llama_cpp._raw; see 'From llama-cpp-python' in the documentation",

@@ -112,7 +112,8 @@ class Llama(ClosedByWith):
         self._embedder = Embedder(self._model, given, self._ctx)
         self._scheduler = Scheduler(self._ctx, queue_size)
         self._n_ctx_seq = self._ctx.n_ctx_seq
-        self._cancels = 0
+        self._cancels = [0]
+        """How often it was cancelled: in a list, which a generation can hold without the Llama."""
         self._cancelled = False
 
     @classmethod
@@ -220,10 +221,11 @@ class Llama(ClosedByWith):
         ``timeout``, LlamaQueueFullError where ``queue_size`` requests wait.
         """
         check_options(options, "generate")
-        before = self._cancels  # not the context's, where others are stopped too
+        cancels = self._cancels  # not the context's, where others are stopped too
+        before = cancels[0]
 
         def cancelled() -> bool:
-            return self._cancels != before
+            return cancels[0] != before
 
         request = Request(self._model, prompt, self._n_ctx_seq, options, cancelled)
         if cancelled():
@@ -505,7 +507,7 @@ class Llama(ClosedByWith):
     def cancel(self) -> None:
         """Stop the generation that runs, from any thread: it raises LlamaCancelled within some
         milliseconds. The context stays usable. Does nothing when none runs."""
-        self._cancels += 1
+        self._cancels[0] += 1
         self._cancelled = True
         self._scheduler.cancel()
         self._ctx.cancel()

@@ -47,7 +47,9 @@ def _value(name: str, module: dict[str, Any]) -> Any:
             bases: Any = importlib.import_module("enum")
             made = getattr(bases, kind)(enum, constants, module=module["__name__"])
             _explain(made)
-            module |= {enum: made, **made.__members__}
+            made = module.setdefault(enum, made)  # another thread may have been faster
+            for member, value in made.__members__.items():
+                module.setdefault(member, value)
             return module[name]
     if name in module["FUNCTIONS"]:
         module[name] = module["FUNCTIONS"][name]
@@ -58,11 +60,11 @@ def _value(name: str, module: dict[str, Any]) -> Any:
     raise AttributeError(f"{module['__name__']} has no {name!r}{reason}")
 
 
-def _names(module: dict[str, Any]) -> list[str]:
+def _names(module: dict[str, Any]) -> Iterator[str]:
     """The names that ``module`` has, or makes when they are asked for."""
     enums = module["_ENUMS"].items()
     made = (name for (enum, _), constants in enums for name in (enum, *constants))
-    return sorted({*module, *made, *module["FUNCTIONS"]})
+    return iter(sorted({*module, *made, *module["FUNCTIONS"]}))
 
 
 def _signatures(text: str) -> dict[str, str]:

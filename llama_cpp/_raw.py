@@ -1240,7 +1240,9 @@ def _value(name: str, module: dict[str, Any]) -> Any:
             bases: Any = importlib.import_module("enum")
             made = getattr(bases, kind)(enum, constants, module=module["__name__"])
             _explain(made)
-            module |= {enum: made, **made.__members__}
+            made = module.setdefault(enum, made)  # another thread may have been faster
+            for member, value in made.__members__.items():
+                module.setdefault(member, value)
             return module[name]
     if name in module["FUNCTIONS"]:
         module[name] = module["FUNCTIONS"][name]
@@ -1251,11 +1253,11 @@ def _value(name: str, module: dict[str, Any]) -> Any:
     raise AttributeError(f"{module['__name__']} has no {name!r}{reason}")
 
 
-def _names(module: dict[str, Any]) -> list[str]:
+def _names(module: dict[str, Any]) -> Iterator[str]:
     """The names that ``module`` has, or makes when they are asked for."""
     enums = module["_ENUMS"].items()
     made = (name for (enum, _), constants in enums for name in (enum, *constants))
-    return sorted({*module, *made, *module["FUNCTIONS"]})
+    return iter(sorted({*module, *made, *module["FUNCTIONS"]}))
 
 
 def _signatures(text: str) -> dict[str, str]:
@@ -2536,4 +2538,4 @@ def __getattr__(name):
 
 def __dir__():
     return _names(globals())
-# seal: b11549 sha256:38a066b3ce6854ecb9223b7101c3283df3bca07434aeebfcb9b87a9f776e4ce8
+# seal: b11549 sha256:12b310a07076afa767cf3976f7141043764e4e4ee7bfcca408671eb1c764970d

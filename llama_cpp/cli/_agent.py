@@ -135,8 +135,8 @@ def _asked(call: ToolCall) -> Deny | None:
 
 def _written(call: ToolCall) -> str:
     """The call in one line, in which every character can be seen."""
-    arguments = ", ".join(f"{name!r}: {value!r}" for name, value in call.arguments.items())
-    return f"{repr(call.name)[1:-1]}({arguments})"
+    given = [f"{repr(name)[1:-1]}={value!r}" for name, value in call.arguments.items()]
+    return f"{repr(call.name)[1:-1]}({', '.join(given)})"
 
 
 def _tools_of(file: Path) -> list[Tool]:

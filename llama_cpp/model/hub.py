@@ -9,11 +9,11 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from .._dataclasses import dataclass
 from .._needs import needs
 from ..engine.find import cache_root
 from ..errors import LlamaCancelled, LlamaDownloadError, LlamaError

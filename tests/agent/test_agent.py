@@ -388,17 +388,18 @@ def test_several_calls_in_one_reply(quick: LlamaAgent) -> None:
 
 def test_the_result_tells_what_happened(agent: LlamaAgent) -> None:
     result = agent.run("What is the weather in Paris?", [get_current_weather])
-    (call,) = result.calls
+    call = result.calls[0]  # the small model may make it again
     assert (call.name, call.arguments["location"]) == ("get_current_weather", "Paris")
     assert (call.result, call.error) == (call.text, None)
     assert call.duration >= 0
-    assert [m["role"] for m in result.messages] == ["user", "assistant", "tool", "assistant"]
+    turn = ["assistant", "tool"] * len(result.calls)
+    assert [m["role"] for m in result.messages] == ["user", *turn, "assistant"]
     assert agent.messages == result.messages
     assert result.messages[2]["tool_call_id"] == result.messages[1]["tool_calls"][0]["id"]
     assert result.usage.prompt_tokens > result.usage.cached_tokens > 0
     assert result.usage.completion_tokens > 10
     assert result.timings.generation_seconds > 0
-    assert result.steps[0].calls == result.calls
+    assert result.steps[0].calls == [call]
     assert result.steps[-1].finish_reason == "stop"
 
 
@@ -414,7 +415,7 @@ def test_streaming_gives_the_same_result(agent: LlamaAgent) -> None:
         elif isinstance(event, ToolCallDelta):
             calls.append((event.name, json.loads(event.arguments)))
         elif isinstance(event, ToolCallFinished):
-            assert [(event.call.name, event.call.arguments)] == calls
+            assert (event.call.name, event.call.arguments) == calls[-1]
     assert isinstance(event, Done)
     assert text == event.result.text == whole.text
     assert [c.arguments for c in event.result.calls] == [c.arguments for c in whole.calls]

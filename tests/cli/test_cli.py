@@ -80,7 +80,7 @@ def test_nothing_from_outside_moves_the_terminal(
         options = ["agent", "--url", server.url, "-t", str(tools), *ask]
         done = CliRunner().invoke(main_group, options, input="Hi\ny\nn\nHi\n/tools\n", color=True)
     assert "done " in done.output
-    assert "look('path': '\\x1b]52" in done.output
+    assert "look(path='\\x1b]52" in done.output
     own = re.sub(r"\x1b\[\d+m", "", done.output)  # the command's colours
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]", own)
 
@@ -113,7 +113,7 @@ def test_a_tool_from_a_file_is_called_and_shown(server: LlamaServer, tools: Path
 def test_a_call_can_be_refused(server: LlamaServer, tools: Path) -> None:
     asked = ("-t", tools, "--ask", "--max-steps", 2, "--temperature", 0)
     done = run(*asked, "What is the weather in Paris?", server=server, stdin="n\nn\nn\n")
-    assert "Call get_current_weather({'city': 'Paris'})? [y/N]" in done.stderr
+    assert "Call get_current_weather(city='Paris')? [y/N]" in done.stderr
     assert "does not allow" in done.stderr
 
 

@@ -25,7 +25,7 @@ FAULTS = {
         {"ctypes", "calls"}, "n_ctx",
     ),
     "changed enum value": (
-        r"LLAMA_VOCAB_TYPE_BPE = 2\b", "LLAMA_VOCAB_TYPE_BPE = 7",
+        r'"LLAMA_VOCAB_TYPE_BPE": 2\b', '"LLAMA_VOCAB_TYPE_BPE": 7',
         {"ctypes"}, "LLAMA_VOCAB_TYPE_BPE",
     ),
     "changed constant": (

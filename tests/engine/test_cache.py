@@ -85,7 +85,9 @@ def test_importing_is_cheap_and_alone() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == [
+        "llama_cpp._dataclasses",
         "llama_cpp._lazy",
+        "llama_cpp._std",
         "llama_cpp.engine",
         "llama_cpp.engine.find",
         "llama_cpp.engine.progress",

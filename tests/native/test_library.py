@@ -384,7 +384,7 @@ def test_a_search_path_with_the_current_folder_does_not_choose_the_library(place
     (place / "stub.py").write_text(
         "import ctypes.util; ctypes.util.find_library = lambda name: f'lib{name}.so'\n" + FIND
     )
-    for path, expected in ((":", "error: LD_LIBRARY_PATH has ''"), ("", "libllama.so")):
+    for path, expected in ((":", "error: LD_LIBRARY_PATH contains ''"), ("", "libllama.so")):
         done = subprocess.run(
             [sys.executable, "stub.py"], cwd=place, capture_output=True, text=True, timeout=60,
             env={**os.environ, "LD_LIBRARY_PATH": path}, check=True,

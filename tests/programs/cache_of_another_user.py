@@ -1,6 +1,10 @@
 """Prints the cache folder, or the error: FOLDER OWNER MODE USER."""
 
+import dataclasses  # noqa: F401 (the other user may not see the folder of Python)
+import json  # noqa: F401
 import os
+import pathlib  # noqa: F401
+import shlex  # noqa: F401
 import sys
 
 from llama_cpp.engine.find import cache_root

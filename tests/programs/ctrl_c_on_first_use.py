@@ -11,6 +11,6 @@ def interrupted():
 
 
 try:
-    _raw.Function("llama_free", "(interrupted(),)", vars()).restype  # noqa: B018
+    _raw.Function("llama_free: (interrupted(),)", vars()).restype  # noqa: B018
 except KeyboardInterrupt:
     print("interrupted")

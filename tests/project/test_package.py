@@ -231,7 +231,7 @@ def test_each_check_beside_the_tests_runs_in_a_workflow() -> None:
     every = [command for path in WORKFLOWS for command in commands(path)]
     run = {target for command in every for target in made(command)}
     guide = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
-    table = guide.partition("| to see | run |")[2].partition("\n\n")[0]
+    table = guide.partition("| to check | run |")[2].partition("\n\n")[0]
     checks = set(re.findall(r"`make ([a-z-]+)`", table))
     assert {"misuse", "docs"} < checks
     assert checks - run == {"bench"}, "a person looks at that"

@@ -68,7 +68,8 @@ class Generations(Iterator[tuple[int, str]]):
         self._given: dict[int, LlamaSampler] = {}  # those of the caller, by their id()
         self._exhausted = False
         self._ended = False
-        weakref.finalize(self, _let_go, scheduler, self._reader).atexit = False
+        self._leave = weakref.finalize(self, _let_go, scheduler, self._reader)
+        self._leave.atexit = False
 
     def __next__(self) -> tuple[int, str]:
         reader = self._reader
@@ -129,7 +130,9 @@ class Generations(Iterator[tuple[int, str]]):
         self._reader.ready.clear()
         for generation in self.generations:
             generation._fail(error)
-        self._scheduler.leave(self._reader.jobs[:])
+        # An error of the reader refers to this object by its traceback, so that the finalizer, which
+        # refers to the reader, would keep it for ever.
+        self._leave()
 
     def _fill(self) -> None:
         """Take prompts as long as there are places."""
@@ -161,7 +164,7 @@ class Generations(Iterator[tuple[int, str]]):
                 generation = ParallelGeneration(index, _Refused())
                 self.generations.append(generation)
                 generation.error = error
-                generation._fail(error)
+                generation._fail(error.with_traceback(None))  # see `_fail`
                 self._reader.errors.append(error)
                 continue
             generation = ParallelGeneration(index, request)

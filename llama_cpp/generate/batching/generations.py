@@ -130,8 +130,8 @@ class Generations(Iterator[tuple[int, str]]):
         self._reader.ready.clear()
         for generation in self.generations:
             generation._fail(error)
-        # An error of the reader refers to this object by its traceback, so that the finalizer, which
-        # refers to the reader, would keep it for ever.
+        # An error of the reader refers to this object by its traceback: the finalizer, which refers
+        # to the reader, would keep both for ever.
         self._leave()
 
     def _fill(self) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
+from .. import generate
 from .._dataclasses import replace
 from .._params import KEYWORDS, LlamaContextParams, LlamaModelParams
 from ..context.context import LlamaContext
@@ -388,9 +389,9 @@ class Llama(ClosedByWith):
         shared: GenerationOptions,
         return_errors: bool,
     ) -> Generations:
-        from .batching.generations import Generations
-
-        return Generations(self._ctx, self._scheduler, prompts, options, shared, return_errors)
+        return generate.Generations(
+            self._ctx, self._scheduler, prompts, options, shared, return_errors
+        )
 
     def score(
         self,

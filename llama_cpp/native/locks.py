@@ -8,6 +8,7 @@ their inner lock: "release unlocked lock", or a thread that ends at once.
 from __future__ import annotations
 
 import _thread
+import contextlib
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -36,6 +37,18 @@ def exits_with(name: str) -> Any:
     """The ``__exit__`` of a class that releases the object's lock ``name``. It is the lock's own C
     function: at the start of a Python function a handler could raise and leave the lock taken."""
     return property(attrgetter(f"{name}.__exit__"))
+
+
+def let_go(error: BaseException) -> None:
+    """Leave the blocks of `contextlib.contextmanager` that a handler has ended with ``error`` while
+    they were entered. Whoever keeps the error calls this: its traceback keeps them suspended, with
+    the locks that they have."""
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == contextlib.__file__:
+            with suppress(RuntimeError):  # it still runs
+                trace.tb_frame.clear()
+        trace = trace.tb_next
 
 
 class Done:

@@ -11,6 +11,7 @@ from ...context.context import LlamaContext
 from ...context.memory import check_movable
 from ...context.sequence import LlamaSequence, n_common
 from ...errors import LlamaContextError, LlamaDecodeError, LlamaModelError, LlamaTimeoutError
+from ...native.locks import let_go
 from .jobs import Job, Reader, Slot
 
 if TYPE_CHECKING:
@@ -279,6 +280,7 @@ class Places:
 
     def fail(self, job: Job, error: BaseException, *, everything: bool = False) -> None:
         """One has failed: the others go on. With ``everything``, all of its reader."""
+        let_go(error)
         reader = job.reader
         if everything and reader.failure is None:
             reader.failure = error

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+import threading
 import weakref
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -34,7 +35,7 @@ class Forked(Protocol):
 _libraries: dict[Any, tuple[Any, list[ctypes.CDLL]]] = {}  # by path, with its files
 _objects: weakref.WeakSet[Any] = weakref.WeakSet()
 _refused: dict[Any, str] = {}  # library -> why this process cannot compute with it
-_ended: list[Callable[[int], int]] = []  # functions that have ended OpenMP's threads for this fork
+_fork = threading.local()  # each thread's own: others may fork at the same time
 
 
 def watch(library: Any, dlls: list[ctypes.CDLL]) -> None:
@@ -93,13 +94,13 @@ def _find(dlls: list[ctypes.CDLL], name: str) -> Any:
 
 
 def _before() -> None:
-    _ended.clear()
+    _fork.ended = False  # whether OpenMP's threads were ended for it
     for _, dlls in _libraries.values():
         end = _find(dlls, "omp_pause_resource_all")
         if end is not None:
             end.argtypes, end.restype = (ctypes.c_int,), ctypes.c_int
             end(1)  # omp_pause_soft. Within a parallel region it does nothing, as the fork is.
-            _ended.append(end)
+            _fork.ended = True
 
 
 def _in_child() -> None:
@@ -117,11 +118,10 @@ def _in_child() -> None:
             reason = f"the devices {names} cannot be used in it"
         elif sys.platform == "darwin":
             reason = "Apple's libraries cannot be used in it"
-        elif not _ended and _find(dlls, "GOMP_parallel") is not None:
+        elif not _fork.ended and _find(dlls, "GOMP_parallel") is not None:
             reason = "the threads of its OpenMP are gone"
         if reason:
             _refused[path] = str(forked(reason))
-    _ended.clear()
     for thing in list(_objects):
         thing.after_fork()
 

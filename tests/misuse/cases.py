@@ -872,7 +872,7 @@ ROWS = [
     Row("a = alm(); together(lambda: wait(a.complete('a', max_tokens=2)))", "nothing", ""),
     Row("a = alm(); in_child(lambda: wait(a.complete('a', max_tokens=2)))", "nothing", ""),
     Row("x = llm(); x.embed('a'); in_child(lambda: x.complete('a', max_tokens=2))", "nothing", ""),
-    Row("x = llm(); x.embed('a'); together(lambda: in_child(llm))", "nothing", ""),
+    Row("x = llm(); x.embed('a'); together(lambda: [in_child(llm) for _ in 'abc'])", "nothing", ""),
     *[
         Row(f"x = {make}; disturbed(lambda: {call}); {call}", "nothing", "")
         for make, call in (

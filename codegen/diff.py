@@ -324,7 +324,7 @@ def _fields(a: Struct, b: Struct, types: _Types) -> Iterator[tuple[str, str]]:
     shifted = [n for n in common if n in stayed and before[n].offset != after[n].offset]
     for by, group in groupby(shifted, key=lambda n: after[n].offset - before[n].offset):
         names = list(group)
-        yield "abi", f"moved by {by:+d} with what is around: {_span(names, 'fields')}"
+        yield "abi", f"moved by {by:+d} with the neighbours: {_span(names, 'fields')}"
 
 
 def _in_order(old: Sequence[str], new: Sequence[str]) -> set[str]:

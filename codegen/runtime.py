@@ -18,7 +18,7 @@ def _none_if_null(result: Any, function: Any, arguments: Any) -> Any:
 
 
 class _Help:
-    """What `help` asks of a C function or type: found out when it is read."""
+    """The text that `help` shows for a C function or type, made when it is read."""
 
     def __init__(self, question: str) -> None:
         self.question = question
@@ -36,7 +36,7 @@ def _of_the_package() -> bool:
 
 
 def _explain(kind: Any) -> None:
-    """Have `help` show the header's text of the class ``kind``, or of what it makes."""
+    """Have `help` show the header's text for the class ``kind`` and its objects."""
     kind.__doc__ = _Help("explain")
 
 
@@ -74,7 +74,7 @@ def _signatures(text: str) -> dict[str, str]:
 
 
 class _Made(Mapping["str", "Any"]):
-    """What ``make`` makes of the values of ``source``, of each when it is first asked for."""
+    """The values of ``source`` as ``make`` converts them, each on first access."""
 
     def __init__(self, source: Mapping[str, str], make: Callable[[str], Any]) -> None:
         self._source, self._make = source, make

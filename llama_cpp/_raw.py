@@ -1211,7 +1211,7 @@ def _none_if_null(result: Any, function: Any, arguments: Any) -> Any:
 
 
 class _Help:
-    """What `help` asks of a C function or type: found out when it is read."""
+    """The text that `help` shows for a C function or type, made when it is read."""
 
     def __init__(self, question: str) -> None:
         self.question = question
@@ -1229,7 +1229,7 @@ def _of_the_package() -> bool:
 
 
 def _explain(kind: Any) -> None:
-    """Have `help` show the header's text of the class ``kind``, or of what it makes."""
+    """Have `help` show the header's text for the class ``kind`` and its objects."""
     kind.__doc__ = _Help("explain")
 
 
@@ -1267,7 +1267,7 @@ def _signatures(text: str) -> dict[str, str]:
 
 
 class _Made(Mapping["str", "Any"]):
-    """What ``make`` makes of the values of ``source``, of each when it is first asked for."""
+    """The values of ``source`` as ``make`` converts them, each on first access."""
 
     def __init__(self, source: Mapping[str, str], make: Callable[[str], Any]) -> None:
         self._source, self._make = source, make
@@ -2538,4 +2538,4 @@ def __getattr__(name):
 
 def __dir__():
     return _names(globals())
-# seal: b11549 sha256:12b310a07076afa767cf3976f7141043764e4e4ee7bfcca408671eb1c764970d
+# seal: b11549 sha256:ee018ad42410ab3a4e7d20bd0a496ca77210fcc58a64b4aa49c2fd8117b329f2

@@ -1,5 +1,5 @@
-"""What of the standard library is imported when it is first used, because it takes long and
-importing `Llama` does without: ``std.Path(name)``, ``std.json.loads(text)``."""
+"""Parts of the standard library that are imported on first use, because importing `Llama` is much
+faster without them: ``std.Path(name)``, ``std.json.loads(text)``."""
 
 from __future__ import annotations
 

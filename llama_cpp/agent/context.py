@@ -1,4 +1,4 @@
-"""What a run's tools may know of it, `RunContext`; and how much it may use, `Limits`."""
+"""`RunContext`, the view that a tool has of its run, and `Limits` of a run."""
 
 from __future__ import annotations
 

@@ -232,9 +232,8 @@ def tool(
         )
     if schema is not None:
         text = options.get("description") or inspect.getdoc(function) or ""
-        return Tool(
-            name, text, _without(plain(dict(schema)), bound_names(function)), function, *limits
-        )
+        own = _without(plain(dict(schema)), bound_names(function))
+        return Tool(name, text, own, function, **limits)
     signature = signature_of(function)
     text = options.get("description") or signature.description
     return Tool(name, text, signature.schema, function, **limits, signature=signature)

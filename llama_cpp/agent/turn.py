@@ -315,7 +315,7 @@ class Run:
             raise LlamaLimitError(f"the run used its {limit} tokens", limit="tokens")
         names = [name for name in ("max_tokens", "n_predict") if (self.params.get(name) or -1) >= 0]
         wanted = [self.params.pop(name) for name in names]
-        self.params["max_tokens"] = min(left, *wanted, left)
+        self.params["max_tokens"] = min([left, *wanted])
 
     def _check_calls(self, calls: list[ToolCall]) -> None:
         limit = self.settings.limits.calls

@@ -23,6 +23,6 @@ class Forced:
         return forced[:n]
 
     def accept(self, drafted: int, accepted: int) -> None:
-        """What became of the last draft."""
+        """Note how much of the last draft was accepted."""
         if accepted < drafted:
             self._rest = []

@@ -1,4 +1,4 @@
-"""What a lazy grammar waits for: tokens, and regular expressions.
+"""Triggers of a lazy grammar: tokens and regular expressions.
 
 Python's `re` tries one way after another, and some patterns have more ways than can ever be tried,
 with the interpreter's lock held. So it gets those with few ways only; the others are followed here
@@ -28,7 +28,7 @@ _Thread = tuple[int, Mapping[int, int]]
 
 
 class Trigger:
-    """What a lazy grammar waits for, and the text since."""
+    """The triggers of a lazy grammar, and the text so far."""
 
     def __init__(self, patterns: Sequence[bytes], tokens: Sequence[int]) -> None:
         """Raises ValueError for a pattern that is not a regular expression, and for no trigger."""
@@ -86,7 +86,7 @@ class _Followed:
     """A pattern that is followed in all ways at once, the preferred ones first (a Pike machine)."""
 
     def __init__(self, tree: Any, whole: bool) -> None:
-        """Raises ValueError for what needs text that was there before, or comes later."""
+        """Raises ValueError for a look-around or a back reference."""
         self._lines = bool(tree.state.flags & re.MULTILINE)
         self._n_groups = tree.state.groups
         # Bytes to read, the steps to go on with, a place to be at, or a number of `_Thread`.
@@ -110,7 +110,7 @@ class _Followed:
             for place, groups in self._reached(text, at):
                 if place == len(self._steps):
                     self._match = groups
-                    break  # what comes behind is not preferred
+                    break  # the ways after this one are less preferred
                 if text[at] in self._steps[place]:  # type: ignore[operator]
                     threads.append((place + 1, groups))
             self._threads = threads

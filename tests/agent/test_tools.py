@@ -363,6 +363,9 @@ def test_a_raw_schema_with_and_without_a_function() -> None:
 
     raw = tool(double, schema={**schema, "additionalProperties": False})
     assert run(raw, a="1").result == "11"
+    limited = tool(double, schema=schema, timeout=5, parallel=False, approval=True, max_result=9)
+    assert (limited.timeout, limited.parallel) == (5, False)
+    assert (limited.approval, limited.max_result) == (True, 9)
     assert run(raw).error == "wrong arguments: a: missing"
     assert run(raw, a=1, b=2).error == "wrong arguments: b: unknown"
 

@@ -144,7 +144,7 @@ ONE = {
     ),
     "fields move with an addition": (
         struct(*TEN), struct("int new", *TEN), "abi", "40 bytes, now 44",
-        "added: int new at 0", "moved by +4 with what is around: f0 to f9 (10 fields)",
+        "added: int new at 0", "moved by +4 with the neighbours: f0 to f9 (10 fields)",
     ),
     "a field is added to the padding": (
         struct("*void p", "bool a"), struct("*void p", "bool a", "bool b"),

@@ -22,14 +22,14 @@ from .scheduler import Scheduler
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_END: Any = object()  # what an iterator gives when it has no more
+_END: Any = object()  # the default of `next`, for an iterator that has ended
 
 
 class Generations(Iterator[tuple[int, str]]):
     """Pieces of the texts as they come, each with the index of its prompt; made by
     `Llama.generate_many`.
 
-    Closing it, or letting go of it, ends what still runs.
+    Closing it, or dropping the last reference to it, ends the generations that still run.
     """
 
     def __init__(

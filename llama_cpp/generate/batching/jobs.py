@@ -1,4 +1,4 @@
-"""The requests that are computed, their readers, and the places that they have."""
+"""Requests that are being computed, their readers, and their places in the context."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..drafts import Speculation
 
 AHEAD = 64
-"""So many pieces of a request may wait for their reader; then it pauses."""
+"""The number of unread pieces at which a request pauses."""
 
 
 class Reader:
@@ -24,20 +24,20 @@ class Reader:
 
     def __init__(self) -> None:
         self.ready: deque[tuple[int, str]] = deque()
-        """Pieces that were not read yet, each with the index of its request."""
+        """Unread pieces, each with the index of its request."""
         self.jobs: list[Job] = []
-        """Those that are not over."""
+        """The requests that are not over."""
         self.errors: list[BaseException] = []
-        """What went wrong with one of them."""
+        """The errors of single requests."""
         self.alone: Job | None = None
-        """The only one that it will ever have, of a `Generation`."""
+        """The only request, for the reader of a `Generation`."""
         self.failure: BaseException | None = None
-        """What ended them all."""
+        """The error that ended all requests."""
         self.bell = Bell()
         self.notify: Callable[[], object] | None = None
         """For a reader that does not wait: called from any thread when there is something."""
         self.whole = False
-        """Whether it wants nothing but the end."""
+        """Whether the reader only needs to know the end."""
         self.joined = False  # the scheduler computes ahead for it
         self.asking = False  # it waits now
         self.asked = 0.0  # when it last did
@@ -68,7 +68,7 @@ class ParallelGeneration(GenerationState):
         self.index = index
         """Which prompt it goes on with, from 0."""
         self.error: Exception | None = None
-        """What was raised, if that ended it."""
+        """The error that ended it, or None."""
 
     def _completed(self, text: str, return_errors: bool) -> Completion:
         error, output = self.error, None
@@ -83,7 +83,7 @@ class ParallelGeneration(GenerationState):
 
 
 class Job:
-    """A request that is computed: what the cache has to hold for the next token."""
+    """A request that is being computed, with the tokens that its next one needs in the cache."""
 
     def __init__(self, request: Request, reader: Reader, index: int = 0) -> None:
         self.request = request

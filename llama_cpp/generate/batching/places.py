@@ -1,4 +1,4 @@
-"""Who has a place in the context: a sequence each, which keeps its tokens for who begins alike."""
+"""Places in the context: sequences that keep their tokens for requests that begin alike."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from .jobs import Job, Reader, Slot
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-# A prompt waits for another one that is being computed when they have so many tokens more in
-# common than can be had already.
+# A prompt waits for another one that is being computed if they share at least so many more tokens
+# than the cache already has.
 _WORTH_WAITING = 16
-# A talk that goes on loses so many tokens of its sequence: how the last answer ended.
+# A conversation that continues loses at most so many tokens: the end of the last answer.
 _LITTLE = 4
 PATIENCE = 0.25
-"""A request that nobody has asked for so many seconds gives its place to one that waits. And so
-often a reader that waits looks itself whether it can go on."""
+"""Seconds after which an unread request gives its place to a waiting one, and a waiting reader
+checks for itself whether it can go on."""
 
 
 class Places:
-    """The places of a context, and the jobs that have one or wait for one."""
+    """The places of a context, and the jobs that have a place or wait for one."""
 
     def __init__(self, ctx: LlamaContext) -> None:
         self._ctx = ctx
         self.n = 1 if ctx.model.has_encoder else ctx.n_seq_max
-        """How many there can be."""
+        """The greatest number of places."""
         self.slots: list[Slot] = []
         self.jobs: list[Job] = []
-        """All that are not over, with a place and without."""
+        """All jobs that are not over, with and without a place."""
         self.lean: Reader | None = None
-        """The one that computes on its own, as it is alone: what changes that resets this."""
+        """The reader that computes its only job itself; reset by every change of the jobs."""
         self._crowded = False  # the cache is full: nobody gets a place until somebody leaves
         self._clock = 0
         if ctx.core.has_memory:
@@ -46,7 +46,7 @@ class Places:
 
     @property
     def sequences(self) -> list[LlamaSequence]:
-        """Those of its places; nobody else is to change them but in `paused`."""
+        """The sequences of all places. Others may only change them in `paused`."""
         return [slot.sequence for slot in self.slots]
 
     @property
@@ -55,7 +55,7 @@ class Places:
         return not self.jobs and all(slot.job is None or slot.job.over for slot in self.slots)
 
     def spare(self) -> Slot:
-        """A place for somebody who has no request: a free one, or that of the youngest."""
+        """A place for a caller without a request: a free one, or that of the youngest job."""
         self.clean()
         if not self.slots:
             self._more()
@@ -66,7 +66,7 @@ class Places:
         return slot
 
     def adopt(self, slot: Slot, data: Buffer) -> int:
-        """Keep a sequence that was saved in ``slot``. Returns its length."""
+        """Restore a saved sequence in ``slot``. Returns its length."""
         slot.sequence.close()
         try:
             slot.sequence = self._ctx.sequence.from_bytes(data)
@@ -78,29 +78,29 @@ class Places:
         return len(slot.sequence)
 
     def nearest(self, tokens: Sequence[int]) -> LlamaSequence | None:
-        """With `paused`: the sequence that has most of the beginning of ``tokens``."""
+        """In `paused`: the sequence with the longest common beginning with ``tokens``."""
         known = [slot.sequence for slot in self.slots if not slot.sequence.unknown]
         found = max(known, key=lambda sequence: sequence.reusable(tokens), default=None)
         return found if found is not None and found.reusable(tokens) else None
 
     def generates(self, slot: Slot, job: Job) -> bool:
-        """Whether its next token alone is to be computed."""
+        """Whether only the next token of ``job`` must be computed."""
         missing = len(job.tokens) - len(slot.sequence)
         return job.begun and missing == 1 and not job.request.scores_prompt
 
     def active(self) -> list[Slot]:
-        """The places of those that are read."""
+        """The places of jobs that are being read."""
         return [s for s in self.slots if s.job is not None and not s.job.reader.paused]
 
     def shift(self, slot: Slot, job: Job) -> None:
-        """Make room in a full context, if the request asks for that."""
+        """Make room in a full context if the request allows that."""
         n_keep, n = job.request.n_keep, len(slot.sequence)
         if n_keep is not None and n >= self._ctx.n_ctx_seq:
             slot.sequence.shift(n_keep, (n - n_keep) // 2)
             job.tokens[:] = [*slot.sequence.tokens, job.tokens[-1]]
 
     def clean(self) -> None:
-        """Take the places of those that are over, or were stopped, or that nobody has any more."""
+        """Free the places of jobs that are over, were stopped, or have lost their reader."""
         for job in list(self.jobs):
             if job.of() is None:
                 self.over(job)
@@ -130,7 +130,7 @@ class Places:
         return True
 
     def admit(self, reader: Reader | None) -> None:
-        """Give those that wait a place, as long as there is one, for ``reader``, which asks."""
+        """Give waiting jobs places while there are any. ``reader`` is the one that asks."""
         if self._crowded and self.active():
             return
         self._crowded = False
@@ -150,7 +150,7 @@ class Places:
             self._place(job)
 
     def _unread(self, reader: Reader | None) -> Slot | None:
-        """The place of one that nobody has read for long, or that the thread has which asks."""
+        """The place of a job that was not read for long, or that the asking thread itself left."""
         now, thread = time.perf_counter(), 0 if reader is None else reader.thread
         for slot in sorted(self.slots, key=lambda slot: slot.job.reader.asked if slot.job else 0):
             job = slot.job
@@ -161,7 +161,7 @@ class Places:
         return None
 
     def preempt(self, slot: Slot) -> None:
-        """Have its job wait for another place: then it is computed again."""
+        """Make its job wait for another place, where it is computed again."""
         job = slot.job
         slot.job = None
         if job is not None:
@@ -170,7 +170,7 @@ class Places:
             self.lean = None
 
     def settle(self, slot: Slot, job: Job) -> None:
-        """End its drafts. Of a context that was shifted, so much stays as a shift leaves."""
+        """End its drafts, and after a context shift keep only the tokens that the shift left."""
         if job.speculation is None and slot.job is job:
             return
         n_keep, n = job.request.n_keep, self._ctx.n_ctx_seq
@@ -181,9 +181,8 @@ class Places:
             slot.sequence.rewind(min(slot.sequence.reachable(job.tokens[:-1]), len(slot.sequence)))
 
     def _place(self, job: Job) -> None:
-        """Let ``job`` have one of the free sequences: the one that it goes on from if that loses
-        little, else the one that is worth least, by what it has that ``job`` has not, and by how
-        long ago it was used."""
+        """Give ``job`` a free sequence: the one that it continues, if little is lost, otherwise the
+        least valuable one, by the tokens that would be lost and the time since its last use."""
         self._clock += 1
         job.age = self._clock
         now = {slot.id: self._reusable(slot, job) for slot in self.slots}
@@ -208,8 +207,8 @@ class Places:
         slot.job = job
 
     def begin(self, slot: Slot, job: Job) -> bool:
-        """Bring the sequence to hold what can be had of the prompt. False while that is still
-        being computed."""
+        """Fill the sequence with the part of the prompt that the cache has. False while another job
+        is still computing that part."""
         request, sequence = job.request, slot.sequence
         leader = job.leader
         if leader is not None and not leader.reader.paused:
@@ -256,21 +255,21 @@ class Places:
             job.encoded, job.tokens[:] = True, [start]
 
     def _reusable(self, slot: Slot, job: Job) -> int:
-        """How many tokens of the prompt can be had from the cells of ``slot``."""
+        """The number of prompt tokens that ``slot`` has in the cache."""
         sequence = slot.sequence
         if not job.request.cache_prompt or sequence.unknown or not len(sequence):
             return 0
         return sequence.reachable(job.tokens[:-1])  # not the last one, which makes the logits
 
     def over(self, job: Job) -> None:
-        """``job`` is not to be computed any more."""
+        """End ``job``."""
         job.over, self.lean = True, None
         for jobs in (self.jobs, job.reader.jobs):
             with suppress(ValueError):
                 jobs.remove(job)
 
     def leave(self, slot: Slot) -> None:
-        """Free the sequence. What the cache holds of it stays, for who begins the same way."""
+        """Free the place. Its cells stay for requests with the same beginning."""
         job = slot.job
         slot.job = None
         slot.used = self._clock
@@ -279,7 +278,7 @@ class Places:
             self.over(job)
 
     def fail(self, job: Job, error: BaseException, *, everything: bool = False) -> None:
-        """One has failed: the others go on. With ``everything``, all of its reader."""
+        """End ``job`` with ``error``; with ``everything``, all jobs of its reader."""
         let_go(error)
         reader = job.reader
         if everything and reader.failure is None:
@@ -291,13 +290,13 @@ class Places:
             reader.tell()
 
     def fail_all(self, error: BaseException, jobs: list[Job] | None = None) -> None:
-        """All have failed, or all of ``jobs``, with all of their readers."""
+        """End all jobs, or all of ``jobs``, with ``error``, and their readers."""
         for job in list(self.jobs if jobs is None else jobs):
             if not job.over:
                 self.fail(job, error, everything=True)
 
     def make_room(self, error: LlamaDecodeError, slots: list[Slot]) -> None:
-        """The cache is full: forget what is not in use, then have the youngest wait for room."""
+        """Make room in a full cache: clear an unused sequence, or make the youngest job wait."""
         idle = [s for s in self.slots if len(s.sequence) and (s.job is None or not s.job.begun)]
         if idle:
             min(idle, key=lambda slot: slot.used).sequence.clear()

@@ -1,4 +1,4 @@
-"""The rounds: each builds a batch, decodes it, and chooses the tokens that come next."""
+"""Rounds: each builds a batch, decodes it, and samples the next tokens."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from .places import Places
 
 
 class Rounds:
-    """Computes the jobs of places of ``ctx``. Who calls has the lock of its turns."""
+    """Computes the jobs in the places of ``ctx``. The caller holds the lock of its turns."""
 
     def __init__(self, ctx: LlamaContext, places: Places) -> None:
         self._ctx = ctx
         self._places = places
         self.turns = ctx.turns
         self.turn = Turn(ctx.turns)
-        """That of the requests, from the first until there is none."""
+        """The turn of the requests, from the first until none is left."""
         self.holder = 0
-        """The thread that has the lock of the turns."""
+        """The thread that holds the lock of the turns."""
         self._batch_ids: list[int] = []
         self._batch: LlamaBatch | None = None
         self.computed: list[Job] = []
-        """Those in the round that runs."""
+        """The jobs of the running round."""
         self.aborted = False
-        """Whether it was stopped for one of them alone."""
+        """Whether the round was stopped for one job alone."""
 
     def abort(self) -> None:
-        """Stop the decode that runs: what it has of others is computed again."""
+        """Stop the running decode. The tokens of other jobs in it are computed again."""
         self.aborted = True
         self._ctx.cancel()
 
@@ -62,8 +62,8 @@ class Rounds:
             self._places.clean()
 
     def run(self, slots: list[Slot], reader: Reader | None) -> None:
-        """Decode one batch for the jobs of ``slots``, and choose the tokens that come next. Raises
-        what ended them all."""
+        """Decode one batch for the jobs of ``slots``, and sample their next tokens. Raises the
+        error that ended them all."""
         jobs = [slot.job for slot in slots if slot.job is not None]
         self.computed = jobs
         try:
@@ -131,8 +131,8 @@ class Rounds:
             places.lean = None
 
     def _advance(self, slot: Slot, job: Job, token: int) -> int:
-        """Compute ``token`` of the only job, with drafts if it wants them. Returns where its output
-        is."""
+        """Compute ``token`` of the only job, with drafts if it asks for them. Returns the index of
+        its output."""
         request, sequence = job.request, slot.sequence
         if request.draft is not None and job.speculation is None:
             from ..drafts import Speculation  # here: most programs do without
@@ -202,9 +202,9 @@ class Rounds:
                 self._places.leave(slot)
 
     def _share_out(self, slots: list[Slot]) -> tuple[list[tuple[Slot, list[int]]], bool]:
-        """What each sequence has in the next batch, and whether that is one token for each that
-        generates and nothing else. Those come first; the others share what room is left, the
-        oldest before the rest."""
+        """The tokens of each sequence in the next batch, and whether these are one token of each
+        generating sequence and nothing else. Prompts share the room that these leave, the oldest
+        request first."""
         joining: list[tuple[Slot, Job]] = []
         parts: list[tuple[Slot, list[int]]] = []
         written = self._ctx.books.writes
@@ -240,7 +240,7 @@ class Rounds:
         return parts, False
 
     def _ready(self, slot: Slot, job: Job) -> bool:
-        """Whether its next tokens can be computed."""
+        """Whether the next tokens of ``job`` can be computed."""
         if not job.begun:
             return self._places.begin(slot, job)
         slot.sequence.check_writes(slot.writes)
@@ -249,16 +249,16 @@ class Rounds:
         return True
 
     def _room(self, generating: bool) -> int:
-        """How many tokens a batch may have: with prompts, others are to wait little for their next
-        token, and for their turn."""
+        """The greatest number of tokens in a batch. With prompts it is smaller, so that other
+        requests do not wait long for their next token or their turn."""
         core = self._ctx.core
         if self._places.n == 1:
             return core.n_batch
         return min(core.n_batch, max(core.n_ubatch // (2 if generating else 1), core.n_seq_max + 1))
 
     def _end_of(self, slot: Slot, job: Job) -> int:
-        """How far a prompt may be computed: to where a checkpoint is to be, also for who waits for
-        the end of what they have in common."""
+        """The position up to which a prompt may be computed: the next checkpoint, or the end of the
+        beginning that it shares with a request that waits for it."""
         n, sequence = len(slot.sequence), slot.sequence
         ends = [len(job.tokens)]
         if job.request.scores_prompt:
@@ -275,7 +275,7 @@ class Rounds:
     def _next_tokens(
         self, parts: list[tuple[Slot, list[int]]]
     ) -> tuple[LlamaBatch, Iterable[tuple[int, Slot]]]:
-        """The batch of one token for each, and the slots by where their outputs are."""
+        """The batch with one token of each, and the slots by the indexes of their outputs."""
         ids = [slot.id for slot, _ in parts]
         batch = self._batch
         if batch is None or ids != self._batch_ids:
@@ -290,7 +290,7 @@ class Rounds:
 def _mixed(
     parts: list[tuple[Slot, list[int]]],
 ) -> tuple[LlamaBatch, Iterable[tuple[int, Slot]]]:
-    """The batch of prompts and tokens, and the slots by where their outputs are."""
+    """The batch of prompts and tokens, and the slots by the indexes of their outputs."""
     tokens: list[int] = []
     seq_ids: list[int] = []
     outputs: dict[int, Slot] = {}

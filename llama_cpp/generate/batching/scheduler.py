@@ -1,12 +1,12 @@
-"""Who drives the requests of a `Llama`, which come from any threads and tasks.
+"""Schedules the requests of a `Llama`, which come from any thread or task.
 
 Each round decodes one batch: the next token of every sequence that generates, and as much as there
-is room for of the prompts that join. A sequence that ends makes place for the next request at once,
-and keeps its tokens for requests that begin alike.
+is room for of the prompts that join. A sequence that ends gives its place to the next request at
+once, and keeps its tokens for requests that begin alike.
 
-Whoever wants text drives. A request that is alone is computed by the thread that reads it, token by
-token. While there are several, a thread of the scheduler's own computes them, each up to ``AHEAD``
-pieces further than it was read; it ends with the scheduler.
+A lone request is computed token by token by the thread that reads it. Several are computed by the
+scheduler's own thread, each at most ``AHEAD`` pieces ahead of its reader. That thread ends with the
+scheduler.
 """
 
 from __future__ import annotations
@@ -42,15 +42,14 @@ from .rounds import Rounds
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-# Between two attempts at what another thread is in the way of.
+# Seconds between two attempts while another thread is in the way.
 _BREATH = 0.001
 STUCK = 20.0
-"""A step that computes nothing for so many seconds does not end."""
+"""Seconds without progress after which another thread's step counts as stuck."""
 
 
 class Scheduler:
-    """The requests of one `Llama`. Its lock is that of the context's turns: whoever computes has
-    it for a round."""
+    """The requests of one `Llama`. Its lock is that of the context's turns, held for each round."""
 
     def __init__(self, ctx: LlamaContext, queue_size: int | None = None) -> None:
         """``queue_size`` says how many requests may wait for a place, by default any number."""
@@ -83,7 +82,7 @@ class Scheduler:
         self._no_thread()
 
     def generation(self, request: Request) -> Generation:
-        """Pieces of what ``request`` gives. It has a place from the first one that is asked for."""
+        """The generation of ``request``. It gets a place when the first piece is asked for."""
         if not self.places.slots and not self._ctx.core.has_memory:
             self._ctx.core.opened()
             name = self._ctx.model.path.name
@@ -114,7 +113,7 @@ class Scheduler:
             self.leave([job])
 
     def submit(self, job: Job, *, queue: bool = True) -> None:
-        """Have ``job`` computed. LlamaQueueFullError where too many wait in the ``queue``."""
+        """Have ``job`` computed. LlamaQueueFullError if the ``queue`` is full."""
         if self._closed:
             self._ctx.core.opened()
             raise LlamaClosedError("the Llama is closed")
@@ -184,8 +183,8 @@ class Scheduler:
                 self.places.fail(job, stopped)
 
     def _check_progress(self, reader: Reader) -> None:
-        """LlamaBusyError where another thread's step does not end, which may be as what it calls
-        waits for this one."""
+        """LlamaBusyError if another thread's step does not end, perhaps because a callback in it
+        waits for this call."""
         core, decoded = self._ctx.core, self._ctx.books.decoded
         now = time.perf_counter()
         going_on = core.running or self._guests or not self._turns.lock.locked()
@@ -198,8 +197,8 @@ class Scheduler:
             )
 
     def leave(self, jobs: Iterable[Job]) -> None:
-        """``jobs`` are not read any more. Their places are free at once, or after the step that
-        another thread is in."""
+        """End ``jobs``, which are not read any more. Their places are free at once, or after the
+        running step of another thread."""
         for job in jobs:
             job.request.on_cancel = None
             self.places.over(job)
@@ -213,8 +212,8 @@ class Scheduler:
         self._nudge()
 
     def cancel(self, thread: int | None = None) -> bool:
-        """Stop all requests, from any thread: they raise LlamaCancelled. Or those alone that
-        ``thread`` waits for. Returns whether it is in the block of a `guest`."""
+        """Stop all requests, from any thread: they raise LlamaCancelled. With ``thread``, only
+        those that it waits for. Returns whether it is in the block of a `guest`."""
         for job in list(self.places.jobs):
             reader = job.reader
             if thread is None or (thread == reader.thread and not reader.notify):
@@ -241,7 +240,7 @@ class Scheduler:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Nothing is computed for requests in the block."""
+        """Compute nothing for requests during the block."""
         self._rounds.check_reentry()
         self._guests.append(0)
         try:
@@ -257,7 +256,7 @@ class Scheduler:
 
     @contextmanager
     def guest(self) -> Iterator[LlamaSequence]:
-        """A sequence for the thread that calls, while requests wait."""
+        """A sequence for the calling thread; requests wait meanwhile."""
         with self.paused():
             self._turns.latest = self._rounds.turn
             slot = self.places.spare()
@@ -269,13 +268,13 @@ class Scheduler:
             slot.writes = slot.sequence.writes
 
     def adopt(self, data: Buffer) -> int:
-        """Keep a sequence that was saved for requests that begin like it. Returns its length."""
+        """Restore a saved sequence for requests that begin like it. Returns its length."""
         with self.guest() as free:
             slot = next(slot for slot in self.places.slots if slot.sequence is free)
             return self.places.adopt(slot, data)
 
     def _leads(self, reader: Reader) -> bool:
-        """With the lock: compute a step if ``reader`` is alone, or else leave that to the
+        """With the lock held: compute a step if ``reader`` is alone, otherwise leave that to the
         thread."""
         places = self.places
         if places.lean is reader and self._turns.latest is self._rounds.turn:
@@ -307,7 +306,7 @@ class Scheduler:
         return True
 
     def _start(self) -> None:
-        """Have the thread look what there is to compute."""
+        """Wake the thread, or start it."""
         self._bell.ring()
         if not self._started:
             self._started = True
@@ -318,7 +317,7 @@ class Scheduler:
         self.places.fail_all(LlamaError(f"no thread for the requests: {error}"))
 
     def _nudge(self) -> None:
-        """Something has changed: whoever waits looks again."""
+        """Wake all waiting threads after a change."""
         if self._started:
             self._bell.ring()
         for job in list(self.places.jobs):
@@ -326,8 +325,8 @@ class Scheduler:
                 job.reader.bell.ring()
 
     def work(self) -> float:
-        """A step of the thread. Returns how long it may wait for the next one; below 0: until it
-        is rung for."""
+        """Do a step of the thread. Returns the seconds to wait before the next one, below 0 for
+        until the bell rings."""
         if self._guests:
             time.sleep(_BREATH)
         with self._turns.lock:
@@ -364,7 +363,7 @@ class Scheduler:
                 self._rounds.holder = 0
 
     def _stop(self, job: Job) -> None:
-        """It was cancelled, by any thread."""
+        """Called when ``job`` was cancelled, from any thread."""
         lean = self.places.lean is job.reader
         if lean:
             self.places.lean = None
@@ -378,26 +377,26 @@ class Scheduler:
 
 
 class Feed:
-    """A request for somebody who cannot wait for it, as a task of asyncio."""
+    """A request for a reader that must not block, such as an asyncio task."""
 
     def __init__(self, scheduler: Scheduler, job: Job) -> None:
         self._scheduler = scheduler
         self._job = job
 
     def whole(self) -> None:
-        """Nothing but the end is of interest."""
+        """Notify only about the end."""
         self._job.reader.whole = True
 
     def follow(self, notify: Callable[[], object]) -> None:
-        """Have the scheduler's thread compute it. ``notify`` is called, in any thread, when there
-        is something."""
+        """Have the scheduler's thread compute it. ``notify`` is called in any thread when there is
+        a piece, or the end."""
         self._job.reader.notify = notify
         self._job.reader.joined = True
         self._scheduler.submit(self._job)
 
     def poll(self) -> str | None:
-        """The next piece, None when there is nothing yet. Raises EOFError at the end, and what
-        ended it."""
+        """The next piece, or None when there is none yet. Raises EOFError at the end, and the error
+        that ended it."""
         reader = self._job.reader
         if reader.ready:
             return self._scheduler.read(reader)[1]
@@ -408,12 +407,12 @@ class Feed:
         return None
 
     def leave(self) -> None:
-        """It is not read any more."""
+        """End the request, which is not read any more."""
         self._scheduler.leave([self._job])
 
 
 def _run(ref: weakref.ref[Scheduler], bell: Bell) -> None:
-    """The thread of a scheduler, as long as there is that."""
+    """Run the thread of a scheduler until the scheduler is gone."""
     while (scheduler := ref()) is not None:
         pause = scheduler.work()
         del scheduler

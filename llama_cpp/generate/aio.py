@@ -1,7 +1,7 @@
 """`Llama` for asyncio: the event loop goes on while the model computes.
 
-Generations are computed by the scheduler's thread, which tells the loop when there is something for
-a task. Everything else is done by threads of a pool.
+The scheduler's thread computes generations, and notifies the loop of a task when a piece is ready.
+Threads of a pool do everything else.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def _awaited(
 def _completed(
     method: Callable[Concatenate[Llama, _P], Completion], begin: Callable[..., Generation]
 ) -> Callable[Concatenate[AsyncLlama, _P], Coroutine[Any, Any, Completion]]:
-    """``method`` of `Llama` as a coroutine: all of what ``begin`` of it generates."""
+    """``method`` of `Llama` as a coroutine, by the generation that ``begin`` returns."""
 
     several = _awaited(method)
 
@@ -160,10 +160,10 @@ class AsyncLlama:
 
     The methods are those of `Llama`, with the same arguments: those that return a text have to be
     awaited, those that return an iterator give one for ``async for``. Tasks, also of several event
-    loops, share the model's batches, as many at a time as there are sequences (``n_seq_max``);
-    others wait for a place, in the order of their calls. A reader that is slow has its generation
-    wait, and no other. Cancelling the task stops what is computed for it within some milliseconds.
-    What is wrong with the arguments of a stream is raised when its first piece is asked for.
+    loops, share the model's batches, up to ``n_seq_max`` at a time; others wait for a place, in the
+    order of their calls. A slow reader holds up only its own generation. Cancelling a task stops
+    its computation within some milliseconds. A stream raises errors in its arguments when the first
+    piece is asked for.
     """
 
     @needs_model
@@ -262,7 +262,7 @@ class AsyncLlama:
     complete_many = _awaited(Llama.complete_many)
 
     def cancel(self) -> None:
-        """Stop what is computed, and what waits: it raises LlamaCancelled."""
+        """Stop all running and waiting calls: they raise LlamaCancelled."""
         if self._llama is not None:
             self._llama.cancel()
 

@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from ..model.model import LlamaModel
 
 TokenSource = Generator["int | None", None, None]
-"""Computes a generation: the token that comes next, each time, or None where that was taken, and
-the `Feed` has the text."""
+"""Yields the next token of a generation, or None when the `Feed` has text instead."""
 FinishReason = Literal["stop", "length", "cancelled", "error"]
 
 
@@ -64,23 +63,23 @@ def _prompt_tokens(
 
 
 class Feed(Protocol):
-    """What computes a generation for somebody who cannot wait for it, as a task of asyncio."""
+    """Computes a generation for a reader that must not block, such as an asyncio task."""
 
     def whole(self) -> None:
-        """Nothing but the end is of interest."""
+        """Notify only about the end."""
         ...
 
     def follow(self, notify: Callable[[], object], /) -> None:
-        """Begin. ``notify`` is called, in any thread, when there is something."""
+        """Begin. ``notify`` is called in any thread when there is a piece, or the end."""
         ...
 
     def poll(self) -> str | None:
-        """The next piece, None when there is nothing yet. Raises EOFError at the end, and what
-        ended it."""
+        """The next piece, or None when there is none yet. Raises EOFError at the end, and the error
+        that ended it."""
         ...
 
     def leave(self) -> None:
-        """It is not read any more."""
+        """End the request, which is not read any more."""
         ...
 
 
@@ -96,11 +95,11 @@ class Request:
     accepted_tokens = 0
     """How many of them were right."""
     cancelled = False
-    """Whether it is to end, see `cancel`."""
+    """Whether `cancel` was called."""
     on_cancel: Callable[[], object] | None = None
-    """Called when it is cancelled."""
+    """Called by `cancel`."""
     deadline = 0.0
-    """When it has to be done, by time.perf_counter; 0 for any time."""
+    """The `time.perf_counter` of its deadline; 0 for none."""
     _made = False
 
     def __init__(
@@ -111,8 +110,8 @@ class Request:
         options: Mapping[str, Any],
         stopped: Stopped = never,
     ) -> None:
-        """``n_ctx`` is the room that the prompt and its answer have. LlamaCancelled when
-        ``stopped`` says so, while a constraint is prepared."""
+        """``n_ctx`` is the room for the prompt and its answer, in tokens. LlamaCancelled when
+        ``stopped`` returns True while a constraint is prepared."""
         tags = prompt.tags if isinstance(prompt, ChatPrompt) else None
         self.thoughts = None if tags is None else ReasoningFilter(tags)
         self.texts: dict[int, str] = {}
@@ -206,7 +205,7 @@ class Request:
         return n
 
     def cancel(self) -> None:
-        """Have it end before its next token, from any thread."""
+        """End it before its next token. Any thread may call this."""
         self.cancelled = True
         on_cancel = self.on_cancel
         if on_cancel is not None:
@@ -332,7 +331,7 @@ class GenerationState:
         return Timings(prompt, seconds, rate)
 
     def cancel(self) -> None:
-        """Stop it before its next token, from any thread. Others go on."""
+        """Stop this generation before its next token; others go on. Any thread may call this."""
         self._request.cancel()
 
     def _take(self, token: int) -> str:
@@ -382,7 +381,7 @@ class GenerationState:
         )
 
     def _fail(self, error: BaseException | None) -> None:
-        """End with what was raised; None if it was closed."""
+        """End with ``error``, or with None because it was closed."""
         stopped = isinstance(error, LlamaCancelled | KeyboardInterrupt | None)
         self._end("cancelled" if stopped else "error")
 
@@ -392,7 +391,7 @@ class GenerationState:
             self._request.close()
 
     def _full(self) -> str:
-        """End at a limit. Returns the text that waited for more."""
+        """End at a limit. Returns the text that was held back."""
         self._end("length")
         return self._rest()
 
@@ -405,13 +404,13 @@ class GenerationState:
 class Generation(GenerationState, ClosedByWith, Iterator[str]):
     """Pieces of text as they are generated; made by `Llama.generate`.
 
-    While it runs, and afterwards, it also has what it did so far; next to others it may be some
-    tokens ahead of the pieces. It is an iterator: going over it a second time gives nothing.
+    Its attributes describe the generation so far; next to other generations they may be some
+    tokens ahead of the pieces. It is an iterator: a second pass yields nothing.
     """
 
     def __init__(self, request: Request, tokens: TokenSource, feed: Feed | None = None) -> None:
-        """``tokens`` computes the request: the token that comes next, each time. ``feed`` does so
-        for who cannot wait."""
+        """``tokens`` computes the request token by token, ``feed`` for a reader that must not
+        block."""
         check_type(tokens, Generator)
         super().__init__(request)
         # It knows the request and not this object: without a cycle, forgetting this object frees
@@ -466,27 +465,27 @@ class Generation(GenerationState, ClosedByWith, Iterator[str]):
             self.cancel()  # another thread is in it, and raises
 
     def follow(self, notify: Callable[[], object], *, whole: bool = False) -> None:
-        """Have it computed without anybody waiting for it. ``notify`` is called, in any thread,
-        when `poll` has something, with ``whole`` only at the end."""
+        """Compute it without a waiting reader. ``notify`` is called in any thread when `poll` has a
+        piece, or the end; with ``whole`` only at the end."""
         assert self._feed is not None
         if whole:
             self._feed.whole()
         self._feed.follow(notify)
 
     def poll(self) -> str | None:
-        """After `follow`: the next piece, None when there is nothing yet. EOFError at the end."""
+        """After `follow`: the next piece, or None when there is none yet. EOFError at the end."""
         assert self._feed is not None
         text = self._feed.poll()
         return None if text is None else self._kept(text)
 
     def unfollow(self) -> None:
-        """After `follow`: stop generating, if it is not over."""
+        """After `follow`: stop the generation if it is not over."""
         self._end("cancelled")
         if self._feed is not None:
             self._feed.leave()
 
     def completed(self, text: str) -> Completion:
-        """The result of one that is over, which gave ``text``."""
+        """The result after the end, with all its ``text``."""
         return self._completion(text, output=self._value(text))
 
 

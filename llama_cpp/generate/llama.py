@@ -59,19 +59,19 @@ class Llama(ClosedByWith):
     """A model and a context, for text.
 
     ``model`` is a GGUF file, ``hf:owner/repo:Q4_K_M`` for one of the Hugging Face Hub, or a
-    `LlamaModel`, which stays open for other uses. Keywords are those
-    of `LlamaModel.from_file` (only with a file), as ``devices`` and the fields of
-    ``llama_model_params``, and those of `LlamaContext`. ``n_ctx`` is by default the model's own
+    `LlamaModel`, which stays open for other uses. Keywords are those of `LlamaModel.from_file`
+    (only with a file), such as ``devices`` and the fields of ``llama_model_params``, and those of
+    `LlamaContext`. ``n_ctx`` is by default the model's own
     context length, but at most 4,096 tokens.
 
-    Any threads may use it at a time. With ``n_seq_max=8``, up to eight prompts are computed side by
-    side; others wait, at most ``queue_size`` of them, by default any number. They share the
-    ``n_ctx`` tokens as they need them, and what they have in common is there once; one alone may
-    take all. ``kv_unified=False`` gives each an eighth instead, which is faster where they are long
-    and have little in common.
+    Any number of threads may use it at the same time. With ``n_seq_max=8``, up to eight prompts are
+    computed together; further ones wait, at most ``queue_size`` of them, by default any number.
+    They share the ``n_ctx`` tokens: each takes as many as it needs, common beginnings are stored
+    once, and a lone prompt may take all. ``kv_unified=False`` gives each an eighth instead, which
+    is faster for long prompts with little in common.
 
-    The tokens of earlier generations stay in the KV cache, of as many as there are sequences: what
-    the next prompt has in common with one of them is not computed again.
+    The KV cache keeps the tokens of earlier generations, one for each sequence: a beginning that
+    the next prompt shares with one of them is not computed again.
     """
 
     @needs_model
@@ -167,8 +167,8 @@ class Llama(ClosedByWith):
         return {**facts, "layers": dict(model.layers), **sizes}
 
     def close(self) -> None:
-        """Free the context, and a model that was loaded for it. What still runs, in any thread,
-        raises LlamaClosedError."""
+        """Free the context, and a model that was loaded for it. Calls that still run, in any
+        thread, raise LlamaClosedError."""
         self._scheduler.close()
         self._ctx.close()
         self._embedder.close()
@@ -212,10 +212,10 @@ class Llama(ClosedByWith):
         partly in the KV cache is computed in other portions, and the last bits of the logits depend
         on these.
 
-        It may be called from any thread, also while others run: they share the model's batches. It
-        begins with the first piece that is asked for, then waits for a place if all ``n_seq_max``
-        are taken. One that nobody reads gives its place to one that waits, and is computed again
-        when it is read.
+        It may be called from any thread, also while other generations run: they share the model's
+        batches. It starts when the first piece is asked for, and waits while all ``n_seq_max``
+        places are taken. A generation that is not read gives its place to a waiting one, and is
+        computed again when it is read.
 
         Raises TypeError for an option that there is not, ValueError for an empty prompt and for one
         that is longer than the context, LlamaCancelled after `cancel`, LlamaTimeoutError after
@@ -303,8 +303,8 @@ class Llama(ClosedByWith):
     def infill(
         self, prefix: str, suffix: str = "", *, n: int = 1, **options: Unpack[GenerationOptions]
     ) -> Completion:
-        """What may stand between ``prefix`` and ``suffix``, as in the middle of code. ``n`` is that
-        of `complete`.
+        """Generate the text between ``prefix`` and ``suffix``, such as the middle of code. ``n`` is
+        as in `complete`.
 
         Raises LlamaModelError for a model that was not trained to fill gaps. The other keywords are
         those of `generate`; ``parse_special`` is False by default.
@@ -479,9 +479,9 @@ class Llama(ClosedByWith):
     # -- states
 
     def save_state(self, path: str | os.PathLike[str], prompt: str | Sequence[int]) -> int:
-        """Write what the KV cache has of the beginning of ``prompt``, computed by an earlier
-        generation, for `load_state` of this or another process. Returns how many tokens that are.
-        Raises LlamaContextError where there is nothing. C: ``llama_state_seq_get_data``, llama.h.
+        """Save the part of ``prompt`` that the KV cache has from an earlier generation, for
+        `load_state` in this or another process. Returns the number of tokens.
+        Raises LlamaContextError if there are none. C: ``llama_state_seq_get_data``, llama.h.
         """
         if isinstance(prompt, str | bytes):
             tokens = self._model.tokenize_prompt(prompt)
@@ -498,8 +498,8 @@ class Llama(ClosedByWith):
             return len(sequence)
 
     def load_state(self, path: str | os.PathLike[str]) -> int:
-        """Have prompts that begin with the text of a file of `save_state`, or of
-        `LlamaSequence.save`, go on from it. Returns its number of tokens. Raises as
+        """Load a file of `save_state` or `LlamaSequence.save` into the KV cache: prompts that begin
+        with its text continue from there. Returns its number of tokens. Raises like
         ``ctx.sequence.load``."""
         return self._scheduler.adopt(read_file(path))
 
@@ -515,7 +515,7 @@ class Llama(ClosedByWith):
         self._embedder.cancel()
 
     def stop_thread(self, thread: int) -> None:
-        """As `cancel`, for what the thread with that identifier waits for; others go on."""
+        """Like `cancel`, but only for the calls of the thread with this identifier."""
         thread = integer(thread, "thread")
         if self._scheduler.cancel(thread):
             self._cancelled = True
@@ -523,16 +523,16 @@ class Llama(ClosedByWith):
 
     @contextmanager
     def paused(self) -> Iterator[LlamaContext]:
-        """Its context for the calling thread alone: requests of other threads and tasks wait until
-        the block is over.
+        """The context, for the calling thread alone: requests of other threads and tasks wait until
+        the end of the block.
 
             with llm.paused() as ctx:
                 ctx.set_loras({lora: 1.0})
 
-        That is the way to change adapters, or to work with sequences and states of ``ctx``, while
-        others generate. Those that run go on, with the new adapters from the next token on;
-        a sequence of theirs that was changed ends with LlamaContextError. In the block, a request
-        of the same thread is LlamaBusyError.
+        Use it to change adapters, or to work with sequences and states of ``ctx``, while others
+        generate. Running generations use the new adapters from their next token on; one whose
+        sequence was changed ends with LlamaContextError. In the block, requests of the same thread
+        raise LlamaBusyError.
         """
         with self._scheduler.paused():
             yield self._ctx

@@ -15,7 +15,20 @@ from pathlib import Path
 from llama_cpp import _raw
 from llama_cpp.engine.machine import usable_cores
 
-from . import agent, cancel, generation, grammar, guards, plot, rpc, service, share, start, text
+from . import (
+    agent,
+    cancel,
+    generation,
+    grammar,
+    guards,
+    plot,
+    rpc,
+    service,
+    share,
+    spin,
+    start,
+    text,
+)
 from .build import CannotMeasure
 from .place import Place, Topic
 from .report import Table, summary
@@ -31,6 +44,7 @@ TOPICS: dict[str, Topic] = {
     "parallel-16": generation.parallel(16),
     "service": service.service,
     "talks": service.talks,
+    "spin": spin.spin,
     "tokenize": text.tokenize,
     "detokenize": text.detokenize,
     "pieces": text.pieces,

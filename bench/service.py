@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import product
 from typing import Any
 
 from llama_cpp import AsyncLlama, Llama, LlamaModel
@@ -23,7 +24,7 @@ _OPTIONS: dict[str, Any] = {"temperature": 0, "cache_prompt": False, "ignore_eos
 _SERVER = "llama-server"
 _TASKS = "gather of AsyncLlama.complete"
 _TALKS = (2, 8)
-_TURNS = 3
+_TURNS = 5
 
 
 @contextmanager
@@ -103,31 +104,36 @@ def talks(place: Place) -> Table:
     table = Table(f"talks in turn, {place.model.stem}, {place.threads} threads: a later turn")
     for n in _TALKS:
         with _both(place, n, 8192) as (llm, server):
-            for name, turn in {
+            seconds, reused = _talked(n, {
                 "ours": lambda messages, llm=llm: _ours(llm, messages),
                 _SERVER: lambda messages, server=server: _theirs(server, messages),
-            }.items():
-                reused, seconds = _talked(n, turn)
-                table.rows.append(Row(f"{n} talks, {name}, time", Spread.of(seconds), "s"))
-                table.rows.append(Row(f"{n} talks, {name}, reused", Spread.of(reused)))
+            })  # fmt: skip
+        for name in seconds:
+            table.rows.append(Row(f"{n} talks, {name}, reused", Spread.of(reused[name])))
+            note = f"{Spread.of(seconds[name]).median:.2f} s"
+            over = ratios(seconds[name], seconds[_SERVER])
+            table.rows.append(Row(f"{n} talks, {name}, time", over, note=note))
     return table
 
 
-def _talked(n: int, turn: Callable[[Any], tuple[str, int, int]]) -> tuple[Any, Any]:
-    """The shares of the prompts that were reused in later turns, and their seconds."""
+def _talked(n: int, contenders: Mapping[str, Callable[[Any], tuple[str, int, int]]]) -> Any:
+    """The seconds of later turns, and the shares of their prompts that were reused."""
     rules = " ".join(f"Rule {i}: answer in one short sentence, please." for i in range(25))
-    each = [[{"role": "system", "content": f"You are number {i}. {rules}"}] for i in range(n)]
-    reused, seconds = [], []
-    for round_ in range(_TURNS):
-        for messages in each:
+    begins = [{"role": "system", "content": f"You are number {i}. {rules}"} for i in range(n)]
+    talks = {name: [[begin] for begin in begins] for name in contenders}
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    reused: dict[str, list[float]] = {name: [] for name in contenders}
+    for round_, talk in product(range(_TURNS), range(n)):
+        for name, turn in contenders.items():
+            messages = talks[name][talk]
             messages.append({"role": "user", "content": f"Say something about {round_}."})
             begun = time.perf_counter()
             text, cached, whole = turn(messages)
             if round_:
-                seconds.append(time.perf_counter() - begun)
-                reused.append(cached / whole)
+                seconds[name].append(time.perf_counter() - begun)
+                reused[name].append(cached / whole)
             messages.append({"role": "assistant", "content": text})
-    return reused, seconds
+    return seconds, reused
 
 
 def _ours(llm: Llama, messages: Any) -> tuple[str, int, int]:

@@ -110,9 +110,10 @@ def _malloc_trim() -> Callable[[int], object] | None:
 
 
 # How often a thread of GCC's OpenMP looks whether there is work before it sleeps. By default it
-# looks for milliseconds, for which another program could have the core: beside two programs that
-# compute a decode takes twice the time of this, or many times.
-_SPIN = {"GOMP_SPINCOUNT": "10000"}
+# looks for milliseconds, for which another program could have the core: beside programs that
+# compute a token takes many times as long. 1,000 is as fast on an idle machine, 300 is slower;
+# `bench spin` compares.
+_SPIN = {"GOMP_SPINCOUNT": "1000"}
 
 
 def spin() -> dict[str, str]:

@@ -21,7 +21,7 @@ _LOAD = (
 @pytest.mark.parametrize(
     ("named", "wanted", "stays"),
     [
-        ({}, "'10000'", "None"),
+        ({}, "'1000'", "None"),
         ({"GOMP_SPINCOUNT": "77"}, "'77'", "77"),
         ({"OMP_WAIT_POLICY": "passive"}, "'0'", "None"),
     ],

@@ -42,7 +42,7 @@ def grammar(place: Place) -> Table:
     contenders: dict[str, Contender] = {}
     with (
         llamaserver.running(
-            model.library, place.model, place.folder, "--parallel", 1, "-t", threads
+            model.library, place.model, place.folder, "--parallel", 1, "-t", threads, patient=False
         ) as server,
         Llama(model, n_ctx=1024, n_threads=threads, n_threads_batch=threads) as llm,
     ):

@@ -35,7 +35,7 @@ def _both(place: Place, n: int, n_ctx: int) -> Iterator[tuple[Llama, llamaserver
     with (
         llamaserver.running(
             model.library, place.model, place.folder, "--parallel", n, "-t", place.threads,
-            "-c", n_ctx, "--kv-unified",
+            "-c", n_ctx, "--kv-unified", patient=False,
         ) as server,
         Llama(model, n_ctx=n_ctx, n_seq_max=n, **threads) as llm,
     ):  # fmt: skip

@@ -30,9 +30,10 @@ class Running(NamedTuple):
 
 @contextmanager
 def running(
-    library: LlamaLibrary, model: Path, folder: Path, *arguments: object
+    library: LlamaLibrary, model: Path, folder: Path, *arguments: object, patient: bool = True
 ) -> Iterator[Running]:
-    """``llama-server`` of the engine with ``model``, two threads and a small context."""
+    """``llama-server`` of the engine with ``model``, two threads and a small context. ``patient``
+    is slower alone and faster beside other tests."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -47,7 +48,7 @@ def running(
             list(map(str, command)),
             stdout=out,
             stderr=out,
-            env={**os.environ, "OMP_WAIT_POLICY": "passive"},
+            env={**os.environ, **({"OMP_WAIT_POLICY": "passive"} if patient else {})},
         )
     try:
         yield Running(f"http://127.0.0.1:{port}", process.pid, log)

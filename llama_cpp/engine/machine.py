@@ -79,12 +79,13 @@ def memory_limit(*, available: bool) -> int | None:
             limits.append(most - int(std.Path(_CGROUP, usage).read_text()) if available else most)
         except (OSError, ValueError):  # no such file, or "max"
             continue
-    limits += _address_space(available)
+    limits += address_space(available)
     return max(0, min(limits))
 
 
-def _address_space(available: bool) -> list[int]:
-    """The address space that ``ulimit -v`` leaves to this process."""
+def address_space(available: bool) -> list[int]:
+    """The address space that ``ulimit -v`` leaves to this process, or gives it; empty without such
+    a limit."""
     try:
         import resource
     except ImportError:  # Windows

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from .. import _raw
+from ..engine.machine import address_space
 from ..errors import LlamaAdapterError, LlamaModelError
+from ..native.calls import Beside
 from ..native.library import LlamaLibrary
 from .device import devices
 from .gguf import GGUFFile, Tensor
@@ -36,8 +39,18 @@ _NO_WEIGHTS = (
     _Type.GGML_TYPE_I16,
 )
 _NUMBERS = (_Type.GGML_TYPE_I32, _Type.GGML_TYPE_I64)
+_LAYER = r"\.\d+\."
 # What may be such numbers: of tokens, experts and rows.
 _INDEXES = r"tid2eid|d2t|masked_embd|selector"
+
+
+def begin_check(library: LlamaLibrary, files: Sequence[Path]) -> Callable[[], None]:
+    """Begin `check_model` in another thread, next to the loader, which takes longer. Returns a
+    function that waits for it and raises its error. With a limit of the memory it only begins then:
+    if memory is short, loading is the one to report it."""
+    check = partial(check_model, library, files)
+    limited = address_space(available=False)
+    return check if limited else Beside(check, "llama_cpp model check").result
 
 
 def check_model(library: LlamaLibrary, files: Sequence[Path]) -> None:
@@ -51,21 +64,24 @@ def check_model(library: LlamaLibrary, files: Sequence[Path]) -> None:
     found: set[str] = set()
     for path in files:
         file = GGUFFile(library, path)
-        found.update(file.tensors())
+        types = file.types()
+        found.update(types)
         for key, value in file.floats():
             if key.endswith("epsilon") and not value >= 0:
                 raise LlamaModelError(f"{path} is damaged: {key} is {value}")
-        for name, tensor in file.tensors().items():
-            if tensor.type == _Type.GGML_TYPE_F32:
+        # Layers are alike: one of them is looked at.
+        alike = {(re.sub(_LAYER, ".", name), kind): name for name, kind in types.items()}
+        for (_, kind), name in alike.items():
+            if kind == _Type.GGML_TYPE_F32:
                 continue
             if re.search(_PLAIN, name):
-                good = halves and tensor.type in _HALF
+                good = halves and kind in _HALF
             elif re.search(_INDEXES, name):
-                good = tensor.type not in _NO_WEIGHTS
+                good = kind not in _NO_WEIGHTS
             else:
-                good = tensor.type not in (*_NO_WEIGHTS, *_NUMBERS)
+                good = kind not in (*_NO_WEIGHTS, *_NUMBERS)
             if not good:
-                raise _wrong_type(path, name, tensor.type)
+                raise _wrong_type(path, name, kind)
     # Optional to the loader, and not to the computation.
     for side in ("enc", "dec"):
         name = f"{side}.blk.0.attn_rel_b.weight"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from .. import _raw
 from .. import _std as std
+from ..engine.machine import address_space
 from ..errors import LlamaError, LlamaModelError
 from ..native import log
 from ..native.arguments import check_type
@@ -50,9 +51,9 @@ _MOST = 1 << 28
 def _check_memory(path: Path, error: type[LlamaError]) -> None:
     """Raise ``error`` if a limit (``ulimit -v``) leaves no room for the header: the library would
     end the process."""
-    if sys.platform == "win32":
-        return  # has no such limit
-    import mmap  # here: `import llama_cpp` does without
+    if not address_space(available=False):
+        return
+    import mmap  # here: few programs have such a limit
 
     size = min(max(1, _GROWTH * path.stat().st_size), _MOST)
     flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
@@ -136,6 +137,16 @@ class GGUFFile:
             if calls.gguf_get_kv_type(handle, i) == _raw.gguf_type.GGUF_TYPE_FLOAT32:
                 key = (calls.gguf_get_key(handle, i) or b"").decode("utf-8", "replace")
                 yield key, float(calls.gguf_get_val_f32(handle, i))
+
+    def types(self) -> dict[str, int]:
+        """The types of its tensors by name."""
+        calls, handle = self._calls, self._handle
+        return {
+            (calls.gguf_get_tensor_name(handle, i) or b"").decode("utf-8", "replace"): int(
+                calls.gguf_get_tensor_type(handle, i)
+            )
+            for i in range(calls.gguf_get_n_tensors(handle))
+        }
 
     def tensors(self) -> dict[str, Tensor]:
         """Its tensors by name, in the order of the file."""

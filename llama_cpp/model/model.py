@@ -26,7 +26,7 @@ from ..native.remote import free_for, guard_for
 from ..native.resource import Closable, Resource, owned
 from . import params as _params
 from ._getters import ModelGetters
-from .checks import check_lora, check_model
+from .checks import begin_check, check_lora
 from .device import LlamaDevice, chosen_devices, device_array
 from .gguf import GGUFFile, Tensor, check_parts, file_name, other_use, parts, written
 from .text import StreamDecoder, with_stack
@@ -48,6 +48,7 @@ _LARGEST_WINDOW = 1 << 24
 _SHORT_TEXT = 4096
 # The library's debug line for each layer, and for the output.
 _LAYER = r"layer +\d+ assigned to device (.+?)(?:, is_swa|$)"
+_OF_LAYERS = b" assigned to device "
 # No token begins with this and goes on.
 _BEGIN = "\u263a"
 # Keys of metadata, and the options that they are defaults of.
@@ -211,7 +212,7 @@ class LlamaModel(ModelGetters, Closable):
                 layers[found[1]] += 1
 
         def load() -> Resource | None:
-            with log.watched(note):
+            with log.watched(_OF_LAYERS, note):
                 if split:
                     paths = (ctypes.c_char_p * len(names))(*names)
                     handle = library.llama_model_load_from_splits(paths, len(names), raw)
@@ -224,6 +225,7 @@ class LlamaModel(ModelGetters, Closable):
                 library.llama_tokenize(vocab, _TRIAL, len(_TRIAL), None, 0, True, True)
             return resource
 
+        check = None if raw.vocab_only else begin_check(library, files)
         resource: Resource | None = None
         with log.interruptible() as interrupted:
             reporter = _Progress(progress, interrupted)
@@ -238,9 +240,8 @@ class LlamaModel(ModelGetters, Closable):
                         raise LlamaModelError(f"{file} is not a model{use} ({error})") from None
                     raise
             else:
-                # Only after loading: if memory is short, loading is the one to report it.
-                if not raw.vocab_only:
-                    check_model(library, files)
+                if check is not None:
+                    check()
         give_back()
         reporter.raise_error()
         if resource is None:

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from .. import _raw
 from ..errors import LlamaBusyError, LlamaCancelled, LlamaError, LlamaModelError
@@ -136,37 +136,54 @@ def abandonable(
         raise LlamaBusyError(
             f"{len(_left)} calls that took too long were stopped, and still compute: wait for them"
         )
-    results: list[T] = []
-    errors: list[BaseException] = []
-    done = locks.Done()
-    handling = log.handling()
-
-    def run() -> None:
-        log.inherit(handling)
-        try:
-            results.append(function())
-        except BaseException as raised:
-            fail(raised)
-        done.set()
-
-    def fail(raised: BaseException) -> None:
-        errors.append(raised)
-        done.set()
-
-    locks.start(run, "llama_cpp long call", fail)
+    call = Beside(function, "llama_cpp long call")
     end = time.monotonic() + seconds
     try:
-        while not done.wait(_LOOK):
+        while not call.done.wait(_LOOK):
             if stopped():
                 raise LlamaCancelled("it was cancelled")
             if time.monotonic() > end:
                 raise error
     except BaseException:
-        _left.append(done)
+        _left.append(call.done)
         raise
-    if errors:
-        raise errors[0]
-    return results[0]
+    return call.result()
+
+
+class Beside(Generic[T]):
+    """A call in a thread of its own, next to what this thread does."""
+
+    def __init__(self, function: Callable[[], T], name: str) -> None:
+        """``name`` is that of the thread."""
+        self.done = locks.Done()
+        self._results: list[T] = []
+        self._errors: list[BaseException] = []
+        handling = log.handling()
+
+        def run() -> None:
+            log.inherit(handling)
+            try:
+                self._results.append(function())
+            except BaseException as raised:
+                self._errors.append(raised)
+            self.done.set()
+
+        try:
+            locks.start(run, name, self._fail)
+        except RuntimeError as raised:
+            self._fail(raised)
+
+    def _fail(self, raised: BaseException) -> None:
+        self._errors.append(LlamaError(f"the system has no more threads: {raised}"))
+        self.done.set()
+
+    def result(self) -> T:
+        """Wait for the result of the function, or re-raise its error. LlamaError if the system has
+        no more threads."""
+        self.done.wait()
+        if self._errors:
+            raise self._errors[0]
+        return self._results[0]
 
 
 def _in_thread(

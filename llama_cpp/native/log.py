@@ -13,10 +13,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from .. import _raw
 from . import fork
 from .interrupt import held_back
+
+if TYPE_CHECKING:
+    import logging
 
 # The levels of `logging`, which is not imported here: see `show`.
 DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40
@@ -26,6 +30,7 @@ LEVELS: dict[int, int] = {
     _raw.GGML_LOG_LEVEL_WARN: WARNING,
     _raw.GGML_LOG_LEVEL_ERROR: ERROR,
 }
+_CONT = int(_raw.GGML_LOG_LEVEL_CONT)
 
 
 class _Thread:
@@ -36,6 +41,7 @@ class _Thread:
         self.line = ""
         self.listeners: list[list[str]] = []
         self.watcher: Callable[[str], object] | None = None
+        self.mark = b""  # of the lines that the watcher wants
         self.error: BaseException | None = None
         self.handling = False  # whether a logging handler runs
         # Not current_thread(), which would keep an object for a thread that C made.
@@ -57,16 +63,20 @@ def _receive(level: int, text: bytes | None, _: int | None) -> None:
     # An exception must not reach C. Those of logging handlers, and Ctrl-C, wait for `heard`.
     thread = _threads.own
     try:
-        if level != _raw.GGML_LOG_LEVEL_CONT:
+        if level != _CONT:
             thread.level = LEVELS.get(level, INFO)
             thread.line = ""
-        thread.line += (text or b"").decode("utf-8", "replace")
+        text = text or b""
+        wanted = thread.watcher is not None and thread.mark in text
+        if thread.level < WARNING and not wanted and _logger(thread.level) is None:
+            return  # at once: a load logs several lines for each tensor
+        thread.line += text.decode("utf-8", "replace")
         if not thread.line.endswith("\n"):
             return
         line, thread.line = thread.line.strip(), ""
         if not line:
             return
-        if thread.watcher is not None:
+        if thread.watcher is not None and wanted:
             thread.watcher(line)
         if thread.level >= WARNING and thread.listeners:
             thread.listeners[-1].append(line)
@@ -109,19 +119,25 @@ def show(level: int, line: str) -> None:
     dropped: it would call that handler again.
     """
     thread = _threads.own
-    if thread.handling:
+    logger = None if thread.handling else _logger(level)
+    if logger is None:
         return
-    logging = sys.modules.get("logging")
-    if logging is None or not hasattr(logging, "captureWarnings"):  # or half imported
-        return
-    logger = logging.getLogger("llama_cpp")
-    if not logger.handlers:
-        logger.addHandler(logging.NullHandler())  # without any, Python prints warnings by itself
+    if not logger.handlers:  # without any, Python prints warnings by itself
+        logger.addHandler(sys.modules["logging"].NullHandler())
     thread.handling = True
     try:
         logger.log(level, "%s", line)
     finally:
         thread.handling = False
+
+
+def _logger(level: int) -> logging.Logger | None:
+    """The logger, if the program wants lines of this level."""
+    module = sys.modules.get("logging")
+    if module is None or not hasattr(module, "captureWarnings"):  # or half imported
+        return None
+    logger: logging.Logger = module.getLogger("llama_cpp")
+    return logger if logger.isEnabledFor(level) else None
 
 
 _callback = _raw.ggml_log_callback(_receive)
@@ -171,15 +187,16 @@ class heard:
 
 
 @contextmanager
-def watched(watcher: Callable[[str], object]) -> Iterator[None]:
-    """Call ``watcher`` with each line, of any level, that the library logs in this thread while
-    the block runs."""
+def watched(mark: bytes, watcher: Callable[[str], object]) -> Iterator[None]:
+    """Call ``watcher`` with each line, of any level, with ``mark`` in it, that the library logs in
+    this thread while the block runs."""
     thread = _threads.own
-    before, thread.watcher = thread.watcher, watcher
+    before = thread.mark, thread.watcher
+    thread.mark, thread.watcher = mark, watcher
     try:
         yield
     finally:
-        thread.watcher = before
+        thread.mark, thread.watcher = before
 
 
 def handling() -> bool:

@@ -13,28 +13,27 @@ from typing import TYPE_CHECKING, Any, cast
 from .. import generate
 from .._dataclasses import replace
 from .._params import KEYWORDS, LlamaContextParams, LlamaModelParams
-from ..context.context import LlamaContext
-from ..context.state import read_file
 from ..errors import LlamaCancelled, LlamaContextError, LlamaModelError
-from ..model.model import LOADING, LlamaModel, from_hub
 from ..native.arguments import c_number, check_count, integer
-from ..native.library import LlamaLibrary
 from ..native.peers import needs_model, unknown_attribute, unknown_keyword
 from ..native.resource import ClosedByWith
-from ..sampling.chain import LlamaSampler
-from .chat import ChatGenerationOptions, ChatOptions, chat_prompt, split_options
-from .embedding import Embedder, Embeddings, Ranked
-from .generation import Completion, Generation, Request, completion
-from .logprobs import Score, answer_tokens, scores
-from .options import GenerationOptions, check_options, with_seed
-from .reasoning import ChatPrompt
 
+# What it needs for a model, the functions import: that takes time, and a model takes more.
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
+    from ..context.context import LlamaContext
     from ..model.device import LlamaDevice
     from ..model.hub import DownloadProgress
+    from ..model.model import LlamaModel
+    from ..native.library import LlamaLibrary
     from .batching.generations import Generations
+    from .chat import ChatGenerationOptions, ChatOptions
+    from .embedding import Embeddings, Ranked
+    from .generation import Completion, Generation
+    from .logprobs import Score
+    from .options import GenerationOptions
+    from .reasoning import ChatPrompt
 
 # Enough for a talk, and small enough for any machine that holds the model.
 _N_CTX = 4096
@@ -84,6 +83,11 @@ class Llama(ClosedByWith):
         queue_size: int | None = None,
         **params: Unpack[LlamaParams],
     ) -> None:
+        from ..context.context import LlamaContext
+        from ..model.model import LOADING, LlamaModel
+        from .batching.scheduler import Scheduler
+        from .embedding import Embedder
+
         of_model = {*KEYWORDS["llama_model_params"], *LOADING}
         of_context = KEYWORDS["llama_context_params"]
         for name in params:
@@ -93,8 +97,6 @@ class Llama(ClosedByWith):
                     [*sorted(of_model), *of_context, "library", "progress", "queue_size"],
                     "Llama",
                 )
-        from .batching.scheduler import Scheduler  # here: it takes time, and a model takes more
-
         if queue_size is not None:
             check_count(queue_size, "queue_size")
         given: dict[str, Any] = dict(params)
@@ -112,7 +114,6 @@ class Llama(ClosedByWith):
         self._ctx = LlamaContext(self._model, **given)
         self._embedder = Embedder(self._model, given, self._ctx)
         self._scheduler = Scheduler(self._ctx, queue_size)
-        self._n_ctx_seq = self._ctx.n_ctx_seq
         self._cancels = [0]
         """How often it was cancelled: in a list, which a generation can hold without the Llama."""
         self._cancelled = False
@@ -133,6 +134,8 @@ class Llama(ClosedByWith):
         **params: Unpack[LlamaParams],
     ) -> Self:
         """As `LlamaModel.from_pretrained`, with the keywords of `Llama`."""
+        from ..model.model import from_hub
+
         path = from_hub(
             repo,
             file,
@@ -221,17 +224,9 @@ class Llama(ClosedByWith):
         that is longer than the context, LlamaCancelled after `cancel`, LlamaTimeoutError after
         ``timeout``, LlamaQueueFullError where ``queue_size`` requests wait.
         """
-        check_options(options, "generate")
         cancels = self._cancels  # not the context's, where others are stopped too
         before = cancels[0]
-
-        def cancelled() -> bool:
-            return cancels[0] != before
-
-        request = Request(self._model, prompt, self._n_ctx_seq, options, cancelled)
-        if cancelled():
-            raise LlamaCancelled("the generation was cancelled")
-        return self._scheduler.generation(request)
+        return self._scheduler.generation(prompt, options, lambda: cancels[0] != before)
 
     def complete(
         self, prompt: str | Sequence[int], *, n: int = 1, **options: Unpack[GenerationOptions]
@@ -242,6 +237,10 @@ class Llama(ClosedByWith):
         numbers: a ``seed`` is that of the first, and the others have those after it. With
         ``n_seq_max`` they are computed side by side.
         """
+        from ..sampling.chain import LlamaSampler
+        from .generation import completion
+        from .options import with_seed
+
         check_count(n, "n", least=1)
         if n == 1:
             return completion(self.generate(prompt, **options))
@@ -286,6 +285,8 @@ class Llama(ClosedByWith):
     def _chat(
         self, messages: Sequence[Mapping[str, Any]], options: Mapping[str, Any]
     ) -> tuple[ChatPrompt, GenerationOptions]:
+        from .chat import split_options
+
         of_chat, others = split_options(options)
         parse_special = others.get("parse_special", False)
         return self.chat_tokens(messages, parse_special=parse_special, **of_chat), others
@@ -298,6 +299,8 @@ class Llama(ClosedByWith):
         **options: Unpack[ChatOptions],
     ) -> ChatPrompt:
         """The prompt that `chat` makes of ``messages``, as for `generate_many`."""
+        from .chat import chat_prompt
+
         return chat_prompt(self._model, messages, options, parse_special)
 
     def infill(
@@ -411,14 +414,17 @@ class Llama(ClosedByWith):
         Raises ValueError for an empty prompt or answer, and for both together if they are longer
         than the context; LlamaCancelled after `cancel`. C: ``llama_get_logits_ith``, llama.h.
         """
+        from .logprobs import answer_tokens, scores
+
         if isinstance(answers, str | bytes):
             raise TypeError(f"score takes several answers, not one text: {answers!r}")
         if self._model.has_encoder:
             raise LlamaModelError(f"{self._model.path.name} has an encoder: it continues no text")
+        n_ctx = self._ctx.n_ctx_seq
         groups: dict[tuple[int, ...], list[int]] = {}
         tokens = []
         for i, answer in enumerate(answers):
-            start, own = answer_tokens(self._model, prompt, answer, self._n_ctx_seq, parse_special)
+            start, own = answer_tokens(self._model, prompt, answer, n_ctx, parse_special)
             groups.setdefault(start, []).append(i)
             tokens.append(own)
         found: dict[int, Score] = {}
@@ -501,6 +507,8 @@ class Llama(ClosedByWith):
         """Load a file of `save_state` or `LlamaSequence.save` into the KV cache: prompts that begin
         with its text continue from there. Returns its number of tokens. Raises like
         ``ctx.sequence.load``."""
+        from ..context.state import read_file
+
         return self._scheduler.adopt(read_file(path))
 
     # -- stopping

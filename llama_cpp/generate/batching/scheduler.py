@@ -15,7 +15,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from threading import get_ident
@@ -34,7 +34,9 @@ from ...errors import (
 )
 from ...native import fork
 from ...native.locks import Bell, start, take, wait_for
+from ...sampling.grammar import Stopped
 from ..generation import Generation, Request, TokenSource
+from ..options import GenerationOptions, check_options
 from .jobs import AHEAD, Job, Reader, Slot
 from .places import PATIENCE, Places
 from .rounds import Rounds
@@ -55,6 +57,7 @@ class Scheduler:
         """``queue_size`` says how many requests may wait for a place, by default any number."""
         self._ctx = ctx
         self._queue_size = queue_size
+        self._n_ctx_seq = ctx.n_ctx_seq
         self.places = Places(ctx)
         self._rounds = Rounds(ctx, self.places)
         self._turns = ctx.turns
@@ -81,8 +84,15 @@ class Scheduler:
         self._guests.clear()
         self._no_thread()
 
-    def generation(self, request: Request) -> Generation:
-        """The generation of ``request``. It gets a place when the first piece is asked for."""
+    def generation(
+        self, prompt: str | Sequence[int], options: GenerationOptions, stopped: Stopped
+    ) -> Generation:
+        """The generation that goes on with ``prompt``. It gets a place when the first piece is
+        asked for. LlamaCancelled when ``stopped`` returns True meanwhile."""
+        check_options(options, "generate")
+        request = Request(self._ctx.model, prompt, self._n_ctx_seq, options, stopped)
+        if stopped():
+            raise LlamaCancelled("the generation was cancelled")
         if not self.places.slots and not self._ctx.core.has_memory:
             self._ctx.core.opened()
             name = self._ctx.model.path.name

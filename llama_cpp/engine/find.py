@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import re
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from .. import _std as std
 from .._dataclasses import dataclass, field
@@ -27,8 +28,8 @@ BACKENDS = ("blas", "cann", "cuda", "hip", "metal", "musa", "opencl", "sycl", "v
 
 # The CPU flags for instructions; others (power, security, virtualisation) depend on the kernel.
 _X86_FEATURES = (
-    r"(mmx|sse|ssse3|avx|fma|f16c|bmi|amx|gfni|vaes|vpclmul|pclmul|aes|sha|popcnt|abm"
-    r"|lzcnt|movbe|adx)"
+    *("mmx", "sse", "ssse3", "avx", "fma", "f16c", "bmi", "amx", "gfni", "vaes", "vpclmul"),
+    *("pclmul", "aes", "sha", "popcnt", "abm", "lzcnt", "movbe", "adx"),
 )
 
 
@@ -125,16 +126,21 @@ class EngineInfo:
     """The format of engine.json."""
 
 
+def _manifest(folder: Path) -> dict[str, Any] | None:
+    """The fields of the `EngineInfo` of the engine in a folder, or None as in `engine_info`."""
+    try:
+        data: dict[str, Any] = std.json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        whole = {"tag", "origin"} <= data.keys() <= EngineInfo.__annotations__.keys()
+        return data if whole and data.get("format") == _FORMAT else None
+    except (OSError, ValueError, AttributeError):
+        # Missing, written by another version of llama-py, or edited: treated as not installed.
+        return None
+
+
 def engine_info(folder: Path) -> EngineInfo | None:
     """The description of the engine in a folder, or None if there is no complete engine."""
-    try:
-        data = std.json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        return EngineInfo(**data) if data.get("format") == _FORMAT else None
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, TypeError, AttributeError):
-        # Written by another version of llama-py, or edited: treated as not installed.
-        return None
+    data = _manifest(folder)
+    return None if data is None else EngineInfo(**data)
 
 
 def engine_dir(tag: str, backend: str | None = None) -> Path | None:
@@ -143,13 +149,17 @@ def engine_dir(tag: str, backend: str | None = None) -> Path | None:
     Also None for an engine built for another CPU, which would die of an illegal instruction here.
     """
     folder = engine_folder(tag, backend)
-    info = engine_info(folder)
-    return folder if info and not missing_features(info) else None
+    data = _manifest(folder)  # an EngineInfo would import dataclasses
+    return folder if data and not _missing(data.get("cpu_features")) else None
 
 
 def missing_features(info: EngineInfo) -> list[str]:
     """The CPU features that the engine needs and this machine lacks, sorted."""
-    return sorted(set(info.cpu_features) - cpu_features()) if info.cpu_features else []
+    return _missing(info.cpu_features)
+
+
+def _missing(needed: Sequence[str] | None) -> list[str]:
+    return sorted(set(needed) - cpu_features()) if needed else []
 
 
 def cpu_features() -> frozenset[str]:
@@ -160,12 +170,13 @@ def cpu_features() -> frozenset[str]:
     if sys.platform == "linux":
         try:
             with std.Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as lines:
-                found = (re.match(r"(flags|Features)\s*:(.*)", line) for line in lines)
-                name, values = next((m.groups() for m in found if m), ("", ""))
+                found = (line.partition(":") for line in lines)
+                pairs = ((name.strip(), values) for name, _, values in found)
+                name, values = next((p for p in pairs if p[0] in ("flags", "Features")), ("", ""))
         except OSError:  # a locked-down container
             return frozenset()
         names = values.split()
-        return frozenset(n for n in names if name == "Features" or re.match(_X86_FEATURES, n))
+        return frozenset(n for n in names if name == "Features" or n.startswith(_X86_FEATURES))
     if sys.platform == "darwin":
         import subprocess
 
@@ -183,7 +194,7 @@ def _darwin_features(text: str) -> frozenset[str]:
     for line in text.splitlines():
         name, _, value = line.partition(":")
         if name in ("machdep.cpu.features", "machdep.cpu.leaf7_features"):
-            features.update(f for f in value.lower().split() if re.match(_X86_FEATURES, f))
+            features.update(f for f in value.lower().split() if f.startswith(_X86_FEATURES))
         elif name.startswith("hw.optional.arm.FEAT_") and value.strip() == "1":
             features.add(name.rpartition(".")[2])
     return frozenset(features)
@@ -212,9 +223,9 @@ def preferred_engine(tag: str, *, packaged: bool = True) -> Path | None:
     on the CPU too), the one inside the package, the one in the cache. ``packaged`` is whether the
     one inside the package is of ``tag``.
     """
+    home = engine_folder(tag).parent
     for backend in BACKENDS:
-        found = engine_dir(tag, backend)
-        if found is not None:
+        if (home / f"engine-{backend}").is_dir() and (found := engine_dir(tag, backend)):
             return found
     return (engine_inside() if packaged else None) or engine_dir(tag)
 

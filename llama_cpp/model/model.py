@@ -404,7 +404,8 @@ class LlamaModel(ModelGetters, Closable):
         """
         found: dict[str, Any] = {}
         for key, (name, kind) in _SAMPLING.items():
-            if number := re.match(_NUMBER, self.metadata.get(f"general.sampling.{key}", "")):
+            text = self.metadata.get(f"general.sampling.{key}")
+            if text and (number := re.match(_NUMBER, text)):
                 value = kind(float(number[0]))
                 if abs(value) < 1 << 31:
                     found[name] = value

@@ -177,8 +177,8 @@ def _function(name: str) -> _raw.Function | None:
 
 def _exports(dll: ctypes.CDLL, name: str) -> bool:
     try:
-        dll[name]
-    except AttributeError:
+        ctypes.c_char.in_dll(dll, name)  # an object for the function would take longer
+    except ValueError:
         return False
     return True
 
@@ -412,11 +412,11 @@ def _check_abi(path: Path, dll: ctypes.CDLL) -> None:
     if not _exports(dll, "llama_model_default_params"):
         raise LlamaLibraryError(f"{path} is not libllama: it has no llama_model_default_params")
     # A linker drops uncalled functions of a static engine; the user may list them.
-    without = os.environ.get("LLAMA_CPP_WITHOUT", "").split(",")
+    without = {*_raw.DEPRECATED, *os.environ.get("LLAMA_CPP_WITHOUT", "").split(",")}
     missing = [
         f.__name__
         for f in _raw.HEADERS["llama.h"]
-        if f.__name__ not in (*_raw.DEPRECATED, *without) and not _exports(dll, f.__name__)
+        if f.__name__ not in without and not _exports(dll, f.__name__)
     ]
     wrong = [text for name in _raw.DEFAULTS for text in _struct_differences(dll, _raw, name)]
     if wrong or missing:
@@ -459,9 +459,7 @@ def _struct_differences(dll: ctypes.CDLL, module: ModuleType, name: str) -> list
         return []  # returned in registers, not in memory
     label = kind.__name__
     room = size + 512
-    import platform  # here: it imports subprocess
-
-    if platform.machine().lower() in ("x86_64", "amd64"):
+    if _is_x86():
         data, written = _written(dll, name, room)
         end = max(written, default=-1) + 1
         fields = [getattr(kind, field[0]) for field in kind._fields_]
@@ -480,6 +478,14 @@ def _struct_differences(dll: ctypes.CDLL, module: ModuleType, name: str) -> list
         if got != expected:
             differences.append(f"{label}.{field} reads {got!r} instead of {expected!r}")
     return differences[:3]
+
+
+def _is_x86() -> bool:
+    if sys.platform != "win32":
+        return os.uname().machine == "x86_64"
+    import platform  # here: it imports subprocess
+
+    return platform.machine().lower() in ("x86_64", "amd64")
 
 
 def _returned(dll: ctypes.CDLL, name: str, room: int) -> bytes:

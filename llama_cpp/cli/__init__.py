@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import re
 import sys
 from typing import Any, NoReturn
 
 try:
     import click
-    import rich  # noqa: F401
+
+    if importlib.util.find_spec("rich") is None:  # which only what draws imports
+        raise ModuleNotFoundError(name="rich")
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
         "llama-py needs the extra 'cli': pip install 'libllama-py[cli]'", name=error.name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import re
@@ -17,9 +16,9 @@ import click
 
 import llama_cpp
 
+from .. import _std as std
 from ..engine.find import EngineInfo, cache_root, engine_info
 from ..errors import LlamaError
-from ..model import hub
 from . import visible
 
 if TYPE_CHECKING:
@@ -129,8 +128,11 @@ class ModelCommand(click.Command):
 
 def _is_model(word: str) -> bool:
     """Whether a word names a model rather than being the text for one."""
-    known = word.startswith("hf:") or word.endswith(".gguf") or Path(word).is_file()
-    return known or any(model.is_called(word) for model in hub.cached_models())
+    if word.startswith("hf:") or word.endswith(".gguf") or Path(word).is_file():
+        return True
+    from ..model import hub
+
+    return any(model.is_called(word) for model in hub.cached_models())
 
 
 def sampling(given: dict[str, Any]) -> dict[str, Any]:
@@ -153,7 +155,7 @@ def sampling(given: dict[str, Any]) -> dict[str, Any]:
 def keyword(text: str) -> Any:
     """The value of a keyword in JSON; a string may be without quotes."""
     try:
-        return json.loads(text)
+        return std.json.loads(text)
     except ValueError:
         return text
 
@@ -178,11 +180,19 @@ def find(model: str) -> Path:
     """The file of ``model``: a path, a name in the caches, or one of the hub, which is downloaded
     first."""
     path = fetch(model)
-    return path if path.is_file() else hub.cached_model(model).files[0]
+    if path.is_file():
+        return path
+    from ..model import hub
+
+    return hub.cached_model(model).files[0]
 
 
 def fetch(model: str) -> Path:
     """The path that ``model`` means; one of the hub's is downloaded first."""
+    if not model.startswith("hf:"):
+        return Path(model)
+    from ..model import hub
+
     with _progress("DownloadColumn", "TransferSpeedColumn") as progress:
         tasks: dict[str, int] = {}
 
@@ -226,7 +236,7 @@ def _progress(*columns: str) -> Iterator[Any]:
 
 def give(value: object) -> None:
     """Write ``value`` as a line of JSON."""
-    click.echo(json.dumps(value, ensure_ascii=False))
+    click.echo(std.json.dumps(value, ensure_ascii=False))
 
 
 def show(table: Table) -> None:

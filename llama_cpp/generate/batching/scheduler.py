@@ -241,7 +241,8 @@ class Scheduler:
         while not mine and not self._turns.lock.acquire(timeout=_BREATH):
             self._rounds.abort()
         try:
-            self.places.fail_all(LlamaClosedError("the Llama was closed"))
+            if self.places.jobs:
+                self.places.fail_all(LlamaClosedError("the Llama was closed"))
             self.places.clean()
         finally:
             if not mine:

@@ -54,6 +54,8 @@ TOPICS: dict[str, Topic] = {
     "agent": agent.agent,
     "rpc": rpc.rpc,
     "import": start.imports,
+    "start": start.first,
+    "load": start.load,
     "memory": start.memory,
     "generator": start.generator,
 }

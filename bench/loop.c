@@ -22,7 +22,7 @@ static const struct llama_vocab * vocab;
 static struct llama_context * ctx;
 static llama_memory_t memory;
 static struct llama_sampler * chain;
-static const char * text;
+static const char * text, * path_model;
 static int n_text, n_units;
 static llama_token * tokens;
 static int n_tokens;
@@ -233,6 +233,17 @@ static double resident(void) {
     return pages * 4096.0;
 }
 
+/* the model a second time; seconds */
+static double load(void) {
+    double begun = now();
+    struct llama_model * second = llama_model_load_from_file(path_model, llama_model_default_params());
+    double seconds = now() - begun;
+    if (!second) fail("loading the model");
+    mark(llama_vocab_n_tokens(llama_model_get_vocab(second)));
+    llama_model_free(second);
+    return seconds;
+}
+
 static char * read_all(const char * path, int * size) {
     FILE * file = fopen(path, "rb");
     if (!file) fail(path);
@@ -248,7 +259,7 @@ int main(int argc, char ** argv) {
     static const struct { const char * name; double (*run)(void); } tasks[] = {
         {"generate", generate}, {"prompt", prompt}, {"parallel", parallel},
         {"tokenize", tokenize_all}, {"detokenize", detokenize_all}, {"pieces", pieces},
-        {"embed", embed}, {"memory", resident},
+        {"embed", embed}, {"memory", resident}, {"load", load},
     };
     double (*run)(void) = NULL;
     for (size_t i = 0; i < sizeof tasks / sizeof *tasks; i++) {
@@ -262,7 +273,8 @@ int main(int argc, char ** argv) {
 
     llama_log_set(quiet, NULL);
     llama_backend_init();
-    model = llama_model_load_from_file(argv[2], llama_model_default_params());
+    path_model = argv[2];
+    model = llama_model_load_from_file(path_model, llama_model_default_params());
     if (!model) fail("loading the model");
     vocab = llama_model_get_vocab(model);
 

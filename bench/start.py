@@ -8,12 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from codegen import generate, render, source
 
 from . import build, peer
-from .measure import PROJECT, Contender, Once, Spread, interleaved
+from .measure import PROJECT, Contender, Once, Spread, interleaved, ratios
 from .place import PROMPT, Place
 from .report import C, Row, Table, at_most
 
@@ -100,12 +101,100 @@ llm = Llama(
 )
 llm(prompt, max_tokens=n, temperature=0)
 """
+# The same as far as the first token, which is written when it is there.
+_FIRST = {
+    "ours": """
+import sys
+from llama_cpp import Llama
+path, threads, prompt = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+llm = Llama(path, n_ctx=4096, n_threads=threads, n_threads_batch=threads)
+print(next(llm.generate(prompt, temperature=0)), flush=True)
+""",
+    "ours, llama-py run": """
+import sys
+path, threads, prompt = sys.argv[1:]
+sys.argv[1:] = ["run", path, prompt, "--threads", threads, "--max-tokens=1", "--temperature=0"]
+from llama_cpp.cli import main
+main()
+""",
+    "llama-cpp-python": """
+import sys
+from llama_cpp import Llama
+path, threads, prompt = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+llm = Llama(
+    path, n_ctx=4096, n_batch=2048, n_threads=threads, n_threads_batch=threads, flash_attn=True,
+    verbose=False,
+)
+print(next(iter(llm(prompt, temperature=0, stream=True)))["choices"][0]["text"], flush=True)
+""",
+}
 _IMPORT = "from llama_cpp import Llama"
 _LIBRARY = "from llama_cpp import LlamaLibrary; LlamaLibrary()"
 _RESIDENT = """
 with open("/proc/self/statm") as file:
     print(file.read().split()[1])
 """
+
+
+def first(place: Place) -> Table:
+    """From the start of the process to the first token."""
+    table = Table(f"from the start of a process to its first token, {place.model.stem}")
+    text = place.file("prompt.txt", PROMPT)
+    c = [place.loop, "generate", place.model, place.threads, 1, text]
+    commands = {C: ([*map(str, c)], {**os.environ})}
+    for name, code in _FIRST.items():
+        python, path = Path(sys.executable), PROJECT
+        if not name.startswith("ours"):
+            try:
+                python, path = peer.environment()
+            except build.CannotMeasure as error:
+                table.remarks.append(str(error))
+                continue
+        given = (place.model, place.threads, PROMPT)
+        commands[name] = _interpreter(place, code, *given, python=python, path=path)
+
+    def until_the_first(command: list[str], environment: dict[str, str]) -> float:
+        begun = time.perf_counter()
+        with subprocess.Popen(
+            command, cwd=place.folder, env=environment, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        ) as process:  # fmt: skip
+            assert process.stdout is not None
+            there = process.stdout.read(1)
+            seconds = time.perf_counter() - begun
+            _, said = process.communicate()
+        if not there:
+            raise build.CannotMeasure(f"{command[0]} wrote nothing: {said.decode()[-500:]}")
+        return seconds
+
+    contenders = {name: Once(partial(until_the_first, *one)) for name, one in commands.items()}
+    found = interleaved(contenders, place.rounds, more=True)
+    targets = {"ours": at_most(1.43), "ours, llama-py run": at_most(1.73)}
+    for name, values in found.items():
+        table.rows.append(Row(name, Spread.of([1e3 * value for value in values]), "ms"))
+    for name, values in found.items():
+        if name != C:
+            ratio = ratios(values, found[C])
+            table.rows.append(Row(f"{name}, over the {C}", ratio, target=targets.get(name)))
+    return table
+
+
+def load(place: Place) -> Table:
+    """Loading a model in a process that has loaded it before."""
+    table = Table(f"loading {place.model.stem}")
+    given = (place.model, 1, place.file("prompt.txt", PROMPT))
+    ours = "ours, LlamaModel.from_file"
+    contenders: dict[str, Contender] = {
+        C: place.c("load", *given), ours: place.ours("load", *given)
+    }  # fmt: skip
+    place.with_theirs(contenders, table.remarks, ["load"], *given)
+    found = interleaved(contenders, place.rounds, more=True)
+    for name, values in found.items():
+        table.rows.append(Row(name, Spread.of([1e3 * value for value in values]), "ms"))
+        if name != C:
+            target = at_most(1.1) if name == ours else None
+            table.rows.append(Row(f"{name}, over the {C}", ratios(values, found[C]), target=target))
+    return table
 
 
 def memory(place: Place) -> Table:

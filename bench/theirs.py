@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from llama_cpp._internals import LlamaModel
 from work import STOPS, Apart, Work, arguments, now, serve
 
 import llama_cpp.llama_cpp as low
@@ -84,6 +85,18 @@ class Theirs:
             found = self.llm.embed(texts, normalize=True)
             seconds = now() - begun
             return seconds / len(texts), [row.index(max(row)) for row in found]
+
+        return work
+
+    def load(self) -> Work:
+        def work() -> tuple[float, Iterable[int]]:
+            begun = now()
+            params = low.llama_model_default_params()
+            second = LlamaModel(path_model=self.llm.model_path, params=params, verbose=False)
+            seconds = now() - begun
+            n_tokens = second.n_vocab()
+            second.close()
+            return seconds, [n_tokens]
 
         return work
 

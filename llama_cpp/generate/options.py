@@ -251,8 +251,8 @@ def make_sampler(
     for name in order:
         if not greedy or name in ("penalties", "dry"):
             _add(chain, model, name, options, temperature, seed)
-    counted = {"penalties": options.get("penalty_last_n", 64), "dry": _values(options, _DRY)[3]}
-    last = max((n for name, n in counted.items() if name in chain.names), default=0)
+    counted = {"penalties": "penalty_last_n", "dry": "dry_penalty_last_n"}
+    last = max([options.get(counted[name], 64) for name in chain.names if name in counted] or [0])
     for token in prompt[-last:] if last else ():
         chain.accept(token, grammar=False)
     return chain.greedy() if greedy else chain.dist(seed)
@@ -279,13 +279,13 @@ def _add(
     """Add the sampler ``name`` to ``chain``, if the options do not turn it off."""
     get = options.get
     if name == "penalties":
-        penalties = _values(options, _PENALTIES)
-        if penalties[1:] != [*_PENALTIES.values()][1:]:
-            chain.penalties(model, *penalties)
+        if not _PENALTIES.keys().isdisjoint(options):
+            penalties = _values(options, _PENALTIES)
+            if penalties[1:] != [*_PENALTIES.values()][1:]:
+                chain.penalties(model, *penalties)
     elif name == "dry":
-        dry = _values(options, _DRY)
-        if dry[0] != 0.0:
-            chain.dry(model, *dry)
+        if get("dry_multiplier", 0.0) != 0.0:
+            chain.dry(model, *_values(options, _DRY))
     elif name == "top_n_sigma":
         if (sigma := get("top_n_sigma", -1.0)) != -1.0:
             chain.top_n_sigma(sigma)

@@ -42,6 +42,7 @@ class LlamaVocab(VocabGetters):
         self._special_texts: list[str | None] = []
         self._ends: dict[int, bool] = {}
         self._eog_tokens: frozenset[int] | None = None
+        self._suppressed: list[int] | None = None
 
     @property
     def handle(self) -> _raw.llama_vocab:
@@ -94,11 +95,12 @@ class LlamaVocab(VocabGetters):
         C: ``llama_vocab_get_suppress_tokens``.
         """
         handle = self.handle
-        if not self._library.has("llama_vocab_get_suppress_tokens"):
-            return []  # older llama.cpp does not read them
-        count = ctypes.c_int32()
-        tokens = self._library.short.llama_vocab_get_suppress_tokens(handle, count)
-        return [int(tokens[i]) for i in range(count.value)]
+        if self._suppressed is None:
+            found, count = None, ctypes.c_int32()
+            if self._library.has("llama_vocab_get_suppress_tokens"):  # older llama.cpp has not
+                found = self._library.short.llama_vocab_get_suppress_tokens(handle, count)
+            self._suppressed = [int(found[i]) for i in range(count.value)] if found else []
+        return list(self._suppressed)
 
     def text(self, token: int) -> str:
         r"""``token`` as the vocabulary stores it, which differs from its text: a space may be

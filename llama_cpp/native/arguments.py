@@ -7,6 +7,7 @@ import ctypes
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum, IntFlag
+from functools import cache
 from typing import Any
 
 _FLOATS = (ctypes.c_float, ctypes.c_double)
@@ -92,16 +93,7 @@ def _record(fields: Sequence[Any], item: Any) -> tuple[Any, ...]:
 def c_number(ctype: Any, value: Any, name: str) -> Any:
     """``value`` as a number for ``ctype`` (or an enumeration). Raises TypeError for other types and
     NaN, ValueError if it does not fit, naming ``name``. Other ctypes pass unchanged."""
-    if isinstance(ctype, type) and issubclass(ctype, IntEnum):
-        value = integer(value, name)
-        try:
-            return ctype(value)
-        except ValueError:
-            known = ", ".join(f"{m.name} ({m.value})" for m in ctype)
-            raise ValueError(f"{name}={value} is not one of {known}") from None
-    if isinstance(ctype, type) and issubclass(ctype, IntFlag):
-        return integer(value, name)
-    if ctype is ctypes.c_bool:
+    if ctype is ctypes.c_bool:  # the most frequent ones first
         if not isinstance(value, bool) and value not in (0, 1):
             raise TypeError(f"{name} must be True or False, not {value!r}")
         return bool(value)
@@ -115,6 +107,15 @@ def c_number(ctype: Any, value: Any, name: str) -> Any:
         if ctype is ctypes.c_float and _FLOAT_MAX < abs(number) < math.inf:
             raise ValueError(f"{name}={number} is outside -{_FLOAT_MAX} to {_FLOAT_MAX}")
         return number
+    if isinstance(ctype, type) and issubclass(ctype, IntEnum):
+        value = integer(value, name)
+        try:
+            return ctype(value)
+        except ValueError:
+            known = ", ".join(f"{m.name} ({m.value})" for m in ctype)
+            raise ValueError(f"{name}={value} is not one of {known}") from None
+    if isinstance(ctype, type) and issubclass(ctype, IntFlag):
+        return integer(value, name)
     limits = integer_limits(ctype)
     if limits is None:
         return value
@@ -125,6 +126,7 @@ def c_number(ctype: Any, value: Any, name: str) -> Any:
     return number
 
 
+@cache
 def integer_limits(ctype: Any) -> tuple[int, int] | None:
     """The least and the greatest value of an integer ctype, None for any other."""
     code = getattr(ctype, "_type_", None)

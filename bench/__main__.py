@@ -35,6 +35,7 @@ from .report import Table, summary
 
 TOPICS: dict[str, Topic] = {
     "share": share.share,
+    "busy": share.busy,
     "guards": guards.guards,
     "generation": generation.generation,
     "tiny": generation.tiny,

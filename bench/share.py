@@ -57,6 +57,29 @@ def share(place: Place) -> Table:
     return table
 
 
+def busy(place: Place) -> Table:
+    """A token of a tiny model while another Python thread computes, by what may help."""
+    table = Table("a token of a tiny model, with another Python thread busy")
+    text = place.file("prompt.txt", PROMPT)
+    ways = {"Llama.generate": ("stream", 64), "4 sequences, Llama.generate_many": ("many", 4)}
+    contenders: dict[str, Contender] = {}
+    for way, (task, n) in ways.items():
+        given = (task, place.tiny_model, n, text)
+        contenders[f"{way}, idle"] = place.ours(*given)
+        contenders[f"{way}, busy"] = place.ours(*given, "--busy")
+        for seconds in ("0.001", "0.0001"):
+            name = f"{way}, busy, sys.setswitchinterval({seconds})"
+            contenders[name] = place.ours(*given, "--busy", "--switch", seconds)
+    found = interleaved(contenders, place.rounds)
+    for name, values in found.items():
+        number = Spread.of([1e6 * value for value in values])
+        table.rows.append(Row(name, number, "us"))
+    for name, values in found.items():
+        over = ratios(values, found["Llama.generate, idle"])
+        table.rows.append(Row(f"{name}, over Llama.generate, idle", over))
+    return table
+
+
 _BUSY = [
     ("ours, loop, decode apart", "ours, loop, decode apart, busy", "loop"),
     ("ours, Llama.generate, decode apart", "ours, Llama.generate, decode apart, busy", "stream"),

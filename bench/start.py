@@ -27,7 +27,7 @@ def imports(place: Place) -> Table:
     ours = "import llama_cpp"
     contenders = {
         code: _python(place, "pass" if code == _EMPTY else code)
-        for code in (_EMPTY, ours, "from llama_cpp import Llama", "from llama_cpp import _raw")
+        for code in (_EMPTY, "import ctypes", ours, _IMPORT, "from llama_cpp import _raw")
     }
     theirs = "llama-cpp-python, import llama_cpp"
     try:
@@ -43,7 +43,8 @@ def imports(place: Place) -> Table:
     }
     for name, values in over.items():
         if name != _EMPTY:
-            table.rows.append(Row(name, Spread.of(values), "ms"))
+            target = at_most(25) if name == _IMPORT else None
+            table.rows.append(Row(name, Spread.of(values), "ms", target=target))
     if theirs in over:
         for name in (ours, "from llama_cpp import Llama"):
             ratio = Spread.of([Spread.of(over[name]).median / b for b in over[theirs]])

@@ -36,11 +36,14 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("units", type=int)
     parser.add_argument("text", type=Path)
     parser.add_argument("--busy", action="store_true", help="keep another thread busy")
+    parser.add_argument("--switch", type=float, help="seconds between two turns of the threads")
     parser.add_argument("--apart", action="store_true", help="the time between the decodes")
     parser.add_argument("--cpu", action="store_true", help="what other programs take apart")
     parser.add_argument("--numpy", action="store_true", help="a program that uses numpy too")
     given = parser.parse_args()
     given.text = given.text.read_text("utf-8")
+    if given.switch:
+        sys.setswitchinterval(given.switch)
     if given.cpu:
         global _clock
         _clock = time.thread_time

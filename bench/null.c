@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define N_VOCAB 49152
 #define N_EMBD 64
@@ -13,6 +14,13 @@ static float logits[N_VOCAB];
 static struct llama_context_params given;
 static int n_past;   /* tokens in the KV cache */
 static int n_chosen; /* tokens sampled */
+
+/* For drafts: a decode takes NULL_ONE microseconds and NULL_MORE for each further token, and with
+ * NULL_WORDS the text is as good as random, of so many different tokens. */
+static long variable(const char * name) {
+    const char * value = getenv(name);
+    return value ? atol(value) : 0;
+}
 
 struct llama_context * llama_init_from_model(struct llama_model * model, struct llama_context_params params) {
     (void) model;
@@ -44,6 +52,9 @@ struct llama_batch llama_batch_init(int32_t n_tokens, int32_t n_embd, int32_t n_
 int32_t llama_decode(struct llama_context * ctx, struct llama_batch batch) {
     (void) ctx;
     n_past += batch.n_tokens;
+    long us = variable("NULL_ONE") + variable("NULL_MORE") * (batch.n_tokens - 1);
+    struct timespec pause = {us / 1000000, us % 1000000 * 1000};
+    if (us) nanosleep(&pause, NULL);
     return 0;
 }
 
@@ -58,15 +69,18 @@ llama_pos llama_memory_seq_pos_max(llama_memory_t memory, llama_seq_id id) {
 bool llama_memory_seq_rm(llama_memory_t memory, llama_seq_id id, llama_pos p0, llama_pos p1) {
     (void) memory; (void) id; (void) p1;
     n_past = p0 < 0 ? 0 : p0 < n_past ? p0 : n_past;
+    if (!n_past) n_chosen = 0;
     return true;
 }
 
-void llama_memory_clear(llama_memory_t memory, bool data) { (void) memory; (void) data; n_past = 0; }
+void llama_memory_clear(llama_memory_t memory, bool data) { (void) memory; (void) data; n_past = n_chosen = 0; }
 
 /* As plain greedy sampling does not: no look at the logits. */
 llama_token llama_sampler_sample(struct llama_sampler * chain, struct llama_context * ctx, int32_t i) {
     (void) chain; (void) ctx; (void) i;
-    return 300 + n_chosen++ % 200;
+    long words = variable("NULL_WORDS");
+    unsigned n = n_chosen++;
+    return words ? 300 + (n * 2654435761u >> 16) % words : 300 + n % 200;
 }
 
 enum llama_vocab_type llama_vocab_type(const struct llama_vocab * vocab) { (void) vocab; return LLAMA_VOCAB_TYPE_BPE; }

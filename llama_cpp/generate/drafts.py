@@ -2,7 +2,8 @@
 
 A model reads many tokens in little more time than one. So what comes next is guessed, decoded
 together with the last token, and each guess is kept that the sampler chooses as well: the text is
-the one that it would have been without. The more of the draft is right, the faster it gets.
+the one that it would have been without. The more of the draft is right, the faster it gets; where
+drafts do not pay, they stop (`llama_cpp.generate.batching.pace`), unless ``adapt=False``.
 
 "Would have been" holds as far as the model's computation does not depend on how many tokens are
 decoded at once. On the CPU, with quantized weights and flash attention, it gives the same bits for
@@ -15,31 +16,26 @@ tokens that are almost equally likely.
 
 from __future__ import annotations
 
+import ctypes
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from operator import index
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from ..context.batch import LlamaBatch
 from ..context.context import LlamaContext
-from ..context.sequence import LlamaSequence
-from ..errors import LlamaCancelled, LlamaContextError, LlamaDecodeError, LlamaModelError
+from ..errors import LlamaCancelled, LlamaModelError
 from ..model.model import LlamaModel
-from ..native.arguments import check_count, check_type
+from ..native.arguments import c_number, check_count, check_type
 from ..native.resource import ClosedByWith
 from ..sampling.chain import LlamaSampler
-from ..sampling.forced import Forced
+from .batching.pace import MOST
 from .logprobs import log_probs
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from .._params import LlamaContextParams
-    from .generation import Request
-
-MOST = 32
-"""The most tokens that are drafted at once."""
 
 _N_CTX = 4096
 # Vocabularies of the same family differ in padding at the end, and in what the first tokens,
@@ -54,15 +50,18 @@ class PromptLookup:
     It costs next to nothing, and pays where the answer repeats the prompt: summaries, corrections,
     code that is edited. ``ngram`` is how many tokens have to be the same, at best; with fewer, down
     to ``ngram_min``, it is content when there is no place with more. ``n_draft`` is the most tokens
-    to draft at once.
+    to draft at once. With ``adapt=False`` each draft is checked, whether that pays or not.
     """
 
-    def __init__(self, ngram: int = 3, n_draft: int = 8, *, ngram_min: int = 2) -> None:
+    def __init__(
+        self, ngram: int = 3, n_draft: int = 8, *, ngram_min: int = 2, adapt: bool = True
+    ) -> None:
         check_count(ngram, "ngram")
         check_count(ngram_min, "ngram_min")
         if not 1 <= ngram_min <= ngram:
             raise ValueError(f"ngram_min={ngram_min} must be 1 to ngram={ngram}")
         self.n_draft = _n_draft(n_draft)
+        self.adapt = c_number(ctypes.c_bool, adapt, "adapt")
         self._sizes = range(ngram, ngram_min - 1, -1)
         self._seen: list[int] = []
         # n-gram -> where the text last went on behind it
@@ -99,7 +98,8 @@ class DraftModel(ClosedByWith):
     """Drafts with a smaller model that has the same vocabulary.
 
     ``model`` is a GGUF file or a `LlamaModel`; ``n_draft`` the most tokens to draft at once;
-    ``p_min`` the probability below which a token is not worth checking, nor what would follow it.
+    ``p_min`` the probability below which a token is not worth checking, nor what would follow it;
+    with ``adapt=False`` each draft is checked, whether that pays or not.
     The keywords are those of `LlamaContext`; its ``n_ctx`` is by default the model's own context
     length, but at most 4,096 tokens, and longer texts go on without drafts.
 
@@ -113,6 +113,7 @@ class DraftModel(ClosedByWith):
         n_draft: int = 8,
         *,
         p_min: float = 0.5,
+        adapt: bool = True,
         **params: Unpack[LlamaContextParams],
     ) -> None:
         self.n_draft = _n_draft(n_draft)
@@ -121,6 +122,9 @@ class DraftModel(ClosedByWith):
         if not 0 <= p_min <= 1:
             raise ValueError(f"p_min={p_min} is no probability: 0 to 1")
         self.p_min = p_min
+        self.adapt = c_number(ctypes.c_bool, adapt, "adapt")
+        self.cost = 0.0
+        """The time that a token of it is expected to take, in tokens of the model; see `Draft`."""
         self._owned = not isinstance(model, LlamaModel)
         self.model: Final = model if isinstance(model, LlamaModel) else LlamaModel.from_file(model)
         """Its model."""
@@ -151,6 +155,7 @@ class DraftModel(ClosedByWith):
             _check_vocabularies(model, self.model)
             self._checked = model
             self._n_vocab = min(model.vocab.n_tokens, self.model.vocab.n_tokens)
+            self.cost = self.model.size / max(1, model.size)
         self._cancelled = False
 
     def cancel(self) -> None:
@@ -186,132 +191,6 @@ class DraftModel(ClosedByWith):
     def _check_cancelled(self) -> None:
         if self._cancelled:
             raise LlamaCancelled("drafting was cancelled")
-
-
-class Speculation:
-    """The drafts of one generation: how they are checked, and what becomes of them."""
-
-    def __init__(
-        self, ctx: LlamaContext, sequence: LlamaSequence, request: Request, n_keep: int | None
-    ) -> None:
-        """``sequence`` has the prompt; drafts that were not checked yet are in it as well. When the
-        context is full, its first ``n_keep`` tokens stay and half of the others."""
-        draft = request.draft
-        if not callable(getattr(draft, "draft", None)):
-            raise TypeError(
-                f"draft must have a method draft(tokens, n), as PromptLookup has, not {draft!r}"
-            )
-        self._ctx = ctx
-        self._sequence = sequence
-        self._draft = draft
-        self._request = request
-        self._n_keep = n_keep
-        self._left = request.limit  # so many tokens may come
-        self._call("begin", ctx.model)
-        self._end = len(sequence)  # of the tokens that are in the text for sure
-        self._ahead: list[int] = []  # decoded, and not yet sampled
-        self._accepted = 0  # of these
-        self._reach = MOST  # a wrong guess makes the next draft short, right ones long again
-        self._i = -1
-        core = ctx.core
-        self._most = min(MOST, core.n_batch - 1, core.n_ubatch - 1, core.n_outputs_max - 1)
-        # To undo a draft, a recurrent memory needs a copy of its state from before.
-        self._copies = core.is_stateful and not core.n_rollback
-        if core.n_rollback:
-            self._most = min(self._most, core.n_rollback)
-        elif self._copies and isinstance(draft, Forced):
-            self._draft = None  # it would copy more than it computes less
-        elif self._copies and not core.forgets:
-            raise LlamaContextError(
-                f"{ctx.model.path.name} is recurrent or hybrid, and this llama.cpp is too old to "
-                "go back after a draft: generate without one"
-            )
-
-    def cancel(self) -> None:
-        """Stop drafting, from any thread."""
-        self._call("cancel")
-
-    def step(self, token: int) -> int:
-        """Decode ``token``, which was just sampled, unless that was done already, with a new draft
-        behind it. Returns the index of the output to sample the next one from."""
-        self._left -= 1
-        if len(self._ahead) > self._accepted and self._ahead[self._accepted] == token:
-            self._accepted += 1
-            self._request.accepted_tokens += 1
-            self._end += 1
-            self._i += 1
-            return self._i
-        sequence = self._sequence
-        again = self._finish()
-        if self._n_keep is not None and len(sequence) + len(again) >= self._ctx.n_ctx_seq:
-            sequence.shift(self._n_keep, (len(sequence) - self._n_keep) // 2)
-        drafted = [] if again else self._guess(token)
-        if not drafted and not again:
-            sequence.append(token)
-            self._end, self._i = len(sequence), -1
-            return self._i
-        if drafted and self._copies:
-            sequence.checkpoint()
-        try:
-            self._extend(again, [token, *drafted])
-        except LlamaDecodeError as error:
-            if error.code != 1 or not drafted:
-                raise
-            drafted = []  # the KV cache has no room for the draft
-            self._extend(again, [token])
-        self._end = len(sequence) - len(drafted)
-        self._ahead = drafted
-        self._request.drafted_tokens += len(drafted)
-        return self._i
-
-    def _extend(self, again: list[int], tokens: list[int]) -> None:
-        """Decode ``again``, without outputs, and ``tokens``, each with one."""
-        outputs = [False] * len(again) + [True] * len(tokens)
-        self._ctx.decode(LlamaBatch(again + tokens, seq_id=self._sequence.id, logits=outputs))
-        self._i = len(again)
-
-    def _guess(self, token: int) -> list[int]:
-        ctx, room = self._ctx, self._ctx.n_ctx_seq - len(self._sequence) - 1
-        most = min(self._most, self._reach, self._left - 1, room)  # the last token needs no draft
-        if self._draft is None or most < 1:
-            return []
-        known = () if isinstance(self._draft, Forced) else self._sequence.tokens
-        answer = self._draft.draft([*known, token], most)
-        if isinstance(answer, str) or not isinstance(answer, Iterable):
-            raise TypeError(f"{self._draft!r} must draft a list of tokens, not {answer!r}")
-        drafted = list(answer)[:most]
-        for guess in drafted:
-            try:
-                ctx.model.vocab.check_token(guess)
-            except (TypeError, ValueError) as error:
-                raise type(error)(f"{self._draft!r} drafted a wrong token: {error}") from None
-        return drafted
-
-    def _finish(self) -> list[int]:
-        """Forget the rest of the last draft. Returns the tokens that have to be decoded again for
-        it."""
-        ahead = self._ahead
-        if not ahead:
-            return []
-        self._ahead = []
-        accepted, self._accepted = self._accepted, 0
-        self._call("accept", len(ahead), accepted)
-        if accepted == len(ahead):
-            self._reach = min(MOST, 2 * self._reach)
-            return []
-        self._reach = accepted + 1
-        again = self._sequence.rewind(self._end)
-        if len(again) < self._end and len(again) + MOST < self._ctx.core.n_batch:
-            return again
-        # A memory of another kind that forgets all or nothing: not a second time.
-        self._draft = None
-        self._sequence.extend(again)
-        return []
-
-    def _call(self, name: str, *arguments: Any) -> None:
-        method = getattr(self._draft, name, None)
-        if method is not None:
-            method(*arguments)
 
 
 def _n_draft(n: int) -> int:

@@ -23,6 +23,10 @@ class Draft(Protocol):
     when a generation begins, ``accept(drafted, accepted)``, called after each draft that was
     checked with how many tokens it had and how many of them were right, and ``cancel()``, called
     from another thread when the generation is cancelled.
+
+    Whether drafts pay is measured, and they are asked for and checked accordingly. With an
+    attribute ``adapt`` that is False, each one is. ``cost`` is a first guess of the time to draft a
+    token, where that of a decode of one is 1; by default 0.
     """
 
     def draft(self, tokens: Sequence[int], n: int, /) -> Sequence[int]:

@@ -23,7 +23,7 @@ from llama_cpp import (
     PromptLookup,
 )
 from llama_cpp.errors import LlamaClosedError
-from llama_cpp.generate.drafts import MOST
+from llama_cpp.generate.batching.pace import MOST, Curve, Pace
 from tests.support.patience import patience
 from tests.support.python import ROOT
 
@@ -33,6 +33,8 @@ GENERATES = ("llama", "swa", "mamba", "hybrid")
 
 class Oracle:
     """Knows the answer, and says something else now and then."""
+
+    adapt = False
 
     def __init__(self, right: Sequence[int], n_prompt: int, wrong: Sequence[int] = ()) -> None:
         self.right, self.n_prompt, self.wrong = right, n_prompt, wrong
@@ -53,12 +55,21 @@ class Oracle:
 class Random:
     """Has no idea."""
 
+    adapt = False
+
     def __init__(self, n_vocab: int) -> None:
         self.n_vocab = n_vocab
         self.random = random.Random(1)
 
     def draft(self, tokens: Sequence[int], n: int) -> list[int]:
         return [self.random.randrange(self.n_vocab) for _ in range(min(n, 4))]
+
+
+class Small:
+    """Adapts, and needs less time than a model."""
+
+    def __init__(self, oracle: Oracle) -> None:
+        self.draft = oracle.draft
 
 
 @pytest.fixture(params=GENERATES)
@@ -88,8 +99,10 @@ def test_drafts_change_nothing(llm: Llama) -> None:
         "right": Oracle(without.tokens, len(prompt)),
         "half": Oracle(without.tokens, len(prompt), wrong=range(0, 60, 5)),
         "random": Random(llm.model.vocab.n_tokens),
-        "lookup": PromptLookup(),
-        "itself": DraftModel(llm.model, 5, p_min=0, n_threads=1, n_ctx=256),
+        "lookup": PromptLookup(adapt=False),
+        "itself": DraftModel(llm.model, 5, p_min=0, adapt=False, n_threads=1, n_ctx=256),
+        "adaptive": PromptLookup(),
+        "small": Small(Oracle(without.tokens, len(prompt), wrong=range(0, 60, 9))),
     }
     for name, draft in drafts.items():
         generation = llm.generate(
@@ -126,7 +139,11 @@ def test_drafts_change_nothing(llm: Llama) -> None:
 def test_a_real_model_says_the_same(model: LlamaModel, prompt: str) -> None:
     llm = Llama(model, n_ctx=256)
     without = llm.complete(prompt, max_tokens=40, temperature=0, cache_prompt=False)
-    for draft in (PromptLookup(), DraftModel(model, p_min=0.3, n_ctx=256)):
+    for draft in (
+        PromptLookup(),
+        PromptLookup(adapt=False),
+        DraftModel(model, p_min=0.3, adapt=False),
+    ):
         done = llm.complete(prompt, max_tokens=40, temperature=0, cache_prompt=False, draft=draft)
         assert done.tokens == without.tokens
     llm.ctx.close()
@@ -147,7 +164,7 @@ def test_a_seed_a_grammar_and_penalties_work_as_without(plain: Llama) -> None:
     oracle = Oracle(without, n_prompt, wrong=(7, 8, 20))
     assert complete(oracle) == without
     assert [n for n, ok in oracle.checked if ok < n], "some were wrong"
-    assert complete(PromptLookup(ngram=2, ngram_min=1)) == without
+    assert complete(PromptLookup(ngram=2, ngram_min=1, adapt=False)) == without
 
 
 # -- where it ends
@@ -197,7 +214,8 @@ def test_the_context_is_shifted_as_without(tiny_path: Callable[..., Path]) -> No
         options["grammar"] = "root ::= [a-z ]+"  # it never ends by itself
         without = llm.complete(prompt, **options).tokens
         assert len(without) == 400
-        for draft in (PromptLookup(ngram=2, ngram_min=1), Random(llm.model.vocab.n_tokens)):
+        lookup = PromptLookup(ngram=2, ngram_min=1, adapt=False)
+        for draft in (lookup, Random(llm.model.vocab.n_tokens)):
             done = llm.complete(prompt, draft=draft, **options)
             assert done.tokens == without
             assert done.usage.drafted_tokens > 100
@@ -224,7 +242,7 @@ def test_the_next_generation_reuses_what_was_right(plain: Llama) -> None:
 
 def test_cancelling_in_the_middle_leaves_all_usable(plain: Llama) -> None:
     whole = plain.complete(PROMPT, max_tokens=20, temperature=0, cache_prompt=False).tokens
-    draft = DraftModel(plain.model, p_min=0, n_threads=1, n_ctx=256)
+    draft = DraftModel(plain.model, p_min=0, adapt=False, n_threads=1, n_ctx=256)
     generation = plain.generate(PROMPT, max_tokens=200, temperature=0, draft=draft)
     for _ in range(5):
         next(generation)
@@ -293,6 +311,8 @@ def test_what_cannot_draft_is_an_error(
         plain.generate_many(["a", "b"], draft=PromptLookup())
 
     class Wild:
+        adapt = False
+
         def draft(self, tokens: Sequence[int], n: int) -> list[int]:
             return [1 << 20]
 
@@ -314,10 +334,83 @@ def test_another_model_of_the_same_family_drafts(
     plain: Llama, tiny_path: Callable[..., Path]
 ) -> None:
     without = plain.complete(PROMPT, max_tokens=30, temperature=0, cache_prompt=False)
-    with DraftModel(tiny_path("llama", seed=1), p_min=0, n_threads=1) as draft:
+    with DraftModel(tiny_path("llama", seed=1), p_min=0, adapt=False, n_threads=1) as draft:
         done = plain.complete(PROMPT, max_tokens=30, temperature=0, cache_prompt=False, draft=draft)
     assert done.tokens == without.tokens
     assert done.usage.drafted_tokens > 0
+
+
+# -- whether it pays, on a clock of our own
+
+COSTS: dict[str, Callable[[int], float]] = {
+    "flat": lambda n: 1 + 0.01 * (n - 1),
+    "half": lambda n: 1 + 0.5 * (n - 1),
+    "steep": lambda n: float(n),
+}
+# How often there is a draft, and how often its next token is right.
+TEXTS = {"copied": (0.99, 0.98), "story": (0.4, 0.25), "nonsense": (1.0, 0.0)}
+
+
+def generated(cost: Callable[[int], float], text: str, price: float, seed: int, n: int) -> float:
+    """The speed of three generations of ``n`` tokens over that without drafts, which cost ``price``
+    each. Every decode takes a little longer or shorter than the last."""
+    r, curve, time = random.Random(seed), Curve(), 0.0
+    kind = type("Kind", (), {"cost": price})
+    for _ in range(3):
+        pace = Pace(curve, kind(), 100, 10.0, n, False)
+        offered, right = TEXTS[text]
+        done = waiting = 0
+        while done < n:
+            if waiting:
+                checked = pace.best(waiting)
+            else:
+                checked, wanted = 0, pace.wanted(min(8, n - done))
+                if wanted:
+                    waiting = wanted if r.random() < offered else 0
+                    seconds = price * wanted
+                    checked = pace.drafted(waiting, wanted, seconds)
+                    time += seconds
+            if checked:
+                waiting = 0
+            seconds = cost(1 + checked) * r.uniform(0.9, 1.1)
+            time += seconds
+            pace.decoded(1 + checked, seconds)
+            done += 1
+            for _ in range(checked or min(waiting, 1)):
+                is_right = r.random() < right
+                pace.judged(is_right, checked=checked > 0)
+                done += is_right and checked > 0
+                waiting = max(0, waiting - 1) if is_right else 0
+                if not is_right:
+                    break
+    return 3 * n / time
+
+
+@pytest.mark.parametrize("price", [0.001, 0.1, 0.5, 1.0])
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("cost", COSTS)
+def test_drafts_never_lose_and_win_where_several_tokens_cost_little(
+    cost: str, text: str, price: float
+) -> None:
+    speeds = sorted(generated(COSTS[cost], text, price, seed, 128) for seed in range(9))
+    assert speeds[2] > 0.98
+    if text == "copied" and price <= 0.1:
+        assert speeds[2] > {"flat": 3.0, "half": 1.2, "steep": 0.98}[cost]
+
+
+def test_a_pace_asks_again_when_drafts_begin_to_be_right() -> None:
+    curve = Curve()
+    pace = Pace(curve, PromptLookup(), 100, 10.0, 2000, False)
+    checked = {False: 0, True: 0}
+    for i in range(1200):
+        right = i > 600
+        n = pace.drafted(8, 8, 0.001) if pace.wanted(8) else 0
+        checked[right] += n
+        pace.decoded(1 + n, 1.0)
+        pace.judged(right, checked=n > 0)
+    assert checked[False] < 30
+    assert checked[True] > 2000
+    assert (curve.cost(9), curve.risk(9), curve.cost(33)) == (1.0, 1.0, 1.0)
 
 
 # -- the example

@@ -785,6 +785,17 @@ ROWS = [
         "LlamaBusyError",
         "in the middle of a step",
     ),
+    Row(
+        "llm().complete('a', draft=Draft(lambda t, n: [1] * n, True, float('nan')))", "nothing", ""
+    ),
+    Row("llm().complete('a', draft=Draft(lambda t, n: [1] * n, True, -INF))", "nothing", ""),
+    Row(
+        "llm().complete('a', draft=Draft(None, True, 'a'))", "TypeError", "must have a method draft"
+    ),
+    Row(
+        "llm().complete('a', draft=Draft(list, True, 'a'))", "ValueError", "convert string to float"
+    ),
+    Row("PromptLookup(adapt='a')", "TypeError", "adapt must be"),
     # logging handlers and progress, called from within the library
     Row("logged(lambda line: 1 / 0)", "ZeroDivisionError", "division by zero"),
     Row("logged(lambda line: sys.exit(3))", "SystemExit", "3"),

@@ -225,8 +225,8 @@ def draft(**keywords):
 
 
 class Draft:
-    def __init__(self, act):
-        self.draft = act
+    def __init__(self, act, adapt=False, cost=0):
+        self.draft, self.adapt, self.cost = act, adapt, cost
 
     def __repr__(self):
         return "<Draft>"

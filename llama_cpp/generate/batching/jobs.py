@@ -13,7 +13,7 @@ from ...native.locks import Bell
 from ..generation import Completion, GenerationState, Request
 
 if TYPE_CHECKING:
-    from ..drafts import Speculation
+    from .speculation import Speculation
 
 AHEAD = 64
 """The number of unread pieces at which a request pauses."""

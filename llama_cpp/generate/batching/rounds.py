@@ -135,7 +135,7 @@ class Rounds:
         its output."""
         request, sequence = job.request, slot.sequence
         if request.draft is not None and job.speculation is None:
-            from ..drafts import Speculation  # here: most programs do without
+            from .speculation import Speculation  # here: most programs do without
 
             job.speculation = Speculation(self._ctx, sequence, request, request.n_keep)
         if job.speculation is not None:

@@ -66,6 +66,10 @@ loading_options: Decorator = with_options(
     ),
     click.option("--threads", type=COUNT, help="By default the usable cores."),
     click.option("--gpu-layers", "-g", type=int, help="Layers on the GPU; by default all."),
+    click.option(
+        "--prompt-cache", type=click.Path(file_okay=False), metavar="FOLDER",
+        help="Keep long prompts computed in a folder, for the next time.",
+    ),
 )  # fmt: skip
 sampling_options: Decorator = with_options(
     click.option("--max-tokens", "-n", type=COUNT, help="The most to generate."),
@@ -165,6 +169,7 @@ def open_llama(model: str, given: dict[str, Any]) -> llama_cpp.Llama:
     params = {
         "n_ctx": given["ctx_size"], "n_gpu_layers": given["gpu_layers"],
         "n_threads": given["threads"], "n_threads_batch": given["threads"],
+        "prompt_cache": given["prompt_cache"],
     }  # fmt: skip
     named: Any = {name: value for name, value in params.items() if value is not None}
     path = find(model)

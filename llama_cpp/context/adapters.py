@@ -19,6 +19,7 @@ from ..native.arguments import c_number
 from ..native.resource import Resource
 from .cells import CellBooks
 from .core import Core
+from .state import digest, weights
 
 
 class ContextAdapters:
@@ -35,12 +36,25 @@ class ContextAdapters:
         self._kept = kept
         self._loras: Mapping[LlamaLora, float] = {}
         self._vector: tuple[LlamaControlVector | None, tuple[int, int] | None] = (None, None)
+        self._facts: tuple[object, ...] | None = ()
 
     @property
     def loras(self) -> dict[LlamaLora, float]:
         """The adapters that are in use here, and their scales."""
         self._core.opened()
         return dict(self._loras)
+
+    @property
+    def facts(self) -> tuple[object, ...]:
+        """What tells other adapters apart: their weights and scales, as JSON can have them."""
+        if self._facts is None:
+            facts: list[object] = [(weights(lora.path), by) for lora, by in self._loras.items()]
+            vector, layers = self._vector
+            if vector is not None:
+                rows = vector.rows(max(vector.layers) + 1)
+                facts += [digest(bytes(rows)), layers]
+            self._facts = tuple(facts)
+        return self._facts
 
     def copy(self, other: ContextAdapters) -> None:
         """Use the current adapters of ``other``, from a context on the same model."""
@@ -136,6 +150,7 @@ class ContextAdapters:
         with core.held():
             core.opened()
             yield
+            self._facts = None
             if self._books is not None:
                 self._books.reweigh()
             if not isinstance(core.decode, _Rebuilding):

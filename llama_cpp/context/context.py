@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from .._params import LlamaContextParams
     from ..model.control_vector import LlamaControlVector
+    from .prompts import PromptCache, StoredPrompts
 
 # The library rounds n_ctx up to a multiple of this.
 _CTX_STEP = 256
@@ -457,6 +458,14 @@ class LlamaContext(ContextGetters, ClosedByWith):
         with self.core.held():
             self.core.library.llama_synchronize(self.handle)
             self.core.short.llama_perf_context_reset(self.handle)
+
+    def stored_prompts(self, cache: PromptCache) -> StoredPrompts | None:
+        """The prompts in ``cache`` that this context can continue. None without a KV cache."""
+        from .prompts import StoredPrompts  # here: most programs do without
+
+        if not self.core.has_memory:
+            return None
+        return StoredPrompts(cache, self.books, self._adapters)
 
     @property
     def loras(self) -> dict[LlamaLora, float]:

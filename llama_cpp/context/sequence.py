@@ -355,6 +355,22 @@ class LlamaSequence(ClosedByWith):
         one is complete. Raises OSError when it cannot be written."""
         states.write_file(path, self._saved())
 
+    def replace(self, data: Buffer) -> None:
+        """Replace its tokens by those of a sequence that `to_bytes` gave. Raises LlamaStateError if
+        the data does not fit, and it stays as it is, or if there is no room, and it is empty.
+        """
+        self._open()
+        core, track = self._core, self._track
+        with core.held():
+            state = states.check(core, data, self._id)
+            track.rewind(0)
+            track.unknown = False
+            states.restore(self._books, state, self._id)
+            track.take(state.tokens, int(state.facts["exact"]), shared=False)
+            if core.pos_max(core.kv, self._id) + 1 != len(state.tokens):
+                track.rewind(0)
+                raise LlamaStateError("the state has more or fewer positions than tokens")
+
     def _saved(self) -> bytearray:
         self._check()
         tokens = self._track.tokens
@@ -433,14 +449,8 @@ class Sequences:
         C: ``llama_state_seq_set_data``, llama.h.
         """
         sequence = LlamaSequence(self._computing, checkpoints=checkpoints)
-        core, books, track = sequence._core, sequence._books, sequence._track
         try:
-            with core.held():
-                state = states.check(core, data, track.id)
-                states.restore(books, state, track.id)
-                track.take(state.tokens, int(state.facts["exact"]), shared=False)
-                if core.pos_max(core.kv, track.id) + 1 != len(state.tokens):
-                    raise LlamaStateError("the state has more or fewer positions than tokens")
+            sequence.replace(data)
         except BaseException:
             sequence.close()
             raise

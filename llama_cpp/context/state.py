@@ -19,7 +19,7 @@ import sys
 import weakref
 from array import array
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from .. import _raw
 from .. import _std as std
@@ -161,6 +161,30 @@ def read_file(path: str | os.PathLike[str]) -> bytearray:
     return data
 
 
+def read_tokens(stream: BinaryIO) -> bytes:
+    """The tokens of a state, int32 each, from its beginning. LlamaStateError if its parts do not
+    fit its size; its checksum is not looked at."""
+    start = stream.read(_START.size)
+    if len(start) < _START.size or start[: len(_MAGIC)] != _MAGIC:
+        raise LlamaStateError("this is not a state that llama_cpp saved")
+    _, _, n_head, n_tokens, size = _START.unpack(start)
+    end = os.fstat(stream.fileno()).st_size
+    if end != _START.size + n_head + 4 * n_tokens + size + _N_DIGEST:
+        raise LlamaStateError("the state is damaged: its parts do not fit its size")
+    stream.seek(n_head, os.SEEK_CUR)
+    return stream.read(4 * n_tokens)
+
+
+def facts(core: Core) -> dict[str, Any]:
+    """What the state of a sequence depends on, besides its tokens."""
+    return {"model": _model_facts(core.model), "context": _context_facts(core, 0)}
+
+
+def digest(data: bytes) -> str:
+    """A hash, as text."""
+    return _digest(memoryview(data)).hex()
+
+
 def _kind(seq_id: int | None) -> str:
     return "context" if seq_id is None else "sequence"
 
@@ -244,7 +268,7 @@ def _model_facts(model: LlamaModel) -> dict[str, Any]:
             "n_params": model.n_params,
             "size": model.size,
             "metadata": metadata.hexdigest(),
-            "weights": _weights(model.path),
+            "weights": weights(model.path),
         }
         _known[model] = facts
     return facts
@@ -253,7 +277,7 @@ def _model_facts(model: LlamaModel) -> dict[str, Any]:
 _known: weakref.WeakKeyDictionary[LlamaModel, dict[str, Any]] = weakref.WeakKeyDictionary()
 
 
-def _weights(path: Path) -> str | None:
+def weights(path: Path) -> str | None:
     """A hash of the weights, to tell models of one shape apart. None if the file is gone."""
     digest = _new_digest()
     try:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from ..context.context import LlamaContext
+    from ..context.prompts import PromptCache
     from ..model.device import LlamaDevice
     from ..model.hub import DownloadProgress
     from ..model.model import LlamaModel
@@ -52,6 +53,8 @@ class LlamaParams(LlamaModelParams, LlamaContextParams, total=False):
     """Metadata to use in place of the file's."""
     tensor_buft_overrides: Mapping[str, str] | None
     """Where tensors go: a regular expression for their names -> a `LlamaDevice.buffer_type`."""
+    prompt_cache: PromptCache | str | os.PathLike[str] | None
+    """Where long prompts are stored for later processes: a folder, or a `PromptCache`."""
 
 
 class Llama(ClosedByWith):
@@ -70,7 +73,8 @@ class Llama(ClosedByWith):
     is faster for long prompts with little in common.
 
     The KV cache keeps the tokens of earlier generations, one for each sequence: a beginning that
-    the next prompt shares with one of them is not computed again.
+    the next prompt shares with one of them is not computed again. With ``prompt_cache``, a folder
+    or a `llama_cpp.context.PromptCache`, long prompts are stored for later processes too.
     """
 
     @needs_model
@@ -90,16 +94,23 @@ class Llama(ClosedByWith):
 
         of_model = {*KEYWORDS["llama_model_params"], *LOADING}
         of_context = KEYWORDS["llama_context_params"]
+        of_llama = ("library", "progress", "queue_size", "prompt_cache")
         for name in params:
-            if name not in of_model and name not in of_context:
+            if name not in (*of_model, *of_context, "prompt_cache"):
                 raise unknown_keyword(
                     name,
-                    [*sorted(of_model), *of_context, "library", "progress", "queue_size"],
+                    [*sorted(of_model), *of_context, *of_llama],
                     "Llama",
                 )
         if queue_size is not None:
             check_count(queue_size, "queue_size")
         given: dict[str, Any] = dict(params)
+        prompt_cache = given.pop("prompt_cache", None)
+        if prompt_cache is not None:
+            from ..context.prompts import PromptCache  # here: most programs do without
+
+            if not isinstance(prompt_cache, PromptCache):
+                prompt_cache = PromptCache(prompt_cache)
         loading = {name: given.pop(name) for name in list(given) if name in of_model}
         self._shares_model = isinstance(model, LlamaModel)
         if isinstance(model, LlamaModel):
@@ -114,6 +125,9 @@ class Llama(ClosedByWith):
         self._ctx = LlamaContext(self._model, **given)
         self._embedder = Embedder(self._model, given, self._ctx)
         self._scheduler = Scheduler(self._ctx, queue_size)
+        stored = None if prompt_cache is None else self._ctx.stored_prompts(prompt_cache)
+        self._scheduler = Scheduler(self._ctx, queue_size, stored)
+        self._n_ctx_seq = self._ctx.n_ctx_seq
         self._cancels = [0]
         """How often it was cancelled: in a list, which a generation can hold without the Llama."""
         self._cancelled = False

@@ -102,6 +102,8 @@ class LlamaModel(ModelGetters, Closable):
         """The library that it was loaded by."""
         self.path: Final = path
         """The file that it was loaded from, the first of a split model."""
+        self.overrides: Mapping[str, object] = {}
+        """Metadata that was used in place of the file's."""
         self._files = [path]
         self.adapters_lock = threading.RLock()  # the library's list of them is read by decodes, too
         self._vocab_only = False
@@ -254,6 +256,7 @@ class LlamaModel(ModelGetters, Closable):
             )
         _rpc.note_user(model, resource)
         model._files = files
+        model.overrides = dict(kv_overrides or {})
         model._vocab_only = bool(raw.vocab_only)
         model._layers = dict(layers)
         model._tell_layers(params.get("n_gpu_layers", 0))

@@ -103,6 +103,8 @@ class Job:
         self.speculation: Speculation | None = None
         # Another job that computes the same beginning, and how much of it they have in common.
         self.leader: Job | None = None
+        self.stores: set[int] = set()
+        """Where its prompt is stored, for later ones."""
         self.common = 0
 
     def end(self, error: BaseException, *, reported: bool = False) -> None:

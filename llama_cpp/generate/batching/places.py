@@ -17,6 +17,8 @@ from .jobs import Job, Reader, Slot
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+    from ...context.prompts import StoredPrompts
+
 # A prompt waits for another one that is being computed if they share at least so many more tokens
 # than the cache already has.
 _WORTH_WAITING = 16
@@ -30,8 +32,9 @@ checks for itself whether it can go on."""
 class Places:
     """The places of a context, and the jobs that have a place or wait for one."""
 
-    def __init__(self, ctx: LlamaContext) -> None:
+    def __init__(self, ctx: LlamaContext, stored: StoredPrompts | None = None) -> None:
         self._ctx = ctx
+        self._stored = stored
         self.n = 1 if ctx.model.has_encoder else ctx.n_seq_max
         """The greatest number of places."""
         self.slots: list[Slot] = []
@@ -67,14 +70,9 @@ class Places:
 
     def adopt(self, slot: Slot, data: Buffer) -> int:
         """Restore a saved sequence in ``slot``. Returns its length."""
-        slot.sequence.close()
-        try:
-            slot.sequence = self._ctx.sequence.from_bytes(data)
-        except BaseException:
-            self.slots.remove(slot)
-            raise
+        slot.sequence.replace(data)
         self._clock += 1
-        slot.used, slot.id = self._clock, slot.sequence.id
+        slot.used = self._clock
         return len(slot.sequence)
 
     def nearest(self, tokens: Sequence[int]) -> LlamaSequence | None:
@@ -228,7 +226,10 @@ class Places:
         n, _, source = max(
             ((self._reusable(s, job), s is slot, s) for s in self.slots), key=lambda it: it[:2]
         )
-        if source is slot:
+        stored = self._stored if request.cache_prompt else None
+        if stored is not None and stored.load(sequence, job.tokens[:-1], n):
+            pass
+        elif source is slot:
             sequence.rewind(n)
         else:
             with suppress(LlamaContextError):  # no room for a copy: it is computed again
@@ -238,8 +239,16 @@ class Places:
             sequence.checkpoint()
         if len(job.tokens) == len(request.prompt):
             request.cached_tokens = n
+            if stored is not None:
+                job.stores = stored.marks(job.tokens, n)
         slot.writes = sequence.writes
         return True
+
+    def store(self, slot: Slot) -> None:
+        """Store the beginning of a prompt that was just computed, if it is one to store."""
+        job = slot.job
+        if job is not None and self._stored is not None and len(slot.sequence) in job.stores:
+            self._stored.save(slot.sequence)
 
     def _encode(self, job: Job) -> None:
         """Give the encoder the prompt, and the decoder its first token."""

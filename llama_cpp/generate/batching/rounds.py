@@ -162,6 +162,8 @@ class Rounds:
                 slot.writes = written[slot.id]
         if not plain:
             self._score_prompts(parts)
+            for slot, _ in parts:
+                self._places.store(slot)
         self._sample(outputs)
 
     def _score_prompts(self, parts: list[tuple[Slot, list[int]]]) -> None:
@@ -263,6 +265,7 @@ class Rounds:
         ends = [len(job.tokens)]
         if job.request.scores_prompt:
             ends.append(n + portion(self._ctx))
+        ends += [mark for mark in job.stores if mark > n]
         if self._ctx.core.forgets:
             followers = [other.job for other in self._places.slots if other.job is not None]
             common = [other.common for other in followers if other.leader is job]

@@ -44,6 +44,8 @@ from .rounds import Rounds
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+    from ...context.prompts import StoredPrompts
+
 # Seconds between two attempts while another thread is in the way.
 _BREATH = 0.001
 STUCK = 20.0
@@ -53,12 +55,18 @@ STUCK = 20.0
 class Scheduler:
     """The requests of one `Llama`. Its lock is that of the context's turns, held for each round."""
 
-    def __init__(self, ctx: LlamaContext, queue_size: int | None = None) -> None:
-        """``queue_size`` says how many requests may wait for a place, by default any number."""
+    def __init__(
+        self,
+        ctx: LlamaContext,
+        queue_size: int | None = None,
+        stored: StoredPrompts | None = None,
+    ) -> None:
+        """``queue_size`` says how many requests may wait for a place, by default any number.
+        ``stored`` has prompts of earlier processes."""
         self._ctx = ctx
         self._queue_size = queue_size
         self._n_ctx_seq = ctx.n_ctx_seq
-        self.places = Places(ctx)
+        self.places = Places(ctx, stored)
         self._rounds = Rounds(ctx, self.places)
         self._turns = ctx.turns
         self._closed = False

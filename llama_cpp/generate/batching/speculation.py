@@ -15,6 +15,7 @@ from ...sampling.forced import Forced
 from ..generation import Request
 from .pace import MOST, Curve, Pace
 
+clock = time.perf_counter
 _curves: weakref.WeakKeyDictionary[LlamaContext, Curve] = weakref.WeakKeyDictionary()
 
 
@@ -61,7 +62,7 @@ class Speculation:
         self._pace: Pace | None = None
         if not isinstance(draft, Forced) and getattr(draft, "adapt", True):  # else always right
             curve = _curves.setdefault(ctx, Curve())
-            seconds = time.perf_counter() - request.started
+            seconds = max(0.0, clock() - request.started)
             self._pace = Pace(curve, draft, self._end, seconds, self._left, self._copies)
 
     def cancel(self) -> None:
@@ -85,13 +86,13 @@ class Speculation:
         if pace is not None and self._guessed:
             pace.judged(self._guessed[0] == token, checked=False)
             self._guessed = self._guessed[1:] if self._guessed[0] == token else []
-        begun = time.perf_counter()
+        begun = clock()
         again = self._finish()
         if self._n_keep is not None and len(sequence) + len(again) >= self._ctx.n_ctx_seq:
             sequence.shift(self._n_keep, (len(sequence) - self._n_keep) // 2)
         drafted = [] if again else self._guess(token)
         if pace is not None and not again:
-            begun = time.perf_counter()
+            begun = clock()
         if not drafted and not again:
             sequence.append(token)
             self._end, self._i = len(sequence), -1
@@ -100,7 +101,7 @@ class Speculation:
         if pace is not None:
             if self._waits:
                 self._ctx.core.library.llama_synchronize(self._ctx.handle)
-            seconds = time.perf_counter() - begun
+            seconds = clock() - begun
             if again:
                 pace.repaired(seconds)
             else:
@@ -144,9 +145,9 @@ class Speculation:
         wanted = pace.wanted(most)
         if wanted < 1:
             return []
-        begun = time.perf_counter()
+        begun = clock()
         drafted = self._drafted(token, wanted)
-        n = pace.drafted(len(drafted), wanted, time.perf_counter() - begun)
+        n = pace.drafted(len(drafted), wanted, clock() - begun)
         self._guessed = [] if n else drafted
         return drafted[:n]
 

@@ -6,10 +6,12 @@ import gc
 import json
 import logging
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +21,7 @@ from pathlib import Path
 
 from llama_cpp import *
 from llama_cpp import _raw
+from llama_cpp.context import PromptCache
 from llama_cpp.errors import LlamaBusyError
 from llama_cpp.generate import apply_chat_template
 from llama_cpp.model import LlamaDevice, LlamaVocab
@@ -45,8 +48,8 @@ def small(model=None, **keywords):
     return LlamaContext(model or tiny(), **{"n_ctx": 64, "n_threads": 1, **keywords})
 
 
-def llm():
-    return Llama(tiny(), n_ctx=64, n_threads=1)
+def llm(**keywords):
+    return Llama(tiny(), n_ctx=64, n_threads=1, **keywords)
 
 
 def busy(act, *args, **keywords):
@@ -222,6 +225,21 @@ def agent(*args, **keywords):
 
 def draft(**keywords):
     return DraftModel(tiny(), **{"n_ctx": 64, "n_threads": 1, **keywords})
+
+
+def hostile_prompt(change):
+    """Complete a prompt whose stored state was changed somewhere, with a right checksum or not."""
+    cache = PromptCache(tempfile.mkdtemp(), min_tokens=8)
+    text = "the cat sat on the mat and the cat sat on the mat"
+    llm(prompt_cache=cache).complete(text, max_tokens=1)
+    (file,) = cache.folder.iterdir()
+    data = bytearray(file.read_bytes())
+    at = random.Random(change).randrange(len(data))
+    data[at] ^= 1 << change % 8
+    file.write_bytes(data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        llm(prompt_cache=cache).complete(text, max_tokens=1)
 
 
 class Draft:

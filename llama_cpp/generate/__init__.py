@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = contents(
         "batching.jobs": "ParallelGeneration",
         "chat": "ChatGenerationOptions ChatOptions apply_chat_template",
         "drafts": "DraftModel PromptLookup",
+        "mtp": "MtpDraft",
         "embedding": "Ranked",
         "generation": "Completion Generation GenerationState",
         "llama": "Llama LlamaParams",

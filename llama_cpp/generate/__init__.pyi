@@ -14,6 +14,7 @@ from .chat import ChatOptions as ChatOptions
 from .chat import apply_chat_template as apply_chat_template
 from .drafts import DraftModel as DraftModel
 from .drafts import PromptLookup as PromptLookup
+from .mtp import MtpDraft as MtpDraft
 from .embedding import Ranked as Ranked
 from .generation import Completion as Completion
 from .generation import Generation as Generation
@@ -31,4 +32,4 @@ from .multimodal import LlamaMedia as LlamaMedia
 from .multimodal import LlamaMultimodal as LlamaMultimodal
 from .reasoning import ChatPrompt as ChatPrompt
 from .reasoning import ReasoningTags as ReasoningTags
-# seal: any sha256:fe4d7226f4cd416b940fda86fd9fa471916781aec5db6ed46544dad63e1f5a7c
+# seal: any sha256:54577368a0cfd020c1137da524d9d0d9c493dafce5c0ba65b082d5ec7efd0801

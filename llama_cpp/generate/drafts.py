@@ -60,7 +60,7 @@ class PromptLookup:
         check_count(ngram_min, "ngram_min")
         if not 1 <= ngram_min <= ngram:
             raise ValueError(f"ngram_min={ngram_min} must be 1 to ngram={ngram}")
-        self.n_draft = _n_draft(n_draft)
+        self.n_draft = check_n_draft(n_draft)
         self.adapt = c_number(ctypes.c_bool, adapt, "adapt")
         self._sizes = range(ngram, ngram_min - 1, -1)
         self._seen: list[int] = []
@@ -116,7 +116,7 @@ class DraftModel(ClosedByWith):
         adapt: bool = True,
         **params: Unpack[LlamaContextParams],
     ) -> None:
-        self.n_draft = _n_draft(n_draft)
+        self.n_draft = check_n_draft(n_draft)
         if not isinstance(p_min, int | float):
             raise TypeError(f"p_min must be a number, not {p_min!r}")
         if not 0 <= p_min <= 1:
@@ -193,7 +193,8 @@ class DraftModel(ClosedByWith):
             raise LlamaCancelled("drafting was cancelled")
 
 
-def _n_draft(n: int) -> int:
+def check_n_draft(n: int) -> int:
+    """``n`` as the most tokens of a draft, or ValueError."""
     check_count(n, "n_draft")
     if not 1 <= n <= MOST:
         raise ValueError(f"n_draft={n} must be 1 to {MOST}")

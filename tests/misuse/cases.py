@@ -805,6 +805,10 @@ ROWS = [
     Row(
         "llm().complete('a', draft=Draft(list, True, 'a'))", "ValueError", "convert string to float"
     ),
+    Row("MtpDraft(5)", "TypeError", "expected a LlamaContext"),
+    Row("MtpDraft(llm().ctx)", "LlamaModelError", "has 0 prediction heads"),
+    Row("MtpDraft(llm().ctx, 0)", "ValueError", "n_draft must be at least 1"),
+    Row("x = llm(); x.close(); MtpDraft(x.ctx)", "LlamaClosedError", "closed"),
     Row("PromptLookup(adapt='a')", "TypeError", "adapt must be"),
     # logging handlers and progress, called from within the library
     Row("logged(lambda line: 1 / 0)", "ZeroDivisionError", "division by zero"),

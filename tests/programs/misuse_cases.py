@@ -23,7 +23,7 @@ from llama_cpp import *
 from llama_cpp import _raw
 from llama_cpp.context import PromptCache
 from llama_cpp.errors import LlamaBusyError
-from llama_cpp.generate import apply_chat_template
+from llama_cpp.generate import MtpDraft, apply_chat_template
 from llama_cpp.model import LlamaDevice, LlamaVocab
 
 M, T, FOLDER = sys.argv[1:4]

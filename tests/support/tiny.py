@@ -309,6 +309,28 @@ def _hybrid() -> _Model:
     return _Model("jamba", {**facts, **_common([0, 1]), **_SSM_FACTS}, tokens, tensors)
 
 
+def _mtp() -> _Model:
+    """A plain transformer with a prediction head, which has experts."""
+    facts, tokens = _spm()
+    tensors = _ends(len(tokens))
+    shapes = {"gate": (N_EMBD, _N_FF), "up": (N_EMBD, _N_FF), "down": (_N_FF, N_EMBD)}
+    for at in ("blk.0", "blk.1", "blk.2"):
+        tensors |= {f"{at}.attn_norm.weight": (N_EMBD,), **_attention(at)}
+        tensors[f"{at}.post_attention_norm.weight"] = (N_EMBD,)
+        if at != "blk.2":
+            tensors |= {f"{at}.ffn_{name}.weight": shape for name, shape in shapes.items()}
+            continue
+        tensors |= {f"{at}.ffn_gate_inp.weight": (N_EMBD, 2), f"{at}.exp_probs_b.bias": (2,)}
+        tensors |= {f"{at}.ffn_{name}_exps.weight": (*shape, 2) for name, shape in shapes.items()}
+        tensors |= {f"{at}.ffn_{name}_shexp.weight": shape for name, shape in shapes.items()}
+        tensors |= {f"{at}.nextn.{name}.weight": (N_EMBD,) for name in ("enorm", "hnorm")}
+        tensors[f"{at}.nextn.eh_proj.weight"] = (2 * N_EMBD, N_EMBD)
+    experts = {"count": 2, "used_count": 1, "shared_count": 1, "feed_forward_length": _N_FF}
+    more = {f"expert_{name}": value for name, value in experts.items()}
+    more |= {"block_count": 3, "nextn_predict_layers": 1, "leading_dense_block_count": 2}
+    return _Model("glm4moe", {**facts, **_common(), **more}, tokens, tensors)
+
+
 def _bert() -> _Model:
     """An embedding model: no KV cache, every token sees every other."""
     facts, tokens = _wpm()
@@ -388,6 +410,7 @@ KINDS: dict[str, Callable[[], _Model]] = {
     "swa": _swa,
     "mamba": _mamba,
     "hybrid": _hybrid,
+    "mtp": _mtp,
     "bert": _bert,
     "rerank": _rerank,
     "classify": _classify,

@@ -179,7 +179,8 @@ class Speculation:
         if self._pace is not None:
             self._pace.judged(False)
         again = self._sequence.rewind(self._end)
-        if len(again) < self._end and len(again) + MOST < self._ctx.core.n_batch:
+        fits = len(again) < self._end and len(again) + MOST < self._ctx.core.n_batch
+        if fits or not again:
             return again
         # A memory of another kind that forgets all or nothing: not a second time.
         self._draft = None

@@ -32,7 +32,7 @@ TASKS = {
 _N = 96  # tokens
 _NONE = "none"
 # On the null engine: microseconds of a decode, and of each further token in it.
-_ENGINES = {"flat": (2000, 20), "steep": (2000, 2000)}
+_ENGINES = {"flat": (5000, 50), "steep": (5000, 5000)}
 _N_NULL = 512
 
 

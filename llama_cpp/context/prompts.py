@@ -9,7 +9,7 @@ import warnings
 from array import array
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from .. import _std as std
 from ..errors import LlamaStateError
@@ -20,6 +20,7 @@ from .cells import CellBooks
 from .sequence import LlamaSequence
 
 if TYPE_CHECKING:
+    from io import FileIO
     from pathlib import Path
 
 _END = ".state"
@@ -87,12 +88,12 @@ class PromptCache:
                         continue
         return dict(sorted(found.items(), key=lambda item: item[1].st_mtime_ns))
 
-    def open(self, name: str) -> BinaryIO:
+    def open(self, name: str) -> FileIO:
         """Open a file of it. OSError if it is not one of ours."""
         flags = os.O_RDONLY
         for flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"):
             flags |= getattr(os, flag, 0)
-        file = os.fdopen(os.open(self.folder / name, flags), "rb")
+        file = os.fdopen(os.open(self.folder / name, flags), "rb", buffering=0)
         about = os.fstat(file.fileno())
         mine = not hasattr(os, "getuid") or about.st_uid == os.getuid()
         if mine and stat.S_ISREG(about.st_mode):

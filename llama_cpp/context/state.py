@@ -19,7 +19,7 @@ import sys
 import weakref
 from array import array
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import _raw
 from .. import _std as std
@@ -32,6 +32,7 @@ from .snapshot import ask
 
 if TYPE_CHECKING:
     import hashlib
+    from io import FileIO
     from pathlib import Path
 
     from typing_extensions import Buffer
@@ -161,7 +162,7 @@ def read_file(path: str | os.PathLike[str]) -> bytearray:
     return data
 
 
-def read_tokens(stream: BinaryIO) -> bytes:
+def read_tokens(stream: FileIO) -> bytes:
     """The tokens of a state, int32 each, from its beginning. LlamaStateError if its parts do not
     fit its size; its checksum is not looked at."""
     start = stream.read(_START.size)

@@ -37,11 +37,13 @@ class MtpDraft(ClosedByWith):
         check_type(ctx, LlamaContext)
         self.n_draft = check_n_draft(n_draft)
         self.adapt = c_number(ctypes.c_bool, adapt, "adapt")
+        ctx.core.opened()
         model = ctx.model
-        self._library: Any = model.library
+        library: Any = model.library
+        self._library = library
         heads = 0
-        if self._library.has("llama_model_n_layer_nextn"):
-            heads = int(self._library.llama_model_n_layer_nextn(model.handle))
+        if library.has("llama_model_n_layer_nextn"):
+            heads = int(library.llama_model_n_layer_nextn(model.handle))
         if heads != 1:
             raise LlamaModelError(
                 f"{model.path.name} has {heads} prediction heads: MtpDraft needs a model with one"
@@ -72,9 +74,9 @@ class MtpDraft(ClosedByWith):
         self._finalizer.atexit = False
         self._last = -1
         self._checked: tuple[object, int] = (None, 0)  # a decode, and how many drafts were right
-        self._library.llama_set_embeddings_nextn(self.ctx.handle, True, True)
+        library.llama_set_embeddings_nextn(self.ctx.handle, True, True)
         with ctx.core.held():
-            self._library.llama_set_embeddings_nextn(ctx.handle, True, False)
+            library.llama_set_embeddings_nextn(ctx.handle, True, False)
 
     def close(self) -> None:
         """Free the head's context; the generating one computes no hidden states any more."""

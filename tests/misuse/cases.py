@@ -807,7 +807,7 @@ ROWS = [
     ),
     Row("MtpDraft(5)", "TypeError", "expected a LlamaContext"),
     Row("MtpDraft(llm().ctx)", "LlamaModelError", "has 0 prediction heads"),
-    Row("MtpDraft(llm().ctx, 0)", "ValueError", "n_draft must be at least 1"),
+    Row("MtpDraft(llm().ctx, 0)", "ValueError", "n_draft=0 must be 1 to 32"),
     Row("x = llm(); x.close(); MtpDraft(x.ctx)", "LlamaClosedError", "closed"),
     Row("PromptLookup(adapt='a')", "TypeError", "adapt must be"),
     # logging handlers and progress, called from within the library

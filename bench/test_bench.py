@@ -16,7 +16,19 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bench import build, cancel, generation, guards, plot, report, rpc, share, start, text
+from bench import (
+    build,
+    cancel,
+    generation,
+    guards,
+    plot,
+    report,
+    rpc,
+    share,
+    speculative,
+    start,
+    text,
+)
 from bench.measure import Spread, Worker, interleaved
 from bench.place import Place
 from tests.support import tiny, tiny_mmproj
@@ -118,6 +130,15 @@ def test_topics(place: Place, alone: None, topic: generation.Topic) -> None:
     table = topic(place)
     assert any(row.name.startswith("ours") and row.number.median > 0 for row in table.rows)
     assert re.search(r"reached|MISSED", str(table))
+
+
+def test_drafts_give_the_same_tokens(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speculative, "TASKS", {"copy": "the cat sat on the mat and the cat"})
+    monkeypatch.setattr(speculative, "_N", 12)
+    monkeypatch.setattr(speculative, "_N_NULL", 24)
+    rows = speculative.speculative(place).rows
+    assert len(rows) == 8
+    assert all(row.note.endswith("right, the same tokens") for row in rows)
 
 
 def test_cancelling(model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -126,8 +126,8 @@ class LlamaAgent(ClosedByWith):
 
         A run has at most ``max_steps`` replies, and at most ``max_tool_errors`` in a row whose
         calls all fail. ``tool_timeout``, in seconds, is for tools without a timeout of their own.
-        ``mcp`` are servers of tools: commands, URLs or `McpServer`s, or a mapping that names them;
-        they are reached at the first run, and ended by `close`.
+        ``mcp`` are servers of tools: commands, URLs, open sessions or `McpServer`s, or a mapping
+        that names them; they are reached at the first run, and ended by `close`.
         ``limits`` are for each run, ``deps`` for tools with a `RunContext`.
         ``before_call(call)`` may return `Deny`, `Replace` or `Wait` and may change
         ``call.arguments``; it is called for one call at a time, before calls that may run in

@@ -48,6 +48,10 @@ CHECKS = {
         "every chat template by eight conversations: llama-server's prompts, and the time of one",
         ("checks.templates",),
     ),
+    "clients": Check(
+        "openai, pydantic-ai, instructor and other clients on our server: the page's programs",
+        ("checks.clients",),
+    ),
     "proxy": Check(
         "agents on three servers behind HAProxy, of which some are killed", ("checks.proxy",)
     ),

@@ -210,7 +210,9 @@ async def _listed(cursor: str | None, client: Any) -> Any:
 def as_servers(given: Any) -> list[McpServer]:
     """MCP servers of commands, URLs, sessions and servers; a mapping names them."""
     if isinstance(given, str) or not isinstance(given, Iterable):
-        raise TypeError(f"mcp must be a list of commands, URLs, sessions or McpServers, not {given!r}")
+        raise TypeError(
+            f"mcp must be a list of commands, URLs, sessions or McpServers, not {given!r}"
+        )
     named = given.items() if isinstance(given, Mapping) else [(None, one) for one in given]
     return [one if isinstance(one, McpServer) else McpServer(one, name=name) for name, one in named]
 

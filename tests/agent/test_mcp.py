@@ -114,7 +114,7 @@ async def test_a_session_may_hang_or_die_or_be_closed() -> None:
     async with opened(COMMAND) as session:
         one = McpServer(session, name="mine", timeout=1)
         tools = {tool.name: tool for tool in await asyncio.to_thread(one.tools)}
-        with pytest.raises(LlamaToolError, match="mine took longer than 1 s|Timed out"):
+        with pytest.raises(LlamaToolError, match=r"mine took longer than 1 s|Timed out"):
             await asyncio.to_thread(tools["hang"])
     async with opened(COMMAND) as session:
         one = McpServer(session, name="mine")
@@ -122,7 +122,7 @@ async def test_a_session_may_hang_or_die_or_be_closed() -> None:
             one.tools()
         tools = {tool.name: tool for tool in await asyncio.to_thread(one.tools)}
         for name in ("die", "add"):
-            with pytest.raises(LlamaToolError, match="mine: .*[Cc]losed"):
+            with pytest.raises(LlamaToolError, match=r"mine: .*[Cc]losed"):
                 await asyncio.to_thread(tools[name], a=1)
     with pytest.raises(LlamaToolError, match="mine"):
         await asyncio.to_thread(tools["add"], a=1)

@@ -564,7 +564,9 @@ def _check_called(reply: Json, response: Json, mode: Mode) -> None:
 
 
 def _has_media(messages: list[Json]) -> bool:
-    return any(media_in(message.get("content")) for message in messages)
+    contents = [message.get("content") for message in messages]
+    parts = [part for content in contents if isinstance(content, list) for part in content]
+    return any(isinstance(part, Mapping) and part.get("type") != "text" for part in parts)
 
 
 def _ignored(value: object) -> None:

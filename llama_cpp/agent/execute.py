@@ -151,7 +151,9 @@ class Executor:
             return result
 
     def _call(self, tool: Tool, call: ToolCall) -> Any:
-        context = None if self.context is None else self.context(call)
+        context = None
+        if self.context is not None and tool.signature is not None and tool.signature.takes_context:
+            context = self.context(call)  # it copies the conversation
         positional, keywords = tool.bind(call.arguments, context)
         limit = self.timeout if tool.timeout is None else tool.timeout
         if self.deadline is not None:

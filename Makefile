@@ -72,6 +72,7 @@ lock: $(VENV)/.ready ## raise the packages in requirements/ to the newest
 	$(COMPILE) requirements/release.txt --extra codegen --extra engine \
 		--group pyproject.toml:release --constraint requirements/dev.txt pyproject.toml
 	$(COMPILE) requirements/peer.txt --constraint requirements/dev.txt requirements/peer.in
+	$(COMPILE) requirements/clients.txt requirements/clients.in
 
 # No engine can be found there, so that a test which needs one fails and loses its mark.
 quick: lint check ## all that needs no engine: lint, types, the up-to-date check, tests; 90 seconds

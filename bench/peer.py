@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 import tarfile
 import tempfile
-import venv
 from functools import cache
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from codegen.package_index import find_file
 from llama_cpp.engine.downloads import download
 from llama_cpp.engine.find import cache_root
 from llama_cpp.errors import LlamaError
+from tests.support import venvs
 
 from .build import CannotMeasure
 from .measure import Worker
@@ -28,34 +27,24 @@ from .measure import Worker
 VERSION = "0.3.36"
 """The release whose structs and functions are nearest to the pinned llama.cpp's."""
 _HERE = Path(__file__).parent
-_NEEDS = _HERE.parents[1] / "requirements" / "peer.txt"
 
 
 @cache
 def environment() -> tuple[Path, Path]:
     """The interpreter, and the folder that has llama-cpp-python in it; made on first use."""
     root = cache_root() / "bench" / f"llama-cpp-python-{VERSION}"
-    python = root / "venv" / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     code = root / "code"
-    if not (root / "ready").is_file():
-        shutil.rmtree(root, ignore_errors=True)
-        root.mkdir(parents=True)
-        try:
+    try:
+        if not (root / "ready").is_file():
+            shutil.rmtree(root, ignore_errors=True)
+            root.mkdir(parents=True)
             _unpack(code)
-            venv.create(root / "venv", with_pip=True)
-            subprocess.run(
-                [
-                    *(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
-                    *("--require-hashes", "--only-binary", ":all:", "--requirement", _NEEDS),
-                ],
-                check=True, capture_output=True, text=True, timeout=600,
-            )  # fmt: skip
-        except (CodegenError, LlamaError, OSError, subprocess.SubprocessError) as error:
-            said = getattr(error, "stderr", None) or str(error)
-            last = said.strip().splitlines()[-1:] or [type(error).__name__]
-            raise CannotMeasure(f"llama-cpp-python {VERSION} cannot be had: {last[0]}") from error
-        (root / "ready").touch()
-    return python, code
+            (root / "ready").touch()
+        return venvs.environment(root / "venv", "peer.txt"), code
+    except (CodegenError, LlamaError, OSError, subprocess.SubprocessError) as error:
+        said = getattr(error, "stderr", None) or str(error)
+        last = said.strip().splitlines()[-1:] or [type(error).__name__]
+        raise CannotMeasure(f"llama-cpp-python {VERSION} cannot be had: {last[0]}") from error
 
 
 def _unpack(target: Path) -> None:

@@ -48,6 +48,18 @@ CHECKS = {
         "every chat template by eight conversations: llama-server's prompts, and the time of one",
         ("checks.templates",),
     ),
+    "clients": Check(
+        "openai, pydantic-ai, instructor and other clients on our server: the page's programs",
+        ("checks.clients",),
+    ),
+    "mirror": Check(
+        "the behaviours that llama.cpp's own server tests name, by our client and server",
+        ("checks.mirror",),
+    ),
+    "mcp": Check(
+        "SmolLM2 searches files by an MCP server: 20 questions, native and constrained",
+        ("checks.mcpfiles",),
+    ),
     "proxy": Check(
         "agents on three servers behind HAProxy, of which some are killed", ("checks.proxy",)
     ),

@@ -54,6 +54,9 @@ else:
             return owner.__dataclass_fields__
 
     _lock = RLock()
+    _LATE = ("__init__", "__setstate__", "__dataclass_fields__", "_settings")
+    _LATE += ("__dict__", "__weakref__")
+    _ONLY_INIT = {"repr": False, "eq": False}
 
     def _finish(owner):
         """Make dataclasses of the bases of ``owner``, and of itself."""
@@ -65,6 +68,11 @@ else:
                     for name, value in [*vars(cls).items()]:
                         if isinstance(value, field):
                             setattr(cls, name, dataclasses.field(**value.settings))
-                    settings = cls._settings
-                    del cls.__init__, cls.__setstate__, cls.__dataclass_fields__, cls._settings
-                    dataclasses.dataclass(**settings)(cls)
+                    # Never without an __init__: other threads make objects meanwhile, and the
+                    # late one has them wait here. So a copy of the class gets the real one.
+                    own = {k: v for k, v in vars(cls).items() if k not in _LATE}
+                    copy = type(cls)(cls.__name__, cls.__bases__, own)
+                    made = dataclasses.dataclass(**cls._settings | _ONLY_INIT)(copy)
+                    dataclasses.dataclass(**cls._settings | {"init": False})(cls)
+                    cls.__init__ = made.__init__
+                    del cls.__setstate__, cls._settings

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
 from ..errors import LlamaError
-from ..native.arguments import check_count, check_text
+from ..native.arguments import check_count, check_text, check_type
 from ..native.locks import take
 from ..native.resource import ClosedByWith
 from ..server._fields import ChatParams, Json
@@ -31,6 +31,7 @@ from .turn import Run, ServerFacts, Settings, ToolMode, call_of, drain, stored
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
+    from ..server.tracing import Tracing
     from .mcp import McpServer
 
 T = TypeVar("T")
@@ -120,14 +121,15 @@ class LlamaAgent(ClosedByWith):
         headers: Mapping[str, str] | None = None,
         on_wait: Callable[[str, float], None] | None = None,
         alive: Callable[[], None] | None = None,
+        tracing: Tracing | bool = False,
         **sampling: Unpack[Sampling],
     ) -> None:
         """``sampling`` are fields for every request, for example ``temperature=0``.
 
         A run has at most ``max_steps`` replies, and at most ``max_tool_errors`` in a row whose
         calls all fail. ``tool_timeout``, in seconds, is for tools without a timeout of their own.
-        ``mcp`` are servers of tools: commands, URLs or `McpServer`s, or a mapping that names them;
-        they are reached at the first run, and ended by `close`.
+        ``mcp`` are servers of tools: commands, URLs, open sessions or `McpServer`s, or a mapping
+        that names them; they are reached at the first run, and ended by `close`.
         ``limits`` are for each run, ``deps`` for tools with a `RunContext`.
         ``before_call(call)`` may return `Deny`, `Replace` or `Wait` and may change
         ``call.arguments``; it is called for one call at a time, before calls that may run in
@@ -135,7 +137,8 @@ class LlamaAgent(ClosedByWith):
         ``after_call(call)`` may return `Replace`. ``trim`` drops the oldest turns when the
         conversation outgrows the context. With ``resume`` the server keeps each answer, so that
         reading can continue after a broken connection; the server then goes on generating if this
-        program dies. The other arguments are those of `LlamaClient`.
+        program dies. ``tracing``, True or a `Tracing`, makes OpenTelemetry spans of each run. The
+        other arguments are those of `LlamaClient`.
         """
         self.client = LlamaClient(
             base_url, api_key=api_key, model=model, timeouts=timeouts, retries=retries,
@@ -146,6 +149,7 @@ class LlamaAgent(ClosedByWith):
             mode=mode, max_steps=max_steps, max_tool_errors=max_tool_errors,
             output_retries=output_retries, trim=trim, resume=resume, deps=deps,
             limits=Limits() if limits is None else limits,
+            tracing=None if tracing is False else _tracing(tracing),
             sampling=cast("Json", sampling),
             executor=Executor(before_call, after_call, tool_timeout),
         )  # fmt: skip
@@ -489,6 +493,14 @@ class AsyncLlamaAgent:
 
     async def __aexit__(self, *exception: object) -> None:
         await self.aclose()
+
+
+def _tracing(given: object) -> Tracing:
+    from ..server.tracing import Tracing
+
+    given = Tracing() if given is True else given
+    check_type(given, Tracing)
+    return cast("Tracing", given)
 
 
 def _with_servers(own: dict[str, Tool], servers: Iterable[McpServer]) -> dict[str, Tool]:

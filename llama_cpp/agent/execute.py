@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import LlamaToolError
 from ..native.arguments import check_callable
@@ -29,6 +29,9 @@ from .tools import (
     listed,
     result_text,
 )
+
+if TYPE_CHECKING:
+    from ..server.tracing import Spans
 
 RunAsync = Callable[[Awaitable[Any]], Any]
 _TIMEOUTS = (TimeoutError, asyncio.TimeoutError, concurrent.futures.TimeoutError)
@@ -54,6 +57,8 @@ class Executor:
     """When the run ends, by `time.monotonic`."""
     decisions: Mapping[str, Any] = field(default_factory=dict)
     """True, `Deny` or `Replace` by the id of a call that waited for it."""
+    spans: Spans | None = None
+    """Makes OpenTelemetry spans."""
 
     def __post_init__(self) -> None:
         check_callable(self.before_call, "before_call")
@@ -122,7 +127,7 @@ class Executor:
                 if self.check is not None:
                     self.check()
                 try:
-                    call.result = self._call(tool, call)
+                    call.result = self._traced(tool, call)
                 except Exception as error:
                     call.error = _problem(error)
         finally:
@@ -137,8 +142,18 @@ class Executor:
             except LlamaToolError as error:
                 call.error = str(error)
 
+    def _traced(self, tool: Tool, call: ToolCall) -> Any:
+        if self.spans is None:
+            return self._call(tool, call)
+        with self.spans.tool(tool.name, tool.description, call.id, call.arguments) as finished:
+            result = self._call(tool, call)
+            finished(lambda: result_text(result))
+            return result
+
     def _call(self, tool: Tool, call: ToolCall) -> Any:
-        context = None if self.context is None else self.context(call)
+        context = None
+        if self.context is not None and tool.signature is not None and tool.signature.takes_context:
+            context = self.context(call)  # it copies the conversation
         positional, keywords = tool.bind(call.arguments, context)
         limit = self.timeout if tool.timeout is None else tool.timeout
         if self.deadline is not None:

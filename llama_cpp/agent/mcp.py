@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 from .._needs import needs
-from ..errors import LlamaClosedError, LlamaToolError
+from ..errors import LlamaClosedError, LlamaError, LlamaToolError
 from ..native.resource import ClosedByWith
 from ..server._fields import Json
 from .schema import plain
@@ -38,11 +38,16 @@ class McpServer(ClosedByWith):
     environment: a command gets a short one, without keys. It is started, or reached, at the first
     use, and again when it has ended since. A call that takes longer than ``timeout`` seconds, or
     whose server ends, is an error that the model reads. Threads may share it.
+
+    An open ``mcp.ClientSession`` or ``mcp.Client`` stays its opener's, who also closes it. Its
+    calls run in its event ``loop``, by default the running one; this must not be the one that the
+    caller blocks: there, use `AsyncLlamaAgent`. TypeError without a loop.
     """
 
     def __init__(
-        self, target: Any, *, name: str | None = None, timeout: float | None = 60.0
-    ) -> None:
+        self, target: Any, *, name: str | None = None, timeout: float | None = 60.0,
+        loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:  # fmt: skip
         if isinstance(target, str) and not re.match(r"https?://", target):
             target = shlex.split(target)
         if isinstance(target, Sequence) and not isinstance(target, str):
@@ -53,11 +58,19 @@ class McpServer(ClosedByWith):
         self.name = name or f"mcp{next(_numbers)}"
         """The beginning of a tool's name that another server has, too."""
         self._lock = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop = loop
         self._client: Any = None
         self._stop: asyncio.Event | None = None
         self._thread: threading.Thread | None = None
         self._closed = False
+        self._is_open = _is_open(target)
+        if self._is_open:
+            self._client, self._loop = target, loop or _running()
+            if self._loop is None:
+                raise TypeError(
+                    "an open MCP session is given where its event loop runs, or with its loop: "
+                    "McpServer(session, loop=loop)"
+                )
 
     def __repr__(self) -> str:
         return f"<McpServer {self.name}>"
@@ -66,7 +79,7 @@ class McpServer(ClosedByWith):
         """Its tools. LlamaToolError if it cannot be reached."""
         tools, cursor = [], None
         while True:
-            listed = self._ask(lambda client, at=cursor: client.list_tools(cursor=at))
+            listed = self._ask(partial(_listed, cursor))
             for one in listed.tools:
                 name = re.sub(r"[^A-Za-z0-9_-]", "_", one.name)[:64]
                 call = partial(self._call, one.name)
@@ -90,7 +103,7 @@ class McpServer(ClosedByWith):
         return "\n".join(texts) if len(texts) == len(parts) else parts
 
     def close(self) -> None:
-        """End the connection, and the server if it was started by it."""
+        """End the connection, and the server if it was started by it; a session stays open."""
         with self._lock:
             self._closed = True
             self._end()
@@ -101,7 +114,9 @@ class McpServer(ClosedByWith):
         with self._lock:
             if self._closed:
                 raise LlamaClosedError(f"the MCP server {self.name} is closed")
-            if self._thread is None or not self._thread.is_alive():
+            if self._is_open:
+                self._check_loop()
+            elif self._thread is None or not self._thread.is_alive():
                 self._start()
             loop, client = self._loop, self._client
             assert loop is not None
@@ -113,13 +128,23 @@ class McpServer(ClosedByWith):
             future.cancel()
             raise LlamaToolError(f"{self.name} took longer than {self.timeout} s") from None
         except Exception as error:
-            if type(error).__name__ == "MCPError" and "closed" not in str(error).lower():
-                raise LlamaToolError(f"{self.name}: {error}") from error
+            text = f"{type(error).__name__}: {error}".rstrip(": ")
+            known = type(error).__name__ == "MCPError" and "closed" not in str(error).lower()
+            if known or self._is_open:
+                raise LlamaToolError(f"{self.name}: {error if known else text}") from error
             with self._lock:  # the next call finds a new one
                 if client is self._client:
                     self._end()
-            text = f"{type(error).__name__}: {error}".rstrip(": ")
             raise LlamaToolError(f"the MCP server {self.name} ended ({text})") from error
+
+    def _check_loop(self) -> None:
+        if self._loop is None or not self._loop.is_running():
+            raise LlamaToolError(f"the event loop of the MCP session {self.name} has ended")
+        if self._loop is _running():
+            raise LlamaError(
+                f"the MCP session {self.name} waits for this thread's event loop: use "
+                "AsyncLlamaAgent here, or run the agent in another thread"
+            )
 
     def _start(self) -> None:
         ready: Future[None] = Future()
@@ -157,10 +182,37 @@ class McpServer(ClosedByWith):
             thread.join(_PATIENCE)
 
 
+def _running() -> asyncio.AbstractEventLoop | None:
+    """The event loop of this thread."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _is_open(target: Any) -> bool:
+    """Whether ``target`` is a session of the library, which somebody has opened."""
+    return not isinstance(target, str) and any(
+        base.__module__.startswith("mcp.client.") and base.__name__ in ("Client", "ClientSession")
+        for base in type(target).__mro__
+    )
+
+
+async def _listed(cursor: str | None, client: Any) -> Any:
+    """The tools from ``cursor`` on, by a client or a session."""
+    library = needs("mcp", "McpServer", extra="mcp")
+    if not isinstance(client, library.ClientSession):
+        return await client.list_tools(cursor=cursor)
+    params = library.types.PaginatedRequestParams(cursor=cursor) if cursor else None
+    return await client.list_tools(params=params)
+
+
 def as_servers(given: Any) -> list[McpServer]:
-    """MCP servers of commands, URLs and servers; a mapping names them."""
+    """MCP servers of commands, URLs, sessions and servers; a mapping names them."""
     if isinstance(given, str) or not isinstance(given, Iterable):
-        raise TypeError(f"mcp must be a list of commands, URLs or McpServers, not {given!r}")
+        raise TypeError(
+            f"mcp must be a list of commands, URLs, sessions or McpServers, not {given!r}"
+        )
     named = given.items() if isinstance(given, Mapping) else [(None, one) for one in given]
     return [one if isinstance(one, McpServer) else McpServer(one, name=name) for name, one in named]
 

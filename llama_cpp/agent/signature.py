@@ -50,6 +50,11 @@ class Signature:
     unbound: bool = False
     """Whether it is a method's, without ``self``."""
 
+    @property
+    def takes_context(self) -> bool:
+        """Whether a parameter is the run's."""
+        return len(self.parameters) > len(self.fields)
+
     def bind(
         self, arguments: Mapping[str, Any], context: RunContext[Any] | None = None
     ) -> tuple[list[Any], dict[str, Any]]:

@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from ..errors import (
     LlamaAnswerError,
@@ -44,6 +44,9 @@ from .question import JOINER, MARK, Choice, Question, arguments_of, choice_of
 from .schema import adapter_of, error_text, for_server, given_type
 from .tools import Tool, ToolCall, media_in
 
+if TYPE_CHECKING:
+    from ..server.tracing import Tracing
+
 ToolMode = Literal["auto", "native", "constrained"]
 
 # The parts of a message that hold text from outside.
@@ -73,6 +76,8 @@ class Settings:
     """How much a run may use."""
     deps: Any = None
     """What tools get as the ``deps`` of their `RunContext`."""
+    tracing: Tracing | None = None
+    """Makes OpenTelemetry spans."""
     sampling: Json = field(default_factory=dict)
     """Fields of every request."""
     executor: Executor = field(default_factory=Executor)
@@ -172,6 +177,8 @@ class Run:
         self.client, self.facts, self.settings = client, facts, settings
         self.handle, self.talk, self.tools, self.deps = handle, talk, tools, deps
         self.params = {**settings.sampling, **params}
+        tracing, model = settings.tracing, client.model
+        self.spans = None if tracing is None else tracing.spans(client.base_url, model)
         self.choice = choice_of(self.params.pop("tool_choice", None), tools)
         if self.choice.kind == "required" and not tools:
             raise ValueError("tool_choice requires a call, but there are no tools")
@@ -271,20 +278,29 @@ class Run:
         as_completion = question.mode != "native" and (
             self.as_completion or (self.facts.schemas_as_completion and "response_format" in params)
         )
-        with self.handle.sending():
-            if as_completion:
-                chunks = self.client.chat_as_completion(messages, **fields)
-            elif stream:
-                conversation = uuid.uuid4().hex if self.settings.resume else None
-                chunks = self.client.chat_stream(
-                    messages, tools=tools, conversation=conversation, **fields
-                )
-            else:
-                return self.client.chat_completion(messages, tools=tools, **fields)
-        with chunks, self.handle.reading(chunks):
-            for chunk in chunks:
-                yield from question.events(chunk)
-        return chunks.response
+        span = (
+            contextlib.nullcontext(_ignored)
+            if self.spans is None
+            else self.spans.chat(messages, tools, params, stream or as_completion)
+        )
+        with span as answered:
+            with self.handle.sending():
+                if as_completion:
+                    chunks = self.client.chat_as_completion(messages, **fields)
+                elif stream:
+                    conversation = uuid.uuid4().hex if self.settings.resume else None
+                    chunks = self.client.chat_stream(
+                        messages, tools=tools, conversation=conversation, **fields
+                    )
+                else:
+                    response = self.client.chat_completion(messages, tools=tools, **fields)
+                    answered(response)
+                    return response
+            with chunks, self.handle.reading(chunks):
+                for chunk in chunks:
+                    yield from question.events(chunk)
+            answered(chunks.response)
+            return chunks.response
 
     # -- the context
 
@@ -348,8 +364,13 @@ class Run:
             timer = threading.Timer(self.deadline - time.monotonic(), self.handle.expire)
             timer.daemon = True
             timer.start()
+        span = contextlib.nullcontext(_ignored) if self.spans is None else self.spans.run()
         try:
-            return (yield from self._loop(max_steps, decisions))
+            with span as used:
+                try:
+                    return (yield from self._loop(max_steps, decisions))
+                finally:
+                    used(_totals(self.replies)[0])
         except Exception as error:
             if isinstance(error, LlamaCancelled) and self.handle.expired:
                 seconds = self.settings.limits.seconds
@@ -421,7 +442,7 @@ class Run:
             return "tool_calls"
         executor = replace(
             self.settings.executor, run_async=self.handle.run_async, context=self._context,
-            check=self.handle.check, deadline=self.deadline, decisions=decisions,
+            check=self.handle.check, deadline=self.deadline, decisions=decisions, spans=self.spans,
         )  # fmt: skip
         finished: set[int] = set()
         try:
@@ -543,7 +564,13 @@ def _check_called(reply: Json, response: Json, mode: Mode) -> None:
 
 
 def _has_media(messages: list[Json]) -> bool:
-    return any(isinstance(message.get("content"), list) for message in messages)
+    contents = [message.get("content") for message in messages]
+    parts = [part for content in contents if isinstance(content, list) for part in content]
+    return any(isinstance(part, Mapping) and part.get("type") != "text" for part in parts)
+
+
+def _ignored(value: object) -> None:
+    """Takes what a span would, where there is none."""
 
 
 def drain(events: Generator[Event, None, Json]) -> Json:

@@ -14,5 +14,6 @@ __getattr__, __dir__, __all__ = contents(
         "client": "LlamaClient image",
         "http": "Timeouts",
         "rpc": "LlamaRpcServer",
+        "tracing": "Tracing",
     },
 )

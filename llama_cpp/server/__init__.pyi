@@ -15,4 +15,5 @@ from .client import LlamaClient as LlamaClient
 from .client import image as image
 from .http import Timeouts as Timeouts
 from .rpc import LlamaRpcServer as LlamaRpcServer
-# seal: any sha256:60e5a4d3caecae5a9a68b070a91c3714ad015d46284b87b2767130d6d5634f04
+from .tracing import Tracing as Tracing
+# seal: any sha256:ba343b151a1820c83cc83143af7378641c632ddefee1a1b8591da940760ae30f

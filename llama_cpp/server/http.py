@@ -159,9 +159,11 @@ class Transport(ClosedByWith):
         adapter.poolmanager.pool_classes_by_scheme = _pools()
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
-        # A proxy of the environment is not the way to a server on this machine.
-        host = urlsplit(self.base_url).hostname or ""
-        self._session.trust_env = not (getproxies() and _is_here(host))
+        # A proxy of the environment is not the way to a server on this machine. The environment,
+        # which takes long to read for each request, may also name certificates.
+        url = urlsplit(self.base_url)
+        has_proxies, is_https = bool(getproxies()), url.scheme == "https"
+        self._session.trust_env = not _is_here(url.hostname or "") if has_proxies else is_https
 
     def close(self) -> None:
         """Close the connections."""

@@ -585,7 +585,7 @@ def test_a_schema_that_the_chat_endpoint_cannot_apply_is_applied_past_it(
     quick: LlamaAgent,
 ) -> None:
     # This tokenizer cuts the beginning of an answer otherwise than the server's grammar expects.
-    question = [{"role": "user", "content": "Yes or no?"}]
+    question = [{"role": "user", "content": [{"type": "text", "text": "Yes or no?"}]}]
     reasons: list[list[str]] = []
     for _ in range(2):
         events = list(quick.stream(question, output_type=Literal["yes", "no"]))

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import llama_cpp
+from checks import clients
 from codegen import source
 from llama_cpp import _raw, _raw_mtmd, errors, langchain, usage
 from tests.support import codeblocks, tiny_mmproj
@@ -25,7 +26,7 @@ from tests.support.python import ROOT
 
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
-WITH_CODE = [page for page in PAGES if codeblocks.programs(page)]
+WITH_CODE = [page for page in PAGES if codeblocks.programs(page) and page != clients.PAGE]
 sys.path.append(str(DOCS / "_site"))
 
 import check  # noqa: E402  (beside the pages)
@@ -75,6 +76,11 @@ def test_the_programs_of_a_page_run(page: Path, files: Path, hub: Hub) -> None:
     done = codeblocks.run(page, codeblocks.programs(page), files, **hub.env)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
+
+
+def test_a_client_of_another_library_works_with_our_server(files: Path) -> None:
+    done = clients.answer("openai", files)  # `make checks NAME=clients` runs the others
+    assert done.stdout.strip(), done.stderr
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

@@ -208,6 +208,17 @@ def test_a_proxy_is_not_the_way_to_this_machine(
         assert client._transport._session.trust_env is not direct
 
 
+def test_the_environment_is_read_for_proxies_and_certificates_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        for spelled in (name, name.upper()):
+            monkeypatch.delenv(spelled, raising=False)
+    for scheme in ("http", "https"):
+        with LlamaClient(f"{scheme}://192.0.2.1") as client:
+            assert client._transport._session.trust_env is (scheme == "https")
+
+
 def test_a_server_listens_on_ipv6(tmp_path: Path) -> None:
     port = reserve("::1", 0)
     with LlamaServer(tiny.make("llama", tmp_path), host="::1", port=port, threads=1) as server:

@@ -45,7 +45,10 @@ def programs(page: Path) -> list[Block]:
     return [block for block in blocks(page) if block.language == "python"]
 
 
-def run(page: Path, programs: list[Block], folder: Path, **env: str) -> Result:
+def run(
+    page: Path, programs: list[Block], folder: Path, *, python: Path | str = sys.executable,
+    timeout: float = 120, **env: str,
+) -> Result:  # fmt: skip
     """Run ``programs`` of ``page`` one after the other as one program in ``folder``, which must
     have their files. A traceback has the page's own lines."""
     lines: list[str] = []
@@ -58,7 +61,8 @@ def run(page: Path, programs: list[Block], folder: Path, **env: str) -> Result:
     )
     name = str(page.relative_to(ROOT))
     env = {"PYTHONPATH": str(ROOT), **env}
-    done = run_python(start, "\n".join(lines), name, folder, env=env)
+    text = "\n".join(lines)
+    done = run_python(start, text, name, folder, env=env, python=python, timeout=timeout)
     # A machine that is busy takes long to load a model, and LlamaServer says so.
     return done._replace(stderr=re.sub(r"^llama-server: .*\n", "", done.stderr, flags=re.M))
 

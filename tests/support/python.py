@@ -30,10 +30,11 @@ class Result(NamedTuple):
 
 
 def run_python(
-    code: str, *arguments: object, timeout: float = 120, env: dict[str, str] | None = None
-) -> Result:
+    code: str, *arguments: object, timeout: float = 120, env: dict[str, str] | None = None,
+    python: Path | str = sys.executable,
+) -> Result:  # fmt: skip
     """Run ``code`` in a fresh interpreter in the project's folder. ``env`` goes on top of ours."""
-    return _run(["-c", code, *map(str, arguments)], timeout, env or {})
+    return _run(["-c", code, *map(str, arguments)], timeout, env or {}, python)
 
 
 def run_program(
@@ -43,10 +44,12 @@ def run_program(
     return _run([str(PROGRAMS / f"{name}.py"), *map(str, arguments)], timeout, env or {})
 
 
-def _run(arguments: list[str], timeout: float, env: dict[str, str]) -> Result:
+def _run(
+    arguments: list[str], timeout: float, env: dict[str, str], python: Path | str = sys.executable
+) -> Result:
     folder = Path(llama_cpp.__file__).parents[1]  # the package under test may be another copy
     done = subprocess.run(
-        [sys.executable, *arguments],
+        [python, *arguments],
         cwd=folder,
         env={
             **os.environ,

@@ -16,6 +16,7 @@ answered = ray.data.read_parquet("prompts.parquet").map_batches(
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     from .generate.llama import LlamaParams
 
-_ray = needs("ray", "llama_cpp.ray", extra="ray")
 _numpy = needs("numpy", "llama_cpp.ray", extra="ray")
 
 Task = Literal["complete", "chat", "embed"]
@@ -136,6 +136,7 @@ def _plain(value: Any) -> Any:
 
 def _cpus() -> int:
     """The number of CPUs that Ray has assigned to this actor; 0 if it does not say."""
-    if not _ray.is_initialized():
+    ray = sys.modules.get("ray")  # not imported here: that changes sys.path and the environment
+    if ray is None or not ray.is_initialized():
         return 0
-    return int(_ray.get_runtime_context().get_assigned_resources().get("CPU", 0))
+    return int(ray.get_runtime_context().get_assigned_resources().get("CPU", 0))

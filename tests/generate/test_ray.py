@@ -85,6 +85,6 @@ def test_what_is_wrong_with_all_rows_is_raised(tiny_path: Tiny) -> None:
         predict({"prompt": column("a")})
 
 
-def test_without_ray_the_import_says_how_to_get_it(tmp_path: Path) -> None:
+def test_without_its_packages_the_import_says_how_to_get_them(tmp_path: Path) -> None:
     done = bare("import llama_cpp.ray", tmp_path)
-    assert "llama_cpp.ray needs ray: pip install 'libllama-py[ray]'" in done.stderr
+    assert "llama_cpp.ray needs numpy: pip install 'libllama-py[ray]'" in done.stderr

@@ -502,12 +502,18 @@ def test_a_backend_is_an_option_of_cmake_and_a_folder_of_its_own(
     source: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDACXX", "nvcc")
+    monkeypatch.delenv("CUDAARCHS", raising=False)
     folder = engine.build(source, TAG, backend="cuda")
     assert folder == cache / TAG / "engine-cuda"
     info = engine.engine_info(folder)
     assert info is not None
     assert info.backend == "cuda"
-    assert "-DGGML_CUDA=ON" in info.options
+    assert {"-DGGML_CUDA=ON", "-DGGML_BACKEND_DL=ON", "-DGGML_NATIVE=OFF"} < set(info.options)
+    assert "-DCMAKE_CUDA_ARCHITECTURES=native" in info.options
+    assert info.cpu_features == [], "its code for the CPU is chosen when it is loaded"
+    monkeypatch.setenv("CUDAARCHS", "86;90")
+    assert "-DCMAKE_CUDA_ARCHITECTURES=86;90" in _engine_build.cmake_options(source, TAG, "cuda")
+    assert "-DGGML_NATIVE=ON" in _engine_build.cmake_options(source, TAG, "metal")
     assert "-DCMAKE_CXX_COMPILER=icpx" in _engine_build.cmake_options(source, TAG, "sycl")
 
 

@@ -595,6 +595,16 @@ def test_install_falls_back_to_the_source_or_says_why_in_one_line(
     assert "(from source" in out
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1:9", "no-such-host.invalid"])
+def test_without_a_network_that_is_the_reason(
+    host: str, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scheme = "http" if host[0].isdigit() else "https"
+    monkeypatch.setenv("LLAMA_PY_RELEASES_API", f"{scheme}://{host}")
+    assert engine.main(["install", "--tag", TAG]) == 1
+    assert f"{host}/{TAG}: the network does not reach it (" in capsys.readouterr().err
+
+
 def test_an_error_of_the_system_is_one_line(
     source: Path, cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

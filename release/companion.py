@@ -87,7 +87,10 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, help="how many compilers run at once")
     options = parser.parse_args()
     try:
-        made = into_dist_of(options.name, build(options.name, options.jobs))
+        plugin = build(options.name, options.jobs)
+        with tempfile.TemporaryDirectory() as folder:
+            built = package(options.name, plugin, Path(folder))
+            made = into_dist(named(built, Path(folder, "named"), *_ELSEWHERE))
     except (CodegenError, LlamaError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -110,6 +113,7 @@ def build(name: str, jobs: int | None = None) -> Path:
         *cmake_options(tree, tag, companion.backend, portable=True),
         f"-DCMAKE_INSTALL_RPATH={';'.join(['$ORIGIN', *inside, *beyond])}",
         "-DGGML_CPU=OFF",
+        "-DGGML_CPU_ALL_VARIANTS=OFF",
         "-DGGML_RPC=OFF",
         "-DLLAMA_BUILD_TOOLS=OFF",
         "-DLLAMA_BUILD_SERVER=OFF",
@@ -126,23 +130,22 @@ def build(name: str, jobs: int | None = None) -> Path:
     return plugin
 
 
-def into_dist_of(name: str, plugin: Path) -> Path:
-    """The wheel of the companion ``name`` with the files of ``plugin``, in dist/."""
+def package(name: str, plugin: Path, folder: Path) -> Path:
+    """The wheel of the companion ``name`` with the files of ``plugin``, made in ``folder``."""
     companion = COMPANIONS[name]
+    project = folder / "project"
+    project.mkdir()
     dependencies = [f"libllama-py=={__version__}", *companion.needs]
-    with tempfile.TemporaryDirectory() as folder:
-        project = Path(folder, "project")
-        project.mkdir()
-        text = _PROJECT.format(
-            name=name, version=__version__, backend=companion.backend, dependencies=dependencies
-        )
-        (project / "pyproject.toml").write_text(text, "utf-8")
-        for file in (PROJECT / "LICENSE", PROJECT / "release" / "engine_hook.py"):
-            shutil.copyfile(file, project / file.name)
-        shutil.copyfile(source.fetch(source.pinned_tag()) / "LICENSE", project / "LICENSE-ggml")
-        hatchling(Path(folder, "built"), "wheel", engine=plugin, project=project)
-        (built,) = Path(folder, "built").iterdir()
-        return into_dist(named(built, Path(folder, "named"), *_ELSEWHERE))
+    text = _PROJECT.format(
+        name=name, version=__version__, backend=companion.backend, dependencies=dependencies
+    )
+    (project / "pyproject.toml").write_text(text, "utf-8")
+    for file in (PROJECT / "LICENSE", PROJECT / "release" / "engine_hook.py"):
+        shutil.copyfile(file, project / file.name)
+    shutil.copyfile(source.fetch(source.pinned_tag()) / "LICENSE", project / "LICENSE-ggml")
+    hatchling(folder / "built", "wheel", engine=plugin, project=project)
+    (built,) = (folder / "built").iterdir()
+    return built
 
 
 if __name__ == "__main__":

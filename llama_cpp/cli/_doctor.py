@@ -50,6 +50,7 @@ _EXTRAS = {
     "chat": ("jinja2",),
     "hub": ("huggingface_hub",),
     "structured": ("llguidance", "pydantic"),
+    "ray": ("ray", "pyarrow"),
     "engine": ("cmake", "ninja"),
 }
 # The CPU features that matter for speed.

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -65,6 +66,8 @@ def _follow(path: Path, prompt: list[int], expected: list[int], **loading: Any) 
             same += logits[token] == max(logits)
             ctx.decode([token])
         where = dict(model.layers)
+    if gpus() and loading.get("n_gpu_layers") != 0:
+        assert set(where) != {"CPU"}, f"no layer is on the GPU: {where}"
     assert worst <= _NEAR, f"a token of the CPU is {worst:.2f} below the GPU's likeliest"
     return f"{same} of {len(expected)} tokens the same, at most {worst:.3f} apart; {where}"
 
@@ -145,6 +148,24 @@ def engine(given: argparse.Namespace) -> Path | None:
     return next((folder for folder in found if folder), None)
 
 
+def in_a_process(name: str, model: Path, env: dict[str, str], seconds: float) -> tuple[bool, str]:
+    """Whether the part is right, and its report, or the reason. It ends with all that it began."""
+    command = [sys.executable, "-m", "checks.gpu", "--part", name, "--model", str(model)]
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        out, err = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        return False, "not through in time"
+    if process.returncode:
+        return False, err[-4000:]
+    return True, str(json.loads(out.splitlines()[-1]))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="The package on a GPU.")
     parser.add_argument("--engine", type=Path, help="its folder")
@@ -174,17 +195,7 @@ def main() -> int:
             print(f"== {name}: left out, {given.minutes:g} minutes are over")
             continue
         begun = time.monotonic()
-        command = [sys.executable, "-m", "checks.gpu", "--part", name, "--model", model]
-        try:
-            done = subprocess.run(
-                command, cwd=ROOT, env=env, capture_output=True, text=True, check=False,
-                timeout=left,
-            )  # fmt: skip
-            right, text = done.returncode == 0, done.stdout or done.stderr
-        except subprocess.TimeoutExpired:
-            right, text = False, "not through in time"
-        if right:
-            text = json.loads(text.splitlines()[-1])
+        right, text = in_a_process(name, model, env, left)
         failed += [name] * (not right)
         word = "right" if right else "FAILED"
         print(f"== {name}: {word}, {time.monotonic() - begun:.1f} s\n{text.strip()}", flush=True)

@@ -265,6 +265,7 @@ def test_an_engine_with_a_gpu_goes_before_the_one_in_the_package(
     assert _installed.preferred_engine(TAG) == plain
     monkeypatch.setattr(_installed, "__file__", str(tmp_path / "engine" / "find.py"))
     (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "libllama.so").touch()
     assert _installed.preferred_engine(TAG) == tmp_path / "lib"
     upstream.asset = f"llama-{TAG}-bin-ubuntu-vulkan-x64.tar.gz"
     upstream.offer(release_file())
@@ -620,6 +621,7 @@ def test_where_finds_the_engine_in_the_package(
 ) -> None:
     monkeypatch.setattr(_installed, "__file__", str(tmp_path / "engine" / "find.py"))
     (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "libllama.so").touch()
     assert engine.main(["where"]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'lib'}\n"
     assert engine.main(["where", "--tag", "b1"]) == 1, "it is of another llama.cpp"
@@ -701,3 +703,16 @@ def test_an_index_is_asked_over_https_only(monkeypatch: pytest.MonkeyPatch, inde
     monkeypatch.setenv("PIP_INDEX_URL", index)
     with pytest.raises(CodegenError, match="must be an https address"):
         package_index.find_file("pip", "pip.whl")
+
+
+def test_a_companion_s_file_alone_is_no_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be installed with the wheel that has no engine."""
+    monkeypatch.setattr(_installed, "__file__", str(tmp_path / "llama_cpp/engine/find.py"))
+    inside = tmp_path / "llama_cpp/lib"
+    inside.mkdir(parents=True)
+    (inside / "libggml-vulkan.so").touch()
+    assert _installed.engine_inside() is None
+    (inside / "libllama.so").touch()
+    assert _installed.engine_inside() == inside

@@ -15,6 +15,7 @@ answered = ray.data.read_parquet("prompts.parquet").map_batches(
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Mapping
@@ -82,11 +83,12 @@ class LlamaPredictor:
         usual = _COLUMNS[task]
         self._column, self._output, self._error = column or usual[0], output or usual[1], error
         self._options, self._options_column = dict(options or {}), options_column
-        usual_params: LlamaParams = {} if task == "embed" else {"n_seq_max": _SEQUENCES}
+        settings: dict[str, Any] = {} if task == "embed" else {"n_seq_max": _SEQUENCES}
         cpus = _cpus()
         if cpus:
-            usual_params |= {"n_threads": cpus, "n_threads_batch": cpus}
-        self._llm = Llama(model, **{**usual_params, **params})
+            settings |= {"n_threads": cpus, "n_threads_batch": cpus}
+        settings.update(params)
+        self._llm = Llama(model, **settings)
         # Twice as many as run: the next rows wait inside the scheduler, which then joins them.
         self._pool = ThreadPoolExecutor(2 * self._llm.ctx.n_seq_max)
 
@@ -100,7 +102,7 @@ class LlamaPredictor:
                 raise KeyError(f"no column {name!r} among {', '.join(batch)}")
         rows = batch[self._column]
         own = batch[self._options_column] if self._options_column else [None] * len(rows)
-        done = list(self._pool.map(self._row, rows, own))
+        done = self._together(rows) or list(self._pool.map(self._row, rows, own))
         results: Any = [result for result, _ in done]
         if self._task == "embed":
             size = self._llm.model.n_embd_out
@@ -108,6 +110,13 @@ class LlamaPredictor:
             rows = [missing if reason else vector for vector, reason in done]
             results = _numpy.array(rows, "float32").reshape(len(rows), size)
         return {**batch, self._output: results, self._error: [reason for _, reason in done]}
+
+    def _together(self, rows: Any) -> list[tuple[Any, str]]:
+        """The vectors of all rows by one call, which is faster; none if one of them would fail."""
+        if self._task == "embed" and not self._options_column:
+            with contextlib.suppress(TypeError, ValueError):
+                return [(v, "") for v in self._llm.embed(_plain(list(rows)), **self._options)]
+        return []
 
     def _row(self, row: Any, own: Any) -> tuple[Any, str]:
         """The result, and the reason if there is none."""

@@ -108,6 +108,8 @@ def run(n: int, lose: bool) -> tuple[Counter[str], float]:
                 else:
                     right = row["text"] == expected and not row["error"]
                     ends["right" if right else "wrong"] += 1
+                    if not right:
+                        print(f"wrong, for {expected!r}: {row}", flush=True)
             ends["missing"] = n - len(seen)
             seconds = time.monotonic() - begun
         finally:

@@ -53,6 +53,10 @@ else:
             _finish(owner)
             return owner.__dataclass_fields__
 
+    _NOT_OF_A_TWIN = {
+        *("__dict__", "__weakref__", "__init__", "__setstate__", "__dataclass_fields__"),
+        "_settings",
+    }
     _lock = RLock()
 
     def _finish(owner):
@@ -66,5 +70,13 @@ else:
                         if isinstance(value, field):
                             setattr(cls, name, dataclasses.field(**value.settings))
                     settings = cls._settings
-                    del cls.__init__, cls.__setstate__, cls.__dataclass_fields__, cls._settings
+                    # At no time without __init__: another thread may make an object meanwhile. And
+                    # dataclass() replaces none, so a class of the same fields gets the real one.
+                    own = {n: v for n, v in vars(cls).items() if n not in _NOT_OF_A_TWIN}
+                    twin = type(cls.__name__, cls.__bases__, own)
+                    without = {"repr": False, "eq": False, "order": False}
+                    init = dataclasses.dataclass(**{**settings, **without})(twin).__init__
+                    init.__qualname__ = f"{cls.__qualname__}.__init__"
                     dataclasses.dataclass(**settings)(cls)
+                    cls.__init__ = init
+                    del cls.__setstate__, cls._settings

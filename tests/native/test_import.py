@@ -162,6 +162,37 @@ def test_dataclasses_are_made_on_first_use_as_they_always_were(
     assert shown in (done.stderr if done.returncode else done.stdout)
 
 
+_AT_ONCE = """
+import dataclasses, threading, time
+from llama_cpp._dataclasses import dataclass
+
+@dataclass(frozen=True)
+class Found:
+    x: int
+
+made, found = dataclasses.dataclass, []
+other = threading.Thread(target=lambda: found.append(Found(1)))
+
+def slow(**settings):
+    def finish(cls):
+        if other.ident is None:
+            other.start()
+        time.sleep(0.2)
+        return made(**settings)(cls)
+    return finish
+
+dataclasses.dataclass = slow
+found.append(Found(2))
+other.join()
+print(sorted(one.x for one in found))
+"""
+
+
+def test_two_threads_may_make_the_first_objects_of_a_dataclass(tmp_path: Path) -> None:
+    done = bare(_AT_ONCE, tmp_path)
+    assert done.stdout == "[1, 2]\n", done.stderr
+
+
 def test_an_agent_loads_its_own_layers_alone(tmp_path: Path) -> None:
     done = bare(
         "import llama_cpp.agent.agent\n"

@@ -18,7 +18,7 @@ LIBLLAMA := $(if $(filter Darwin,$(shell uname -s)),libllama.dylib,libllama.so)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test quick newest lock regen check verify diff pin latest lag upstream tried propose engine model \
-	check-tag packages wheel check-wheel old-cpus misuse checks bench docs lint format clean
+	check-tag packages wheel check-wheel old-cpus companion misuse checks gpu-check bench docs lint format clean
 
 help: ## show the targets
 	@echo "Targets (settings in capitals: TAG=b11549, LLAMA_CPP=folder, FROM=old, TO=new, PYTHON=python3.12):"
@@ -154,6 +154,10 @@ check-wheel: model #: install dist/'s wheel with each Python there is, without a
 	@echo "== the wheel in clean environments"
 	$(PY) -m release.check_wheel
 
+companion: $(VENV)/.release #: a GPU backend's own wheel, NAME=vulkan, cuda12, cuda13 or rocm, into dist/
+	@echo "== companion"
+	$(PY) -m release.companion $(NAME)
+
 old-cpus: model #: the text of dist/'s wheel with the code for each kind of CPU, and on emulated ones
 	@echo "== old CPUs"
 	$(PY) -m release.old_cpus
@@ -168,6 +172,10 @@ misuse: engine model ## the table of wrong uses: cases, passed, failed (PEER=1: 
 
 checks: engine model ## run a long check, NAME=leaks; without NAME, list them (ARGS="-n 2000": its options)
 	$(PY) -m checks $(NAME) $(ARGS)
+
+# No prerequisites: there may be no network. Without .venv the system's Python does.
+gpu-check: ## what a machine with a GPU can show, in eight minutes (ARGS="--engine FOLDER --model FILE")
+	$(or $(wildcard $(PY)),$(PYTHON)) -m checks.gpu $(ARGS)
 
 bench: engine model ## measure, side by side: all topics, or NAME="import memory" (ARGS="--rounds 9")
 	@echo "== measuring"

@@ -63,6 +63,10 @@ CHECKS = {
     "proxy": Check(
         "agents on three servers behind HAProxy, of which some are killed", ("checks.proxy",)
     ),
+    "ray": Check(
+        "10,000 prompts (-n) on a Ray cluster of two nodes, and again while a node is lost",
+        ("checks.rays",),
+    ),
     "hosts": Check("RPC servers on machines made of network namespaces (Linux)", ("checks.hosts",)),
     "matrix": Check(
         "the engine tests on prebuilt engines of other tags, and pairs of tags", ("checks.matrix",)

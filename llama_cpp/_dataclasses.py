@@ -56,7 +56,7 @@ else:
     _lock = RLock()
     _LATE = ("__init__", "__setstate__", "__dataclass_fields__", "_settings")
     _LATE += ("__dict__", "__weakref__")
-    _ONLY_INIT = {"repr": False, "eq": False}
+    _ONLY_INIT = {"repr": False, "eq": False, "order": False}
 
     def _finish(owner):
         """Make dataclasses of the bases of ``owner``, and of itself."""
@@ -74,5 +74,6 @@ else:
                     copy = type(cls)(cls.__name__, cls.__bases__, own)
                     made = dataclasses.dataclass(**cls._settings | _ONLY_INIT)(copy)
                     dataclasses.dataclass(**cls._settings | {"init": False})(cls)
+                    made.__init__.__qualname__ = f"{cls.__qualname__}.__init__"
                     cls.__init__ = made.__init__
                     del cls.__setstate__, cls._settings

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
+import llama_cpp
 from llama_cpp import LlamaLibrary
 from llama_cpp.errors import LlamaError
-from release import check_wheel, contents, licenses
+from release import check_wheel, companion, contents, licenses
+from release.companion import COMPANIONS
 
 
 def needed(path: Path) -> set[str]:
@@ -130,6 +132,24 @@ def test_a_wheel_is_looked_at(
         monkeypatch.setattr("sys.argv", ["check_wheel", str(wheel)])
         assert check_wheel.main() == 1
         assert Path(name).name in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", COMPANIONS)
+def test_a_companion_is_one_file_beside_the_engine_of_its_version(
+    name: str, engine: Path, tmp_path: Path
+) -> None:
+    plugin = tmp_path / "plugin"
+    plugin.mkdir()
+    shutil.copyfile(engine / "libggml-rpc.so", plugin / "libggml-a.so")
+    wheel = companion.package(name, plugin, tmp_path)
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        (metadata,) = (archive.read(n).decode() for n in names if n.endswith("/METADATA"))
+    inside = [n for n in names if ".dist-info/" not in n]
+    assert inside == ["llama_cpp/lib/libggml-a.so"]
+    assert f"\nName: libllama-py-{name}\n" in metadata
+    assert f"\nRequires-Dist: libllama-py=={llama_cpp.__version__}\n" in metadata
+    assert not wheel.stem.endswith("-any")
 
 
 # -- licences

@@ -62,8 +62,8 @@ def main() -> int:
 def pure() -> list[Path]:
     """The wheel for every platform and the source."""
     with tempfile.TemporaryDirectory() as name:
-        _hatchling(Path(name), "wheel", "sdist")
-        return [_into_dist(path) for path in sorted(Path(name).iterdir())]
+        hatchling(Path(name), "wheel", "sdist")
+        return [into_dist(path) for path in sorted(Path(name).iterdir())]
 
 
 def build_engine(jobs: int | None = None, *, with_zig: bool = False) -> Path:
@@ -128,24 +128,32 @@ def wheel(engine: Path) -> Path:
         if licenses.add(made, engine):  # of the libraries that auditwheel has added
             made = _made(engine, Path(name, "second"))
         contents.check(made)
-        return _into_dist(made)
+        return into_dist(made)
 
 
 def _made(engine: Path, folder: Path) -> Path:
-    _hatchling(folder / "built", "wheel", engine=engine)
+    hatchling(folder / "built", "wheel", engine=engine)
     (built,) = (folder / "built").iterdir()
+    return named(built, folder / "named")
+
+
+def named(wheel: Path, folder: Path, *exclude: str) -> Path:
+    """``wheel`` in ``folder``, named on Linux by the oldest system that it runs on.
+
+    auditwheel does it by the system's symbols that it uses, and adds OpenMP's runtime, which a
+    system may lack. ``exclude`` are patterns of the libraries that come from elsewhere.
+    """
     if sys.platform != "linux":
-        return built
-    # auditwheel names the wheel by the system's symbols that it uses, and adds OpenMP's runtime,
-    # which a system may lack.
+        return wheel
     programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     subprocess.run(
-        [sys.executable, "-m", "auditwheel", "repair", "--wheel-dir", folder / "named", built],
+        [sys.executable, "-m", "auditwheel", "repair", "--wheel-dir", folder, wheel,
+         *(f"--exclude={pattern}" for pattern in exclude)],
         env={**os.environ, "PATH": programs},  # for patchelf
         check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
-    (named,) = (folder / "named").iterdir()
-    return named
+    (made,) = folder.iterdir()
+    return made
 
 
 def _platform() -> str:
@@ -156,19 +164,23 @@ def _platform() -> str:
     return sysconfig.get_platform().replace("-", "_").replace(".", "_")
 
 
-def _hatchling(folder: Path, *targets: str, engine: Path | None = None) -> None:
+def hatchling(
+    folder: Path, *targets: str, engine: Path | None = None, project: Path = PROJECT
+) -> None:
+    """Build ``project`` into ``folder``; ``engine`` is the content of its ``llama_cpp/lib``."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("LLAMA_PY_")}
     if engine is not None:
         environment |= {"LLAMA_PY_ENGINE": str(engine), "LLAMA_PY_PLATFORM": _platform()}
     wanted = [option for target in targets for option in ("--target", target)]
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "--directory", folder, *wanted],
-        cwd=PROJECT, env=environment, check=True, stdout=subprocess.PIPE,
+        cwd=project, env=environment, check=True, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
 
 
-def _into_dist(path: Path) -> Path:
+def into_dist(path: Path) -> Path:
+    """Move a package into dist/."""
     DIST.mkdir(exist_ok=True)
     return Path(shutil.move(path, DIST / path.name))
 

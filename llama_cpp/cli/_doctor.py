@@ -18,12 +18,14 @@ from typing import Any, Literal
 import click
 
 from .. import _raw
+from .._version import __version__
 from ..engine.find import (
     cache_root,
     cpu_features,
     engine_folder,
     engine_info,
     engine_inside,
+    family,
     missing_features,
     preferred_engine,
 )
@@ -48,6 +50,7 @@ _EXTRAS = {
     "chat": ("jinja2",),
     "hub": ("huggingface_hub",),
     "structured": ("llguidance", "pydantic"),
+    "ray": ("ray", "pyarrow"),
     "engine": ("cmake", "ninja"),
 }
 # The CPU features that matter for speed.
@@ -105,6 +108,7 @@ def _examine(model: Path | None) -> Iterator[_Finding]:
     yield from _cache()
     yield _engine()
     yield from _library(model)
+    yield from _companions()
     yield _server()
     for extra, modules in _EXTRAS.items():
         yield _extra(extra, modules)
@@ -205,16 +209,48 @@ def _library(model: Path | None) -> Iterator[_Finding]:
     names = ", ".join(result["devices"])
     info = engine_info(path.parent)
     if info is not None and info.backend is not None and not result["gpu"]:
+        why = result["unloadable"].get(family(info.backend))
+        text = f"{names}: the engine is for {info.backend}, which finds no device"
         yield _Finding(
-            "devices", "wrong", f"{names}: the engine is for {info.backend}, which finds no device",
+            "devices", "wrong", text + (f" ({why})" if why else ""),
             "install the graphics card's driver (and check CUDA_VISIBLE_DEVICES or its like; "
             "Vulkan ignores software drivers that are not in GGML_VK_VISIBLE_DEVICES)",
         )  # fmt: skip
+    elif result["unloadable"]:
+        text = (
+            f"{names}; {'; '.join(map('not {0[0]} ({0[1]})'.format, result['unloadable'].items()))}"
+        )
+        yield _Finding("devices", "note", text, "install the graphics card's driver")
     else:
         yield _Finding("devices", "ok", names)
     if model is not None:
         fault = _trial(model).get("error")
         yield _judged("model", fault is None, fault or f"{model.name} loads and generates", "")
+
+
+def _companions() -> Iterator[_Finding]:
+    """The packages with a GPU backend for the engine inside this one."""
+    for name in (
+        "libllama-py-vulkan",
+        "libllama-py-cuda12",
+        "libllama-py-cuda13",
+        "libllama-py-rocm",
+    ):
+        found = _distribution(name)
+        if found is None:
+            continue
+        if found.version != __version__:
+            text = f"{found.version} is for that version of libllama-py, and this is {__version__}"
+            yield _Finding(name, "wrong", text, f"pip install --upgrade {name} libllama-py")
+        elif preferred_engine(_raw.TAG) != engine_inside() or os.environ.get("LLAMA_CPP_LIB"):
+            text = (
+                "not used: it is for the engine inside the package, and that is not the one in use"
+            )
+            yield _Finding(
+                name, "note", text, "for the wheel with an engine: pip install libllama-py"
+            )
+        else:
+            yield _Finding(name, "ok", f"{found.version}, beside the engine")
 
 
 def _why(path: Path) -> str:

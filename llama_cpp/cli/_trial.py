@@ -2,28 +2,47 @@
 
 python -I _trial.py FOLDER [MODEL]
 
-FOLDER has the package. Prints the devices, or with MODEL a few tokens, as a line of JSON.
+FOLDER has the package. Prints the devices, and why backends in files of their own cannot be loaded,
+or with MODEL a few tokens, as a line of JSON.
 """
 
+import ctypes
 import json
+import re
 import sys
 from typing import Any
 
 sys.path.insert(0, sys.argv[1])
 import llama_cpp
+from llama_cpp.engine.find import BACKENDS
 
 del sys.path[0]
 
 
 def _try(model: str | None) -> dict[str, Any]:
     if model is None:
-        found = llama_cpp.devices(llama_cpp.LlamaLibrary.default())
+        library = llama_cpp.LlamaLibrary.default()
+        found = llama_cpp.devices(library)
         return {
+            "unloadable": _unloadable(library),
             "devices": [f"{device.name} ({device.description})" for device in found],
             "gpu": any(not device.type.name.endswith("_CPU") for device in found),
         }
     with llama_cpp.Llama(model, n_ctx=64) as llm:
         return {"tokens": llm.complete("Hello", max_tokens=4, temperature=0).tokens}
+
+
+def _unloadable(library: llama_cpp.LlamaLibrary) -> dict[str, str]:
+    """Backend -> the loader's words. The library passes over such a file without one."""
+    found = {}
+    for path in sorted(library.path.parent.glob("*ggml-*")):
+        name = re.fullmatch(r"(?:lib)?ggml-(\w+)\.(?:so|dll|dylib)", path.name)
+        if name and name[1] in BACKENDS:
+            try:
+                ctypes.CDLL(str(path))
+            except OSError as error:
+                found[name[1]] = str(error)
+    return found
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -48,10 +49,11 @@ _TOOLKITS = {
     "musa": ("mcc", ("MUSA_PATH",), "install Moore Threads' MUSA SDK"),
 }
 
+# Each backend is a file of its own, which is passed over where its driver is missing. The CPU's are
+# then for every CPU, as ggml tunes none of several files for this one.
+_IN_FILES = {"GGML_NATIVE": "OFF", "GGML_BACKEND_DL": "ON", "GGML_CPU_ALL_VARIANTS": "ON"}
 _PORTABLE = {
-    "GGML_NATIVE": "OFF",
-    "GGML_BACKEND_DL": "ON",
-    "GGML_CPU_ALL_VARIANTS": "ON",
+    **_IN_FILES,
     "GGML_CCACHE": "OFF",
     "LLAMA_BUILD_EXAMPLES": "OFF",
     "CMAKE_PLATFORM_NO_VERSIONED_SONAME": "ON",  # a wheel cannot hold links
@@ -78,8 +80,11 @@ def build(source: Path, tag: str, *, jobs: int | None = None, backend: str | Non
 
     `tag` names the folder; `jobs` is the number of compilers at once (default: as many as cores
     and memory allow); `backend` adds a GPU backend such as "cuda" or "vulkan", whose toolkit must
-    be installed. The code is tuned for this machine's CPU. A suitable engine that is already
-    there is left alone. The build log is kept next to the folder, as `engine-build.log`.
+    be installed. Without a backend the code is tuned for this machine's CPU. A backend other than
+    Metal is a file of its own, and the engine runs without it where the GPU's driver is missing;
+    the code for CPUs is then chosen at run time. CUDA's is for the cards in this machine, or for
+    those in CMake's environment variable CUDAARCHS, such as "86;90". A suitable engine that is
+    already there is left alone. The build log is kept next to the folder, as `engine-build.log`.
 
     Raises `LlamaEngineError` without a compiler, cmake, ninja or the backend's toolkit, if
     `source` is not a llama.cpp tree, and if the build fails, with the end of its log.
@@ -114,7 +119,8 @@ def build(source: Path, tag: str, *, jobs: int | None = None, backend: str | Non
         strip(work)
         info = EngineInfo(
             tag, "source", backend=backend, version=try_out(work), compiler=compiler,
-            options=options, cpu_features=sorted(cpu_features()),
+            options=options,
+            cpu_features=sorted(cpu_features()) if "-DGGML_NATIVE=ON" in options else [],
         )  # fmt: skip
         write_manifest(work, info)
     return final
@@ -129,10 +135,12 @@ def compile_tree(
     jobs: int | None = None,
     label: str,
     environment: dict[str, str] | None = None,
+    targets: Sequence[str] = (),
 ) -> None:
     """Compile the llama.cpp in `source` in the folder `tree`, with `options` for CMake.
 
-    The libraries and programs are then in `tree / "bin"`, and the output is in `log`.
+    The libraries and programs are then in `tree / "bin"`, and the output is in `log`. `targets` are
+    those of CMake to build, by default all of an engine.
     """
     cmake, ninja = _tool("cmake"), _tool("ninja")
     with log.open("w", encoding="utf-8", errors="replace") as stream:
@@ -144,15 +152,17 @@ def compile_tree(
             *options,
         ]
         runner.run("cmake", configure)
-        _build_targets(runner, ninja, configure, tree, jobs or _default_jobs(), label=label)
+        command = [ninja, "-C", str(tree), "-j", str(jobs or _default_jobs())]
+        command += targets or _engine_targets(tree)
+        _run_ninja(runner, command, configure, label=label)
 
 
-def _build_targets(
-    runner: _Runner, ninja: str, configure: list[str], tree: Path, jobs: int, *, label: str
-) -> None:
+def _engine_targets(tree: Path) -> list[str]:
     known = (tree / "build.ninja").read_text(encoding="utf-8")
-    optional = [name for name in _OPTIONAL_TARGETS if f"\nbuild {name}: phony " in known]
-    command = [ninja, "-C", str(tree), "-j", str(jobs), *_TARGETS, *optional]
+    return [*_TARGETS, *(t for t in _OPTIONAL_TARGETS if f"\nbuild {t}: phony " in known)]
+
+
+def _run_ninja(runner: _Runner, command: list[str], configure: list[str], *, label: str) -> None:
     apart: list[str] = []
     while True:
         try:
@@ -197,16 +207,20 @@ def cmake_options(
     if not (source / ".git").exists():
         # Otherwise llama.cpp takes the commit of any repository around the source.
         options["LLAMA_BUILD_COMMIT"] = "unknown"
+    if backend not in (None, "metal"):
+        options |= _IN_FILES
     if portable:
         options |= _PORTABLE
         if sys.platform != "linux":
             options["GGML_OPENMP"] = "OFF"  # its runtime would have to come along
         if sys.platform == "darwin":
             options |= _PORTABLE_MAC
-        elif sys.platform == "win32" and platform.machine() == "ARM64":
-            options["GGML_CPU_ALL_VARIANTS"] = "OFF"  # there is only one
+    if sys.platform == "win32" and platform.machine() == "ARM64":
+        options.pop("GGML_CPU_ALL_VARIANTS", None)  # there is only one
     if backend is not None:
         options[f"GGML_{backend.upper()}"] = "ON"
+    if backend == "cuda" and not portable:  # elsewhere upstream's long list, of all that there are
+        options["CMAKE_CUDA_ARCHITECTURES"] = os.environ.get("CUDAARCHS", "native")
     if backend == "sycl":
         options |= {"CMAKE_C_COMPILER": "icx", "CMAKE_CXX_COMPILER": "icpx"}
     return [f"-D{name}={value}" for name, value in options.items()]

@@ -8,6 +8,7 @@ import http.client
 import ipaddress
 import os
 import re
+import ssl
 import tempfile
 import threading
 import time
@@ -181,7 +182,7 @@ def _receive(
             try:
                 chunk = response.read(_CHUNK)
             except (OSError, http.client.HTTPException) as error:
-                raise _Dropped(f"connection lost after {done} bytes: {_reason(error)}") from error
+                raise _Dropped(f"connection lost after {done} bytes: {error!s}") from error
             if not chunk:
                 break
             done += len(chunk)
@@ -241,4 +242,8 @@ def _open(url: str, timeout: float, start: int = 0) -> http.client.HTTPResponse:
 
 def _reason(error: BaseException) -> str:
     reason = getattr(error, "reason", None)
-    return str(reason if reason is not None else error) or type(error).__name__
+    cause = error if reason is None else reason
+    text = str(cause) or type(cause).__name__
+    if isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError):
+        return f"the network does not reach it ({text}); is a proxy missing in HTTPS_PROXY?"
+    return text

@@ -233,7 +233,8 @@ def preferred_engine(tag: str, *, packaged: bool = True) -> Path | None:
 def engine_inside() -> Path | None:
     """The folder of the engine inside the package, as in a wheel for a platform, or None."""
     inside = std.Path(__file__).parents[1] / "lib"
-    return inside if inside.is_dir() else None
+    # A companion's plug-in may be there alone.
+    return inside if any(inside.glob("*llama.*")) else None
 
 
 def installed_engines() -> list[tuple[Path, EngineInfo]]:

@@ -485,16 +485,29 @@ def test_the_doctor_finds_an_engine_for_another_cpu(tmp_path: Path) -> None:
     assert "this one lacks avx1024" in found["engine"]["text"]
 
 
-def test_the_doctor_finds_that_there_is_no_graphics_card(tmp_path: Path) -> None:
+@pytest.mark.parametrize("backend", ["vulkan", "cuda"])
+def test_the_doctor_finds_that_there_is_no_graphics_card(backend: str, tmp_path: Path) -> None:
+    """Nor, of cuda, the driver's library, which the file with the backend needs."""
     installed = Path(given("engine", "where").strip())
-    folder = tmp_path / "llama-py" / _raw.TAG / "engine-vulkan"
+    folder = tmp_path / "llama-py" / _raw.TAG / f"engine-{backend}"
     shutil.copytree(installed, folder, symlinks=True)
     manifest = json.loads((installed / "engine.json").read_text())
     assert manifest["backend"] is None
-    (folder / "engine.json").write_text(json.dumps({**manifest, "backend": "vulkan"}))
+    (folder / "engine.json").write_text(json.dumps({**manifest, "backend": backend}))
+    reason = ""
+    if backend == "cuda" and sys.platform == "linux":
+        driver, plugin = tmp_path / "libcuda.so.7", folder / "libggml-cuda.so"
+        for target, needed in ((driver, []), (plugin, [driver])):
+            command = ["cc", "-shared", "-Wl,--no-as-needed", "-x", "c", "/dev/null", "-x", "none"]
+            subprocess.run(
+                [*command, *needed, "-o", target, f"-Wl,-soname,{target.name}"], check=True
+            )
+        driver.unlink()
+        reason = " (libcuda.so.7: cannot open shared object file: No such file or directory)"
     code, found = findings({"XDG_CACHE_HOME": str(tmp_path)})
     assert (code, found["devices"]["status"]) == (1, "wrong")
-    assert found["devices"]["text"].endswith(": the engine is for vulkan, which finds no device")
+    text = f": the engine is for {backend}, which finds no device{reason}"
+    assert found["devices"]["text"].endswith(text)
     assert "GGML_VK_VISIBLE_DEVICES" in found["devices"]["advice"]
 
 

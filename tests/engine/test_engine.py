@@ -265,6 +265,7 @@ def test_an_engine_with_a_gpu_goes_before_the_one_in_the_package(
     assert _installed.preferred_engine(TAG) == plain
     monkeypatch.setattr(_installed, "__file__", str(tmp_path / "engine" / "find.py"))
     (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "libllama.so").touch()
     assert _installed.preferred_engine(TAG) == tmp_path / "lib"
     upstream.asset = f"llama-{TAG}-bin-ubuntu-vulkan-x64.tar.gz"
     upstream.offer(release_file())
@@ -502,12 +503,18 @@ def test_a_backend_is_an_option_of_cmake_and_a_folder_of_its_own(
     source: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDACXX", "nvcc")
+    monkeypatch.delenv("CUDAARCHS", raising=False)
     folder = engine.build(source, TAG, backend="cuda")
     assert folder == cache / TAG / "engine-cuda"
     info = engine.engine_info(folder)
     assert info is not None
     assert info.backend == "cuda"
-    assert "-DGGML_CUDA=ON" in info.options
+    assert {"-DGGML_CUDA=ON", "-DGGML_BACKEND_DL=ON", "-DGGML_NATIVE=OFF"} < set(info.options)
+    assert "-DCMAKE_CUDA_ARCHITECTURES=native" in info.options
+    assert info.cpu_features == [], "its code for the CPU is chosen when it is loaded"
+    monkeypatch.setenv("CUDAARCHS", "86;90")
+    assert "-DCMAKE_CUDA_ARCHITECTURES=86;90" in _engine_build.cmake_options(source, TAG, "cuda")
+    assert "-DGGML_NATIVE=ON" in _engine_build.cmake_options(source, TAG, "metal")
     assert "-DCMAKE_CXX_COMPILER=icpx" in _engine_build.cmake_options(source, TAG, "sycl")
 
 
@@ -589,6 +596,16 @@ def test_install_falls_back_to_the_source_or_says_why_in_one_line(
     assert "(from source" in out
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1:9", "no-such-host.invalid"])
+def test_without_a_network_that_is_the_reason(
+    host: str, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scheme = "http" if host[0].isdigit() else "https"
+    monkeypatch.setenv("LLAMA_PY_RELEASES_API", f"{scheme}://{host}")
+    assert engine.main(["install", "--tag", TAG]) == 1
+    assert f"{host}/{TAG}: the network does not reach it (" in capsys.readouterr().err
+
+
 def test_an_error_of_the_system_is_one_line(
     source: Path, cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -604,6 +621,7 @@ def test_where_finds_the_engine_in_the_package(
 ) -> None:
     monkeypatch.setattr(_installed, "__file__", str(tmp_path / "engine" / "find.py"))
     (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "libllama.so").touch()
     assert engine.main(["where"]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'lib'}\n"
     assert engine.main(["where", "--tag", "b1"]) == 1, "it is of another llama.cpp"
@@ -685,3 +703,16 @@ def test_an_index_is_asked_over_https_only(monkeypatch: pytest.MonkeyPatch, inde
     monkeypatch.setenv("PIP_INDEX_URL", index)
     with pytest.raises(CodegenError, match="must be an https address"):
         package_index.find_file("pip", "pip.whl")
+
+
+def test_a_companion_s_file_alone_is_no_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be installed with the wheel that has no engine."""
+    monkeypatch.setattr(_installed, "__file__", str(tmp_path / "llama_cpp/engine/find.py"))
+    inside = tmp_path / "llama_cpp/lib"
+    inside.mkdir(parents=True)
+    (inside / "libggml-vulkan.so").touch()
+    assert _installed.engine_inside() is None
+    (inside / "libllama.so").touch()
+    assert _installed.engine_inside() == inside

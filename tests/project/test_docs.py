@@ -16,7 +16,7 @@ import pytest
 import llama_cpp
 from checks import clients
 from codegen import source
-from llama_cpp import _raw, _raw_mtmd, errors, langchain, usage
+from llama_cpp import _raw, _raw_mtmd, errors, langchain, ray, usage
 from tests.support import codeblocks, tiny_mmproj
 from tests.support.adapters import write_lora
 from tests.support.httpserver import serve
@@ -149,7 +149,7 @@ def test_the_reference_has_every_public_name_and_no_other() -> None:
     pages = (page.read_text("utf-8") for page in (DOCS / "reference").glob("*.md"))
     found = [n for page in pages for n in re.findall(r"^::: (\S+)$", page, re.M)]
     public = set(links.exported(ROOT / "llama_cpp").values())
-    for module in (errors, usage, langchain):
+    for module in (errors, usage, langchain, ray):
         public |= {
             f"{module.__name__}.{name}"
             for name, value in vars(module).items()

@@ -22,7 +22,7 @@ PACKAGES = [
 EXPORTED = [getattr(package, name) for package in PACKAGES for name in package.__all__]
 # Those that a table of contents takes its names from, and those that programs import themselves.
 MODULES = sorted(
-    {"llama_cpp.errors", "llama_cpp.langchain", "llama_cpp.usage"}
+    {"llama_cpp.errors", "llama_cpp.langchain", "llama_cpp.ray", "llama_cpp.usage"}
     | {package.__name__ for package in PACKAGES}
     | {found.__module__ for found in EXPORTED if hasattr(found, "__name__")}
 )

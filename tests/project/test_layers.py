@@ -42,7 +42,7 @@ BELOW = {
     "agent": BASE | {"engine", "native", "server"},
 }
 """Layer -> those that its modules may import."""
-TOP = {"__main__", "cli", "langchain", "__pyinstaller"}
+TOP = {"__main__", "cli", "langchain", "ray", "__pyinstaller"}
 """These may import every layer, and no layer imports them."""
 
 

@@ -18,6 +18,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+COMPANIONS = ("vulkan", "cuda12", "cuda13", "rocm")
 ROOT = Path(__file__).parents[2]
 LOCKS = [ROOT / "requirements" / f"{name}.txt" for name in ("dev", "peer", "release", "clients")]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
@@ -137,6 +138,8 @@ def test_a_package_missing_from_a_lock_is_found() -> None:
 
 def test_all_has_every_extra_and_dev_every_group() -> None:
     (everything,) = EXTRAS["all"]
-    assert Requirement(everything).extras == EXTRAS.keys() - {"all"}
+    assert Requirement(everything).extras == EXTRAS.keys() - {"all", *COMPANIONS}
+    for name in COMPANIONS:  # for one kind of graphics card each
+        assert EXTRAS[name] == [f"{NAME}-{name}"]
     included = {line["include-group"] for line in GROUPS["dev"] if isinstance(line, dict)}
     assert included == GROUPS.keys() - {"dev", "release"}

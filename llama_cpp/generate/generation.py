@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from .._dataclasses import dataclass, field
+from .._display import Displayed, Sheet, spent
 from ..errors import LlamaBusyError, LlamaCancelled
 from ..native.arguments import c_number, check_type, integer
 from ..native.locks import take
@@ -218,7 +219,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Completion:
+class Completion(Displayed):
     """A finished generation."""
 
     text: str
@@ -250,6 +251,14 @@ class Completion:
     def choices(self) -> list[Completion]:
         """This one, and the others of its prompt."""
         return [self, *self.others]
+
+    def _display(self) -> Sheet:
+        sheet = Sheet()
+        for done in self.choices:
+            error = "" if done.error is None else f"{type(done.error).__name__}: {done.error}"
+            sheet.text(done.reasoning, "Reasoning").text(done.text)
+            sheet.note(done.finish_reason, error, *spent(done.usage, done.timings))
+        return sheet
 
 
 class GenerationState:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from .. import generate
 from .._dataclasses import replace
+from .._display import Displayed, Sheet, facts
 from .._params import KEYWORDS, LlamaContextParams, LlamaModelParams
 from ..context.context import LlamaContext
 from ..context.state import read_file
@@ -55,7 +56,7 @@ class LlamaParams(LlamaModelParams, LlamaContextParams, total=False):
     """Where tensors go: a regular expression for their names -> a `LlamaDevice.buffer_type`."""
 
 
-class Llama(ClosedByWith):
+class Llama(Displayed, ClosedByWith):
     """A model and a context, for text.
 
     ``model`` is a GGUF file, ``hf:owner/repo:Q4_K_M`` for one of the Hugging Face Hub, or a
@@ -182,6 +183,9 @@ class Llama(ClosedByWith):
 
     def __repr__(self) -> str:
         return f"<Llama {self._model!r}>"
+
+    def _display(self) -> Sheet:
+        return Sheet() if self._ctx.closed else facts(self.info)
 
     # -- text and tokens
 

@@ -1,4 +1,4 @@
-"""How objects show themselves in a notebook, and progress bars there.
+"""How objects show themselves in a notebook, progress bars there, and the keywords of functions.
 
 Texts come from models and files, so nobody can trust them: none is read as HTML or Markdown.
 """
@@ -72,7 +72,22 @@ class Sheet:
         return self
 
 
-class Displayed:
+class Described:
+    """A class whose methods show ``help``, IPython and others their keywords: `inspect.signature`
+    has one parameter for each key of a TypedDict that is unpacked (``**options: Unpack[...]``)."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for function in vars(cls).values():
+            function = getattr(function, "__func__", function)
+            while hasattr(function, "__wrapped__"):
+                function = function.__wrapped__
+            hints = getattr(function, "__annotations__", None) or {}
+            if any(str(hint).startswith("Unpack[") for hint in hints.values()):
+                function.__wrapped__ = _Signed(function)
+
+
+class Displayed(Described):
     """An object that notebooks show as its `_display` says, or by its repr if that is empty."""
 
     def _display(self) -> Sheet:
@@ -136,3 +151,44 @@ class _Bar:
 def _cell(value: object) -> str:
     text = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
     return text if len(text) <= _MOST else f"{text[:_MOST]}... ({len(text):,} characters)"
+
+
+class _Own:
+    """The default of such a keyword: C's, or another one that its documentation says."""
+
+    def __repr__(self) -> str:
+        return "..."
+
+
+class _Signed:
+    """Has the signature of a function, made when `inspect` asks for it: to import that takes long.
+    `inspect` looks for it where a decorator has the function that it wraps."""
+
+    def __init__(self, function: Any) -> None:
+        # A copy, which does not lead back here.
+        self.__wrapped__ = made = type(function)(
+            function.__code__, function.__globals__, function.__name__, function.__defaults__,
+            function.__closure__,
+        )  # fmt: skip
+        made.__kwdefaults__, made.__annotations__ = (
+            function.__kwdefaults__,
+            function.__annotations__,
+        )
+        made.__qualname__, made.__doc__ = function.__qualname__, function.__doc__
+
+    @property
+    def __signature__(self) -> Any:
+        import inspect
+
+        from . import _params
+
+        found = inspect.signature(self.__wrapped__)
+        *own, last = found.parameters.values()
+        name = str(last.annotation).removeprefix("Unpack[").removesuffix("]")
+        table = self.__wrapped__.__globals__.get(name) or getattr(_params, name)
+        for keyword, hint in table.__annotations__.items():
+            kind = inspect.Parameter.KEYWORD_ONLY
+            hint = getattr(hint, "__forward_arg__", hint)
+            if keyword not in found.parameters:
+                own.append(inspect.Parameter(keyword, kind, default=_Own(), annotation=hint))
+        return found.replace(parameters=own)

@@ -7,6 +7,7 @@ from .batch import LlamaBatch as LlamaBatch
 from .context import ContextPerf as ContextPerf
 from .context import LlamaContext as LlamaContext
 from .memory import LlamaMemory as LlamaMemory
+from .params import LlamaContextParams as LlamaContextParams
 from .sequence import LlamaSequence as LlamaSequence
 from .sequence import Sequences as Sequences
-# seal: any sha256:567c3eb3d1db1e46f8bccc8044f02f463a43df24cdee94aee75f4dc94d066e57
+# seal: any sha256:bbc4ede6e73e836d4bcd0cf05a5a22261b2522b1edcbeb9280de4ad6f7ec530b

@@ -16,6 +16,9 @@ import pytest
 import llama_cpp
 from codegen import source
 from llama_cpp import _raw, _raw_mtmd, errors, langchain, usage
+from llama_cpp.context import LlamaContextParams
+from llama_cpp.generate import GenerationOptions, LlamaParams
+from llama_cpp.model import LlamaModelParams
 from tests.support import codeblocks, tiny_mmproj
 from tests.support.adapters import write_lora
 from tests.support.httpserver import serve
@@ -31,6 +34,14 @@ sys.path.append(str(DOCS / "_site"))
 import check  # noqa: E402  (beside the pages)
 import links  # noqa: E402
 import notebooks  # noqa: E402
+
+KEYWORDS = {
+    ("text", "generate.LlamaParams"): LlamaParams.__annotations__,
+    ("text", "generate.GenerationOptions"): GenerationOptions.__annotations__,
+    ("models", "model.LlamaModelParams"): LlamaModelParams.__annotations__,
+    ("contexts", "context.LlamaContextParams"): LlamaContextParams.__annotations__,
+}
+"""Page and class of the reference -> the keywords there."""
 
 
 def name(page: Path) -> str:
@@ -280,5 +291,9 @@ def test_the_site_builds_without_a_fault(tmp_path: Path) -> None:
     assert check.faults(tmp_path / "site") == []
     page = (tmp_path / "site/reference/contexts/index.html").read_text("utf-8")
     assert re.search(r'/include/llama\.h#L\d+"><code>llama_decode</code></a>', page)
+    for place, keywords in KEYWORDS.items():
+        page = (tmp_path / f"site/reference/{place[0]}/index.html").read_text("utf-8")
+        prefix = f'id="llama_cpp.{place[1]}.'
+        assert [word for word in keywords if f'{prefix}{word}"' not in page] == []
     # Names with an underscore in front are nobody's business.
     assert re.findall(r'<h\d id="llama_cpp\.(?:\w+\.)*_\w+"', page) == []

@@ -19,7 +19,7 @@ from tests.support.python import ROOT
 
 HARNESS = "lm-eval==0.4.13"
 FOLDER = ROOT / "build/lm-eval"
-TOLERANCE = 1e-3
+TOLERANCE = 1e-3  # of a number, or of 1 if that is less
 CAPITALS = {"France": "Paris", "Japan": "Tokyo", "Italy": "Rome", "Egypt": "Cairo"}
 PROMPT = "Q: What is the capital of {{country}}?\nA:"
 TASKS: dict[str, dict[str, Any]] = {
@@ -78,7 +78,7 @@ def compare(folder: Path) -> int:
         for metric, value in metrics.items():
             other = there["results"][task][metric]
             print(f"{task} {metric}: {value:.5f} here, {other:.5f} through the server")
-            apart = max(apart, abs(value - other))
+            apart = max(apart, distance(value, other))
         for one, other in zip(here["samples"][task], there["samples"][task], strict=True):
             print(f"  {one['resps']} | {other['resps']}")
             apart = max(apart, distance(one["resps"], other["resps"]))
@@ -145,12 +145,12 @@ def through(llm: Any, server: Any) -> Any:
 
 
 def distance(one: Any, other: Any) -> float:
-    """The greatest difference between two numbers at the same place; 1.0 if anything else
-    differs."""
+    """The greatest difference between two numbers at the same place, in parts of them; 1.0 if
+    anything else differs."""
     if isinstance(one, list | tuple):
         return max((distance(a, b) for a, b in zip(one, other, strict=True)), default=0.0)
     if isinstance(one, float):
-        return abs(one - other)
+        return abs(one - other) / max(1.0, abs(one))
     return float(one != other)
 
 

@@ -149,6 +149,8 @@ class _Bar:
 
 
 def _cell(value: object) -> str:
+    if isinstance(value, dict):
+        value = ", ".join(f"{name}: {one}" for name, one in value.items())
     text = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
     return text if len(text) <= _MOST else f"{text[:_MOST]}... ({len(text):,} characters)"
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import html
 import io
 import json
 import os
@@ -36,9 +37,9 @@ def run(notebook: dict[str, Any]) -> None:
             cell["outputs"] += [{"output_type": "stream", "name": "stdout", "text": text}]
         if value is not None:
             data = {"text/plain": [repr(value)]}
-            html = getattr(value, "_repr_html_", lambda: None)()
-            if html:
-                data["text/html"] = html.splitlines(keepends=True)
+            shown = getattr(value, "_repr_html_", lambda: None)()
+            if shown:
+                data["text/html"] = shown.splitlines(keepends=True)
             result = {"output_type": "execute_result", "data": data, "metadata": {}}
             cell["outputs"] += [{**result, "execution_count": n}]
 
@@ -63,7 +64,8 @@ def _parts(cell: dict[str, Any]) -> Iterator[str]:
         if "text/html" in data:
             yield f'<div class="output">{"".join(data["text/html"])}</div>'
         else:
-            yield f"```text\n{''.join(data['text/plain']).rstrip()}\n```"
+            text = html.escape("".join(data["text/plain"]).rstrip())
+            yield f'<div class="output"><pre>{text}</pre></div>'
 
 
 def on_files(files: Any, config: Any, **_: Any) -> Any:

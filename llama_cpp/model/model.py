@@ -325,8 +325,8 @@ class LlamaModel(Displayed, ModelGetters, Closable):
             return Sheet()
         names = ("description", "n_params", "n_layer", "n_embd", "n_ctx_train")
         rows = {name: getattr(self, name) for name in names}
-        layers = ", ".join(f"{n} on {device}" for device, n in self._layers.items())
-        return facts({"file": self.path, **rows, "size": size(self.size), "layers": layers or None})
+        more = {"size": size(self.size), "layers": self._layers or None}
+        return facts({"file": self.path, **rows, **more})
 
     # -- facts
 

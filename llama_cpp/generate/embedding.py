@@ -52,7 +52,8 @@ class Ranked:
     index: int
     """Where it is in the documents that were given."""
     score: float
-    """How well it answers the query: comparable within a model only, higher is better."""
+    """How well it answers the query. Higher is better; scores of different models cannot be
+    compared."""
 
 
 class Embeddings(Displayed, Sequence["memoryview[float]"]):

@@ -1,4 +1,4 @@
-"""What a generation is asked for, what it did so far, and what comes out of it."""
+"""The request of a generation, its state, and its result."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Feed(Protocol):
 
 
 class Request:
-    """A prompt and what to do with it, checked. Whoever computes it adds what it reports."""
+    """A checked prompt with its options. The scheduler adds the counts that are reported."""
 
     started = 0.0
     """When its computation began, by time.perf_counter."""
@@ -213,7 +213,7 @@ class Request:
             on_cancel()
 
     def close(self) -> None:
-        """Free what was made for it: a sampler has room for the whole vocabulary."""
+        """Free its own sampler, which has room for the whole vocabulary."""
         if self._made:
             self.sampler.close()
 
@@ -262,7 +262,7 @@ class Completion(Displayed):
 
 
 class GenerationState:
-    """What a generation did so far."""
+    """The state of a generation."""
 
     def __init__(self, request: Request) -> None:
         check_type(request, Request)

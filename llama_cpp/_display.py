@@ -5,6 +5,7 @@ Texts come from models and files, so nobody can trust them: none is read as HTML
 
 from __future__ import annotations
 
+import importlib
 import sys
 import time
 
@@ -136,8 +137,7 @@ class _Bar:
         now, last = time.monotonic(), done >= 1
         if now < self._next and not (last and self._shown):
             return
-        from IPython import display
-
+        display: Any = importlib.import_module("IPython.display")
         self._next = now + _STEP
         html = display.HTML(
             f"{self._label} {'&#10003;' if last else f'<progress value={done:.3f}></progress>'}"

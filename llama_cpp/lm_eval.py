@@ -101,7 +101,8 @@ class LlamaLM(LM):  # type: ignore[misc]
 
     def generate_until(self, requests: list[Any]) -> list[str]:
         """The answer to each context, until one of the task's ``until``."""
-        prompts, options = [], []
+        prompts: list[list[int]] = []
+        options: list[Any] = []
         for context, given in (request.args for request in requests):
             own = _options(dict(given))
             room = max(1, self._room - own["max_tokens"])

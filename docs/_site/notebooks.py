@@ -26,11 +26,14 @@ def run(notebook: dict[str, Any]) -> None:
     for n, cell in enumerate(_code(notebook), 1):
         printed = io.StringIO()
         tree = ast.parse("".join(cell["source"]))
-        last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
+        last = tree.body[-1]
+        if isinstance(last, ast.Expr):
+            tree.body.pop()
         with contextlib.redirect_stdout(printed):
             exec(compile(tree, f"cell {n}", "exec", dont_inherit=True), names)
-            shown = last and compile(ast.Expression(last.value), f"cell {n}", "eval")
-            value = eval(shown, names) if shown else None
+            value = None
+            if isinstance(last, ast.Expr):
+                value = eval(compile(ast.Expression(last.value), f"cell {n}", "eval"), names)
         cell["execution_count"], cell["outputs"] = n, []
         if printed.getvalue():
             text = printed.getvalue().splitlines(keepends=True)

@@ -135,10 +135,9 @@ def notebook(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     shell = SimpleNamespace(kernel=object())
     html = lambda data: SimpleNamespace(data=data)  # noqa: E731
-    ipython = SimpleNamespace(
-        get_ipython=lambda: shell, display=SimpleNamespace(display=display, HTML=html)
-    )
-    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    shown = SimpleNamespace(display=display, HTML=html)
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    monkeypatch.setitem(sys.modules, "IPython.display", shown)
     return lines
 
 

@@ -55,7 +55,7 @@ CHECKS = {
     "matrix": Check(
         "the engine tests on prebuilt engines of other tags, and pairs of tags", ("checks.matrix",)
     ),
-    "lm_eval": Check(
+    "lm-eval": Check(
         "lm-evaluation-harness in this process and through llama-server: the same numbers",
         ("checks.lm_eval",),
     ),

@@ -1,5 +1,5 @@
 """EleutherAI's lm-evaluation-harness with `llama_cpp.lm_eval`, against the same tasks through
-llama-server: ``make checks NAME=lm_eval``.
+llama-server: ``make checks NAME=lm-eval``.
 
 The tasks are made here, so that nothing is fetched but the harness itself, into build/lm-eval. The
 model is SmolLM2 in F32: with quantized weights the logits depend on the size of a batch.

@@ -285,7 +285,7 @@ def test_the_site_builds_without_a_fault(tmp_path: Path) -> None:
     """`make docs`, elsewhere."""
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", tmp_path / "site"]
     done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=180, check=False
+        command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 0, done.stderr
     assert check.faults(tmp_path / "site") == []

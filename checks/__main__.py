@@ -71,6 +71,10 @@ CHECKS = {
     "matrix": Check(
         "the engine tests on prebuilt engines of other tags, and pairs of tags", ("checks.matrix",)
     ),
+    "lm-eval": Check(
+        "lm-evaluation-harness in this process and through llama-server: the same numbers",
+        ("checks.lm_eval",),
+    ),
     "runs": Check("long runs of one kind of character through every tokenizer", ("checks.runs",)),
     "headers": Check(
         "real headers of Debian's packages: the declarations bound, checked by the C compiler",

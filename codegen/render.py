@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import symtable
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -48,6 +49,7 @@ API_JSON = Path(__file__).parent / "api.json"
 PACKAGE, DATA = Path("llama_cpp"), Path("codegen")
 RUNTIME = Path(__file__).with_name("runtime.py")
 SAMPLERS = Path(__file__).with_name("samplers.toml")
+PARAMS = Path(__file__).with_name("params.toml")
 SAMPLER_PREFIX = "llama_sampler_init_"
 # Names that the methods of templates/_samplers.py.j2 use, so that no parameter may have them
 _SAMPLER_NAMES = ("self", "model", "len", "c_array", "c_string", "c_strings", "vocab_of")
@@ -169,12 +171,8 @@ class _Keyword:
     hint: str
     type: str
     default: str | None
-    enum: str | None = None
-
-    @property
-    def remark(self) -> str:
-        default = None if self.default is None else f"default: {self.default}"
-        return ", ".join(filter(None, (self.enum, default)))
+    about: str
+    """Its docstring, without the quotes."""
 
 
 @dataclass(frozen=True)
@@ -203,6 +201,7 @@ class _Context:
         self.types = types
         self.structs = [s for s in api.structs if not s.opaque]
         self.sampler_data = tomli.loads(SAMPLERS.read_text("utf-8"))
+        self.params_data = tomli.loads(PARAMS.read_text("utf-8"))
 
     def _load(self) -> str:
         """The name of a standalone module's own function: one that nothing in C has."""
@@ -394,7 +393,7 @@ class _Context:
         keywords = []
         pointers = []
         for f in struct.fields:
-            keyword = self._keyword(f, defaults.get(f.name))
+            keyword = self._keyword(struct, f, defaults.get(f.name))
             if keyword is None:
                 pointers.append(identifier(f.name))
             else:
@@ -402,7 +401,7 @@ class _Context:
         class_name = "".join(part.capitalize() for part in struct.name.split("_"))
         return _Params(class_name, struct, keywords, tuple(pointers))
 
-    def _keyword(self, field: Field, default: Value | None) -> _Keyword | None:
+    def _keyword(self, struct: Struct, field: Field, default: Value | None) -> _Keyword | None:
         """``field`` as a keyword argument, None if it is not a plain value."""
         name = identifier(field.name)
         enum = self.types.enum(field.type)
@@ -410,7 +409,9 @@ class _Context:
             enum_name = self.types.name(enum.name)
             shown = next((self.types.member(c) for c, v in enum.constants if v == default), None)
             # As a type its name would make the enumeration, which few programs need.
-            return _Keyword(name, "int", repr(enum_name), shown, enum_name)
+            return _Keyword(
+                name, "int", repr(enum_name), shown, self._about(struct, field, shown, enum_name)
+            )
         ctype = self.types.resolve(field.type)
         if not isinstance(ctype, Named) or ctype.name not in BUILTINS:
             return None
@@ -418,7 +419,17 @@ class _Context:
         shown = None
         if default is not None:
             shown = repr(bool(default)) if hint == "bool" else repr(default)
-        return _Keyword(name, hint, ctypes_name, shown)
+        return _Keyword(name, hint, ctypes_name, shown, self._about(struct, field, shown))
+
+    def _about(
+        self, struct: Struct, field: Field, default: str | None, enum: str | None = None
+    ) -> str:
+        meaning = self.params_data.get(struct.name, {}).get(field.name)
+        if meaning is None and enum:
+            meaning = f"A `{enum}`."
+        shown = None if default is None else f"Default: {default}."
+        text = " ".join(filter(None, (meaning, shown, f"C: ``{struct.name}.{field.name}``.")))
+        return "\n    ".join(textwrap.wrap(text, 92, break_long_words=False))
 
     # -- _samplers.py
 

@@ -42,17 +42,24 @@ class GgmlInitParams(TypedDict, total=False):
     """Keywords of `ggml_init_params` (ggml.h)."""
 
     mem_size: int
+    """C: ``ggml_init_params.mem_size``."""
     no_alloc: bool
+    """C: ``ggml_init_params.no_alloc``."""
 
 
 class GgmlThreadpoolParams(TypedDict, total=False):
     """Keywords of `ggml_threadpool_params` (ggml.h)."""
 
     n_threads: int
-    prio: int  # ggml_sched_priority
+    """C: ``ggml_threadpool_params.n_threads``."""
+    prio: int
+    """A `ggml_sched_priority`. C: ``ggml_threadpool_params.prio``."""
     poll: int
+    """C: ``ggml_threadpool_params.poll``."""
     strict_cpu: bool
+    """C: ``ggml_threadpool_params.strict_cpu``."""
     paused: bool
+    """C: ``ggml_threadpool_params.paused``."""
 
 
 class GgmlOptOptimizerParams(TypedDict, total=False):
@@ -64,98 +71,215 @@ class GgmlOptOptimizerParams(TypedDict, total=False):
 class GgmlOptParams(TypedDict, total=False):
     """Keywords of `ggml_opt_params` (ggml-opt.h)."""
 
-    loss_type: int  # ggml_opt_loss_type
-    build_type: int  # ggml_opt_build_type
+    loss_type: int
+    """A `ggml_opt_loss_type`. C: ``ggml_opt_params.loss_type``."""
+    build_type: int
+    """A `ggml_opt_build_type`. C: ``ggml_opt_params.build_type``."""
     opt_period: int
-    optimizer: int  # ggml_opt_optimizer_type
+    """C: ``ggml_opt_params.opt_period``."""
+    optimizer: int
+    """A `ggml_opt_optimizer_type`. C: ``ggml_opt_params.optimizer``."""
 
 
 class GgufInitParams(TypedDict, total=False):
     """Keywords of `gguf_init_params` (gguf.h)."""
 
     no_alloc: bool
+    """C: ``gguf_init_params.no_alloc``."""
 
 
 class LlamaModelParams(TypedDict, total=False):
     """Keywords of `llama_model_params` (llama.h)."""
 
-    n_gpu_layers: int  # default: -1
-    split_mode: int  # llama_split_mode, default: LLAMA_SPLIT_MODE_LAYER
-    load_mode: int  # llama_load_mode, default: LLAMA_LOAD_MODE_AUTO
-    lazy_mode: int  # llama_lazy_mode, default: LLAMA_LAZY_MODE_AUTO
-    main_gpu: int  # default: 0
-    vocab_only: bool  # default: False
-    check_tensors: bool  # default: False
-    use_extra_bufts: bool  # default: True
-    no_host: bool  # default: False
-    no_alloc: bool  # default: False
-    load_mtp: bool  # default: False
+    n_gpu_layers: int
+    """How many layers to store on graphics cards; negative for all. Default: -1. C:
+    ``llama_model_params.n_gpu_layers``."""
+    split_mode: int
+    """How to split the model over several cards: by layers, by rows, or not at all. A
+    `llama_split_mode`. Default: LLAMA_SPLIT_MODE_LAYER. C: ``llama_model_params.split_mode``."""
+    load_mode: int
+    """How to load the file: mapped, mapped and locked in memory, read, or read past the system's
+    cache. A `llama_load_mode`. Default: LLAMA_LOAD_MODE_AUTO. C:
+    ``llama_model_params.load_mode``."""
+    lazy_mode: int
+    """Whether to read tensors when they are first needed, for architectures that mark such
+    tensors. A `llama_lazy_mode`. Default: LLAMA_LAZY_MODE_AUTO. C:
+    ``llama_model_params.lazy_mode``."""
+    main_gpu: int
+    """The index of the card for the whole model, with ``split_mode=LLAMA_SPLIT_MODE_NONE``.
+    Default: 0. C: ``llama_model_params.main_gpu``."""
+    vocab_only: bool
+    """Whether to load the vocabulary alone, without weights. Default: False. C:
+    ``llama_model_params.vocab_only``."""
+    check_tensors: bool
+    """Whether to check the numbers in all tensors; it takes time. Default: False. C:
+    ``llama_model_params.check_tensors``."""
+    use_extra_bufts: bool
+    """Whether weights may be repacked into a form that the CPU computes faster with. Default:
+    True. C: ``llama_model_params.use_extra_bufts``."""
+    no_host: bool
+    """Whether to bypass the host's buffer, so that other buffers can be used. Default: False. C:
+    ``llama_model_params.no_host``."""
+    no_alloc: bool
+    """Whether to load metadata alone and only simulate the memory; needs ``vocab_only``. Default:
+    False. C: ``llama_model_params.no_alloc``."""
+    load_mtp: bool
+    """Whether to load layers for multi-token prediction. Default: False. C:
+    ``llama_model_params.load_mtp``."""
 
 
 class LlamaContextParams(TypedDict, total=False):
     """Keywords of `llama_context_params` (llama.h)."""
 
-    n_ctx: int  # default: 512
-    n_batch: int  # default: 2048
-    n_ubatch: int  # default: 512
-    n_seq_max: int  # default: 1
-    n_rs_seq: int  # default: 0
-    n_outputs_max: int  # default: 0
-    n_outputs_max_per_seq: int  # default: 1
-    n_threads: int  # default: 4
-    n_threads_batch: int  # default: 4
-    ctx_type: int  # llama_context_type, default: LLAMA_CONTEXT_TYPE_DEFAULT
-    rope_scaling_type: int  # llama_rope_scaling_type, default: LLAMA_ROPE_SCALING_TYPE_UNSPECIFIED
-    pooling_type: int  # llama_pooling_type_enum, default: LLAMA_POOLING_TYPE_UNSPECIFIED
-    attention_type: int  # llama_attention_type, default: LLAMA_ATTENTION_TYPE_UNSPECIFIED
-    flash_attn_type: int  # llama_flash_attn_type, default: LLAMA_FLASH_ATTN_TYPE_AUTO
-    rope_freq_base: float  # default: 0.0
-    rope_freq_scale: float  # default: 0.0
-    yarn_ext_factor: float  # default: -1.0
-    yarn_attn_factor: float  # default: -1.0
-    yarn_beta_fast: float  # default: -1.0
-    yarn_beta_slow: float  # default: -1.0
-    yarn_orig_ctx: int  # default: 0
-    defrag_thold: float  # default: -1.0
-    type_k: int  # ggml_type, default: GGML_TYPE_F16
-    type_v: int  # ggml_type, default: GGML_TYPE_F16
-    moe_cache_size: int  # default: 0
-    embeddings: bool  # default: False
-    offload_kqv: bool  # default: True
-    no_perf: bool  # default: True
-    op_offload: bool  # default: True
-    swa_full: bool  # default: True
-    kv_unified: bool  # default: False
-    n_samplers: int  # default: 0
+    n_ctx: int
+    """The tokens that the KV cache has room for; 0 for the model's own context length. `Llama` has
+    a default of its own, the model's length, but at most 4,096. Default: 512. C:
+    ``llama_context_params.n_ctx``."""
+    n_batch: int
+    """The most tokens in one part of a decode. Default: 2048. C: ``llama_context_params.n_batch``."""
+    n_ubatch: int
+    """The most tokens that are computed at once. Default: 512. C:
+    ``llama_context_params.n_ubatch``."""
+    n_seq_max: int
+    """The most sequences: texts that are in the KV cache side by side. Default: 1. C:
+    ``llama_context_params.n_seq_max``."""
+    n_rs_seq: int
+    """For recurrent models: how many snapshots of the state to keep for each sequence, to go back
+    to; 0 for none. Experimental. Default: 0. C: ``llama_context_params.n_rs_seq``."""
+    n_outputs_max: int
+    """The most outputs (logits or embeddings) of a decode; 0 for ``n_batch``. Default: 0. C:
+    ``llama_context_params.n_outputs_max``."""
+    n_outputs_max_per_seq: int
+    """The most outputs of a sequence; 0 for ``n_outputs_max``. Default: 1. C:
+    ``llama_context_params.n_outputs_max_per_seq``."""
+    n_threads: int
+    """Threads for generation. The classes of this package have another default, the cores that the
+    process may use. Default: 4. C: ``llama_context_params.n_threads``."""
+    n_threads_batch: int
+    """Threads for prompts; its default is that of ``n_threads``. Default: 4. C:
+    ``llama_context_params.n_threads_batch``."""
+    ctx_type: int
+    """The kind of context, such as one for multi-token prediction. A `llama_context_type`.
+    Default: LLAMA_CONTEXT_TYPE_DEFAULT. C: ``llama_context_params.ctx_type``."""
+    rope_scaling_type: int
+    """How positions are scaled beyond the trained context. A `llama_rope_scaling_type`. Default:
+    LLAMA_ROPE_SCALING_TYPE_UNSPECIFIED. C: ``llama_context_params.rope_scaling_type``."""
+    pooling_type: int
+    """How the embeddings of a text's tokens become one. A `llama_pooling_type_enum`; by default
+    the model's own. Default: LLAMA_POOLING_TYPE_UNSPECIFIED. C:
+    ``llama_context_params.pooling_type``."""
+    attention_type: int
+    """Causal attention or not, for embeddings. A `llama_attention_type`; by default the model's
+    own. Default: LLAMA_ATTENTION_TYPE_UNSPECIFIED. C: ``llama_context_params.attention_type``."""
+    flash_attn_type: int
+    """Whether to use flash attention. A `llama_flash_attn_type`; by default where it works.
+    Default: LLAMA_FLASH_ATTN_TYPE_AUTO. C: ``llama_context_params.flash_attn_type``."""
+    rope_freq_base: float
+    """The base frequency of RoPE; 0 for the model's own. Default: 0.0. C:
+    ``llama_context_params.rope_freq_base``."""
+    rope_freq_scale: float
+    """The factor of the frequencies of RoPE; 0 for the model's own. Default: 0.0. C:
+    ``llama_context_params.rope_freq_scale``."""
+    yarn_ext_factor: float
+    """YaRN: how much to extrapolate; negative for the model's own. Default: -1.0. C:
+    ``llama_context_params.yarn_ext_factor``."""
+    yarn_attn_factor: float
+    """YaRN: the factor of the magnitude. Default: -1.0. C:
+    ``llama_context_params.yarn_attn_factor``."""
+    yarn_beta_fast: float
+    """YaRN: the low correction dimension. Default: -1.0. C:
+    ``llama_context_params.yarn_beta_fast``."""
+    yarn_beta_slow: float
+    """YaRN: the high correction dimension. Default: -1.0. C:
+    ``llama_context_params.yarn_beta_slow``."""
+    yarn_orig_ctx: int
+    """YaRN: the context length before scaling. Default: 0. C:
+    ``llama_context_params.yarn_orig_ctx``."""
+    defrag_thold: float
+    """Deprecated: without effect. Default: -1.0. C: ``llama_context_params.defrag_thold``."""
+    type_k: int
+    """The type of the keys in the KV cache. A `ggml_type`; ``GGML_TYPE_Q8_0`` takes half the
+    memory. Default: GGML_TYPE_F16. C: ``llama_context_params.type_k``."""
+    type_v: int
+    """The type of the values in the KV cache, as ``type_k``. Default: GGML_TYPE_F16. C:
+    ``llama_context_params.type_v``."""
+    moe_cache_size: int
+    """Bytes on the devices for experts that are kept in main memory, divided as the layers are; 0
+    for none. Experimental. Default: 0. C: ``llama_context_params.moe_cache_size``."""
+    embeddings: bool
+    """Whether decodes compute embeddings, next to logits. Default: False. C:
+    ``llama_context_params.embeddings``."""
+    offload_kqv: bool
+    """Whether the KV cache, and the attention over it, are on the card. Default: True. C:
+    ``llama_context_params.offload_kqv``."""
+    no_perf: bool
+    """Whether to leave out the measurement of time. The classes of this package measure by
+    default. Default: True. C: ``llama_context_params.no_perf``."""
+    op_offload: bool
+    """Whether large operations on tensors in main memory are computed on the card. Default: True.
+    C: ``llama_context_params.op_offload``."""
+    swa_full: bool
+    """For models with a sliding window: whether to keep all tokens in the cache, so that a
+    sequence can go back. Default: True. C: ``llama_context_params.swa_full``."""
+    kv_unified: bool
+    """Whether the sequences share the cells of the KV cache. `Llama` sets it with ``n_seq_max``;
+    without it each has an equal part. Default: False. C: ``llama_context_params.kv_unified``."""
+    n_samplers: int
+    """The length of a C array that ``samplers`` of `LlamaContext` takes the place of: leave it
+    alone. Default: 0. C: ``llama_context_params.n_samplers``."""
 
 
 class LlamaModelQuantizeParams(TypedDict, total=False):
     """Keywords of `llama_model_quantize_params` (llama.h)."""
 
-    nthread: int  # default: 0
-    ftype: int  # llama_ftype, default: LLAMA_FTYPE_MOSTLY_Q8_0
-    output_tensor_type: int  # ggml_type, default: GGML_TYPE_COUNT
-    token_embedding_type: int  # ggml_type, default: GGML_TYPE_COUNT
-    allow_requantize: bool  # default: False
-    quantize_output_tensor: bool  # default: True
-    only_copy: bool  # default: False
-    pure: bool  # default: False
-    keep_split: bool  # default: False
-    dry_run: bool  # default: False
-    max_buf_size: int  # default: 8589934592
+    nthread: int
+    """Threads; 0 or less for all cores. Default: 0. C: ``llama_model_quantize_params.nthread``."""
+    ftype: int
+    """The mixture of types. `quantize` has an argument of its own for it. A `llama_ftype`.
+    Default: LLAMA_FTYPE_MOSTLY_Q8_0. C: ``llama_model_quantize_params.ftype``."""
+    output_tensor_type: int
+    """The type of the output tensor; by default as ``ftype`` says. A `ggml_type`. Default:
+    GGML_TYPE_COUNT. C: ``llama_model_quantize_params.output_tensor_type``."""
+    token_embedding_type: int
+    """The type of the token embeddings; by default as ``ftype`` says. A `ggml_type`. Default:
+    GGML_TYPE_COUNT. C: ``llama_model_quantize_params.token_embedding_type``."""
+    allow_requantize: bool
+    """Whether to accept tensors that are quantized already; the result is worse than from the
+    original. Default: False. C: ``llama_model_quantize_params.allow_requantize``."""
+    quantize_output_tensor: bool
+    """Whether to quantize the output tensor. Default: True. C:
+    ``llama_model_quantize_params.quantize_output_tensor``."""
+    only_copy: bool
+    """Whether to copy the tensors as they are. Default: False. C:
+    ``llama_model_quantize_params.only_copy``."""
+    pure: bool
+    """Whether all tensors get the same type. Default: False. C:
+    ``llama_model_quantize_params.pure``."""
+    keep_split: bool
+    """Whether to write as many files as the model has. Default: False. C:
+    ``llama_model_quantize_params.keep_split``."""
+    dry_run: bool
+    """Whether to compute the size alone, and write nothing. Default: False. C:
+    ``llama_model_quantize_params.dry_run``."""
+    max_buf_size: int
+    """The most bytes of tensor rows in memory at once; 0 for 8 GiB. Default: 8589934592. C:
+    ``llama_model_quantize_params.max_buf_size``."""
 
 
 class LlamaSamplerChainParams(TypedDict, total=False):
     """Keywords of `llama_sampler_chain_params` (llama.h)."""
 
-    no_perf: bool  # default: True
+    no_perf: bool
+    """Default: True. C: ``llama_sampler_chain_params.no_perf``."""
 
 
 class LlamaOptParams(TypedDict, total=False):
     """Keywords of `llama_opt_params` (llama.h)."""
 
     n_ctx_train: int
-    optimizer_type: int  # ggml_opt_optimizer_type
+    """C: ``llama_opt_params.n_ctx_train``."""
+    optimizer_type: int
+    """A `ggml_opt_optimizer_type`. C: ``llama_opt_params.optimizer_type``."""
 
 
 KEYWORDS: dict[str, dict[str, Any]] = {
@@ -281,4 +405,4 @@ POINTERS: dict[str, tuple[str, ...]] = {
     "llama_sampler_chain_params": (),
     "llama_opt_params": ("param_filter", "param_filter_ud", "get_opt_pars", "get_opt_pars_ud"),
 }
-# seal: b11549 sha256:871cc58745acedac9acff2c67f3af61d61f84110dd540c35224cfd2dc06e6c6d
+# seal: b11549 sha256:dfbc690dcd49db33d8b67b558b0cc86528ac3d0922f2f08c61e7f4ee3bf81530

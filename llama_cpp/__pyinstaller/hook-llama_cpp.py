@@ -11,7 +11,7 @@ from llama_cpp._raw import TAG
 from llama_cpp.engine.find import INSTALL, engine_info, preferred_engine
 
 _logger = logging.getLogger("PyInstaller.llama_cpp")
-_APART = ("llama_cpp.cli", "llama_cpp.langchain", "llama_cpp.ray", "llama_cpp.__pyinstaller")
+_APART = tuple(f"llama_cpp.{n}" for n in ("cli", "langchain", "lm_eval", "ray", "__pyinstaller"))
 # A program that imports these has them by that: they bring much.
 hiddenimports = collect_submodules("llama_cpp", filter=lambda name: not name.startswith(_APART))
 binaries: list[tuple[str, str]] = []

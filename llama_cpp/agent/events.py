@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
+from .._display import Displayed, Sheet, spent
 from ..server._fields import Json
 from ..usage import Timings, Usage
 from .tools import ToolCall
@@ -37,7 +38,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class RunResult(Generic[T]):
+class RunResult(Displayed, Generic[T]):
     """How a run ended."""
 
     text: str
@@ -67,6 +68,15 @@ class RunResult(Generic[T]):
     def pending(self) -> list[ToolCall]:
         """The calls that were not made, see `LlamaAgent.resume`."""
         return [call for call in self.calls if call.pending]
+
+    def _display(self) -> Sheet:
+        sheet = Sheet().text(self.reasoning, "Reasoning").text(self.text)
+        calls = [
+            (call.name, call.arguments, "(pending)" if call.pending else call.text)
+            for call in self.calls
+        ]
+        sheet.table(calls, "tool", "arguments", "result")
+        return sheet.note(self.reason, *spent(self.usage, self.timings))
 
 
 @dataclass(frozen=True)

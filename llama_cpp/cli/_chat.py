@@ -46,12 +46,13 @@ _COMMANDS = [line.split()[0] for line in _HELP.splitlines()]
 @click.option("--thinking/--no-thinking", default=None, help="Whether to reason before the answer.")
 @sampling_options
 @loading_options
+@click.option("--markdown/--plain", default=True, help="Whether a terminal formats answers.")
 @click.option("--timings", is_flag=True, help="Print the speed of each answer on stderr.")
 @json_option
 @click.argument("message", required=False)
 def chat(
-    model: str, system: str | None, template: str | None, thinking: bool | None, timings: bool,
-    as_json: bool, message: str | None, **given: Any,
+    model: str, system: str | None, template: str | None, thinking: bool | None, markdown: bool,
+    timings: bool, as_json: bool, message: str | None, **given: Any,
 ) -> None:  # fmt: skip
     """Talk with a model.
 
@@ -61,17 +62,17 @@ def chat(
     """
     options = {"template": template, "thinking": thinking, **sampling(given)}
     with open_llama(model, given) as llm:
-        conversation = _Conversation(llm, options, timings, as_json)
+        how = {"timings": timings, "as_json": as_json, "markdown": markdown}
+        conversation = _Conversation(llm, options, how)
         conversation.set_system(system)
         talk(message, conversation.answer, conversation.command)
 
 
 class _Conversation:
-    def __init__(self, llm: Llama, options: dict[str, Any], timings: bool, as_json: bool) -> None:
+    def __init__(self, llm: Llama, options: dict[str, Any], how: dict[str, bool]) -> None:
         self._llm = llm
         self._options = options
-        self._timings = timings
-        self._as_json = as_json
+        self._how = how  # to write an answer
         self._messages: list[dict[str, str]] = []
         self._read: list[str] = []
         """Texts of files for the next message."""
@@ -89,8 +90,8 @@ class _Conversation:
         generation = None
         try:
             generation = self._llm.chat_stream(self._messages, **self._options)
-            give_text(generation, self._timings, self._as_json, said)
-            if generation.finish_reason == "length" and not self._as_json:
+            give_text(generation, said=said, **self._how)
+            if generation.finish_reason == "length" and not self._how["as_json"]:
                 click.secho("[cut off: -n, or the room of -c, is used up]", dim=True, err=True)
         finally:
             if generation is not None and any(said):

@@ -10,6 +10,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -97,9 +98,12 @@ def _judged(what: str, is_right: bool, text: str, advice: str) -> _Finding:
 def _show(finding: _Finding) -> None:
     signs = {"ok": ("ok   ", "green"), "note": ("note ", "yellow"), "wrong": ("WRONG", "red")}
     sign, colour = signs[finding.status]
-    click.echo(f"{click.style(sign, fg=colour)}  {finding.what}: {finding.text}")
-    if finding.advice:
-        click.echo(f"       {finding.advice}")
+    texts = [f"{finding.what}: {finding.text}", *filter(None, [finding.advice])]
+    if sys.stdout.isatty():
+        room = textwrap.TextWrapper(shutil.get_terminal_size().columns - 8, break_on_hyphens=False)
+        texts = [line for text in texts for line in room.wrap(text)]
+    lines = f"\n{' ' * 7}".join(texts)
+    click.echo(f"{click.style(sign, fg=colour)}  {lines}")
 
 
 def _examine(model: Path | None) -> Iterator[_Finding]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -46,8 +49,18 @@ def run(
         give_text(generation, timings, as_json, [])
 
 
-def give_text(generation: Generation, timings: bool, as_json: bool, said: list[str]) -> None:
-    """Write the text of ``generation``, and add it to ``said``."""
+# A blank line between two blocks of Markdown: what follows does not belong to an item of a list.
+_BORDER = re.compile(r"\n\n+(?=\S)")
+# A block of code; its second group matches if it is not closed.
+_CODE = re.compile(r"^ {0,3}(```|~~~).*?(?:^ {0,3}\1|(\Z))", re.MULTILINE | re.DOTALL)
+_FRAME = 0.1  # seconds
+
+
+def give_text(
+    generation: Generation, timings: bool, as_json: bool, said: list[str], markdown: bool = False
+) -> None:
+    """Write the text of ``generation``, and add it to ``said``. With ``markdown`` a terminal shows
+    it formatted."""
     if as_json:
         from dataclasses import asdict  # here: text alone appears sooner without
 
@@ -57,15 +70,14 @@ def give_text(generation: Generation, timings: bool, as_json: bool, said: list[s
         about = {"usage": asdict(done.usage), "timings": asdict(done.timings)}
         give({name: getattr(done, name) for name in names} | about)
     else:
-        shown = 0
-        for piece in generation:
-            if new := generation.reasoning[shown:]:
-                click.secho(visible(new), dim=True, nl=False, err=True)
-                shown += len(new)
-            said.append(piece)
-            click.echo(visible(piece) if sys.stdout.isatty() else piece, nl=False)
-            sys.stdout.flush()
-        click.echo()
+        pieces = _pieces(generation, said)
+        if markdown and sys.stdout.isatty():
+            _show_markdown(pieces)
+        else:
+            for piece in pieces:
+                click.echo(visible(piece) if sys.stdout.isatty() else piece, nl=False)
+                sys.stdout.flush()
+            click.echo()
     if timings:
         usage, speed = generation.usage, generation.timings
         text = (
@@ -74,3 +86,56 @@ def give_text(generation: Generation, timings: bool, as_json: bool, said: list[s
             f"{speed.generation_seconds:.2f} s ({speed.tokens_per_second:.1f} per second)"
         )
         click.secho(text, dim=True, err=True)
+
+
+def _pieces(generation: Generation, said: list[str]) -> Iterator[str]:
+    """The pieces of the answer; its reasoning goes to stderr, and is ended by a blank line."""
+    shown, answer = 0, False
+    for piece in generation:
+        if new := generation.reasoning[shown:]:
+            click.secho(visible(new), dim=True, nl=False, err=True)
+            shown += len(new)
+        if piece and shown and not answer:
+            click.echo("\n", err=True)
+        answer = answer or bool(piece)
+        said.append(piece)
+        yield piece
+
+
+def _show_markdown(pieces: Iterator[str]) -> None:
+    """Blocks that are complete are written for good. The last one is drawn anew until it is, cut
+    off where it is longer than the screen."""
+    from rich.console import Console  # here, as they take long to import
+    from rich.live import Live
+    from rich.markdown import Markdown
+
+    def block(text: str) -> Markdown:
+        return Markdown(visible(text), code_theme="ansi_dark", hyperlinks=False)
+
+    console, text, drawn = Console(highlight=False), "", 0.0
+    # Drawn by this thread alone: rich's own mixes up frames and printed blocks.
+    with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
+        try:
+            for piece in pieces:
+                text += piece
+                done, text = blocks(text)
+                if done or time.monotonic() - drawn > _FRAME:
+                    live.update(block(text))
+                    for one in done:
+                        console.print(block(one))
+                    live.refresh()
+                    drawn = time.monotonic()
+        finally:
+            live.vertical_overflow = "visible"
+            live.update(block(text), refresh=True)
+
+
+def blocks(text: str) -> tuple[list[str], str]:
+    """The complete blocks of Markdown at the beginning of ``text``, and the rest."""
+    done, start = [], 0
+    for border in _BORDER.finditer(text):
+        block = text[start : border.start()]
+        if all(code[2] is None for code in _CODE.finditer(block)):
+            done.append(block)
+            start = border.end()
+    return done, text[start:]

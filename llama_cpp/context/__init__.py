@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = contents(
         "batch": "LlamaBatch",
         "context": "ContextPerf LlamaContext",
         "memory": "LlamaMemory",
+        "params": "LlamaContextParams",
         "prompts": "PromptCache",
         "sequence": "LlamaSequence Sequences",
     },

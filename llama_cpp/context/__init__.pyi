@@ -7,7 +7,8 @@ from .batch import LlamaBatch as LlamaBatch
 from .context import ContextPerf as ContextPerf
 from .context import LlamaContext as LlamaContext
 from .memory import LlamaMemory as LlamaMemory
+from .params import LlamaContextParams as LlamaContextParams
 from .prompts import PromptCache as PromptCache
 from .sequence import LlamaSequence as LlamaSequence
 from .sequence import Sequences as Sequences
-# seal: any sha256:6b98af2a28b10f506630f7c84300da7d3f74eff16b0b6334e02d5b03445ce469
+# seal: any sha256:bede7f712c2801655a32428f304a227a1f64cb2f2a2470afe0f6b19f56322bcd

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import _raw
 from .._dataclasses import dataclass
+from .._display import Displayed, Sheet, facts
 from ..errors import LlamaContextError, LlamaSamplerError
 from ..model._getters import ContextGetters
 from ..model.model import LlamaLora, LlamaModel
@@ -61,7 +62,7 @@ class ContextPerf:
     """Decodes that reused the graph of the previous one."""
 
 
-class LlamaContext(ContextGetters, ClosedByWith):
+class LlamaContext(Displayed, ContextGetters, ClosedByWith):
     """Generates with a model: it has the KV cache, and the outputs of the last decode.
 
     Keywords are the fields of ``llama_context_params`` under their C names. They default to the
@@ -195,6 +196,13 @@ class LlamaContext(ContextGetters, ClosedByWith):
         if self.closed:
             return "<LlamaContext, closed>"
         return f"<LlamaContext for {self.model.path.name!r}, n_ctx={self.core.n_ctx}>"
+
+    def _display(self) -> Sheet:
+        if self.closed:
+            return Sheet()
+        names = ("n_ctx", "n_batch", "n_ubatch", "n_seq_max", "n_threads", "n_threads_batch")
+        rows = {name: getattr(self, name) for name in names}
+        return facts({"model": self.model.path.name, **rows, "pooling": self.pooling_type.name})
 
     # -- facts
 

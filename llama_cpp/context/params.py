@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .. import _raw
+from .._params import LlamaContextParams as LlamaContextParams
 from ..engine.machine import memory_limit, usable_cores
 from ..errors import LlamaContextError
 from ..model.device import devices

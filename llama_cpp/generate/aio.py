@@ -15,6 +15,7 @@ from contextlib import suppress
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 
+from .._display import Described
 from ..errors import LlamaClosedError, LlamaContextError, LlamaError
 from ..model.model import LlamaModel
 from ..native import fork
@@ -152,7 +153,7 @@ def _infill(llm: Llama, prefix: str, suffix: str = "", **options: Any) -> Genera
     return llm.generate(llm.infill_tokens(prefix, suffix, parse_special=special), **options)
 
 
-class AsyncLlama:
+class AsyncLlama(Described):
     """A model and a context, for text, in asyncio.
 
     ``model`` is a GGUF file, a `LlamaModel` or a `Llama`; the other arguments are those of `Llama`.

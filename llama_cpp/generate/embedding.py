@@ -13,6 +13,7 @@ from typing import Any, overload
 
 from .. import _raw
 from .._dataclasses import dataclass
+from .._display import Displayed, Sheet
 from ..context.batch import LlamaBatch
 from ..context.context import LlamaContext
 from ..engine.machine import give_back
@@ -51,10 +52,11 @@ class Ranked:
     index: int
     """Where it is in the documents that were given."""
     score: float
-    """How well it answers the query: comparable within a model only, higher is better."""
+    """How well it answers the query. Higher is better; scores of different models cannot be
+    compared."""
 
 
-class Embeddings(Sequence["memoryview[float]"]):
+class Embeddings(Displayed, Sequence["memoryview[float]"]):
     """Vectors of one width: rows of floats, to be indexed, sliced, compared; see `Llama.embed`."""
 
     def __init__(self, rows: bytearray, width: int) -> None:
@@ -95,6 +97,11 @@ class Embeddings(Sequence["memoryview[float]"]):
 
     def __repr__(self) -> str:
         return f"<Embeddings, {self.shape[0]} x {self.shape[1]}>"
+
+    def _display(self) -> Sheet:
+        n, width = self.shape
+        rows = [[i, *(f"{x:.3f}" for x in self[i][:8]), "..."] for i in range(min(n, 8))]
+        return Sheet().note(f"{n:,} vectors of {width:,} numbers").table(rows)
 
 
 class Embedder:

@@ -1,4 +1,4 @@
-"""What a generation is asked for, what it did so far, and what comes out of it."""
+"""The request of a generation, its state, and its result."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from .._dataclasses import dataclass, field
+from .._display import Displayed, Sheet, spent
 from ..errors import LlamaBusyError, LlamaCancelled
 from ..native.arguments import c_number, check_type, integer
 from ..native.locks import take
@@ -84,7 +85,7 @@ class Feed(Protocol):
 
 
 class Request:
-    """A prompt and what to do with it, checked. Whoever computes it adds what it reports."""
+    """A checked prompt with its options. The scheduler adds the counts that are reported."""
 
     started = 0.0
     """When its computation began, by time.perf_counter."""
@@ -212,13 +213,13 @@ class Request:
             on_cancel()
 
     def close(self) -> None:
-        """Free what was made for it: a sampler has room for the whole vocabulary."""
+        """Free its own sampler, which has room for the whole vocabulary."""
         if self._made:
             self.sampler.close()
 
 
 @dataclass(frozen=True)
-class Completion:
+class Completion(Displayed):
     """A finished generation."""
 
     text: str
@@ -251,9 +252,17 @@ class Completion:
         """This one, and the others of its prompt."""
         return [self, *self.others]
 
+    def _display(self) -> Sheet:
+        sheet = Sheet()
+        for done in self.choices:
+            error = "" if done.error is None else f"{type(done.error).__name__}: {done.error}"
+            sheet.text(done.reasoning, "Reasoning").text(done.text)
+            sheet.note(done.finish_reason, error, *spent(done.usage, done.timings))
+        return sheet
+
 
 class GenerationState:
-    """What a generation did so far."""
+    """The state of a generation."""
 
     def __init__(self, request: Request) -> None:
         check_type(request, Request)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from .. import generate
 from .._dataclasses import replace
+from .._display import Displayed, Sheet, facts
 from .._params import KEYWORDS, LlamaContextParams, LlamaModelParams
 from ..errors import LlamaCancelled, LlamaContextError, LlamaModelError
 from ..native.arguments import c_number, check_count, integer
@@ -57,7 +58,7 @@ class LlamaParams(LlamaModelParams, LlamaContextParams, total=False):
     """Where long prompts are stored for later processes: a folder, or a `PromptCache`."""
 
 
-class Llama(ClosedByWith):
+class Llama(Displayed, ClosedByWith):
     """A model and a context, for text.
 
     ``model`` is a GGUF file, ``hf:owner/repo:Q4_K_M`` for one of the Hugging Face Hub, or a
@@ -199,6 +200,9 @@ class Llama(ClosedByWith):
 
     def __repr__(self) -> str:
         return f"<Llama {self._model!r}>"
+
+    def _display(self) -> Sheet:
+        return Sheet() if self._ctx.closed else facts(self.info)
 
     # -- text and tokens
 

@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = contents(
         "device": "LlamaDevice devices",
         "hub": "fetch resolve",
         "model": "LlamaLora LlamaModel",
+        "params": "LlamaModelParams",
         "quantizing": "quantize",
         "text": "StreamDecoder",
         "vocab": "LlamaVocab",

@@ -10,7 +10,8 @@ from .hub import fetch as fetch
 from .hub import resolve as resolve
 from .model import LlamaLora as LlamaLora
 from .model import LlamaModel as LlamaModel
+from .params import LlamaModelParams as LlamaModelParams
 from .quantizing import quantize as quantize
 from .text import StreamDecoder as StreamDecoder
 from .vocab import LlamaVocab as LlamaVocab
-# seal: any sha256:2861612abd3158f17ca37cc5fce9609254304bccea87fc4aaeddfd776dbf7255
+# seal: any sha256:739601db96ee868868208ab1c7e978efb10cd02028b4d28747db7c45a4e5252b

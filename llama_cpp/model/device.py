@@ -7,6 +7,7 @@ from ctypes import Array, c_size_t
 from typing import Any, Final, TypeVar
 
 from .. import _raw
+from .._display import Displayed, Sheet, facts, size
 from ..native import remote as _rpc
 from ..native.arguments import check_type
 from ..native.library import LlamaLibrary
@@ -17,7 +18,7 @@ T = TypeVar("T")
 _KIND = _raw.ggml_backend_dev_type_enum
 
 
-class LlamaDevice(DeviceGetters):
+class LlamaDevice(Displayed, DeviceGetters):
     """A device that a library knows. From `devices`; for ``LlamaModel.from_file(devices=...)``."""
 
     def __init__(self, library: LlamaLibrary, handle: _raw.ggml_backend_device) -> None:
@@ -71,6 +72,12 @@ class LlamaDevice(DeviceGetters):
     def __repr__(self) -> str:
         kind = self.type.name.removeprefix("GGML_BACKEND_DEVICE_TYPE_")
         return f"<LlamaDevice {self.name!r}, {kind}, {self.description}>"
+
+    def _display(self) -> Sheet:
+        free, total = self._memory()
+        memory = f"{size(free)} of {size(total)} free" if total else None
+        rows = {"name": self.name, "description": self.description, "memory": memory}
+        return facts({**rows, "server": self.endpoint})
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, LlamaDevice):

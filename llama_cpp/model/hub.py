@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .._dataclasses import dataclass
+from .._display import bar
 from .._needs import needs
 from ..engine.find import cache_root
 from ..errors import LlamaCancelled, LlamaDownloadError, LlamaError
@@ -55,8 +56,8 @@ def fetch(
 
     Cached files are not fetched again, and a broken download resumes; a file that was unfinished
     when the program ended is begun again. Without a network, with ``local_files_only`` or with
-    ``HF_HUB_OFFLINE=1`` only the cache is used. Without ``progress`` ``huggingface_hub`` shows its
-    own bars.
+    ``HF_HUB_OFFLINE=1`` only the cache is used. Without ``progress`` there is a bar in
+    notebooks; elsewhere ``huggingface_hub`` shows its own.
 
     Raises LlamaDownloadError, with the hub's message and, for a pattern, the files that there are;
     LlamaCancelled when ``progress`` stopped it; ModuleNotFoundError without the extra ``hub``;
@@ -84,8 +85,9 @@ def fetch(
             names = part_names(file)
         found = []
         for name in names:
-            bar = None if progress is None else _bar(progress, name)
-            found.append(Path(hub.hf_hub_download(repo, name, tqdm_class=bar, **options)))
+            report = progress or _in_notebook(name)
+            shown = None if report is None else _bar(report, name)
+            found.append(Path(hub.hf_hub_download(repo, name, tqdm_class=shown, **options)))
         return found[0]
 
 
@@ -261,6 +263,11 @@ def _first_line(error: BaseException) -> str:
     return next(
         (line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__
     )
+
+
+def _in_notebook(name: str) -> DownloadProgress | None:
+    shown = bar(f"Downloading {name}")
+    return shown and (lambda _, here, total: shown(here / total) if total else None)
 
 
 def _bar(progress: DownloadProgress, name: str) -> type[Any]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from .. import _raw
 from .. import _std as std
+from .._display import Displayed, Sheet, bar, facts, size
 from ..engine.machine import give_back
 from ..errors import LlamaAdapterError, LlamaCancelled, LlamaModelError, LlamaTokenizeError
 from ..native import fork, log
@@ -82,7 +83,7 @@ def from_hub(name: str, *file: str, **options: Any) -> Path:
     return hub.fetch(name, *file, **options) if file else hub.resolve(name)
 
 
-class LlamaModel(ModelGetters, Closable):
+class LlamaModel(Displayed, ModelGetters, Closable):
     """A model in memory. Made by `from_file`; closed by `close`, by ``with``, or when forgotten.
 
     Contexts keep a closed model's memory, so it may be closed before them.
@@ -176,6 +177,7 @@ class LlamaModel(ModelGetters, Closable):
             raise ValueError("the list of the files of a split model is empty")
         library = LlamaLibrary.chosen(library)
         check_callable(progress, "progress")
+        progress = progress or bar(f"Loading {files[0].name}")
         raw = library.short.llama_model_default_params()
         others = [*LOADING, "library", "progress"]
         _params.set_params(raw, params, "LlamaModel.from_file", others)
@@ -321,6 +323,14 @@ class LlamaModel(ModelGetters, Closable):
             return f"<LlamaModel {self.path.name!r}, closed>"
         what = "vocabulary only" if self._vocab_only else self.description
         return f"<LlamaModel {self.path.name!r}, {what}>"
+
+    def _display(self) -> Sheet:
+        if self.closed:
+            return Sheet()
+        names = ("description", "n_params", "n_layer", "n_embd", "n_ctx_train")
+        rows = {name: getattr(self, name) for name in names}
+        more = {"size": size(self.size), "layers": self._layers or None}
+        return facts({"file": self.path, **rows, **more})
 
     # -- facts
 
@@ -692,7 +702,7 @@ class LlamaLora(Closable):
         return f"<LlamaLora {self.path.name!r}{', closed' if self.closed else ''}>"
 
 
-class Metadata(Mapping[str, str]):
+class Metadata(Displayed, Mapping[str, str]):
     """The metadata of a model or an adapter, read at each access: key -> value, both strings.
     ``functions`` is the prefix of the C functions' names."""
 
@@ -728,6 +738,9 @@ class Metadata(Mapping[str, str]):
 
     def __repr__(self) -> str:
         return repr(dict(self))
+
+    def _display(self) -> Sheet:
+        return Sheet() if self._owner.closed else facts(self)
 
 
 class User(Protocol):

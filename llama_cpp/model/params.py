@@ -10,6 +10,7 @@ from typing import Any
 
 from .. import _raw
 from .._params import KEYWORDS, POINTERS
+from .._params import LlamaModelParams as LlamaModelParams
 from ..native.arguments import c_number, c_string
 from ..native.library import LlamaLibrary
 from ..native.peers import unknown_keyword

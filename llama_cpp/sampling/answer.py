@@ -1,4 +1,4 @@
-"""What an answer must be, and the value that its text has."""
+"""The constraint of an answer, and the value of its text."""
 
 from __future__ import annotations
 
@@ -47,8 +47,9 @@ class Answer:
         chain.stopped = never
 
     def value(self, text: str, complete: bool) -> Any:
-        """What ``text`` stands for: an object of ``output_type``, what a ``json_schema`` describes,
-        otherwise None. LlamaAnswerError where the text is not ``complete`` or not valid."""
+        """The value of ``text``: an object of ``output_type``, the parsed JSON of a
+        ``json_schema``, otherwise None. LlamaAnswerError if the text is not ``complete`` or not
+        valid."""
         if not self.is_json:
             return None
         problem: object = "a number may have more digits"
@@ -78,7 +79,7 @@ def _adapter(output_type: Any) -> tuple[Any, dict[str, Any]]:
 
 
 def _closed(schema: Any) -> Any:
-    """``schema`` without members that Pydantic would pass over."""
+    """``schema``, closed to members that Pydantic would ignore."""
     if isinstance(schema, list):
         return [_closed(item) for item in schema]
     if not isinstance(schema, dict):

@@ -1,6 +1,6 @@
-"""The tokens of a vocabulary by how their text begins, to ask a grammar about few of them.
+"""The tokens of a vocabulary, grouped by their first bytes, so that a grammar checks few of them.
 
-Where a grammar refuses a text, it refuses all that begin with it.
+A grammar that refuses a text refuses every text that begins with it.
 """
 
 from __future__ import annotations

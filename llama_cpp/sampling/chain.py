@@ -66,7 +66,7 @@ class HasOutputs(Protocol):
 
 @dataclass(frozen=True)
 class SamplerPerf:
-    """What a chain has cost so far. C: ``struct llama_perf_sampler_data``, llama.h."""
+    """The time and the tokens of a chain. C: ``struct llama_perf_sampler_data``, llama.h."""
 
     seconds: float
     """In the library's samplers; 0.0 for a chain that does not measure (``no_perf``)."""
@@ -75,14 +75,14 @@ class SamplerPerf:
 
 
 class LlamaSampler(SamplerMethods, Closable):
-    """A chain of samplers, each working on what the one before it left.
+    """A chain of samplers. Each works on the candidates that the previous one left.
 
         sampler = LlamaSampler.chain().top_k(40).top_p(0.95).temp(0.8).dist(seed=42)
 
-    The last one has to select a token: ``greedy``, ``dist``, a ``mirostat`` or ``adaptive_p``.
-    Every sampler of llama.h is a method (see `llama_cpp.sampling._samplers`), with the C function's
-    parameters; `custom` adds one that is written in Python. A grammar comes before what removes
-    candidates.
+    The last one must select a token: ``greedy``, ``dist``, a ``mirostat`` or ``adaptive_p``. Every
+    sampler of llama.h is a method with the C function's parameters (see
+    `llama_cpp.sampling._samplers`); `custom` adds one written in Python. Put a grammar before
+    samplers that remove candidates.
 
     Keywords are the fields of ``llama_sampler_chain_params``; ``no_perf=False`` measures the time.
     """
@@ -194,11 +194,11 @@ class LlamaSampler(SamplerMethods, Closable):
 
     def custom(self, sampler: CustomSampler) -> Self:
         """A sampler written in Python: an object with ``apply(candidates)``, which changes the
-        logits of a `LlamaCandidates`, drops some, or selects one. What else it may have, see
-        `llama_cpp.sampling.custom.CustomSampler`.
+        logits of a `LlamaCandidates`, drops some, or selects one.
+        `llama_cpp.sampling.custom.CustomSampler` lists its optional methods.
 
-        What ``apply`` raises is raised by `sample`, and then no sampler is told of a token. It is
-        not in the C object, `handle`.
+        `sample` re-raises exceptions of ``apply``; the samplers then accept no token. The sampler
+        is not part of the C object, `handle`.
 
         Raises TypeError for an object without ``apply``.
         """
@@ -225,15 +225,15 @@ class LlamaSampler(SamplerMethods, Closable):
         lark: str | None = None,
         lenient: bool = False,
     ) -> Self:
-        """Only tokens of a text that a JSON schema, a regular expression or a Lark grammar
-        describes; one of the three. It needs llguidance (the extra ``structured``), whose
-        documentation has the languages.
+        """Allow only texts that a JSON schema, a regular expression or a Lark grammar describes;
+        give one of the three. It needs llguidance (the extra ``structured``), whose documentation
+        describes the languages.
 
-        A schema with something that llguidance does not know is refused; ``lenient`` passes over
-        that, and takes ``oneOf`` for ``anyOf``.
+        A schema with a keyword that llguidance does not support is refused. ``lenient`` ignores
+        such keywords, and treats ``oneOf`` as ``anyOf``.
 
-        Raises LlamaSamplerError for what cannot be read, for what no text can fulfil, and after a
-        sampler that removes candidates.
+        Raises LlamaSamplerError for a constraint that cannot be parsed or that no text can fulfil,
+        and after a sampler that removes candidates.
         """
         self.opened()
         check_type(model, LlamaModel)
@@ -246,8 +246,7 @@ class LlamaSampler(SamplerMethods, Closable):
         return self
 
     def min_tokens(self, model: LlamaModel, n: int) -> Self:
-        """No token that ends a text before it has ``n`` tokens, unless a grammar allows nothing
-        else.
+        """Forbid end tokens until the text has ``n`` tokens, unless a grammar allows nothing else.
 
         Raises LlamaSamplerError after a sampler that removes candidates.
         """
@@ -288,7 +287,7 @@ class LlamaSampler(SamplerMethods, Closable):
             )
 
     def _check_vocabulary(self, model: LlamaModel) -> None:
-        """A token of one vocabulary can be out of range in another, which ends the process."""
+        """Refuse another vocabulary: its tokens can be out of range, which ends the process."""
         if model.library is not self._library:
             raise LlamaSamplerError("the chain and the model belong to different libraries")
         model.vocab.with_tokens()
@@ -328,8 +327,8 @@ class LlamaSampler(SamplerMethods, Closable):
 
     @property
     def in_graph(self) -> tuple[str, ...]:
-        """Those of `names` that a context runs in its graph, when it was given this chain as one of
-        its ``samplers``; what stands behind them runs on the CPU, as ever."""
+        """Those of `names` that a context runs in its graph, if it has this chain as one of its
+        ``samplers``. The samplers after them run on the CPU as usual."""
         return self._in_graph.names if self._in_graph else ()
 
     @property
@@ -348,18 +347,18 @@ class LlamaSampler(SamplerMethods, Closable):
 
     def sample(self, ctx: HasOutputs, i: int = -1) -> int:
         """Choose the next token from the output at index ``i`` of the last decode of ``ctx``, a
-        `LlamaContext`, and tell the samplers of the choice. -1 is the last output.
+        `LlamaContext`, and let the samplers accept it. -1 is the last output.
 
-        Raises LlamaSamplerError for a chain that cannot select, and when a grammar allows none of
-        the tokens that were left; LlamaOutputError when that output was not computed;
-        LlamaBusyError when another thread is in the context. C: ``llama_sampler_sample``, llama.h.
+        Raises LlamaSamplerError if the chain cannot select, or if a grammar allows none of the
+        remaining tokens; LlamaOutputError if that output was not computed; LlamaBusyError if
+        another thread uses the context. C: ``llama_sampler_sample``, llama.h.
         """
         source: Any = getattr(ctx, "outputs", ctx)
         return self.choose(source, i)
 
     def choose(self, source: Source, i: int, find: Callable[[], int] | None = None) -> int:
-        """As `sample`, from the outputs themselves. ``find`` gives the index when the context is
-        ours: until then another thread may move the output of a sequence."""
+        """As `sample`, from the outputs themselves. ``find`` gives the index once this thread has
+        the context; until then another thread may move a sequence's output."""
         chain = self.opened()
         if not isinstance(source, Source):
             raise TypeError(f"expected a LlamaContext, not {type(source).__name__}: {source!r}")
@@ -403,9 +402,9 @@ class LlamaSampler(SamplerMethods, Closable):
     def _sample_and_ask(
         self, chain: Resource, source: Source, handle: Any, i: int, grammars: Sequence[Constraint]
     ) -> int:
-        """Choose a token without the grammars and ask them about it. Where one refuses it, choose
-        again from what they allow: upstream's ``common_sampler_sample`` does so, and no grammar has
-        to look at the whole vocabulary for each token."""
+        """Choose a token without the grammars and ask them about it. If one refuses it, choose
+        again from the tokens that they allow, as upstream's ``common_sampler_sample`` does. So a
+        grammar rarely has to look at the whole vocabulary."""
         stopped = source.cancelled_since()
         token, told = self._unasked(chain, source, handle, i, grammars)
         if self._in_graph is None and not all(g.allows(token, stopped) for g in grammars):
@@ -473,8 +472,8 @@ class LlamaSampler(SamplerMethods, Closable):
     def _unasked(
         self, chain: Resource, source: Source, handle: Any, i: int, grammars: Sequence[Constraint]
     ) -> tuple[int, bool]:
-        """A token, and whether the samplers were told of it. Not asking the grammars; but where
-        the candidates are those of a graph, they reject some as ever."""
+        """A token, and whether the samplers have accepted it. The grammars are not asked, except
+        for candidates of a graph."""
         if self._greedy:
             token = source.likeliest.choose(handle, i, chain.handle, len(self._names))
             if token is not None:
@@ -492,7 +491,7 @@ class LlamaSampler(SamplerMethods, Closable):
             grammar.show(shown)
 
     def _without_accept(self, chain: Resource) -> Any:
-        """The chain as a sampler that is not told of the token which it chooses."""
+        """The chain as a sampler that does not accept the token which it chooses."""
         if self._rest is None:
             iface = _raw.llama_sampler_i.from_buffer_copy(chain.handle.contents.iface.contents)
             iface.accept, iface.free = _raw.llama_sampler_i_accept(), _raw.llama_sampler_i_free()
@@ -514,8 +513,8 @@ class LlamaSampler(SamplerMethods, Closable):
         return len(self._grammars) == 1 and isinstance(self._grammars[0], Guidance)
 
     def forced(self) -> list[int]:
-        """The tokens of the text that has to come next, where `guided` allows only one: as a
-        tokenizer splits that text, while `sample` may choose to split it otherwise."""
+        """The tokens of the text that must come next, if `guided` allows only one text. They are a
+        tokenizer's; `sample` may choose other tokens for the same text."""
         return self._grammars[0].forced() if self.forces else []
 
     # -- in the graph of a context
@@ -540,8 +539,8 @@ class LlamaSampler(SamplerMethods, Closable):
         check_chain(self, inside, len(self), n_tokens)
 
     def give_to_graph(self) -> Resource:
-        """Belong to the graph of a context from now on, whatever comes of that context: the library
-        sets a chain up only once. Returns the C object, which has to live as long."""
+        """Give the chain to the graph of a context, for ever: the library sets a chain up only
+        once. Returns the C object, which must live as long as the graph."""
         self._in_graph = InGraph()
         return self.opened()
 
@@ -556,8 +555,8 @@ class LlamaSampler(SamplerMethods, Closable):
         graph.selects = self._selects and len(graph.names) == len(self._names)
 
     def reset(self) -> None:
-        """Forget the tokens sampled so far, and start the random numbers again.
-        C: ``llama_sampler_reset``."""
+        """Forget all accepted tokens, and restart the random numbers. C:
+        ``llama_sampler_reset``."""
         self._library.short.llama_sampler_reset(self.opened().handle)
         for grammar in self._grammars:
             grammar.reset()
@@ -565,14 +564,13 @@ class LlamaSampler(SamplerMethods, Closable):
             getattr(custom, "reset", _nothing)()
 
     def accept(self, token: int, *, grammar: bool = True) -> None:
-        """Tell the samplers of a token that was not sampled from this chain, as one of the prompt,
-        for penalties to count it, or one that another chain chose. `sample` has already told them
-        of what it returns.
+        """Let the samplers accept a token that this chain did not sample, such as one of the prompt
+        (penalties count it) or of another chain. `sample` does this for the token that it returns.
 
-        ``grammar=False`` leaves grammars out, for what is not part of the text that they describe.
+        ``grammar=False`` skips grammars, for tokens outside of the text that they describe.
 
-        Raises LlamaSamplerError for a token that a grammar does not allow; then none is told.
-        C: ``llama_sampler_accept``, llama.h.
+        Raises LlamaSamplerError for a token that a grammar does not allow; then no sampler accepts
+        it. C: ``llama_sampler_accept``, llama.h.
         """
         chain = self.opened()
         last = (1 << 31) if self._n_tokens is None else self._n_tokens
@@ -582,8 +580,8 @@ class LlamaSampler(SamplerMethods, Closable):
         self._tell(chain, number, self._grammars if grammar else [])
 
     def clone(self) -> Self:
-        """Another chain of the same samplers, in the same state: both go on independently. Only
-        the random numbers of ``adaptive_p`` start again, which is llama.cpp's doing.
+        """A copy of the chain in the same state; both continue independently. Only the random
+        numbers of ``adaptive_p`` restart, because llama.cpp does not copy them.
 
         A custom sampler is cloned by its own ``clone()``; without one, both chains use it.
         C: ``llama_sampler_clone``, llama.h.
@@ -618,12 +616,12 @@ class LlamaSampler(SamplerMethods, Closable):
 
     @property
     def perf(self) -> SamplerPerf:
-        """What it has cost so far. C: ``llama_perf_sampler``, llama.h."""
+        """Its time and tokens since `reset_perf`. C: ``llama_perf_sampler``, llama.h."""
         data = self._library.short.llama_perf_sampler(self.opened().handle)
         return SamplerPerf(data.t_sample_ms / 1000 + self._seconds, data.n_sample)
 
     def reset_perf(self) -> None:
-        """Measure from here on. C: ``llama_perf_sampler_reset``, llama.h."""
+        """Begin a new measurement. C: ``llama_perf_sampler_reset``, llama.h."""
         self._library.short.llama_perf_sampler_reset(self.opened().handle)
         self._seconds = 0.0
 
@@ -681,8 +679,8 @@ class LlamaSampler(SamplerMethods, Closable):
 
 
 def _alone(name: str, numbers: Mapping[str, Any], step: object) -> bool:
-    """Whether a sampler changes the logit of each candidate whatever the others are, so that a
-    grammar may as well come before it as after it."""
+    """Whether a sampler changes each logit independently of the others. Then it does not matter
+    whether a grammar comes before or after it."""
     if name == "top_k":
         return bool(numbers["k"] <= 0)
     if name == "temp":
@@ -693,11 +691,11 @@ def _alone(name: str, numbers: Mapping[str, Any], step: object) -> bool:
 
 
 def _nothing(*_: object) -> None:
-    """What a custom sampler does where it has no such method."""
+    """Stands for a method that a custom sampler does not have."""
 
 
 def _checked(ctype: Any, value: Any, parameter: str, method: str) -> Any:
-    """``value`` for C, if it is what the parameter takes and does no harm."""
+    """``value`` for C. Raises if it does not fit the parameter, or would do harm."""
     name = f"{method}: {parameter}"
     number = c_number(ctype, value, name)
     if isinstance(number, float) and not math.isfinite(number):
@@ -711,7 +709,7 @@ def _checked(ctype: Any, value: Any, parameter: str, method: str) -> Any:
 
 
 def _tokens_in(arguments: Mapping[str, Any]) -> list[int]:
-    """The tokens among a sampler's arguments. ValueError for a bias that is no number."""
+    """The tokens among a sampler's arguments. ValueError for a bias that is not a number."""
     biases = arguments.get("logit_bias", ())
     for bias in biases:
         if bias.bias == math.inf:

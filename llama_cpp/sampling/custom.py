@@ -1,7 +1,7 @@
-"""Samplers written in Python, and the candidates that they work on.
+"""Samplers written in Python, and their candidates.
 
-A chain that has one is run step by step from here, not by the library: so nothing that they raise
-has to go through C, and what they leave is looked at before C reads it.
+Python, not the library, runs a chain with such a sampler, step by step. So exceptions need not pass
+through C, and the candidates are checked before C reads them.
 """
 
 from __future__ import annotations
@@ -26,12 +26,11 @@ _FIELDS = 3  # of a candidate, each of four bytes
 
 
 class CustomSampler(Protocol):
-    """What `LlamaSampler.custom` takes.
+    """A sampler for `LlamaSampler.custom`.
 
-    It may also have ``accept(token)``, called with each token that the chain is told of, and
-    ``reset()``; ``clone()``, which returns another for a clone of the chain (without it, both
-    chains use the same one); and ``selects = True`` if it sets ``candidates.selected`` and so ends
-    the chain.
+    Optional members: ``accept(token)``, called with each token that the chain accepts; ``reset()``;
+    ``clone()``, which returns a copy for a clone of the chain (without it, both chains share the
+    sampler); ``selects = True`` if it sets ``candidates.selected`` and so ends the chain.
     """
 
     def apply(self, candidates: LlamaCandidates) -> object:
@@ -59,7 +58,7 @@ class LlamaCandidates:
 
     @property
     def size(self) -> int:
-        """How many there are. Set it to drop those behind."""
+        """The number of candidates. Set it to drop the last ones."""
         return self._size
 
     @size.setter
@@ -71,8 +70,8 @@ class LlamaCandidates:
 
     @property
     def selected(self) -> int:
-        """The place of the one that was selected, -1 for none yet. To be set by a sampler that
-        ``selects``."""
+        """The index of the selected candidate, -1 if there is none yet. A sampler with ``selects``
+        sets it."""
         return self._selected
 
     @selected.setter
@@ -164,8 +163,8 @@ class Candidates:
         self.array.size, self.array.selected, self.array.sorted = len(logits), -1, False
 
     def keep(self, tokens: Sequence[int], logits: memoryview[float]) -> None:
-        """Begin anew, with these tokens, and with so many rejected ones that no sampler minds that
-        others are missing."""
+        """Begin anew with these tokens, and with enough rejected ones that every sampler works
+        although the others are missing."""
         kept = set(tokens)
         ids = [*tokens, *(t for t in range(min(self.n, len(tokens) + _REJECTED)) if t not in kept)]
         n = self.array.size = len(ids)
@@ -175,7 +174,7 @@ class Candidates:
         self.logits[:n] = memoryview(array("f", [*(logits[token] for token in tokens), *padding]))
 
     def take_likeliest(self, n: int) -> float:
-        """Drop all but the ``n`` with the greatest logits. The least of these."""
+        """Drop all but the ``n`` greatest logits. Returns the least of these."""
         if self._best is None:
             short = self._library.short
             self._best = Resource(short.llama_sampler_init_top_k(n), short.llama_sampler_free)
@@ -196,8 +195,8 @@ class Candidates:
             self._apply(sampler, self.array)
 
     def apply_custom(self, sampler: CustomSampler, name: str) -> None:
-        """Run one in Python. LlamaSamplerError if what it leaves is of no use, or would make the
-        library read where it must not."""
+        """Run a sampler in Python. LlamaSamplerError if it leaves candidates that are useless, or
+        that would make the library read invalid memory."""
         # It works on a copy, and what it leaves is copied before it is looked at: whatever is done
         # to the candidates later, and by whatever thread, is harmless.
         array, (shown, left) = self.array, self._copies

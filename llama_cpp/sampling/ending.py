@@ -1,4 +1,4 @@
-"""No end before a text has so many tokens."""
+"""No end token before a minimum of tokens."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _REJECTED = float("-inf")
 
 
 class Unended(Constraint):
-    """Allows no end token among the first ``n``. Where grammars have left nothing else it gives
-    way: their text is complete."""
+    """Forbids end tokens among the first ``n``, unless grammars allow nothing else: then their text
+    is complete."""
 
     def __init__(self, model: LlamaModel, n: int) -> None:
         self._ends = model.vocab.eog_tokens

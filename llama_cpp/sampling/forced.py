@@ -1,4 +1,4 @@
-"""Drafts of the text that a constraint leaves no choice for."""
+"""Drafts for texts without a choice: a constraint allows only one."""
 
 from __future__ import annotations
 

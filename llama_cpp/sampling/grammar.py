@@ -1,4 +1,4 @@
-"""Grammars in a sampler chain, in a way that cannot end the process.
+"""Grammars in a sampler chain that cannot end the process.
 
 The library's own grammar sampler throws a C++ exception, which nothing can catch, when it is told
 of a token that the grammar does not allow: when every candidate was rejected, and when the text
@@ -49,8 +49,8 @@ def never() -> bool:
 
 
 class Constraint:
-    """What a text must be, in a chain. It is asked about one token, or rejects candidates, and is
-    then told of the token."""
+    """A constraint of the text, in a chain. It checks one token, or rejects candidates, and then
+    accepts the chosen token."""
 
     def allows(self, token: int, stopped: Stopped = never) -> bool:
         """Whether it allows ``token`` now."""
@@ -61,11 +61,11 @@ class Constraint:
         raise NotImplementedError
 
     def few(self, stopped: Stopped = never) -> list[int] | None:
-        """The tokens that it allows now, if it can tell them quickly as they are few."""
+        """The tokens that it allows now, if they are few and can be computed quickly."""
         return None
 
     def forced(self) -> list[int]:
-        """The tokens that most likely come next, as it allows only one text there."""
+        """The most likely next tokens, if it allows only one text there."""
         return []
 
     def check(self, token: int, stopped: Stopped = never) -> None:
@@ -85,7 +85,7 @@ class Constraint:
         raise NotImplementedError
 
     def stand_in(self) -> Any:
-        """A new sampler for its place in the chain. It needs this object as long as it exists."""
+        """A new sampler for its place in the chain. The sampler must not outlive this object."""
         raise NotImplementedError
 
     def show(self, shown: bool) -> None:
@@ -298,9 +298,9 @@ class Grammar(Constraint):
     def _may_accept(self, token: int, stopped: Stopped) -> bool:
         """Whether accepting ``token`` is allowed and cannot throw.
 
-        For a token that the grammar names (``<...>``) the library can answer yes and throw all the
-        same: if its text begins with characters that the grammar allows, and the name comes next.
-        Then it must be possible to accept it as mere text.
+        For a token that the grammar names (``<...>``) the library can answer yes and throw
+        nevertheless: if the grammar allows the first characters of its text, and then the name. So
+        the token must also be acceptable as plain text.
         """
         if token not in self._tokens:
             return token == self._allowed or self._allows(self._handle, token, stopped)

@@ -1,7 +1,7 @@
 """The likeliest token straight from the logits, where numpy is loaded.
 
 The library's greedy sampler first copies the logits of the whole vocabulary into a list of
-candidates, which takes a small model a good part of a token's time.
+candidates. For a small model this is a large part of a token's time.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class Likeliest:
             self._get_token = short.llama_get_sampled_token_ith
 
     def choose(self, handle: Any, i: int, chain: Any, n: int) -> int | None:
-        """The token with the greatest logit of the output ``i``, the first of equals. None where
-        that is for the library: without numpy, with more than our ``n`` samplers in ``chain``, with
+        """The token with the greatest logit of the output ``i``, the first of equals. None if the
+        library must choose: without numpy, with more than our ``n`` samplers in ``chain``, with
         samplers inside the graph, with NaN."""
         numpy = sys.modules.get("numpy")
         if numpy is None or not hasattr(numpy, "frombuffer"):  # or half imported

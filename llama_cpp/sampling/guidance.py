@@ -1,7 +1,7 @@
 """JSON schemas, regular expressions and Lark grammars in a sampler chain, by llguidance.
 
-Its Rust core knows the tokens that may come next. It is asked about the chosen token alone; only
-where it refuses that one, it computes which of the whole vocabulary it allows.
+Its Rust core checks the chosen token alone. Only if it refuses that token, it computes the allowed
+tokens of the whole vocabulary.
 """
 
 from __future__ import annotations
@@ -57,10 +57,10 @@ class Guidance(Constraint):
         lenient: bool = False,
         stopped: Stopped = never,
     ) -> None:
-        """``given`` has one of ``json_schema``, ``regex`` and ``lark``. ``lenient`` passes over
-        what llguidance does not know of a schema.
+        """``given`` has one of ``json_schema``, ``regex`` and ``lark``. ``lenient`` ignores
+        keywords of a schema that llguidance does not support.
 
-        Raises LlamaSamplerError for what llguidance cannot read, and where nothing can fit.
+        Raises LlamaSamplerError if llguidance cannot parse it, and if no text can fit.
         """
         names = [name for name, value in given.items() if value is not None]
         if len(names) != 1:
@@ -197,8 +197,8 @@ def _grammar(matcher: Any, name: str, value: Any, lenient: bool) -> str:
 
 
 def _tokenizer(llguidance: Any, model: LlamaModel) -> tuple[Any, frozenset[int], Any]:
-    """The vocabulary of ``model`` for llguidance, the tokens that end a text, and what has to stay
-    as long as the first."""
+    """The vocabulary of ``model`` for llguidance, the end tokens, and an object that must live as
+    long as the vocabulary."""
     found = _tokenizers.get(model)
     if found is None:
         vocab, short = model.vocab, model.library.short

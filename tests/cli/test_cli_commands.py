@@ -23,6 +23,7 @@ import pytest
 
 from llama_cpp import LlamaLibrary, _raw
 from llama_cpp.cli._server import server
+from llama_cpp.cli._text import blocks
 from llama_cpp.model.gguf import GGUFFile
 from tests.support import tiny
 from tests.support.command import CLI, run
@@ -580,3 +581,38 @@ def test_the_doctor_says_which_model_cannot_be_loaded(tiny_path: Tiny, tmp_path:
     code, found = findings({}, "-m", broken)
     assert (code, found["model"]["status"]) == (1, "wrong")
     assert "broken.gguf" in found["model"]["text"]
+
+
+# -- Markdown in a terminal
+
+
+@pytest.mark.parametrize(
+    "done",
+    [
+        ["One.", "Two,\nstill two.", "three"],
+        ["```python\na\n\nb\n```", "text"],
+        ["~~~\n```\n\n~~~", "text"],
+        ["1. a\n\n   more of a", "2. b"],
+        ["# Title", "| a |\n|---|\n| 1 |", "```\nnot\n\nclosed"],
+    ],
+)
+def test_markdown_is_split_between_its_blocks(done: list[str]) -> None:
+    assert blocks("\n\n".join(done)) == (done[:-1], done[-1])
+
+
+def test_a_terminal_shows_markdown_and_a_pipe_has_it_as_it_is(tmp_path: Path) -> None:
+    code = (
+        "from llama_cpp.cli._text import give_text\n"
+        "class Answer(list): reasoning = 'hm'\n"
+        "give_text(Answer(['', '**bo', 'ld**\\n\\nnext', ' \\x1b[2J']), False, False, [], True)\n"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("**bold**\n\nnext \n", "hm\n\n")  # click drops codes
+    terminal, end = pty.openpty()
+    env = {**os.environ, "TERM": "xterm", "NO_COLOR": "1"}
+    subprocess.run(command, cwd=ROOT, stdout=end, stderr=end, env=env, check=True)
+    shown = os.read(terminal, 65536)
+    assert b"\x1b[1mbold\x1b[0m" in shown
+    assert b"**bold**" not in shown
+    assert b"next \\x1b[2J" in shown

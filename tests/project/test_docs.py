@@ -17,6 +17,9 @@ import llama_cpp
 from checks import clients
 from codegen import source
 from llama_cpp import _raw, _raw_mtmd, errors, langchain, ray, usage
+from llama_cpp.context import LlamaContextParams
+from llama_cpp.generate import GenerationOptions, LlamaParams
+from llama_cpp.model import LlamaModelParams
 from tests.support import codeblocks, tiny_mmproj
 from tests.support.adapters import write_lora
 from tests.support.httpserver import serve
@@ -31,6 +34,15 @@ sys.path.append(str(DOCS / "_site"))
 
 import check  # noqa: E402  (beside the pages)
 import links  # noqa: E402
+import notebooks  # noqa: E402
+
+KEYWORDS = {
+    ("text", "generate.LlamaParams"): LlamaParams.__annotations__,
+    ("text", "generate.GenerationOptions"): GenerationOptions.__annotations__,
+    ("models", "model.LlamaModelParams"): LlamaModelParams.__annotations__,
+    ("contexts", "context.LlamaContextParams"): LlamaContextParams.__annotations__,
+}
+"""Page and class of the reference -> the keywords there."""
 
 
 def name(page: Path) -> str:
@@ -142,7 +154,8 @@ def test_names_on_the_pages_exist() -> None:
 def test_the_site_has_every_page() -> None:
     text = (ROOT / "mkdocs.yml").read_text("utf-8")
     nav = re.findall(r"^ +- .*: (\S+\.md)$", text.partition("\nnav:")[2], re.MULTILINE)
-    assert sorted(nav) == [name(page) for page in PAGES]
+    made = [f"notebooks/{path.stem}.md" for path in notebooks.NOTEBOOKS.glob("*.ipynb")]
+    assert sorted(nav) == sorted([*made, *(name(page) for page in PAGES)])
 
 
 def test_the_reference_has_every_public_name_and_no_other() -> None:
@@ -155,6 +168,7 @@ def test_the_reference_has_every_public_name_and_no_other() -> None:
             for name, value in vars(module).items()
             if getattr(value, "__module__", "") == module.__name__ and not name.startswith("_")
         }
+    public.add("llama_cpp.lm_eval.LlamaLM")  # its package is not installed here
     for name in llama_cpp.__all__:  # those have a shorter address
         public.discard(f"llama_cpp.errors.{name}")
     assert sorted(found) == sorted(public)
@@ -277,11 +291,15 @@ def test_the_site_builds_without_a_fault(tmp_path: Path) -> None:
     """`make docs`, elsewhere."""
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", tmp_path / "site"]
     done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=180, check=False
+        command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 0, done.stderr
     assert check.faults(tmp_path / "site") == []
     page = (tmp_path / "site/reference/contexts/index.html").read_text("utf-8")
     assert re.search(r'/include/llama\.h#L\d+"><code>llama_decode</code></a>', page)
+    for place, keywords in KEYWORDS.items():
+        page = (tmp_path / f"site/reference/{place[0]}/index.html").read_text("utf-8")
+        prefix = f'id="llama_cpp.{place[1]}.'
+        assert [word for word in keywords if f'{prefix}{word}"' not in page] == []
     # Names with an underscore in front are nobody's business.
     assert re.findall(r'<h\d id="llama_cpp\.(?:\w+\.)*_\w+"', page) == []

@@ -5,12 +5,20 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import pydoc
+import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import llama_cpp
+from llama_cpp import AsyncLlama, Llama, LlamaContext, LlamaModel, _params
+from llama_cpp.context import LlamaContextParams
+from llama_cpp.generate import ChatGenerationOptions, GenerationOptions, LlamaParams
+from llama_cpp.model import LlamaModelParams
 
 pytestmark = pytest.mark.quick
 
@@ -74,6 +82,39 @@ def test_every_public_name_is_documented(module: str) -> None:
 def test_everything_that_the_package_exports_is_documented() -> None:
     assert len(MODULES) > 40
     assert [found for found in EXPORTED if not found.__doc__] == []
+
+
+@pytest.mark.parametrize(
+    ("function", "table"),
+    [
+        (Llama, LlamaParams),
+        (Llama.generate, GenerationOptions),
+        (Llama.chat, ChatGenerationOptions),
+        (AsyncLlama, LlamaParams),
+        (LlamaContext, LlamaContextParams),
+        (LlamaModel.from_file, LlamaModelParams),
+    ],
+)
+def test_help_and_completion_see_every_keyword(function: Any, table: Any) -> None:
+    keywords = table.__annotations__.keys() & inspect.signature(function).parameters.keys()
+    assert keywords == table.__annotations__.keys()
+    assert all(keyword in pydoc.render_doc(function) for keyword in keywords)
+    assert inspect.getsource(function)
+
+
+def test_every_keyword_of_a_struct_has_its_meaning_default_and_c_name() -> None:
+    tree = ast.parse(inspect.getsource(_params))
+    texts = {
+        f"{node.name}.{field.target.id}": " ".join(str(text.value.value).split())
+        for node in tree.body
+        if isinstance(node, ast.ClassDef)
+        for field, text in pairwise(node.body)
+        if isinstance(field, ast.AnnAssign)
+        if node.name in ("LlamaModelParams", "LlamaContextParams", "LlamaModelQuantizeParams")
+    }
+    assert len(texts) > 50
+    whole = r"[A-Z].+ Default: \S+\. C: ``llama_\w+_params\.(\w+)``\."
+    assert [name for name, text in texts.items() if not re.fullmatch(whole, text)] == []
 
 
 def test_an_undocumented_name_is_found() -> None:

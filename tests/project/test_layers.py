@@ -30,7 +30,7 @@ BASE = {
     "_needs",
     "_version",
 }
-BASE |= {"_dataclasses", "_std", "errors", "usage"}
+BASE |= {"_dataclasses", "_display", "_std", "errors", "usage"}
 BELOW = {
     "engine": BASE,
     "native": BASE | {"engine"},
@@ -42,7 +42,7 @@ BELOW = {
     "agent": BASE | {"engine", "native", "server"},
 }
 """Layer -> those that its modules may import."""
-TOP = {"__main__", "cli", "langchain", "ray", "__pyinstaller"}
+TOP = {"__main__", "cli", "langchain", "lm_eval", "ray", "__pyinstaller"}
 """These may import every layer, and no layer imports them."""
 
 

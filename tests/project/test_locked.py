@@ -138,7 +138,7 @@ def test_a_package_missing_from_a_lock_is_found() -> None:
 
 def test_all_has_every_extra_and_dev_every_group() -> None:
     (everything,) = EXTRAS["all"]
-    assert Requirement(everything).extras == EXTRAS.keys() - {"all", *COMPANIONS}
+    assert Requirement(everything).extras == EXTRAS.keys() - {"all", "eval", *COMPANIONS}
     for name in COMPANIONS:  # for one kind of graphics card each
         assert EXTRAS[name] == [f"{NAME}-{name}"]
     included = {line["include-group"] for line in GROUPS["dev"] if isinstance(line, dict)}

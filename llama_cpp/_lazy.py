@@ -40,6 +40,18 @@ def contents(
     return __getattr__, __dir__, sorted(name for name in homes if not name.startswith("_"))
 
 
+class Later:
+    """A module that is imported when something of it is first asked for. Type checkers are told the
+    module itself, where they are told of it."""
+
+    def __init__(self, package: str, module: str) -> None:
+        """``module`` is its name from ``package``, as in ``..model.hub``."""
+        self._names = module, package
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(importlib.import_module(*self._names), name)
+
+
 def refuse_mixture(folder: str) -> None:
     """ImportError if ``folder``, this package's, also has files of llama-cpp-python: pip installs
     both into one folder without a word. (With os.path: pathlib would take longer than the rest.)"""

@@ -17,12 +17,17 @@ import click
 import llama_cpp
 
 from .. import _std as std
+from .._lazy import Later
 from ..engine.find import EngineInfo, cache_root, engine_info
 from ..errors import LlamaError
 from . import visible
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from ..model import hub
+else:
+    hub = Later(__package__, "..model.hub")
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -134,8 +139,6 @@ def _is_model(word: str) -> bool:
     """Whether a word names a model rather than being the text for one."""
     if word.startswith("hf:") or word.endswith(".gguf") or Path(word).is_file():
         return True
-    from ..model import hub
-
     return any(model.is_called(word) for model in hub.cached_models())
 
 
@@ -187,8 +190,6 @@ def find(model: str) -> Path:
     path = fetch(model)
     if path.is_file():
         return path
-    from ..model import hub
-
     return hub.cached_model(model).files[0]
 
 
@@ -196,8 +197,6 @@ def fetch(model: str) -> Path:
     """The path that ``model`` means; one of the hub's is downloaded first."""
     if not model.startswith("hf:"):
         return Path(model)
-    from ..model import hub
-
     with _progress("DownloadColumn", "TransferSpeedColumn") as progress:
         tasks: dict[str, int] = {}
 

@@ -13,22 +13,29 @@ from typing import TYPE_CHECKING, Any, cast
 from .. import generate
 from .._dataclasses import replace
 from .._display import Displayed, Sheet, facts
+from .._lazy import Later
 from .._params import KEYWORDS, LlamaContextParams, LlamaModelParams
 from ..errors import LlamaCancelled, LlamaContextError, LlamaModelError
 from ..native.arguments import c_number, check_count, integer
 from ..native.peers import needs_model, unknown_attribute, unknown_keyword
 from ..native.resource import ClosedByWith
 
-# What it needs for a model, the functions import: that takes time, and a model takes more.
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
+    from ..context import context as contexts
+    from ..context import prompts, state
     from ..context.context import LlamaContext
     from ..context.prompts import PromptCache
+    from ..model import model as models
     from ..model.device import LlamaDevice
     from ..model.hub import DownloadProgress
     from ..model.model import LlamaModel
     from ..native.library import LlamaLibrary
+    from ..sampling import chain
+    from . import chat, embedding, generation, logprobs
+    from . import options as keywords
+    from .batching import scheduler
     from .batching.generations import Generations
     from .chat import ChatGenerationOptions, ChatOptions
     from .embedding import Embeddings, Ranked
@@ -36,6 +43,18 @@ if TYPE_CHECKING:
     from .logprobs import Score
     from .options import GenerationOptions
     from .reasoning import ChatPrompt
+else:  # with the first model: to import them takes time, and a model takes more
+    contexts = Later(__package__, "..context.context")
+    prompts = Later(__package__, "..context.prompts")
+    state = Later(__package__, "..context.state")
+    models = Later(__package__, "..model.model")
+    chain = Later(__package__, "..sampling.chain")
+    chat = Later(__package__, ".chat")
+    embedding = Later(__package__, ".embedding")
+    generation = Later(__package__, ".generation")
+    logprobs = Later(__package__, ".logprobs")
+    keywords = Later(__package__, ".options")
+    scheduler = Later(__package__, ".batching.scheduler")
 
 # Enough for a talk, and small enough for any machine that holds the model.
 _N_CTX = 4096
@@ -88,47 +107,35 @@ class Llama(Displayed, ClosedByWith):
         queue_size: int | None = None,
         **params: Unpack[LlamaParams],
     ) -> None:
-        from ..context.context import LlamaContext
-        from ..model.model import LOADING, LlamaModel
-        from .batching.scheduler import Scheduler
-        from .embedding import Embedder
-
-        of_model = {*KEYWORDS["llama_model_params"], *LOADING}
+        of_model = {*KEYWORDS["llama_model_params"], *models.LOADING}
         of_context = KEYWORDS["llama_context_params"]
         of_llama = ("library", "progress", "queue_size", "prompt_cache")
         for name in params:
             if name not in (*of_model, *of_context, "prompt_cache"):
-                raise unknown_keyword(
-                    name,
-                    [*sorted(of_model), *of_context, *of_llama],
-                    "Llama",
-                )
+                raise unknown_keyword(name, [*sorted(of_model), *of_context, *of_llama], "Llama")
         if queue_size is not None:
             check_count(queue_size, "queue_size")
         given: dict[str, Any] = dict(params)
         prompt_cache = given.pop("prompt_cache", None)
-        if prompt_cache is not None:
-            from ..context.prompts import PromptCache  # here: most programs do without
-
-            if not isinstance(prompt_cache, PromptCache):
-                prompt_cache = PromptCache(prompt_cache)
+        if prompt_cache is not None and not isinstance(prompt_cache, prompts.PromptCache):
+            prompt_cache = prompts.PromptCache(prompt_cache)
         loading = {name: given.pop(name) for name in list(given) if name in of_model}
-        self._shares_model = isinstance(model, LlamaModel)
-        if isinstance(model, LlamaModel):
+        self._shares_model = isinstance(model, models.LlamaModel)
+        if isinstance(model, models.LlamaModel):
             if loading or library is not None or progress is not None:
                 raise TypeError("the model is loaded already: its keywords go to from_file")
             self._model = model
         else:
-            self._model = LlamaModel.from_file(model, library=library, progress=progress, **loading)
+            self._model = models.LlamaModel.from_file(
+                model, library=library, progress=progress, **loading
+            )
         given.setdefault("n_ctx", min(self._model.n_ctx_train, _N_CTX))
         if given.get("n_seq_max", 1) != 1:
             given.setdefault("kv_unified", True)
-        self._ctx = LlamaContext(self._model, **given)
-        self._embedder = Embedder(self._model, given, self._ctx)
-        self._scheduler = Scheduler(self._ctx, queue_size)
+        self._ctx = contexts.LlamaContext(self._model, **given)
+        self._embedder = embedding.Embedder(self._model, given, self._ctx)
         stored = None if prompt_cache is None else self._ctx.stored_prompts(prompt_cache)
-        self._scheduler = Scheduler(self._ctx, queue_size, stored)
-        self._n_ctx_seq = self._ctx.n_ctx_seq
+        self._scheduler = scheduler.Scheduler(self._ctx, queue_size, stored)
         self._cancels = [0]
         """How often it was cancelled: in a list, which a generation can hold without the Llama."""
         self._cancelled = False
@@ -149,9 +156,7 @@ class Llama(Displayed, ClosedByWith):
         **params: Unpack[LlamaParams],
     ) -> Self:
         """As `LlamaModel.from_pretrained`, with the keywords of `Llama`."""
-        from ..model.model import from_hub
-
-        path = from_hub(
+        path = models.from_hub(
             repo,
             file,
             revision=revision,
@@ -255,19 +260,15 @@ class Llama(Displayed, ClosedByWith):
         numbers: a ``seed`` is that of the first, and the others have those after it. With
         ``n_seq_max`` they are computed side by side.
         """
-        from ..sampling.chain import LlamaSampler
-        from .generation import completion
-        from .options import with_seed
-
         check_count(n, "n", least=1)
         if n == 1:
-            return completion(self.generate(prompt, **options))
-        if isinstance(options.get("sampler"), LlamaSampler):
+            return generation.completion(self.generate(prompt, **options))
+        if isinstance(options.get("sampler"), chain.LlamaSampler):
             raise ValueError(f"one sampler would give {n} times the same: give what makes samplers")
         alone = options.get("draft") is not None or options.get("context_shift")
         if self._model.has_encoder or alone:
-            each = [cast("GenerationOptions", with_seed(options, i)) for i in range(n)]
-            done = [completion(self.generate(prompt, **own)) for own in each]
+            each = [cast("GenerationOptions", keywords.with_seed(options, i)) for i in range(n)]
+            done = [generation.completion(self.generate(prompt, **own)) for own in each]
         else:
             done = self._many([prompt] * n, None, options, False).completions()
         return replace(done[0], others=done[1:])
@@ -303,9 +304,7 @@ class Llama(Displayed, ClosedByWith):
     def _chat(
         self, messages: Sequence[Mapping[str, Any]], options: Mapping[str, Any]
     ) -> tuple[ChatPrompt, GenerationOptions]:
-        from .chat import split_options
-
-        of_chat, others = split_options(options)
+        of_chat, others = chat.split_options(options)
         parse_special = others.get("parse_special", False)
         return self.chat_tokens(messages, parse_special=parse_special, **of_chat), others
 
@@ -317,9 +316,7 @@ class Llama(Displayed, ClosedByWith):
         **options: Unpack[ChatOptions],
     ) -> ChatPrompt:
         """The prompt that `chat` makes of ``messages``, as for `generate_many`."""
-        from .chat import chat_prompt
-
-        return chat_prompt(self._model, messages, options, parse_special)
+        return chat.chat_prompt(self._model, messages, options, parse_special)
 
     def infill(
         self, prefix: str, suffix: str = "", *, n: int = 1, **options: Unpack[GenerationOptions]
@@ -432,8 +429,6 @@ class Llama(Displayed, ClosedByWith):
         Raises ValueError for an empty prompt or answer, and for both together if they are longer
         than the context; LlamaCancelled after `cancel`. C: ``llama_get_logits_ith``, llama.h.
         """
-        from .logprobs import answer_tokens, scores
-
         if isinstance(answers, str | bytes):
             raise TypeError(f"score takes several answers, not one text: {answers!r}")
         if self._model.has_encoder:
@@ -442,7 +437,7 @@ class Llama(Displayed, ClosedByWith):
         groups: dict[tuple[int, ...], list[int]] = {}
         tokens = []
         for i, answer in enumerate(answers):
-            start, own = answer_tokens(self._model, prompt, answer, n_ctx, parse_special)
+            start, own = logprobs.answer_tokens(self._model, prompt, answer, n_ctx, parse_special)
             groups.setdefault(start, []).append(i)
             tokens.append(own)
         found: dict[int, Score] = {}
@@ -451,7 +446,7 @@ class Llama(Displayed, ClosedByWith):
             for start, members in groups.items():
                 of_start = [tokens[i] for i in members]
                 check = self._check_cancelled
-                of_start_scores = scores(self._ctx, sequence, start, of_start, check)
+                of_start_scores = logprobs.scores(self._ctx, sequence, start, of_start, check)
                 found |= zip(members, of_start_scores, strict=True)
         return [found[i] for i in range(len(tokens))]
 
@@ -525,9 +520,7 @@ class Llama(Displayed, ClosedByWith):
         """Load a file of `save_state` or `LlamaSequence.save` into the KV cache: prompts that begin
         with its text continue from there. Returns its number of tokens. Raises like
         ``ctx.sequence.load``."""
-        from ..context.state import read_file
-
-        return self._scheduler.adopt(read_file(path))
+        return self._scheduler.adopt(state.read_file(path))
 
     # -- stopping
 

@@ -125,7 +125,6 @@ class Llama(Displayed, ClosedByWith):
             given.setdefault("kv_unified", True)
         self._ctx = LlamaContext(self._model, **given)
         self._embedder = Embedder(self._model, given, self._ctx)
-        self._scheduler = Scheduler(self._ctx, queue_size)
         stored = None if prompt_cache is None else self._ctx.stored_prompts(prompt_cache)
         self._scheduler = Scheduler(self._ctx, queue_size, stored)
         self._n_ctx_seq = self._ctx.n_ctx_seq

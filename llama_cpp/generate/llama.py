@@ -127,7 +127,6 @@ class Llama(Displayed, ClosedByWith):
         self._embedder = Embedder(self._model, given, self._ctx)
         stored = None if prompt_cache is None else self._ctx.stored_prompts(prompt_cache)
         self._scheduler = Scheduler(self._ctx, queue_size, stored)
-        self._n_ctx_seq = self._ctx.n_ctx_seq
         self._cancels = [0]
         """How often it was cancelled: in a list, which a generation can hold without the Llama."""
         self._cancelled = False

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
+from .._lazy import Later
 from ..errors import LlamaError
 from ..native.arguments import check_count, check_text, check_type
 from ..native.locks import take
@@ -31,8 +32,13 @@ from .turn import Run, ServerFacts, Settings, ToolMode, call_of, drain, stored
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
+    from ..server import tracing
     from ..server.tracing import Tracing
+    from . import mcp as mcp_servers
     from .mcp import McpServer
+else:  # most programs do without
+    tracing = Later(__package__, "..server.tracing")
+    mcp_servers = Later(__package__, ".mcp")
 
 T = TypeVar("T")
 Input = str | Mapping[str, Any] | Sequence[Mapping[str, Any]]
@@ -160,9 +166,7 @@ class LlamaAgent(ClosedByWith):
         self.mcp: list[McpServer] = []
         """Servers of more tools."""
         if mcp != ():
-            from .mcp import as_servers
-
-            self.mcp += as_servers(mcp)
+            self.mcp += mcp_servers.as_servers(mcp)
         self.system = system
         self.messages: list[Json] = []
         """The conversation so far, without the system message. It may be changed between runs."""
@@ -496,10 +500,8 @@ class AsyncLlamaAgent:
 
 
 def _tracing(given: object) -> Tracing:
-    from ..server.tracing import Tracing
-
-    given = Tracing() if given is True else given
-    check_type(given, Tracing)
+    given = tracing.Tracing() if given is True else given
+    check_type(given, tracing.Tracing)
     return cast("Tracing", given)
 
 

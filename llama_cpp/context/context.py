@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .. import _raw
 from .._dataclasses import dataclass
 from .._display import Displayed, Sheet, facts
+from .._lazy import Later
 from ..errors import LlamaContextError, LlamaSamplerError
 from ..model._getters import ContextGetters
 from ..model.model import LlamaLora, LlamaModel
@@ -38,7 +39,10 @@ if TYPE_CHECKING:
 
     from .._params import LlamaContextParams
     from ..model.control_vector import LlamaControlVector
+    from . import prompts
     from .prompts import PromptCache, StoredPrompts
+else:  # most programs do without
+    prompts = Later(__package__, ".prompts")
 
 # The library rounds n_ctx up to a multiple of this.
 _CTX_STEP = 256
@@ -469,11 +473,9 @@ class LlamaContext(Displayed, ContextGetters, ClosedByWith):
 
     def stored_prompts(self, cache: PromptCache) -> StoredPrompts | None:
         """The prompts in ``cache`` that this context can continue. None without a KV cache."""
-        from .prompts import StoredPrompts  # here: most programs do without
-
         if not self.core.has_memory:
             return None
-        return StoredPrompts(cache, self.books, self._adapters)
+        return prompts.StoredPrompts(cache, self.books, self._adapters)
 
     @property
     def loras(self) -> dict[LlamaLora, float]:

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .._needs import needs
+from .._version import __version__
 from ..errors import LlamaToolError
 from ..native.arguments import check_text
 from ..usage import Usage
@@ -44,8 +45,6 @@ class Tracing:
     def __init__(
         self, *, content: bool = False, name: str | None = None, provider: Any = None
     ) -> None:
-        from .._version import __version__  # which reads a file
-
         check_text(name, "name")
         self.trace = needs("opentelemetry.trace", "Tracing", extra="otel")
         self.tracer = self.trace.get_tracer("llama_cpp", __version__, provider)

@@ -177,6 +177,7 @@ class _Signed:
             function.__annotations__,
         )
         made.__qualname__, made.__doc__ = function.__qualname__, function.__doc__
+        made.__module__ = function.__module__
 
     @property
     def __signature__(self) -> Any:
@@ -187,7 +188,10 @@ class _Signed:
         found = inspect.signature(self.__wrapped__)
         *own, last = found.parameters.values()
         name = str(last.annotation).removeprefix("Unpack[").removesuffix("]")
-        table = self.__wrapped__.__globals__.get(name) or getattr(_params, name)
+        table = self.__wrapped__.__globals__.get(name) or vars(_params).get(name)
+        if table is None:  # imported for type checkers alone
+            package = importlib.import_module(self.__wrapped__.__module__.rpartition(".")[0])
+            table = getattr(package, name)
         for keyword, hint in table.__annotations__.items():
             kind = inspect.Parameter.KEYWORD_ONLY
             hint = getattr(hint, "__forward_arg__", hint)

@@ -241,7 +241,8 @@ class StoredPrompts:
             return b""
 
     def _read(self, name: str, sequence: LlamaSequence) -> bool:
-        """Read a stored prompt into ``sequence``. A damaged one is removed."""
+        """Read a stored prompt into ``sequence``. Returns whether there was room for it, and
+        removes a damaged one."""
         try:
             with self._cache.open(name) as file:
                 data = bytearray(os.fstat(file.fileno()).st_size)
@@ -250,11 +251,20 @@ class StoredPrompts:
         except FileNotFoundError:
             return False
         except LlamaStateError as error:
-            self._cache.report(error)
-            self._cache.remove(name)
+            self._remove_damaged(name, data, sequence.id, error)
             return False
         self._touch(name)
         return True
+
+    def _remove_damaged(
+        self, name: str, data: bytearray, seq_id: int, error: LlamaStateError
+    ) -> None:
+        """Remove a stored prompt that was not restored, unless there was no room for it."""
+        try:
+            states.check(self._books.core, data, seq_id)
+        except LlamaStateError:
+            self._cache.report(error)
+            self._cache.remove(name)
 
     def _touch(self, name: str) -> None:
         with suppress(OSError):

@@ -94,6 +94,22 @@ def test_other_settings_have_other_states(
     assert all(answer(PROMPTS[0], **one)[1] for one in settings)
 
 
+@pytest.mark.filterwarnings("error")
+def test_one_without_room_is_computed_and_stays(
+    tiny_path: Callable[..., Path], tmp_path: Path
+) -> None:
+    long = [f"{word} the cat sat on the mat " * 40 for word in ("you", "and")]
+    settings = {"n_ctx": 512, "n_threads": 1, "prompt_cache": tmp_path / "cache"}
+    with Llama(tiny_path("llama"), **settings) as llm:
+        text = llm.complete(long[0], max_tokens=8, temperature=0).text
+        assert len(llm.tokenize(long[0])) > 256
+    (file,) = (tmp_path / "cache").iterdir()
+    with Llama(tiny_path("llama"), n_seq_max=2, **settings) as llm:
+        for prompt in (long[0][:28], long[1], long[0]):  # the first leaves something to reuse
+            done = llm.complete(prompt, max_tokens=8, temperature=0)
+    assert (done.text, file.exists()) == (text, True)
+
+
 def damaged(file: Path) -> dict[str, Callable[[], object]]:
     whole = file.read_bytes()
     outside = file.parent.parent / "outside"

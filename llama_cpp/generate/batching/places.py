@@ -230,7 +230,7 @@ class Places:
         if stored is not None and stored.load(sequence, job.tokens[:-1], n):
             pass
         elif source is slot:
-            sequence.rewind(n)
+            sequence.rewind(min(n, len(sequence)))  # a state that did not fit leaves nothing
         else:
             with suppress(LlamaContextError):  # no room for a copy: it is computed again
                 sequence.copy_from(source.sequence, n)

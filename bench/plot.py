@@ -18,13 +18,13 @@ _STYLE = """
 
 
 def svg(tables: Mapping[str, Table], caption: str) -> str:
-    """An SVG with a bar for each ratio of ``tables``, a whisker for its quartiles, and a line at 1,
+    """An SVG with a bar for each speed-up of ``tables``, a whisker for its quartiles, and a line at 1,
     which stands for the contender that is compared with."""
     parts: list[str] = []
     y = _TITLE
     for topic, table in tables.items():
         rows = [row for row in table.rows if row.unit == "x"]
-        if rows:
+        if rows and "".join(table.remarks[:1]).startswith("speed over"):
             parts.append(_text(8, y + 14, f"{topic}: {table.remarks[0]}", "topic"))
             parts += [_bar(row, y + _ROW * (i + 1)) for i, row in enumerate(rows)]
             y += _ROW * (len(rows) + 1) + 10

@@ -239,13 +239,17 @@ def test_tables() -> None:
     assert json.dumps(str(table)).startswith('"a title\\n  ours  1.000 x  [0.900 1.125]')
 
 
-def test_a_plot_has_a_bar_for_each_ratio() -> None:
+def test_a_plot_has_a_bar_for_each_speed_up() -> None:
     rows = [
         report.Row("ours & more", Spread(1.0, 0.9, 1.1)),
         report.Row("llama-cpp-python stream", Spread(0.5, 0.4, 0.6)),
         report.Row("memory", Spread(17, 16, 18), unit="MB"),
     ]
-    text = plot.svg({"generation": report.Table("title", rows, ["speed over C"])}, "2 threads")
+    tables = {
+        "generation": report.Table("title", rows, ["speed over C"]),
+        "start": report.Table("where shorter is better", rows),
+    }
+    text = plot.svg(tables, "2 threads")
     picture = ElementTree.fromstring(text)
     bars = picture.findall("{*}rect")
     assert [bar.get("class") for bar in bars] == ["ours", "theirs"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from llama_cpp import LlamaCancelled, LlamaModel, LlamaModelError, _raw
+from llama_cpp import LlamaCancelled, LlamaLibrary, LlamaModel, LlamaModelError, _raw
 from llama_cpp.errors import LlamaClosedError
 from tests.support import tiny
 from tests.support.python import run_program, run_python
@@ -48,6 +48,7 @@ FACTS = {
     "swa": {"n_swa": tiny.WINDOW, "rope_type": _raw.llama_rope_type.LLAMA_ROPE_TYPE_NEOX},
     "mamba": {"is_recurrent": True, "is_hybrid": False, "n_head": 0},
     "hybrid": {"is_recurrent": False, "is_hybrid": True, "n_head_kv": 0},
+    "mtp": {"is_recurrent": False, "is_hybrid": False, "n_layer_nextn": 1},
     "bert": {"n_cls_out": 0, "cls_labels": [], "chat_template": None},
     "rerank": {"n_cls_out": 1, "cls_labels": []},
     "classify": {"n_cls_out": 3, "cls_labels": list(tiny.LABELS)},
@@ -60,8 +61,9 @@ def test_each_kind_of_model_says_what_it_is(
     kind: str, tiny_model: Callable[..., LlamaModel]
 ) -> None:
     model = tiny_model(kind)
-    facts = {"n_layer": 2, "n_embd": tiny.N_EMBD, "ftype": "(guessed) all F32", **FACTS[kind]}
+    facts = {"n_layer": 2, "n_embd": tiny.N_EMBD, **FACTS[kind]}
     assert {name: getattr(model, name) for name in facts} == facts
+    assert set(model.ftype.split()) == {"all", "F32", "(guessed)"}
 
 
 def test_a_vocabulary_without_a_model_has_no_heads(model_path: Path) -> None:
@@ -92,6 +94,8 @@ def test_a_vocabulary_says_what_its_tokens_are(tiny_model: Callable[..., LlamaMo
 
 
 def test_a_vocabulary_says_what_to_suppress(tmp_path: Path) -> None:
+    if not LlamaLibrary.default().has("llama_vocab_get_suppress_tokens"):
+        pytest.skip("no llama_vocab_get_suppress_tokens")
     path = tiny.make("llama", tmp_path, facts={".tokenizer.ggml.suppress_tokens": [7, 9]})
     assert LlamaModel.from_file(path).vocab.suppress_tokens == [7, 9]
 

@@ -1,7 +1,8 @@
 """A pytest plugin for engines of other tags: a test of a missing feature is skipped, by its name.
 
 A test that fails is skipped if the error names something that the pinned API has and the API in
-use has not, or that the engine does not export, or the program llama-server, which it lacks. Whatever else goes wrong is a failure.
+use has not, or that the engine does not export, or llama-server, which prebuilt engines lack.
+Whatever else goes wrong is a failure.
 """
 
 from __future__ import annotations

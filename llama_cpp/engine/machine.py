@@ -88,8 +88,8 @@ def address_space(available: bool) -> list[int]:
     a limit."""
     try:
         import resource
-    except ImportError:  # Windows
-        return []
+    except ImportError:  # not on Windows; elsewhere there is no room for it
+        return [] if sys.platform == "win32" else [0]
     most = resource.getrlimit(resource.RLIMIT_AS)[0]
     if most == resource.RLIM_INFINITY:
         return []

@@ -53,13 +53,13 @@ def _check_memory(path: Path, error: type[LlamaError]) -> None:
     end the process."""
     if not address_space(available=False):
         return
-    import mmap  # here: few programs have such a limit
-
     size = min(max(1, _GROWTH * path.stat().st_size), _MOST)
-    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
     try:
+        import mmap  # here: few programs have such a limit. It may leave no room for this, either
+
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
         mmap.mmap(-1, size, flags=flags, prot=mmap.PROT_READ).close()  # room, but no memory
-    except OSError as reason:
+    except (OSError, ImportError) as reason:
         raise error(f"{path} cannot be read: not enough memory") from reason
 
 

@@ -195,12 +195,13 @@ def disturbed(act):
     signal.signal(signal.SIGALRM, alarm)
     for i in range(60):
         try:
-            signal.setitimer(signal.ITIMER_REAL, 1e-5 * 1.1**i)
-            act()
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 1e-5 * 1.1**i)
+                act()
+            finally:  # in which it may come, too
+                signal.setitimer(signal.ITIMER_REAL, 0)
         except Alarm:
             pass
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     sys.unraisablehook = sys.__unraisablehook__
 

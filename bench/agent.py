@@ -33,7 +33,7 @@ def agent(place: Place) -> Table:
                 _POST: lambda: requests.post(url, json=body, timeout=9).json(),
                 "requests, one session": lambda: kept.post(url, json=body, timeout=9).json(),
                 "LlamaAgent.chat": lambda: ours.chat(_HI),
-                "LlamaClient.chat_completion": lambda: ours.chat_completion(_HI),
+                "LlamaClient.chat_completion": lambda: ours.client.chat_completion(_HI),
             }
             contenders = {name: each(call, REQUESTS) for name, call in calls.items()}
             found = interleaved(contenders, place.rounds)

@@ -18,8 +18,8 @@ _STYLE = """
 
 
 def svg(tables: Mapping[str, Table], caption: str) -> str:
-    """An SVG with a bar for each speed-up of ``tables``, a whisker for its quartiles, and a line at 1,
-    which stands for the contender that is compared with."""
+    """An SVG with a bar for each speed-up of ``tables``, a whisker for its quartiles, and a line at
+    1, which stands for the contender that is compared with."""
     parts: list[str] = []
     y = _TITLE
     for topic, table in tables.items():

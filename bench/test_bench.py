@@ -17,6 +17,7 @@ from xml.etree import ElementTree
 import pytest
 
 from bench import (
+    agent,
     build,
     cancel,
     generation,
@@ -24,13 +25,15 @@ from bench import (
     plot,
     report,
     rpc,
+    service,
     share,
     speculative,
+    spin,
     start,
     text,
 )
 from bench.measure import Spread, Worker, interleaved
-from bench.place import Place
+from bench.place import Place, Topic
 from tests.support import tiny, tiny_mmproj
 from tests.support.python import ROOT, run_program
 
@@ -130,6 +133,23 @@ def test_topics(place: Place, alone: None, topic: generation.Topic) -> None:
     table = topic(place)
     assert any(row.name.startswith("ours") and row.number.median > 0 for row in table.rows)
     assert re.search(r"reached|MISSED", str(table))
+
+
+@pytest.mark.parametrize(
+    ("topic", "smaller"),
+    [
+        (agent.agent, {"REQUESTS": 2}),
+        (service.service, {"_CLIENTS": (1, 2), "_TOKENS": 8}),
+        (service.talks, {"_TALKS": (2,), "_TURNS": 2}),
+        (spin.spin, {"_COUNTS": ("300000", "300"), "_SEQUENCES": (1,), "_OTHERS": 1}),
+    ],
+)
+def test_topics_with_servers_and_programs(
+    place: Place, topic: Topic, smaller: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in smaller.items():
+        monkeypatch.setattr(f"{topic.__module__}.{name}", value)
+    assert all(row.number.low > 0 for row in topic(place).rows if row.unit != "ms")
 
 
 def test_drafts_give_the_same_tokens(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,7 +38,7 @@ def svg(tables: Mapping[str, Table], caption: str) -> str:
 
 
 def _bar(row: Row, y: int) -> str:
-    kind = "theirs" if "llama-cpp-python" in row.name else "ours"
+    kind = "ours" if row.name.startswith("ours") else "theirs"
     low, median, high = (
         _LEFT + min(number, 1.5) * _SCALE
         for number in (row.number.low, row.number.median, row.number.high)

@@ -247,9 +247,10 @@ class StoredPrompts:
             with self._cache.open(name) as file:
                 data = bytearray(os.fstat(file.fileno()).st_size)
                 del data[file.readinto(data) :]
-            sequence.replace(data)
         except FileNotFoundError:
             return False
+        try:
+            sequence.replace(data)
         except LlamaStateError as error:
             self._remove_damaged(name, data, sequence.id, error)
             return False

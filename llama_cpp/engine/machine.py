@@ -113,8 +113,9 @@ def _malloc_trim() -> Callable[[int], object] | None:
 # How often a thread of GCC's OpenMP looks whether there is work before it sleeps. By default it
 # looks for milliseconds, for which another program could have the core: beside programs that
 # compute a token takes many times as long. 1,000 is as fast on an idle machine, 300 is slower;
-# `bench spin` compares.
-_SPIN = {"GOMP_SPINCOUNT": "1000"}
+# `bench spin` compares. Each thread of a program that computes has such threads; where all together
+# are more than the cores, OpenMP takes 100, unless they are to be active.
+_SPIN = {"GOMP_SPINCOUNT": "1000", "OMP_WAIT_POLICY": "active"}
 
 
 def spin() -> dict[str, str]:

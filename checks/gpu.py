@@ -2,8 +2,8 @@
 
 Needs no network. The engine is the one in FOLDER, an installed one with a GPU backend, or one
 that is built from ``--source`` for the cards of this machine alone; the model is SmolLM2 in the
-cache, or the one of ``--model``. Each part runs in a process of its own; those that do not begin
-within ``--minutes`` are left out. Exit code 0: all is right, 1: a part failed, 3: there is no GPU.
+cache, or the one of ``--model``. Each part runs in its own process; parts that would begin
+after ``--minutes`` are left out. Exit code 0: all is right, 1: a part failed, 3: there is no GPU.
 """
 
 from __future__ import annotations

@@ -424,7 +424,7 @@ ROWS: dict[str, dict[str, Row]] = {
         ),
     },
 }  # fmt: skip
-"""Server -> the tests on it, by file and name, and what is done."""
+"""Server -> upstream's tests that need it, by file and name, and the call that stands for each."""
 
 
 @contextlib.contextmanager

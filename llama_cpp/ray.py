@@ -16,6 +16,7 @@ answered = ray.data.read_parquet("prompts.parquet").map_batches(
 from __future__ import annotations
 
 import contextlib
+import inspect
 import os
 import sys
 from collections.abc import Mapping
@@ -25,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ._needs import needs
 from .errors import LlamaClosedError
 from .generate import Llama
+from .native.peers import unknown_keyword
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -75,10 +77,14 @@ class LlamaPredictor:
         each row, as a dict. ``params`` are those of `Llama`; by default ``n_seq_max`` is 8 and
         ``n_threads`` the number of CPUs that the actor has (``num_cpus`` of ``map_batches``).
 
-        Raises ValueError for another task, and as `Llama` does.
+        Raises ValueError for another task, TypeError for an unknown option, and as `Llama` does.
         """
         if task not in _COLUMNS:
             raise ValueError(f"task={task!r}: use one of {', '.join(_COLUMNS)}")
+        known = inspect.signature(getattr(Llama, task)).parameters
+        for name in options or {}:
+            if name not in known:
+                raise unknown_keyword(name, known, task)
         self._task = task
         usual = _COLUMNS[task]
         self._column, self._output, self._error = column or usual[0], output or usual[1], error

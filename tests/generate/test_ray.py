@@ -75,6 +75,9 @@ def test_embeddings_are_one_array_and_a_row_that_fails_has_no_numbers(tiny_path:
 
 
 def test_what_is_wrong_with_all_rows_is_raised(tiny_path: Tiny) -> None:
+    for task, option in (("complete", "max_token"), ("chat", "tempature"), ("embed", "max_tokens")):
+        with pytest.raises(TypeError, match=f"{task} has no keyword argument '{option}'"):
+            LlamaPredictor("no.gguf", task, options={option: 1})
     with pytest.raises(ValueError, match="task='rhyme': use one of complete, chat, embed"):
         LlamaPredictor(tiny_path("llama"), "rhyme")  # type: ignore[arg-type]
     predict = LlamaPredictor(tiny_path("llama"), **SMALL)

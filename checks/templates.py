@@ -15,8 +15,8 @@ from statistics import median
 
 from llama_cpp.errors import LlamaTemplateError
 from llama_cpp.generate.chat import chat_template
-from tests.generate.test_templates import EXPLAINED, LISTS, TEMPLATES, TOOL
 from tests.support.python import ROOT
+from tests.support.templates import EXPLAINED, LISTS, TEMPLATES, TOOL
 
 _TEST = "tests/generate/test_templates.py"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -73,34 +74,41 @@ class AsyncStream(AsyncIterator[_T], Generic[_S, _T]):
 async def _pieces(
     llm: AsyncLlama, begin: Callable[[Llama], _S], begun: list[_S], whole: bool = False
 ) -> AsyncGenerator[Any, None]:
-    source = await llm._run(lambda: begin(llm._loaded()), llm._beginning)
-    begun.append(source)
-    if isinstance(source, Generations):
-        try:
-            while (piece := await llm._run(lambda: next(source, _END))) is not _END:
-                yield piece
-        finally:
-            source.close()
-        return
     loop, told = asyncio.get_running_loop(), asyncio.Event()
 
     def notify() -> None:
         with suppress(RuntimeError):  # the loop was closed
             loop.call_soon_threadsafe(told.set)
 
+    source: _S | None = None
     try:
-        source.follow(notify, whole=whole)
+        llm._coming.append(told)
+        try:
+            source = await llm._run(lambda: begin(llm._loaded()), llm._beginning)
+            begun.append(source)
+            if isinstance(source, Generation):
+                source.follow(notify, whole=whole, coming=llm._coming)
+        finally:
+            llm._coming.pop()
+        if isinstance(source, Generations):
+            while (piece := await llm._run(lambda: next(source, _END))) is not _END:
+                yield piece
+            return
         while True:
             told.clear()
-            text = source.poll()
+            try:
+                text = source.poll()
+            except EOFError:
+                return
             if text is None:
                 await told.wait()
             else:
                 yield text
-    except EOFError:
-        return
     finally:
-        source.unfollow()
+        if isinstance(source, Generations):
+            source.close()
+        elif source is not None:
+            source.unfollow()
 
 
 def _awaited(
@@ -205,6 +213,7 @@ class AsyncLlama(Described):
         """In a child, which has none of the threads."""
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="llama_cpp")
         # Of one thread: generations begin in the order of their calls.
+        self._coming: deque[object] = deque()  # stands for calls that are being prepared
         self._beginning = ThreadPoolExecutor(1, thread_name_prefix="llama_cpp")
         self._loading = threading.Lock()
 

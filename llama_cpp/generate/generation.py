@@ -6,7 +6,7 @@ import ctypes
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence, Sized
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from .._dataclasses import dataclass, field
@@ -70,8 +70,9 @@ class Feed(Protocol):
         """Notify only about the end."""
         ...
 
-    def follow(self, notify: Callable[[], object], /) -> None:
-        """Begin. ``notify`` is called in any thread when there is a piece, or the end."""
+    def follow(self, notify: Callable[[], object], coming: Sized, /) -> None:
+        """Begin. ``notify`` is called in any thread when there is a piece, or the end. The first
+        batch waits a little while ``coming`` is not empty."""
         ...
 
     def poll(self) -> str | None:
@@ -473,13 +474,16 @@ class Generation(GenerationState, ClosedByWith, Iterator[str]):
         else:
             self.cancel()  # another thread is in it, and raises
 
-    def follow(self, notify: Callable[[], object], *, whole: bool = False) -> None:
+    def follow(
+        self, notify: Callable[[], object], *, whole: bool = False, coming: Sized = ()
+    ) -> None:
         """Compute it without a waiting reader. ``notify`` is called in any thread when `poll` has a
-        piece, or the end; with ``whole`` only at the end."""
+        piece, or the end; with ``whole`` only at the end. The first batch waits a little while
+        ``coming`` is not empty, for the requests that these stand for."""
         assert self._feed is not None
         if whole:
             self._feed.whole()
-        self._feed.follow(notify)
+        self._feed.follow(notify, coming)
 
     def poll(self) -> str | None:
         """After `follow`: the next piece, or None when there is none yet. EOFError at the end."""

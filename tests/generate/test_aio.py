@@ -15,6 +15,8 @@ import pytest
 
 from llama_cpp import AsyncLlama, Completion, Llama, LlamaCancelled, LlamaModel, LlamaModelError
 from llama_cpp.errors import LlamaClosedError, LlamaContextError
+from llama_cpp.generate.batching import scheduler
+from tests.support.prompts import decodes
 from tests.support.python import ROOT, run_program
 
 PROMPT = "once upon a time the cat sat on"
@@ -74,6 +76,21 @@ def test_it_gives_what_llama_gives(tiny: Llama) -> None:
         assert AsyncLlama.complete.__doc__ == Llama.complete.__doc__
 
     run(main())
+
+
+def test_calls_made_together_share_their_first_batch(
+    tiny: Llama, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "_TOGETHER", 60)
+
+    async def main() -> None:
+        llm = AsyncLlama(tiny)
+        await asyncio.gather(*(llm.complete([5, 6, n], max_tokens=3) for n in (7, 8)))
+
+    for _ in range(3):
+        with decodes(monkeypatch) as seen:
+            run(main())
+        assert len(seen[0]) == 2
 
 
 def test_the_event_loop_goes_on_during_a_long_prompt(model: LlamaModel) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import itertools
 import threading
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,15 +29,13 @@ from llama_cpp.generate import Generations
 from llama_cpp.generate.batching.scheduler import Scheduler
 from tests.support import tiny
 from tests.support.patience import patience
+from tests.support.prompts import ENDS, PROMPTS, SYSTEM, Angry, decodes
 from tests.support.python import run_program
 
 TinyModel = Callable[..., LlamaModel]
 
 # Of logits up to 20: a batch of another shape, and keys rounded to 16 bits, give others by so much.
 CLOSE = 0.05
-SYSTEM = "the cat sat on a mat and was once in time of hello world to be or not it is " * 2
-ENDS = ("hello", "world", "once", "x", "not it is", "be be", "cat 9", "zz", "sat", "in in")
-PROMPTS = [*(SYSTEM + end for end in ENDS), "of old", "hello world x"]
 
 
 @contextmanager
@@ -69,21 +67,6 @@ def regret(model: LlamaModel, prompt: list[int], tokens: list[int]) -> float:
             logits = np.asarray(ctx.logits(i))
             found = max(found, float(logits.max() - logits[token]))
         return found
-
-
-@contextmanager
-def decodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Counter[int]]]:
-    """For each decode, how many tokens of each sequence it had."""
-    seen: list[Counter[int]] = []
-    decode = LlamaContext.decode
-
-    def record(ctx: LlamaContext, batch: LlamaBatch) -> None:
-        decode(ctx, batch)
-        seen.append(Counter(batch.seq_ids))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(LlamaContext, "decode", record)
-        yield seen
 
 
 # -- the texts
@@ -331,18 +314,6 @@ def test_sequences_of_the_caller_are_left_alone(tiny_model: TinyModel) -> None:
 
 
 # -- failures
-
-
-class Angry:
-    """A sampler that loses its temper at the third token."""
-
-    def __init__(self) -> None:
-        self.calls = 0
-
-    def apply(self, candidates: object) -> None:
-        self.calls += 1
-        if self.calls == 3:
-            raise ZeroDivisionError("enough")
 
 
 def test_what_goes_wrong_with_one_ends_that_one(tiny_model: TinyModel) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -23,14 +22,12 @@ from llama_cpp.errors import (
     LlamaStateError,
     LlamaTimeoutError,
 )
-from tests.generate.test_parallel import PROMPTS, Angry, decodes
 from tests.support import tiny
 from tests.support.patience import patience
+from tests.support.prompts import EXACT, PROMPTS, Angry, decodes, until
 from tests.support.python import run_program
 
 TinyModel = Callable[..., LlamaModel]
-# Exact, so that a batch of another shape gives the same tokens.
-EXACT: dict[str, Any] = {"type_k": 0, "type_v": 0, "flash_attn_type": 0}
 GREEDY: dict[str, Any] = {"max_tokens": 24, "temperature": 0}
 LONG: dict[str, Any] = {"max_tokens": 1500, "temperature": 0, "ignore_eos": True}
 
@@ -65,13 +62,6 @@ def others(llm: Llama, n: int = 2) -> Iterator[list[Any]]:
     for thread in threads:
         thread.join(patience(60))
         assert not thread.is_alive()
-
-
-def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + patience(60)
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 @pytest.mark.parametrize("n_seq_max", [1, 4])

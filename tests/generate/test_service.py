@@ -12,7 +12,7 @@ import uvicorn
 
 from examples.service import service
 from llama_cpp import Llama
-from tests.generate.test_scheduler import EXACT, until
+from tests.support.prompts import EXACT, until
 
 PROMPTS = ["the cat", "a mat", "once in time", "hello world", "to be or not"]
 

@@ -164,3 +164,12 @@ def test_an_import_that_goes_up_is_found_wherever_it_stands(tmp_path: Path) -> N
         for name in ("native.log", "context.core", "context.cells", "server.http", "langchain")
     }
     assert cycles({"a": {"b"}, "b": set()}) == []
+
+
+def test_no_test_module_is_a_helper() -> None:
+    paths = [
+        path for folder in ("tests", "checks", "bench") for path in (ROOT / folder).rglob("*.py")
+    ]
+    found = re.compile(r"^\s*(?:from|import) .*\btest_\w+ ?(?:import|$)", re.MULTILINE)
+    assert len(paths) > 100
+    assert [str(path) for path in paths if found.search(path.read_text("utf-8"))] == []

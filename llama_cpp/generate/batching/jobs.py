@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from typing import TYPE_CHECKING
 
 from ...context.sequence import LlamaSequence
@@ -36,6 +36,8 @@ class Reader:
         self.bell = Bell()
         self.notify: Callable[[], object] | None = None
         """For a reader that does not wait: called from any thread when there is something."""
+        self.coming: Sized = ()
+        """What stands for requests that are being prepared, and will follow at once."""
         self.whole = False
         """Whether the reader only needs to know the end."""
         self.joined = False  # the scheduler computes ahead for it

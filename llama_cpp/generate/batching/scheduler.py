@@ -15,7 +15,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from contextlib import contextmanager
 from functools import partial
 from threading import get_ident
@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 
 # Seconds between two attempts while another thread is in the way.
 _BREATH = 0.001
+# Seconds for which the first batch waits at most for requests that are being prepared.
+_TOGETHER = 0.01
 STUCK = 20.0
 """Seconds without progress after which another thread's step counts as stuck."""
 
@@ -348,6 +350,8 @@ class Scheduler:
         until the bell rings."""
         if self._guests:
             time.sleep(_BREATH)
+        if not self._hot:
+            self._await_others()
         with self._turns.lock:
             self._rounds.holder = get_ident()
             try:
@@ -381,6 +385,12 @@ class Scheduler:
             finally:
                 self._rounds.holder = 0
 
+    def _await_others(self) -> None:
+        """Wait for requests that are being prepared, so that they share the first batch."""
+        end, jobs = time.perf_counter() + _TOGETHER, self.places.jobs
+        while any(job.reader.coming for job in jobs[:]) and time.perf_counter() < end:
+            time.sleep(_BREATH)
+
     def _stop(self, job: Job) -> None:
         """Called when ``job`` was cancelled, from any thread."""
         lean = self.places.lean is job.reader
@@ -406,10 +416,10 @@ class Feed:
         """Notify only about the end."""
         self._job.reader.whole = True
 
-    def follow(self, notify: Callable[[], object]) -> None:
+    def follow(self, notify: Callable[[], object], coming: Sized) -> None:
         """Have the scheduler's thread compute it. ``notify`` is called in any thread when there is
-        a piece, or the end."""
-        self._job.reader.notify = notify
+        a piece, or the end. ``coming`` holds requests that are being prepared."""
+        self._job.reader.notify, self._job.reader.coming = notify, coming
         self._job.reader.joined = True
         self._scheduler.submit(self._job)
 

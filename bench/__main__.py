@@ -58,6 +58,7 @@ TOPICS: dict[str, Topic] = {
     "rpc": rpc.rpc,
     "import": start.imports,
     "start": start.first,
+    "prompt-cache": start.stored,
     "load": start.load,
     "memory": start.memory,
     "generator": start.generator,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from codegen import generate, render, source
+from llama_cpp import LlamaModel
 
 from . import build, peer
 from .measure import PROJECT, Contender, Once, Spread, interleaved, ratios
@@ -129,6 +131,15 @@ llm = Llama(
 print(next(iter(llm(prompt, temperature=0, stream=True)))["choices"][0]["text"], flush=True)
 """,
 }
+_LONG = 2000  # tokens
+_STORED = """
+import sys
+from llama_cpp import Llama
+path, threads, prompt, folder = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4] or None
+llm = Llama(path, n_ctx=4096, n_threads=threads, n_threads_batch=threads, prompt_cache=folder)
+generation = llm.generate(prompt, temperature=0)
+print(next(generation), generation.usage.cached_tokens, flush=True)
+"""
 _IMPORT = "from llama_cpp import Llama"
 _LIBRARY = "from llama_cpp import LlamaLibrary; LlamaLibrary()"
 _RESIDENT = """
@@ -154,21 +165,7 @@ def first(place: Place) -> Table:
         given = (place.model, place.threads, PROMPT)
         commands[name] = _interpreter(place, code, *given, python=python, path=path)
 
-    def until_the_first(command: list[str], environment: dict[str, str]) -> float:
-        begun = time.perf_counter()
-        with subprocess.Popen(
-            command, cwd=place.folder, env=environment, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        ) as process:  # fmt: skip
-            assert process.stdout is not None
-            there = process.stdout.read(1)
-            seconds = time.perf_counter() - begun
-            _, said = process.communicate()
-        if not there:
-            raise build.CannotMeasure(f"{command[0]} wrote nothing: {said.decode()[-500:]}")
-        return seconds
-
-    contenders = {name: Once(partial(until_the_first, *one)) for name, one in commands.items()}
+    contenders = {name: Once(partial(_to_first, place, *one)) for name, one in commands.items()}
     found = interleaved(contenders, place.rounds, more=True)
     targets = {"ours": at_most(1.43), "ours, llama-py run": at_most(1.73)}
     for name, values in found.items():
@@ -177,6 +174,55 @@ def first(place: Place) -> Table:
         if name != C:
             ratio = ratios(values, found[C])
             table.rows.append(Row(f"{name}, over the {C}", ratio, target=targets.get(name)))
+    return table
+
+
+def _to_first(
+    place: Place, command: list[str], environment: dict[str, str], rest: list[str] | None = None
+) -> float:
+    """Seconds from the start of a process to its first letter. ``rest`` gets what it wrote then."""
+    begun = time.perf_counter()
+    with subprocess.Popen(
+        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, cwd=place.folder, bufsize=0,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        there = process.stdout.read(1)
+        seconds = time.perf_counter() - begun
+        wrote, said = process.communicate()
+    if not there:
+        raise build.CannotMeasure(f"{command[0]} wrote nothing: {said.decode()[-500:]}")
+    if rest is not None:
+        rest.append(wrote.decode())
+    return seconds
+
+
+def stored(place: Place) -> Table:
+    """To the first token after a long prompt that an earlier process may have computed."""
+    with LlamaModel.from_file(place.model, vocab_only=True) as model:
+        tokens = model.tokenize(place.text.read_text("utf-8")[: 20 * _LONG])[:_LONG]
+        prompt = model.detokenize(tokens, special=False) + "\n\nIn one word, this is"
+    table = Table(f"to the first token after {_LONG} tokens, {place.model.stem}")
+    folder = place.folder / "prompts"
+    rests: dict[str, list[str]] = {"no cache": [], "an empty cache": [], "a filled cache": []}
+
+    def measured(name: str) -> Callable[[], float]:
+        def measure() -> float:
+            if name == "an empty cache":  # which fills it for the next one
+                shutil.rmtree(folder, ignore_errors=True)
+            given = (place.model, place.threads, prompt, "" if name == "no cache" else folder)
+            command = _interpreter(place, _STORED, *given, python=sys.executable, path=PROJECT)
+            return _to_first(place, *command, rests[name])
+
+        return measure
+
+    found = interleaved({name: Once(measured(name)) for name in rests}, place.rounds)
+    for name, values in found.items():
+        note = f"{rests[name][-1].split()[-1]} tokens from the cache"
+        table.rows.append(Row(name, Spread.of(values), "s", note=note))
+        if name != "no cache":
+            over = ratios(values, found["no cache"])
+            table.rows.append(Row(f"{name}, over no cache", over))
     return table
 
 

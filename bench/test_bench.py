@@ -140,6 +140,7 @@ def test_topics(place: Place, alone: None, topic: generation.Topic) -> None:
     [
         (agent.agent, {"REQUESTS": 2}),
         (service.service, {"_CLIENTS": (1, 2), "_TOKENS": 8}),
+        (start.stored, {"_LONG": 64}),
         (service.talks, {"_TALKS": (2,), "_TURNS": 2}),
         (spin.spin, {"_COUNTS": ("300000", "300"), "_SEQUENCES": (1,), "_OTHERS": 1}),
     ],

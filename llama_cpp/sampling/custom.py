@@ -191,8 +191,14 @@ class Candidates:
     def apply(self, sampler: Any) -> None:
         """Run one of the library's samplers."""
         # A lazy grammar that waits has nothing to apply.
-        if sampler.contents.iface.contents.apply:
-            self._apply(sampler, self.array)
+        if not sampler.contents.iface.contents.apply:
+            return
+        self._apply(sampler, self.array)
+        start = ctypes.addressof(self.array.data.contents)
+        if start != ctypes.addressof(self._records):  # xtc drops the first ones by going past them
+            used = self.array.size * ctypes.sizeof(_raw.llama_token_data)
+            ctypes.memmove(self._records, start, used)
+            self.array.data = self._records
 
     def apply_custom(self, sampler: CustomSampler, name: str) -> None:
         """Run a sampler in Python. LlamaSamplerError if it leaves candidates that are useless, or

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,27 @@ TEXTS = ["<|im_start|>user\nHi<|im_end|>\n", "a <|im_end|>b", "plain", "<|endoft
 # Without the space before the first word, the server's infill is right, too.
 NO_SPACE = {".tokenizer.ggml.add_space_prefix": False}
 ENDS = {".tokenizer.ggml.add_eos_token": True}
+BEGINS = ["Once upon a time", "def fib(n):", "aaaa bbbb aaaa bbbb aaaa", TEXTS[0], "\n\n"]
+LISTS = 'root ::= "[" item ("," item)* "]"\nitem ::= [0-9]+'
+DRAWN: dict[str, Sequence[Any]] = {
+    "temperature": (0, 0.3, 1.0, 2.5),
+    "top_k": (0, 1, 5, 100),
+    "top_p": (0.1, 0.5, 1.0),
+    "min_p": (0.0, 0.3),
+    "typical_p": (0.2, 0.95),
+    "top_n_sigma": (0.5, 2.0),
+    "repeat_penalty": (1.5, 0.9),
+    "frequency_penalty": (1.5, -0.3),
+    "presence_penalty": (0.5, 1.0),
+    "penalty_last_n": (0, 8, 200),
+    "dry_multiplier": (0.8, 2.0),
+    "dry_allowed_length": (1, 3),
+    "dynatemp_range": (0.2, 0.5),
+    "mirostat": (0, 0, 1, 2),
+    "grammar": ('root ::= [a-z]+ " " [0-9]+', LISTS, LISTS, LISTS),
+    "stop": (["\n"], ["e t", "and"]),
+}
+THEIRS = {"penalty_last_n": "repeat_last_n"}
 GAPS = [("the cat", "a mat"), ("", " mat"), ("<|im_start|>", "<fim_mid>"), ("to be\n", "")]
 
 
@@ -308,3 +330,25 @@ def test_the_order_of_the_samplers_is_that_of_llama_server(llm: Llama, server: R
     assert tokens() <= few
     sampler["samplers"] = sampler["samplers"][::-1]
     assert not tokens() <= few
+
+
+def draw(of: random.Random) -> dict[str, Any]:
+    """Sampling options, each there by chance."""
+    found: dict[str, Any] = {
+        name: of.choice(values) for name, values in DRAWN.items() if of.random() < 0.3
+    }
+    if of.random() < 0.5:
+        found |= {"xtc_probability": of.choice([0.5, 1.0]), "xtc_threshold": of.choice([0.05, 0.3])}
+    return {"seed": of.randrange(1 << 31), **found}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_any_options_give_the_text_of_llama_server(llm: Llama, server: Running, seed: int) -> None:
+    llamaserver.wait(server)
+    of = random.Random(seed)
+    for _ in range(12):
+        prompt, options = of.choice(BEGINS), draw(of)
+        done = llm.complete(prompt, max_tokens=16, cache_prompt=False, **options)
+        body = {THEIRS.get(name, name): value for name, value in options.items()}
+        body |= {"prompt": prompt, "n_predict": 16, "cache_prompt": False}
+        assert done.text == ask(server, "completion", body)["content"], (prompt, options)

@@ -69,6 +69,19 @@ def test_the_candidates_are_all_tokens_with_their_logits(ready: LlamaContext) ->
     assert np.array_equal(seen[0]["id"], np.arange(len(seen[0])))
 
 
+def test_what_xtc_leaves_out_is_left_out_for_it(ready: LlamaContext) -> None:
+    logits = np.asarray(ready.logits(), "float64")
+    p = np.sort(np.exp(logits - logits.max()))[::-1]
+    order = np.argsort(logits)[::-1]
+    # The first three are over it, and the third of them stays.
+    threshold = (p[2] + p[3]) / 2 / p[:2000].sum()
+    seen: list[list[int]] = []
+    chain = LlamaSampler.chain().top_k(2000).xtc(1.0, threshold, seed=1)
+    chain.custom(Does(lambda c: seen.append(list(c.ids[:3])))).greedy()
+    assert [chain.sample(ready) for _ in range(3)] == [order[2]] * 3
+    assert seen == [list(order[2:5])] * 3
+
+
 def test_what_stands_before_it_has_been_applied(ready: LlamaContext) -> None:
     best = np.argsort(ready.logits())[::-1][:5]
 

@@ -44,6 +44,10 @@ CHECKS = {
     "sanitize": Check(
         "the engine tests with AddressSanitizer and UBSan (--build FOLDER)", ("checks.sanitize",)
     ),
+    "archs": Check(
+        "a small model of every architecture (or MODEL ...): sequences, states, caches, as alone",
+        ("checks.archs",),
+    ),
     "templates": Check(
         "every chat template by eight conversations: llama-server's prompts, and the time of one",
         ("checks.templates",),

@@ -12,7 +12,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from typing import Any, Protocol
 
 from .. import _raw
@@ -25,6 +25,7 @@ from ..errors import (
 )
 from ..model.model import LlamaModel
 from ..native import fork, log
+from ..native.calls import guarded
 from ..native.interrupt import stops_on_ctrl_c
 from ..native.locks import take
 from ..native.remote import calls_for
@@ -82,6 +83,8 @@ class Core(Closable):
         """Where the last part begins of a batch that was decoded in parts."""
         self.encoded = False
         """Whether `encode` came last."""
+        self.untried = False
+        """Whether the next computation is the first with embeddings."""
 
     def set_up(self, resource: Resource, raw: _raw.llama_context_params) -> None:
         """Take over the C object, made with ``raw``, and read its sizes: the library may have
@@ -208,6 +211,17 @@ class Core(Closable):
 
     # -- computing
 
+    def _try(self, call: Callable[[Any, Any], int], what: str, handle: Any, argument: Any) -> int:
+        """The code of the first ``call`` with embeddings. Of some models they are smaller than the
+        library believes, and it aborts: then the context is lost."""
+        self.untried = False
+        library = self.model.library
+        try:
+            return guarded(library, lambda: call(handle, argument), what, error=LlamaContextError)
+        except LlamaContextError as error:
+            self.lose(error)
+            raise
+
     def run(
         self,
         cells: CellsOfDecode | None,
@@ -236,6 +250,8 @@ class Core(Closable):
                 starts = cells.prepare(seq_ids)
             self.running = True
             with log.heard() as said:
+                if self.untried:
+                    call = partial(self._try, call, what)
                 if not long:
                     code = call(handle, argument)
                 else:

@@ -69,7 +69,7 @@ class Outputs(Source):
         if enabled == self.embedding:
             return
         core = self._core
-        self.embedding = enabled
+        self.embedding = core.untried = enabled
         self.all = enabled or not core.has_memory
         core.outputs = None
         if not core.has_encoder:

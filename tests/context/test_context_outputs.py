@@ -357,3 +357,11 @@ def test_a_context_that_fits_is_as_large_as_asked_for(make: Callable[..., LlamaC
 def test_more_than_the_machine_has_is_refused_at_once(make: Callable[..., LlamaContext]) -> None:
     with pytest.raises(LlamaContextError, match=r"would take .* GiB .* fit=True"):
         make("llama", n_ctx=2**31 - 2**16)
+
+
+def test_an_assertion_about_embeddings_ends_the_context_not_the_process(
+    tiny_path: Callable[..., Path],
+) -> None:
+    done = run_program("embeddings_that_abort", tiny_path("llama"))
+    said = "decode: file.c:1: on purpose\n"
+    assert done == (0, f"{said}{said}{tiny.N_EMBD}\n", "")

@@ -24,7 +24,6 @@ from tests.support.python import ROOT
 
 EXPLAINED = {
     "cogvlm-dense": "the library's own logits depend on how the prompt is divided into batches",
-    "plamo2-dense": "the library's own logits depend on the other sequences in a batch",
 }
 """Models that do not give what they give alone, and why."""
 

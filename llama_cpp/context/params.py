@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,6 +43,9 @@ _CACHE_TYPES: dict[int, int] = {
     _raw.ggml_type.GGML_TYPE_Q4_1: 20,
     _raw.ggml_type.GGML_TYPE_IQ4_NL: 18,
 }
+# Architectures that the library computes wrongly with several sequences in a batch, up to an abort
+# in `llama_decode` (b11549: src/models/plamo2.cpp, build_plamo2_mamba_layer).
+_ONE_SEQUENCE = ("plamo2",)
 _GPUS = (_raw.GGML_BACKEND_DEVICE_TYPE_GPU, _raw.GGML_BACKEND_DEVICE_TYPE_IGPU)
 # The library's bookkeeping for each token in the KV cache, in bytes.
 _CELL = 128
@@ -49,7 +53,7 @@ _CELL = 128
 
 def context_params(model: LlamaModel, given: Mapping[str, Any]) -> _raw.llama_context_params:
     """The C struct for the keywords ``given``. Raises TypeError or ValueError for values that make
-    the library abort or read out of bounds."""
+    the library abort or read out of bounds, LlamaContextError for what the model cannot."""
     if model._vocab_only:
         raise LlamaContextError(
             f"{model.path.name} was loaded with vocab_only: it has no weights to run"
@@ -79,6 +83,11 @@ def _check(model: LlamaModel, raw: _raw.llama_context_params) -> None:
         most = int(model.library.short.llama_max_parallel_sequences())
         if raw.n_seq_max > most:
             raise ValueError(f"n_seq_max={raw.n_seq_max} is more than the library's {most}")
+    if raw.n_seq_max > most_sequences(model):
+        kind = model.metadata["general.architecture"]
+        raise LlamaContextError(
+            f"n_seq_max={raw.n_seq_max}: the library can compute one sequence of {kind} only"
+        )
     # The library makes n_batch no larger than n_ctx, which it rounds up only later.
     if raw.n_seq_max > min(raw.n_batch, raw.n_ctx or model.n_ctx_train):
         raise ValueError(
@@ -101,6 +110,11 @@ def _check(model: LlamaModel, raw: _raw.llama_context_params) -> None:
         n_batch = min(n_ctx, raw.n_batch) if is_causal(model, raw) else raw.n_batch
         n_ubatch = min(n_batch, raw.n_ubatch, (n_ctx + 255) // 256 * 256)
         check_pooling(pooling, n_ubatch, raw.n_seq_max, limit or n_ubatch)
+
+
+def most_sequences(model: LlamaModel) -> int:
+    """The greatest ``n_seq_max`` that the architecture of ``model`` allows."""
+    return 1 if model.metadata.get("general.architecture") in _ONE_SEQUENCE else sys.maxsize
 
 
 def is_causal(model: LlamaModel, raw: _raw.llama_context_params) -> bool:

@@ -16,6 +16,7 @@ from .._dataclasses import dataclass
 from .._display import Displayed, Sheet
 from ..context.batch import LlamaBatch
 from ..context.context import LlamaContext
+from ..context.params import most_sequences
 from ..engine.machine import give_back
 from ..errors import LlamaModelError
 from ..model.model import LlamaModel
@@ -317,7 +318,7 @@ class Embedder:
         self.close()
         size = max(_N_BATCH, 1 << (longest - 1).bit_length())
         recurrent = self._model.is_recurrent or self._model.is_hybrid
-        n_seq_max = _N_SEQ_RECURRENT if recurrent else _N_SEQ
+        n_seq_max = min(_N_SEQ_RECURRENT if recurrent else _N_SEQ, most_sequences(self._model))
         batch = size
         if self._in_parts:
             batch = min(_N_BATCH, max(n_seq_max, _LOGITS // self._model.vocab.n_tokens))

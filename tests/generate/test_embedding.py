@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 from llama_cpp import Llama, LlamaClient, LlamaContext, LlamaModel, LlamaModelError
+from llama_cpp.context import params
+from llama_cpp.errors import LlamaContextError
 from llama_cpp.model import LlamaControlVector
 from tests.support import llamaserver, tiny
 from tests.support.adapters import write_lora
@@ -325,3 +327,13 @@ def test_no_logits_are_kept_for_a_long_text(model_path: Path) -> None:
     """
     done = run_python(code, model_path)
     assert int(done.stdout) < 100_000, done.stderr  # in KiB; logits alone would be 118,000, twice
+
+
+def test_a_model_of_one_sequence_embeds_one_text_after_the_other(
+    llama: Callable[..., Llama], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = llama("llama").embed(TEXTS)
+    monkeypatch.setattr(params, "_ONE_SEQUENCE", ("llama",))
+    with pytest.raises(LlamaContextError, match="n_seq_max=2: the library can compute one seq"):
+        llama("llama", n_seq_max=2)
+    assert np.allclose(llama("llama").embed(TEXTS), together, atol=1e-5)

@@ -10,7 +10,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
-from ..errors import LlamaServerError, LlamaServerLoadingError, LlamaStreamError
+from ..errors import (
+    LlamaBadRequestError,
+    LlamaServerError,
+    LlamaServerLoadingError,
+    LlamaStreamError,
+)
 from ..native.arguments import check_text
 from ..native.resource import ClosedByWith
 from . import _fields as known
@@ -382,12 +387,16 @@ class LlamaClient(ClosedByWith):
 
         ``POST /models/load``.
         """
-        self._transport.request("POST", "/models/load", {"model": name})
+        try:
+            self._transport.request("POST", "/models/load", {"model": name})
+        except LlamaBadRequestError as error:
+            if "already running" not in str(error):
+                raise
         limit = self._limit(timeout)
         end = time.monotonic() + limit
         while True:
             status = self._model_status(name)
-            if status.get("value") == "loaded":
+            if status.get("value") in ("loaded", "sleeping"):
                 return
             if status.get("failed"):
                 raise LlamaServerError(f"the server could not load {name!r}: {status}")

@@ -57,8 +57,11 @@ _TEMPLATE_WORDS = (
     "failed to parse tool call",
     "tool call arguments",
 )
-# Other requests took the room of this one: it can succeed later. (server-context.cpp, decode)
-_TRANSIENT_WORDS = ("context size has been exceeded", "not fit into the kv cache")
+# Others took the room of this request: it can succeed later. (server-context.cpp, decode;
+# server-models.cpp, load)
+_TRANSIENT_WORDS = (
+    "context size has been exceeded", "not fit into the kv cache", "model limit reached",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

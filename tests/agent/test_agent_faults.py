@@ -116,6 +116,7 @@ class Case:
 
 FULL = error(500, "Context size has been exceeded.")
 NO_FIT = error(500, "Input prompt is too big: it does not fit into the KV cache")
+NO_MODEL = error(500, "model limit reached, try again later")
 NO_SLOT = error(503, "no slot available", "unavailable_error")
 OVERFLOW = error(
     400,
@@ -174,6 +175,7 @@ BEFORE: dict[str, Case] = {
     "no slot, then the cache full": Case([NO_SLOT, FULL, "ok"], None, 3),
     "cache full, no slot, cache full": Case([FULL, NO_SLOT, FULL], LlamaServerError, 3),
     "no room in the cache": Case([NO_FIT, "ok"], None, 2),
+    "no room for a model": Case([NO_MODEL, "ok"], None, 2),
     "no slot": Case([NO_SLOT, "ok"], None, 2),
     "no slot for ever": Case([NO_SLOT], UNAVAILABLE, 4, "no slot available"),
     "too many requests": Case([reply(429, "slowly"), "ok"], None, 2),

@@ -26,7 +26,7 @@ from .execute import Executor
 from .handle import Handle, in_thread
 from .history import Talk
 from .question import arguments_of
-from .tools import AfterCall, BeforeCall, Deny, Replace, Tool, ToolCall, as_tools
+from .tools import AfterCall, BeforeCall, Deny, Replace, Tool, ToolCall, as_tools, tool_name
 from .turn import Run, ServerFacts, Settings, ToolMode, call_of, drain, stored
 
 if TYPE_CHECKING:
@@ -506,14 +506,17 @@ def _tracing(given: object) -> Tracing:
 
 
 def _with_servers(own: dict[str, Tool], servers: Iterable[McpServer]) -> dict[str, Tool]:
-    """``own`` tools and those of ``servers``; a name that two have begins with the server's."""
+    """``own`` tools and those of ``servers``. A name that two have begins with the server's, and
+    ends in a number if that is not enough."""
     found = [(server, tool) for server in servers for tool in server.tools()]
     names = [*own, *(tool.name for _, tool in found)]
     tools = dict(own)
     for server, tool in found:
         if names.count(tool.name) > 1:
-            tool.name = f"{server.name}_{tool.name}"[:64]
-        if tool.name in tools:
-            raise ValueError(f"two tools have the name {tool.name!r}: name the MCP servers")
+            tool.name = tool_name(f"{server.name}_{tool.name}")
+        first, number = tool.name, 1
+        while tool.name in tools:
+            number += 1
+            tool.name = f"{first[:60]}_{number}"
         tools[tool.name] = tool
     return tools

@@ -20,7 +20,7 @@ from ..errors import LlamaClosedError, LlamaError, LlamaToolError
 from ..native.resource import ClosedByWith
 from ..server._fields import Json
 from .schema import plain
-from .tools import Tool
+from .tools import Tool, tool_name
 
 # How long a server may take to start, and to end.
 _PATIENCE = 60.0
@@ -81,10 +81,9 @@ class McpServer(ClosedByWith):
         while True:
             listed = self._ask(partial(_listed, cursor))
             for one in listed.tools:
-                name = re.sub(r"[^A-Za-z0-9_-]", "_", one.name)[:64]
                 call = partial(self._call, one.name)
                 schema = plain(dict(one.input_schema))
-                tools.append(Tool(name, one.description or "", schema, call))
+                tools.append(Tool(tool_name(one.name), one.description or "", schema, call))
             cursor = listed.next_cursor
             if not cursor:
                 return tools

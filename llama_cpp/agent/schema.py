@@ -172,10 +172,11 @@ class _References:
         for key, value in node.items():
             if key in _DROPPED or (key == "title" and isinstance(value, str)):
                 continue
-            if key == "default" and value is None:
-                continue
-            if key in ("properties", "patternProperties") and isinstance(value, Mapping):
-                result[key] = {k: self.plain(v) for k, v in value.items() if v is not False}
+            if value is None and key != "const":
+                continue  # as some languages write what is not there
+            if key in ("properties", "patternProperties"):
+                members = value if isinstance(value, Mapping) else {}  # PHP writes [] for {}
+                result[key] = {k: self.plain(v) for k, v in members.items() if v is not False}
             elif key == "items" and isinstance(value, list):
                 result["prefixItems"] = self.plain(value)  # as it was written before 2020
             elif key in _VALUES or isinstance(value, bool):

@@ -276,6 +276,11 @@ def as_tools(given: Iterable[Any]) -> dict[str, Tool]:
     return tools
 
 
+def tool_name(name: str) -> str:
+    """``name`` as far as the name of a tool can have it."""
+    return re.sub(r"[^A-Za-z0-9_-]", "_", name)[:64]
+
+
 def listed(result: Any, depth: int = 0) -> Any:
     """``result`` with a list for each iterator in it. LlamaToolError for one without end, and for
     a result that is nested too deep."""

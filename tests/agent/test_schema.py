@@ -373,6 +373,8 @@ TREE: Any = {
         ({"properties": {"a": {"$ref": "http://elsewhere/x"}, "b": {"$ref": "#/no/where"}},
           "type": "object", "required": ["a"]}, {"a": {}}, 1),
         ({"type": "integer", "minimum": 3, "exclusiveMinimum": True}, 7, "x"),
+        ({"type": "object", "properties": None, "required": None, "anyOf": None}, {}, 1),
+        ({"type": "object", "properties": []}, {}, 1),
     ],
 )  # fmt: skip
 def test_schemas_as_others_write_them_are_taken(

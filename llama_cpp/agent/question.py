@@ -175,8 +175,11 @@ class Question:
             calls = []  # the last one's arguments may be cut off
         if self.parallel is False:
             calls = calls[:1]
-        for call in calls:
-            call["id"] = call.get("id") or f"c{next(_ids) % 10**8:08d}"
+        ids: set[str] = set()
+        for call in calls:  # decisions and results are by the id
+            if call.get("id") in (None, "", *ids):
+                call["id"] = f"c{next(_ids) % 10**8:08d}"
+            ids.add(call["id"])
         if calls:
             message["tool_calls"] = calls
             reason = "tool_calls"

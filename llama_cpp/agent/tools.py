@@ -304,7 +304,8 @@ def media_in(result: Any) -> list[Json]:
 
 
 def _is_media(part: Any) -> bool:
-    return isinstance(part, dict) and part.get("type") in ("image_url", "input_audio")
+    kind = part.get("type") if isinstance(part, dict) else None
+    return kind in ("image_url", "input_audio") and isinstance(part.get(kind), dict)
 
 
 def _shown(result: Any) -> Any:

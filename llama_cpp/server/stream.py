@@ -222,6 +222,8 @@ class ChatAssembler:
     def _add_call(self, calls: list[Json], part: Json) -> None:
         function = part.get("function") or {}
         name, id_ = function.get("name"), part.get("id")
+        if isinstance(function.get("arguments"), dict):  # as some servers write them
+            function["arguments"] = json.dumps(function["arguments"])
         index = part.get("index")
         last = len(calls) - 1 if index is None or index == len(calls) - 1 else index
         # Some servers number no calls, or all of them 0: another call has an id or a name again.

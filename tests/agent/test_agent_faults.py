@@ -1008,6 +1008,14 @@ def test_a_run_waits_for_an_approval_and_goes_on_in_another_process(
         assert asyncio.run(later()).text == "done"
 
 
+def test_a_decision_is_on_one_call_where_a_server_gives_equal_ids() -> None:
+    calls = [{**called("delete", '{"path": "/x"}', i), "id": "c"} for i in range(2)]
+    with talking(chat("", "tool_calls", calls), native=True, tools=[delete]) as (_, agent):
+        first, second = agent.run("Hi").pending
+        assert agent.resume({first.id: True}).reason == "approval"
+        assert [call.id for call in agent.pending] == [second.id]
+
+
 def test_a_hook_makes_a_call_wait_and_the_caller_brings_results() -> None:
     hook: Any = lambda call: Wait()  # noqa: E731
     definition = {"name": "get_weather"}

@@ -383,6 +383,7 @@ def test_a_raw_schema_with_and_without_a_function() -> None:
         (datetime.date(2026, 1, 2), '"2026-01-02"'),
         (Report(text="x"), '{"text": "x", "places": []}'),
         (3 + 4j, '"3+4j"'),
+        ({"type": "image_url"}, '{"type": "image_url"}'),
     ],
 )
 def test_results_become_text(result: Any, text: str) -> None:

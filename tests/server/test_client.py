@@ -444,7 +444,7 @@ def test_tool_calls_are_put_together() -> None:
         called("f", "{"),
         {"index": 0, "function": {"arguments": "}"}},
         called("g", "", 1),
-        {"index": 1, "function": {"arguments": "{}"}},
+        {"index": 1, "function": {"arguments": {}}},
     ):
         assembler.add(delta(tool_calls=[call]))
     calls = assembler.response()["choices"][0]["message"]["tool_calls"]

@@ -26,6 +26,7 @@ from .tools import (
     Tool,
     ToolCall,
     Wait,
+    gathered,
     listed,
     result_text,
 )
@@ -177,7 +178,9 @@ class Executor:
         raise LlamaToolError(f"{tool.name} took longer than {limit:g} s")
 
     def _finish(self, value: Any, limit: float | None = None) -> Any:
-        """``value``, awaited if it is awaitable."""
+        """``value``, awaited if it is awaitable, and gathered if it is an async generator."""
+        if inspect.isasyncgen(value):
+            value = gathered(value)
         if not inspect.isawaitable(value):
             return value
 

@@ -168,7 +168,11 @@ def _is_unbound(function: Any, parameters: Mapping[str, Any], hints: Mapping[str
 
 def _hints(function: Callable[..., Any], name: str) -> dict[str, Any]:
     target = without_partials(function)
-    if not inspect.isroutine(target):
+    if fields := getattr(target, "model_fields", None):  # a Pydantic model
+        return {name: Annotated[field.annotation, field] for name, field in fields.items()}
+    if isinstance(target, type):
+        target = target.__init__
+    elif not inspect.isroutine(target):
         target = type(target).__call__
     target = without_partials(inspect.unwrap(target))
     try:

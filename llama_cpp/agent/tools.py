@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -295,6 +295,16 @@ def listed(result: Any, depth: int = 0) -> Any:
     if type(result) in (list, tuple):
         return type(result)(listed(value, depth + 1) for value in result)
     return result
+
+
+async def gathered(values: AsyncIterator[Any]) -> Iterator[Any]:
+    """The values of an async generator, for `listed`."""
+    found = []
+    async for value in values:
+        found.append(value)
+        if len(found) > _MOST_ITEMS:
+            break
+    return iter(found)
 
 
 def media_in(result: Any) -> list[Json]:

@@ -353,6 +353,14 @@ def pictured(c: LlamaClient, **fields: Any) -> Any:
     return complete(c, prompt, **fields)
 
 
+def picture_vectors(c: LlamaClient) -> Any:
+    prompt = {"prompt_string": f"What: {c.props()['media_marker']}", "multimodal_data": [PIXEL]}
+    first, second, other = (
+        one["embedding"] for one in raw(c, "/embeddings", content=[prompt, prompt, "What: "])
+    )
+    return first == second != other and [first, other]
+
+
 def picture_saved(c: LlamaClient) -> None:
     first = pictured(c, id_slot=1)["content"]
     saved = c.save_slot(1, "media.bin")
@@ -607,6 +615,17 @@ ROWS: dict[str, dict[str, Row]] = {
         "slot_save_slot_save_restore_with_image": picture_saved,
         "slot_save_slot_save_restore_with_two_images": picture_saved,
     },
+    "visionvectors": {
+        "vision_api_vision_embeddings": lambda c: len(picture_vectors(c)) == 2,
+        "vision_api_vision_embeddings_oai_content": lambda c: len(raw(c, "/v1/embeddings", input=[
+            {"content": seen(c)["content"]}, "What?"
+        ])["data"]) == 2,
+    },
+    "draftshift": {
+        "speculative_with_ctx_shift": lambda c: complete(c, n_predict=400, ignore_eos=True)[
+            "truncated"
+        ],
+    },
     "draft": {
         "speculative_with_and_without_draft": drafted,
         "speculative_different_draft_min_draft_max": lambda c: same(
@@ -732,13 +751,16 @@ def started(kind: str, folder: Path) -> Iterator[LlamaClient]:
         "forms": {"chat_template_file": TEMPLATE, "parallel": 1, "ctx_size": 4096},
         "vision": {"parallel": 2, "slot_save_path": str(folder), "ctx_size": 2048},
         "draft": {"spec_draft_model": path, "spec_type": "draft-simple", "parallel": 2},
+        "visionvectors": {"embedding": True, "pooling": "mean", "ctx_size": 2048},
+        "draftshift": {"spec_draft_model": path, "spec_type": "draft-simple", "parallel": 1,
+                       "context_shift": True},
         "unified": {"parallel": 4, "kv_unified": True, "batch_size": 64, "ctx_size": 1024},
     }.get(kind, {})  # fmt: skip
-    if kind == "vision":
+    if kind.startswith("vision"):
         options["mmproj"] = tiny_mmproj.make(folder)
     if kind == "lora":
         options = {"lora": str(write_lora(folder / "lora.gguf")), "parallel": 4}
-    if kind in ("chat", "plain", "lora", "infill", "shift", "draft"):
+    if kind in ("chat", "plain", "lora", "infill", "shift", "draft", "draftshift"):
         options |= {"ctx_size": 256 * options.get("parallel", 2)}
     what: Any = {"one": path, "two": path} if kind == "router" else path
     with (

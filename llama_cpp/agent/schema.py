@@ -230,6 +230,14 @@ def for_server(schema: Any) -> Json:
             node.pop(name, None)
     if "pattern" in node and (pattern := _pattern_for_server(str(node.pop("pattern")))):
         node["pattern"] = pattern
+    kind, choices = node.get("type"), node.get("enum")
+    known = [one for one in _TYPES if one == kind or (isinstance(kind, list) and one in kind)]
+    if len(known) == 1:
+        node["type"] = known[0]
+    elif not known:
+        node.pop("type", None)
+    if not (isinstance(choices, list) and choices):
+        node.pop("enum", None)
     if "format" in node and not _FORMATS.fullmatch(str(node["format"])):
         del node["format"]
     if "prefixItems" in node:

@@ -231,7 +231,7 @@ class LlamaAgent(ClosedByWith):
     ) -> RunResult[Any]:
         """Ask, run the tools that the model calls, tell it the results, until it answers.
 
-        ``message`` and ``tools`` are as for `chat`, ``max_steps`` is instead of the agent's.
+        ``message`` and ``tools`` are as for `chat`, ``max_steps`` replaces the agent's.
         ``output_type`` is the type of the answer: a dataclass, a TypedDict, a Pydantic model or any
         other type. The answer is then JSON, is checked, and is asked for again if it does not fit.
         LlamaAnswerError if it never fits.
@@ -258,10 +258,10 @@ class LlamaAgent(ClosedByWith):
     ) -> RunResult[Any]:  # fmt: skip
         """Go on with a conversation that ended at calls, or with an error.
 
-        ``decisions`` are by the id of a call: True to make it, `Deny`, or `Replace` with the result
+        ``decisions`` maps the id of a call to True (make it), `Deny`, or `Replace` with the result
         of a call that the caller made. A call that needs a decision and has none ends the run
-        again. ``messages`` are instead of the agent's conversation, which may come from a file of
-        `save`, written by another process. The other arguments and the errors are those of `run`.
+        again. ``messages`` replace the agent's conversation, which may also come from a file that
+        another process wrote with `save`. The other arguments and the errors are those of `run`.
 
             result = agent.run("Delete the old logs.")
             if result.reason == "approval":

@@ -171,7 +171,7 @@ class Executor:
         try:
             return thread.result(limit)
         except _TIMEOUTS:
-            # Ours, that of the awaitable, which may pass first, or an error of the tool's own.
+            # Our timeout, that of the awaitable, which may be earlier, or an error of the tool.
             if time.monotonic() - start < limit:
                 raise
         tool.left.append(thread)

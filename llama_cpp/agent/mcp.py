@@ -56,7 +56,7 @@ class McpServer(ClosedByWith):
             target = parameters(command=command, args=arguments)
         self.target, self.timeout = target, timeout
         self.name = name or f"mcp{next(_numbers)}"
-        """The beginning of a tool's name that another server has, too."""
+        """The prefix of a tool whose name another tool has, too."""
         self._lock = threading.Lock()
         self._loop = loop
         self._client: Any = None
@@ -102,7 +102,7 @@ class McpServer(ClosedByWith):
         return "\n".join(texts) if len(texts) == len(parts) else parts
 
     def close(self) -> None:
-        """End the connection, and the server if it was started by it; a session stays open."""
+        """End the connection, and a server that this object started; a given session stays open."""
         with self._lock:
             self._closed = True
             self._end()

@@ -208,7 +208,7 @@ def tool(
     """A tool of ``function``; also a decorator, with or without arguments.
 
     The schema comes from the hints, the descriptions from the docstring (Google, NumPy or Sphinx
-    style) or from ``Annotated[str, "the city"]``. ``name`` and ``description`` are instead of the
+    style) or from ``Annotated[str, "the city"]``. ``name`` and ``description`` replace the
     function's. ``schema`` gives the arguments' JSON schema by hand: the function then gets them
     unconverted. ``timeout`` is in seconds. ``parallel=False`` is for a function that must not run
     in parallel with others, ``approval=True`` for one whose calls wait for a decision
@@ -240,7 +240,7 @@ def tool(
 
 
 def as_tool(given: Any) -> Tool:
-    """A `Tool` of a function, of a tool, or of a definition as OpenAI, MCP or Anthropic has it.
+    """A `Tool` of a function, a tool, or a definition in the form of OpenAI, MCP or Anthropic.
 
     TypeError for anything else. LlamaToolError for a method without its object.
     """

@@ -98,7 +98,7 @@ class LlamaClient(ClosedByWith):
         headers: Mapping[str, str] | None = None,
     ) -> None:
         """``model`` names the model of each request, for a server with several models; a request's
-        own ``model`` is instead of it. ``headers`` are sent with each request.
+        own ``model`` replaces it. ``headers`` are sent with each request.
 
         ``on_wait(reason, seconds)`` is called while the server loads its model. ``alive()`` is
         called before each retry and may raise, for example when the server's process has ended.

@@ -107,7 +107,7 @@ class Stop:
 
     @contextlib.contextmanager
     def waiting(self, sock: socket.socket) -> Iterator[None]:
-        """While a thread waits for an answer from ``sock``."""
+        """Let `set` end the wait of this thread for an answer from ``sock``."""
         with self._lock:
             self.check()
             self._waiting.add(sock)
@@ -119,7 +119,7 @@ class Stop:
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
-        """While the requests of this thread are to be ended by it."""
+        """Let `set` end the requests that this thread sends meanwhile."""
         before = getattr(_thread, "stop", None)
         _thread.stop = self
         try:

@@ -171,7 +171,7 @@ def _hints(function: Callable[..., Any], name: str) -> dict[str, Any]:
     if fields := getattr(target, "model_fields", None):  # a Pydantic model
         return {name: Annotated[field.annotation, field] for name, field in fields.items()}
     if isinstance(target, type):
-        target = target.__init__
+        target = getattr(target, "__init__")  # noqa: B009 (mypy mistakes it for an instance's)
     elif not inspect.isroutine(target):
         target = type(target).__call__
     target = without_partials(inspect.unwrap(target))

@@ -316,7 +316,7 @@ class Transport(ClosedByWith):
             ).prepare()  # fmt: skip
             if self._key:
                 request.headers["Authorization"] = f"Bearer {self._key}"
-            given: dict[str, Any] = {"stream": True, "proxies": {}}
+            given: Any = {"stream": True, "proxies": {}}
             if session.trust_env:
                 given = session.merge_environment_settings(request.url, {}, True, None, None)
             return session.send(

@@ -318,7 +318,7 @@ class Transport(ClosedByWith):
                 request.headers["Authorization"] = f"Bearer {self._key}"
             given: Any = {"stream": True, "proxies": {}}
             if session.trust_env:
-                given = session.merge_environment_settings(request.url, {}, True, None, None)
+                given = session.merge_environment_settings(request.url or url, {}, True, None, None)
             return session.send(
                 request, timeout=(limits.connect, limits.first_byte), allow_redirects=False, **given
             )

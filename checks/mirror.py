@@ -22,41 +22,44 @@ from typing import Any
 
 from codegen import source
 from llama_cpp import LlamaAgent, LlamaClient, LlamaServer, errors
-from tests.support import tiny
+from llama_cpp.server._fields import Json
+from tests.support import tiny, tiny_mmproj
 from tests.support.adapters import write_lora
 
 Row = Callable[[LlamaClient], object]
 BAD, LONGER = errors.LlamaBadRequestError, errors.LlamaContextOverflowError
 HI = [{"role": "system", "content": "Book"}, {"role": "user", "content": "What is the best book"}]
 LONG = "a b c d " * 2000
+TEMPLATE = str(source.resolve().root / "models" / "templates" / "Qwen-Qwen3-0.6B.jinja")
 WEIGHTS = "asks what a trained model answers"
 OTHERS = "another library's client: make checks NAME=clients"
-WEB = "for the server's web page, or a command for it"
-FORM = "a form of the chat that LlamaClient leaves out"
-ENGINE = "about the engine's computing, not about requests"
-MEDIA = "needs a model with a projector; tests/generate has such"
+TOOLS = "what the server's own tools do in its folder; LlamaClient.request reaches each in one way"
+MCP = "what the server makes of MCP servers of its own; LlamaAgent has McpServer, in tests/agent"
+ENGINE = "reads the server's log or a state file's bytes"
+DECISION = "needs a trained model of another kind (laya, openjev)"
 
 REASONS = {
-    "test_compat_anthropic": FORM, "test_compat_oai_responses": FORM, "test_compat_gcp": FORM,
-    "test_systemone": "experimental: LlamaClient has no method", "test_tool_call": WEIGHTS,
-    "test_mcp_servers": WEB, "test_tools_builtin": WEB, "test_proxy": WEB,
-    "test_vision_api": MEDIA, "test_speculative": "needs a draft model that fits; tests/generate",
-    "test_kv_keep_only_active": ENGINE, "test_stream": "models from the network",
-    "test_router": "models from the network, or about them",
-    "multiple_addresses": "LlamaServer listens at one address", "no_ui": WEB,
-    "static_assets": WEB, "load_split": "tests/model has split files", "cors": WEB,
-    "local_media_file": MEDIA, "openai_library": OTHERS, "logprobs": OTHERS,
-    "mtm": MEDIA, "mtmd": MEDIA, "different_batch_size": ENGINE, "prompt_cache": ENGINE,
-    "unified": ENGINE, "backend_sampling": ENGINE, "with_fa": ENGINE, "with_image": MEDIA,
-    "two_images": MEDIA, "image_payload": MEDIA, "media_file": MEDIA, "multimodal": MEDIA,
-    "checkpoint": ENGINE, "draft_kv": ENGINE, "legacy_token_list": ENGINE,
-    "qwen_model": WEIGHTS, "big_model": WEIGHTS, "mixed_input": "embed takes texts",
-    "content_text": "embed takes texts", "embedding_invalid_input": "embed takes texts",
-    "pooling_none": "embed gives one vector a text", "tei": "rerank asks in one form",
-    "pieces": "tokenize gives numbers", "embedding_usage": "embed gives the vectors alone",
-    "rerank_usage": "rerank gives the results alone", "prometheus": "metrics gives values alone",
-    "buckets": "metrics gives values alone", "verbose": "a debugging field of the server",
-    "in_template": WEIGHTS, "date_inside": WEIGHTS, "template_reasoning": WEIGHTS,
+    "gcp": "answers where a provider's environment variables are set",
+    "systemone_systemone": DECISION, "test_tool_call": WEIGHTS, "test_mcp_servers": MCP,
+    "test_tools_builtin": TOOLS, "proxy_mcp": "passes what a browser asks of MCP servers",
+    "kv_keep_only_active": ENGINE, "checkpoint": ENGINE, "legacy_token_list": ENGINE,
+    "across_restart": "restarts the server in the same folder; the same file in slot_save_restore",
+    "larger_than_context": "writes a state file by hand",
+    "media_file_without_mmproj": "restarts the server without its projector",
+    "during_model_load": "needs a model that loads for seconds",
+    "router_queue": "needs the server's own delay for tests (LLAMA_SERVER_DEBUG_FAKE_TIMING)",
+    "reload_models": "changes the server's preset file while it runs",
+    "dedup_cache": "needs models in the server's cache", "remote_preset": "asks the network",
+    "delete_model": "needs models in the server's cache",
+    "multiple_addresses": "LlamaServer listens at one address",
+    "static_assets": "is a page for browsers", "no_ui": "is a page for browsers",
+    "cors": "headers for browsers", "load_split": "tests/model has split files",
+    "openai_library": OTHERS, "synth": "a test mode of the server's drafts",
+    "backend_sampling": "compares two samplers of the engine",
+    "qwen_model": WEIGHTS, "big_model": WEIGHTS, "thinking_with_reasoning": WEIGHTS,
+    "date_inside": "asks what upstream's templates make of dates",
+    "template_reasoning": "asks what upstream's templates make of thoughts",
+    "with_fa": "compares the engine's attention kernels",
 }  # fmt: skip
 """Part of a test's name, or its file -> why it is not a row."""
 
@@ -243,6 +246,167 @@ def filled(c: LlamaClient, **fields: Any) -> None:
     refused(lambda: chat(c, [{"role": "user", "content": LONG}], **fields), LONGER)
 
 
+PIXEL = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8DwHwAFBQIAX8jx0gAAAABJRU5Er"
+    "kJggg=="
+)
+SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+CLAUDE_TOOL = {"name": "weather", "description": "Tell it.", "input_schema": SCHEMA}
+PICTURE = {
+    "type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PIXEL},
+}  # fmt: skip
+
+
+def user(*content: Any) -> Json:
+    return {"role": "user", "content": content[0] if len(content) == 1 else list(content)}
+
+
+def called(**result: Any) -> list[Json]:
+    """A call in Anthropic's form, and its result."""
+    use = {"type": "tool_use", "id": "t1", "name": "weather", "input": {"city": "Paris"}}
+    answer = {"type": "tool_result", "tool_use_id": "t1", "content": "sunny", **result}
+    return [user("Hi"), {"role": "assistant", "content": [use]}, user([answer])]
+
+
+def message(c: LlamaClient, messages: Any = (HI[1],), **fields: Any) -> bool:
+    found = c.messages(list(messages), **{"max_tokens": 8, **fields})
+    assert "timings" not in found
+    return found["type"] == "message" and found["stop_reason"] in ("end_turn", "max_tokens")
+
+
+def message_events(c: LlamaClient, **fields: Any) -> None:
+    found = list(c.messages_stream([HI[1]], max_tokens=8, **fields))
+    kinds = [one["type"] for one in found]
+    assert (kinds[0], kinds[-1]) == ("message_start", "message_stop")
+    for kind in ("start", "stop"):
+        indexes = [one["index"] for one in found if one["type"] == f"content_block_{kind}"]
+        assert indexes == list(range(len(indexes)))
+    assert "content_block_delta" in kinds
+
+
+def counted_message(c: LlamaClient, **fields: Any) -> bool:
+    return c.messages_tokens([user("Hello")], **fields) > 0
+
+
+def thoughtful(c: LlamaClient) -> bool:
+    with_thought = called()
+    thought = {"type": "thinking", "thinking": "I should ask the weather service about the city."}
+    with_thought[1]["content"].insert(0, thought)
+    sizes = [c.messages_tokens(m, tools=[CLAUDE_TOOL]) for m in (called(), with_thought)]
+    return sizes[0] < sizes[1]
+
+
+def thoughts_shown(c: LlamaClient) -> bool:
+    call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    turns = [
+        {"role": "assistant", "content": "", "reasoning_content": t, "tool_calls": [call]}
+        for t in ("First this.", "Then that.")
+    ]
+    result = {"role": "tool", "tool_call_id": "c1", "content": "x"}
+    prompt = c.apply_template([user("Go"), turns[0], result, turns[1], result])
+    return "First this." in prompt and "Then that." in prompt
+
+
+def response_events(c: LlamaClient) -> None:
+    options: Any = {"max_output_tokens": 8, "timings_per_token": True, "return_progress": True}
+    found = list(c.responses_stream("This is a test" * 10, **options))
+    assert any("prompt_progress" in one for one in found)
+    text = "".join(one["delta"] for one in found if one["type"] == "response.output_text.delta")
+    done = found[-1]["response"]
+    assert done["id"].startswith("resp_")
+    assert done["output"][0]["content"][0]["text"] == text
+    assert "timings" in found[-1]
+
+
+def logprobs(c: LlamaClient) -> bool:
+    found = chat(c, logprobs=True, top_logprobs=10)["choices"][0]
+    tokens = found["logprobs"]["content"]
+    assert all(one["logprob"] <= 0 and one["bytes"] and one["top_logprobs"] for one in tokens)
+    with c.chat_stream(HI, max_tokens=8, temperature=0, logprobs=True, top_logprobs=10) as stream:
+        list(stream)
+    return bool(stream.response["choices"][0]["logprobs"]["content"] == tokens)
+
+
+def raw(c: LlamaClient, path: str, **body: Any) -> Any:
+    return c.request("POST", path, body)
+
+
+def inputs(c: LlamaClient) -> bool:
+    given = ["one", [12, 34], [12, "two", 34], {"prompt_string": "three"},
+             {"content": [{"type": "text", "text": "four"}]}]  # fmt: skip
+    assert all(len(raw(c, "/v1/embeddings", input=one)["data"]) == 1 for one in given)
+    return len(raw(c, "/v1/embeddings", input=given)["data"]) == len(given)
+
+
+def used(c: LlamaClient, path: str, **body: Any) -> bool:
+    usage = raw(c, path, **body)["usage"]
+    return usage["prompt_tokens"] == usage["total_tokens"] > 0
+
+
+def seen(c: LlamaClient, url: str = "data:image/png;base64," + PIXEL) -> Json:
+    return user({"type": "text", "text": "What?"}, {"type": "image_url", "image_url": {"url": url}})
+
+
+def pictured(c: LlamaClient, **fields: Any) -> Any:
+    marker = c.props()["media_marker"]
+    prompt = {"prompt_string": f"What: {marker}", "multimodal_data": [PIXEL]}
+    return complete(c, prompt, **fields)
+
+
+def picture_vectors(c: LlamaClient) -> Any:
+    prompt = {"prompt_string": f"What: {c.props()['media_marker']}", "multimodal_data": [PIXEL]}
+    first, second, other = (
+        one["embedding"] for one in raw(c, "/embeddings", content=[prompt, prompt, "What: "])
+    )
+    return first == second != other and [first, other]
+
+
+def picture_saved(c: LlamaClient) -> None:
+    first = pictured(c, id_slot=1)["content"]
+    saved = c.save_slot(1, "media.bin")
+    assert c.restore_slot(0, "media.bin")["n_restored"] == saved["n_saved"]
+    again = pictured(c, id_slot=0)
+    assert again["content"] == first
+    assert again["timings"]["cache_n"] > 0
+
+
+def drafted(c: LlamaClient, **fields: Any) -> bool:
+    found = complete(c, n_predict=16, return_tokens=True, **fields)
+    return found["timings"]["draft_n"] > 0 and len(found["tokens"]) == 16
+
+
+def evicted(c: LlamaClient) -> None:
+    for name in ("one", "two"):
+        c.load_model(name)
+    states = {model["id"]: model["status"]["value"] for model in c.models()}
+    assert states == {"one": "unloaded", "two": "loaded"}
+
+
+def resumed(c: LlamaClient) -> None:
+    conversation = "talk/with:a/slash"
+    c.load_model("one")
+    with c.chat_stream(HI, model="one", max_tokens=8, conversation=conversation) as stream:
+        list(stream)
+    query = {"conv_id": conversation}
+    assert "data: " in c.request("GET", "/v1/stream", **query, **{"from": "0"})
+    c.request("DELETE", "/v1/stream", **query)
+    refused(
+        lambda: c.request("GET", "/v1/stream", **query, **{"from": "0"}),
+        errors.LlamaNotSupportedError,
+    )
+
+
+def verbose(c: LlamaClient) -> bool:
+    found = [chat(c, extra_body={"verbose": on}) for on in (True, False)]
+    return "Book" in found[0]["__verbose"]["prompt"] and "__verbose" not in found[1]
+
+
+def exposed(c: LlamaClient) -> bool:
+    complete(c)
+    text = c.request("GET", "/metrics")
+    return all(f"# HELP {name} " in text for name in c.metrics() if "{" not in name)
+
+
 BAD_MESSAGES: tuple[Any, ...] = (
     "not a list", [{}], ["text"], [{"role": "user", "content": 5}], [{"role": 5, "content": "x"}],
 )  # fmt: skip
@@ -364,10 +528,122 @@ ROWS: dict[str, dict[str, Row]] = {
         "template_add_generation_prompt": lambda c: len(
             {c.apply_template(HI, add_generation_prompt=add) for add in (True, False)}
         ) == 2,
+        "chat_completion_logprobs": logprobs,
+        "chat_completion_logprobs_stream": logprobs,
+        "chat_completion_verbose_debug": verbose,
+        "completion_json_prompt_mtm_error_when_not_supported": lambda c: refused(
+            lambda: pictured(c), errors.LlamaServerError
+        ),
+        "metrics_metrics_prometheus_format": exposed,
+        "tokenize_tokenize_with_pieces": lambda c: raw(
+            c, "/tokenize", content="Hi there", with_pieces=True
+        )["tokens"][0]["piece"],
         "tokenize_tokenize_detokenize": lambda c: c.detokenize(c.tokenize("Hi there")).strip()
         == "Hi there",
         "tokenize_tokenize_with_bos": lambda c: len(c.tokenize("Hi", add_special=True))
         == len(c.tokenize("Hi")) + 1,
+    },
+    "forms": {
+        **{
+            f"compat_anthropic_anthropic_{name}": lambda c, given=given: message(c, **given)
+            for name, given in {
+                "messages_basic": {}, "messages_with_system": {"system": "Be brief."},
+                "messages_multipart_content": {"messages": [user(
+                    {"type": "text", "text": "What is"}, {"type": "text", "text": "this?"}
+                )]},
+                "messages_conversation": {
+                    "messages": [user("Hi"), {"role": "assistant", "content": "Yes?"}, user("So")]
+                },
+                "tool_use_basic": {"tools": [CLAUDE_TOOL]}, "tool_result": {"messages": called()},
+                "tool_result_with_text": {"messages": [*called(), user("And?")]},
+                "tool_result_error": {"messages": called(is_error=True)},
+                "stop_sequences": {"stop_sequences": ["END"]}, "temperature": {"temperature": 0.5},
+                "top_p": {"top_p": 0.9}, "top_k": {"top_k": 40}, "empty_messages": {"messages": ()},
+                "thinking": {"thinking": {"type": "enabled", "budget_tokens": 50}},
+                "metadata": {"metadata": {"user_id": "u"}},
+            }.items()
+        },
+        "compat_anthropic_anthropic_messages_streaming": message_events,
+        "compat_anthropic_anthropic_tool_streaming": lambda c: message_events(
+            c, tools=[CLAUDE_TOOL]
+        ),
+        "compat_anthropic_anthropic_streaming_content_block_indices": message_events,
+        "compat_anthropic_anthropic_count_tokens": counted_message,
+        "compat_anthropic_anthropic_count_tokens_with_system": lambda c: counted_message(
+            c, system="Be brief."
+        ),
+        "compat_anthropic_anthropic_count_tokens_no_max_tokens": counted_message,
+        "compat_anthropic_anthropic_tool_result_with_image": lambda c: refused(
+            lambda: message(c, called(content=[PICTURE])), errors.LlamaServerError
+        ),
+        "compat_anthropic_anthropic_vision_format_accepted": lambda c: refused(
+            lambda: message(c, [user([PICTURE])]), errors.LlamaServerError
+        ),
+        "compat_anthropic_anthropic_missing_messages": lambda c: refused(
+            lambda: raw(c, "/v1/messages", max_tokens=8), errors.LlamaServerError
+        ),
+        "compat_anthropic_anthropic_vs_openai_different_response_format": lambda c: message(c)
+        and chat(c)["object"] == "chat.completion",
+        "compat_anthropic_anthropic_thinking_history_in_count_tokens": thoughtful,
+        "compat_anthropic_anthropic_thinking_history_in_template": thoughts_shown,
+        "compat_oai_responses_responses_with_openai_library": lambda c: c.responses(
+            HI, max_output_tokens=8
+        )["output"][0]["id"].startswith("msg_"),
+        "compat_oai_responses_responses_stream_with_openai_library": response_events,
+        "compat_oai_responses_responses_stream_with_llama_telemetry": response_events,
+    },
+    "vision": {
+        "compat_anthropic_anthropic_vision_base64_with_multimodal_model": lambda c: message(
+            c, [user(PICTURE, {"type": "text", "text": "What?"})]
+        ),
+        "security_local_media_file": lambda c: refused(
+            lambda: chat(c, [seen(c, "file:///etc/hostname")]), errors.LlamaServerError
+        ),
+        "vision_api_models_supports_multimodal_capability": lambda c: "multimodal" in c.request(
+            "GET", "/models"
+        )["models"][0]["capabilities"],
+        "vision_api_v1_models_supports_multimodal_capability": lambda c: "multimodal" in c.request(
+            "GET", "/v1/models"
+        )["models"][0]["capabilities"],
+        "vision_api_vision_chat_completion": lambda c: (
+            chat(c, [seen(c)]),
+            refused(lambda: chat(c, [seen(c, "malformed")]), errors.LlamaServerError),
+        ),
+        "vision_api_vision_chat_completion_token_count": lambda c: c.count_tokens([seen(c)]) > 10,
+        "vision_api_vision_completion": pictured,
+        "slot_save_slot_save_restore_text_only_on_multimodal": slot_saved,
+        "slot_save_slot_save_restore_with_image": picture_saved,
+        "slot_save_slot_save_restore_with_two_images": picture_saved,
+    },
+    "visionvectors": {
+        "vision_api_vision_embeddings": lambda c: len(picture_vectors(c)) == 2,
+        "vision_api_vision_embeddings_oai_content": lambda c: len(raw(c, "/v1/embeddings", input=[
+            {"content": seen(c)["content"]}, "What?"
+        ])["data"]) == 2,
+    },
+    "draftshift": {
+        "speculative_with_ctx_shift": lambda c: complete(c, n_predict=400, ignore_eos=True)[
+            "truncated"
+        ],
+    },
+    "draft": {
+        "speculative_with_and_without_draft": drafted,
+        "speculative_different_draft_min_draft_max": lambda c: same(
+            text(c, extra_body={"speculative.n_max": n}) for n in (1, 4, 8)
+        ),
+        "speculative_slot_ctx_not_exceeded": lambda c: complete(c, "a b " * 55, n_predict=64)[
+            "content"
+        ],
+        "speculative_multi_requests_parallel": lambda c: parallel(c, 4),
+    },
+    "unified": {
+        "completion_completion_unified": lambda c: parallel(c, 4),
+        "completion_completion_prompt_cache": lambda c: [
+            complete(c, f" Hello {i % 3}" * (20 + i)) for i in range(8)
+        ],
+        "completion_consistent_result_different_batch_size": lambda c: same(
+            text(c, cache_prompt=False) for _ in range(4)
+        ),
     },
     "plain": {
         "metrics_metrics_disabled": lambda c: refused(c.metrics, errors.LlamaNotSupportedError),
@@ -397,12 +673,34 @@ ROWS: dict[str, dict[str, Row]] = {
         "embedding_embedding_error_prompt_too_long": lambda c: refused(
             lambda: c.embed(LONG), errors.LlamaServerError
         ),
+        "embedding_embedding_mixed_input": inputs,
+        "embedding_embedding_invalid_input": lambda c: refused(
+            lambda: raw(c, "/v1/embeddings", input=[{"role": "user"}]), BAD
+        ),
+        "embedding_embedding_content_text_same_as_string": lambda c: same(
+            raw(c, "/v1/embeddings", input=one)["data"][0]["embedding"]
+            for one in ("Hi", {"content": [{"type": "text", "text": "Hi"}]})
+        ),
+        "embedding_embedding_usage_single": lambda c: used(c, "/v1/embeddings", input="Hi"),
+        "embedding_embedding_usage_multiple": lambda c: used(c, "/v1/embeddings", input=["a", "b"]),
         "embedding_embedding_invalid_request": lambda c: refused(lambda: c.embed([]), BAD),
         "metrics_metrics_embedding_prompt_is_counted": lambda c: (
             c.embed("hello"), c.metrics()["llamacpp:prompt_tokens_total"],
         )[1] > 0,
     },
+    "vectors": {
+        "embedding_embedding_pooling_none": lambda c: len(
+            raw(c, "/embeddings", input="hello hello")[0]["embedding"]
+        ) > 1,
+        "embedding_embedding_pooling_none_oai": lambda c: refused(lambda: c.embed("hello"), BAD),
+    },
     "rerank": {
+        "rerank_rerank_usage": lambda c: used(c, "/rerank", query="a", documents=["b", "c"]),
+        "rerank_rerank_tei_format": lambda c: len(raw(c, "/rerank", query="a", texts=["b", "c"]))
+        == 2,
+        "rerank_rerank_tei_top_n": lambda c: len(
+            raw(c, "/rerank", query="a", texts=["b", "c"], top_n=1)
+        ) == 1,
         "rerank_rerank": lambda c: len(c.rerank("a", ["b", "c", "d"])) == 3,
         "rerank_rerank_top_n": lambda c: len(c.rerank("a", ["b", "c", "d"], top_n=2)) == 2,
         "rerank_invalid_rerank_req": lambda c: refused(lambda: c.rerank("a", []), BAD),
@@ -410,11 +708,20 @@ ROWS: dict[str, dict[str, Row]] = {
     "sleep": {
         "sleep_server_sleep": slept,
         "sleep_server_sleep_read_only_endpoints": slept,
+        "sleep_server_sleep_metrics_buckets": lambda c: (complete(c), slept(c), c.metrics()) and (
+            c.metrics()["llamacpp:predicted_tokens_seconds"] == 0
+        ),
         "sleep_server_sleep_token_counting_wake": woken,
     },
     "router": {
         "router_router_props": lambda c: c.props()["role"] == "router",
         "router_router_unload_model": unloaded,
+        "router_router_models_max_evicts_lru": evicted,
+        "router_router_chat_completion_stream": lambda c: (
+            c.load_model("one"), chunks(c, model="one"),
+        ),
+        "router_router_download_model": lambda c: c.add_model("nobody/nothing-GGUF"),
+        "stream_stream_resume_and_stop_with_slashed_model_name": resumed,
         "router_router_api_key_required": lambda c: refused(
             LlamaClient(c.base_url, api_key="wrong", retries=0).models,
             errors.LlamaAuthenticationError,
@@ -430,20 +737,30 @@ ROWS: dict[str, dict[str, Row]] = {
 @contextlib.contextmanager
 def started(kind: str, folder: Path) -> Iterator[LlamaClient]:
     """A server for the rows of ``kind``."""
-    model: Any = {"embedding": "bert", "rerank": "rerank"}.get(kind, "llama")
-    path = tiny.make(model, folder)
+    model: Any = {"embedding": "bert", "vectors": "bert", "rerank": "rerank"}.get(kind, "llama")
+    path = tiny.make(model, folder, facts={"context_length": 4096} if kind == "forms" else {})
     options: dict[str, Any] = {
         "chat": {"parallel": 2, "metrics": True, "slot_save_path": str(folder), "alias": "mine",
                  "tags": "big,new"},
         "shift": {"context_shift": True, "parallel": 1},
         "embedding": {"embedding": True, "metrics": True},
         "rerank": {"reranking": True},
-        "sleep": {"sleep_idle_seconds": 1},
-        "router": {"models_autoload": False},
+        "vectors": {"embedding": True, "pooling": "none"},
+        "sleep": {"sleep_idle_seconds": 1, "metrics": True},
+        "router": {"models_autoload": False, "models_max": 1, "offline": True},
+        "forms": {"chat_template_file": TEMPLATE, "parallel": 1, "ctx_size": 4096},
+        "vision": {"parallel": 2, "slot_save_path": str(folder), "ctx_size": 2048},
+        "draft": {"spec_draft_model": path, "spec_type": "draft-simple", "parallel": 2},
+        "visionvectors": {"embedding": True, "pooling": "mean", "ctx_size": 2048},
+        "draftshift": {"spec_draft_model": path, "spec_type": "draft-simple", "parallel": 1,
+                       "context_shift": True},
+        "unified": {"parallel": 4, "kv_unified": True, "batch_size": 64, "ctx_size": 1024},
     }.get(kind, {})  # fmt: skip
+    if kind.startswith("vision"):
+        options["mmproj"] = tiny_mmproj.make(folder)
     if kind == "lora":
         options = {"lora": str(write_lora(folder / "lora.gguf")), "parallel": 4}
-    if kind in ("chat", "plain", "lora", "infill", "shift"):
+    if kind in ("chat", "plain", "lora", "infill", "shift", "draft", "draftshift"):
         options |= {"ctx_size": 256 * options.get("parallel", 2)}
     what: Any = {"one": path, "two": path} if kind == "router" else path
     with (

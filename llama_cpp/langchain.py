@@ -81,11 +81,11 @@ class _Chat(BaseChatModel):
     """What the chat models have in common."""
 
     temperature: float | None = None
-    """0 takes the most likely token. None leaves a value as it is there, here and below."""
+    """0 takes the most likely token. None means the default, here and below."""
     max_tokens: int | None = None
     """The maximum number of tokens to generate."""
     stop: list[str] | None = None
-    """Texts to end before."""
+    """Texts that end the answer and are not part of it."""
     seed: int | None = None
     """The seed of the random numbers."""
     top_k: int | None = None
@@ -133,7 +133,7 @@ class _Chat(BaseChatModel):
         """A model whose answers follow ``schema``: a Pydantic class, a TypedDict or a JSON schema.
 
         ``json_schema`` constrains the answer to the schema, ``json_mode`` to any JSON, and
-        ``function_calling`` asks for the call of a tool. ``strict`` changes nothing.
+        ``function_calling`` requests the call of a tool. ``strict`` has no effect.
         """
         if method == "function_calling":
             return super().with_structured_output(schema, include_raw=include_raw, **kwargs)
@@ -167,7 +167,7 @@ class ChatLlama(_Chat):
     tools; otherwise a grammar forces the reply into a call or an answer. ``tool_choice`` and
     `with_structured_output` work with every model, too.
 
-    Other fields of a request go into ``sampling``, or with the call:
+    Other fields of a request are given in ``sampling``, or with the call:
     ``chat.invoke("Hello", logprobs=True)``. LangChain runs the tools, never this class.
     Errors are those of `LlamaAgent.run`.
     """
@@ -266,7 +266,7 @@ class ChatLlama(_Chat):
         model = params.pop("model", self.model)
         schema = _schema(params.get("response_format"))
         if schema is not None:
-            # As the agent's own type: it tells the model, and combines the schema with tools.
+            # As an output type, which the agent describes to the model and combines with tools.
             del params["response_format"]
             params["output_type"] = given_type(schema)
         # LangChain runs the tools, so there is one reply, with the model's calls.
@@ -282,7 +282,7 @@ class ChatLlama(_Chat):
                 api_key=None if self.api_key is None else self.api_key.get_secret_value(),
                 timeouts=None if wait is None else Timeouts(first_byte=wait, idle=wait),
             )  # fmt: skip
-            agent = self._agents.setdefault(model, made)  # one of several threads is first
+            agent = self._agents.setdefault(model, made)  # another thread may have made it first
         return agent
 
     # -- tools and typed answers
@@ -308,9 +308,9 @@ class LocalChatLlama(_Chat):
 
         LocalChatLlama(llm=Llama("model.gguf")).invoke("Hello").content
 
-    The options are those of `Llama.chat`; others than the fields go into ``sampling``, or with the
-    call. Structured output needs llguidance (the extra ``structured``). Tools are not offered: for
-    these there is `ChatLlama` with a `LlamaServer`.
+    The options are those of `Llama.chat`; those without a field here are given in ``sampling``, or
+    with the call. Structured output needs llguidance (the extra ``structured``). For tools use
+    `ChatLlama` with a `LlamaServer`.
 
     Threads and tasks may share it: as many answers as the `Llama` has sequences (``n_seq_max``) are
     computed at a time, and others wait for their turn.
@@ -444,7 +444,7 @@ class _Reader:
     """Turns the events of a run into chunks of its message."""
 
     def __init__(self, params: Json) -> None:
-        # A typed answer may follow a first reply with calls or prose, which is not it.
+        # A typed answer may follow a first reply of calls or prose, which is dropped.
         self._held = bool(params["tools"]) and "output_type" in params
         self._given = False
 
@@ -456,7 +456,7 @@ class _Reader:
             return _piece("", event.text)
         if isinstance(event, Retry) and self._given:
             raise LlamaStreamError(
-                f"the reply is void, but a part of it was streamed ({event.reason}): "
+                f"the reply was discarded after a part of it had been streamed ({event.reason}): "
                 'use invoke(), or ChatLlama(mode="constrained")'
             )
         if isinstance(event, Done):
@@ -483,7 +483,8 @@ def _message(result: RunResult[Any], text: str) -> AIMessageChunk:
     calls = []
     for i, call in enumerate(dict(one) for one in choice["message"].get("tool_calls") or ()):
         given = call["function"]["arguments"]
-        if arguments_of(call)[1]:  # LangChain would guess how they go on, but not of a string
+        if arguments_of(call)[1]:
+            # LangChain would guess the rest of partial JSON, but not that of a string.
             call["function"]["arguments"] = as_json(given)
         name, text = call["function"]["name"], call["function"]["arguments"]
         calls.append(tool_call_chunk(name=name, args=text, id=call["id"], index=i))

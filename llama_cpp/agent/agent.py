@@ -26,7 +26,7 @@ from .execute import Executor
 from .handle import Handle, in_thread
 from .history import Talk
 from .question import arguments_of
-from .tools import AfterCall, BeforeCall, Deny, Replace, Tool, ToolCall, as_tools
+from .tools import AfterCall, BeforeCall, Deny, Replace, Tool, ToolCall, as_tools, tool_name
 from .turn import Run, ServerFacts, Settings, ToolMode, call_of, drain, stored
 
 if TYPE_CHECKING:
@@ -231,7 +231,7 @@ class LlamaAgent(ClosedByWith):
     ) -> RunResult[Any]:
         """Ask, run the tools that the model calls, tell it the results, until it answers.
 
-        ``message`` and ``tools`` are as for `chat`, ``max_steps`` is instead of the agent's.
+        ``message`` and ``tools`` are as for `chat`, ``max_steps`` replaces the agent's.
         ``output_type`` is the type of the answer: a dataclass, a TypedDict, a Pydantic model or any
         other type. The answer is then JSON, is checked, and is asked for again if it does not fit.
         LlamaAnswerError if it never fits.
@@ -258,10 +258,10 @@ class LlamaAgent(ClosedByWith):
     ) -> RunResult[Any]:  # fmt: skip
         """Go on with a conversation that ended at calls, or with an error.
 
-        ``decisions`` are by the id of a call: True to make it, `Deny`, or `Replace` with the result
+        ``decisions`` maps the id of a call to True (make it), `Deny`, or `Replace` with the result
         of a call that the caller made. A call that needs a decision and has none ends the run
-        again. ``messages`` are instead of the agent's conversation, which may come from a file of
-        `save`, written by another process. The other arguments and the errors are those of `run`.
+        again. ``messages`` replace the agent's conversation, which may also come from a file that
+        another process wrote with `save`. The other arguments and the errors are those of `run`.
 
             result = agent.run("Delete the old logs.")
             if result.reason == "approval":
@@ -506,14 +506,17 @@ def _tracing(given: object) -> Tracing:
 
 
 def _with_servers(own: dict[str, Tool], servers: Iterable[McpServer]) -> dict[str, Tool]:
-    """``own`` tools and those of ``servers``; a name that two have begins with the server's."""
+    """``own`` tools and those of ``servers``. A name that two have begins with the server's, and
+    ends in a number if that is not enough."""
     found = [(server, tool) for server in servers for tool in server.tools()]
     names = [*own, *(tool.name for _, tool in found)]
     tools = dict(own)
     for server, tool in found:
         if names.count(tool.name) > 1:
-            tool.name = f"{server.name}_{tool.name}"[:64]
-        if tool.name in tools:
-            raise ValueError(f"two tools have the name {tool.name!r}: name the MCP servers")
+            tool.name = tool_name(f"{server.name}_{tool.name}")
+        first, number = tool.name, 1
+        while tool.name in tools:
+            number += 1
+            tool.name = f"{first[:60]}_{number}"
         tools[tool.name] = tool
     return tools

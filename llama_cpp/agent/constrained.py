@@ -166,7 +166,7 @@ class Stops:
         return text[: min(found)] if found else text
 
     def feed(self, part: str) -> str:
-        """The text that ``part`` makes certain."""
+        """The text up to ``part`` that belongs to no stop string."""
         text = "" if self._ended else self._held + part
         cut = self.cut(text)
         self._ended = self._ended or len(cut) < len(text)
@@ -204,7 +204,7 @@ class AnswerReader:
             self._inside = True
             self._raw = self._raw[start.end() :]
         found = _CHARACTERS.match(self._raw)
-        assert found is not None  # it matches nothing, too
+        assert found is not None  # the pattern matches an empty text, too
         self._raw = self._raw[found.end() :]
         self._ended = self._raw.startswith('"')
         return str(json.loads(f'"{found[0]}"', strict=False))

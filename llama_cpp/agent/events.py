@@ -101,7 +101,7 @@ class ToolCallDelta:
     """
 
     index: int
-    """Which call of the reply."""
+    """The number of the call in the reply, from 0."""
     name: str
     """The tool's name, empty in all but the first part."""
     arguments: str
@@ -120,15 +120,15 @@ class PromptProgress:
 
 @dataclass(frozen=True)
 class PartialOutput:
-    """The part of a typed answer that has been generated, each time that there is more of it."""
+    """The part of a typed answer that has been generated; sent whenever it grows."""
 
     value: Any
-    """Its JSON so far: a dict or a list whose last members are missing, a text that goes on."""
+    """Its JSON so far: a dict or a list without its last members, or the beginning of a text."""
 
 
 @dataclass(frozen=True)
 class Retry:
-    """The reply so far is void, and another is asked for."""
+    """The reply so far is discarded, and another one is requested."""
 
     reason: str
     """Why."""

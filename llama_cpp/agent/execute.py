@@ -26,6 +26,7 @@ from .tools import (
     Tool,
     ToolCall,
     Wait,
+    gathered,
     listed,
     result_text,
 )
@@ -170,14 +171,16 @@ class Executor:
         try:
             return thread.result(limit)
         except _TIMEOUTS:
-            # Ours, that of the awaitable, which may pass first, or an error of the tool's own.
+            # Our timeout, that of the awaitable, which may be earlier, or an error of the tool.
             if time.monotonic() - start < limit:
                 raise
         tool.left.append(thread)
         raise LlamaToolError(f"{tool.name} took longer than {limit:g} s")
 
     def _finish(self, value: Any, limit: float | None = None) -> Any:
-        """``value``, awaited if it is awaitable."""
+        """``value``, awaited if it is awaitable, and gathered if it is an async generator."""
+        if inspect.isasyncgen(value):
+            value = gathered(value)
         if not inspect.isawaitable(value):
             return value
 

@@ -53,12 +53,12 @@ class Handle:
             raise LlamaCancelled("the run was cancelled")
 
     def sending(self) -> contextlib.AbstractContextManager[None]:
-        """While `cancel` is to end the requests of this thread."""
+        """Let `cancel` end the requests that this thread sends meanwhile."""
         return self._stop.watching()
 
     @contextlib.contextmanager
     def reading(self, stream: ChatStream) -> Generator[None, None, None]:
-        """While `cancel` is to end ``stream``."""
+        """Let `cancel` end ``stream`` meanwhile."""
         self._stream = stream
         try:
             self.check()

@@ -20,7 +20,7 @@ from ..errors import LlamaClosedError, LlamaError, LlamaToolError
 from ..native.resource import ClosedByWith
 from ..server._fields import Json
 from .schema import plain
-from .tools import Tool
+from .tools import Tool, tool_name
 
 # How long a server may take to start, and to end.
 _PATIENCE = 60.0
@@ -56,7 +56,7 @@ class McpServer(ClosedByWith):
             target = parameters(command=command, args=arguments)
         self.target, self.timeout = target, timeout
         self.name = name or f"mcp{next(_numbers)}"
-        """The beginning of a tool's name that another server has, too."""
+        """The prefix of a tool whose name another tool has, too."""
         self._lock = threading.Lock()
         self._loop = loop
         self._client: Any = None
@@ -81,10 +81,9 @@ class McpServer(ClosedByWith):
         while True:
             listed = self._ask(partial(_listed, cursor))
             for one in listed.tools:
-                name = re.sub(r"[^A-Za-z0-9_-]", "_", one.name)[:64]
                 call = partial(self._call, one.name)
                 schema = plain(dict(one.input_schema))
-                tools.append(Tool(name, one.description or "", schema, call))
+                tools.append(Tool(tool_name(one.name), one.description or "", schema, call))
             cursor = listed.next_cursor
             if not cursor:
                 return tools
@@ -103,7 +102,7 @@ class McpServer(ClosedByWith):
         return "\n".join(texts) if len(texts) == len(parts) else parts
 
     def close(self) -> None:
-        """End the connection, and the server if it was started by it; a session stays open."""
+        """End the connection, and a server that this object started; a given session stays open."""
         with self._lock:
             self._closed = True
             self._end()

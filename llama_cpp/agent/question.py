@@ -71,7 +71,7 @@ class Question:
     answer_only: bool = False
     """Whether the model must not call now."""
     text_given: bool = field(default=False, init=False)
-    """Whether any of the answer's text was given as events."""
+    """Whether some of the answer's text was given as events."""
 
     def __post_init__(self) -> None:
         if self.choice.name is not None:
@@ -152,7 +152,7 @@ class Question:
             yield TextDelta(part)
 
     def rest(self) -> str:
-        """Text of the answer that could have been the beginning of a stop."""
+        """The text that was held back because a stop string could begin with it."""
         return "" if self._stops is None else self._stops.rest()
 
     def reply(self, response: Json) -> Json:
@@ -175,8 +175,11 @@ class Question:
             calls = []  # the last one's arguments may be cut off
         if self.parallel is False:
             calls = calls[:1]
-        for call in calls:
-            call["id"] = call.get("id") or f"c{next(_ids) % 10**8:08d}"
+        ids: set[str] = set()
+        for call in calls:  # decisions and results are by the id
+            if call.get("id") in (None, "", *ids):
+                call["id"] = f"c{next(_ids) % 10**8:08d}"
+            ids.add(call["id"])
         if calls:
             message["tool_calls"] = calls
             reason = "tool_calls"

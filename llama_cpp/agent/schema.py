@@ -42,8 +42,8 @@ _KEPT = {
     *("prefixItems", "additionalProperties", "anyOf", "oneOf", "allOf", "$ref", "$defs"),
     *("pattern", "format", *_COUNTS, *_BOUNDS),
 }
-# Classes with a character that ends or breaks a JSON string, and constructs beyond regular
-# expressions in the narrow sense: the server turns these into other grammars, or none.
+# Classes with a character that ends or breaks a JSON string, and constructs that no grammar can
+# express: the server turns these into wrong grammars, or refuses them.
 _HARD_PATTERN = re.compile(r'\(\?|\\[^dw.+*?()\[\]{}|/^$-]|\[\^|(?<!\\)\.|"|\{\d{4,}|\{\d*,\d{4,}')
 
 
@@ -58,8 +58,8 @@ def adapter_of(output_type: Any) -> tuple[TypeAdapter[Any], Json]:
 
 
 def given_type(schema: Json) -> Any:
-    """A type for `adapter_of` with this schema. Of its values, the type and the members that are
-    required are checked: the server's grammar has more."""
+    """A type for `adapter_of` with this schema. Only a value's own type and required members are
+    checked here; the server's grammar checks the rest."""
     pydantic = needs("pydantic", "json_schema")
 
     def check(value: Any) -> Any:
@@ -101,10 +101,10 @@ def error_text(error: Any) -> str:
 
 
 def plain(schema: Json) -> Json:
-    """``schema`` without titles, and with its definitions in the places where they are used.
+    """``schema`` without titles, and with each reference replaced by its definition.
 
-    Recursive ones, and large ones that are used more than once, stay definitions. References may
-    point anywhere into the schema; those that point elsewhere stand for any value.
+    Recursive definitions, and large ones that are used more than once, stay. References may point
+    anywhere into the schema; those that point elsewhere stand for any value.
     """
     references = _References(schema)
     result = references.plain(schema)
@@ -141,7 +141,7 @@ class _References:
 
     @functools.cache  # noqa: B019 (for one schema)
     def _stays(self, pointer: str) -> bool:
-        """Whether it stays a definition."""
+        """Whether the definition stays."""
         seen: set[str] = set()
         waiting = [pointer]
         while waiting:
@@ -172,10 +172,11 @@ class _References:
         for key, value in node.items():
             if key in _DROPPED or (key == "title" and isinstance(value, str)):
                 continue
-            if key == "default" and value is None:
-                continue
-            if key in ("properties", "patternProperties") and isinstance(value, Mapping):
-                result[key] = {k: self.plain(v) for k, v in value.items() if v is not False}
+            if value is None and key != "const":
+                continue  # as some languages write what is not there
+            if key in ("properties", "patternProperties"):
+                members = value if isinstance(value, Mapping) else {}  # PHP writes [] for {}
+                result[key] = {k: self.plain(v) for k, v in members.items() if v is not False}
             elif key == "items" and isinstance(value, list):
                 result["prefixItems"] = self.plain(value)  # as it was written before 2020
             elif key in _VALUES or isinstance(value, bool):
@@ -229,10 +230,18 @@ def for_server(schema: Any) -> Json:
             node.pop(name, None)
     if "pattern" in node and (pattern := _pattern_for_server(str(node.pop("pattern")))):
         node["pattern"] = pattern
+    kind, choices = node.get("type"), node.get("enum")
+    known = [one for one in _TYPES if one == kind or (isinstance(kind, list) and one in kind)]
+    if len(known) == 1:
+        node["type"] = known[0]
+    elif not known:
+        node.pop("type", None)
+    if not (isinstance(choices, list) and choices):
+        node.pop("enum", None)
     if "format" in node and not _FORMATS.fullmatch(str(node["format"])):
         del node["format"]
     if "prefixItems" in node:
-        node.pop("items", None)  # it would win
+        node.pop("items", None)  # it would take precedence
     for name in ("items", "additionalProperties"):
         if isinstance(node.get(name), Mapping):
             node[name] = for_server(node[name])
@@ -289,8 +298,8 @@ def merge_definitions(schema: Json, prefix: str, into: Json) -> Json:
 
 
 def type_text(schema: Any) -> str:
-    """``schema`` in the short notation of TypeScript, which models know well. Definitions go by
-    their names, see `definitions_text`."""
+    """``schema`` in the short notation of TypeScript, which models know well. Definitions appear
+    by name, see `definitions_text`."""
     if not isinstance(schema, Mapping) or not schema:
         return "any"
     if "$ref" in schema:
@@ -338,7 +347,7 @@ def definitions_text(schema: Mapping[str, Any]) -> list[str]:
 
 
 def answer_text(schema: Mapping[str, Any]) -> str:
-    """The whole of an answer's ``schema``."""
+    """The ``schema`` of an answer as the model reads it, with definitions and notes."""
     definitions = definitions_text(schema)
     where = f", where {', '.join(definitions)}" if definitions else ""
     return f"{type_text(schema)}{_comment(schema)}{where}"
@@ -371,7 +380,7 @@ def _comment(schema: Any) -> str:
 
 
 def as_json(value: Any) -> str:
-    """``value`` as models read it: with the letters of every language."""
+    """``value`` as JSON for models: letters of every language stay as they are."""
     return encodable(json.dumps(value, ensure_ascii=False))
 
 

@@ -44,15 +44,15 @@ class Signature:
     schema: Json
     model: type[BaseModel]
     parameters: Mapping[str, inspect.Parameter]
-    """Those that a call can set, and the run's."""
+    """The parameters that a call can set, and those with the run's context."""
     fields: Mapping[str, str]
     """The model's field of each parameter that a call can set."""
     unbound: bool = False
-    """Whether it is a method's, without ``self``."""
+    """Whether it belongs to a method that was taken from its class."""
 
     @property
     def takes_context(self) -> bool:
-        """Whether a parameter is the run's."""
+        """Whether a parameter is a `RunContext`."""
         return len(self.parameters) > len(self.fields)
 
     def bind(
@@ -107,7 +107,7 @@ def signature_of(function: Callable[..., Any]) -> Signature:
             )
         hint = hints.get(key, Any)
         if not is_context(hint):
-            # Named by number: a field's own name could be one that Pydantic keeps for itself.
+            # Numbered, because the parameter's name could be one that Pydantic reserves.
             keys[key] = f"p{len(fields)}"
             fields[keys[key]] = _field(key, parameter.default, hint, told.get(key))
     try:
@@ -142,12 +142,12 @@ def _field(key: str, default: Any, hint: Any, text: str | None) -> tuple[Any, An
 
 
 def bound_names(function: Any) -> set[str]:
-    """The parameters that partials have bound by keyword: they are the program's."""
+    """The parameters that partials have bound by keyword, which the model must not set."""
     return {name for one in _layers(function) for name in getattr(one, "keywords", ())}
 
 
 def _layers(function: Any) -> Iterator[Any]:
-    """The partials in ``function``, one in the other, also under decorators."""
+    """The partials around ``function``, from the outside in, also under decorators."""
     while function is not None:
         is_partial = isinstance(function, functools.partial)
         if is_partial:
@@ -156,7 +156,7 @@ def _layers(function: Any) -> Iterator[Any]:
 
 
 def _is_unbound(function: Any, parameters: Mapping[str, Any], hints: Mapping[str, Any]) -> bool:
-    """Whether it is a function of a class, which takes the object first."""
+    """Whether it is a method that was taken from its class: its first parameter is the object."""
     first = next(iter(parameters), "")
     outer = getattr(function, "__qualname__", "").rpartition(".")[0]
     inside = bool(outer) and not outer.endswith("<locals>")
@@ -168,7 +168,11 @@ def _is_unbound(function: Any, parameters: Mapping[str, Any], hints: Mapping[str
 
 def _hints(function: Callable[..., Any], name: str) -> dict[str, Any]:
     target = without_partials(function)
-    if not inspect.isroutine(target):
+    if fields := getattr(target, "model_fields", None):  # a Pydantic model
+        return {name: Annotated[field.annotation, field] for name, field in fields.items()}
+    if isinstance(target, type):
+        target = getattr(target, "__init__")  # noqa: B009 (mypy mistakes it for an instance's)
+    elif not inspect.isroutine(target):
         target = type(target).__call__
     target = without_partials(inspect.unwrap(target))
     try:
@@ -194,7 +198,7 @@ def without_partials(function: Any) -> Any:
 
 
 def _names_around(target: Any) -> dict[str, Any]:
-    """The names of the functions that ``target`` was defined in, while they run."""
+    """The local names of the running functions in which ``target`` was defined."""
     names: dict[str, Any] = {}
     outer = set(getattr(target, "__qualname__", "").split(".")[:-1])
     frame: Any = sys._getframe(1)
@@ -248,7 +252,7 @@ def read_docstring(text: str | None) -> tuple[str, dict[str, str]]:
 
 
 def _section(lines: list[str], start: int, underlined: bool) -> tuple[list[str], int]:
-    """The lines of a section, and its end: the next underlined heading, or that of the indent."""
+    """The lines of a section, and its end: the next underlined heading or the end of the indent."""
     end = start
     while end < len(lines):
         if underlined:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -208,7 +208,7 @@ def tool(
     """A tool of ``function``; also a decorator, with or without arguments.
 
     The schema comes from the hints, the descriptions from the docstring (Google, NumPy or Sphinx
-    style) or from ``Annotated[str, "the city"]``. ``name`` and ``description`` are instead of the
+    style) or from ``Annotated[str, "the city"]``. ``name`` and ``description`` replace the
     function's. ``schema`` gives the arguments' JSON schema by hand: the function then gets them
     unconverted. ``timeout`` is in seconds. ``parallel=False`` is for a function that must not run
     in parallel with others, ``approval=True`` for one whose calls wait for a decision
@@ -240,7 +240,7 @@ def tool(
 
 
 def as_tool(given: Any) -> Tool:
-    """A `Tool` of a function, of a tool, or of a definition as OpenAI, MCP or Anthropic has it.
+    """A `Tool` of a function, a tool, or a definition in the form of OpenAI, MCP or Anthropic.
 
     TypeError for anything else. LlamaToolError for a method without its object.
     """
@@ -276,6 +276,11 @@ def as_tools(given: Iterable[Any]) -> dict[str, Tool]:
     return tools
 
 
+def tool_name(name: str) -> str:
+    """``name`` as far as the name of a tool can have it."""
+    return re.sub(r"[^A-Za-z0-9_-]", "_", name)[:64]
+
+
 def listed(result: Any, depth: int = 0) -> Any:
     """``result`` with a list for each iterator in it. LlamaToolError for one without end, and for
     a result that is nested too deep."""
@@ -292,6 +297,16 @@ def listed(result: Any, depth: int = 0) -> Any:
     return result
 
 
+async def gathered(values: AsyncIterator[Any]) -> Iterator[Any]:
+    """The values of an async generator, for `listed`."""
+    found = []
+    async for value in values:
+        found.append(value)
+        if len(found) > _MOST_ITEMS:
+            break
+    return iter(found)
+
+
 def media_in(result: Any) -> list[Json]:
     """The images and sounds in a result, as parts of a message (`llama_cpp.server.image`)."""
     parts = result if isinstance(result, list | tuple) else [result]
@@ -299,7 +314,8 @@ def media_in(result: Any) -> list[Json]:
 
 
 def _is_media(part: Any) -> bool:
-    return isinstance(part, dict) and part.get("type") in ("image_url", "input_audio")
+    kind = part.get("type") if isinstance(part, dict) else None
+    return kind in ("image_url", "input_audio") and isinstance(part.get(kind), dict)
 
 
 def _shown(result: Any) -> Any:

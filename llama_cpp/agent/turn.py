@@ -398,7 +398,7 @@ class Run:
             message = stored(reply)
             calls = [call_of(call) for call in message.get("tool_calls") or ()]
             repeated = self._repeats(calls)
-            if repeated:  # a small model in a circle: it has the results already
+            if repeated:  # a small model repeats itself: it already has the results
                 yield Retry("the model repeated its last calls")
                 continue
             self.steps.append(Step(self.mode, reply, calls))
@@ -486,8 +486,8 @@ class Run:
         return bool(calls) and not own and all((c.name, c.arguments) in known for c in calls)
 
     def _circles(self, calls: list[ToolCall]) -> bool:
-        """Whether a small model goes in a circle: the same calls, with the same results, again and
-        again. Twice may be on purpose, and other results mean that something goes on."""
+        """Whether a small model repeats calls that give the same results. Twice may be on purpose,
+        and different results mean progress."""
         if self.mode != "constrained" or self.choice.kind == "required":
             return False
         made = [(call.name, call.arguments, call.text) for call in calls]
@@ -543,7 +543,7 @@ class Run:
 
 
 def _schema_wanted(params: Json) -> Json | None:
-    """The schema that the answer must have by the fields of the request."""
+    """The schema that ``params`` ask for."""
     given, schema = params.get("response_format"), params.get("json_schema")
     if isinstance(given, Mapping) and given.get("type") in ("json_schema", "json_object"):
         inner = given.get("json_schema")
@@ -570,7 +570,7 @@ def _has_media(messages: list[Json]) -> bool:
 
 
 def _ignored(value: object) -> None:
-    """Takes what a span would, where there is none."""
+    """Stands in for the callback of a span when nothing is traced."""
 
 
 def drain(events: Generator[Event, None, Json]) -> Json:

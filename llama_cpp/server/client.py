@@ -8,9 +8,14 @@ import mimetypes
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
-from ..errors import LlamaServerError, LlamaServerLoadingError
+from ..errors import (
+    LlamaBadRequestError,
+    LlamaServerError,
+    LlamaServerLoadingError,
+    LlamaStreamError,
+)
 from ..native.arguments import check_text
 from ..native.resource import ClosedByWith
 from . import _fields as known
@@ -23,7 +28,7 @@ from ._fields import (
     RerankParams,
     TokenizeParams,
 )
-from .http import Timeouts, Transport
+from .http import Form, Timeouts, Transport
 from .stream import ChatStream, Stream
 from .values import Value, fields
 
@@ -45,7 +50,30 @@ class ToolParams(ChatParams, total=False):
     """The model, instead of the client's."""
 
 
+class TranscriptionParams(TypedDict, total=False):
+    """The fields of a transcription."""
+
+    prompt: str | None
+    """What the model is asked, instead of its own words for it."""
+    language: str | None
+    """The language of the sound, such as ``en``."""
+    max_tokens: int | None
+    """The greatest number of tokens of the text."""
+    temperature: float | None
+    """The randomness; 0 takes the most probable tokens."""
+    model: str | None
+    """The model, instead of the client's."""
+
+
+_TRANSCRIPTION = {
+    "prompt": Value("str"),
+    "language": Value("str"),
+    "max_tokens": Value("int", 1),
+    "temperature": Value("float", 0),
+}
 _OWN = ("extra_body", "model")  # of this package
+# The last events of streams without [DONE].
+_LAST = ("response.completed", "message_stop")
 _WITH_TOOLS = {**known.CHAT, "tools": Value("list")}
 
 
@@ -70,7 +98,7 @@ class LlamaClient(ClosedByWith):
         headers: Mapping[str, str] | None = None,
     ) -> None:
         """``model`` names the model of each request, for a server with several models; a request's
-        own ``model`` is instead of it. ``headers`` are sent with each request.
+        own ``model`` replaces it. ``headers`` are sent with each request.
 
         ``on_wait(reason, seconds)`` is called while the server loads its model. ``alive()`` is
         called before each retry and may raise, for example when the server's process has ended.
@@ -179,6 +207,66 @@ class LlamaClient(ClosedByWith):
         """The prompt that the chat template makes from ``messages``. ``POST /apply-template``."""
         body = self._chat_body(messages, params)
         return str(self._transport.request("POST", "/apply-template", body)["prompt"])
+
+    # -- other forms of the chat; their fields are sent unchecked
+
+    def responses(self, input: str | Messages, **fields: Any) -> Json:
+        """The answer to ``input`` in the form of OpenAI's Responses.
+
+        ``fields`` are that API's, such as ``instructions``, ``tools`` and ``max_output_tokens``,
+        or the server's. ``POST /v1/responses``.
+        """
+        body = self._body({}, {}, **fields, input=input, stream=False)
+        return self._transport.request_object("POST", "/v1/responses", body)
+
+    def responses_stream(self, input: str | Messages, **fields: Any) -> Iterator[Json]:
+        """As `responses`: its events as they are generated."""
+        return self._parts("/v1/responses", self._body({}, {}, **fields, input=input, stream=True))
+
+    def responses_tokens(self, input: str | Messages, **fields: Any) -> int:
+        """How many tokens the prompt of `responses` has. ``POST /v1/responses/input_tokens``."""
+        body = self._body({}, {}, **fields, input=input)
+        return int(
+            self._transport.request("POST", "/v1/responses/input_tokens", body)["input_tokens"]
+        )
+
+    def messages(self, messages: Messages, *, max_tokens: int = 4096, **fields: Any) -> Json:
+        """The answer to ``messages`` in the form of Anthropic's Messages.
+
+        ``fields`` are that API's, such as ``system``, ``tools`` and ``thinking``, or the server's.
+        ``POST /v1/messages``.
+        """
+        body = self._body({}, {}, **fields, messages=messages, max_tokens=max_tokens, stream=False)
+        return self._transport.request_object("POST", "/v1/messages", body)
+
+    def messages_stream(
+        self, messages: Messages, *, max_tokens: int = 4096, **fields: Any
+    ) -> Iterator[Json]:
+        """As `messages`: its events as they are generated."""
+        body = self._body({}, {}, **fields, messages=messages, max_tokens=max_tokens, stream=True)
+        return self._parts("/v1/messages", body)
+
+    def messages_tokens(self, messages: Messages, **fields: Any) -> int:
+        """How many tokens the prompt of `messages` has. ``POST /v1/messages/count_tokens``."""
+        body = self._body({}, {}, **fields, messages=messages)
+        return int(
+            self._transport.request("POST", "/v1/messages/count_tokens", body)["input_tokens"]
+        )
+
+    def transcribe(self, audio: str | Path | bytes, **params: Unpack[TranscriptionParams]) -> str:
+        """The text that is spoken in ``audio``, a file or its bytes (WAV, MP3 or FLAC).
+
+        Needs a model that takes sounds. ``POST /v1/audio/transcriptions``.
+        """
+        body = self._form(audio, params)
+        return str(self._transport.request("POST", "/v1/audio/transcriptions", body)["text"])
+
+    def transcribe_stream(
+        self, audio: str | Path | bytes, **params: Unpack[TranscriptionParams]
+    ) -> Iterator[str]:
+        """As `transcribe`: the text in parts, as they are generated."""
+        parts = self._parts("/v1/audio/transcriptions", self._form(audio, params, stream="true"))
+        return (part["delta"] for part in parts if part.get("delta"))
 
     # -- tokens and vectors
 
@@ -299,12 +387,16 @@ class LlamaClient(ClosedByWith):
 
         ``POST /models/load``.
         """
-        self._transport.request("POST", "/models/load", {"model": name})
+        try:
+            self._transport.request("POST", "/models/load", {"model": name})
+        except LlamaBadRequestError as error:
+            if "already running" not in str(error):
+                raise
         limit = self._limit(timeout)
         end = time.monotonic() + limit
         while True:
             status = self._model_status(name)
-            if status.get("value") == "loaded":
+            if status.get("value") in ("loaded", "sleeping"):
                 return
             if status.get("failed"):
                 raise LlamaServerError(f"the server could not load {name!r}: {status}")
@@ -315,6 +407,30 @@ class LlamaClient(ClosedByWith):
     def unload_model(self, name: str) -> None:
         """Unload a model in a server in router mode. ``POST /models/unload``."""
         self._transport.request("POST", "/models/unload", {"model": name})
+
+    def add_model(self, name: str) -> None:
+        """Have a server in router mode download a model of the Hugging Face Hub, such as
+        ``owner/repo:Q4_K_M``.
+
+        `model_events` shows the progress, `unload_model` ends the download. ``POST /models``.
+        """
+        self._transport.request("POST", "/models", {"model": name})
+
+    def remove_model(self, name: str) -> None:
+        """Delete a downloaded model from the server's cache. ``DELETE /models``."""
+        self._transport.request("DELETE", "/models", params={"model": name})
+
+    def model_events(self) -> Iterator[Json]:
+        """What happens to the models of a server in router mode from now on: ``model``, ``event``
+        and ``data``, until the iterator is closed. ``GET /models/sse``."""
+        return _closing(Stream(self._transport, "/models/sse", None))
+
+    def request(self, method: str, path: str, body: Any = None, **query: str) -> Any:
+        """The answer of any other route, for example ``request("GET", "/tools")``.
+
+        ``body`` is sent as JSON, unchecked. The errors are those of the other methods.
+        """
+        return self._transport.request(method, path, body, params=query)
 
     def _model_status(self, name: str) -> Json:
         for model in self.models():
@@ -359,12 +475,26 @@ class LlamaClient(ClosedByWith):
         tools = body.pop("tools", None)
         return {**body, "tools": tools} if tools else body
 
+    def _form(self, audio: str | Path | bytes, params: Mapping[str, Any], **more: str) -> Form:
+        name = "audio" if isinstance(audio, bytes) else Path(audio).name
+        data = audio if isinstance(audio, bytes) else Path(audio).read_bytes()
+        given = self._body(_TRANSCRIPTION, params)
+        texts = {key: str(value) for key, value in given.items()}
+        return Form(texts, **more, file=(name, data))
+
     def _parts(self, path: str, body: Json) -> Iterator[Json]:
         with Stream(self._transport, path, body) as stream:
             for part in stream.parts():
                 yield part
-                if part.get("stop") is True:
+                if part.get("stop") is True or part.get("type") in _LAST:
                     stream.done()
+        if not stream.complete:
+            raise LlamaStreamError(f"the answer of {path} broke off before its last event")
+
+
+def _closing(stream: Stream) -> Iterator[Json]:
+    with stream:
+        yield from stream.parts()
 
 
 def image(source: str | Path | bytes, *, mime: str | None = None) -> Json:

@@ -57,8 +57,11 @@ _TEMPLATE_WORDS = (
     "failed to parse tool call",
     "tool call arguments",
 )
-# Other requests took the room of this one: it can succeed later. (server-context.cpp, decode)
-_TRANSIENT_WORDS = ("context size has been exceeded", "not fit into the kv cache")
+# Others took the room of this request: it can succeed later. (server-context.cpp, decode;
+# server-models.cpp, load)
+_TRANSIENT_WORDS = (
+    "context size has been exceeded", "not fit into the kv cache", "model limit reached",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,7 @@ class Stop:
 
     @contextlib.contextmanager
     def waiting(self, sock: socket.socket) -> Iterator[None]:
-        """While a thread waits for an answer from ``sock``."""
+        """Let `set` end the wait of this thread for an answer from ``sock``."""
         with self._lock:
             self.check()
             self._waiting.add(sock)
@@ -116,7 +119,7 @@ class Stop:
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
-        """While the requests of this thread are to be ended by it."""
+        """Let `set` end the requests that this thread sends meanwhile."""
         before = getattr(_thread, "stop", None)
         _thread.stop = self
         try:
@@ -208,15 +211,16 @@ class Transport(ClosedByWith):
         return answer
 
     def open(
-        self, method: str, path: str, body: Any = None, params: Pairs = None, headers: Pairs = None
-    ) -> requests.Response:
-        """An answer of which only the head has been read."""
+        self, method: str, path: str, body: Any = None, params: Pairs = None, headers: Pairs = None,
+        *, endless: bool = False,
+    ) -> requests.Response:  # fmt: skip
+        """An answer of which only the head has been read. An ``endless`` one may be silent."""
         # Compressed, the parts of an answer would wait for each other.
         sent = {"Accept": "text/event-stream", "Accept-Encoding": "identity", **(headers or {})}
         response = self._send(method, path, body, params, sent, stream=True)
         sock = _socket(response)
         if sock is not None:
-            sock.settimeout(self.timeouts.idle)
+            sock.settimeout(None if endless else self.timeouts.idle)
         return response
 
     # -- sending
@@ -224,8 +228,7 @@ class Transport(ClosedByWith):
     def _send(
         self, method: str, path: str, body: Any, params: Pairs, headers: Pairs, stream: bool = False
     ) -> requests.Response:
-        data = None if body is None else _json(body)
-        kind = {} if data is None else {"Content-Type": "application/json"}
+        data, kind = _encoded(body)
         stop: Stop = getattr(_thread, "stop", None) or Stop()
         loading_since: float | None = None
         delay = _FIRST_DELAY
@@ -304,12 +307,21 @@ class Transport(ClosedByWith):
 
         url = self.base_url + path
         limits = self.timeouts
+        session = self._session
         try:
-            return self._session.request(
-                method, url, params=params, data=data, headers=headers, stream=True,
-                auth=self._authorize,  # a callable, so that requests does not read a netrc file
-                timeout=(limits.connect, limits.first_byte), allow_redirects=False,
-            )  # fmt: skip
+            # Session.request would read a netrc file, and takes longer.
+            request = requests.Request(
+                method, url, {**session.headers, **(headers or {})}, data=data, params=params,
+                cookies=session.cookies,
+            ).prepare()  # fmt: skip
+            if self._key:
+                request.headers["Authorization"] = f"Bearer {self._key}"
+            given: Any = {"stream": True, "proxies": {}}
+            if session.trust_env:
+                given = session.merge_environment_settings(request.url or url, {}, True, None, None)
+            return session.send(
+                request, timeout=(limits.connect, limits.first_byte), allow_redirects=False, **given
+            )
         except requests.exceptions.ConnectTimeout:
             text = f"no connection to {self.base_url} within {limits.connect} s"
             phase, limit = "connect", limits.connect
@@ -322,11 +334,6 @@ class Transport(ClosedByWith):
                 "there?"
             ) from None
         raise LlamaServerTimeoutError(text, phase=phase, seconds=limit)
-
-    def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if self._key:
-            request.headers["Authorization"] = f"Bearer {self._key}"
-        return request
 
     def _error(self, response: requests.Response, path: str) -> LlamaServerError:
         import requests
@@ -364,14 +371,26 @@ def _seconds(retry_after: str | None) -> float | None:
     return None
 
 
-def _json(body: Any) -> bytes:
+class Form(dict[str, Any]):
+    """A body that is sent as ``multipart/form-data``; a file is a tuple of its name and bytes."""
+
+
+def _encoded(body: Any) -> tuple[bytes | None, dict[str, str]]:
+    """``body`` as bytes, by default as JSON, and the header for it."""
+    if body is None:
+        return None, {}
+    if isinstance(body, Form):
+        import urllib3
+
+        data, kind = urllib3.encode_multipart_formdata(body)
+        return data, {"Content-Type": kind}
     try:
         text = json.dumps(body, ensure_ascii=False, allow_nan=False)
     except ValueError as error:
         if "Out of range" not in str(error):
             raise
         raise ValueError("the request has NaN or Infinity, which JSON cannot have") from None
-    return encodable(text).encode()
+    return encodable(text).encode(), {"Content-Type": "application/json"}
 
 
 def _is_here(host: str) -> bool:

@@ -70,12 +70,16 @@ class Stream(ClosedByWith):
     """A streamed answer: its events as JSON. Closing it stops the generation in the server."""
 
     def __init__(
-        self, transport: Transport, path: str, body: Json, *, conversation: str | None = None
-    ) -> None:
-        """Send the request. With ``conversation``, an id, the server keeps the answer, and reading
-        continues where it stopped when the connection breaks."""
+        self, transport: Transport, path: str, body: Json | None, *,
+        conversation: str | None = None,
+    ) -> None:  # fmt: skip
+        """Send the request. Without a ``body`` it is a GET of events without an end. With
+        ``conversation``, an id, the server keeps the answer, and reading continues where it stopped
+        when the connection breaks."""
         headers = {} if conversation is None else {"X-Conversation-Id": conversation}
-        self._response = transport.open("POST", path, body, headers=headers)
+        endless = body is None
+        method = "GET" if endless else "POST"
+        self._response = transport.open(method, path, body, headers=headers, endless=endless)
         self._transport = transport
         self.clean = transport.clean
         self._path = path
@@ -218,6 +222,8 @@ class ChatAssembler:
     def _add_call(self, calls: list[Json], part: Json) -> None:
         function = part.get("function") or {}
         name, id_ = function.get("name"), part.get("id")
+        if isinstance(function.get("arguments"), dict):  # as some servers write them
+            function["arguments"] = json.dumps(function["arguments"])
         index = part.get("index")
         last = len(calls) - 1 if index is None or index == len(calls) - 1 else index
         # Some servers number no calls, or all of them 0: another call has an id or a name again.

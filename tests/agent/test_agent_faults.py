@@ -116,6 +116,7 @@ class Case:
 
 FULL = error(500, "Context size has been exceeded.")
 NO_FIT = error(500, "Input prompt is too big: it does not fit into the KV cache")
+NO_MODEL = error(500, "model limit reached, try again later")
 NO_SLOT = error(503, "no slot available", "unavailable_error")
 OVERFLOW = error(
     400,
@@ -174,6 +175,7 @@ BEFORE: dict[str, Case] = {
     "no slot, then the cache full": Case([NO_SLOT, FULL, "ok"], None, 3),
     "cache full, no slot, cache full": Case([FULL, NO_SLOT, FULL], LlamaServerError, 3),
     "no room in the cache": Case([NO_FIT, "ok"], None, 2),
+    "no room for a model": Case([NO_MODEL, "ok"], None, 2),
     "no slot": Case([NO_SLOT, "ok"], None, 2),
     "no slot for ever": Case([NO_SLOT], UNAVAILABLE, 4, "no slot available"),
     "too many requests": Case([reply(429, "slowly"), "ok"], None, 2),
@@ -1004,6 +1006,14 @@ def test_a_run_waits_for_an_approval_and_goes_on_in_another_process(
                 return await other.resume({"c1": decision}, messages=agent.messages)
 
         assert asyncio.run(later()).text == "done"
+
+
+def test_a_decision_is_on_one_call_where_a_server_gives_equal_ids() -> None:
+    calls = [{**called("delete", '{"path": "/x"}', i), "id": "c"} for i in range(2)]
+    with talking(chat("", "tool_calls", calls), native=True, tools=[delete]) as (_, agent):
+        first, second = agent.run("Hi").pending
+        assert agent.resume({first.id: True}).reason == "approval"
+        assert [call.id for call in agent.pending] == [second.id]
 
 
 def test_a_hook_makes_a_call_wait_and_the_caller_brings_results() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future
 from contextlib import AsyncExitStack, asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import mcp
@@ -17,7 +19,7 @@ import pytest
 from mcp.client.streamable_http import streamable_http_client
 
 from llama_cpp import AsyncLlamaAgent, LlamaAgent
-from llama_cpp.agent import McpServer
+from llama_cpp.agent import McpServer, Tool
 from llama_cpp.errors import LlamaClosedError, LlamaError, LlamaToolError
 from tests.support.faultserver import called, chat, fault_server, soon
 from tests.support.python import ROOT
@@ -182,6 +184,24 @@ def test_a_server_that_is_none_is_told() -> None:
     for wrong in ("command", 5):
         with pytest.raises(TypeError, match="mcp must be a list"):
             LlamaAgent(mcp=wrong)  # type: ignore[arg-type]
+
+
+def test_tools_with_equal_names_get_different_ones() -> None:
+    servers: Any = [
+        SimpleNamespace(name=name, tools=lambda: [Tool(one, "", {}) for one in ("a_b", "a_b", "c")])
+        for name in ("BB Staging", "BB/Staging" + 60 * "x")
+    ]
+    with (
+        fault_server(chat("x"), native=True) as server,
+        LlamaAgent(server.url, tools=[Tool("c", "", {})]) as agent,
+    ):
+        agent.mcp += servers
+        agent.run("Hi")
+        agent.mcp.clear()
+    names = [one["function"]["name"] for one in server.bodies[0]["tools"]]
+    assert names[:4] == ["c", "BB_Staging_a_b", "BB_Staging_a_b_2", "BB_Staging_c"]
+    assert all(re.fullmatch(r"[\w-]{1,64}", name) for name in names)
+    assert len(names) == 7
 
 
 @pytest.mark.parametrize("native", [True, False])

@@ -22,6 +22,7 @@ from llama_cpp import Tool, tool
 from llama_cpp.agent import Deny, Replace, RunContext, ToolCall
 from llama_cpp.agent.events import ToolCallFinished
 from llama_cpp.agent.execute import Executor
+from llama_cpp.agent.schema import adapter_of
 from llama_cpp.agent.signature import read_docstring
 from llama_cpp.agent.tools import as_tool, as_tools, result_text
 from llama_cpp.errors import LlamaToolError
@@ -310,6 +311,24 @@ def test_types_of_a_function_are_found() -> None:
     assert run(f, a={"x": 2}).result == 2
 
 
+@pytest.mark.parametrize("kind", [Place, Report])
+def test_a_class_is_a_tool_with_the_types_of_its_fields(kind: Any) -> None:
+    made = tool(kind)
+    wanted = {k: v for k, v in adapter_of(kind)[1]["properties"].items() if k != "places"}
+    assert {k: v for k, v in made.parameters["properties"].items() if k != "places"} == wanted
+    values = {"city": "Oslo"} if kind is Place else {"text": "x"}
+    assert run(kind, **values).result == kind(**values)
+
+
+def test_an_async_generator_is_a_list() -> None:
+    async def f(n: int) -> Any:
+        for i in range(n):
+            yield i
+
+    assert run(f, n=3).text == "[0, 1, 2]"
+    assert "no end" in run(f, n=10**9).text
+
+
 def test_a_tool_that_cannot_be_is_refused() -> None:
     def many(*cities: str) -> None:
         pass
@@ -383,6 +402,7 @@ def test_a_raw_schema_with_and_without_a_function() -> None:
         (datetime.date(2026, 1, 2), '"2026-01-02"'),
         (Report(text="x"), '{"text": "x", "places": []}'),
         (3 + 4j, '"3+4j"'),
+        ({"type": "image_url"}, '{"type": "image_url"}'),
     ],
 )
 def test_results_become_text(result: Any, text: str) -> None:

@@ -6,12 +6,14 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Iterator
+import wave
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,12 +25,22 @@ from llama_cpp.errors import (
     LlamaNotSupportedError,
     LlamaServerConnectionError,
     LlamaServerError,
+    LlamaStreamError,
 )
 from llama_cpp.server.client import LlamaClient, image
 from llama_cpp.server.process import reserve
 from llama_cpp.server.stream import ChatAssembler, Event, EventParser
-from tests.support import tiny
-from tests.support.faultserver import LOADING, called, delta, fault_server, reply, soon
+from tests.support import tiny, tiny_mmproj
+from tests.support.faultserver import (
+    LOADING,
+    called,
+    delta,
+    event,
+    fault_server,
+    reply,
+    soon,
+    streamed,
+)
 from tests.support.llamaserver import KEY, Running, is_idle, running
 
 HELLO = [{"role": "user", "content": "Say hello."}]
@@ -307,6 +319,103 @@ def test_a_stream_that_breaks_is_taken_up_again(client: LlamaClient) -> None:
     assert stream.response["choices"] == whole["choices"]
 
 
+FORMS: dict[str, Any] = {
+    "responses": (
+        {"input": HELLO, "max_output_tokens": 8}, lambda r: r["output"][0]["content"][0]["text"],
+        lambda event: event["delta"] if event["type"] == "response.output_text.delta" else "",
+    ),
+    "messages": (
+        {"messages": HELLO, "max_tokens": 8}, lambda r: r["content"][0]["text"],
+        lambda event: event.get("delta", {}).get("text", ""),
+    ),
+}  # fmt: skip
+"""Method: its arguments, the text of its answer, and that of an event."""
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_another_form_of_the_chat_says_the_same(client: LlamaClient, form: str) -> None:
+    given, text, part = FORMS[form]
+    said = client.chat_completion(HELLO, max_tokens=8, temperature=0)
+    said = said["choices"][0]["message"]["content"]
+    assert text(getattr(client, form)(**given, temperature=0)) == said
+    events = list(getattr(client, f"{form}_stream")(**given, temperature=0))
+    assert "".join(map(part, events)) == said
+    assert len(events) > 8
+    (_, asked), *_ = given.items()
+    assert getattr(client, f"{form}_tokens")(asked) == client.count_tokens(HELLO)
+
+
+def test_speech_is_transcribed(tiny_path: Callable[..., Path], tmp_path: Path) -> None:
+    projector = tiny_mmproj.make(tmp_path, "audio")
+    sound = tmp_path / "a.wav"
+    with wave.open(str(sound), "wb") as file:
+        file.setnchannels(1), file.setsampwidth(2), file.setframerate(16000)
+        file.writeframes(b"\0\1" * 16000)
+    options: Any = {"max_tokens": 8, "temperature": 0, "language": "en", "prompt": "a"}
+    with (
+        LlamaServer(tiny_path("llama"), mmproj=projector, threads=1, parallel=1) as server,
+        server.client() as client,
+    ):
+        said = client.transcribe(sound, **options)
+        assert said == "".join(client.transcribe_stream(sound.read_bytes(), **options)) != ""
+        with pytest.raises(LlamaBadRequestError):
+            client.transcribe(b"not a sound")
+
+
+def test_models_are_loaded_watched_and_removed(tiny_path: Callable[..., Path]) -> None:
+    with (
+        LlamaServer({"one": tiny_path("llama")}, threads=1, offline=True) as server,
+        server.client() as client,
+    ):
+        events = client.model_events()
+        for _ in range(2):  # the second finds it loaded
+            client.load_model("one")
+        client.unload_model("one")
+        seen = [next(events) for _ in range(3)]
+        assert {event["model"] for event in seen} == {"one"}
+        assert seen[0]["event"] == "model_status"
+        with pytest.raises(LlamaServerError, match="not removable"):
+            client.remove_model("one")
+        client.add_model("nobody/nothing-GGUF")  # the network is not asked
+        assert any(event["event"].startswith("download_f") for event in events)
+        events.close()  # type: ignore[attr-defined]
+
+
+def test_any_other_route_is_reached(client: LlamaClient) -> None:
+    answer = client.request("POST", "/v1/completions", {"prompt": "a", "max_tokens": 2})
+    assert answer["object"] == "text_completion"
+    with pytest.raises(LlamaNotSupportedError, match="feature is disabled"):
+        client.request("GET", "/tools")
+
+
+def test_events_that_end_early_are_an_error() -> None:
+    with (
+        fault_server(streamed(event({"content": "a", "stop": False}))) as server,
+        LlamaClient(server.url) as client,
+        pytest.raises(LlamaStreamError, match="before its last event"),
+    ):
+        list(client.complete_stream("Hi"))
+
+
+@pytest.mark.parametrize("base", ["http://127.0.0.1", "https://example.org"])
+def test_a_key_is_that_of_the_client_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, base: str
+) -> None:
+    (tmp_path / "netrc").write_text("default login a password b\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    sent: list[Any] = []
+
+    def send(self: object, request: Any, **options: Any) -> Any:
+        sent.append(request.headers)
+        raise requests.exceptions.ConnectionError
+
+    monkeypatch.setattr("requests.adapters.HTTPAdapter.send", send)
+    for key in (None, "k"):
+        with LlamaClient(base, api_key=key, retries=0) as client, pytest.raises(LlamaServerError):
+            client.props()
+    assert [headers.get("Authorization") for headers in sent] == [None, "Bearer k"]
+
+
 # -- behaviour that is too rare in the real server; more of it: test_agent_faults.py
 
 
@@ -335,7 +444,7 @@ def test_tool_calls_are_put_together() -> None:
         called("f", "{"),
         {"index": 0, "function": {"arguments": "}"}},
         called("g", "", 1),
-        {"index": 1, "function": {"arguments": "{}"}},
+        {"index": 1, "function": {"arguments": {}}},
     ):
         assembler.add(delta(tool_calls=[call]))
     calls = assembler.response()["choices"][0]["message"]["tool_calls"]

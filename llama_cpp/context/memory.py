@@ -185,7 +185,9 @@ def check_movable(core: Core) -> None:
 
 def _unmovable(core: Core) -> str:
     if not core.short.llama_memory_can_shift(core.kv):
-        return "a model with a sliding window needs swa_full=True for it"
+        if core.n_swa and not core.params.swa_full:
+            return "a model with a sliding window needs swa_full=True for it"
+        return "llama.cpp cannot move those of this model"
     if core.turns_keys:
         return ""
     name = _raw.ggml_type(core.params.type_k).name

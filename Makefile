@@ -150,9 +150,9 @@ wheel: $(VENV)/.release #: a wheel with the engine inside into dist/ (builds for
 	@echo "== wheel"
 	$(PY) -m release.wheel $(if $(ZIG),--zig)
 
-check-wheel: model #: install dist/'s wheel with each Python there is, without a compiler, and generate text
+check-wheel: model #: install dist/'s wheel with each Python there is, without a compiler, and generate text (NAME=vulkan: with this companion)
 	@echo "== the wheel in clean environments"
-	$(PY) -m release.check_wheel
+	$(PY) -m release.check_wheel $(NAME:%=--companion %)
 
 companion: $(VENV)/.release #: a GPU backend's own wheel, NAME=vulkan, cuda12, cuda13 or rocm, into dist/
 	@echo "== companion"

@@ -24,6 +24,7 @@ try:
             text += piece
             print(piece, end="", flush=True)
         lead = min(t.top[0].logprob - t.top[1].logprob for t in generation.logprobs)
+        devices = list(llm.model.layers)
         library = llm.model.library
         path = str(library.path)
         # The code for each kind of CPU is a library of its own.
@@ -35,4 +36,5 @@ if not cpu:
 maps = Path("/proc/self/maps")
 code = re.findall(r"libggml-cpu-(\S+)\.so", maps.read_text()) if maps.exists() else []
 result = {"text": text, "lead": lead, "library": path, "code": sorted(set(code))}
+result["devices"] = devices
 print("\n" + json.dumps(result))

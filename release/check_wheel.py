@@ -1,11 +1,13 @@
 """The wheel in dist/, as a new user meets it: for each installed Python a clean environment
 without a compiler, pip install, the first text, and llama-server.
 
-    python -m release.check_wheel [WHEEL] [--no-doctor]
+    python -m release.check_wheel [WHEEL] [--companion NAME] [--no-doctor]
 
 Prints a row for each Python: seconds for the install and until the first text, the requests that
-the server answered and refused, and the result of ``llama-py doctor``. Exit code 0 if all generate
-the same text, 1 if not, or if files of the wheel are missing or unneeded, 2 if there is no wheel.
+the server answered and refused, and the result of ``llama-py doctor``. With a companion's wheel its
+backend must have all layers; without a graphics card Mesa's software driver does, which must be
+named: GGML_VK_VISIBLE_DEVICES=0. Exit code 0 if all generate the same text, 1 if not, or if files
+of the wheel are missing or unneeded, 2 if there is no wheel.
 """
 
 from __future__ import annotations
@@ -34,11 +36,15 @@ _SECONDS = 600
 def main() -> int:
     parser = argparse.ArgumentParser(description="Install the wheel in clean environments.")
     parser.add_argument("wheel", nargs="?", type=Path, help="default: the one in dist/")
+    parser.add_argument("--companion", metavar="NAME", help="with that of dist/, e.g. vulkan")
     parser.add_argument("--no-doctor", action="store_true", help="needs no package index then")
     options = parser.parse_args()
     wheel = options.wheel or find_wheel()
     if wheel is None:
         parser.error("no wheel with an engine in dist/; run: make wheel")
+    companion = find_wheel(f"libllama_py_{options.companion}") if options.companion else None
+    if options.companion and companion is None:
+        parser.error(f"no companion in dist/; run: make companion NAME={options.companion}")
     model = find_model()
     print(f"{wheel.name}: {wheel.stat().st_size / 1e6:.1f} MB")
     try:
@@ -52,7 +58,9 @@ def main() -> int:
     bad = 0
     for version, python in pythons().items():
         try:
-            row, text = one(python, wheel.resolve(), model, doctor=not options.no_doctor)
+            row, text = one(
+                python, wheel.resolve(), model, doctor=not options.no_doctor, companion=companion
+            )
         except (subprocess.SubprocessError, OSError, ValueError) as error:
             print(f"{version:7} FAILED: {error}\n{getattr(error, 'stderr', None) or ''}")
             bad += 1
@@ -64,9 +72,9 @@ def main() -> int:
     return 1 if bad or len(texts) != 1 else 0
 
 
-def find_wheel() -> Path | None:
-    """The newest wheel with an engine in dist/."""
-    found = [path for path in DIST.glob("*.whl") if not path.stem.endswith("-any")]
+def find_wheel(name: str = "libllama_py") -> Path | None:
+    """The newest wheel in dist/ with an engine, or of the companion ``name``."""
+    found = [path for path in DIST.glob(f"{name}-*.whl") if not path.stem.endswith("-any")]
     return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
 
@@ -93,7 +101,9 @@ def pythons() -> dict[str, Path]:
     return found or {f"3.{sys.version_info.minor}": Path(sys.executable)}
 
 
-def one(python: Path, wheel: Path, model: Path, *, doctor: bool) -> tuple[list[str], str]:
+def one(
+    python: Path, wheel: Path, model: Path, *, doctor: bool, companion: Path | None = None
+) -> tuple[list[str], str]:
     """A row of the table, and the text."""
     with tempfile.TemporaryDirectory(prefix="llama-py-") as name:
         home = Path(name)
@@ -102,6 +112,7 @@ def one(python: Path, wheel: Path, model: Path, *, doctor: bool) -> tuple[list[s
         programs = environment / ("Scripts" if sys.platform == "win32" else "bin")
         # Nothing else is on PATH, so no compiler; the cache is empty.
         env = {"PATH": str(programs), "HOME": str(home), "LANG": "C.UTF-8"}
+        env |= {name: value for name, value in os.environ.items() if name.startswith("GGML_")}
 
         def run(*command: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
             return subprocess.run(
@@ -111,10 +122,10 @@ def one(python: Path, wheel: Path, model: Path, *, doctor: bool) -> tuple[list[s
 
         pip = (programs / "python", "-m", "pip", "install", "--disable-pip-version-check", "-q")
         begun = time.monotonic()
-        run(*pip, "--no-index", wheel)
+        run(*pip, "--no-index", wheel, *([companion] if companion else []))
         installed = time.monotonic() - begun
         with subprocess.Popen(
-            [programs / "python", "-I", _GENERATE, model, "24"],
+            [programs / "python", "-I", _GENERATE, model, "4" if companion else "24"],
             cwd=home, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         ) as process:  # fmt: skip
             assert process.stdout is not None
@@ -132,6 +143,8 @@ def one(python: Path, wheel: Path, model: Path, *, doctor: bool) -> tuple[list[s
         library = Path(result["library"])
         if not library.is_relative_to(environment.resolve()):
             raise ValueError(f"{library} is not the wheel's")
+        if companion and "CPU" in result["devices"]:
+            raise ValueError(f"{companion.name} is not used: {result['devices']}")
         served = run(programs / "python", "-I", _SERVE, model).stdout.strip()
         said = "not asked"
         if doctor:
@@ -140,6 +153,7 @@ def one(python: Path, wheel: Path, model: Path, *, doctor: bool) -> tuple[list[s
             asked = run(programs / "llama-py", "doctor", "--json", "-m", model, check=False)
             said = _doctor(asked.stdout)
         place = "/".join(library.parts[-3:-1]) + " " + ",".join(result["code"])
+        place += f" {','.join(result['devices'])}" if companion else ""
         return [f"{installed:.1f}", f"{first:.1f}", place, served, said], result["text"]
 
 

@@ -21,6 +21,7 @@ import click
 from .. import _raw
 from .._version import __version__
 from ..engine.find import (
+    EngineInfo,
     cache_root,
     cpu_features,
     engine_folder,
@@ -58,6 +59,10 @@ _EXTRAS = {
 _FAST = {"avx", "avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "neon", "sve"}
 _ROOM = 1_000_000_000  # bytes, about the size of an engine with its download or its build
 _TIMEOUT = 300
+_DRIVER = (
+    "install the graphics card's driver (and check CUDA_VISIBLE_DEVICES or its like; "
+    "Vulkan ignores software drivers that are not in GGML_VK_VISIBLE_DEVICES)"
+)
 
 
 @dataclass(frozen=True)
@@ -210,26 +215,27 @@ def _library(model: Path | None) -> Iterator[_Finding]:
     if not result["devices"]:
         yield _Finding("devices", "wrong", "no backend was loaded", _INSTALL)
         return
-    names = ", ".join(result["devices"])
-    info = engine_info(path.parent)
-    if info is not None and info.backend is not None and not result["gpu"]:
-        why = result["unloadable"].get(family(info.backend))
-        text = f"{names}: the engine is for {info.backend}, which finds no device"
-        yield _Finding(
-            "devices", "wrong", text + (f" ({why})" if why else ""),
-            "install the graphics card's driver (and check CUDA_VISIBLE_DEVICES or its like; "
-            "Vulkan ignores software drivers that are not in GGML_VK_VISIBLE_DEVICES)",
-        )  # fmt: skip
-    elif result["unloadable"]:
-        text = (
-            f"{names}; {'; '.join(map('not {0[0]} ({0[1]})'.format, result['unloadable'].items()))}"
-        )
-        yield _Finding("devices", "note", text, "install the graphics card's driver")
-    else:
-        yield _Finding("devices", "ok", names)
+    yield _devices(result, engine_info(path.parent))
     if model is not None:
         fault = _trial(model).get("error")
         yield _judged("model", fault is None, fault or f"{model.name} loads and generates", "")
+
+
+def _devices(result: dict[str, Any], info: EngineInfo | None) -> _Finding:
+    """The devices, and GPU backends that cannot be loaded or find none."""
+    names = ", ".join(result["devices"])
+    backends = result["backends"]
+    if info is not None and info.backend is not None and not result["gpu"]:
+        why = backends.get(family(info.backend))
+        text = f"{names}: the engine is for {info.backend}, which finds no device"
+        return _Finding("devices", "wrong", text + (f" ({why})" if why else ""), _DRIVER)
+    unloadable = [f"not {backend} ({why})" for backend, why in backends.items() if why]
+    if unloadable:
+        text, advice = "; ".join([names, *unloadable]), "install the graphics card's driver"
+        return _Finding("devices", "note", text, advice)
+    if backends and not result["gpu"]:
+        return _Finding("devices", "note", f"{names}; none of {', '.join(backends)}", _DRIVER)
+    return _Finding("devices", "ok", names)
 
 
 def _companions() -> Iterator[_Finding]:

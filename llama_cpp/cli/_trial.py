@@ -2,8 +2,8 @@
 
 python -I _trial.py FOLDER [MODEL]
 
-FOLDER has the package. Prints the devices, and why backends in files of their own cannot be loaded,
-or with MODEL a few tokens, as a line of JSON.
+FOLDER has the package. Prints the devices, and the backends in files of their own with the reason
+why one cannot be loaded, or with MODEL a few tokens, as a line of JSON.
 """
 
 import ctypes
@@ -24,7 +24,7 @@ def _try(model: str | None) -> dict[str, Any]:
         library = llama_cpp.LlamaLibrary.default()
         found = llama_cpp.devices(library)
         return {
-            "unloadable": _unloadable(library),
+            "backends": _backends(library),
             "devices": [f"{device.name} ({device.description})" for device in found],
             "gpu": any(not device.type.name.endswith("_CPU") for device in found),
         }
@@ -32,8 +32,8 @@ def _try(model: str | None) -> dict[str, Any]:
         return {"tokens": llm.complete("Hello", max_tokens=4, temperature=0).tokens}
 
 
-def _unloadable(library: llama_cpp.LlamaLibrary) -> dict[str, str]:
-    """Backend -> the loader's words. The library passes over such a file without one."""
+def _backends(library: llama_cpp.LlamaLibrary) -> dict[str, str]:
+    """Backend -> the loader's words, or nothing. The library says nothing when it skips a file."""
     found = {}
     for path in sorted(library.path.parent.glob("*ggml-*")):
         name = re.fullmatch(r"(?:lib)?ggml-(\w+)\.(?:so|dll|dylib)", path.name)
@@ -42,6 +42,8 @@ def _unloadable(library: llama_cpp.LlamaLibrary) -> dict[str, str]:
                 ctypes.CDLL(str(path))
             except OSError as error:
                 found[name[1]] = str(error)
+            else:
+                found[name[1]] = ""
     return found
 
 

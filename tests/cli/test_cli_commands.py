@@ -510,6 +510,15 @@ def test_the_doctor_finds_that_there_is_no_graphics_card(backend: str, tmp_path:
     text = f": the engine is for {backend}, which finds no device{reason}"
     assert found["devices"]["text"].endswith(text)
     assert "GGML_VK_VISIBLE_DEVICES" in found["devices"]["advice"]
+    if backend == "vulkan" and sys.platform == "linux":  # a companion's file: none is promised
+        (folder / "engine.json").write_text(json.dumps(manifest))
+        plugin = ["-o", folder / "libggml-vulkan.so", "-x", "c", "/dev/null"]
+        subprocess.run(["cc", "-shared", *plugin], check=True)
+        code, found = findings({"XDG_CACHE_HOME": str(tmp_path)})
+        assert (found["devices"]["status"], found["devices"]["text"][-16:]) == (
+            "note",
+            "; none of vulkan",
+        )
 
 
 def test_the_doctor_finds_a_library_that_is_none_or_dies(tmp_path: Path) -> None:

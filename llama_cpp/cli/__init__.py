@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import re
 import sys
 from typing import Any, NoReturn
@@ -89,6 +90,8 @@ class _Program(click.Group):
 
     def main(self, *args: Any, **extra: Any) -> NoReturn:
         extra["standalone_mode"] = False
+        color = False if os.environ.get("NO_COLOR") else None  # click itself does not read it
+        extra.setdefault("color", color)
         try:
             code = super().main(*args, **extra)
         except click.ClickException as error:
@@ -98,7 +101,7 @@ class _Program(click.Group):
             click.echo(err=True)
             code = 130
         except (LlamaError, OSError, TypeError, ValueError, ImportError) as error:
-            click.secho(f"llama-py: {visible(str(error))}", fg="red", err=True)
+            click.secho(f"llama-py: {visible(str(error))}", fg="red", err=True, color=color)
             code = 1
         sys.exit(code if isinstance(code, int) else 0)
 

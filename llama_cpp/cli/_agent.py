@@ -8,6 +8,7 @@ import sys
 from collections.abc import Generator
 from contextlib import ExitStack, closing
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,6 +29,7 @@ from ..agent.tools import Deny, Tool, ToolCall, as_tools
 from ..errors import LlamaError
 from . import visible
 from ._common import COUNT, MODEL, NUMBER, ModelCommand, find, talk
+from ._text import show_markdown
 
 _SHOWN = 500  # characters of a tool's result
 _HELP = """\
@@ -58,15 +60,17 @@ _HELP = """\
     show_default=True, help="How tools are offered.",
 )  # fmt: skip
 @click.option("--ctx-size", "-c", type=COUNT, default=8192, show_default=True, help="With --model.")
+@click.option("--max-tokens", "-n", type=COUNT, help="The most to generate in a reply.")
 @click.option("--temperature", type=NUMBER, help="0 takes the most likely token.")
 @click.option(
     "--max-steps", type=COUNT, default=10, show_default=True, help="Replies to a message."
 )
 @click.option("--ask/--no-ask", default=False, help="Ask before each call of a tool.")
+@click.option("--markdown/--plain", default=True, help="Whether a terminal formats answers.")
 @click.argument("message", required=False)
 def agent(
     message: str | None, model: str | None, url: str | None, api_key: str | None,
-    tools: tuple[str, ...], ctx_size: int, ask: bool, **options: Any,
+    tools: tuple[str, ...], ctx_size: int, ask: bool, markdown: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Chat with a model that can call tools.
 
@@ -83,15 +87,21 @@ def agent(
             assert model is not None
             server = stack.enter_context(LlamaServer(find(model), ctx_size=ctx_size))
             talker = server.agent(**options)
-        talk(message, partial(_answer, talker), partial(_command, talker))
+        answer = partial(_answer, talker, markdown and sys.stdout.isatty())
+        talk(message, answer, partial(_command, talker))
 
 
-def _answer(agent: LlamaAgent, message: str) -> None:
+def _answer(agent: LlamaAgent, markdown: bool, message: str) -> None:
     event = None
     with closing(cast("Generator[Event]", agent.stream(message))) as events:
-        for event in events:
-            _show(event)
-    click.echo()
+        for is_text, group in groupby(events, lambda event: isinstance(event, TextDelta)):
+            if is_text and markdown:
+                show_markdown(cast("TextDelta", event).text for event in group)
+                continue
+            for event in group:
+                _show(event)
+    if not markdown:
+        click.echo()
     if isinstance(event, Done) and event.result.reason not in ("answer", "length"):
         raise LlamaError(event.result.text or f"the run ended with {event.result.reason}")
 

@@ -105,7 +105,8 @@ def _show(finding: _Finding) -> None:
     sign, colour = signs[finding.status]
     texts = [f"{finding.what}: {finding.text}", *filter(None, [finding.advice])]
     if sys.stdout.isatty():
-        room = textwrap.TextWrapper(shutil.get_terminal_size().columns - 8, break_on_hyphens=False)
+        width = shutil.get_terminal_size().columns - 8
+        room = textwrap.TextWrapper(width, break_on_hyphens=False, break_long_words=False)
         texts = [line for text in texts for line in room.wrap(text)]
     lines = f"\n{' ' * 7}".join(texts)
     click.echo(f"{click.style(sign, fg=colour)}  {lines}")

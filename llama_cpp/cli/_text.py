@@ -72,7 +72,7 @@ def give_text(
     else:
         pieces = _pieces(generation, said)
         if markdown and sys.stdout.isatty():
-            _show_markdown(pieces)
+            show_markdown(pieces)
         else:
             for piece in pieces:
                 click.echo(visible(piece) if sys.stdout.isatty() else piece, nl=False)
@@ -102,7 +102,7 @@ def _pieces(generation: Generation, said: list[str]) -> Iterator[str]:
         yield piece
 
 
-def _show_markdown(pieces: Iterator[str]) -> None:
+def show_markdown(pieces: Iterator[str]) -> None:
     """Blocks that are complete are written for good. The last one is drawn anew until it is, cut
     off where it is longer than the screen."""
     from rich.console import Console  # here, as they take long to import

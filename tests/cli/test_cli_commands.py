@@ -625,3 +625,13 @@ def test_a_terminal_shows_markdown_and_a_pipe_has_it_as_it_is(tmp_path: Path) ->
     assert b"\x1b[1mbold\x1b[0m" in shown
     assert b"**bold**" not in shown
     assert b"next \\x1b[2J" in shown
+
+
+@pytest.mark.parametrize(("value", "coloured"), [("", True), ("1", False)])
+def test_no_color_in_the_environment_is_respected(value: str, coloured: bool) -> None:
+    terminal, end = pty.openpty()
+    env = {**os.environ, "TERM": "xterm", "NO_COLOR": value}
+    for arguments in (["rm", "no-such-model"], ["doctor"]):
+        command = [sys.executable, "-m", "llama_cpp", *arguments]
+        subprocess.run(command, cwd=ROOT, stdout=end, stderr=end, env=env, check=False)
+        assert (b"\x1b[3" in os.read(terminal, 65536)) is coloured

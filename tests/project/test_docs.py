@@ -99,6 +99,8 @@ def test_a_client_of_another_library_works_with_our_server(files: Path) -> None:
 def test_every_block_of_a_page_is_of_a_kind_that_is_tested(page: Path) -> None:
     assert {block.language for block in codeblocks.blocks(page)} <= codeblocks.LANGUAGES
     assert page.read_text("utf-8").count("```") == 2 * len(codeblocks.blocks(page))
+    lines = [line for block in codeblocks.blocks(page) for line in block.code.splitlines()]
+    assert [line for line in lines if len(line) > 100] == [], "wider than the site's column"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

@@ -42,6 +42,11 @@ _COMMANDS = {
     "bindings": "_engine",
     "doctor": "_doctor",
 }
+# The names of these commands in ollama and other programs.
+_ELSEWHERE = {
+    "list": "models", "ls": "models", "show": "info", "serve": "server", "remove": "rm",
+    "delete": "rm", "download": "pull", "generate": "run", "complete": "run",
+}  # fmt: skip
 
 
 def visible(text: str) -> str:
@@ -83,9 +88,10 @@ class _Program(click.Group):
             import difflib  # which only an error needs
 
             near = difflib.get_close_matches(args[0], _COMMANDS, 1)
-            if not near:
+            meant = _ELSEWHERE.get(args[0]) or next(iter(near), None)
+            if meant is None:
                 raise
-            text = f"{error.message} Did you mean {near[0]!r}?"
+            text = f"{error.message} Did you mean {meant!r}?"
             raise click.UsageError(text, ctx) from error
 
     def main(self, *args: Any, **extra: Any) -> NoReturn:

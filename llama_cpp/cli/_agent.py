@@ -74,7 +74,7 @@ def agent(
 ) -> None:  # fmt: skip
     """Chat with a model that can call tools.
 
-    With a MESSAGE, answer it and end; otherwise talk, line by line.
+    With a MESSAGE, answer it and end (- is all of stdin); otherwise talk, line by line.
     """
     if (model is None) == (url is None):
         raise click.UsageError("give either --model or --url")

@@ -56,9 +56,9 @@ def chat(
 ) -> None:  # fmt: skip
     """Talk with a model.
 
-    With a MESSAGE, answer it and end; otherwise talk, message by message: /help lists the
-    commands. The model is in this process. Its reasoning is printed on stderr. 'llama-py agent'
-    has tools.
+    With a MESSAGE, answer it and end (- is all of stdin); otherwise talk, message by message:
+    /help lists the commands. The model is in this process. Its reasoning is printed on stderr.
+    'llama-py agent' has tools.
     """
     options = {"template": template, "thinking": thinking, **sampling(given)}
     with open_llama(model, given) as llm:

@@ -107,7 +107,16 @@ class ModelCommand(click.Command):
         at = self._first_word(args)
         if at is not None and (_is_model(args[at]) or not os.environ.get("LLAMA_MODEL")):
             args = ["--model", args[at], *args[:at], *args[at + 1 :]]
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.MissingParameter as error:
+            if error.param is None or error.param.name != "model":
+                raise
+            text = (
+                "no MODEL: give a GGUF file, hf:owner/repo:Q4_K_M, or a name that 'llama-py "
+                "models' lists, as the first word, with -m, or in LLAMA_MODEL"
+            )
+            raise click.UsageError(text, ctx) from None
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         return ["[OPTIONS] [MODEL]", *super().collect_usage_pieces(ctx)[1:]]
@@ -247,8 +256,14 @@ def show(table: Table) -> None:
     """Write ``table`` as wide as the terminal, or into a file or a pipe as wide as needed."""
     from rich.console import Console  # here, as above
 
-    width = None if sys.stdout.isatty() else 10_000
-    Console(width=width, highlight=False, markup=False).print(table)
+    if sys.stdout.isatty():
+        Console(highlight=False, markup=False).print(table)
+        return
+    console = Console(width=10_000, highlight=False, markup=False)
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip())
 
 
 def text_or_stdin(text: str | None) -> str:
@@ -263,13 +278,14 @@ def text_or_stdin(text: str | None) -> str:
 def talk(
     message: str | None, answer: Callable[[str], None], command: Callable[[str], None]
 ) -> None:
-    """Call ``answer`` with ``message``, or with each line of the user, until /quit.
+    """Call ``answer`` with ``message`` (all of stdin if it is "-"), or with each line of the user,
+    until /quit.
 
     Messages that begin with / go to ``command``. Ctrl-C and errors end an answer, with a
     line on stderr, but not the conversation; the error for a single ``message`` is raised.
     """
     if message is not None:
-        answer(message)
+        answer(text_or_stdin(message))
         return
     for line in _lines():
         if line in ("/quit", "/exit"):

@@ -45,8 +45,7 @@ def rm(names: tuple[str, ...], yes: bool) -> None:
     for model in [cached_model(name) for name in names]:
         if yes or click.confirm(f"Delete {model.name}, {model.size / 1e6:,.0f} MB?", err=True):
             for file in model.files:
-                stored = (
-                    file.resolve()
-                )  # the hub's cache has links to files that are named by hashes
+                # The hub's cache has links to files that are named by hashes.
+                stored = file.resolve()
                 file.unlink()
                 stored.unlink(missing_ok=True)

@@ -109,6 +109,7 @@ def test_the_options_of_sampling_reach_it(tiny_path: Tiny, tmp_path: Path) -> No
 def test_chat_keeps_what_was_said(model_path: Path) -> None:
     said = ("chat", "-m", model_path, "-n", 16, "--temperature", 0, "-c", 512)
     assert given(*said, "Hello").startswith("Hello")
+    assert given(*said, "-", stdin="Hello") == given(*said, "Hello")
     lines = "My name is Ada.\n\n/help\nWhat is my name?\n/clear\n{}\n/quit\nmore\n"
     answers = given(*said, "--json", "-s", "Be brief.", stdin=lines.format("Hi.")).splitlines()
     found = [json.loads(line) for line in answers if line.startswith("{")]
@@ -217,6 +218,7 @@ def test_info_of_a_model(model_path: Path) -> None:
     assert facts["special_tokens"]["bos"] == {"id": 1, "text": "<|im_start|>"}
     assert facts["metadata"]["general.license"] == "apache-2.0"
     shown = given("info", model_path)
+    assert [line for line in shown.splitlines() if line != line.rstrip()] == []
     assert "134,515,008" in shown
     assert re.search(r"tokenizer.chat_template +\{%.*characters\)", shown)
 
@@ -397,7 +399,8 @@ def test_models_of_the_caches(tiny_path: Tiny, library: LlamaLibrary, tmp_path: 
         (["run", "-m", "/nowhere/m.gguf", "x"], 1, "there is no model /nowhere/m.gguf"),
         (["run", "-m", str(ROOT / "README.md"), "x"], 1, "is not a GGUF file"),
         (["tokenize", "-m", "hf:one", "x"], 1, "hf:owner/repo/file.gguf"),
-        (["run"], 2, "Missing option '--model'"),
+        (["run"], 2, "no MODEL: give a GGUF file"),
+        (["list"], 2, "No such command 'list'. Did you mean 'models'?"),
         (["run", "x"], 1, "there is no model x: give a GGUF file"),
         (["run", "-m", "x", "--grammar", "/nowhere", "x"], 2, "No such file"),
         (["run", "-m", "x", "--temperature", "nan", "x"], 2, "'nan' is not a number"),

@@ -152,7 +152,7 @@ def one(
         if doctor:
             run(*pip, f"{wheel}[cli]")
             # It ends with 1 if it finds a fault.
-            also = [] if companion else ["-m", model]
+            also: list[str | Path] = [] if companion else ["-m", model]
             asked = run(programs / "llama-py", "doctor", "--json", *also, check=False)
             said = _doctor(asked.stdout)
         place = "/".join(library.parts[-3:-1]) + " " + ",".join(result["code"])

@@ -630,6 +630,22 @@ def test_a_terminal_shows_markdown_and_a_pipe_has_it_as_it_is(tmp_path: Path) ->
     assert b"next \\x1b[2J" in shown
 
 
+def test_a_terminal_shows_an_agents_answer_as_markdown() -> None:
+    code = (
+        "from llama_cpp.agent import TextDelta\n"
+        "from llama_cpp.cli._agent import _answer\n"
+        "class Agent:\n"
+        "    def stream(self, message): yield from map(TextDelta, ['**bo', 'ld** ', message])\n"
+        "for markdown in (True, False): _answer(Agent(), markdown, 'end')\n"
+    )
+    terminal, end = pty.openpty()
+    env = {**os.environ, "TERM": "xterm"}
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, stdout=end, env=env, check=True)
+    shown = os.read(terminal, 65536)
+    assert b"\x1b[1mbold\x1b[0m end" in shown
+    assert b"**bold** end" in shown
+
+
 @pytest.mark.parametrize(("value", "coloured"), [("", True), ("1", False)])
 def test_no_color_in_the_environment_is_respected(value: str, coloured: bool) -> None:
     terminal, end = pty.openpty()

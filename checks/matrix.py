@@ -1,6 +1,6 @@
 """The engine tests on other engines: bindings made for each one's tag, and that tag's own library.
 
-    python -m checks.matrix [--tags bNNNN ...] [tests ...]
+    python -m checks.matrix [tests ...] [--tags bNNNN ...]
 
 Prints the passed, skipped (with the missing function's name) and failed tests, one row for each
 engine. 0 none failed, 1 one failed, 2 an engine is not available.

@@ -1,6 +1,6 @@
 """The engine tests on other engines: bindings made for each one's tag, and that tag's own library.
 
-    python -m checks.matrix [--tags bNNNN ...] [tests ...]
+    python -m checks.matrix [tests ...] [--tags bNNNN ...]
 
 Prints the passed, skipped (with the missing function's name) and failed tests, one row for each
 engine. 0 none failed, 1 one failed, 2 an engine is not available.
@@ -29,6 +29,7 @@ TESTS = (
     "model/test_text.py",
     "generate/test_llama.py",
 )
+_SECONDS = 3600.0  # for the tests of one engine: two minutes on a free machine
 _ROW = "{:8} {:>7} {:>8} {:>7} {:>8}"
 
 
@@ -65,7 +66,7 @@ def _one(tag: str, tests: list[Path]) -> bool:
         done = engines.run(
             folder, library, "-m", "pytest", "-q", "-p", "checks.lacking",
             "--summary", str(summary), "-p", "no:cacheprovider", "-c", str(ROOT / "pyproject.toml"),
-            "-o", f"pythonpath={folder}", *map(str, tests),
+            "-o", f"pythonpath={folder}", *map(str, tests), timeout=_SECONDS,
         )  # fmt: skip
         data = json.loads(summary.read_text("utf-8")) if summary.is_file() else {}
         # The tested engine and package must be the intended ones.

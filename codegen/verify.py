@@ -425,7 +425,7 @@ def _python_shape(python: Any) -> str:
 
 def import_raw(path: Path) -> ModuleType:
     """The module ``_raw.py``, or one that imports that from beside it, at ``path``: not as a part
-    of the package."""
+    of the package. A user's set imports its base by name alone."""
     package = ModuleType("_raw_to_verify")
     package.__path__ = [str(path.parent)]
     spec = importlib.util.spec_from_file_location(f"{package.__name__}.{path.stem}", path)
@@ -433,12 +433,15 @@ def import_raw(path: Path) -> ModuleType:
         raise CodegenError(f"{path} cannot be imported")
     module = importlib.util.module_from_spec(spec)
     sys.modules[package.__name__] = package
+    beside = {file.stem for file in path.parent.glob("_raw*.py")}
+    sys.path.insert(0, str(path.parent))
     try:
         spec.loader.exec_module(module)
     except Exception as error:
         raise CodegenError(f"{path} cannot be imported: {error!r}") from error
     finally:
-        made = [n for n in sys.modules if n.partition(".")[0] == package.__name__]
+        sys.path.remove(str(path.parent))
+        made = [n for n in sys.modules if n.partition(".")[0] in {package.__name__, *beside}]
         for each in (module, *map(sys.modules.pop, made)):
             each.__package__ = ""  # as of one on its own, which has no library
     return module

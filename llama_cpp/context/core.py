@@ -205,7 +205,9 @@ class Core(Closable):
 
     def causal(self) -> bool:
         """Whether a token attends only to those before it."""
-        if self.library.has("llama_get_causal_attn"):
+        # `has` would look for a function that an old llama.h lacks in the modules of other headers.
+        name = "llama_get_causal_attn"
+        if name in _raw.FUNCTIONS and self.library.has(name):
             return bool(self.short.llama_get_causal_attn(self.handle))
         return self.was_causal
 

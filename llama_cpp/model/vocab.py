@@ -97,7 +97,8 @@ class LlamaVocab(VocabGetters):
         handle = self.handle
         if self._suppressed is None:
             found, count = None, ctypes.c_int32()
-            if self._library.has("llama_vocab_get_suppress_tokens"):  # older llama.cpp has not
+            name = "llama_vocab_get_suppress_tokens"  # older llama.cpp has not
+            if name in _raw.FUNCTIONS and self._library.has(name):
                 found = self._library.short.llama_vocab_get_suppress_tokens(handle, count)
             self._suppressed = [int(found[i]) for i in range(count.value)] if found else []
         return list(self._suppressed)

@@ -10,11 +10,13 @@ from types import ModuleType
 
 import pytest
 
-from codegen import render, rules, verify
+from codegen import render, rules, source, verify
 from codegen.__main__ import main
 from codegen.clang import Unit
 from codegen.parse import parse
 from llama_cpp import LlamaLibrary, _raw, _raw_ext, _raw_rpc
+from tests.support.codeblocks import blocks
+from tests.support.python import ROOT, run_python
 
 HEADER = """
 #include <string.h>
@@ -89,6 +91,27 @@ def test_that_a_required_name_must_exist(
     assert own(tmp_path, 'require = ["nothing"]') == 2
     assert "nothing called nothing is declared" in capsys.readouterr().err
     assert own(tmp_path, 'require = ["add_c", "box_s"]') == 0
+
+
+_BLOCKS = [b.code for b in blocks(ROOT / "docs" / "regeneration.md") if b.language == "toml"]
+
+
+@pytest.mark.parametrize("text", _BLOCKS, ids=["whisper.cpp", "rwkv.cpp"])
+def test_that_the_files_on_the_page_are_of_this_kind(tmp_path: Path, text: str) -> None:
+    (tmp_path / "own.toml").write_text(text)
+    sets = source.bindings(tmp_path / "own.toml")
+    for binding in sets:
+        header = tmp_path / "tree" / binding.header
+        header.parent.mkdir(parents=True, exist_ok=True)
+        header.write_text(f"int {binding.library}_one(void);\n")
+    out = tmp_path / "out"
+    tree = ["--bindings", str(tmp_path / "own.toml"), "--llama-cpp", str(tmp_path / "tree")]
+    assert main(["regen", *tree, "--out", str(out)]) == 0
+    assert main(["verify", *tree, "--raw", str(out / f"{sets[0].module}.py")]) == 0
+    for binding in sets:
+        code = f"import sys; sys.path.append({str(out)!r}); import {binding.module} as module\n"
+        printed = run_python(f"{code}print(*module.FUNCTIONS)").stdout
+        assert printed == f"{binding.library}_one\n"
 
 
 @pytest.mark.parametrize("options", ['base = "nowhere"', 'unknown = "x"', "= 3"])

@@ -554,6 +554,13 @@ class LlamaModel(Displayed, ModelGetters, Closable):
                     raise LlamaTokenizeError(f"text of {len(data)} bytes gives too many tokens")
                 room = -count
 
+        if parts := self.vocab.parts(data):
+            tokens = self.tokenize(parts[0], add_special=False, parse_special=parse_special)
+            for part in parts[1:]:
+                tokens += self.tokenize_rest(part, parse_special=parse_special)
+            added = self.vocab.added if add_special else (None, None)
+            first, last = ([] if token is None else [token] for token in added)
+            return [*first, *tokens, *last]
         return with_stack(tokenize, data)
 
     def tokenize_prompt(self, text: str | bytes, *, parse_special: bool = True) -> list[int]:

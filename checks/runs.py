@@ -84,7 +84,7 @@ def main(arguments: list[str]) -> int:
     words = arguments[arguments.index("--of") + 1 :] if "--of" in arguments else []
     done, wrong = 0, []
     for name, model in tokenizers(words):
-        begun = time.monotonic()
+        begun, before = time.monotonic(), (done, len(wrong))
         for kind, text in texts(name, lengths or _LENGTHS, whole=not lengths):
             done += 1
             short = text[: _LENGTHS[0]] if (name, kind.split()[-1]) in _SLOW else text
@@ -93,7 +93,8 @@ def main(arguments: list[str]) -> int:
             if model.tokenize(text, add_special=False) != wanted:
                 wrong.append(f"{name}: {kind}")
         model.close()
-        print(f"{name:32} {time.monotonic() - begun:6.1f} s", flush=True)
+        counts = f"{done - before[0]} runs, {len(wrong) - before[1]} wrong"
+        print(f"{name:32} {counts} {time.monotonic() - begun:7.1f} s", flush=True)
     print(f"{done} runs, {len(wrong)} with other tokens than the library's", *wrong, sep="\n")
     return bool(wrong) or not done
 

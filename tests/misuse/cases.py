@@ -631,6 +631,7 @@ ROWS = [
     Row("small(samplers={5: chain().greedy()})", "ValueError", "seq_id 5 is not 0 to 0"),
     # text
     Row("llm().rerank('a', ['b'])", "LlamaModelError", "no classifier"),
+    Row("llm().generate('a').completed('')", "LlamaContextError", "has not ended: read all of"),
     Row("llm().generate('a', max_tokens=-5)", "ValueError", "at least 1, not -5"),
     Row(
         "list(llm().generate_many(iter(['a', 5])))", "TypeError", "a prompt must be text or tokens"

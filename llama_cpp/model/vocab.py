@@ -212,6 +212,7 @@ class LlamaVocab(VocabGetters):
     def read_pieces(self, handle: _raw.llama_vocab) -> list[bytes]:
         """The bytes of all tokens, including control tokens. The caller has ``handle`` and keeps
         the model's memory; the model may be closed."""
+        check_type(handle, _raw.llama_vocab)
         room = 256
         buffer, call = ctypes.create_string_buffer(room), self._library.short.llama_token_to_piece
         pieces: list[bytes] = []

@@ -243,6 +243,7 @@ class LlamaVocab(VocabGetters):
         so far: hours for a megabyte of them. Nothing spans such a character, so parts begin with
         one, but not after a control token: the text after that gets a space in front.
         """
+        check_type(data, bytes)
         if self._type != _raw.LLAMA_VOCAB_TYPE_SPM or len(data) < _WHOLE:
             return []
         try:
@@ -271,7 +272,10 @@ class LlamaVocab(VocabGetters):
         control tokens; and whether these take the white space after them away."""
         handle, calls = self.with_tokens(), self._library.short
         tokens = range(self._n_tokens)
-        texts = [calls.llama_vocab_get_text(handle, i).decode("utf-8", "replace") for i in tokens]
+        texts = [
+            (calls.llama_vocab_get_text(handle, i) or b"").decode("utf-8", "replace")
+            for i in tokens
+        ]
         attrs = [calls.llama_vocab_get_attr(handle, i) for i in tokens]
         ends = tuple(
             text for text, attr in zip(texts, attrs, strict=True) if text and attr & _FIRST

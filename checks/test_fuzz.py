@@ -156,6 +156,13 @@ def test_a_missing_table_of_positions_is_named(tmp_path: Path) -> None:
     assert "lacks the tensor enc.blk.0.attn_rel_b.weight" in outcome.said
 
 
+def test_a_vocabulary_without_bytes_is_refused(tmp_path: Path) -> None:
+    # Tokenizing ended the process.
+    path = tiny.make("classify", tmp_path)
+    with pytest.raises(LlamaModelError, match=r"has no token for the byte 0x\d\d, and \d+ others"):
+        LlamaModel.from_file(path, kv_overrides={"tokenizer.ggml.model": "llama"})
+
+
 def test_a_state_does_not_take_memory_for_a_name_that_is_not_there(tmp_path: Path) -> None:
     folder = tmp_path / "files"
     folder.mkdir()

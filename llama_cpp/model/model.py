@@ -31,7 +31,7 @@ from .checks import begin_check, check_lora
 from .device import LlamaDevice, chosen_devices, device_array
 from .gguf import GGUFFile, Tensor, check_parts, file_name, other_use, parts, written
 from .text import StreamDecoder, with_stack
-from .vocab import LlamaVocab
+from .vocab import LlamaVocab, check_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -225,6 +225,7 @@ class LlamaModel(Displayed, ModelGetters, Closable):
             resource = owned(handle, free, *keep)
             vocab = library.llama_model_get_vocab(handle) if resource else None
             if vocab and library.llama_vocab_type(vocab) != _raw.LLAMA_VOCAB_TYPE_NONE:
+                check_bytes(library, vocab, file)
                 # Where tokens are missing that a text needs, this aborts, and no later call does.
                 library.llama_tokenize(vocab, _TRIAL, len(_TRIAL), None, 0, True, True)
             return resource

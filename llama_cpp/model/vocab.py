@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from .. import _raw
-from ..errors import LlamaClosedError, LlamaTokenizeError
+from ..errors import LlamaClosedError, LlamaModelError, LlamaTokenizeError
 from ..native.arguments import c_number, check_type
 from ..native.library import LlamaLibrary
 from ..native.resource import Resource
@@ -26,6 +26,24 @@ _FIRST = (
     | _raw.LLAMA_TOKEN_ATTR_USER_DEFINED
     | _raw.LLAMA_TOKEN_ATTR_UNKNOWN
 )
+
+
+def check_bytes(library: LlamaLibrary, handle: _raw.llama_vocab, file: Path) -> None:
+    """Raise LlamaModelError for a SentencePiece vocabulary without a token for each byte: the
+    library ends the process over a text that needs it."""
+    calls = library.short
+    if calls.llama_vocab_type(handle) != _raw.LLAMA_VOCAB_TYPE_SPM:
+        return
+    known = {text: i for i in range(256) for text in (bytes((i,)), b"<0x%02X>" % i)}
+    left = set(range(256))
+    for token in range(calls.llama_vocab_n_tokens(handle)):
+        left.discard(known.get(calls.llama_vocab_get_text(handle, token), -1))
+        if not left:
+            return
+    raise LlamaModelError(
+        f"{file} is damaged: its vocabulary has no token for the byte {min(left):#04x}, and "
+        f"{len(left) - 1} others, which texts need"
+    )
 
 
 class LlamaVocab(VocabGetters):

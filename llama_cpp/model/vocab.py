@@ -37,7 +37,7 @@ def check_bytes(library: LlamaLibrary, handle: _raw.llama_vocab, file: Path) -> 
     known = {text: i for i in range(256) for text in (bytes((i,)), b"<0x%02X>" % i)}
     left = set(range(256))
     for token in range(calls.llama_vocab_n_tokens(handle)):
-        left.discard(known.get(calls.llama_vocab_get_text(handle, token), -1))
+        left.discard(known.get(calls.llama_vocab_get_text(handle, token) or b"", -1))
         if not left:
             return
     raise LlamaModelError(

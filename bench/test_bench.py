@@ -129,7 +129,10 @@ def test_a_tiny_model(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("topic", [generation.prompt, text.tokenize, text.embeddings, start.memory])
-def test_topics(place: Place, alone: None, topic: generation.Topic) -> None:
+def test_topics(
+    place: Place, alone: None, topic: generation.Topic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text, "_WORDS", 20)
     table = topic(place)
     assert any(row.name.startswith("ours") and row.number.median > 0 for row in table.rows)
     assert re.search(r"reached|MISSED", str(table))

@@ -5,6 +5,7 @@ It runs in an environment that `peer.py` makes, where ``llama_cpp`` is llama-cpp
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Iterable
 
 from llama_cpp._internals import LlamaModel
@@ -12,6 +13,19 @@ from work import STOPS, Apart, Work, arguments, now, serve
 
 import llama_cpp.llama_cpp as low
 from llama_cpp import Llama
+
+_FIELDS = low.llama_context_params._fields_
+_AT = [name for name, *_ in _FIELDS].index("abort_callback")
+
+
+class _Params(ctypes.Structure):
+    """Its parameters, with the field that llama.cpp has since: all after it would be elsewhere."""
+
+    _fields_ = [*_FIELDS[:_AT], ("moe_cache_size", ctypes.c_size_t), *_FIELDS[_AT:]]
+
+
+low.llama_context_default_params.restype = _Params
+low.llama_init_from_model.argtypes = [*low.llama_init_from_model.argtypes[:1], _Params]
 
 
 class Theirs:

@@ -49,6 +49,8 @@ _STEPS = 14
 _MOST = 24
 _DEPTH = 2
 _FORK = hasattr(os, "fork")
+_WAIT = fuzzworker.SECONDS - 20
+"""For threads and forked processes, which may wait for a process that tries a projector."""
 _TYPED = (
     TypeError, ValueError, OSError, MemoryError, llama_cpp.LlamaError, ModuleNotFoundError,
     StopIteration, StopAsyncIteration, asyncio.CancelledError,
@@ -505,7 +507,7 @@ class Scenario:
             thread.start()
             if chance.random() < 0.5:
                 self.call_of(self.some())
-            thread.join(30)
+            thread.join(_WAIT)
             assert not thread.is_alive(), "a thread hangs"
         elif kind < 0.94 and _FORK and self.depth == 1:
             self.in_a_copy(one)
@@ -541,7 +543,7 @@ class Scenario:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(30)
+            thread.join(_WAIT)
         assert not any(thread.is_alive() for thread in threads), f"{act.__name__} hangs"
 
     def make_things(self) -> None:
@@ -569,7 +571,7 @@ class Scenario:
         if child == 0:
             try:
                 signal.signal(signal.SIGALRM, signal.SIG_DFL)
-                signal.alarm(20)
+                signal.alarm(int(_WAIT))
                 before = len(self.untyped)
                 self.depth -= 1
                 self.step(lambda: self.call_of(one))
@@ -577,7 +579,7 @@ class Scenario:
                 os._exit(3 if len(self.untyped) > before else 0)
             finally:
                 os._exit(4)
-        deadline = time.monotonic() + 40
+        deadline = time.monotonic() + _WAIT + 10
         while True:
             done, status = os.waitpid(child, os.WNOHANG)
             if done or time.monotonic() > deadline:
@@ -632,7 +634,7 @@ def main() -> None:
     print("ready", flush=True)
     for line in sys.stdin:
         number = int(line.split()[1])
-        faulthandler.dump_traceback_later(50)
+        faulthandler.dump_traceback_later(_WAIT + 15)
         for file in folder.iterdir():  # a scenario may have written over them
             if file.is_file():
                 file.unlink()

@@ -24,11 +24,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from checks import fuzzworker
+from checks.fuzzworker import SECONDS
 from tests.support.patience import patience
 from tests.support.python import ROOT
 
-SECONDS = 60.0
-"""For one file. Refusing or loading takes milliseconds, but the machine may be busy."""
 # Ending a worker frees the memory that the library leaked in calls that never returned.
 _FILES_A_WORKER = 400
 
@@ -60,7 +59,7 @@ class _Worker:
         self._answers: queue.SimpleQueue[str] = queue.SimpleQueue()
         threading.Thread(target=self._listen, daemon=True).start()
         self.left = _FILES_A_WORKER
-        if self._answers.get(timeout=patience(2 * SECONDS)) != "ready":
+        if self._answers.get(timeout=patience(SECONDS)) != "ready":
             raise RuntimeError(f"the worker does not start: {self.stop()}")
 
     def _listen(self) -> None:

@@ -32,6 +32,9 @@ KINDS = (*MODELS, *MODELS, "split", "lora", "vector", *PROJECTORS, "types", "typ
 """The kinds of damaged files, with their frequency."""
 TYPED = (*MODELS, *PROJECTORS)
 """The files for "types": one of their tensors gets another type."""
+SECONDS = 150.0
+"""For one file or scenario: most take milliseconds, but the process that tries a projector may take
+120 seconds on a busy machine."""
 _N_PARTS = 3
 # A damaged file must not take all of the machine's memory.
 _MEMORY = 6 << 30

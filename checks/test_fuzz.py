@@ -10,6 +10,7 @@ import pytest
 
 from checks import apiworker, fuzz, fuzzworker, mutants
 from llama_cpp import LlamaModel, LlamaModelError
+from llama_cpp.generate import probe
 from tests.support import tiny
 
 # So that a failing file can be made again: python -m checks.fuzz --only KIND NUMBER
@@ -56,6 +57,10 @@ def test_a_wrong_call_writes_no_file_where_it_was_started(tmp_path: Path) -> Non
     assert outcome.what == "loaded"
     assert not (fuzz.ROOT / "stray.bin").exists()
     assert len(list(tmp_path.rglob("stray.bin"))) == 1
+
+
+def test_a_scenario_has_the_time_that_a_projectors_trial_may_take() -> None:
+    assert probe._LOADING < apiworker._WAIT < fuzzworker.SECONDS
 
 
 def test_the_files_are_valid_before_they_are_damaged(tmp_path: Path) -> None:
@@ -149,6 +154,13 @@ def test_a_missing_table_of_positions_is_named(tmp_path: Path) -> None:
     folder.mkdir()
     (outcome,) = fuzz.run([("t5", 11003290)], folder, tmp_path / "kept")
     assert "lacks the tensor enc.blk.0.attn_rel_b.weight" in outcome.said
+
+
+def test_a_vocabulary_without_bytes_is_refused(tmp_path: Path) -> None:
+    # Tokenizing ended the process.
+    path = tiny.make("classify", tmp_path)
+    with pytest.raises(LlamaModelError, match=r"has no token for the byte 0x\d\d, and \d+ others"):
+        LlamaModel.from_file(path, kv_overrides={"tokenizer.ggml.model": "llama"})
 
 
 def test_a_state_does_not_take_memory_for_a_name_that_is_not_there(tmp_path: Path) -> None:

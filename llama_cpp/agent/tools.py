@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, overload
 
 from .._needs import needs
 from ..errors import LlamaToolError
-from ..native.arguments import check_count
+from ..native.arguments import check_count, check_type
 from ..native.peers import unknown_keyword
 from ..server._fields import Json
 from ..server.values import encodable
@@ -121,6 +121,7 @@ class Tool:
     """Threads of calls that took too long."""
 
     def __post_init__(self) -> None:
+        check_type(self.parameters, dict)
         check_seconds(self.timeout, "timeout")
         if self.max_result is not None:
             check_count(self.max_result, "max_result")

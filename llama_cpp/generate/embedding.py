@@ -278,21 +278,20 @@ class Embedder:
     def _in_portions(
         self, ctx: LlamaContext, texts: Sequence[list[int]], rows: memoryview[float]
     ) -> None:
-        """Compute ``texts`` in batches, and pool them here."""
+        """Compute ``texts`` in batches. The library pools the tokens that a text has in a batch."""
         tokens, ids = _joined(texts)
-        begun, left = [0] * len(texts), [len(text) for text in texts]
+        begun: set[int] = set()
         width = ctx.outputs.n_pooled
         for start in range(0, len(tokens), ctx.n_batch):
             part = ids[start : start + ctx.n_batch]
             ctx.decode(LlamaBatch(tokens[start : start + ctx.n_batch], seq_id=part, logits=True))
-            for i, at in enumerate(part):
-                begun[at] += 1
-                left[at] -= 1
-                row = rows[at * width : (at + 1) * width]
+            for i in range(part[0], part[-1] + 1):
+                row = rows[i * width : (i + 1) * width]
                 if self._pooling == _raw.LLAMA_POOLING_TYPE_MEAN:
-                    _add(row, ctx.outputs.embeddings(i), len(texts[at]))
-                elif begun[at] == 1 if self._pooling == _CLS else not left[at]:
-                    row[:] = ctx.outputs.embeddings(i)
+                    _add(row, ctx.outputs.embeddings_seq(i), part.count(i) / len(texts[i]))
+                elif self._pooling != _CLS or i not in begun:
+                    row[:] = ctx.outputs.embeddings_seq(i)
+            begun.update(part)
 
     def _longest(self) -> int:
         """The tokens that a text may have."""
@@ -321,7 +320,8 @@ class Embedder:
         n_seq_max = min(_N_SEQ_RECURRENT if recurrent else _N_SEQ, most_sequences(self._model))
         batch = size
         if self._in_parts:
-            batch = min(_N_BATCH, max(n_seq_max, _LOGITS // self._model.vocab.n_tokens))
+            most = _LOGITS // self._model.vocab.n_tokens
+            batch = min(_N_BATCH, max(n_seq_max, most - most % n_seq_max))
         self._ctx = LlamaContext(
             self._model,
             n_ctx=size,
@@ -330,7 +330,7 @@ class Embedder:
             n_seq_max=n_seq_max,
             kv_unified=True,
             embeddings=True,
-            pooling_type=_TOKENS if self._in_parts else self._pooling,
+            pooling_type=self._pooling,
             **self._params,
         )
         return self._ctx
@@ -345,13 +345,9 @@ def _joined(texts: Sequence[list[int]]) -> tuple[array[int], array[int]]:
     return tokens, ids
 
 
-def _add(total: memoryview[float], row: memoryview[float], count: int) -> None:
-    """Add a ``count``-th of ``row``."""
-    np = sys.modules.get("numpy")
-    if np is not None:
-        np.asarray(total)[:] += np.asarray(row) / count
-    else:
-        total[:] = array("f", [a + b / count for a, b in zip(total, row, strict=True)])
+def _add(total: memoryview[float], row: memoryview[float], share: float) -> None:
+    """Add a ``share`` of ``row``."""
+    total[:] = array("f", [a + b * share for a, b in zip(total, row, strict=True)])
 
 
 def _pooling(model: LlamaModel, given: int | None) -> int:

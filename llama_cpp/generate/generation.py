@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from .._dataclasses import dataclass, field
 from .._display import Displayed, Sheet, spent
-from ..errors import LlamaBusyError, LlamaCancelled
+from ..errors import LlamaBusyError, LlamaCancelled, LlamaContextError
 from ..native.arguments import c_number, check_type, integer
 from ..native.locks import take
 from ..native.resource import ClosedByWith
@@ -498,7 +498,9 @@ class Generation(GenerationState, ClosedByWith, Iterator[str]):
             self._feed.leave()
 
     def completed(self, text: str) -> Completion:
-        """The result after the end, with all its ``text``."""
+        """The result, with all of ``text``. Raises LlamaContextError before the end."""
+        if self.finish_reason is None:
+            raise LlamaContextError("the generation has not ended: read all of its text first")
         return self._completion(text, output=self._value(text))
 
 

@@ -31,7 +31,7 @@ from .checks import begin_check, check_lora
 from .device import LlamaDevice, chosen_devices, device_array
 from .gguf import GGUFFile, Tensor, check_parts, file_name, other_use, parts, written
 from .text import StreamDecoder, with_stack
-from .vocab import LlamaVocab
+from .vocab import LlamaVocab, check_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -225,6 +225,7 @@ class LlamaModel(Displayed, ModelGetters, Closable):
             resource = owned(handle, free, *keep)
             vocab = library.llama_model_get_vocab(handle) if resource else None
             if vocab and library.llama_vocab_type(vocab) != _raw.LLAMA_VOCAB_TYPE_NONE:
+                check_bytes(library, vocab, file)
                 # Where tokens are missing that a text needs, this aborts, and no later call does.
                 library.llama_tokenize(vocab, _TRIAL, len(_TRIAL), None, 0, True, True)
             return resource
@@ -554,6 +555,13 @@ class LlamaModel(Displayed, ModelGetters, Closable):
                     raise LlamaTokenizeError(f"text of {len(data)} bytes gives too many tokens")
                 room = -count
 
+        if parts := self.vocab.parts(data):
+            tokens = self.tokenize(parts[0], add_special=False, parse_special=parse_special)
+            for part in parts[1:]:
+                tokens += self.tokenize_rest(part, parse_special=parse_special)
+            added = self.vocab.added if add_special else (None, None)
+            first, last = ([] if token is None else [token] for token in added)
+            return [*first, *tokens, *last]
         return with_stack(tokenize, data)
 
     def tokenize_prompt(self, text: str | bytes, *, parse_special: bool = True) -> list[int]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import re
 from array import array
 from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from .. import _raw
-from ..errors import LlamaClosedError, LlamaTokenizeError
+from ..errors import LlamaClosedError, LlamaModelError, LlamaTokenizeError
 from ..native.arguments import c_number, check_type
 from ..native.library import LlamaLibrary
 from ..native.resource import Resource
@@ -17,6 +18,32 @@ from ._getters import VocabGetters
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+_PART = 4096  # characters
+_WHOLE = 1 << 15  # bytes
+_FIRST = (
+    _raw.LLAMA_TOKEN_ATTR_CONTROL
+    | _raw.LLAMA_TOKEN_ATTR_USER_DEFINED
+    | _raw.LLAMA_TOKEN_ATTR_UNKNOWN
+)
+
+
+def check_bytes(library: LlamaLibrary, handle: _raw.llama_vocab, file: Path) -> None:
+    """Raise LlamaModelError for a SentencePiece vocabulary without a token for each byte: the
+    library ends the process over a text that needs it."""
+    calls = library.short
+    if calls.llama_vocab_type(handle) != _raw.LLAMA_VOCAB_TYPE_SPM:
+        return
+    known = {text: i for i in range(256) for text in (bytes((i,)), b"<0x%02X>" % i)}
+    left = set(range(256))
+    for token in range(calls.llama_vocab_n_tokens(handle)):
+        left.discard(known.get(calls.llama_vocab_get_text(handle, token) or b"", -1))
+        if not left:
+            return
+    raise LlamaModelError(
+        f"{file} is damaged: its vocabulary has no token for the byte {min(left):#04x}, and "
+        f"{len(left) - 1} others, which texts need"
+    )
 
 
 class LlamaVocab(VocabGetters):
@@ -204,6 +231,7 @@ class LlamaVocab(VocabGetters):
     def read_pieces(self, handle: _raw.llama_vocab) -> list[bytes]:
         """The bytes of all tokens, including control tokens. The caller has ``handle`` and keeps
         the model's memory; the model may be closed."""
+        check_type(handle, _raw.llama_vocab)
         room = 256
         buffer, call = ctypes.create_string_buffer(room), self._library.short.llama_token_to_piece
         pieces: list[bytes] = []
@@ -226,6 +254,53 @@ class LlamaVocab(VocabGetters):
             if -size <= room:
                 raise LlamaTokenizeError(f"token {token} has no text")
             room = -size
+
+    def parts(self, data: bytes) -> list[str]:
+        """A long text in parts that have the tokens of the whole; empty if it is not to be divided.
+
+        For each character that no token has, llama.cpp's SentencePiece tokenizer copies all tokens
+        so far: hours for a megabyte of them. Nothing spans such a character, so parts begin with
+        one, but not after a control token: the text after that gets a space in front.
+        """
+        check_type(data, bytes)
+        if self._type != _raw.LLAMA_VOCAB_TYPE_SPM or len(data) < _WHOLE:
+            return []
+        try:
+            text = data.decode()
+        except UnicodeDecodeError:
+            return []
+        known, ends, strips = self._characters
+        unknown = set(text) - known
+        if not unknown:
+            return []
+        begin = re.compile(f"[{re.escape(''.join(unknown))}]")
+        parts: list[str] = []
+        start, at = 0, _PART
+        while found := begin.search(text, at):
+            at = found.start()
+            before = text[start:at]
+            if not (before.rstrip() if strips else before).endswith(ends):
+                parts.append(before)
+                start = at
+            at += _PART
+        return [*parts, text[start:]] if parts else []
+
+    @cached_property
+    def _characters(self) -> tuple[set[str], tuple[str, ...], bool]:
+        """Those of all tokens; the tokens that are found in a text before all others, such as
+        control tokens; and whether these take the white space after them away."""
+        handle, calls = self.with_tokens(), self._library.short
+        tokens = range(self._n_tokens)
+        texts = [
+            (calls.llama_vocab_get_text(handle, i) or b"").decode("utf-8", "replace")
+            for i in tokens
+        ]
+        attrs = [calls.llama_vocab_get_attr(handle, i) for i in tokens]
+        ends = tuple(
+            text for text, attr in zip(texts, attrs, strict=True) if text and attr & _FIRST
+        )
+        strips = any(attr & _raw.LLAMA_TOKEN_ATTR_RSTRIP for attr in attrs)
+        return set(" ").union(*texts), ends, strips
 
     def with_tokens(self) -> _raw.llama_vocab:
         """The handle, for calls that need tokens: without them the library aborts."""

@@ -13,7 +13,7 @@ import pytest
 
 from llama_cpp import Llama, LlamaClient, LlamaContext, LlamaModel, LlamaModelError
 from llama_cpp.context import params
-from llama_cpp.errors import LlamaContextError
+from llama_cpp.errors import LlamaContextError, LlamaOutputError
 from llama_cpp.model import LlamaControlVector
 from tests.support import llamaserver, tiny
 from tests.support.adapters import write_lora
@@ -65,22 +65,24 @@ def test_more_texts_than_sequences_come_in_order(llama: Callable[..., Llama]) ->
     assert np.allclose(many.reshape(30, 5, -1), five, atol=1e-2)
 
 
-def test_the_mean_is_that_of_the_tokens(
-    llama: Callable[..., Llama], tiny_model: Callable[..., LlamaModel]
+@pytest.mark.parametrize("pooling", [1, 2, 3])
+def test_a_text_in_several_batches_is_pooled_as_its_tokens(
+    llama: Callable[..., Llama], pooling: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = tiny_model("llama")
-    tokens = model.tokenize(TEXTS[1])
-    with LlamaContext(model, n_ctx=64, embeddings=True, n_threads=1) as ctx:
-        ctx.decode(tokens)
-        each = np.array([ctx.embeddings(i) for i in range(len(tokens))])
-    ours = np.asarray(llama("llama").embed(TEXTS[1], normalize=False))[0]
-    assert np.allclose(ours, each.mean(axis=0), atol=0.02)
-
-
-def test_the_last_token_where_it_is_asked_for(llama: Callable[..., Llama]) -> None:
-    mean = np.asarray(llama("llama").embed(TEXTS[1]))
-    last = np.asarray(llama("llama", pooling_type=3).embed(TEXTS[1]))
-    assert cosine(mean[0], last[0]) < 0.99
+    monkeypatch.setattr("llama_cpp.generate.embedding._LOGITS", 1)
+    llm = llama("llama", pooling_type=pooling)
+    texts = [TEXTS[1] * 20, TEXTS[0], TEXTS[3] * 30]
+    ours = np.asarray(llm.embed(texts, normalize=False))
+    for text, row in zip(texts, ours, strict=True):
+        with LlamaContext(llm.model, n_ctx=512, embeddings=True, n_threads=1) as ctx:
+            tokens = llm.tokenize(text)
+            ctx.decode(tokens)
+            each = np.array([ctx.embeddings(i) for i in range(len(tokens))])
+        wanted = {1: each.mean(axis=0), 2: each[0], 3: each[-1]}[pooling]
+        assert np.allclose(row, wanted, atol=0.02)
+    # Python handles a row for each text and batch, not one for each token.
+    with pytest.raises(LlamaOutputError, match="pools the tokens"):
+        llm._embedder._ctx.embeddings(0)
 
 
 def test_generation_goes_on_beside_it(llama: Callable[..., Llama]) -> None:

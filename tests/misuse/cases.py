@@ -631,6 +631,13 @@ ROWS = [
     Row("small(samplers={5: chain().greedy()})", "ValueError", "seq_id 5 is not 0 to 0"),
     # text
     Row("llm().rerank('a', ['b'])", "LlamaModelError", "no classifier"),
+    Row("llm().model.vocab.read_pieces(None)", "TypeError", "expected a llama_vocab, not NoneType"),
+    Row(
+        "from llama_cpp.agent import Tool; Tool('a', 'b', object)",
+        "TypeError",
+        "expected a dict, not type",
+    ),
+    Row("llm().generate('a').completed('')", "LlamaContextError", "has not ended: read all of"),
     Row("llm().generate('a', max_tokens=-5)", "ValueError", "at least 1, not -5"),
     Row(
         "list(llm().generate_many(iter(['a', 5])))", "TypeError", "a prompt must be text or tokens"

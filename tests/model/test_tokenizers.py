@@ -102,6 +102,38 @@ def test_long_runs_of_one_kind_of_character_give_the_librarys_tokens() -> None:
     assert (done.returncode, done.stdout.splitlines()[-1]) == (0, RUNS), done.stderr
 
 
+@pytest.mark.parametrize("name", ["llama-spm", "phi-3"])
+def test_characters_that_no_token_has_take_no_square_of_the_time(
+    name: str, library: LlamaLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (path,) = (path for path in VOCABULARIES if path.stem == f"ggml-vocab-{name}")
+    rng = random.Random(5)
+    words = [
+        *"\U000f0000\U000f0001🦙🫠😶 \n",
+        " a",
+        "the cat",
+        "é",
+        ">",
+        "</s>",
+        "<|end|>",
+        "<0xF0>",
+        "▁",
+    ]
+    with LlamaModel.from_file(path, vocab_only=True, library=library) as model:
+        for character in "\U000f0000\n\t":
+            parts = model.vocab.parts(f">{character * 100_000}".encode())
+            assert [len(part) for part in parts] == [4096] * 24 + [1697]
+        for i in range(300):
+            text = "".join(rng.choices(words, k=200))
+            given = {"add_special": i % 2 == 0, "parse_special": i % 3 == 0}
+            whole = model.tokenize(text, **given)
+            with monkeypatch.context() as patch:
+                patch.setattr("llama_cpp.model.vocab._WHOLE", 64)
+                patch.setattr("llama_cpp.model.vocab._PART", 8)
+                assert model.vocab.parts(text.encode())
+                assert model.tokenize(text, **given) == whole
+
+
 def test_a_line_too_long_for_the_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("llama_cpp.model.text.memory_limit", lambda available: 100 << 20)
     with LlamaModel.from_file(VOCABULARIES[0], vocab_only=True) as model:

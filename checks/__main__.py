@@ -45,7 +45,7 @@ CHECKS = {
         "the engine tests with AddressSanitizer and UBSan (--build FOLDER)", ("checks.sanitize",)
     ),
     "archs": Check(
-        "a small model of every architecture (or MODEL ...): sequences, states, caches, as alone",
+        "small models of most architectures (or MODEL ...): sequences, states, caches, as alone",
         ("checks.archs",),
     ),
     "templates": Check(

@@ -1,4 +1,4 @@
-"""A small model of every architecture, written by llama.cpp's own test: each is used in every way
+"""Small models of most architectures, written by llama.cpp's own test: each is used in every way
 that depends on its kind of memory, and gives what it gives alone and in llama-server.
 
     python -m checks.archs [MODEL ...]
@@ -59,7 +59,7 @@ def use(path: Path) -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Use a small model of every architecture.")
+    parser = argparse.ArgumentParser(description="Use small models of most architectures.")
     parser.add_argument("models", nargs="*", help="such as qwen3next-moe; all by default")
     given = parser.parse_args(arguments)
     counts: Counter[str] = Counter()
@@ -71,11 +71,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             lines = use(path)
             for line in lines:
                 print(f"{path.stem}: {line}", flush=True)
-            kinds = {line.split()[0] for line in lines}
-            worst = next((kind for kind in ("ended", "wrong", "refused") if kind in kinds), "right")
+            found = {line.split()[0] for line in lines}
+            worst = next((kind for kind in ("ended", "wrong", "refused") if kind in found), "right")
             explained = worst in ("ended", "wrong") and path.stem in EXPLAINED
             counts["explained" if explained else worst] += 1
-    print(f"{len(paths)} models: " + ", ".join(f"{n} {kind}" for kind, n in counts.items()))
+    kinds = {path.stem.rpartition("-")[0] for path in paths}
+    print(
+        f"{len(paths)} models of {len(kinds)} architectures: "
+        + ", ".join(f"{n} {kind}" for kind, n in counts.items())
+    )
     return 1 if counts["ended"] or counts["wrong"] or not paths else 0
 
 

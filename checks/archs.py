@@ -3,8 +3,8 @@ that depends on its kind of memory, and gives what it gives alone and in llama-s
 
     python -m checks.archs [MODEL ...]
 
-Prints what was refused, wrong or ended the process, and the counts; 1 if something did the last
-two that `EXPLAINED` does not have.
+Prints each use that was refused, gave other tokens, or ended the process, and the counts. Exit code
+1: a model that `EXPLAINED` does not name gave other tokens or ended the process.
 """
 
 from __future__ import annotations

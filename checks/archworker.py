@@ -1,4 +1,5 @@
-"""Uses a model in every way that depends on its kind of memory, and prints what was not as alone.
+"""Uses a model in each way that depends on its kind of memory, and prints the differences from a
+prompt that is computed alone.
 
     python -m checks.archworker MODEL
 

@@ -34,7 +34,7 @@ TEMPLATE = str(source.resolve().root / "models" / "templates" / "Qwen-Qwen3-0.6B
 WEIGHTS = "asks what a trained model answers"
 OTHERS = "another library's client: make checks NAME=clients"
 TOOLS = "what the server's own tools do in its folder; LlamaClient.request reaches each in one way"
-MCP = "what the server makes of MCP servers of its own; LlamaAgent has McpServer, in tests/agent"
+MCP = "the server's own MCP servers; those of LlamaAgent are tested in tests/agent"
 ENGINE = "reads the server's log or a state file's bytes"
 DECISION = "needs a trained model of another kind (laya, openjev)"
 

@@ -23,22 +23,11 @@ from typing import Any, NamedTuple
 
 from llama_cpp import AsyncLlama, Llama, LlamaCancelled, LlamaSampler
 from tests.support import tiny
+from tests.support.prompts import Angry
 
 _WORDS = ("the", "cat", "sat", "on a mat", "and was", "once", "in time", "of hello world", "to be")
 _AT_ONCE = 24
 _PLACES = 6
-
-
-class _Failing:
-    """A sampler that raises at its third token."""
-
-    def __init__(self) -> None:
-        self.calls = 0
-
-    def apply(self, candidates: object) -> None:
-        self.calls += 1
-        if self.calls == 3:
-            raise ZeroDivisionError("it rains")
 
 
 class Request(NamedTuple):
@@ -52,7 +41,7 @@ class Request(NamedTuple):
     def options(self, llm: Llama) -> dict[str, Any]:
         sampler = LlamaSampler.chain(llm.model.library)
         if self.end == "failed":
-            sampler.custom(_Failing())
+            sampler.custom(Angry())
         return {"max_tokens": self.n, "sampler": sampler.greedy()}
 
 

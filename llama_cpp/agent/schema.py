@@ -173,7 +173,7 @@ class _References:
             if key in _DROPPED or (key == "title" and isinstance(value, str)):
                 continue
             if value is None and key != "const":
-                continue  # as some languages write what is not there
+                continue  # some languages write null for a missing member
             if key in ("properties", "patternProperties"):
                 members = value if isinstance(value, Mapping) else {}  # PHP writes [] for {}
                 result[key] = {k: self.plain(v) for k, v in members.items() if v is not False}

@@ -213,7 +213,7 @@ class AsyncLlama(Described):
         """In a child, which has none of the threads."""
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="llama_cpp")
         # Of one thread: generations begin in the order of their calls.
-        self._coming: deque[object] = deque()  # stands for calls that are being prepared
+        self._coming: deque[object] = deque()  # an item for each call that is being prepared
         self._beginning = ThreadPoolExecutor(1, thread_name_prefix="llama_cpp")
         self._loading = threading.Lock()
 

@@ -54,7 +54,7 @@ class TranscriptionParams(TypedDict, total=False):
     """The fields of a transcription."""
 
     prompt: str | None
-    """What the model is asked, instead of its own words for it."""
+    """The instruction to the model, instead of the server's default."""
     language: str | None
     """The language of the sound, such as ``en``."""
     max_tokens: int | None

@@ -37,7 +37,7 @@ class Reader:
         self.notify: Callable[[], object] | None = None
         """For a reader that does not wait: called from any thread when there is something."""
         self.coming: Sized = ()
-        """What stands for requests that are being prepared, and will follow at once."""
+        """An item for each request that is being prepared and will soon be submitted."""
         self.whole = False
         """Whether the reader only needs to know the end."""
         self.joined = False  # the scheduler computes ahead for it

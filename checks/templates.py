@@ -34,7 +34,7 @@ def main() -> int:
             for _ in range(2):  # the first finds out what the template reads
                 started = time.perf_counter()
                 try:
-                    chat.prompt(messages, given, True)
+                    chat.prompt(messages, given, True, lambda value: value)
                 except LlamaTemplateError:
                     continue
                 took = time.perf_counter() - started

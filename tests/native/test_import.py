@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ import pytest
 import llama_cpp
 from llama_cpp.errors import LlamaDecodeError
 from llama_cpp.usage import Usage
-from tests.support.python import ROOT, bare, run_python
+from tests.support.python import ROOT, bare
 
 pytestmark = pytest.mark.quick
 
@@ -78,40 +77,6 @@ def test_llama_loads_nothing_that_few_programs_need(tmp_path: Path) -> None:
     code = f"import sys, llama_cpp; llama_cpp.Llama; print({rare} & sys.modules.keys())"
     done = bare(code, tmp_path)
     assert done.stdout == "set()\n", done.stderr
-
-
-_RUN = """
-import sys
-before = {*sys.modules}
-"""
-_GENERATE = """
-from llama_cpp import Llama
-with Llama(sys.argv[1], n_ctx=64) as llm:
-    next(llm.generate("a", temperature=0))
-"""
-_COMMAND = """
-from llama_cpp.cli import main
-sys.argv[1:] = ["run", sys.argv[1], "a", "--ctx-size=64", "--max-tokens=1"]
-try:
-    main()
-except SystemExit:
-    print()
-"""
-
-
-@pytest.mark.parametrize(
-    ("code", "rare"),
-    [
-        (_GENERATE, {"dataclasses", "difflib", "inspect", "logging", "mmap", "platform", "socket"}),
-        (_COMMAND, {"dataclasses", "difflib", "rich", "llama_cpp.model.hub", "subprocess"}),
-    ],
-)
-def test_a_first_token_loads_nothing_that_few_programs_need(
-    code: str, rare: set[str], tiny_path: Callable[..., Path]
-) -> None:
-    shown = f"print({rare} & (sys.modules.keys() - before))"
-    done = run_python(_RUN + code + shown, tiny_path("llama"))
-    assert done.stdout.splitlines()[-1:] == ["set()"], done.stderr
 
 
 def test_what_the_c_api_has_is_made_on_first_use(tmp_path: Path) -> None:

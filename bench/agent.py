@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import requests
 
@@ -53,7 +54,7 @@ def _late(times: int) -> list[float]:
     token = faultserver.event(faultserver.delta(content="Hi"))
     rest = faultserver.event(faultserver.delta("stop")) + faultserver.event("[DONE]")
     part = faultserver.part
-    answer = [faultserver.STREAM, part(role), _PAUSE, part(token), _PAUSE, part(rest)]
+    answer: list[Any] = [faultserver.STREAM, part(role), _PAUSE, part(token), _PAUSE, part(rest)]
     late = []
     with (
         faultserver.fault_server([*answer, faultserver.END]) as server,

@@ -47,9 +47,9 @@ def grammar(place: Place) -> Table:
         Llama(model, n_ctx=1024, n_threads=threads, n_threads_batch=threads) as llm,
     ):
         llamaserver.wait(server)
-        for name, kind in _KINDS.items():
-            contenders[f"ours, {name}"] = Once(_ours(llm, kind))
-            contenders[f"llama-server, {name}"] = Once(_servers(server, kind))
+        for name, limits in _KINDS.items():
+            contenders[f"ours, {name}"] = Once(_ours(llm, limits))
+            contenders[f"llama-server, {name}"] = Once(_servers(server, limits))
         found = interleaved(contenders, place.rounds, more=True)
     for name, values in found.items():
         who, _, kind = name.partition(", ")

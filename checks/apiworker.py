@@ -41,7 +41,7 @@ import llama_cpp
 from checks import fuzzworker
 from llama_cpp import _params
 from llama_cpp.context.params import _CACHE_TYPES
-from llama_cpp.generate import generation
+from llama_cpp.generate import options
 
 _PACKAGE = str(Path(llama_cpp.__file__).parent)
 CRASH, OBSCURE, STRAY = -1, -2, -3
@@ -361,7 +361,7 @@ class Scenario:
     def keywords(self, hint: str, owner: str) -> list[str]:
         """The keywords that ``**params`` of that hint stand for."""
         if "GenerationOptions" in hint:
-            return list(generation.GenerationOptions.__annotations__)
+            return list(getattr(options, hint.split("[")[-1].strip("]")).__annotations__)
         models = list(_params.KEYWORDS["llama_model_params"])
         contexts = list(_params.KEYWORDS["llama_context_params"])
         if "Llama" in hint or owner in ("Llama", "AsyncLlama", "LlamaContext", "LlamaModel"):
@@ -484,7 +484,7 @@ class Scenario:
             self.call_of(one)
         elif kind < 0.78:
             name = chance.choice([
-                n for n in llama_cpp.__all__
+                n for n in vars(llama_cpp)["__all__"]
                 if not n.endswith(("Server", "Library", "Agent", "Client", "Error", "quantize"))
             ])  # fmt: skip
             made = getattr(llama_cpp, name)

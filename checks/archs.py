@@ -47,7 +47,7 @@ def models(folder: Path) -> list[Path]:
 
 def use(path: Path) -> list[str]:
     """What `archworker` says of a model, and how it ended."""
-    command = [sys.executable, "-m", "checks.archworker", path]
+    command = [sys.executable, "-m", "checks.archworker", str(path)]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=600
     )

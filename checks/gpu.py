@@ -90,7 +90,7 @@ def in_graph(path: Path) -> str:
         texts = []
         for in_the_graph in (False, True):
             chain = LlamaSampler.chain(model.library).temp(0).dist(1)
-            given = {"samplers": {0: chain}} if in_the_graph else {}
+            given: Any = {"samplers": {0: chain}} if in_the_graph else {}
             with LlamaContext(model, n_ctx=512, **given) as ctx:
                 ctx.decode(model.tokenize(_PROMPT))
                 tokens = []
@@ -175,7 +175,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=8.0)
     parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    model = given.model or next(iter((cache_root() / "models").glob("SmolLM2*.gguf")), None)
+    model: Any = given.model or next(iter((cache_root() / "models").glob("SmolLM2*.gguf")), None)
     if given.part:
         print(json.dumps(PARTS[given.part](model)))
         return 0

@@ -51,7 +51,7 @@ TASKS: dict[str, dict[str, Any]] = {
 def main() -> int:
     """0 the numbers are the same, 1 not."""
     if not (FOLDER / "lm_eval").is_dir():
-        install = ["uv", "pip", "install", "--quiet", "--target", FOLDER, HARNESS]
+        install: list[str | Path] = ["uv", "pip", "install", "--quiet", "--target", FOLDER, HARNESS]
         subprocess.run([sys.executable, "-m", *install], check=True)
     if str(FOLDER) not in sys.path:
         path = os.pathsep.join([str(ROOT), str(FOLDER)])
@@ -69,7 +69,7 @@ def compare(folder: Path) -> int:
     from tests.support import llamaserver
 
     (model,) = quantize(fetch_model(), folder / "f32.gguf", "F32", allow_requantize=True)
-    exact = {
+    exact: Any = {
         "type_k": _raw.GGML_TYPE_F32,
         "type_v": _raw.GGML_TYPE_F32,
         "flash_attn_type": _raw.LLAMA_FLASH_ATTN_TYPE_DISABLED,

@@ -739,7 +739,7 @@ def started(kind: str, folder: Path) -> Iterator[LlamaClient]:
     """A server for the rows of ``kind``."""
     model: Any = {"embedding": "bert", "vectors": "bert", "rerank": "rerank"}.get(kind, "llama")
     path = tiny.make(model, folder, facts={"context_length": 4096} if kind == "forms" else {})
-    options: dict[str, Any] = {
+    everyone: dict[str, dict[str, Any]] = {
         "chat": {"parallel": 2, "metrics": True, "slot_save_path": str(folder), "alias": "mine",
                  "tags": "big,new"},
         "shift": {"context_shift": True, "parallel": 1},
@@ -755,7 +755,8 @@ def started(kind: str, folder: Path) -> Iterator[LlamaClient]:
         "draftshift": {"spec_draft_model": path, "spec_type": "draft-simple", "parallel": 1,
                        "context_shift": True},
         "unified": {"parallel": 4, "kv_unified": True, "batch_size": 64, "ctx_size": 1024},
-    }.get(kind, {})  # fmt: skip
+    }  # fmt: skip
+    options = everyone.get(kind, {})
     if kind.startswith("vision"):
         options["mmproj"] = tiny_mmproj.make(folder)
     if kind == "lora":

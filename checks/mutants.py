@@ -11,11 +11,12 @@ import random
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 
 # Values in a block, and its bytes: ggml's Q8_1 is smaller than gguf-py says.
-_BLOCKS = {**GGML_QUANT_SIZES, GGMLQuantizationType.Q8_1: (32, 36)}
+_BLOCKS: dict[Any, tuple[int, int]] = {**GGML_QUANT_SIZES, GGMLQuantizationType.Q8_1: (32, 36)}
 TYPES = tuple(_BLOCKS)
 """Of tensors, by number."""
 _SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import logging
 import os
 import socket
 import sys
@@ -28,7 +29,7 @@ from tests.support import tiny
 
 _WORDS = ("the", "cat", "sat", "on a mat", "and was", "once", "in time", "of hello world", "to be")
 _EXACT: dict[str, Any] = {"type_k": 0, "type_v": 0, "flash_attn_type": 0}
-_OPTIONS = {"max_tokens": 8, "temperature": 0}
+_OPTIONS: dict[str, Any] = {"max_tokens": 8, "temperature": 0}
 _KINDS = 40  # different prompts
 _ATTEMPTS = 5
 _STORE = 100 << 20  # bytes
@@ -46,7 +47,7 @@ def answers(model: Path) -> dict[str, str]:
         return {prompt(i): llm.complete(prompt(i), **_OPTIONS).text for i in range(1, _KINDS)}
 
 
-def node() -> dict[str, int]:
+def node() -> dict[str, Any]:
     """The settings of a node, with a CPU for an engine and one for the rest of Ray. With given
     ports it does not wait for most of its agents, for which it lacks patience on a busy machine.
     """
@@ -85,7 +86,7 @@ def run(n: int, lose: bool) -> tuple[Counter[str], float]:
         alone = answers(model)
         cluster, second = start()
         try:
-            ray.init(address=cluster.address, log_to_driver=False, logging_level="error")
+            ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR)
             begun = time.monotonic()
             data = ray.data.range(n, override_num_blocks=16).map_batches(
                 lambda batch: {**batch, "prompt": [prompt(i) for i in batch["id"]]}, num_cpus=0

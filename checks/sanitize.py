@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -192,8 +193,10 @@ def build() -> Path:
     final = cache_root() / tag / "sanitize"
     # CMake goes on where it was interrupted, so this is not a `publish`.
     final.mkdir(parents=True, exist_ok=True)
-    number = f"-DLLAMA_BUILD_NUMBER={tag[1:]}"
-    subprocess.run(["cmake", "-S", tree, "-B", final, number, *_CMAKE], check=True)
+    options = [f"-DLLAMA_BUILD_NUMBER={tag[1:]}", *_CMAKE]
+    if ninja := shutil.which("ninja"):  # the build may have begun with one that is gone
+        options.append(f"-DCMAKE_MAKE_PROGRAM={ninja}")
+    subprocess.run(["cmake", "-S", tree, "-B", final, *options], check=True)
     subprocess.run(["cmake", "--build", final, "--target", "llama", "mtmd"], check=True)
     return final
 

@@ -27,7 +27,7 @@ from tests.support import tiny
 
 # What the suite calls valid and llguidance refuses, by file and words of the description. It writes
 # one text for each value, and takes a format for a rule.
-_REFUSED = {
+_REFUSED: dict[str, dict[str, tuple[str, ...]]] = {
     "members in an order of their own": {
         "allOf": ("allOf: allOf",),
         "const": ("same object with different property order",),

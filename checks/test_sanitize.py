@@ -37,7 +37,14 @@ def wrong(tmp_path: Path) -> Path:
     folder = tmp_path / "source"
     folder.mkdir()
     (folder / "wrong.c").write_text(WRONG)
-    command = ["gcc", "-g", "-fsanitize=address,undefined", folder / "wrong.c", "-o", folder / "x"]
+    command = [
+        "gcc",
+        "-g",
+        "-fsanitize=address,undefined",
+        f"{folder}/wrong.c",
+        "-o",
+        f"{folder}/x",
+    ]
     subprocess.run(command, check=True, timeout=120)
     return folder / "x"
 

@@ -58,9 +58,9 @@ _TYPED = (
 # Methods that start processes, use the network or read raw memory; and other packages' objects.
 _NOT = {"from_pretrained", "handle", "struct", "throw", "library"}
 
-_NOT_OURS = r"Wrong|EventLoop' object has no attribute '_ssock'"
-"""Of unraisable errors: the scenario's own, and asyncio's where a handler raised while it made a
-loop."""
+_NOT_OURS = r"Wrong|EventLoop' object has no attribute '_ssock'|KeyError'>: <Thread\("
+"""Of unraisable errors: the scenario's own, and Python's where a handler raised while asyncio made
+a loop, or `threading` a thread."""
 
 
 class Wrong(Exception):

@@ -28,16 +28,18 @@ from ..agent.server import LlamaServer
 from ..agent.tools import Deny, Tool, ToolCall, as_tools
 from ..errors import LlamaError
 from . import visible
-from ._common import COUNT, MODEL, NUMBER, ModelCommand, find, talk
-from ._text import show_markdown
+from ._common import COUNT, MODEL, NUMBER, ModelCommand, find, help_lines, talk, unknown
+from ._text import show_markdown, show_plain
 
 _SHOWN = 500  # characters of a tool's result
-_HELP = """\
-/tools       the tools that the model can call
-/clear       forget the conversation
-/save FILE   write the conversation to a file
-/load FILE   continue a saved conversation
-/quit        leave; so does Ctrl-D. Ctrl-C stops an answer"""
+_COMMANDS = {
+    "/tools": "List the tools that the model can call.",
+    "/clear": "Forget the conversation.",
+    "/save FILE": "Write the conversation to a file.",
+    "/load FILE": "Continue a saved conversation.",
+    "/help": "List the commands.",
+    "/quit": "Leave; so does Ctrl-D. Ctrl-C stops an answer, Alt-Enter begins a new line.",
+}
 
 
 @click.command(cls=ModelCommand)
@@ -95,22 +97,22 @@ def _answer(agent: LlamaAgent, markdown: bool, message: str) -> None:
     event = None
     with closing(cast("Generator[Event]", agent.stream(message))) as events:
         for is_text, group in groupby(events, lambda event: isinstance(event, TextDelta)):
-            if is_text and markdown:
-                show_markdown(cast("TextDelta", event).text for event in group)
+            if is_text:
+                show = show_markdown if markdown else show_plain
+                show(visible(cast("TextDelta", event).text) for event in group)
                 continue
             for event in group:
                 _show(event)
     if not markdown:
         click.echo()
-    if isinstance(event, Done) and event.result.reason not in ("answer", "length"):
+    if isinstance(event, Done) and event.result.reason == "length":
+        click.secho("[cut off: -n, or the room of -c, is used up]", dim=True, err=True)
+    elif isinstance(event, Done) and event.result.reason != "answer":
         raise LlamaError(event.result.text or f"the run ended with {event.result.reason}")
 
 
 def _show(event: Event) -> None:
-    if isinstance(event, TextDelta):
-        click.echo(visible(event.text), nl=False)
-        sys.stdout.flush()
-    elif isinstance(event, ReasoningDelta):
+    if isinstance(event, ReasoningDelta):
         click.secho(visible(event.text), nl=False, dim=True, err=True)
     elif isinstance(event, ToolCallStarted):
         click.secho(f"-> {_written(event.call)}", fg="cyan", err=True)
@@ -130,13 +132,17 @@ def _command(agent: LlamaAgent, line: str) -> None:
     elif name == "/tools":
         for tool in agent.tools.values():
             click.echo(visible(f"{tool.name}: {tool.description.partition(chr(10))[0]}"))
-    elif name in ("/save", "/load") and argument:
+    elif name in ("/save", "/load"):
+        if not argument:
+            raise LlamaError("give the name of a file")
         try:
             (agent.save if name == "/save" else agent.load)(argument)
         except OSError as error:  # any other OSError ends the program, as a closed pipe must
             raise LlamaError(str(error)) from error
+    elif name == "/help":
+        click.echo(help_lines(_COMMANDS))
     else:
-        click.echo(_HELP)
+        raise unknown(name, _COMMANDS)
 
 
 def _asked(call: ToolCall) -> Deny | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from ..errors import LlamaError
 from ..generate.generation import Generation
 from ._common import (
     ModelCommand,
+    help_lines,
     json_option,
     keyword,
     loading_options,
@@ -22,21 +22,23 @@ from ._common import (
     sampling,
     sampling_options,
     talk,
+    unknown,
 )
 from ._text import give_text
 
-_HELP = """\
-/system TEXT     the system message; without a text, none
-/set NAME VALUE  a keyword of Llama.generate, its value in JSON: /set temperature 0
-/read FILE       put the text of a file before the next message
-/regen           answer the last message again
-/edit            change the last message in an editor, and answer it
-/clear           forget the conversation
-/save FILE       write the conversation to a file, as JSON
-/load FILE       continue a saved conversation
-/stats           tokens, speed and room of the last answer
-/quit            leave; so does Ctrl-D. Ctrl-C stops an answer, Alt-Enter begins a line"""
-_COMMANDS = [line.split()[0] for line in _HELP.splitlines()]
+_COMMANDS = {
+    "/system TEXT": "Set the system message; without a text, remove it.",
+    "/set NAME VALUE": "Set a keyword of Llama.generate, its value in JSON: /set temperature 0",
+    "/read FILE": "Put the text of a file before the next message.",
+    "/regen": "Answer the last message again.",
+    "/edit": "Change the last message in an editor, and answer it.",
+    "/clear": "Forget the conversation.",
+    "/save FILE": "Write the conversation to a file, as JSON.",
+    "/load FILE": "Continue a saved conversation.",
+    "/stats": "Show the last answer's tokens and speed, and the room that is used.",
+    "/help": "List the commands.",
+    "/quit": "Leave; so does Ctrl-D. Ctrl-C stops an answer, Alt-Enter begins a new line.",
+}
 
 
 @click.command(cls=ModelCommand)
@@ -92,7 +94,10 @@ class _Conversation:
             generation = self._llm.chat_stream(self._messages, **self._options)
             give_text(generation, said=said, **self._how)
             if generation.finish_reason == "length" and not self._how["as_json"]:
-                click.secho("[cut off: -n, or the room of -c, is used up]", dim=True, err=True)
+                n, room = generation.usage.completion_tokens, self._llm.ctx.n_ctx
+                limited = self._options.get("max_tokens") == n
+                reason = f"-n is {n}" if limited else f"the room of -c, {room} tokens, is used up"
+                click.secho(f"[cut off: {reason}]", dim=True, err=True)
         finally:
             if generation is not None and any(said):
                 thoughts = {"reasoning_content": generation.reasoning}
@@ -123,11 +128,9 @@ class _Conversation:
         elif name == "/stats":
             self._stats()
         elif name == "/help":
-            click.echo(_HELP)
+            click.echo(help_lines(_COMMANDS))
         else:
-            near = difflib.get_close_matches(name, _COMMANDS, 1)
-            hint = f"did you mean {near[0]}?" if near else "/help lists the commands"
-            raise LlamaError(f"there is no command {name}; {hint}")
+            raise unknown(name, _COMMANDS)
 
     def _set(self, name: str = "", value: str = "") -> None:
         if not value:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import os
 import re
+import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import reduce
 from pathlib import Path
@@ -264,6 +265,52 @@ def show(table: Table) -> None:
         console.print(table)
     for line in captured.get().splitlines():
         click.echo(line.rstrip())
+
+
+def wrapped(pieces: Iterable[str]) -> Iterator[str]:
+    """``pieces`` with lines that end between words on this terminal: a word that does not fit is
+    erased and written again on the next line. Copied text has these line ends."""
+    from rich.cells import cell_len  # here, as above
+
+    column, word = 0, ""  # the cursor's column, and the word that ends there
+    for piece in pieces:
+        room = shutil.get_terminal_size().columns - 1  # the last column would move the cursor
+        written = ""
+        for character in piece:
+            wide = cell_len(character)
+            if character == "\t":
+                wide = 8 - column % 8
+            if character == "\n":
+                column = wide = 0
+            elif column + wide > room and character in " \t":
+                character, column, wide = "\n", 0, 0
+            elif column + wide > room:
+                moved = cell_len(word)
+                if moved == column:  # a word as long as the line is cut
+                    moved, word = 0, ""
+                back = f"\x1b[{moved}D\x1b[K" if moved else ""
+                written += f"{back}\n{word}"
+                column = moved
+            written += character
+            column += wide
+            word = "" if character.isspace() or wide > 1 else word + character
+        yield written
+
+
+def help_lines(commands: dict[str, str]) -> str:
+    """The commands of a talk and their meanings, as wide as the terminal."""
+    text = click.HelpFormatter(width=min(shutil.get_terminal_size().columns, 100))
+    text.write_dl(list(commands.items()))
+    return text.getvalue().rstrip()
+
+
+def unknown(name: str, commands: Iterable[str]) -> LlamaError:
+    """The error for a line that begins with / but not with one of ``commands``."""
+    import difflib  # which only an error needs
+
+    near = difflib.get_close_matches(name, [command.split()[0] for command in commands], 1)
+    hint = f"did you mean {near[0]}?" if near else "/help lists the commands"
+    return LlamaError(f"there is no command {name}; {hint}")
 
 
 def text_or_stdin(text: str | None) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -23,6 +25,7 @@ from ._common import (
     sampling,
     sampling_options,
     text_or_stdin,
+    wrapped,
 )
 
 
@@ -74,9 +77,7 @@ def give_text(
         if markdown and sys.stdout.isatty():
             show_markdown(pieces)
         else:
-            for piece in pieces:
-                click.echo(visible(piece) if sys.stdout.isatty() else piece, nl=False)
-                sys.stdout.flush()
+            show_plain(pieces)
             click.echo()
     if timings:
         usage, speed = generation.usage, generation.timings
@@ -102,6 +103,38 @@ def _pieces(generation: Generation, said: list[str]) -> Iterator[str]:
         yield piece
 
 
+def show_plain(pieces: Iterable[str]) -> None:
+    """The pieces as they are; on a terminal, lines end between words."""
+    color = None
+    if sys.stdout.isatty():
+        pieces = map(visible, pieces)
+        if os.environ.get("TERM") != "dumb":
+            pieces, color = wrapped(pieces), True  # also with NO_COLOR: codes that move the cursor
+    for piece in pieces:
+        click.echo(piece, nl=False, color=color)
+        sys.stdout.flush()
+
+
+@contextmanager
+def _unechoed() -> Iterator[None]:
+    """The terminal does not show what is typed. Even the ^C of Ctrl-C would move the cursor from
+    where the block ends that is drawn anew. The next message has the typed text."""
+    try:
+        import termios
+
+        before = termios.tcgetattr(0)
+    except (ImportError, termios.error):  # on Windows; without a terminal
+        yield
+        return
+    quiet = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
+    termios.tcsetattr(0, termios.TCSANOW, quiet)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(0, termios.TCSANOW, before)
+
+
+@_unechoed()
 def show_markdown(pieces: Iterator[str]) -> None:
     """Blocks that are complete are written for good. The last one is drawn anew until it is, cut
     off where it is longer than the screen."""

@@ -160,10 +160,24 @@ def cached_model(word: str) -> CachedModel:
     if found:
         names = ", ".join(sorted({model.name for model in found}))
         raise LlamaError(f"several models are called {word}: {names}")
+    near = _nearest(word, [model.name for model in cached_models()])
     raise LlamaError(
-        f"there is no model {word}: give a GGUF file, hf:owner/repo:Q4_K_M, or a name that "
+        f"there is no model {word}{near and f'; did you mean {near}?'}"
+        f"{' Or' if near else ':'} give a GGUF file, hf:owner/repo:Q4_K_M, or a name that "
         "'llama-py models' lists"
     )
+
+
+def _nearest(word: str, names: list[str]) -> str:
+    """The name that ``word`` probably means: it is a part of the name, or spelled like it; ""
+    without one."""
+    import difflib  # which only an error needs
+
+    word = Path(word).name.lower()
+    parts = [name for name in names if len(word) > 2 and word in name.lower()]
+    lower = {name.lower(): name for name in names}
+    close = difflib.get_close_matches(word, lower, 1)
+    return parts[0] if parts else lower[close[0]] if close else ""
 
 
 def _choose(names: Sequence[str], repo: str, pattern: str, tag: str) -> list[str]:

@@ -119,14 +119,14 @@ def test_a_call_can_be_refused(server: LlamaServer, tools: Path) -> None:
 
 def test_lines_are_a_conversation(server: LlamaServer, tools: Path, tmp_path: Path) -> None:
     saved = tmp_path / "talk.json"
-    lines = (
-        f"My name is Ada.\n\n/tools\n/save {saved}\n/clear\n/load {saved}\n/load\n/load nothing\n"
-    )
-    done = run("--temperature", 0, "-t", tools, server=server, stdin=lines + "/quit\nmore\n")
+    lines = f"My name is Ada.\n\n/tools\n/save {saved}\n/clear\n/load {saved}\n/load\n"
+    lines += "/load nothing\n/tolls\n/help\n/quit\nmore\n"
+    done = run("--temperature", 0, "-t", tools, server=server, stdin=lines)
     assert done.returncode == 0, done.stderr
     assert "get_current_weather: Get the current weather." in done.stdout
-    assert "/save FILE" in done.stdout  # the help after an unknown command
-    assert "nothing" in done.stderr
+    assert "/save FILE" in done.stdout
+    for words in ("give the name of a file", "nothing", "no command /tolls; did you mean /tools?"):
+        assert words in done.stderr
     assert "My name is Ada." in saved.read_text()
     assert "more" not in done.stdout
 

@@ -12,16 +12,19 @@ import signal
 import subprocess
 import sys
 import sysconfig
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
 
 from llama_cpp import LlamaLibrary, _raw
+from llama_cpp.cli._common import wrapped
 from llama_cpp.cli._server import server
 from llama_cpp.cli._text import blocks
 from llama_cpp.model.gguf import GGUFFile
@@ -383,6 +386,8 @@ def test_models_of_the_caches(tiny_path: Tiny, library: LlamaLibrary, tmp_path: 
         "tokenize", "mine", "the", env=env
     )
     assert run("rm", "mine", "no-such", "-y", env=env).returncode == 1
+    for word, name in {"TINY": names[0], "mime.gguf": names[1]}.items():
+        assert f"no model {word}; did you mean {name}? Or" in run("info", word, env=env).stderr
     given("rm", "mine", names[0], "--yes", env=env)
     done = run("models", env=env)
     assert (done.stdout, "llama-py pull" in done.stderr) == ("", True)
@@ -628,6 +633,22 @@ def test_a_terminal_shows_markdown_and_a_pipe_has_it_as_it_is(tmp_path: Path) ->
     assert b"\x1b[1mbold\x1b[0m" in shown
     assert b"**bold**" not in shown
     assert b"next \\x1b[2J" in shown
+
+
+@pytest.mark.parametrize("columns", [20, 60])
+def test_lines_on_a_terminal_end_between_words(
+    columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    random = Random(columns)
+    words = ["abcdefgh"[: random.randint(1, 8)] * random.choice((1, 2)) for _ in range(99)]
+    text = " ".join(words)
+    shown, erased = "".join(wrapped(re.findall(".{1,7}", text))), re.compile(r"\x1b\[(\d+)D\x1b\[K")
+    while found := erased.search(shown):
+        shown = shown[: found.start() - int(found[1])] + shown[found.end() :]
+    assert [line.rstrip() for line in shown.split("\n")] == textwrap.wrap(text, columns - 1)
+    for long, most in (("x" * 200, columns - 1), ("猫" * 100, (columns - 1) // 2)):
+        assert "".join(wrapped([long])).split("\n") == textwrap.wrap(long, most)
 
 
 def test_a_terminal_shows_an_agents_answer_as_markdown() -> None:

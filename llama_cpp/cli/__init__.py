@@ -123,11 +123,11 @@ def main() -> None:
     by the names that 'llama-py models' lists. The first word or --model names it, or the
     environment, LLAMA_MODEL.
 
-    \b
     Exit codes: 0 done, 1 an error, 2 wrong usage, 130 stopped by Ctrl-C.
 
-    \b
     Completion: put the line for your shell into its start file.
+
+    \b
       bash   eval "$(_LLAMA_PY_COMPLETE=bash_source llama-py)"
       zsh    eval "$(_LLAMA_PY_COMPLETE=zsh_source llama-py)"
       fish   _LLAMA_PY_COMPLETE=fish_source llama-py | source

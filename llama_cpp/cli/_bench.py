@@ -65,10 +65,11 @@ def bench(
     model: str, prompt_tokens: int, max_tokens: int, rounds: int, threads: tuple[int, ...],
     gpu_layers: int | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Measure the tokens per second that a model reads and generates.
+    """Measure a model's speed.
 
-    The prompt is random and starts from an empty context each time; generation starts from one
-    token and takes the likeliest. Each number is the median of the rounds, with its quartiles.
+    The numbers are tokens per second: of reading a prompt, and of generation. The prompt is random
+    and starts from an empty context each time; generation starts from one token and takes the
+    likeliest. Each number is the median of the rounds, with its quartiles.
     """
     if not prompt_tokens and not max_tokens:
         raise click.UsageError("Nothing to measure: both -p and -n are 0.")

@@ -77,9 +77,9 @@ class _Finding:
 @click.option("--model", "-m", type=MODEL, help="Load this model too, and generate with it.")
 @json_option
 def doctor(model: str | None, as_json: bool) -> int:
-    """Find faults of this installation, and say how to repair them.
+    """Find faults of this installation.
 
-    Exit code 1 if something is wrong. A note is not a fault.
+    Each comes with its repair. Exit code 1 if something is wrong. A note is not a fault.
     """
     findings = []
     for finding in _examine(None if model is None else find(model)):
@@ -206,7 +206,7 @@ def _library(model: Path | None) -> Iterator[_Finding]:
     except LlamaError as error:
         yield _Finding("library", "wrong", str(error), _INSTALL)
         return
-    yield _Finding("library", "ok", f"{path}, {_why(path)}")
+    yield _Finding("library", "ok", f"{path} ({_why(path)})")
     result = _trial()
     if "error" in result:
         advice = "unset LLAMA_CPP_LIB" if os.environ.get("LLAMA_CPP_LIB") else _INSTALL
@@ -312,5 +312,5 @@ def _extra(extra: str, modules: tuple[str, ...]) -> _Finding:
     return (
         _Finding(what, "note", f"{missing} missing", advice)
         if missing
-        else _Finding(what, "ok", "there")
+        else _Finding(what, "ok", "installed")
     )

@@ -19,7 +19,7 @@ from ._common import give, json_option, show
 
 @click.group()
 def engine() -> None:
-    """The engine: libllama and llama.cpp's programs, in the cache."""
+    """Get the engine: libllama and its programs."""
 
 
 def _pass_on(name: str, words: list[str], help: str) -> None:

@@ -30,7 +30,7 @@ def info(as_json: bool, model: str | None) -> None:
         give(facts)
         return
     table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column()
+    table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     _fill(table, facts)
     show(table)

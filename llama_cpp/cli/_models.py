@@ -12,7 +12,10 @@ from ._common import fetch, give, json_option, show
 @click.command()
 @click.argument("model")
 def pull(model: str) -> None:
-    """Download a MODEL, hf:owner/repo:Q4_K_M, into the hub's cache, and print its path."""
+    """Download a MODEL of the Hugging Face Hub.
+
+    It is named as in hf:owner/repo:Q4_K_M. Prints the path of the file in the hub's cache.
+    """
     if not model.startswith("hf:"):
         raise click.UsageError(f"{model} is not a model of the hub, hf:owner/repo:Q4_K_M")
     click.echo(fetch(model))
@@ -21,7 +24,7 @@ def pull(model: str) -> None:
 @click.command()
 @json_option
 def models(as_json: bool) -> None:
-    """List the models in the caches: name and size."""
+    """List the cached models, with their sizes."""
     found = cached_models()
     if as_json:
         give([{"name": m.name, "path": str(m.files[0]), "size": m.size} for m in found])
@@ -30,7 +33,7 @@ def models(as_json: bool) -> None:
         click.echo("No model in the caches; get one: llama-py pull hf:owner/repo:Q4_K_M", err=True)
         return
     table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column()
+    table.add_column(overflow="fold")
     table.add_column(justify="right")
     for model in found:
         table.add_row(model.name, f"{model.size / 1e6:,.0f} MB")
@@ -41,7 +44,10 @@ def models(as_json: bool) -> None:
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @click.argument("names", nargs=-1, required=True)
 def rm(names: tuple[str, ...], yes: bool) -> None:
-    """Delete models from the caches, by the NAMES that 'llama-py models' lists."""
+    """Delete models from the caches.
+
+    NAMES are those that 'llama-py models' lists.
+    """
     for model in [cached_model(name) for name in names]:
         if yes or click.confirm(f"Delete {model.name}, {model.size / 1e6:,.0f} MB?", err=True):
             for file in model.files:

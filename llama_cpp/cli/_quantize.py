@@ -42,9 +42,10 @@ from ._common import COUNT, MODEL, bar, find
 @click.argument("target", type=click.Path(dir_okay=False, path_type=Path))
 @click.argument("ftype", metavar="[TYPE]", default="Q4_K_M")
 def quantize(source: str, target: Path, ftype: str, threads: int | None, **options: Any) -> None:
-    """Write a MODEL to TARGET in a smaller TYPE, by default Q4_K_M.
+    """Write a smaller copy of a MODEL.
 
-    TARGET appears only when it is complete; Ctrl-C leaves nothing behind.
+    Its weights have the type TYPE, by default Q4_K_M. TARGET appears only when it is
+    complete; Ctrl-C leaves nothing behind.
     """
     path = find(source)
     options = _keywords(**options)

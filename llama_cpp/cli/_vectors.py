@@ -65,10 +65,10 @@ def _lines() -> Iterator[str]:
 def tokenize(
     model: str, special: bool, parse_special: bool, as_json: bool, text: str | None
 ) -> None:
-    """Split a text into tokens: number and piece, a line for each.
+    """Split a text into tokens, a line for each.
 
-    Without a TEXT, or with -, it is read from stdin. A piece with a part of a
-    character has U+FFFD in it.
+    A line has the token's number and its piece. Without a TEXT, or with -, it is read from stdin.
+    A piece with a part of a character has U+FFFD in it.
     """
     text = text_or_stdin(text)
     with LlamaModel.from_file(find(model), vocab_only=True) as loaded:

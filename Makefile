@@ -150,9 +150,9 @@ wheel: $(VENV)/.release #: a wheel with the engine inside into dist/ (builds for
 	@echo "== wheel"
 	$(PY) -m release.wheel $(if $(ZIG),--zig)
 
-check-wheel: model #: install dist/'s wheel with each Python there is, without a compiler, and generate text (NAME=vulkan: with this companion)
+check-wheel: model #: install dist/'s wheel with each Python there is, without a compiler, and generate text (NAME=vulkan: with this companion; NO_DRIVER=1: and no driver for it)
 	@echo "== the wheel in clean environments"
-	$(PY) -m release.check_wheel $(NAME:%=--companion %)
+	$(PY) -m release.check_wheel $(NAME:%=--companion %) $(NO_DRIVER:%=--no-driver)
 
 companion: $(VENV)/.release #: a GPU backend's own wheel, NAME=vulkan, cuda12, cuda13 or rocm, into dist/
 	@echo "== companion"

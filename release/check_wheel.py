@@ -1,13 +1,14 @@
 """The wheel in dist/, as a new user meets it: for each installed Python a clean environment
 without a compiler, pip install, the first text, and llama-server.
 
-    python -m release.check_wheel [WHEEL] [--companion NAME] [--no-doctor]
+    python -m release.check_wheel [WHEEL] [--companion NAME [--no-driver]] [--no-doctor]
 
 Prints a row for each Python: seconds for the install and until the first text, the requests that
 the server answered and refused, and the result of ``llama-py doctor``. With a companion's wheel its
 backend must have all layers; without a graphics card Mesa's software driver does, which must be
-named: GGML_VK_VISIBLE_DEVICES=0. Exit code 0 if all generate the same text, 1 if not, or if files
-of the wheel are missing or unneeded, 2 if there is no wheel.
+named: GGML_VK_VISIBLE_DEVICES=0. With --no-driver the CPU computes, and the doctor must say that
+the plug-in is there and why it is not used. Exit code 0 if all generate the same text, 1 if not, or
+if files of the wheel are missing or unneeded, 2 if there is no wheel.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -25,6 +27,7 @@ from pathlib import Path
 from llama_cpp.errors import LlamaError
 
 from . import contents
+from .companion import COMPANIONS
 from .wheel import DIST, PROJECT
 
 _GENERATE = Path(__file__).with_name("_generate.py")
@@ -37,6 +40,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Install the wheel in clean environments.")
     parser.add_argument("wheel", nargs="?", type=Path, help="default: the one in dist/")
     parser.add_argument("--companion", metavar="NAME", help="with that of dist/, e.g. vulkan")
+    parser.add_argument("--no-driver", action="store_true", help="here is none for the companion")
     parser.add_argument("--no-doctor", action="store_true", help="needs no package index then")
     options = parser.parse_args()
     wheel = options.wheel or find_wheel()
@@ -59,8 +63,9 @@ def main() -> int:
     for version, python in pythons().items():
         try:
             row, text = one(
-                python, wheel.resolve(), model, doctor=not options.no_doctor, companion=companion
-            )
+                python, wheel.resolve(), model, doctor=not options.no_doctor, companion=companion,
+                idle=COMPANIONS[options.companion].backend if options.no_driver else None,
+            )  # fmt: skip
         except (subprocess.SubprocessError, OSError, ValueError) as error:
             print(f"{version:7} FAILED: {error}\n{getattr(error, 'stderr', None) or ''}")
             bad += 1
@@ -102,9 +107,10 @@ def pythons() -> dict[str, Path]:
 
 
 def one(
-    python: Path, wheel: Path, model: Path, *, doctor: bool, companion: Path | None = None
-) -> tuple[list[str], str]:
-    """A row of the table, and the text."""
+    python: Path, wheel: Path, model: Path, *, doctor: bool, companion: Path | None = None,
+    idle: str | None = None,
+) -> tuple[list[str], str]:  # fmt: skip
+    """A row of the table, and the text. ``idle`` is the companion's backend if it has no driver."""
     with tempfile.TemporaryDirectory(prefix="llama-py-") as name:
         home = Path(name)
         environment = home / "environment"
@@ -122,7 +128,8 @@ def one(
 
         pip = (programs / "python", "-m", "pip", "install", "--disable-pip-version-check", "-q")
         begun = time.monotonic()
-        run(*pip, "--no-index", wheel, *([companion] if companion else []))
+        # Where the toolkit's libraries are packages, the companion needs them from the index.
+        run(*pip, *([] if idle else ["--no-index"]), wheel, *([companion] if companion else []))
         installed = time.monotonic() - begun
         with subprocess.Popen(
             [programs / "python", "-I", _GENERATE, model, "4" if companion else "24"],
@@ -143,8 +150,8 @@ def one(
         library = Path(result["library"])
         if not library.is_relative_to(environment.resolve()):
             raise ValueError(f"{library} is not the wheel's")
-        if companion and "CPU" in result["devices"]:
-            raise ValueError(f"{companion.name} is not used: {result['devices']}")
+        if companion and ("CPU" in result["devices"]) is not bool(idle):
+            raise ValueError(f"{companion.name}: the layers are on {result['devices']}")
         served = "not asked"
         if companion is None:  # a software driver takes minutes for each program
             served = run(programs / "python", "-I", _SERVE, model).stdout.strip()
@@ -154,16 +161,24 @@ def one(
             # It ends with 1 if it finds a fault.
             also: list[str | Path] = [] if companion else ["-m", model]
             asked = run(programs / "llama-py", "doctor", "--json", *also, check=False)
-            said = _doctor(asked.stdout)
+            said = judged(asked.stdout, idle)
         place = "/".join(library.parts[-3:-1]) + " " + ",".join(result["code"])
         place += f" {','.join(result['devices'])}" if companion else ""
         return [f"{installed:.1f}", f"{first:.1f}", place, served, said], result["text"]
 
 
-def _doctor(text: str) -> str:
-    report = json.loads(text)
-    wrong = [f["what"] for f in report["findings"] if f["status"] == "wrong"]
-    return f"WRONG: {', '.join(wrong)}" if wrong else "nothing is wrong"
+def judged(text: str, idle: str | None) -> str:
+    """The doctor's report in short. It must name the backend ``idle``, which has no driver."""
+    findings = json.loads(text)["findings"]
+    wrong = [f["what"] for f in findings if f["status"] == "wrong"]
+    if wrong:
+        return f"WRONG: {', '.join(wrong)}"
+    (devices,) = (f for f in findings if f["what"] == "devices")
+    if idle is None:
+        return "nothing is wrong"
+    named = re.search(rf"(not|none of) {idle}\b", devices["text"]) and devices["status"] == "note"
+    there = any(f["what"].startswith("libllama-py-") and f["status"] == "ok" for f in findings)
+    return devices["text"] if named and there else f"WRONG: {idle} is not named: {devices['text']}"
 
 
 if __name__ == "__main__":

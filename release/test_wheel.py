@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import shutil
 import stat
@@ -150,6 +151,22 @@ def test_a_companion_is_one_file_beside_the_engine_of_its_version(
     assert f"\nName: libllama-py-{name}\n" in metadata
     assert f"\nRequires-Dist: libllama-py=={llama_cpp.__version__}\n" in metadata
     assert not wheel.stem.endswith("-any")
+
+
+@pytest.mark.parametrize(
+    ("devices", "beside", "right"),
+    [
+        ("CPU; not cuda (libcuda.so.1: cannot open)", "libllama-py-cuda12", True),
+        ("CPU; none of cuda", "libllama-py-cuda12", True),
+        ("CPU; not cuda (libcuda.so.1: cannot open)", "package", False),
+        ("CPU", "libllama-py-cuda12", False),
+    ],
+)
+def test_a_companion_without_a_driver_must_be_named(devices: str, beside: str, right: bool) -> None:
+    found = {"what": "devices", "status": "note", "text": devices}
+    findings = [found, {"what": beside, "status": "ok", "text": ""}]
+    said = check_wheel.judged(json.dumps({"findings": findings}), "cuda")
+    assert said == devices if right else said.startswith("WRONG: cuda is not named")
 
 
 # -- licences

@@ -635,6 +635,22 @@ def test_a_terminal_shows_markdown_and_a_pipe_has_it_as_it_is(tmp_path: Path) ->
     assert b"next \\x1b[2J" in shown
 
 
+def test_keys_are_not_shown_where_markdown_is_drawn_anew() -> None:
+    code = (
+        "import sys, termios\n"
+        "from llama_cpp.cli._text import show_markdown\n"
+        "def echo(): states.append(bool(termios.tcgetattr(0)[3] & termios.ECHO)); return 'text'\n"
+        "states = []; echo(); show_markdown(echo() for _ in 'a'); echo()\n"
+        "print(states, file=sys.stderr)\n"
+    )
+    _, end = pty.openpty()
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, stdin=end, stdout=end, stderr=subprocess.PIPE,
+        check=True,
+    )  # fmt: skip
+    assert done.stderr == b"[True, False, True]\n"
+
+
 @pytest.mark.parametrize("columns", [20, 60])
 def test_lines_on_a_terminal_end_between_words(
     columns: int, monkeypatch: pytest.MonkeyPatch

@@ -28,7 +28,7 @@ from ..agent.server import LlamaServer
 from ..agent.tools import Deny, Tool, ToolCall, as_tools
 from ..errors import LlamaError
 from . import visible
-from ._common import COUNT, MODEL, NUMBER, ModelCommand, find, help_lines, talk, unknown
+from ._common import COUNT, MODEL, NUMBER, ModelCommand, find, help_lines, note, talk, unknown
 from ._text import show_markdown, show_plain
 
 _SHOWN = 500  # characters of a tool's result
@@ -129,6 +129,7 @@ def _command(agent: LlamaAgent, line: str) -> None:
     argument = argument.strip()
     if name == "/clear":
         agent.reset()
+        note("The conversation is forgotten.")
     elif name == "/tools":
         for tool in agent.tools.values():
             click.echo(visible(f"{tool.name}: {tool.description.partition(chr(10))[0]}"))
@@ -139,7 +140,8 @@ def _command(agent: LlamaAgent, line: str) -> None:
             (agent.save if name == "/save" else agent.load)(argument)
         except OSError as error:  # any other OSError ends the program, as a closed pipe must
             raise LlamaError(str(error)) from error
-    elif name == "/help":
+        note(f"{argument} is {'written' if name == '/save' else 'loaded'}.")
+    elif name in ("/help", "/?"):
         click.echo(help_lines(_COMMANDS))
     else:
         raise unknown(name, _COMMANDS)

@@ -18,6 +18,7 @@ from ._common import (
     keyword,
     loading_options,
     model_option,
+    note,
     open_llama,
     sampling,
     sampling_options,
@@ -113,21 +114,26 @@ class _Conversation:
         argument = argument.strip()
         if name == "/system":
             self.set_system(argument)
+            note(f"The system message is {'set' if argument else 'removed'}.")
         elif name == "/set":
             self._set(*argument.split(None, 1))
         elif name == "/read":
             self._read.append(_file(argument).read_text("utf-8"))
+            note(f"The next message begins with {argument}.")
         elif name in ("/regen", "/edit"):
             self._again(name == "/edit")
         elif name == "/clear":
             self._messages[:] = [m for m in self._messages if m["role"] == "system"]
+            note("The conversation is forgotten.")
         elif name == "/save":
             _file(argument).write_text(json.dumps(self._messages, ensure_ascii=False), "utf-8")
+            note(f"The conversation is written to {argument}.")
         elif name == "/load":
             self._messages[:] = _saved(_file(argument))
+            note(f"The conversation is that of {argument}.")
         elif name == "/stats":
             self._stats()
-        elif name == "/help":
+        elif name in ("/help", "/?"):
             click.echo(help_lines(_COMMANDS))
         else:
             raise unknown(name, _COMMANDS)
@@ -138,6 +144,7 @@ class _Conversation:
         tried = {**self._options, name: keyword(value)}
         self._llm.chat_stream([{"role": "user", "content": "."}], **tried).close()  # or an error
         self._options = tried
+        note(f"{name} is {tried[name]!r}.")
 
     def _again(self, edit: bool) -> None:
         at = max((i for i, m in enumerate(self._messages) if m["role"] == "user"), default=None)

@@ -304,6 +304,12 @@ def help_lines(commands: dict[str, str]) -> str:
     return text.getvalue().rstrip()
 
 
+def note(text: str) -> None:
+    """Confirm on a terminal what a command of a talk has done."""
+    if sys.stderr.isatty():
+        click.secho(visible(text), dim=True, err=True)
+
+
 def unknown(name: str, commands: Iterable[str]) -> LlamaError:
     """The error for a line that begins with / but not with one of ``commands``."""
     import difflib  # which only an error needs
@@ -335,7 +341,7 @@ def talk(
         answer(text_or_stdin(message))
         return
     for line in _lines():
-        if line in ("/quit", "/exit"):
+        if line in ("/quit", "/exit", "/bye"):
             return
         try:
             if line.startswith("/"):

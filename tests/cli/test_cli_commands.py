@@ -343,6 +343,18 @@ def test_the_engine_commands_pass_on_how_they_end(tmp_path: Path) -> None:
     assert "--tag" in given("engine", "where", "--help")
 
 
+def test_a_terminal_sees_that_a_command_of_a_talk_is_done(tiny_path: Tiny) -> None:
+    terminal, end = pty.openpty()
+    command = [*CLI, "chat", str(tiny_path("llama"))]
+    lines = b"/set temperature 0\n/clear\n/?\n/bye\n/no-command\n"
+    done = subprocess.run(command, input=lines, stdout=subprocess.PIPE, stderr=end, check=True)
+    shown = os.read(terminal, 65536)
+    assert b"temperature is 0." in shown
+    assert b"The conversation is forgotten." in shown
+    assert b"/set NAME VALUE" in done.stdout
+    assert b"no-command" not in shown
+
+
 def test_a_terminal_sees_where_the_layers_are(tiny_path: Tiny) -> None:
     terminal, end = pty.openpty()
     command = [*CLI, "run", "-m", str(tiny_path("llama")), "-n", "1", "the"]

@@ -96,6 +96,13 @@ def test_a_run_without_an_answer_fails(tmp_path: Path) -> None:
     assert "no answer after 2 replies (max_steps)" in done.stderr
 
 
+def test_a_cut_off_answer_says_so() -> None:
+    with fault_server(chat("One, two", "length"), native=True) as server:
+        done = command.run("agent", "--url", server.url, "Count.")
+    assert (done.returncode, done.stdout) == (0, "One, two\n")
+    assert "[cut off: " in done.stderr
+
+
 def test_a_message_is_answered_by_a_server_of_its_own(model_path: Path) -> None:
     done = run("-m", model_path, "-c", 512, "--temperature", 0, "Say hello.")
     assert done.returncode == 0, done.stderr
@@ -121,7 +128,7 @@ def test_lines_are_a_conversation(server: LlamaServer, tools: Path, tmp_path: Pa
     saved = tmp_path / "talk.json"
     lines = f"My name is Ada.\n\n/tools\n/save {saved}\n/clear\n/load {saved}\n/load\n"
     lines += "/load nothing\n/tolls\n/help\n/quit\nmore\n"
-    done = run("--temperature", 0, "-t", tools, server=server, stdin=lines)
+    done = run("--temperature", 0, "-n", 64, "-t", tools, server=server, stdin=lines)
     assert done.returncode == 0, done.stderr
     assert "get_current_weather: Get the current weather." in done.stdout
     assert "/save FILE" in done.stdout

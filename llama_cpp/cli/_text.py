@@ -115,17 +115,24 @@ def show_plain(pieces: Iterable[str]) -> None:
         sys.stdout.flush()
 
 
+def _in_front() -> bool:
+    """Whether this process has a terminal and may change it; a job in the background is stopped."""
+    try:
+        return os.tcgetpgrp(0) == os.getpgrp()
+    except OSError:
+        return False
+
+
 @contextmanager
 def _unechoed() -> Iterator[None]:
     """The terminal does not show what is typed. Even the ^C of Ctrl-C would move the cursor from
     where the block ends that is drawn anew. The next message has the typed text."""
-    try:
-        import termios
-
-        before = termios.tcgetattr(0)
-    except (ImportError, termios.error):  # on Windows; without a terminal
+    if sys.platform == "win32" or not _in_front():
         yield
         return
+    import termios  # which Windows does not have
+
+    before = termios.tcgetattr(0)
     quiet = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
     termios.tcsetattr(0, termios.TCSANOW, quiet)
     try:

@@ -649,7 +649,8 @@ def test_a_terminal_shows_markdown_and_a_pipe_has_it_as_it_is(tmp_path: Path) ->
 
 def test_keys_are_not_shown_where_markdown_is_drawn_anew() -> None:
     code = (
-        "import sys, termios\n"
+        "import fcntl, os, sys, termios\n"
+        "os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
         "from llama_cpp.cli._text import show_markdown\n"
         "def echo(): states.append(bool(termios.tcgetattr(0)[3] & termios.ECHO)); return 'text'\n"
         "states = []; echo(); show_markdown(echo() for _ in 'a'); echo()\n"

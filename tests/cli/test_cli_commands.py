@@ -481,7 +481,7 @@ def test_the_doctor_accepts_the_system_s_library(tiny_path: Tiny, tmp_path: Path
     path = given("engine", "where").strip()
     env = {"XDG_CACHE_HOME": str(tmp_path), "LD_LIBRARY_PATH": path}
     code, found = findings(env, "-m", tiny_path("llama"))
-    assert found["library"]["text"].endswith(", the system's")
+    assert found["library"]["text"].endswith(" (the system's)")
     assert (code, found["ABI check"]["status"], found["model"]["status"]) == (0, "ok", "ok")
 
 

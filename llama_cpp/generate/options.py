@@ -161,15 +161,15 @@ class GenerationOptions(SamplingOptions, total=False):
     `Llama.generate_many`."""
 
 
-_KNOWN = tuple(GenerationOptions.__annotations__)
+_KNOWN = frozenset(GenerationOptions.__annotations__)
 
 
 def check_options(options: Mapping[str, Any], owner: str) -> None:
     """TypeError for a keyword that no generation has."""
     check_type(options, Mapping)
-    for name in options:
-        if name not in _KNOWN:
-            raise unknown_keyword(name, _KNOWN, owner)
+    if not options.keys() <= _KNOWN:
+        wrong = next(name for name in options if name not in _KNOWN)
+        raise unknown_keyword(wrong, [*GenerationOptions.__annotations__], owner)
     if owner != "generate" and options.get("context_shift"):
         raise TypeError(f"{owner} does not shift the context")
     if owner != "generate" and options.get("draft") is not None:

@@ -220,13 +220,14 @@ class Places:
         job.begun = True
         slot.used = self._clock
         request.started = request.started or time.perf_counter()
-        if self._ctx.model.has_encoder:
+        if self._ctx.core.has_encoder:
             sequence.clear()
             self._encode(job)
             return True
-        n, _, source = max(
-            ((self._reusable(s, job), s is slot, s) for s in self.slots), key=lambda it: it[:2]
-        )
+        n, source = self._reusable(slot, job), slot
+        for other in self.slots:
+            if other is not slot and (more := self._reusable(other, job)) > n:
+                n, source = more, other
         stored = self._stored if request.cache_prompt else None
         if stored is not None and stored.load(sequence, job.tokens[:-1], n):
             pass

@@ -432,6 +432,11 @@ class Generation(GenerationState, ClosedByWith, Iterator[str]):
         self._pieces: list[str] | None = [] if request.answer.is_json else None
 
     @property
+    def has_output(self) -> bool:
+        """Whether its text is of an object, with ``output_type`` or ``json_schema``."""
+        return self._pieces is not None
+
+    @property
     def output(self) -> Any:
         """The object that the text is of, with ``output_type`` or ``json_schema``. LlamaAnswerError
         where it is not complete, or not valid."""

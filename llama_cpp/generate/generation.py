@@ -156,7 +156,7 @@ class Request:
                 raise TypeError(f"sampler must be a LlamaSampler or make one, not {sampler!r}")
         self.sampler = sampler
         forward = c_number(ctypes.c_bool, options.get("fast_forward", True), "fast_forward")
-        if forward and sampler.forces and self.draft is None:
+        if forward and self.draft is None and isinstance(sampler, LlamaSampler) and sampler.forces:
             self.draft = Forced(sampler)
         self.prompt_logprobs: list[TokenLogprob | None] = []
         """Those of the prompt's tokens so far, if they were asked for."""

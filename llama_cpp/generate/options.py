@@ -220,8 +220,6 @@ def _one_token(model: LlamaModel, token: int | str) -> int:
 class Greedy:
     """Chooses the likeliest token each time, without a chain."""
 
-    forces = False
-
     def choose(self, source: Source, i: int) -> int:
         """As `LlamaSampler.choose`."""
         handle = source.opened().handle
@@ -260,9 +258,9 @@ def make_sampler(
     """The sampler that ``options`` ask for, when they do not bring one, for such an ``answer`` to
     ``prompt``. The chain is that of upstream's ``common_sampler_init``."""
     given = options.get("temperature")
-    if isinstance(given, int | float) and given == 0 and options.keys() <= _WITHOUT_EFFECT:
-        if not (options.get("model_defaults", True) and model.vocab.suppress_tokens):
-            return _GREEDY
+    plain = isinstance(given, int | float) and given == 0 and options.keys() <= _WITHOUT_EFFECT
+    if plain and not (options.get("model_defaults", True) and model.vocab.suppress_tokens):
+        return _GREEDY
     chain = LlamaSampler.chain(model.library)
     answer.constrain(chain, model)
     biases = _constrain_end(chain, model, options, answer)

@@ -178,8 +178,9 @@ class Places:
             slot.sequence.rewind(min(slot.sequence.reachable(job.tokens[:-1]), len(slot.sequence)))
 
     def _place(self, job: Job, free: list[Slot]) -> None:
-        """Give ``job`` one of the ``free`` sequences: the one that it continues, if little is lost, otherwise the
-        least valuable one, by the tokens that would be lost and the time since its last use."""
+        """Give ``job`` one of the ``free`` sequences: the one that it continues, if little is lost,
+        otherwise the least valuable one, by the tokens that would be lost and the time since its
+        last use."""
         self._clock += 1
         job.age = self._clock
         if self.n == 1:

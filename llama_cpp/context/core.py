@@ -10,8 +10,7 @@ import ctypes
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, cached_property, partial
 from typing import Any, Protocol
 
@@ -27,7 +26,7 @@ from ..model.model import LlamaModel
 from ..native import fork, log
 from ..native.calls import guarded
 from ..native.interrupt import stops_on_ctrl_c
-from ..native.locks import take
+from ..native.locks import exits_with, take
 from ..native.remote import calls_for
 from ..native.resource import Closable, Resource
 from .batch import LlamaBatch
@@ -134,14 +133,9 @@ class Core(Closable):
             self.opened()  # a freed context keeps its lock
             raise LlamaBusyError("another thread is using this context")
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
+    def held(self) -> Held:
         """The context for this thread alone. LlamaBusyError when another thread is in it."""
-        self.enter()
-        try:
-            yield
-        finally:
-            self.lock.release()
+        return Held(self)
 
     def in_use(self) -> bool:
         """Whether a thread is in it."""
@@ -306,6 +300,20 @@ class Core(Closable):
         """LlamaContextError for a context without a KV cache."""
         if not self.has_memory:
             raise LlamaContextError("this context has no KV cache")
+
+
+class Held:
+    """A block with a context for one thread alone; see `Core.held`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def __enter__(self) -> None:
+        self._core.enter()
+
+    __exit__ = exits_with("_core.lock")
 
 
 @cache

@@ -223,7 +223,7 @@ class LlamaSequence(ClosedByWith):
         kept = self._track.tokens[:n]
         with self._core.held():
             self._track.rewind(n)
-        return kept[len(self._track.tokens) :]
+        return kept[len(self._track.tokens) :] if len(self._track.tokens) < n else []
 
     def checkpoint(self) -> None:
         """Keep a copy of the state that the model may forget, to return here; see the class."""
@@ -459,9 +459,7 @@ class Sequences:
 
 def n_common(a: Sequence[int], b: Sequence[int]) -> int:
     """The length of the common beginning."""
-    n = 0
-    for x, y in zip(a, b, strict=False):
-        if x != y:
-            break
-        n += 1
-    return n
+    n = min(len(a), len(b))
+    if a[:n] == b[:n]:
+        return n
+    return next((i for i in range(n) if a[i] != b[i]), n)

@@ -139,6 +139,8 @@ def _completed(
         begun: list[Generation] = []
         pieces = _pieces(self, lambda llm: begin(llm, *args, **options), begun, whole=True)
         text = "".join([piece async for piece in pieces])
+        if not begun[0].has_output:
+            return begun[0].completed(text)  # at once: another thread costs more
         return await self._run(lambda: begun[0].completed(text))
 
     return call

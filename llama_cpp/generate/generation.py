@@ -156,7 +156,7 @@ class Request:
                 raise TypeError(f"sampler must be a LlamaSampler or make one, not {sampler!r}")
         self.sampler = sampler
         forward = c_number(ctypes.c_bool, options.get("fast_forward", True), "fast_forward")
-        if forward and sampler.forces and self.draft is None:
+        if forward and self.draft is None and isinstance(sampler, LlamaSampler) and sampler.forces:
             self.draft = Forced(sampler)
         self.prompt_logprobs: list[TokenLogprob | None] = []
         """Those of the prompt's tokens so far, if they were asked for."""
@@ -430,6 +430,11 @@ class Generation(GenerationState, ClosedByWith, Iterator[str]):
         self._lock = threading.Lock()
         # The text so far, where something is to be made of it.
         self._pieces: list[str] | None = [] if request.answer.is_json else None
+
+    @property
+    def has_output(self) -> bool:
+        """Whether its text is of an object, with ``output_type`` or ``json_schema``."""
+        return self._pieces is not None
 
     @property
     def output(self) -> Any:

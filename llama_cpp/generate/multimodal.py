@@ -527,7 +527,7 @@ class LlamaMultimodal(Closable):
                         )
                     ctx.decode(LlamaBatch([token], pos=position))
                     position += 1
-                token = request.sampler.sample(ctx)
+                token = request.sampler.choose(ctx.outputs, -1)
                 request.score(ctx, token)
                 written = writes[0]
             yield token

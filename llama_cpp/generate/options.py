@@ -14,6 +14,8 @@ from ..native.arguments import c_number, check_count, check_type, integer
 from ..native.peers import unknown_keyword
 from ..sampling.answer import Answer
 from ..sampling.chain import LlamaSampler
+from ..sampling.in_graph import check_not_sampled
+from ..sampling.source import Source
 
 
 class Draft(Protocol):
@@ -159,15 +161,15 @@ class GenerationOptions(SamplingOptions, total=False):
     `Llama.generate_many`."""
 
 
-_KNOWN = tuple(GenerationOptions.__annotations__)
+_KNOWN = frozenset(GenerationOptions.__annotations__)
 
 
 def check_options(options: Mapping[str, Any], owner: str) -> None:
     """TypeError for a keyword that no generation has."""
     check_type(options, Mapping)
-    for name in options:
-        if name not in _KNOWN:
-            raise unknown_keyword(name, _KNOWN, owner)
+    if not options.keys() <= _KNOWN:
+        wrong = next(name for name in options if name not in _KNOWN)
+        raise unknown_keyword(wrong, [*GenerationOptions.__annotations__], owner)
     if owner != "generate" and options.get("context_shift"):
         raise TypeError(f"{owner} does not shift the context")
     if owner != "generate" and options.get("draft") is not None:
@@ -215,6 +217,34 @@ def _one_token(model: LlamaModel, token: int | str) -> int:
     return tokens[0]
 
 
+class Greedy:
+    """Chooses the likeliest token each time, without a chain."""
+
+    def choose(self, source: Source, i: int) -> int:
+        """As `LlamaSampler.choose`."""
+        handle = source.opened().handle
+        source.enter()
+        try:
+            i = source.check_output(i)
+            if source.samplers:
+                check_not_sampled(source, handle, i)
+            return source.likeliest.always(handle, i)
+        finally:
+            source.leave()
+
+    def close(self) -> None:
+        """It has nothing to free."""
+
+
+_GREEDY = Greedy()
+# With a temperature of 0, these do not change which token is chosen.
+_WITHOUT_EFFECT = frozenset(
+    {"temperature", "seed", "top_k", "top_p", "min_p", "model_defaults", "max_tokens", "stop"}
+    | {"parse_special", "timeout", "cache_prompt", "logprobs", "prompt_logprobs", "fast_forward"}
+    | {"context_shift", "n_keep", "draft"}
+)
+
+
 def with_defaults(model: LlamaModel, options: Mapping[str, Any]) -> Mapping[str, Any]:
     """``options`` and, where they allow it, what the model says of sampling."""
     if c_number(ctypes.c_bool, options.get("model_defaults", True), "model_defaults"):
@@ -224,9 +254,13 @@ def with_defaults(model: LlamaModel, options: Mapping[str, Any]) -> Mapping[str,
 
 def make_sampler(
     model: LlamaModel, options: Mapping[str, Any], answer: Answer, prompt: Sequence[int]
-) -> LlamaSampler:
+) -> LlamaSampler | Greedy:
     """The sampler that ``options`` ask for, when they do not bring one, for such an ``answer`` to
     ``prompt``. The chain is that of upstream's ``common_sampler_init``."""
+    given = options.get("temperature")
+    plain = isinstance(given, int | float) and given == 0 and options.keys() <= _WITHOUT_EFFECT
+    if plain and not (options.get("model_defaults", True) and model.vocab.suppress_tokens):
+        return _GREEDY
     chain = LlamaSampler.chain(model.library)
     answer.constrain(chain, model)
     biases = _constrain_end(chain, model, options, answer)

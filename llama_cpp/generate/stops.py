@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from ..native.arguments import text_bytes
 
 if TYPE_CHECKING:
     from ..model.model import LlamaModel
+
+
+_NOWHERE = re.compile("(?!)").search
+_MOST = 64
+# By model, with the control tokens in them: stop strings, and tokens that have a text -> what
+# `StopStrings.with_tokens` has found.
+_known: WeakKeyDictionary[LlamaModel, dict[Any, tuple[dict[int, str], dict[str, str]]]] = (
+    WeakKeyDictionary()
+)
 
 
 class StopStrings:
@@ -28,17 +38,27 @@ class StopStrings:
         # Text to look for -> the stop string that it represents.
         self._stops = {stop: stop for stop in stops}
         self._marks: dict[int, None] = {}
-        self._prepare()
+        self._begin = _NOWHERE
+        if stops:
+            self._prepare()
         self._kept = ""
         self.found: str | None = None
         """The string that ended the text, once there was one."""
         self.n_cut = 0
         """The bytes of text from there on."""
 
-    def with_tokens(self, model: LlamaModel, shown: Container[int]) -> dict[int, str]:
+    def with_tokens(self, model: LlamaModel, shown: Collection[int]) -> dict[int, str]:
         """Find control tokens in the strings, too: they have no text, so `feed` is to be given one
         of what this returns. Not those in ``shown``, which have a text."""
         texts: dict[int, str] = {}
+        if not self._stops:
+            return texts
+        known = _known.setdefault(model, {})
+        key = *self._stops, *shown
+        if found := known.get(key):
+            texts, self._stops = found
+            self._mark(texts)
+            return texts
         # Characters that are in no text.
         marks = (chr(c) for c in range(0xD800, 0xE000) if not any(chr(c) in s for s in self._stops))
         for stop in list(self._stops):
@@ -49,10 +69,16 @@ class StopStrings:
                     texts[token] = texts.get(token) or next(marks)
                     marked = marked.replace(piece, texts[token])
             self._stops[marked] = stop
+        if len(known) >= _MOST:
+            known.clear()
+        known[key] = texts, self._stops
+        self._mark(texts)
+        return texts
+
+    def _mark(self, texts: Mapping[int, str]) -> None:
         if texts:
             self._marks = dict.fromkeys(map(ord, texts.values()))
             self._prepare()
-        return texts
 
     def _prepare(self) -> None:
         self._longest = max(map(len, self._stops), default=0)

@@ -21,7 +21,9 @@ class Answer:
 
     def __init__(self, options: Mapping[str, Any], stopped: Stopped = never) -> None:
         """Raises ValueError for more than one, and TypeError for a type without a schema."""
-        kinds = [kind for kind in _KINDS if options.get(kind) is not None]
+        kinds: list[str] = []
+        if not options.keys().isdisjoint(_KINDS):
+            kinds += [kind for kind in _KINDS if options.get(kind) is not None]
         if len(kinds) > 1:
             raise ValueError(f"a text cannot follow {' and '.join(kinds)}: give one of them")
         self._stopped = stopped

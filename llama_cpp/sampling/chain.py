@@ -124,6 +124,8 @@ class LlamaSampler(SamplerMethods, Closable):
         self._n_tokens: int | None = None
         self._few = 1 << 31  # the most candidates that a top_k has left
         self._greedy = False
+        self._lowered: set[int] = set()  # the tokens with a bias
+        self._raises = False  # whether one of the biases is positive
         self._rest: Resource | None = None
         self._sample = short.llama_sampler_sample
         self._sample_long = self._library.llama_sampler_sample  # without the interpreter's lock
@@ -161,6 +163,9 @@ class LlamaSampler(SamplerMethods, Closable):
                 )
         if model is not None:
             self._keep.append(model.opened())
+        for bias in arguments.get("logit_bias", ()):
+            self._lowered.add(bias.token)
+            self._raises = self._raises or bias.bias > 0
         numbers = {k: v for k, v in arguments.items() if isinstance(v, int | float)}
         self._add(method, sampler, numbers, grammar)
         if method == "top_k":
@@ -188,9 +193,10 @@ class LlamaSampler(SamplerMethods, Closable):
         self._steps.append(grammar)
         self._selects = method in SELECTORS
         self._sorts = self._sorts or method == "typical"
-        # With nothing else in the chain, and no time of the library's to measure.
-        alone = len(self._names) - len(self._grammars) == 1 and self._params.get("no_perf", True)
-        self._greedy = method == "greedy" and alone
+        # Nothing else in the chain makes a token likelier, and the library measures no time.
+        others = [n for n, step in zip(self._names, self._steps, strict=True) if step is None]
+        alone = {*others} <= {"logit_bias", "greedy"} and not self._raises
+        self._greedy = method == "greedy" and alone and self._params.get("no_perf", True)
 
     def custom(self, sampler: CustomSampler) -> Self:
         """A sampler written in Python: an object with ``apply(candidates)``, which changes the
@@ -390,7 +396,7 @@ class LlamaSampler(SamplerMethods, Closable):
             token = None
             if self._greedy:
                 token = source.likeliest.choose(handle, i, chain.handle, len(self._names))
-            if token is None:
+            if token is None or token in self._lowered:
                 short = source.n_vocab < _MANY and not self._sorts
                 sample = self._sample if short else self._sample_long
                 return int(sample(chain.handle, handle, i))
@@ -476,7 +482,7 @@ class LlamaSampler(SamplerMethods, Closable):
         for candidates of a graph."""
         if self._greedy:
             token = source.likeliest.choose(handle, i, chain.handle, len(self._names))
-            if token is not None:
+            if token is not None and token not in self._lowered:
                 return token, False
         self._shown(grammars, self._in_graph is not None)
         try:
@@ -589,6 +595,7 @@ class LlamaSampler(SamplerMethods, Closable):
         chain, short = self.opened(), self._library.short
         copy = type(self)(self._library, **self._params)
         copy._n_tokens, copy._few, copy._removes = self._n_tokens, self._few, self._removes
+        copy._lowered, copy._raises = self._lowered, self._raises
         # As a list of its own: what it refers to has to live as long as the first sampler in it.
         copy._keep += [kept for kept in self._keep if not isinstance(kept, Constraint)]
         place = 0

@@ -304,6 +304,38 @@ def test_generation_ends_before_a_stop_string(llm: Llama) -> None:
     assert (done.finish_reason, done.stopped_by) == ("stop", stop)
 
 
+def test_a_control_token_in_a_stop_string_is_found_again(llm: Llama) -> None:
+    stop = "<|im_start|>"
+    for _ in range(2):
+        done = llm.complete(
+            PROMPT, max_tokens=4, temperature=0, stop=stop, logit_bias={stop: 1000.0}
+        )
+        assert (done.text, done.stopped_by) == ("", stop)
+
+
+def test_without_a_chain_the_tokens_are_those_of_a_greedy_one(llm: Llama) -> None:
+    alone, with_chain = (
+        llm.complete(PROMPT, max_tokens=16, cache_prompt=False, **options)
+        for options in ({"temperature": 0}, {"sampler": LlamaSampler.chain().greedy})
+    )
+    assert alone.tokens == with_chain.tokens
+
+
+@pytest.mark.parametrize("n", [0, 2])
+def test_a_forgotten_generation_is_freed_without_a_collection(llm: Llama, n: int) -> None:
+    sampler = LlamaSampler.chain().greedy()
+    alive = weakref.ref(sampler)
+    gc.disable()
+    try:
+        generation = llm.generate(PROMPT, sampler=sampler)
+        del sampler
+        assert len([piece for piece, _ in zip(generation, range(n), strict=False)]) == n
+        del generation
+        assert alive() is None
+    finally:
+        gc.enable()
+
+
 # -- cancelling
 
 

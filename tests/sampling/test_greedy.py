@@ -45,11 +45,19 @@ def test_same_tokens(ctx: LlamaContext, library: LlamaLibrary) -> None:
     assert ours.perf.n_samples == theirs.perf.n_samples == 60
 
 
+@pytest.fixture(params=[True, False], ids=["numpy", "alone"])
+def numpy_or_not(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not request.param:
+        monkeypatch.delitem(sys.modules, "numpy")
+
+
+@pytest.mark.usefixtures("numpy_or_not")
 @pytest.mark.parametrize(
     "changes",
     [
-        {7: 1e9, 40: 1e9},  # equal: the first
-        {0: math.nan},
+        *({at: 1e9, at + 1 + at % 2: 1e9} for at in (*range(7), 300)),  # equal: the first
+        *({-at: 1e9} for at in (1, 2, 3)),
+        *({at: math.nan} for at in range(4)),
         {7: 1e9, 40: math.nan},
         {7: math.nan, 40: 1e9},
         {7: math.inf, 40: math.inf},
@@ -65,18 +73,28 @@ def test_ties_and_nan(ctx: LlamaContext, library: LlamaLibrary, changes: dict[in
     assert plain(library).sample(ctx) == measured(library).sample(ctx)
 
 
-def test_without_numpy(
-    ctx: LlamaContext, library: LlamaLibrary, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("numpy_or_not")
+def test_the_library_is_not_asked(ctx: LlamaContext, library: LlamaLibrary) -> None:
     ctx.memory.seq_rm()
     ctx.decode([1, 300, 301])
     chain, choose = plain(library), ctx.outputs.likeliest.choose
-    expected = plain(library).sample(ctx)
-    assert choose(ctx.handle, -1, chain.handle, 1) == expected
+    assert choose(ctx.handle, -1, chain.handle, 1) == measured(library).sample(ctx)
     assert choose(ctx.handle, -1, chain.handle, 2) is None, "the chain has another sampler"
-    monkeypatch.delitem(sys.modules, "numpy")
-    assert choose(ctx.handle, -1, chain.handle, 1) is None
-    assert chain.sample(ctx) == expected
+
+
+@pytest.mark.parametrize("bias", [-math.inf, -1e6, -0.001, 0.0, 1e6])
+def test_biases(ctx: LlamaContext, library: LlamaLibrary, bias: float) -> None:
+    ctx.memory.seq_rm()
+    ctx.decode([1, 300, 301])
+    model, first = ctx.model, plain(library).sample(ctx)
+    for tokens in ([first], [first, 5], [5], [first + 1, 7]):
+        ours, theirs = (
+            LlamaSampler.chain(library, no_perf=no_perf)
+            .logit_bias(model, dict.fromkeys(tokens, bias))
+            .greedy()
+            for no_perf in (True, False)
+        )
+        assert ours.sample(ctx) == ours.clone().sample(ctx) == theirs.sample(ctx)
 
 
 def test_each_output_of_a_batch(ctx: LlamaContext, library: LlamaLibrary) -> None:

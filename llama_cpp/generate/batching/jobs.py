@@ -29,8 +29,8 @@ class Reader:
         """The requests that are not over."""
         self.errors: list[BaseException] = []
         """The errors of single requests."""
-        self.alone: Job | None = None
-        """The only request, for the reader of a `Generation`."""
+        self.alone = False
+        """Whether it is of a `Generation`: it has one request."""
         self.failure: BaseException | None = None
         """The error that ended all requests."""
         self.bell = Bell()

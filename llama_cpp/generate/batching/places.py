@@ -103,7 +103,7 @@ class Places:
             if job.of() is None:
                 self.over(job)
             elif stopped := job.stopped():
-                if job.reader.alone is None and not isinstance(stopped, LlamaTimeoutError):
+                if not job.reader.alone and not isinstance(stopped, LlamaTimeoutError):
                     job.end(stopped)
                     self.over(job)
                 else:
@@ -132,20 +132,19 @@ class Places:
         if self._crowded and self.active():
             return
         self._crowded = False
-        if len(self.jobs) == sum(slot.job is not None for slot in self.slots):
-            return
-        for job in list(self.jobs):
-            if job.reader.paused or any(slot.job is job for slot in self.slots):
+        placed = {slot.job for slot in self.slots}
+        for job in [job for job in self.jobs if job not in placed]:
+            if job.reader.paused:
                 continue
-            free = self._free()
-            if not free and not self._more():
+            if not self._free() and not self._more():
                 unread = self._unread(reader)
                 if unread is None:
                     return
                 self.preempt(unread)
-            for slot in self._free():
+            free = self._free()
+            for slot in free:
                 slot.check()
-            self._place(job)
+            self._place(job, free)
 
     def _unread(self, reader: Reader | None) -> Slot | None:
         """The place of a job that was not read for long, or that the asking thread itself left."""
@@ -178,13 +177,16 @@ class Places:
             job.speculation = None
             slot.sequence.rewind(min(slot.sequence.reachable(job.tokens[:-1]), len(slot.sequence)))
 
-    def _place(self, job: Job) -> None:
-        """Give ``job`` a free sequence: the one that it continues, if little is lost, otherwise the
-        least valuable one, by the tokens that would be lost and the time since its last use."""
+    def _place(self, job: Job, free: list[Slot]) -> None:
+        """Give ``job`` one of the ``free`` sequences: the one that it continues, if little is lost,
+        otherwise the least valuable one, by the tokens that would be lost and the time since its
+        last use."""
         self._clock += 1
         job.age = self._clock
+        if self.n == 1:
+            free[0].job = job
+            return
         now = {slot.id: self._reusable(slot, job) for slot in self.slots}
-        free = self._free()
         slot = max(free, key=lambda slot: (now[slot.id], slot.used))
         if not now[slot.id] or len(slot.sequence) - now[slot.id] > _LITTLE:
             if all(len(slot.sequence) for slot in free) and self._more():
@@ -219,13 +221,14 @@ class Places:
         job.begun = True
         slot.used = self._clock
         request.started = request.started or time.perf_counter()
-        if self._ctx.model.has_encoder:
+        if self._ctx.core.has_encoder:
             sequence.clear()
             self._encode(job)
             return True
-        n, _, source = max(
-            ((self._reusable(s, job), s is slot, s) for s in self.slots), key=lambda it: it[:2]
-        )
+        n, source = self._reusable(slot, job), slot
+        for other in self.slots:
+            if other is not slot and (more := self._reusable(other, job)) > n:
+                n, source = more, other
         stored = self._stored if request.cache_prompt else None
         if stored is not None and stored.load(sequence, job.tokens[:-1], n):
             pass

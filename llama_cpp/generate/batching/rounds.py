@@ -283,7 +283,7 @@ class Rounds:
         batch = self._batch
         if batch is None or ids != self._batch_ids:
             # Made once for all steps in which nobody joins and nobody leaves.
-            batch = LlamaBatch([0] * len(ids), seq_id=ids, logits=True)
+            batch = LlamaBatch([0] * len(ids), seq_id=ids if ids != [0] else 0, logits=True)
             self._batch, self._batch_ids = batch, ids
         for i, (_, part) in enumerate(parts):
             batch.tokens[i] = part[0]

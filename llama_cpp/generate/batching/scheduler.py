@@ -108,7 +108,7 @@ class Scheduler:
             name = self._ctx.model.path.name
             raise LlamaContextError(f"{name} has no KV cache: it cannot generate")
         job = Job(request, Reader())
-        job.reader.alone = job
+        job.reader.alone = True
         generation = Generation(request, self._tokens(job), Feed(self, job))
         job.of = weakref.ref(generation)
         return generation
@@ -316,7 +316,7 @@ class Scheduler:
             places.lean = None
             return False
         reader.joined = False
-        job = reader.alone
+        job = reader.jobs[0] if reader.alone else None
         if job is not None:
             places.settle(self._led[0], job)
             if places.generates(self._led[0], job):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -24,8 +22,7 @@ from llama_cpp import (
 )
 from llama_cpp.errors import LlamaClosedError
 from llama_cpp.generate.batching.pace import MOST, Curve, Pace
-from tests.support.patience import patience
-from tests.support.python import ROOT
+from tests.support.python import run_example
 
 PROMPT = "once upon a time the cat sat on the mat and the cat sat on"
 GENERATES = ("llama", "swa", "mamba", "hybrid")
@@ -420,13 +417,6 @@ def test_a_pace_asks_again_when_drafts_begin_to_be_right() -> None:
 def test_the_example_runs(model_path: Path, arguments: list[str]) -> None:
     if arguments:
         arguments = [*arguments, str(model_path)]
-    done = subprocess.run(
-        [sys.executable, "examples/speculative.py", model_path, "--max-tokens", "24", *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=patience(300),
-        check=False,
-    )
+    done = run_example("speculative", model_path, "--max-tokens", 24, *arguments)
     assert (done.returncode, done.stderr) == (0, "")
     assert "the same text: True\ndrafted " in done.stdout

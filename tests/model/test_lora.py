@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,8 +14,7 @@ from llama_cpp import LlamaContext, LlamaControlVector, LlamaLora, LlamaModel
 from llama_cpp.errors import LlamaAdapterError, LlamaClosedError
 from tests.support import tiny
 from tests.support.adapters import Q, write_lora
-from tests.support.patience import patience
-from tests.support.python import ROOT, run_program
+from tests.support.python import run_example, run_program
 
 
 @pytest.fixture
@@ -382,15 +379,7 @@ def test_the_example_shows_the_difference(model_path: Path, tmp_path: Path) -> N
         at = f"blk.{layer}.attn_output.weight"
         shapes |= {f"{at}.lora_a": (2, width), f"{at}.lora_b": (width, 2)}
     path = write_lora(tmp_path / "a.gguf", shapes, facts={"general.name": "noise"})
-    example = [sys.executable, ROOT / "examples" / "lora.py", "-m", model_path, "-n", "8"]
-    done = subprocess.run(
-        [*example, "--lora", f"{path}=0.02"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=patience(120),
-        check=False,
-    )
+    done = run_example("lora", "-m", model_path, "-n", 8, "--lora", f"{path}=0.02")
     assert (done.returncode, done.stderr) == (0, "")
     about, without, within, again = done.stdout.splitlines()
     assert about == f"{path}: noise, scale 0.02"

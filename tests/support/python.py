@@ -44,9 +44,18 @@ def run_program(
     return _run([str(PROGRAMS / f"{name}.py"), *map(str, arguments)], timeout, env or {})
 
 
-def _run(
-    arguments: list[str], timeout: float, env: dict[str, str], python: Path | str = sys.executable
+def run_example(
+    name: str, *arguments: object, stdin: str = "", env: dict[str, str] | None = None
 ) -> Result:
+    """Run ``examples/NAME.py`` as `run_python` runs code."""
+    command = [str(ROOT / "examples" / f"{name}.py"), *map(str, arguments)]
+    return _run(command, 300, env or {}, stdin=stdin)
+
+
+def _run(
+    arguments: list[str], timeout: float, env: dict[str, str], python: Path | str = sys.executable,
+    stdin: str | None = None,
+) -> Result:  # fmt: skip
     folder = Path(llama_cpp.__file__).parents[1]  # the package under test may be another copy
     done = subprocess.run(
         [python, *arguments],
@@ -59,6 +68,7 @@ def _run(
             "PYTHONFAULTHANDLER": "1",
             **env,
         },
+        input=stdin,
         capture_output=True,
         text=True,
         timeout=patience(timeout),

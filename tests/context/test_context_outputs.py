@@ -338,8 +338,6 @@ def test_perf_counts_and_measures(make: Callable[..., LlamaContext]) -> None:
 
 # -- sizes
 
-# The process's memory limit: its memory so far, and this.
-
 
 def test_the_largest_context_that_there_is_room_for(tiny_path: Callable[..., Path]) -> None:
     done = run_program("fits_into_memory", tiny_path("llama"))
@@ -352,11 +350,6 @@ def test_the_largest_context_that_there_is_room_for(tiny_path: Callable[..., Pat
 def test_a_context_that_fits_is_as_large_as_asked_for(make: Callable[..., LlamaContext]) -> None:
     assert make("llama", n_ctx=1024, fit=True).n_ctx == 1024
     assert make("mamba", n_ctx=0, fit=True).n_ctx == tiny.N_CTX
-
-
-def test_more_than_the_machine_has_is_refused_at_once(make: Callable[..., LlamaContext]) -> None:
-    with pytest.raises(LlamaContextError, match=r"would take .* GiB .* fit=True"):
-        make("llama", n_ctx=2**31 - 2**16)
 
 
 def test_an_assertion_about_embeddings_ends_the_context_not_the_process(

@@ -336,8 +336,6 @@ def test_what_is_no_sound_is_an_error(
 def test_a_file_that_is_no_projector_is_an_error(
     text_model: LlamaModel, mmproj: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(LlamaModelError, match="is no projector for llama-0"):
-        LlamaMultimodal(text_model, text_model.path)
     with pytest.raises(LlamaModelError, match="mismatch between text model"):
         LlamaMultimodal(text_model, tiny_mmproj.make(tmp_path, n_embd=96))
     data = mmproj.read_bytes()

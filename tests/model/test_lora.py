@@ -248,8 +248,6 @@ def test_wrong_adapters_are_refused(
     theirs = tiny_model("llama", seed=1).load_lora(lora.path)
     with pytest.raises(LlamaAdapterError, match="another model"):
         ctx.set_loras([theirs])
-    with pytest.raises(TypeError, match="expected a LlamaLora"):
-        ctx.set_loras([str(lora.path)])  # type: ignore[list-item]
     with pytest.raises(ValueError, match="finite"):
         ctx.set_loras({lora: math.inf})
     with pytest.raises(TypeError, match="scale must be a number"):
@@ -355,7 +353,7 @@ def test_wrong_vectors_are_refused(ctx: LlamaContext) -> None:
         ctx.set_control_vector([1.0])  # type: ignore[arg-type]
 
 
-def test_a_control_vector_is_read_from_a_file(tmp_path: Path, lora: LlamaLora) -> None:
+def test_a_control_vector_is_read_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "vector.gguf"
     vector = direction(l1=1, l3=2)
     write_lora(path, {}, arch="controlvector")
@@ -364,8 +362,6 @@ def test_a_control_vector_is_read_from_a_file(tmp_path: Path, lora: LlamaLora) -
         writer.add_tensor(f"direction.{layer}", np.array(numbers, np.float32))
     tiny.finish(writer)
     assert LlamaControlVector.from_file(path) == vector
-    with pytest.raises(LlamaAdapterError, match="not a control vector"):
-        LlamaControlVector.from_file(lora.path)
     path.write_bytes(path.read_bytes()[:-300])
     with pytest.raises(LlamaAdapterError, match="cut off"):
         LlamaControlVector.from_file(path)

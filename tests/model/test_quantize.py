@@ -213,8 +213,6 @@ def test_wrong_files_are_refused(source: Path, tmp_path: Path) -> None:
     (tmp_path / "link.gguf").symlink_to(source)
     before = source.read_bytes()
     target = tmp_path / "a.gguf"
-    with pytest.raises(FileNotFoundError, match="none"):
-        quantize(tmp_path / "none.gguf", target)
     with pytest.raises(LlamaModelError, match="not a GGUF file"):
         quantize(tmp_path / "text.gguf", target)
     with pytest.raises(FileNotFoundError):
@@ -237,16 +235,6 @@ def test_a_failure_leaves_the_old_file(source: Path, tmp_path: Path) -> None:
     assert target.read_text() == "old"
     quantize(source, target, "Q8_0")
     assert types(target)
-
-
-def test_a_full_disk_is_an_error(source: Path, tmp_path: Path) -> None:
-    # A limit on a file's size makes a write fail like a full disk.
-    done = run_program("quantize_on_full_disk", source, tmp_path / "a.gguf")
-    assert (done.returncode, done.stderr) == (0, "")
-    quantized, saved, left = done.stdout.splitlines()
-    assert "writing failed; the disk may be full" in quantized
-    assert "could not be written" in saved
-    assert left == "[]"
 
 
 # -- save

@@ -251,7 +251,7 @@ _NO_CACHE = [
         "ctx.memory.can_shift",
     )
 ]
-_BOTH = [*_ALL, *(["seq = nine(); " + code, *error] for code, *error in _SEQUENCES)]
+_BOTH = [*_ALL, *(["seq = nine()\n" + code, *error] for code, *error in _SEQUENCES)]
 MISUSE = {
     "llama": [*_BOTH, *_MOVES],
     "mamba": [*_BOTH, *_MOVES],

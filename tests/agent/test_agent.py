@@ -25,14 +25,7 @@ from typing_extensions import TypedDict
 from codegen import source
 from examples.agent_file_search import read_file, search, size_of
 from examples.agent_function_calling import calculate
-from llama_cpp import (
-    AsyncLlamaAgent,
-    LlamaAgent,
-    LlamaClient,
-    LlamaError,
-    LlamaLibrary,
-    tool,
-)
+from llama_cpp import AsyncLlamaAgent, LlamaAgent, LlamaClient, LlamaError, LlamaLibrary, tool
 from llama_cpp.agent import Deny, ToolCall
 from llama_cpp.agent.constrained import AnswerReader, Protocol, as_text
 from llama_cpp.agent.events import Done, Retry, TextDelta, ToolCallDelta, ToolCallFinished
@@ -581,9 +574,7 @@ def test_a_conversation_is_kept_saved_and_loaded(quick: LlamaAgent, tmp_path: Pa
     assert quick.messages == kept
 
 
-def test_a_schema_that_the_chat_endpoint_cannot_apply_is_applied_past_it(
-    quick: LlamaAgent,
-) -> None:
+def test_a_schema_that_the_chat_endpoint_cannot_apply_is_applied_past_it(quick: LlamaAgent) -> None:
     # This tokenizer cuts the beginning of an answer otherwise than the server's grammar expects.
     question = [{"role": "user", "content": [{"type": "text", "text": "Yes or no?"}]}]
     reasons: list[list[str]] = []

@@ -134,9 +134,7 @@ def test_cancel_takes_all_parts_back(model: LlamaModel) -> None:
         ctx.decode([5])
 
 
-def test_full_attention_is_not_computed_in_parts(
-    make: Callable[..., LlamaContext],
-) -> None:
+def test_full_attention_is_not_computed_in_parts(make: Callable[..., LlamaContext]) -> None:
     bert = make("bert", embeddings=True, n_batch=64, n_ubatch=32)
     with pytest.raises(ValueError, match="33 tokens: this model attends to all at once"):
         bert.decode([5] * 33)
@@ -217,9 +215,7 @@ def test_sequences_of_different_lengths_are_pooled_at_once_or_refused(
     assert near(ctx.embeddings_seq(0), together)
 
 
-def test_sizes_that_make_pooling_abort_are_refused(
-    make: Callable[..., LlamaContext],
-) -> None:
+def test_sizes_that_make_pooling_abort_are_refused(make: Callable[..., LlamaContext]) -> None:
     with pytest.raises(ValueError, match="n_ubatch=512 must be a multiple of n_seq_max=3"):
         make("bert", embeddings=True, n_seq_max=3)
     with pytest.raises(ValueError, match="n_outputs_max=8 is less than n_ubatch=512"):

@@ -13,10 +13,7 @@ from pathlib import Path
 import pytest
 
 from llama_cpp import Llama, LlamaCancelled, LlamaModel, LlamaSampler
-from llama_cpp.errors import (
-    LlamaClosedError,
-    LlamaSamplerError,
-)
+from llama_cpp.errors import LlamaClosedError, LlamaSamplerError
 from llama_cpp.generate.stops import StopStrings
 from tests.support.python import run_program
 

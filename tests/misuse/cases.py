@@ -719,9 +719,7 @@ ROWS = [
     Row("for _ in alm().generate('a'): pass", "TypeError", "not iterable"),
     Row("x = alm(); wait(x.aclose()); wait(x.complete('a'))", "LlamaClosedError", "AsyncLlama"),
     Row(
-        "x = AsyncLlama(llm()); x.sync.close(); wait(x.complete('a'))",
-        "LlamaClosedError",
-        "closed",
+        "x = AsyncLlama(llm()); x.sync.close(); wait(x.complete('a'))", "LlamaClosedError", "closed"
     ),
     Row(
         "async def go():\n    x = AsyncLlama(llm()); s = x.generate('the'); await anext(s)\n"

@@ -404,19 +404,13 @@ def test_it_may_close_the_chain_and_use_it(model: LlamaModel) -> None:
 
 
 def test_closing_the_context_inside_is_harmless(model_path: Path) -> None:
-    done = run_program(
-        "sampler_closes_context",
-        model_path,
-    )
+    done = run_program("sampler_closes_context", model_path)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) >= 0
 
 
 def test_the_end_of_the_process_is_quiet(model_path: Path) -> None:
-    done = run_program(
-        "sampler_holds_its_chain",
-        model_path,
-    )
+    done = run_program("sampler_holds_its_chain", model_path)
     assert (done.returncode, done.stderr) == (0, "")
 
 

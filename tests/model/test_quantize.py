@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -19,7 +18,7 @@ import pytest
 from llama_cpp import LlamaCancelled, LlamaContext, LlamaModel, LlamaModelError, _raw, quantize
 from tests.support import tiny
 from tests.support.patience import patience
-from tests.support.python import ROOT, run_program
+from tests.support.python import ROOT, run_command, run_program
 
 TYPE = gguf.GGMLQuantizationType
 
@@ -117,10 +116,7 @@ def test_it_imports_nothing_that_lies_beside_the_package(source: Path, tmp_path:
         "from llama_cpp import quantize; print(*quantize(*sys.argv[2:], 'Q8_0'))"
     )
     target = tmp_path / "small.gguf"
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", code, site, source, target],
-        capture_output=True, text=True, timeout=patience(120), check=False,
-    )  # fmt: skip
+    done = run_command(sys.executable, "-I", "-S", "-c", code, site, source, target)
     assert (done.stdout, done.stderr) == (f"{target}\n", "")
 
 

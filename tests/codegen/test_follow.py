@@ -54,7 +54,7 @@ class Project:
         self.run("git", "commit", "--quiet", "--message", "one", cwd=folder)
 
     def run(self, *command: object, cwd: Path | None = None, code: int = 0) -> str:
-        done = run_command(*command, cwd=cwd or self.root, env=self.environment, timeout=600)
+        done = run_command(*command, cwd=cwd or self.root, env=self.environment)
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout
 
@@ -114,7 +114,7 @@ def test_a_network_that_goes_away_at_any_step_leaves_the_tree_as_it_is(
             f'test -s {tmp_path}/calls || {{ echo "no network" >&2; exit 128; }}\n'
             f'sed -i s/.// {tmp_path}/calls\nexec {real} "$@"',
         )
-        done = run_command(*regen, cwd=project.root, env=project.environment, timeout=600)
+        done = run_command(*regen, cwd=project.root, env=project.environment)
         (project.programs / "git").unlink()
         if done.returncode == 0:
             break

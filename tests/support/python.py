@@ -68,7 +68,7 @@ def _run(
 
 def run_command(
     *command: object, cwd: Path = ROOT, env: Mapping[str, str | None] | None = None,
-    stdin: str | None = None, timeout: float = 120,
+    stdin: str | None = None, timeout: float = 600,
 ) -> Result:  # fmt: skip
     """Run a program, to its end. ``env`` goes on top of ours; None removes a variable."""
     variables = {**os.environ, **(env or {})}

@@ -16,7 +16,8 @@ from tests.support.upstream import change, copied
 
 TAG = "b999999"
 _NAMES = ("AUTHOR_NAME", "AUTHOR_EMAIL", "COMMITTER_NAME", "COMMITTER_EMAIL")
-_ENVIRONMENT = {k: v for k, v in os.environ.items() if k not in ("LLAMA_CPP", "PYTHONPATH")} | {
+_ENVIRONMENT: dict[str, str | None] = {
+    **{"LLAMA_CPP": None, "PYTHONPATH": None},
     **{f"GIT_{name}": "x@y" for name in _NAMES},
     "PIP_INDEX_URL": "http://127.0.0.1:9/simple/",  # the sources that there are all fail first
 }

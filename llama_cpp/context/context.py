@@ -17,7 +17,7 @@ from ..errors import LlamaContextError, LlamaSamplerError
 from ..model._getters import ContextGetters
 from ..model.model import LlamaLora, LlamaModel
 from ..native import log
-from ..native.arguments import c_number, check_type
+from ..native.arguments import c_number, check_type, integer
 from ..native.calls import call
 from ..native.remote import free_for, guard_for, note_user
 from ..native.resource import ClosedByWith, Resource, owned
@@ -534,9 +534,7 @@ def _give_samplers(
     if raw.n_outputs_max_per_seq != 1:
         raise ValueError("with samplers in the graph, n_outputs_max_per_seq must be 1")
     for seq_id, chain in samplers.items():
-        if not isinstance(seq_id, int):
-            raise TypeError(f"samplers: a sequence must be an integer, not {seq_id!r}")
-        if not 0 <= seq_id < raw.n_seq_max:
+        if not 0 <= integer(seq_id, "samplers: a sequence") < raw.n_seq_max:
             raise ValueError(f"samplers: seq_id {seq_id} is not 0 to {raw.n_seq_max - 1}")
         if not isinstance(chain, LlamaSampler):
             raise TypeError(f"samplers: expected a LlamaSampler, not {chain!r}")

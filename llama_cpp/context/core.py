@@ -15,13 +15,7 @@ from functools import cache, cached_property, partial
 from typing import Any, Protocol
 
 from .. import _raw
-from ..errors import (
-    LlamaBusyError,
-    LlamaCancelled,
-    LlamaContextError,
-    LlamaDecodeError,
-    LlamaError,
-)
+from ..errors import LlamaBusyError, LlamaCancelled, LlamaContextError, LlamaDecodeError, LlamaError
 from ..model.model import LlamaModel
 from ..native import fork, log
 from ..native.calls import guarded

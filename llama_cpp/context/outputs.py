@@ -12,6 +12,7 @@ from typing import Any
 
 from .. import _raw
 from ..errors import LlamaOutputError
+from ..native.arguments import integer
 from ..native.resource import Resource
 from ..sampling.greedy import Likeliest
 from ..sampling.source import Source, is_sampled
@@ -41,9 +42,8 @@ class Outputs(Source):
         self.pooling = int(short.llama_pooling_type(core.handle))
         wide = library.has("llama_model_n_embd_out")
         self.n_embd = int(short.llama_model_n_embd_out(model.handle)) if wide else model.n_embd
-        # The number of values per sequence: with a classifier, a score for each label.
         self.n_pooled = self.n_embd
-        """The floats of a sequence's embedding."""
+        """The floats of a sequence's embedding: with a classifier, a score for each label."""
         if self.pooling == _raw.LLAMA_POOLING_TYPE_RANK:
             self.n_pooled = int(short.llama_model_n_cls_out(model.handle))
         diffusion = library.has("llama_model_is_diffusion") and short.llama_model_is_diffusion(
@@ -149,8 +149,7 @@ class Outputs(Source):
         core = self._core
         if core.outputs is None:
             raise LlamaOutputError("there are no outputs: nothing was decoded, or it failed")
-        if not isinstance(seq_id, int):
-            raise TypeError(f"a sequence must be an integer, not {seq_id!r}")
+        seq_id = integer(seq_id, "a sequence")
         pointer = None
         if 0 <= seq_id < core.n_seq_max:
             pointer = core.short.llama_get_embeddings_seq(resource.handle, seq_id)

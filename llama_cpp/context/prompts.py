@@ -50,11 +50,7 @@ class PromptCache:
     """
 
     def __init__(
-        self,
-        folder: str | os.PathLike[str],
-        *,
-        max_bytes: int = 4 << 30,
-        min_tokens: int = 256,
+        self, folder: str | os.PathLike[str], *, max_bytes: int = 4 << 30, min_tokens: int = 256
     ) -> None:
         check_count(max_bytes, "max_bytes")
         check_count(min_tokens, "min_tokens", least=1)

@@ -9,7 +9,7 @@ from operator import index
 from typing import TYPE_CHECKING
 
 from ..errors import LlamaClosedError, LlamaContextError, LlamaStateError
-from ..native.arguments import check_type
+from ..native.arguments import check_type, integer
 from ..native.resource import ClosedByWith
 from ..sampling.chain import LlamaSampler
 from . import state as states
@@ -44,17 +44,12 @@ class LlamaSequence(ClosedByWith):
     """
 
     def __init__(
-        self,
-        computing: Computing,
-        *,
-        checkpoints: int = _N_CHECKPOINTS,
-        seq_id: int | None = None,
+        self, computing: Computing, *, checkpoints: int = _N_CHECKPOINTS, seq_id: int | None = None
     ) -> None:
         """Programs call `LlamaContext.sequence`. ``seq_id`` asks for that very id."""
         if not isinstance(computing, Computing):
             raise TypeError(f"make a sequence by ctx.sequence(), not of {computing!r}")
-        if not isinstance(checkpoints, int):
-            raise TypeError(f"checkpoints must be an integer, not {checkpoints!r}")
+        checkpoints = integer(checkpoints, "checkpoints")
         self._computing = computing
         self._core = computing.core
         self._core.opened()
@@ -205,8 +200,7 @@ class LlamaSequence(ClosedByWith):
         again, and it raises like `extend`.
         """
         self._check()
-        if not isinstance(n, int):
-            raise TypeError(f"n must be an integer, not {n!r}")
+        n = integer(n, "n")
         if n != len(self._track.tokens):
             missing = self.rewind(n)
             if missing:
@@ -251,9 +245,7 @@ class LlamaSequence(ClosedByWith):
         self._check()
         track, core = self._track, self._core
         n = len(track.tokens)
-        for name, value in (("keep", keep), ("discard", discard)):
-            if not isinstance(value, int):
-                raise TypeError(f"{name} must be an integer, not {value!r}")
+        keep, discard = integer(keep, "keep"), integer(discard, "discard")
         if keep < 0 or discard < 1 or keep + discard >= n:
             raise ValueError(
                 f"keep={keep} and discard={discard} must leave some of {n} tokens to move"

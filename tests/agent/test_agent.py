@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -25,14 +22,7 @@ from typing_extensions import TypedDict
 from codegen import source
 from examples.agent_file_search import read_file, search, size_of
 from examples.agent_function_calling import calculate
-from llama_cpp import (
-    AsyncLlamaAgent,
-    LlamaAgent,
-    LlamaClient,
-    LlamaError,
-    LlamaLibrary,
-    tool,
-)
+from llama_cpp import AsyncLlamaAgent, LlamaAgent, LlamaClient, LlamaError, LlamaLibrary, tool
 from llama_cpp.agent import Deny, ToolCall
 from llama_cpp.agent.constrained import AnswerReader, Protocol, as_text
 from llama_cpp.agent.events import Done, Retry, TextDelta, ToolCallDelta, ToolCallFinished
@@ -41,7 +31,7 @@ from llama_cpp.errors import LlamaAnswerError, LlamaServerTemplateError, LlamaTo
 from tests.support import tiny
 from tests.support.faultserver import soon
 from tests.support.llamaserver import KEY, Running, is_idle, running
-from tests.support.python import ROOT
+from tests.support.python import run_example
 
 TEMPLATES = source.resolve().root / "models" / "templates"
 KNOWS_TOOLS = "NousResearch-Hermes-2-Pro-Llama-3-8B-tool_use"
@@ -581,9 +571,7 @@ def test_a_conversation_is_kept_saved_and_loaded(quick: LlamaAgent, tmp_path: Pa
     assert quick.messages == kept
 
 
-def test_a_schema_that_the_chat_endpoint_cannot_apply_is_applied_past_it(
-    quick: LlamaAgent,
-) -> None:
+def test_a_schema_that_the_chat_endpoint_cannot_apply_is_applied_past_it(quick: LlamaAgent) -> None:
     # This tokenizer cuts the beginning of an answer otherwise than the server's grammar expects.
     question = [{"role": "user", "content": [{"type": "text", "text": "Yes or no?"}]}]
     reasons: list[list[str]] = []
@@ -676,26 +664,14 @@ def test_cancelling_a_task_stops_the_server(server: Running) -> None:
 
 
 def test_the_example_runs(server: Running) -> None:
-    example = ROOT / "examples" / "agent_function_calling.py"
-    done = subprocess.run(
-        [sys.executable, example, "--url", server.url, "What is the weather in Istanbul?"],
-        env={**os.environ, "LLAMA_API_KEY": KEY},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "-> 22 degrees and sunny in Istanbul" in done.stdout
-    assert "[constrained, answer]" in done.stdout
+    said = example(server, "agent_function_calling", "What is the weather in Istanbul?")
+    assert "-> 22 degrees and sunny in Istanbul" in said
+    assert "[constrained, answer]" in said
 
 
 def example(server: Running, name: str, *arguments: object, stdin: str = "") -> str:
-    done = subprocess.run(
-        [sys.executable, ROOT / "examples" / name, "--url", server.url, *map(str, arguments)],
-        env={**os.environ, "LLAMA_API_KEY": KEY}, input=stdin, capture_output=True, text=True,
-        timeout=120, check=False,
-    )  # fmt: skip
+    env = {"LLAMA_API_KEY": KEY}
+    done = run_example(name, "--url", server.url, *arguments, stdin=stdin, env=env)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 
@@ -706,7 +682,7 @@ def test_the_example_that_searches_files_stays_in_its_folder(
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "notes.txt").write_text("The port is 8123.")
     (tmp_path / "secret.txt").write_text("hidden")
-    said = example(server, "agent_file_search.py", tmp_path / "in", "List the files.")
+    said = example(server, "agent_file_search", tmp_path / "in", "List the files.")
     assert "notes.txt" in said
     ctx: Any = SimpleNamespace(deps=tmp_path / "in")
     assert search(ctx, "PORT") == ["notes.txt:1: The port is 8123."]
@@ -717,7 +693,7 @@ def test_the_example_that_searches_files_stays_in_its_folder(
 
 def test_the_example_that_extracts_has_a_line_for_each_text(server: Running) -> None:
     texts = [f"Customer {i} wants {i + 2} apples and a pear." for i in range(6)]
-    lines = example(server, "extract.py", stdin="\n".join(texts)).splitlines()
+    lines = example(server, "extract", stdin="\n".join(texts)).splitlines()
     found = [json.loads(line) for line in lines]
     assert len(found) == len(texts)
     whole = [one for one in found if "error" not in one]
@@ -730,8 +706,8 @@ def test_the_example_of_an_approval_goes_on_in_another_process(
     server: Running, tmp_path: Path, step: str, outcome: str
 ) -> None:
     file = tmp_path / "talk.json"
-    assert "waits: pay(" in example(server, "approvals.py", "ask", "--file", file)
-    assert outcome in example(server, "approvals.py", step, "--file", file)
+    assert "waits: pay(" in example(server, "approvals", "ask", "--file", file)
+    assert outcome in example(server, "approvals", step, "--file", file)
 
 
 def test_the_calculator_of_the_example_is_no_way_in() -> None:

@@ -16,11 +16,7 @@ import pytest
 from checks import cycles
 from llama_cpp import LlamaCancelled, LlamaServer
 from llama_cpp.agent.events import TextDelta
-from llama_cpp.errors import (
-    LlamaContextOverflowError,
-    LlamaServerConnectionError,
-    LlamaStreamError,
-)
+from llama_cpp.errors import LlamaContextOverflowError, LlamaServerConnectionError, LlamaStreamError
 from tests.support import tiny
 from tests.support.faultserver import soon
 from tests.support.llamaserver import is_idle

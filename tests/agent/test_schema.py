@@ -21,14 +21,7 @@ from typing_extensions import NotRequired, TypedDict
 
 from llama_cpp import LlamaClient, LlamaLibrary
 from llama_cpp.agent.constrained import Protocol
-from llama_cpp.agent.schema import (
-    adapter_of,
-    answer_text,
-    for_server,
-    plain,
-    schema_of,
-    type_text,
-)
+from llama_cpp.agent.schema import adapter_of, answer_text, for_server, plain, schema_of, type_text
 from llama_cpp.agent.signature import signature_of
 from llama_cpp.agent.tools import Tool
 from llama_cpp.errors import LlamaBadRequestError

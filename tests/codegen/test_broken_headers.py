@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ast
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,7 @@ from codegen.__main__ import main
 from codegen.clang import TARGETS
 from codegen.errors import CodegenError
 from codegen.parse import parse
-from tests.support.python import ROOT
+from tests.support.python import codegen
 
 
 @pytest.fixture
@@ -293,8 +291,7 @@ def test_that_names_of_the_module_are_safe(tree: Path, name: str) -> None:
 
 def test_that_the_command_itself_prints_one_line(tree: Path) -> None:
     _write(tree, "int f(\n")
-    command = [sys.executable, "-m", "codegen", "regen", "--llama-cpp", tree, "--out", tree / "out"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = codegen("regen", "--llama-cpp", tree, "--out", tree / "out")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: llama.h:1: expected")
     assert done.stderr.count("\n") == 1

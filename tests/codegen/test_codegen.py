@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import filecmp
 import importlib
-import os
 import re
 import shutil
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +16,7 @@ from codegen import api, clang, contents, generate, render, source
 from codegen.api import Array, FunctionType, Named, Pointer
 from codegen.errors import CodegenError
 from codegen.server import model
-from tests.support.python import ROOT
+from tests.support.python import ROOT, codegen, run_command
 
 GENERATED = [ROOT / "llama_cpp" / name for name in render.GENERATED]
 
@@ -58,14 +56,6 @@ def project(tmp_path: Path) -> Path:
     for folder in ("codegen", "llama_cpp", "templates"):
         shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
     return root
-
-
-def codegen(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    environment = {k: v for k, v in os.environ.items() if k not in ("LLAMA_CPP", "PYTHONPATH")}
-    return subprocess.run(
-        [sys.executable, "-m", "codegen", *map(str, arguments)],
-        cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
 
 
 # -- contents
@@ -286,10 +276,8 @@ def test_raw_can_be_imported_on_its_own(tmp_path: Path, headers: Path) -> None:
     written = [p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file()]
     assert sorted(written) == sorted(render.GENERATED)
     program = "import _raw; print(_raw.TAG, len(_raw.FUNCTIONS)); _raw.llama_max_devices()"
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(out)!r}); {program}"],
-        capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+    code = f"import sys; sys.path.insert(0, {str(out)!r}); {program}"
+    done = run_command(sys.executable, "-I", "-c", code)
     from llama_cpp import _raw
 
     assert done.stdout == f"{source.pinned_tag()} {len(_raw.FUNCTIONS)}\n"

@@ -16,7 +16,7 @@ from codegen.clang import Unit
 from codegen.parse import parse
 from llama_cpp import LlamaLibrary, _raw, _raw_ext, _raw_rpc
 from tests.support.codeblocks import blocks
-from tests.support.python import ROOT, run_python
+from tests.support.python import ROOT, run_command, run_python
 
 HEADER = """
 #include <string.h>
@@ -176,10 +176,8 @@ def test_that_the_system_s_own_headers_can_be_read(tmp_path: Path) -> None:
 
 def test_that_a_generated_module_needs_only_its_base(tmp_path: Path) -> None:
     assert own(tmp_path, "", "int one(void);\n#define TWO 2\n") == 0
-    done = subprocess.run(
-        [sys.executable, "-IS", "-c", f"import sys; sys.path.insert(0, {str(tmp_path / 'out')!r})\n"
-         "import _raw_one\nprint(_raw_one.TWO)\n_raw_one.one()"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    path = f"import sys; sys.path.insert(0, {str(tmp_path / 'out')!r})\n"
+    code = f"{path}import _raw_one\nprint(_raw_one.TWO)\n_raw_one.one()"
+    done = run_command(sys.executable, "-IS", "-c", code)
     assert done.stdout == "2\n"
     assert "call its load(path)" in done.stderr

@@ -5,19 +5,19 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from codegen import origins, source
-from tests.support.python import ROOT
+from tests.support.python import ROOT, run_command
 from tests.support.upstream import change, copied
 
 TAG = "b999999"
 _NAMES = ("AUTHOR_NAME", "AUTHOR_EMAIL", "COMMITTER_NAME", "COMMITTER_EMAIL")
-_ENVIRONMENT = {k: v for k, v in os.environ.items() if k not in ("LLAMA_CPP", "PYTHONPATH")} | {
+_ENVIRONMENT: dict[str, str | None] = {
+    **{"LLAMA_CPP": None, "PYTHONPATH": None},
     **{f"GIT_{name}": "x@y" for name in _NAMES},
     "PIP_INDEX_URL": "http://127.0.0.1:9/simple/",  # the sources that there are all fail first
 }
@@ -55,10 +55,7 @@ class Project:
         self.run("git", "commit", "--quiet", "--message", "one", cwd=folder)
 
     def run(self, *command: object, cwd: Path | None = None, code: int = 0) -> str:
-        done = subprocess.run(
-            list(map(str, command)), cwd=cwd or self.root, env=self.environment,
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        done = run_command(*command, cwd=cwd or self.root, env=self.environment)
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout
 
@@ -118,10 +115,7 @@ def test_a_network_that_goes_away_at_any_step_leaves_the_tree_as_it_is(
             f'test -s {tmp_path}/calls || {{ echo "no network" >&2; exit 128; }}\n'
             f'sed -i s/.// {tmp_path}/calls\nexec {real} "$@"',
         )
-        done = subprocess.run(
-            regen, cwd=project.root, env=project.environment, capture_output=True, text=True,
-            check=False,
-        )  # fmt: skip
+        done = run_command(*regen, cwd=project.root, env=project.environment)
         (project.programs / "git").unlink()
         if done.returncode == 0:
             break

@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from functools import cache
@@ -26,6 +25,7 @@ from codegen.clang import Unit
 from codegen.errors import CodegenError
 from codegen.parse import parse
 from codegen.rules import bindable
+from tests.support.python import run_command
 
 FOLDER = Path(__file__).parent / "headers"
 
@@ -159,13 +159,8 @@ def test_that_every_stub_is_valid(tmp_path: Path) -> None:
                 (tmp_path / name).mkdir(exist_ok=True)
                 (tmp_path / name / "__init__.pyi").touch()
                 (tmp_path / name / file).write_text(text, "utf-8")
-    done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "--config-file=", *tmp_path.glob("*/*.pyi")],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    mypy = [sys.executable, "-m", "mypy", "--strict", "--config-file="]
+    done = run_command(*mypy, *tmp_path.glob("*/*.pyi"), cwd=tmp_path)
     assert done.returncode == 0, done.stdout
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +11,7 @@ import pytest
 from codegen import generate, history, source
 from codegen.api import Api
 from codegen.errors import CodegenError
-from tests.support.python import ROOT
+from tests.support.python import ROOT, codegen
 
 
 def test_tags_are_spread_with_both_ends_and_the_pin() -> None:
@@ -70,11 +67,7 @@ def test_a_step_to_another_tag_moves_the_pin_and_is_recorded(tmp_path: Path) -> 
             ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__")
         )
     shutil.copy(ROOT / "CHANGELOG.md", tmp_path)
-    environment = {k: v for k, v in os.environ.items() if k not in ("LLAMA_CPP", "PYTHONPATH")}
-    done = subprocess.run(
-        [sys.executable, "-m", "codegen", "regen", "--tag", "b11063"],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = codegen("regen", "--tag", "b11063", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     step = f"{source.pinned_tag()} -> b11063: "
     assert step in done.stdout

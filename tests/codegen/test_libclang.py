@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from clang import cindex
 
-from tests.support.python import ROOT
+from tests.support.python import ROOT, Result, run_command
 
 pytestmark = pytest.mark.quick
 
@@ -22,14 +21,12 @@ print(generate.unusable(generate.read_apis(__import__("codegen.source").source.r
 """
 
 
-def _run(tmp_path: Path) -> subprocess.CompletedProcess[str]:
+def _run(tmp_path: Path) -> Result:
     package = Path(cindex.__file__).parent
     shutil.copytree(package, tmp_path / "clang", ignore=shutil.ignore_patterns("native"))
     program = _PROGRAM.format(folder=str(tmp_path / "llvm-*"))
     code = f"import sys; sys.path[:0] = [{str(tmp_path)!r}, {str(ROOT)!r}]\n{program}"
-    return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path
-    )
+    return run_command(sys.executable, "-c", code, cwd=tmp_path)
 
 
 def test_the_newest_of_the_system_parses(tmp_path: Path) -> None:

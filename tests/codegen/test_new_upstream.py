@@ -3,23 +3,17 @@ more is usable after ``regen`` alone."""
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 from llama_cpp import LlamaLibrary
-from tests.support.python import PROGRAMS, ROOT
+from tests.support.python import PROGRAMS, ROOT, run_command
 from tests.support.upstream import change, copied
 
 
 def _run(*command: object, cwd: Path) -> str:
-    environment = {**os.environ, "PYTHONPATH": str(cwd), "GGML_NO_BACKTRACE": "1"}
-    done = subprocess.run(
-        list(map(str, command)),
-        cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
+    done = run_command(*command, cwd=cwd, env={"PYTHONPATH": str(cwd), "GGML_NO_BACKTRACE": "1"})
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

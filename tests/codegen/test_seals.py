@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 
 from codegen import seal
 from codegen.seal import GENERATED
-from tests.support.python import ROOT
+from tests.support.python import ROOT, Result, run_command
 
 pytestmark = pytest.mark.quick
 
@@ -70,7 +69,7 @@ def test_that_files_of_another_tag_are_found(copy: Path, tmp_path: Path) -> None
 BLOCKED = ("clang", "jinja2", "black", "tomli", "pypi_simple")
 
 
-def _without_generator(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+def _without_generator(*arguments: str, cwd: Path = ROOT) -> Result:
     """Run the command where nothing but the standard library can be imported."""
     code = (
         "import sys, runpy\n"
@@ -78,9 +77,7 @@ def _without_generator(*arguments: str, cwd: Path = ROOT) -> subprocess.Complete
         f"sys.argv = ['codegen', *{arguments!r}]\n"
         "runpy.run_module('codegen', run_name='__main__')\n"
     )
-    return subprocess.run(
-        [sys.executable, "-c", code], cwd=cwd, capture_output=True, text=True, check=False
-    )
+    return run_command(sys.executable, "-c", code, cwd=cwd)
 
 
 def test_that_seals_need_the_standard_library_alone(tmp_path: Path) -> None:

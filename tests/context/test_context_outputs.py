@@ -134,9 +134,7 @@ def test_cancel_takes_all_parts_back(model: LlamaModel) -> None:
         ctx.decode([5])
 
 
-def test_full_attention_is_not_computed_in_parts(
-    make: Callable[..., LlamaContext],
-) -> None:
+def test_full_attention_is_not_computed_in_parts(make: Callable[..., LlamaContext]) -> None:
     bert = make("bert", embeddings=True, n_batch=64, n_ubatch=32)
     with pytest.raises(ValueError, match="33 tokens: this model attends to all at once"):
         bert.decode([5] * 33)
@@ -217,9 +215,7 @@ def test_sequences_of_different_lengths_are_pooled_at_once_or_refused(
     assert near(ctx.embeddings_seq(0), together)
 
 
-def test_sizes_that_make_pooling_abort_are_refused(
-    make: Callable[..., LlamaContext],
-) -> None:
+def test_sizes_that_make_pooling_abort_are_refused(make: Callable[..., LlamaContext]) -> None:
     with pytest.raises(ValueError, match="n_ubatch=512 must be a multiple of n_seq_max=3"):
         make("bert", embeddings=True, n_seq_max=3)
     with pytest.raises(ValueError, match="n_outputs_max=8 is less than n_ubatch=512"):
@@ -338,8 +334,6 @@ def test_perf_counts_and_measures(make: Callable[..., LlamaContext]) -> None:
 
 # -- sizes
 
-# The process's memory limit: its memory so far, and this.
-
 
 def test_the_largest_context_that_there_is_room_for(tiny_path: Callable[..., Path]) -> None:
     done = run_program("fits_into_memory", tiny_path("llama"))
@@ -352,11 +346,6 @@ def test_the_largest_context_that_there_is_room_for(tiny_path: Callable[..., Pat
 def test_a_context_that_fits_is_as_large_as_asked_for(make: Callable[..., LlamaContext]) -> None:
     assert make("llama", n_ctx=1024, fit=True).n_ctx == 1024
     assert make("mamba", n_ctx=0, fit=True).n_ctx == tiny.N_CTX
-
-
-def test_more_than_the_machine_has_is_refused_at_once(make: Callable[..., LlamaContext]) -> None:
-    with pytest.raises(LlamaContextError, match=r"would take .* GiB .* fit=True"):
-        make("llama", n_ctx=2**31 - 2**16)
 
 
 def test_an_assertion_about_embeddings_ends_the_context_not_the_process(

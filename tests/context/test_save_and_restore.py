@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
-from tests.support.python import ROOT
+from tests.support.python import Result, run_example
 
 PROMPT = "The three most important things in life are"
 
 
-def example(model: Path, state: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "examples/save_and_restore.py", "-m", model, "-s", state, *arguments]
-    return subprocess.run(
-        [str(part) for part in command],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+def example(model: Path, state: Path, *arguments: str) -> Result:
+    return run_example("save_and_restore", "-m", model, "-s", state, *arguments)
 
 
 def test_a_later_run_goes_on_from_the_file(model_path: Path, tmp_path: Path) -> None:
@@ -43,5 +33,3 @@ def test_what_is_wrong_is_said(model_path: Path, tmp_path: Path) -> None:
     result = example(model_path, state, PROMPT)
     assert result.returncode == 1
     assert result.stderr.strip() == "error: this is not a state that llama_cpp saved"
-    assert example(tmp_path / "no.gguf", state).returncode == 1
-    assert example(model_path, state, "-n", "0").returncode == 2

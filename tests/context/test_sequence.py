@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import gc
-import json
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,7 +20,6 @@ from llama_cpp import (
     LlamaSequence,
 )
 from llama_cpp.errors import LlamaClosedError, LlamaContextError, LlamaOutputError
-from tests.support.python import run_program
 
 KINDS = ("llama", "swa", "mamba", "hybrid")
 Load = Callable[..., LlamaModel]
@@ -338,52 +335,6 @@ def test_an_id_decoded_without_a_sequence_is_not_taken(tiny_model: Load) -> None
     with context(tiny_model("llama"), n_seq_max=2) as ctx:
         ctx.decode([300, 301])
         assert ctx.sequence().id == 1
-
-
-MISUSE = [
-    ["seq.close(); seq.fork()", "LlamaClosedError", "the sequence is closed"],
-    ["seq.close(); seq.extend([1])", "LlamaClosedError", "the sequence is closed"],
-    ["seq.close(); seq.tokens", "LlamaClosedError", "the sequence is closed"],
-    ["seq.close(); seq.id", "LlamaClosedError", "the sequence is closed"],
-    ["seq.close(); seq.set([1])", "LlamaClosedError", "the sequence is closed"],
-    ["seq.close(); seq.to_bytes()", "LlamaClosedError", "the sequence is closed"],
-    ["ctx.close(); seq.extend([1])", "LlamaClosedError", "the context is closed"],
-    ["ctx.close(); seq.fork()", "LlamaClosedError", "the context is closed"],
-    ["ctx.close(); seq.to_bytes()", "LlamaClosedError", "the context is closed"],
-    ["ctx.close(); ctx.sequence()", "LlamaClosedError", "the context is closed"],
-    ["ctx.close(); seq.close()", None, ""],
-    ["ctx.sequence(); ctx.sequence()", None, ""],
-    ["a = ctx.sequence(); ctx.sequence()", "LlamaContextError", "n_seq_max"],
-    ["ctx.sequence(checkpoints='a')", "TypeError", "checkpoints"],
-    ["seq.extend([])", "ValueError", "no tokens"],
-    ["seq.extend([-1])", "ValueError", "-1"],
-    ["seq.extend([300] * 100 + [10**6])", "ValueError", "1000000"],
-    ["seq.extend(['a'])", "TypeError", "'a'"],
-    ["seq.set([2**40])", "ValueError", ""],
-    ["seq.set([])", None, ""],
-    ["seq.truncate(-1)", "ValueError", "n=-1 is not 0 to 9"],
-    ["seq.truncate(10)", "ValueError", "n=10 is not 0 to 9"],
-    ["seq.truncate(1.5)", "TypeError", "1.5"],
-    ["seq.shift(0, 9)", "ValueError", "leave some of 9"],
-    ["seq.shift(-1, 2)", "ValueError", "keep=-1"],
-    ["seq.shift(2, 0)", "ValueError", "discard=0"],
-    ["seq.shift('a', 1)", "TypeError", "keep"],
-    ["seq.truncate(3); seq.sample(LlamaSampler.chain().greedy())", "LlamaOutputError", "extend"],
-    ["ctx.sequence().sample(LlamaSampler.chain().greedy())", "LlamaOutputError", "extend"],
-    ["with ctx.core.lock: seq.truncate(3)", "LlamaBusyError", "another thread"],
-    ["with ctx.core.lock: seq.fork()", "LlamaBusyError", "another thread"],
-    ["with ctx.core.lock: ctx.sequence()", "LlamaBusyError", "another thread"],
-]
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_misuse_is_refused(tiny_path: Callable[..., Path], kind: str) -> None:
-    result = run_program("sequence_misuse", tiny_path(kind), json.dumps([row[0] for row in MISUSE]))
-    lines = [json.loads(line) for line in result.stdout.splitlines()]
-    assert len(lines) == len(MISUSE), f"{MISUSE[len(lines)][0]} ended it: {result.stderr}"
-    for (code, error, message), (got, said) in zip(MISUSE, lines, strict=True):
-        assert got == error, f"{code}: {got}: {said}"
-        assert message in (said or ""), f"{code}: {said}"
 
 
 def test_models_without_a_cache_have_no_sequences(tiny_model: Load) -> None:

@@ -24,7 +24,7 @@ from llama_cpp.engine import command
 from llama_cpp.engine import find as _installed
 from llama_cpp.errors import LlamaDownloadError, LlamaEngineError, LlamaHashError
 from tests.support.httpserver import Served, serve
-from tests.support.python import PROGRAMS
+from tests.support.python import PROGRAMS, run_command
 
 TAG = "b11434"
 
@@ -674,11 +674,9 @@ def test_a_cache_that_others_may_write_to_is_refused(
         Path(name).chmod(0o755)
         root = Path(name, "llama-py")
         root.mkdir()
-        done = subprocess.run(
-            [sys.executable, AS_ANOTHER, root, str(owner), mode, str(user)],
-            env={**os.environ, "XDG_CACHE_HOME": name}, capture_output=True, text=True,
-            timeout=60, check=True,
-        )  # fmt: skip
+        env = {"XDG_CACHE_HOME": name}
+        done = run_command(sys.executable, AS_ANOTHER, root, owner, mode, user, env=env)
+    assert done.returncode == 0, done.stderr
     assert (said in done.stdout and "LlamaError" in done.stdout) if said else name in done.stdout
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +15,7 @@ from llama_cpp import AsyncLlama, Completion, Llama, LlamaCancelled, LlamaModel,
 from llama_cpp.errors import LlamaClosedError, LlamaContextError
 from llama_cpp.generate.batching import scheduler
 from tests.support.prompts import decodes
-from tests.support.python import ROOT, run_program
+from tests.support.python import run_example, run_program
 
 PROMPT = "once upon a time the cat sat on"
 
@@ -278,13 +276,6 @@ def test_ctrl_c_ends_asyncio_run(model_path: Path) -> None:
 
 
 def test_the_example_runs(model_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "examples/async_chat.py", model_path],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    done = run_example("async_chat", model_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.endswith("the event loop went on: True\n")

@@ -8,7 +8,6 @@ import pytest
 
 from examples.fetch_model import fetch_model
 from llama_cpp import Llama, LlamaBatch, LlamaContext, LlamaLibrary, LlamaModel, LlamaSampler
-from llama_cpp.errors import LlamaSamplerError
 
 PROMPT = "The three most important things in life are"
 
@@ -64,13 +63,6 @@ def test_a_grammar_limits_what_is_said(model: LlamaModel) -> None:
     with LlamaContext(model, n_ctx=64) as ctx:
         ctx.decode(LlamaBatch(model.tokenize("Is water wet? Answer:")))
         assert model.token_to_piece(chain.sample(ctx)).strip() in ("y", "yes", "n", "no", "")
-
-
-def test_a_chain_without_a_selector_is_refused(model: LlamaModel) -> None:
-    with LlamaContext(model, n_ctx=64) as ctx:
-        ctx.decode(LlamaBatch(model.tokenize(PROMPT)))
-        with pytest.raises(LlamaSamplerError, match="greedy"):
-            LlamaSampler.chain().top_k(1).sample(ctx)
 
 
 def test_two_sequences_in_one_batch_do_not_mix(model: LlamaModel) -> None:

@@ -13,11 +13,7 @@ from pathlib import Path
 import pytest
 
 from llama_cpp import Llama, LlamaCancelled, LlamaModel, LlamaSampler
-from llama_cpp.errors import (
-    LlamaClosedError,
-    LlamaContextError,
-    LlamaSamplerError,
-)
+from llama_cpp.errors import LlamaClosedError, LlamaSamplerError
 from llama_cpp.generate.stops import StopStrings
 from tests.support.python import run_program
 
@@ -142,14 +138,6 @@ def test_what_others_do_in_the_context_is_not_taken_for_its_own(llm: Llama) -> N
         again = llm.complete(PROMPT, max_tokens=4, temperature=0)
         assert (again.tokens, again.usage.cached_tokens) == (whole.tokens, 0)
     assert llm.complete(PROMPT, max_tokens=4, temperature=0).usage.cached_tokens > 0
-
-
-def test_a_generation_whose_context_was_used_does_not_go_on(llm: Llama) -> None:
-    generation = llm.generate(PROMPT, max_tokens=8, temperature=0)
-    next(generation)
-    llm.ctx.memory.seq_rm()
-    with pytest.raises(LlamaContextError, match="was used otherwise"):
-        next(generation)
 
 
 def test_a_generation_gives_its_pieces_once(llm: Llama) -> None:

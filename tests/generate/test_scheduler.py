@@ -132,8 +132,6 @@ def test_the_queue_has_a_limit_and_close_ends_all(tiny_model: TinyModel) -> None
         assert [type(each) for each in found] == [LlamaClosedError] * 2
         with pytest.raises(LlamaClosedError, match="the Llama is closed"):
             llm.complete("hello")
-    with pytest.raises(ValueError, match="queue_size"):
-        Llama(tiny_model("llama"), queue_size=-1)
 
 
 def test_a_slow_reader_waits_alone(tiny_model: TinyModel) -> None:

@@ -71,22 +71,3 @@ def test_the_text_is_that_of_llama_simple(
 def test_one_token_is_enough(model_path: Path) -> None:
     done = example("-m", model_path, "-n", 1, "Hello my name is")
     assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "message"),
-    [
-        (["-m", "/no/such.gguf"], 1, "/no/such.gguf"),
-        (["-m", "README.md"], 1, "not a GGUF file"),
-        (["-m", "MODEL", ""], 1, "prompt is empty"),
-        (["-m", "MODEL", "-n", "0"], 2, "-n must be at least 1"),
-        (["-n", "5"], 2, "-m"),
-    ],
-)
-def test_wrong_use_is_one_line(
-    model_path: Path, arguments: list[str], code: int, message: str
-) -> None:
-    done = example(*(str(model_path) if a == "MODEL" else a for a in arguments))
-    assert done.returncode == code
-    assert message in done.stderr.decode()
-    assert b"Traceback" not in done.stderr

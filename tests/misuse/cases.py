@@ -11,11 +11,11 @@ from tests.misuse.reports import REPORTS
 
 
 class Row(NamedTuple):
-    """Code, and the expected exception with a part of its message."""
+    """Code, and the expected exception with a part of its message; without one, it succeeds."""
 
     code: str
-    error: str
-    message: str
+    error: str = "nothing"
+    message: str = ""
     alone: bool = False
     """In a process of its own: how that ends is a part of the case."""
 
@@ -115,9 +115,9 @@ ROWS = [
     Row("LlamaModel.from_file([])", "ValueError", "empty"),
     Row("LlamaModel.from_file([M, '/no/such.gguf'])", "FileNotFoundError", "/no/such.gguf"),
     Row("LlamaModel.from_file([M, M])", "LlamaModelError", "no split.no"),
-    Row("LlamaModel.from_file([M])", "nothing", ""),
+    Row("LlamaModel.from_file([M])"),
     Row("LlamaModel.from_file([5])", "TypeError", "int"),
-    Row("LlamaModel.from_file(M, vocab_only=True).n_head", "nothing", ""),
+    Row("LlamaModel.from_file(M, vocab_only=True).n_head"),
     Row("devices('libllama.so')", "TypeError", "LlamaLibrary"),
     Row("load(n_gpu_layers='all')", "TypeError", "n_gpu_layers must be an integer"),
     Row("load(n_gpu_layers=2**31)", "ValueError", "n_gpu_layers=2147483648"),
@@ -132,7 +132,7 @@ ROWS = [
     Row("load(tensor_split=['1'])", "TypeError", "tensor_split must be a number"),
     Row("load(progress=5)", "TypeError", "progress must be callable"),
     Row("load(progress=lambda done: False)", "LlamaCancelled", "stopped"),
-    Row("load(progress=lambda done: 1 / 0)", "ZeroDivisionError", ""),
+    Row("load(progress=lambda done: 1 / 0)", "ZeroDivisionError"),
     Row("load(library='libllama.so')", "TypeError", "LlamaLibrary"),
     # the context's parameters
     Row("LlamaContext(M)", "TypeError", "expected a LlamaModel"),
@@ -193,9 +193,7 @@ ROWS = [
     Row("LlamaBatch([1]).seq_ids = None", "AttributeError", "seq_ids of a LlamaBatch cannot be"),
     Row(
         "class B(LlamaBatch): __len__ = lambda self: 1\n"
-        "c = ctx(n_batch=32); c.decode(B([1] * 64)); c.memory.seq_pos_max()",
-        "nothing",
-        "",
+        "c = ctx(n_batch=32); c.decode(B([1] * 64)); c.memory.seq_pos_max()"
     ),
     Row(
         "class N(int): __lt__ = __le__ = __gt__ = __ge__ = __eq__ = lambda *_: True\n"
@@ -207,18 +205,14 @@ ROWS = [
         "class I:\n"
         "    def __init__(self, *values): self.values = list(values)\n"
         "    def __index__(self): return self.values.pop(0)\n"
-        "chain().grammar(load(), 'root ::= .*').greedy().accept(I(0, 2**30))",
-        "nothing",
-        "",
+        "chain().grammar(load(), 'root ::= .*').greedy().accept(I(0, 2**30))"
     ),
     Row(
         "class I:\n"
         "    def __init__(self, *values): self.values = list(values)\n"
         "    def __index__(self): return self.values.pop(0)\n"
         "def act(x): x.size = I(5, 10**6)\n"
-        "c = small(); c.decode([1]); chain().custom(Custom(act)).greedy().sample(c)",
-        "nothing",
-        "",
+        "c = small(); c.decode([1]); chain().custom(Custom(act)).greedy().sample(c)"
     ),
     Row("import copy; copy.copy(small())", "TypeError", "LlamaContext cannot be copied"),
     Row("import pickle; pickle.dumps(tiny())", "TypeError", "sent to another process"),
@@ -231,35 +225,31 @@ ROWS = [
     Row("llm().complete('a', min_tokens=-1)", "ValueError", "min_tokens must be at least 0"),
     Row("llm().complete('a', min_tokens=1.5)", "TypeError", "min_tokens must be an integer"),
     Row("llm().complete('a', min_tokens=9, max_tokens=8)", "ValueError", "more than max_tokens=8"),
-    Row("llm().complete('a', min_tokens=2**99, max_tokens=2**99)", "nothing", ""),
+    Row("llm().complete('a', min_tokens=2**99, max_tokens=2**99)"),
     Row("llm().complete('a', mirostat=3)", "ValueError", "mirostat=3 is not 0, 1 or 2"),
     Row("llm().complete('a', mirostat='2')", "TypeError", "mirostat must be an integer"),
     Row("llm().complete('a', mirostat=1, mirostat_tau=INF)", "ValueError", "must be a finite"),
-    Row("llm().complete('a', mirostat=2, mirostat_tau=-1e30, mirostat_eta=1e30)", "nothing", ""),
-    Row("llm().complete('a', mirostat=1, mirostat_tau=-1e30, mirostat_eta=-1e30)", "nothing", ""),
+    Row("llm().complete('a', mirostat=2, mirostat_tau=-1e30, mirostat_eta=1e30)"),
+    Row("llm().complete('a', mirostat=1, mirostat_tau=-1e30, mirostat_eta=-1e30)"),
     Row("llm().complete('a', dry_multiplier=1e9)", "ValueError", "is outside"),
     Row("llm().complete('a', dry_multiplier=1, dry_base=0.5)", "ValueError", "is outside 1.0"),
-    Row("llm().complete('a a a a', dry_multiplier=1e6, dry_base=1e6)", "nothing", ""),
+    Row("llm().complete('a a a a', dry_multiplier=1e6, dry_base=1e6)"),
     Row("llm().complete('a', dry_multiplier=1, dry_penalty_last_n=-1)", "ValueError", "outside 0"),
     Row("llm().complete('a', dry_multiplier=1, dry_allowed_length=-1)", "ValueError", "outside 0"),
     Row("llm().complete('a', dry_multiplier=1, dry_sequence_breakers='a')", "TypeError", "one str"),
     Row(
         "llm().complete('a', dry_multiplier=1, dry_sequence_breakers=['\\0'])", "ValueError", "NUL"
     ),
-    Row("llm().complete('a', dry_multiplier=1, dry_sequence_breakers=[])", "nothing", ""),
-    Row(
-        "llm().complete('a', dry_multiplier=1, dry_sequence_breakers=['', 'x' * 99])", "nothing", ""
-    ),
+    Row("llm().complete('a', dry_multiplier=1, dry_sequence_breakers=[])"),
+    Row("llm().complete('a', dry_multiplier=1, dry_sequence_breakers=['', 'x' * 99])"),
     Row("llm().complete('a', xtc_probability='1')", "TypeError", "xtc: p must be a number"),
-    Row("llm().complete('a', xtc_probability=9, xtc_threshold=-9, temperature=0)", "nothing", ""),
+    Row("llm().complete('a', xtc_probability=9, xtc_threshold=-9, temperature=0)"),
     Row("llm().complete('a', typical_p=INF - INF)", "TypeError", "typical: p must be a number"),
-    Row("llm().complete('a', typical_p=-1)", "nothing", ""),
+    Row("llm().complete('a', typical_p=-1)"),
     Row("llm().complete('a', top_n_sigma=None)", "TypeError", "top_n_sigma: n must be a number"),
-    Row("llm().complete('a', top_n_sigma=0, ignore_eos=True)", "nothing", ""),
-    Row(
-        "llm().complete('a', temperature=0, dynatemp_range=5, dynatemp_exponent=99)", "nothing", ""
-    ),
-    Row("llm().complete('a', dynatemp_range=1e30, dynatemp_exponent=-1e30)", "nothing", ""),
+    Row("llm().complete('a', top_n_sigma=0, ignore_eos=True)"),
+    Row("llm().complete('a', temperature=0, dynatemp_range=5, dynatemp_exponent=99)"),
+    Row("llm().complete('a', dynatemp_range=1e30, dynatemp_exponent=-1e30)"),
     Row("chain().top_k(1).min_tokens(load(), 5)", "LlamaSamplerError", "put the grammar before it"),
     Row("chain().min_tokens(None, 5)", "TypeError", "LlamaModel"),
     Row("chain().min_tokens(load(), -5)", "ValueError", "at least 0"),
@@ -270,7 +260,7 @@ ROWS = [
     Row("llm().generate('a', n=2)", "TypeError", "no keyword argument 'n'"),
     Row("llm().complete('a', prompt_logprobs=-1)", "ValueError", "no number of tokens"),
     Row("llm().complete('a', prompt_logprobs='1')", "TypeError", "integer"),
-    Row("llm().complete('a cat', prompt_logprobs=1, draft=Draft(lambda t, n: t))", "nothing", ""),
+    Row("llm().complete('a cat', prompt_logprobs=1, draft=Draft(lambda t, n: t))"),
     Row("llm().score('a', 'b')", "TypeError", "several answers, not one text"),
     Row("llm().score('a', ['b'], parse_special='no')", "TypeError", "parse_special must be True"),
     Row("llm().score('a', 5)", "TypeError", "iterable"),
@@ -280,7 +270,7 @@ ROWS = [
     Row("llm().score([1], [[-1]])", "ValueError", "not in the vocabulary"),
     Row("llm().score('a', ['cat ' * 999])", "ValueError", "the context only 256"),
     Row("x = llm(); x.close(); x.score('a', ['b'])", "LlamaClosedError", "closed"),
-    Row("x = llm(); g = x.generate('a'); next(g); x.score('a', ['b']); next(g)", "nothing", ""),
+    Row("x = llm(); g = x.generate('a'); next(g); x.score('a', ['b']); next(g)"),
     *(
         Row(f"x = llm(); x.complete('the cat', max_tokens=2); x.save_state({args})", error, message)
         for args, error, message in _STATES
@@ -289,22 +279,22 @@ ROWS = [
     Row("llm().save_state(FOLDER, 'the cat')", "LlamaContextError", "complete it first"),
     Row("llm().load_state(5)", "TypeError", "os.PathLike"),
     Row("llm(prompt_cache=5)", "TypeError", "prompt_cache must be a folder or a PromptCache"),
-    Row("llm(prompt_cache=T)", "FileExistsError", ""),
-    Row("llm(prompt_cache=str(T) + '/cache')", "NotADirectoryError", ""),
+    Row("llm(prompt_cache=T)", "FileExistsError"),
+    Row("llm(prompt_cache=str(T) + '/cache')", "NotADirectoryError"),
     Row("llm(prompt_cache='a\\0b')", "ValueError", "null"),
     Row("PromptCache(FOLDER, max_bytes=-1)", "ValueError", "max_bytes"),
     Row("PromptCache(FOLDER, min_tokens=0)", "ValueError", "min_tokens"),
     Row("PromptCache(FOLDER, max_bytes='1 GB')", "TypeError", "max_bytes must be an integer"),
     Row("llm().ctx.stored_prompts(5)", "TypeError", "expected a PromptCache"),
-    Row("llm(prompt_cache=PromptCache(FOLDER, max_bytes=1)).complete('a' * 40)", "nothing", ""),
-    Row("[hostile_prompt(change) for change in range(40)]", "nothing", ""),
+    Row("llm(prompt_cache=PromptCache(FOLDER, max_bytes=1)).complete('a' * 40)"),
+    Row("[hostile_prompt(change) for change in range(40)]"),
     Row("llm().load_state(T)", "LlamaStateError", "not a state that llama_cpp saved"),
     Row("x = llm(); x.close(); x.load_state(T)", "LlamaClosedError", "context is closed"),
     Row("x = llm(); g = x.generate('the'); next(g); x.load_state(T)", "LlamaStateError", "not a"),
     Row("llm().stop_thread('main')", "TypeError", "thread must be an integer"),
     Row("llm().stop_thread(None)", "TypeError", "thread must be an integer"),
-    Row("x = llm(); x.stop_thread(-2**99); x.complete('the', max_tokens=2)", "nothing", ""),
-    Row("x = llm(); x.close(); x.stop_thread(threading.get_ident())", "nothing", ""),
+    Row("x = llm(); x.stop_thread(-2**99); x.complete('the', max_tokens=2)"),
+    Row("x = llm(); x.close(); x.stop_thread(threading.get_ident())"),
     Row(
         "x = llm(); g = x.generate('the'); next(g); x.stop_thread(threading.get_ident()); next(g)",
         "LlamaCancelled",
@@ -320,7 +310,7 @@ ROWS = [
             "x.paused().__enter__()",
         )
     ),
-    Row("x = llm()\nwith x.paused(): x.close()", "nothing", ""),
+    Row("x = llm()\nwith x.paused(): x.close()"),
     Row(
         "x = llm()\nwith x.paused() as c: c.close()\nx.complete('a')", "LlamaClosedError", "closed"
     ),
@@ -331,7 +321,7 @@ ROWS = [
     ),
     Row("Llama(tiny(), queue_size=-1)", "ValueError", "queue_size must be at least 0"),
     Row("Llama(tiny(), queue_size='2')", "TypeError", "queue_size must be an integer"),
-    Row("Llama(tiny(), n_ctx=64, queue_size=2**99)", "nothing", ""),
+    Row("Llama(tiny(), n_ctx=64, queue_size=2**99)"),
     Row(
         "x = Llama(tiny(), n_ctx=64, queue_size=0); g = x.generate('the'); next(g)\n"
         "next(x.generate('a'))",
@@ -342,7 +332,7 @@ ROWS = [
     Row("llm().complete('a', timeout=INF - INF)", "TypeError", "timeout must be a number"),
     Row("llm().complete('a', timeout=-1)", "LlamaTimeoutError", "not done after its timeout"),
     Row("llm().complete_many(['a', 'b'], timeout=0)", "LlamaTimeoutError", "after its timeout"),
-    Row("llm().complete('a', timeout=INF, max_tokens=1)", "nothing", ""),
+    Row("llm().complete('a', timeout=INF, max_tokens=1)"),
     Row("wait(alm().complete('a', timeout=-1))", "LlamaTimeoutError", "after its timeout"),
     Row("llm().complete('a', parse_special='no')", "TypeError", "must be True or False, not 'no'"),
     Row("llm().complete([1], parse_special=2)", "TypeError", "parse_special must be True or False"),
@@ -354,13 +344,13 @@ ROWS = [
         "parse_special must be True or",
     ),
     Row("llm().complete('a', stop='\\ud800<|im_end|>', max_tokens=1)", "ValueError", "half a char"),
-    Row("llm().complete('a', stop=['<|im_end|>' * 5000], max_tokens=1)", "nothing", ""),
+    Row("llm().complete('a', stop=['<|im_end|>' * 5000], max_tokens=1)"),
     Row("llm().complete('a', model_defaults='no')", "TypeError", "model_defaults must be True or"),
     Row("llm().complete('a', fast_forward='no')", "TypeError", "fast_forward must be True or"),
     Row("llm().complete('a', samplers='top_k')", "ValueError", "samplers must be a list of penal"),
     Row("llm().complete('a', samplers=['topk'])", "ValueError", "samplers must be a list of penal"),
     Row("llm().complete('a', samplers=5)", "TypeError", "expected a Sequence, not int"),
-    Row("llm().complete('a', samplers=['top_k'] * 500, max_tokens=1)", "nothing", ""),
+    Row("llm().complete('a', samplers=['top_k'] * 500, max_tokens=1)"),
     Row("llm().complete('a', regex=1)", "TypeError", "expected a string"),
     Row("llm().complete('a', json_schema=object())", "TypeError", "a mapping or JSON text"),
     Row("x = {}; x['items'] = x; constrained(json_schema=x)", "LlamaSamplerError", "Circular"),
@@ -372,21 +362,21 @@ ROWS = [
     Row("constrained(json_schema={'const': '\\ud800'})", "LlamaSamplerError", "surrogates"),
     Row("constrained(json_schema={'$ref': '#'})", "LlamaSamplerError", "json_schema: "),
     Row("constrained(json_schema={'$ref': 'file:///etc/passwd'})", "LlamaSamplerError", "retriev"),
-    Row("constrained(json_schema={'type': 'array', 'minItems': 10**9})", "LlamaAnswerError", ""),
+    Row("constrained(json_schema={'type': 'array', 'minItems': 10**9})", "LlamaAnswerError"),
     Row("constrained(regex='(' * 10**5)", "LlamaSamplerError", "invalid regex"),
-    Row("constrained(regex='((a{1,1000}){1,1000}){1,1000}')", "nothing", ""),
+    Row("constrained(regex='((a{1,1000}){1,1000}){1,1000}')"),
     Row("constrained(lark='start: ' + '(' * 10**5)", "LlamaSamplerError", "too deeply nested"),
     Row("constrained(lark='start: A\\nA: A \"a\"')", "LlamaSamplerError", "circular"),
-    Row("constrained(lark='start: (\"a\"{1,100000}){1,100000}')", "nothing", ""),
+    Row("constrained(lark='start: (\"a\"{1,100000}){1,100000}')"),
     Row("constrained(output_type='nothing')", "TypeError", "not fully defined"),
-    Row("llm().embed(['a'], truncate='no')", "nothing", ""),
+    Row("llm().embed(['a'], truncate='no')"),
     Row("llm().complete('a', output_type=object())", "TypeError", "output_type"),
     Row("llm().complete('a', output_type=int, lark='a')", "ValueError", "give one of them"),
     Row("llm().complete('a', regex='a', sampler=chain())", "ValueError", "guided"),
     Row("llm().complete('a', output_type=list[int], max_tokens=1)", "LlamaAnswerError", "not comp"),
     Row("llm().complete('a cat', context_shift=True, n_keep=1.5)", "TypeError", "n_keep must be"),
     Row("llm().cancel_after('x').__enter__()", "TypeError", "seconds must be a number, not 'x'"),
-    Row("with llm().cancel_after(1e300): pass", "nothing", ""),
+    Row("with llm().cancel_after(1e300): pass"),
     Row("LlamaServer(T, port=10**6)", "ValueError", "port=1000000 is not 0 to 65535"),
     Row("LlamaServer(T, timeout='x')", "TypeError", "timeout must be a number"),
     Row("LlamaServer(T, ctx_sise=1)", "TypeError", "did you mean 'ctx_size'"),
@@ -404,7 +394,7 @@ ROWS = [
     Row("LlamaSequence(small().computing, seq_id=99)", "ValueError", "seq_id 99 is not 0 to"),
     Row("small().sequence().sample(5)", "TypeError", "expected a LlamaSampler, not int"),
     Row("LlamaControlVector(5)", "TypeError", "expected a Mapping, not int"),
-    Row("import numpy; small().memory.seq_rm(0, numpy.int64(0), numpy.int32(1))", "nothing", ""),
+    Row("import numpy; small().memory.seq_rm(0, numpy.int64(0), numpy.int32(1))"),
     Row("LlamaBatch([1, 2], seq_id=[0])", "ValueError", "seq_id has 1 entries for 2"),
     Row("LlamaBatch([1, 2], pos=[0])", "ValueError", "pos has 1 entries for 2"),
     Row("LlamaBatch([1, 2], logits=[True])", "ValueError", "logits has 1 entries for 2"),
@@ -543,16 +533,10 @@ ROWS = [
         "ValueError",
         "token -5",
     ),
-    Row(
-        """chain().grammar_lazy_patterns(load(), 'root ::= "a"')""",
-        "ValueError",
-        "triggers",
-    ),
+    Row("""chain().grammar_lazy_patterns(load(), 'root ::= "a"')""", "ValueError", "triggers"),
     Row(
         """c = chain().grammar_lazy_patterns(load(), 'root ::= "a"', trigger_patterns=['(a+)+b'])
-[c.accept(token) for token in load().tokenize('a' * 200)]""",
-        "nothing",
-        "",
+[c.accept(token) for token in load().tokenize('a' * 200)]"""
     ),
     Row(
         """sample(lambda m: chain().grammar_lazy_patterns(m, 'root ::= "zzz"',
@@ -647,28 +631,20 @@ ROWS = [
     Row("LlamaServer('/no/such.gguf')", "FileNotFoundError", "does not exist"),
     # other threads, processes, lifetimes, the end of the interpreter
     Row("elsewhere(lambda: small().decode([]))", "ValueError", "no tokens"),
-    Row("m = tiny(); c = small(m); m.close(); c.decode([1]); c.close()", "nothing", ""),
-    Row("x = llm(); x.me = x; del x; gc.collect()", "nothing", ""),
-    Row(
-        "c = small(); c.me = c; c.decode([1]); v = c.logits(); del c; gc.collect(); v[0]",
-        "nothing",
-        "",
-    ),
+    Row("m = tiny(); c = small(m); m.close(); c.decode([1]); c.close()"),
+    Row("x = llm(); x.me = x; del x; gc.collect()"),
+    Row("c = small(); c.me = c; c.decode([1]); v = c.logits(); del c; gc.collect(); v[0]"),
     Row(
         "c = small(); c.decode([1])\npid = os.fork()\nif pid == 0: os._exit(0)\n"
         "assert os.waitpid(pid, 0)[1] == 0; c.decode([2])",
-        "nothing",
-        "",
-        True,
+        alone=True,
     ),
     Row(
         "sys.kept = [chain().greedy(), small(), tiny(), load()]; sys.kept[1].decode([1])\n"
         "sys.kept.append(sys.kept[1].logits())",
-        "nothing",
-        "",
-        True,
+        alone=True,
     ),
-    Row("sys.kept = llm().generate('the cat'); next(iter(sys.kept))", "nothing", "", True),
+    Row("sys.kept = llm().generate('the cat'); next(iter(sys.kept))", alone=True),
     # chats
     Row("llm().chat('hello')", "TypeError", "messages must be a list of messages, not 'hello'"),
     Row("llm().chat(U)", "TypeError", "messages must be a list of messages"),
@@ -689,7 +665,6 @@ ROWS = [
     Row(
         "x = {**U, 'content': '<|im_end|>'}; x['x'] = x; llm().chat([x], template=J)",
         "LlamaTemplateError",
-        "",
     ),
     Row("llm().chat([U], template=5)", "TypeError", "expected a str"),
     Row("llm().chat([U], template='chatlm')", "LlamaTemplateError", "no chat template 'chatlm'"),
@@ -717,7 +692,7 @@ ROWS = [
     ),
     Row("llm().chat([U], template=\"{{ ''.__class__() }}\")", "LlamaTemplateError", "unsafe"),
     Row("llm().chat([U], template=\"{{ 'a' * 10000000000 }}\")", "LlamaTemplateError", "too much"),
-    Row("llm().chat([U], template='{% set x = 1 %}', max_tokens=1)", "nothing", ""),
+    Row("llm().chat([U], template='{% set x = 1 %}', max_tokens=1)"),
     Row("llm().chat([U], template=J, tools=5)", "TypeError", "tools must be a list"),
     Row("llm().chat([U], template=J, tools=[{'name': 'f'}])", "TypeError", "a tool must be like"),
     Row("llm().chat([U], template=J, template_kwargs=5)", "TypeError", "expected a Mapping"),
@@ -738,21 +713,17 @@ ROWS = [
     Row("wait(alm().chat('hello'))", "TypeError", "messages must be a list"),
     Row("wait(alm().embed(5))", "TypeError", "texts must be a text or several, not 5"),
     Row("wait(alm().complete_many('abc'))", "TypeError", "several prompts"),
-    Row("wait(alm(progress=lambda done: 1 / 0).complete('a'))", "ZeroDivisionError", ""),
+    Row("wait(alm(progress=lambda done: 1 / 0).complete('a'))", "ZeroDivisionError"),
     Row("wait(alm(progress=lambda done: False).complete('a'))", "LlamaCancelled", "by progress"),
     Row("alm().generate('a').state", "LlamaContextError", "it has not begun"),
     Row("for _ in alm().generate('a'): pass", "TypeError", "not iterable"),
     Row("x = alm(); wait(x.aclose()); wait(x.complete('a'))", "LlamaClosedError", "AsyncLlama"),
     Row(
-        "x = AsyncLlama(llm()); x.sync.close(); wait(x.complete('a'))",
-        "LlamaClosedError",
-        "closed",
+        "x = AsyncLlama(llm()); x.sync.close(); wait(x.complete('a'))", "LlamaClosedError", "closed"
     ),
     Row(
         "async def go():\n    x = AsyncLlama(llm()); s = x.generate('the'); await anext(s)\n"
-        "    await x.complete('a')\nwait(go())",
-        "nothing",
-        "",
+        "    await x.complete('a')\nwait(go())"
     ),
     Row(
         "async def go():\n    x = AsyncLlama(llm()); s = x.generate('the'); await anext(s)\n"
@@ -762,9 +733,7 @@ ROWS = [
     ),
     Row(
         "async def go():\n    x = AsyncLlama(llm()); s = x.generate('the'); await anext(s)\n"
-        "    x.sync.complete('a'); await anext(s)\nwait(go())",
-        "nothing",
-        "",
+        "    x.sync.complete('a'); await anext(s)\nwait(go())"
     ),
     Row(
         "async def go():\n    x = AsyncLlama(Llama(tiny(), n_ctx=4096, n_threads=1))\n"
@@ -790,8 +759,8 @@ ROWS = [
         "llm().complete('a', draft=Draft(lambda t, n: ['a']))", "TypeError", "drafted a wrong token"
     ),
     Row("llm().complete('a', draft=Draft(lambda t, n: None))", "TypeError", "<Draft> must draft"),
-    Row("llm().complete('a', draft=Draft(lambda t, n: 1 / 0))", "ZeroDivisionError", ""),
-    Row("llm().complete('a', draft=Draft(lambda t, n: [1] * 999), max_tokens=5)", "nothing", ""),
+    Row("llm().complete('a', draft=Draft(lambda t, n: 1 / 0))", "ZeroDivisionError"),
+    Row("llm().complete('a', draft=Draft(lambda t, n: [1] * 999), max_tokens=5)"),
     Row(
         "x = llm(); x.complete('a', draft=Draft(lambda t, n: x.close() or []))",
         "LlamaClosedError",
@@ -802,10 +771,8 @@ ROWS = [
         "LlamaBusyError",
         "in the middle of a step",
     ),
-    Row(
-        "llm().complete('a', draft=Draft(lambda t, n: [1] * n, True, float('nan')))", "nothing", ""
-    ),
-    Row("llm().complete('a', draft=Draft(lambda t, n: [1] * n, True, -INF))", "nothing", ""),
+    Row("llm().complete('a', draft=Draft(lambda t, n: [1] * n, True, float('nan')))"),
+    Row("llm().complete('a', draft=Draft(lambda t, n: [1] * n, True, -INF))"),
     Row(
         "llm().complete('a', draft=Draft(None, True, 'a'))", "TypeError", "must have a method draft"
     ),
@@ -821,8 +788,8 @@ ROWS = [
     Row("logged(lambda line: 1 / 0)", "ZeroDivisionError", "division by zero"),
     Row("logged(lambda line: sys.exit(3))", "SystemExit", "3"),
     Row("c = small(); logged(lambda line: c.close()); c.decode([1])", "LlamaClosedError", "conte"),
-    Row("c = small(); logged(lambda line: c.decode([1])); c.decode([1])", "nothing", ""),
-    Row("logged(lambda line: small().decode([1]))", "nothing", "", True),
+    Row("c = small(); logged(lambda line: c.decode([1])); c.decode([1])"),
+    Row("logged(lambda line: small().decode([1]))", alone=True),
     Row(
         "m = tiny(); logged(lambda line: m.close(), lambda: small(m)); m.vocab",
         "LlamaClosedError",
@@ -833,12 +800,10 @@ ROWS = [
     Row(
         "c = small(); load(progress=lambda done: c.close()); c.decode([1])", "LlamaClosedError", ""
     ),
-    Row("c = small(); load(progress=lambda done: c.decode([1]) or 1 / 0)", "ZeroDivisionError", ""),
-    Row("load(progress=lambda done: tiny() and None)", "nothing", ""),
+    Row("c = small(); load(progress=lambda done: c.decode([1]) or 1 / 0)", "ZeroDivisionError"),
+    Row("load(progress=lambda done: tiny() and None)"),
     Row(
-        "quantize(T, FOLDER + '/a.gguf', 'Q8_0', progress=lambda done: 1 / 0)",
-        "ZeroDivisionError",
-        "",
+        "quantize(T, FOLDER + '/a.gguf', 'Q8_0', progress=lambda done: 1 / 0)", "ZeroDivisionError"
     ),
     # agents, without a server
     Row("agent(5)", "TypeError", "base_url must be a string"),
@@ -895,18 +860,18 @@ ROWS = [
     ],
     *[Row(code.replace("X", r"'a\0b'"), "ValueError", said) for code, said in _C_STRINGS.items()],
     # long runs, long grammars
-    *[Row(code, "nothing", "") for code in _RUNS],
+    *[Row(code) for code in _RUNS],
     *[Row(code, "ValueError" if said else "nothing", said) for code, said in _LONG.items()],
     Row("llm().complete('a', json_schema=nested(60_000))", "LlamaSamplerError", "recursion depth"),
     # threads that make things, processes made by fork, more event loops, signals
     Row("together(lambda: chain().grammar(tiny(), 'root ::= ('))", "LlamaSamplerError", "expect"),
-    Row("together(lambda: chain().grammar(tiny(), 'root ::= \"a\"'), small, llm)", "nothing", ""),
-    Row("a = alm(); together(lambda: wait(a.complete('a', max_tokens=2)))", "nothing", ""),
-    Row("a = alm(); in_child(lambda: wait(a.complete('a', max_tokens=2)))", "nothing", ""),
-    Row("x = llm(); x.embed('a'); in_child(lambda: x.complete('a', max_tokens=2))", "nothing", ""),
-    Row("x = llm(); x.embed('a'); together(lambda: [in_child(llm) for _ in 'abc'])", "nothing", ""),
+    Row("together(lambda: chain().grammar(tiny(), 'root ::= \"a\"'), small, llm)"),
+    Row("a = alm(); together(lambda: wait(a.complete('a', max_tokens=2)))"),
+    Row("a = alm(); in_child(lambda: wait(a.complete('a', max_tokens=2)))"),
+    Row("x = llm(); x.embed('a'); in_child(lambda: x.complete('a', max_tokens=2))"),
+    Row("x = llm(); x.embed('a'); together(lambda: [in_child(llm) for _ in 'abc'])"),
     *[
-        Row(f"x = {make}; disturbed(lambda: {call}); {call}", "nothing", "")
+        Row(f"x = {make}; disturbed(lambda: {call}); {call}")
         for make, call in (
             ("llm()", "x.complete('a', max_tokens=2)"),
             ("llm()", "x.complete_many(['a', 'b'], max_tokens=2)"),

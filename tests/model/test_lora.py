@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,8 +14,7 @@ from llama_cpp import LlamaContext, LlamaControlVector, LlamaLora, LlamaModel
 from llama_cpp.errors import LlamaAdapterError, LlamaClosedError
 from tests.support import tiny
 from tests.support.adapters import Q, write_lora
-from tests.support.patience import patience
-from tests.support.python import ROOT, run_program
+from tests.support.python import run_example, run_program
 
 
 @pytest.fixture
@@ -251,8 +248,6 @@ def test_wrong_adapters_are_refused(
     theirs = tiny_model("llama", seed=1).load_lora(lora.path)
     with pytest.raises(LlamaAdapterError, match="another model"):
         ctx.set_loras([theirs])
-    with pytest.raises(TypeError, match="expected a LlamaLora"):
-        ctx.set_loras([str(lora.path)])  # type: ignore[list-item]
     with pytest.raises(ValueError, match="finite"):
         ctx.set_loras({lora: math.inf})
     with pytest.raises(TypeError, match="scale must be a number"):
@@ -358,7 +353,7 @@ def test_wrong_vectors_are_refused(ctx: LlamaContext) -> None:
         ctx.set_control_vector([1.0])  # type: ignore[arg-type]
 
 
-def test_a_control_vector_is_read_from_a_file(tmp_path: Path, lora: LlamaLora) -> None:
+def test_a_control_vector_is_read_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "vector.gguf"
     vector = direction(l1=1, l3=2)
     write_lora(path, {}, arch="controlvector")
@@ -367,8 +362,6 @@ def test_a_control_vector_is_read_from_a_file(tmp_path: Path, lora: LlamaLora) -
         writer.add_tensor(f"direction.{layer}", np.array(numbers, np.float32))
     tiny.finish(writer)
     assert LlamaControlVector.from_file(path) == vector
-    with pytest.raises(LlamaAdapterError, match="not a control vector"):
-        LlamaControlVector.from_file(lora.path)
     path.write_bytes(path.read_bytes()[:-300])
     with pytest.raises(LlamaAdapterError, match="cut off"):
         LlamaControlVector.from_file(path)
@@ -382,15 +375,7 @@ def test_the_example_shows_the_difference(model_path: Path, tmp_path: Path) -> N
         at = f"blk.{layer}.attn_output.weight"
         shapes |= {f"{at}.lora_a": (2, width), f"{at}.lora_b": (width, 2)}
     path = write_lora(tmp_path / "a.gguf", shapes, facts={"general.name": "noise"})
-    example = [sys.executable, ROOT / "examples" / "lora.py", "-m", model_path, "-n", "8"]
-    done = subprocess.run(
-        [*example, "--lora", f"{path}=0.02"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=patience(120),
-        check=False,
-    )
+    done = run_example("lora", "-m", model_path, "-n", 8, "--lora", f"{path}=0.02")
     assert (done.returncode, done.stderr) == (0, "")
     about, without, within, again = done.stdout.splitlines()
     assert about == f"{path}: noise, scale 0.02"

@@ -162,11 +162,6 @@ def test_tensors_can_be_put_on_a_device(whole: Path) -> None:
     assert logits(LlamaModel.from_file(whole, tensor_buft_overrides={})) == logits(model)
 
 
-def test_a_pattern_that_only_cpp_refuses_is_an_error_of_the_load(whole: Path) -> None:
-    with pytest.raises(LlamaModelError, match="could not be loaded"):
-        LlamaModel.from_file(whole, tensor_buft_overrides={"(?P<name>a)": "CPU"})
-
-
 @pytest.mark.parametrize(
     ("content", "says"),
     [

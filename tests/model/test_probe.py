@@ -18,7 +18,7 @@ from llama_cpp import LlamaModel, LlamaModelError, LlamaMultimodal
 from llama_cpp.generate import probe as _probe
 from llama_cpp.native import child as _child
 from tests.support import tiny_mmproj
-from tests.support.python import run_program
+from tests.support.python import run_command, run_program
 
 
 @pytest.fixture(scope="module")
@@ -180,16 +180,8 @@ def test_a_script_needs_no_guard(text_model: LlamaModel, mmproj: Path, tmp_path:
         "model = LlamaModel.from_file(sys.argv[1])\n"
         "print(LlamaMultimodal(model, sys.argv[2], n_threads=1, probe=True))\n"
     )
-    done = subprocess.run(
-        [sys.executable, script, text_model.path, mmproj],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    expected = "once\n<LlamaMultimodal 'mmproj-vision-64.gguf', images>\n"
-    assert (done.returncode, done.stdout, done.stderr) == (0, expected, "")
+    done = run_command(sys.executable, script, text_model.path, mmproj, cwd=tmp_path)
+    assert done == (0, "once\n<LlamaMultimodal 'mmproj-vision-64.gguf', images>\n", "")
 
 
 def test_probe_is_a_switch(text_model: LlamaModel, mmproj: Path) -> None:

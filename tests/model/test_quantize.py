@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -19,7 +18,7 @@ import pytest
 from llama_cpp import LlamaCancelled, LlamaContext, LlamaModel, LlamaModelError, _raw, quantize
 from tests.support import tiny
 from tests.support.patience import patience
-from tests.support.python import ROOT, run_program
+from tests.support.python import ROOT, run_command, run_program
 
 TYPE = gguf.GGMLQuantizationType
 
@@ -117,10 +116,7 @@ def test_it_imports_nothing_that_lies_beside_the_package(source: Path, tmp_path:
         "from llama_cpp import quantize; print(*quantize(*sys.argv[2:], 'Q8_0'))"
     )
     target = tmp_path / "small.gguf"
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", code, site, source, target],
-        capture_output=True, text=True, timeout=patience(120), check=False,
-    )  # fmt: skip
+    done = run_command(sys.executable, "-I", "-S", "-c", code, site, source, target)
     assert (done.stdout, done.stderr) == (f"{target}\n", "")
 
 
@@ -213,8 +209,6 @@ def test_wrong_files_are_refused(source: Path, tmp_path: Path) -> None:
     (tmp_path / "link.gguf").symlink_to(source)
     before = source.read_bytes()
     target = tmp_path / "a.gguf"
-    with pytest.raises(FileNotFoundError, match="none"):
-        quantize(tmp_path / "none.gguf", target)
     with pytest.raises(LlamaModelError, match="not a GGUF file"):
         quantize(tmp_path / "text.gguf", target)
     with pytest.raises(FileNotFoundError):
@@ -237,16 +231,6 @@ def test_a_failure_leaves_the_old_file(source: Path, tmp_path: Path) -> None:
     assert target.read_text() == "old"
     quantize(source, target, "Q8_0")
     assert types(target)
-
-
-def test_a_full_disk_is_an_error(source: Path, tmp_path: Path) -> None:
-    # A limit on a file's size makes a write fail like a full disk.
-    done = run_program("quantize_on_full_disk", source, tmp_path / "a.gguf")
-    assert (done.returncode, done.stderr) == (0, "")
-    quantized, saved, left = done.stdout.splitlines()
-    assert "writing failed; the disk may be full" in quantized
-    assert "could not be written" in saved
-    assert left == "[]"
 
 
 # -- save

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from llama_cpp import LlamaLibrary, LlamaModel, _raw, devices
 from llama_cpp.model import LlamaDevice
-from tests.support.python import ROOT, run_program, run_python
+from tests.support.python import run_example, run_program, run_python
 
 KIND = _raw.ggml_backend_dev_type_enum
 
@@ -68,15 +66,7 @@ def test_the_class_is_exported() -> None:
 
 
 def test_the_example_lists_them(model_path: Path) -> None:
-    example = [sys.executable, ROOT / "examples" / "devices.py", "-m", model_path]
-    done = subprocess.run(
-        [*example, "--device", "CPU"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = run_example("devices", "-m", model_path, "--device", "CPU")
     assert (done.returncode, done.stderr) == (0, "")
     assert re.search(r"^CPU +CPU +\d+ of \d+ MiB free, ", done.stdout, re.MULTILINE)
     assert re.search(r"^CPU +-?\d+ MiB taken$", done.stdout, re.MULTILINE)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,7 +13,7 @@ import pytest
 import llama_cpp
 from llama_cpp.errors import LlamaDecodeError
 from llama_cpp.usage import Usage
-from tests.support.python import ROOT, bare
+from tests.support.python import ROOT, bare, run_command
 
 pytestmark = pytest.mark.quick
 
@@ -191,10 +189,7 @@ def test_files_of_the_other_package_of_this_name_are_refused(tmp_path: Path, las
             (package / "llama_cpp.py").touch()
         if mixed and last == "theirs":
             (package / "__init__.py").write_text("from .llama_cpp import *\n")
-        done = subprocess.run(
-            command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60,
-            env={**os.environ, "PYTHONPATH": str(tmp_path)},
-        )  # fmt: skip
+        done = run_command(*command, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)})
         assert bool(done.returncode) is mixed, done.stderr
     error = done.stderr.splitlines()[-1]
     assert error.startswith("ImportError: llama-py and llama-cpp-python are both installed in ")

@@ -5,10 +5,8 @@ from __future__ import annotations
 import ctypes
 import ctypes.util
 import inspect
-import os
 import re
 import shutil
-import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -20,7 +18,7 @@ from llama_cpp import LlamaContext, LlamaLibrary, LlamaModel, _raw, _raw_mtmd
 from llama_cpp.errors import LlamaABIError, LlamaLibraryError, LlamaMissingFunctionError
 from llama_cpp.native import headers as headers_of_c
 from llama_cpp.native.library import _NAMES
-from tests.support.python import PROGRAMS, ROOT, run_program, run_python
+from tests.support.python import PROGRAMS, ROOT, run_command, run_program, run_python
 
 NAME = _NAMES["llama"]
 
@@ -121,14 +119,7 @@ def place(library: LlamaLibrary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def found(place: Path, env: dict[str, str] | None = None, cwd: Path | None = None) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", FIND],
-        cwd=cwd or place,
-        env={**os.environ, **(env or {})},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_command(sys.executable, "-c", FIND, cwd=cwd or place, env=env)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -266,7 +257,7 @@ def build_fake(
         "-I.",
         f"-I{root}/ggml/include",
     ]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    done = run_command(*command, cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder / NAME
 
@@ -367,14 +358,11 @@ def test_an_engine_gets_its_own_libraries_whatever_the_search_path_says(
     assert len(theirs) >= 3
     for file in theirs:
         shutil.copy(file, tmp_path)
-    done = subprocess.run(
-        [sys.executable, "-c", MAPPED], cwd=tmp_path, capture_output=True, text=True,
-        timeout=120, check=True,
-        env={
-            **os.environ, "LD_LIBRARY_PATH": entries.format(place=tmp_path),
-            "PYTHONPATH": str(ROOT), "LLAMA_CPP_LIB": str(library.path),
-        },
-    )  # fmt: skip
+    env = {"LD_LIBRARY_PATH": entries.format(place=tmp_path), "LLAMA_CPP_LIB": str(library.path)}
+    done = run_command(
+        sys.executable, "-c", MAPPED, cwd=tmp_path, env={**env, "PYTHONPATH": str(ROOT)}
+    )
+    assert done.returncode == 0, done.stderr
     assert {Path(line).parent for line in done.stdout.splitlines()} == {engine}
 
 
@@ -385,11 +373,8 @@ def test_a_search_path_with_the_current_folder_does_not_choose_the_library(place
         "import ctypes.util; ctypes.util.find_library = lambda name: f'lib{name}.so'\n" + FIND
     )
     for path, expected in ((":", "error: LD_LIBRARY_PATH contains ''"), ("", "libllama.so")):
-        done = subprocess.run(
-            [sys.executable, "stub.py"], cwd=place, capture_output=True, text=True, timeout=60,
-            env={**os.environ, "LD_LIBRARY_PATH": path}, check=True,
-        )  # fmt: skip
-        assert done.stdout.startswith(expected)
+        done = run_command(sys.executable, "stub.py", cwd=place, env={"LD_LIBRARY_PATH": path})
+        assert done.stdout.startswith(expected), done.stderr
 
 
 def test_the_error_of_another_abi_is_a_library_error() -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -20,7 +18,7 @@ from llama_cpp import LlamaLibrary, _raw, _raw_mtmd
 from llama_cpp.errors import LlamaABIError
 from llama_cpp.native.library import _beside
 from tests.support.apis import changed
-from tests.support.python import ROOT, bare, run_python
+from tests.support.python import ROOT, bare, codegen, run_command, run_python
 
 MODULE = ROOT / "llama_cpp" / "_raw_mtmd.py"
 BINDING = next(b for b in source.bindings() if b.module == "_raw_mtmd")
@@ -294,14 +292,6 @@ def _tree(tree: source.Tree, folder: Path) -> Path:
     return folder
 
 
-def _codegen(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    environment = {k: v for k, v in os.environ.items() if k not in ("LLAMA_CPP", "PYTHONPATH")}
-    return subprocess.run(
-        [sys.executable, "-m", "codegen", *map(str, arguments)],
-        cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
-
-
 def test_no_code_knows_a_set_of_bindings_by_its_name() -> None:
     files = [*(ROOT / "codegen").glob("*.py"), *(ROOT / "templates").iterdir()]
     files.append(ROOT / "llama_cpp" / "_raw.py")
@@ -313,7 +303,7 @@ def test_a_tree_without_the_header_lacks_the_module_only(
     tree: source.Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = _tree(tree, tmp_path / "tree")
-    done = _codegen("regen", "--llama-cpp", root, "--out", tmp_path / "out")
+    done = codegen("regen", "--llama-cpp", root, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     note = f"note: the tree has no {BINDING.header}: _raw_mtmd is left out\n"
     assert note in done.stderr
@@ -325,7 +315,7 @@ def test_a_tree_without_the_header_lacks_the_module_only(
         *(f"_raw_{s}.py{i}" for s in ("rpc", "ext") for i in ("", "i")),
     }
     assert files == names
-    done = _codegen("check", "--llama-cpp", root)
+    done = codegen("check", "--llama-cpp", root)
     assert done.returncode == 1
     assert "-## `_raw_mtmd`, for libmtmd\n" in done.stdout
     with pytest.raises(CodegenError, match="which _raw_mtmd is made from"):
@@ -366,20 +356,20 @@ def test_an_entry_in_the_configuration_makes_another_module(
         "struct extra_batch extra_get(const struct llama_context * ctx, struct llama_n_ctx n,\n"
         "    enum llama_vocab_type type, ggml_log_callback callback);\n"
     )
-    done = _codegen("regen", "--llama-cpp", root, cwd=project)
+    done = codegen("regen", "--llama-cpp", root, cwd=project)
     assert done.returncode == 0, done.stderr
     assert "_raw_extra" not in done.stderr
     assert "wrote llama_cpp/_raw_extra.py\n" in done.stdout
     assert "wrote codegen/api_extra.json\n" in done.stdout
     assert "removed llama_cpp/_raw_mtmd.py\n" in done.stdout
-    assert _codegen("check", "--llama-cpp", root, cwd=project).returncode == 0
+    assert codegen("check", "--llama-cpp", root, cwd=project).returncode == 0
     assert "## `_raw_extra`, for libextra" in (project / "codegen" / "report.md").read_text()
-    done = _codegen("verify", "--llama-cpp", root, cwd=project)
+    done = codegen("verify", "--llama-cpp", root, cwd=project)
     assert done.returncode == 0, done.stdout
     assert "calls: agrees (1 functions, 1 structs passed by value, 1 structs" in done.stdout
     stub = [project / "llama_cpp" / f"{name}.pyi" for name in ("_raw", "_raw_extra")]
-    mypy = [sys.executable, "-m", "mypy", "--strict", "--config-file=", *map(str, stub)]
-    typed = subprocess.run(mypy, cwd=tmp_path, capture_output=True, text=True, check=False)
+    mypy = [sys.executable, "-m", "mypy", "--strict", "--config-file=", *stub]
+    typed = run_command(*mypy, cwd=tmp_path)
     assert typed.returncode == 0, typed.stdout
     module = verify.import_raw(project / "llama_cpp" / "_raw_extra.py")
     assert module.EXTRA == 7
@@ -393,11 +383,11 @@ def test_the_data_of_two_tags_are_compared(tree: source.Tree, tmp_path: Path) ->
         shutil.copy(path, tmp_path)
     other = tmp_path / data.name
     other.write_text(data.read_text("utf-8").replace('["nx", "uint32_t"]', '["nx", "uint64_t"]', 1))
-    done = _codegen("diff", data, other)
+    done = codegen("diff", data, other)
     assert "function mtmd_bitmap_init: signature changed" in done.stdout
     # Against a whole tree, a file stands for its module alone.
-    done = _codegen("diff", source.pinned_tag(), other)
+    done = codegen("diff", source.pinned_tag(), other)
     assert "breaks the ABI: 1 function; breaks source: nothing" in done.stdout
     (tmp_path / "api.json").unlink()
-    done = _codegen("diff", data, other)
+    done = codegen("diff", data, other)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)

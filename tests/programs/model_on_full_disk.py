@@ -24,5 +24,6 @@ for size in (0, 1000, 100_000):
     saved, quantized = refused
     assert isinstance(saved, LlamaModelError), saved
     assert any(s in str(saved) for s in ("could not be written", "cannot be saved")), saved
+    assert "writing failed; the disk may be full" in str(quantized), quantized
     assert target.read_bytes() == b"old"
     assert list(target.parent.iterdir()) == [target]

@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import shlex
 from pathlib import Path
 
 import pytest
 
 from llama_cpp import Llama
-from tests.support.python import ROOT
-
-
-def example(name: str, *arguments: object, said: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, ROOT / "examples" / name, *map(str, arguments)],
-        cwd=ROOT,
-        input=said,
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
+from tests.support.python import run_example
 
 
 def test_a_chat_remembers_earlier_messages(model_path: Path) -> None:
     questions = ["What is the capital of France?", "What did I ask?"]
-    done = example(
-        "chat.py", "-m", model_path, "-n", 12, "--temp", 0, said="\n".join([*questions, "", ""])
-    )
+    typed = "\n".join([*questions, "", ""])
+    done = run_example("chat", "-m", model_path, "-n", 12, "--temp", 0, stdin=typed)
     assert (done.returncode, done.stderr) == (0, "")
     messages: list[dict[str, str]] = []
     with Llama(model_path, n_ctx=4096) as llm:
@@ -42,7 +28,7 @@ def test_a_chat_remembers_earlier_messages(model_path: Path) -> None:
 
 def test_a_chat_drops_messages_that_no_longer_fit(model_path: Path) -> None:
     said = "Tell me something about the sea, the land and the sky.\n" * 12
-    done = example("chat.py", "-m", model_path, "-n", 24, "-c", 256, "-s", "Be brief.", said=said)
+    done = run_example("chat", "-m", model_path, "-n", 24, "-c", 256, "-s", "Be brief.", stdin=said)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.split("\n")) > 12
 
@@ -50,7 +36,7 @@ def test_a_chat_drops_messages_that_no_longer_fit(model_path: Path) -> None:
 def test_many_questions_have_their_answers(model_path: Path, tmp_path: Path) -> None:
     file = tmp_path / "questions"
     file.write_text("What is the capital of France?\n\nWho wrote Hamlet?\nWhat is water made of?\n")
-    done = example("parallel.py", "-m", model_path, "-np", 2, "-n", 16, file)
+    done = run_example("parallel", "-m", model_path, "-np", 2, "-n", 16, file)
     assert done.returncode == 0, done.stderr
     first, second, third = done.stdout.strip().split("\n\n")
     assert first.startswith("Q: What is the capital of France?\nA: ")
@@ -64,16 +50,23 @@ def test_many_questions_have_their_answers(model_path: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["chat.py", "-m", "/no/such.gguf"], 1, "/no/such.gguf"),
-        (["chat.py", "-m", "MODEL", "-n", 0], 2, "-n must be at least 1"),
-        (["parallel.py", "-m", "MODEL", "/no/such/file"], 1, "/no/such/file"),
-        (["parallel.py", "-m", "MODEL", "-np", 0], 2, "-np must be at least 1"),
+        ("simple_generation -m /no/such.gguf", 1, "/no/such.gguf"),
+        ("simple_generation -m README.md", 1, "not a GGUF file"),
+        ("simple_generation -m MODEL ''", 1, "prompt is empty"),
+        ("simple_generation -m MODEL -n 0", 2, "-n must be at least 1"),
+        ("simple_generation -n 5", 2, "-m"),
+        ("chat -m /no/such.gguf", 1, "/no/such.gguf"),
+        ("chat -m MODEL -n 0", 2, "-n must be at least 1"),
+        ("parallel -m MODEL /no/such/file", 1, "/no/such/file"),
+        ("parallel -m MODEL -np 0", 2, "-np must be at least 1"),
+        ("save_and_restore -m /no/such.gguf -s /no/such/state", 1, "/no/such.gguf"),
+        ("save_and_restore -m MODEL -s /no/such/state -n 0", 2, "-n must be at least 1"),
+        ("embeddings -m MODEL hello", 2, "required: texts"),
     ],
 )
-def test_wrong_use_is_one_line(
-    model_path: Path, arguments: list[object], code: int, message: str
-) -> None:
-    done = example(*(model_path if a == "MODEL" else a for a in arguments), said="Hi\n")  # type: ignore[arg-type]
+def test_wrong_use_is_one_line(model_path: Path, arguments: str, code: int, message: str) -> None:
+    name, *rest = shlex.split(arguments.replace("MODEL", str(model_path)))
+    done = run_example(name, *rest, stdin="Hi\n")
     assert done.returncode == code
     assert message in done.stderr
     assert "Traceback" not in done.stderr

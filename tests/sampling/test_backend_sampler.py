@@ -209,18 +209,12 @@ def test_what_a_graph_would_abort_for_is_refused(tiny: LlamaModel, name: str) ->
 
 
 def test_no_chain_that_is_not_refused_ends_the_process(tiny_path: Callable[..., Path]) -> None:
-    done = run_program(
-        "random_chains_in_a_graph",
-        tiny_path("llama"),
-    )
+    done = run_program("random_chains_in_a_graph", tiny_path("llama"))
     assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr[-2000:]
 
 
 def test_a_graph_has_room_for_the_longest_chain(tiny_path: Callable[..., Path]) -> None:
-    done = run_program(
-        "longest_chains_in_a_graph",
-        tiny_path("llama"),
-    )
+    done = run_program("longest_chains_in_a_graph", tiny_path("llama"))
     assert (done.returncode, done.stdout) == (0, "True\n" * 3), done.stderr
 
 

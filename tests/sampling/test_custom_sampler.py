@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gc
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -17,8 +15,7 @@ import pytest
 from llama_cpp import LlamaContext, LlamaModel, LlamaSampler
 from llama_cpp.errors import LlamaClosedError, LlamaSamplerError
 from llama_cpp.sampling import LlamaCandidates
-from tests.support.patience import patience
-from tests.support.python import ROOT, run_program
+from tests.support.python import run_example, run_program
 
 PROMPT = "Hello my name is"
 
@@ -407,31 +404,18 @@ def test_it_may_close_the_chain_and_use_it(model: LlamaModel) -> None:
 
 
 def test_closing_the_context_inside_is_harmless(model_path: Path) -> None:
-    done = run_program(
-        "sampler_closes_context",
-        model_path,
-    )
+    done = run_program("sampler_closes_context", model_path)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) >= 0
 
 
 def test_the_end_of_the_process_is_quiet(model_path: Path) -> None:
-    done = run_program(
-        "sampler_holds_its_chain",
-        model_path,
-    )
+    done = run_program("sampler_holds_its_chain", model_path)
     assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_example_runs(model_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, ROOT / "examples" / "custom_sampler.py", "-m", model_path, "-n", "24"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=patience(120),
-    )
+    done = run_example("custom_sampler", "-m", model_path, "-n", 24)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout) > 40
     assert "e" not in done.stdout.removeprefix("The sea").strip()

@@ -6,8 +6,6 @@ import gc
 import inspect
 import json
 import re
-import subprocess
-import sys
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
@@ -22,8 +20,7 @@ from llama_cpp import Llama, LlamaContext, LlamaModel, LlamaSampler
 from llama_cpp.errors import LlamaClosedError, LlamaSamplerError
 from llama_cpp.sampling import SamplerPerf, trigger
 from llama_cpp.sampling._samplers import SELECTORS, TRUNCATING, SamplerMethods
-from tests.support.patience import patience
-from tests.support.python import ROOT
+from tests.support.python import run_example
 
 PROMPT = "Hello my name is"
 Chain = Callable[[LlamaModel], LlamaSampler]
@@ -260,14 +257,7 @@ def test_upstreams_own_grammars_are_no_left_recursion(model: LlamaModel) -> None
 
 
 def test_the_example_follows_its_grammar(model_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, ROOT / "examples" / "constrained_output.py", "-m", model_path],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=patience(120),
-    )
+    done = run_example("constrained_output", "-m", model_path)
     assert done.returncode == 0, done.stderr
     assert list(json.loads(done.stdout)) == ["name", "age", "city"]
     assert re.fullmatch(r"least sure of '.+': \d+%\n", done.stderr)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import inspect
 import re
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -24,7 +23,7 @@ from llama_cpp.cli._quantize import quantize
 from llama_cpp.server import LlamaRpcServer, _fields
 from llama_cpp.server._options import LEFT_OUT, OPTIONS, ServerOptions
 from tests.support import tiny
-from tests.support.python import ROOT
+from tests.support.python import ROOT, run_command
 
 
 @pytest.fixture(scope="module")
@@ -315,10 +314,8 @@ client.complete("a", top_k="many")
 def test_mypy_finds_a_misspelt_option_and_a_wrong_type(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(_PROGRAM, "utf-8")
-    done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", program],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    mypy = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary"]
+    done = run_command(*mypy, program)
     found = re.findall(r"program\.py:(\d+): error: .*\[([\w-]+)\]", done.stdout)
     assert [int(line) for line, _ in found] == [5, 6, 7, 12, 13], done.stdout
     assert "ctx_sise" in done.stdout

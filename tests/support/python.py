@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,27 +45,44 @@ def run_program(
     return _run([str(PROGRAMS / f"{name}.py"), *map(str, arguments)], timeout, env or {})
 
 
-def _run(
-    arguments: list[str], timeout: float, env: dict[str, str], python: Path | str = sys.executable
+def run_example(
+    name: str, *arguments: object, stdin: str = "", env: dict[str, str] | None = None
 ) -> Result:
+    """Run ``examples/NAME.py`` as `run_python` runs code."""
+    command = [str(ROOT / "examples" / f"{name}.py"), *map(str, arguments)]
+    return _run(command, 300, env or {}, stdin=stdin)
+
+
+def _run(
+    arguments: list[str], timeout: float, env: dict[str, str], python: Path | str = sys.executable,
+    stdin: str | None = None,
+) -> Result:  # fmt: skip
     folder = Path(llama_cpp.__file__).parents[1]  # the package under test may be another copy
-    done = subprocess.run(
-        [python, *arguments],
-        cwd=folder,
-        env={
-            **os.environ,
-            "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}",
-            # A crash must show as one: quickly, and where it was.
-            "GGML_NO_BACKTRACE": "1",
-            "PYTHONFAULTHANDLER": "1",
-            **env,
-        },
-        capture_output=True,
-        text=True,
-        timeout=patience(timeout),
-        check=False,
+    # A crash must show as one: quickly, and where it was.
+    crash = {"GGML_NO_BACKTRACE": "1", "PYTHONFAULTHANDLER": "1"}
+    path = {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
+    return run_command(
+        python, *arguments, cwd=folder, env={**path, **crash, **env}, stdin=stdin, timeout=timeout
     )
+
+
+def run_command(
+    *command: object, cwd: Path = ROOT, env: Mapping[str, str | None] | None = None,
+    stdin: str | None = None, timeout: float = 600,
+) -> Result:  # fmt: skip
+    """Run a program, to its end. ``env`` goes on top of ours; None removes a variable."""
+    variables = {**os.environ, **(env or {})}
+    done = subprocess.run(
+        list(map(str, command)), cwd=cwd, input=stdin, capture_output=True, text=True, check=False,
+        env={k: v for k, v in variables.items() if v is not None}, timeout=patience(timeout),
+    )  # fmt: skip
     return Result(done.returncode, done.stdout, done.stderr)
+
+
+def codegen(*arguments: object, cwd: Path = ROOT) -> Result:
+    """Run the generator of the project in the folder ``cwd``."""
+    env = {"LLAMA_CPP": None, "PYTHONPATH": None}
+    return run_command(sys.executable, "-m", "codegen", *arguments, cwd=cwd, env=env)
 
 
 def bare(code: str, home: Path) -> subprocess.CompletedProcess[str]:

@@ -52,7 +52,8 @@ def _group(rows: Sequence[Row], *files: Path) -> list[Outcome]:
         return [Outcome("", "", end)]
     *noise, rest = done.stderr.split(_MARK)
     noise[-1] += rest
-    return [_judge(row, *end, said) for row, end, said in zip(rows, ends, noise, strict=True)]
+    told = zip(rows, ends, noise, strict=True)
+    return [_judge(row, error, message, said) for row, (error, message), said in told]
 
 
 def _judge(row: Row, error: str, message: str, noise: str) -> Outcome:

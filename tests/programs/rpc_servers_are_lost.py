@@ -116,6 +116,9 @@ def waited_for():
     print(found)
 
 
+ctx: LlamaContext
+
+
 def closed():
     global ctx
     ctx = LlamaContext(model, n_ctx=256, n_threads=1)

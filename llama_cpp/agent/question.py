@@ -12,7 +12,16 @@ from typing import Any
 
 from ..errors import LlamaStreamError
 from ..server._fields import Json
-from .constrained import ANSWER, AnswerReader, Protocol, Stops, as_text, read_reply, with_system
+from .constrained import (
+    ANSWER,
+    AnswerReader,
+    Protocol,
+    Stops,
+    alternating,
+    as_text,
+    read_reply,
+    with_system,
+)
 from .events import (
     Event,
     Mode,
@@ -66,6 +75,8 @@ class Question:
     mode: Mode
     native_history: bool
     """Whether the template can render calls and results."""
+    alternate: bool = False
+    """Whether it wants the roles of other messages to alternate."""
     answer: Json | None = None
     """The schema of a typed answer."""
     answer_only: bool = False
@@ -90,6 +101,11 @@ class Question:
 
     def request(self) -> tuple[list[Json], list[Json] | None, Json]:
         """Messages, tools and the other fields, as the server takes them."""
+        messages, tools, params = self._request()
+        texts = self.mode == "constrained" or not self.native_history
+        return alternating(messages) if self.alternate and texts else messages, tools, params
+
+    def _request(self) -> tuple[list[Json], list[Json] | None, Json]:
         params = dict(self.params)
         if self.mode == "constrained":
             params["response_format"] = _format("reply", self.protocol.schema())

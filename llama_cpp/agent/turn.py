@@ -196,6 +196,7 @@ class Run:
         self.mode: Mode = self._first_mode()
         self.as_completion = False  # whether the server's chat endpoint refused the model's replies
         self.texts_only = False  # whether the template refused calls and results in the history
+        self.alternate = False  # and then neighbours of one role, or a late system message
         self.steps: list[Step] = []
         self.replies: list[Json] = []
         self.calls: list[ToolCall] = []
@@ -237,6 +238,8 @@ class Run:
                     self.mode = "constrained"
                 elif question.mode == "plain" and question.native_history:
                     self.texts_only = True
+                elif not self.alternate and isinstance(error, LlamaServerTemplateError):
+                    self.alternate = True
                 elif _has_media(self.talk.messages):
                     raise
                 else:
@@ -267,8 +270,8 @@ class Run:
         )
         messages = [self.facts.as_text(message) for message in self.talk.messages]
         return Question(
-            messages, self.tools, self.choice, dict(self.params), self.mode,
-            native_history=native, answer=self.schema, answer_only=answer_only,
+            messages, self.tools, self.choice, dict(self.params), self.mode, native, self.alternate,
+            answer=self.schema, answer_only=answer_only,
         )  # fmt: skip
 
     def _send(self, question: Question, stream: bool) -> Generator[Event, None, Json]:
@@ -421,7 +424,8 @@ class Run:
                 self._check_tokens()
             output, problem = (None, None) if cut_off else self._output(text)
             if cut_off and self.typed:
-                problem = "the answer was cut off"
+                where = "" if text else ", before it began"
+                problem = f"the answer was cut off{where}: allow more tokens (max_tokens)"
             if problem is None:
                 self.talk.added.append(message)
                 return self._result("length" if cut_off else "answer", output)

@@ -114,7 +114,7 @@ def as_text(messages: Sequence[Mapping[str, Any]], *, answers: bool = False) -> 
     result: list[Json] = []
     names: dict[str, str] = {}
     for message in messages:
-        role, content = message.get("role"), message.get("content")
+        role, content = message.get("role"), _one_text(message.get("content"))
         if role == "assistant":
             calls = message.get("tool_calls") or ()
             for call in calls:
@@ -131,7 +131,7 @@ def as_text(messages: Sequence[Mapping[str, Any]], *, answers: bool = False) -> 
         elif role == "user":
             _add(result, role, content)
         else:
-            result.append(dict(message))
+            result.append({**message, "content": content})
     return result
 
 
@@ -267,6 +267,14 @@ def _add(messages: list[Json], role: str, content: Any) -> None:
         last["content"] += f"\n\n{content}"
     else:
         last["content"] = [*_parts(last["content"]), *_parts(content)]
+
+
+def _one_text(content: Any) -> Any:
+    """``content`` without parts if all are text: the server cannot join a system message with
+    them."""
+    if isinstance(content, list) and all(part.get("type") == "text" for part in content):
+        return "\n".join(str(part.get("text")) for part in content)
+    return content
 
 
 def _parts(content: Any) -> list[Json]:

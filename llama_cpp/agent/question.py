@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import LlamaStreamError
 from ..server._fields import Json
+from ..server.client import schema_wanted
 from .constrained import (
     ANSWER,
     AnswerReader,
@@ -36,6 +37,7 @@ from .tools import Tool
 
 # The forms of control tokens, <|im_end|> and [INST], and what breaks one up.
 MARK = re.compile(r"<[^<>]{1,60}>|\[/?[A-Za-z_]\w{0,40}\]")
+_JSON = re.compile(r'\s*(?:[{\["\d-]|true|false|null|$)')
 JOINER = "\u2060"
 _ids = itertools.count(1)
 
@@ -83,6 +85,8 @@ class Question:
     """Whether the model must not call now."""
     text_given: bool = field(default=False, init=False)
     """Whether some of the answer's text was given as events."""
+    formatted: bool = field(default=False, init=False)
+    """Whether the request asked for JSON."""
 
     def __post_init__(self) -> None:
         if self.choice.name is not None:
@@ -102,6 +106,7 @@ class Question:
     def request(self) -> tuple[list[Json], list[Json] | None, Json]:
         """Messages, tools and the other fields, as the server takes them."""
         messages, tools, params = self._request()
+        self.formatted = schema_wanted(params) is not None
         texts = self.mode == "constrained" or not self.native_history
         return alternating(messages) if self.alternate and texts else messages, tools, params
 
@@ -177,6 +182,21 @@ class Question:
         if not choices:
             raise LlamaStreamError("the server answered without a choice", partial=response)
         return {**response, "choices": [self._choice(choice) for choice in choices]}
+
+    def ignored(self, response: Json) -> bool:
+        """Whether the answer is not the JSON that the request asked for: with some templates the
+        server forgets it."""
+        choice = response["choices"][0]
+        text = choice["message"].get("content") if self.formatted else None
+        if not text or self.params.get("stop"):
+            return False
+        if choice.get("finish_reason") == "length":
+            return _JSON.match(text) is None
+        try:
+            json.loads(text, strict=False)
+        except (ValueError, RecursionError):
+            return True
+        return False
 
     def _choice(self, choice: Json) -> Json:
         message = dict(choice["message"])

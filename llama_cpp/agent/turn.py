@@ -23,7 +23,7 @@ from ..errors import (
 )
 from ..native.arguments import check_count, check_type
 from ..server._fields import ChatParams, Json
-from ..server.client import LlamaClient
+from ..server.client import LlamaClient, schema_wanted
 from ..usage import Timings, Usage
 from .context import Limits, RunContext
 from .events import (
@@ -183,7 +183,7 @@ class Run:
         if self.choice.kind == "required" and not tools:
             raise ValueError("tool_choice requires a call, but there are no tools")
         self.adapter, self.schema = None, None
-        wanted = None if output_type is not None else _schema_wanted(self.params)
+        wanted = None if output_type is not None else schema_wanted(self.params)
         if wanted is not None and tools:  # tools and a schema exclude each other in a request
             output_type = given_type(wanted)
             for name in ("response_format", "json_schema"):
@@ -248,7 +248,14 @@ class Run:
                 continue
             reply = question.reply(response)
             self.replies.append(reply)
-            if self.as_completion and (question.mode == "constrained" or self.schema):
+            if question.ignored(response) and not (
+                self.settings.mode == "native" or self.as_completion
+                or _has_media(self.talk.messages)
+            ):  # fmt: skip
+                self.as_completion = True
+                yield Retry("the server did not hold the model to the schema")
+                continue
+            if self.as_completion and question.formatted:
                 self.facts.schemas_as_completion = True
             if self.choice.kind == "required":
                 _check_called(reply, response, question.mode)
@@ -544,16 +551,6 @@ class Run:
             text, output, reason, modes[-1], list(self.talk.added), self.calls, self.steps,
             *_totals(self.replies), reasoning=str(last.get("reasoning_content") or ""),
         )  # fmt: skip
-
-
-def _schema_wanted(params: Json) -> Json | None:
-    """The schema that ``params`` ask for."""
-    given, schema = params.get("response_format"), params.get("json_schema")
-    if isinstance(given, Mapping) and given.get("type") in ("json_schema", "json_object"):
-        inner = given.get("json_schema")
-        found = inner.get("schema") if isinstance(inner, Mapping) else given.get("schema")
-        schema = found or {"type": "object"}
-    return dict(schema) if isinstance(schema, Mapping) else None
 
 
 def _check_called(reply: Json, response: Json, mode: Mode) -> None:

@@ -188,9 +188,8 @@ class LlamaClient(ClosedByWith):
         self.check_fields(params)
         prompt = self.apply_template(messages)
         given = {name: v for name, v in params.items() if name in known.GENERATION}
-        wanted = params.get("response_format")
-        if wanted is not None:
-            given["json_schema"] = wanted["json_schema"]["schema"]
+        if (schema := schema_wanted(params)) is not None:
+            given["json_schema"] = schema
         body = self._body(known.GENERATION, given, prompt=prompt, stream=True)
         return ChatStream(Stream(self._transport, "/completion", body), completion=True)
 
@@ -509,3 +508,13 @@ def image(source: str | Path | bytes, *, mime: str | None = None) -> Json:
         source = Path(source).read_bytes()
     url = f"data:{mime or 'image/png'};base64,{base64.b64encode(source).decode()}"
     return {"type": "image_url", "image_url": {"url": url}}
+
+
+def schema_wanted(params: Mapping[str, Any]) -> Json | None:
+    """The schema that ``params`` ask for."""
+    given, schema = params.get("response_format"), params.get("json_schema")
+    if isinstance(given, Mapping) and given.get("type") in ("json_schema", "json_object"):
+        inner = given.get("json_schema")
+        found = inner.get("schema") if isinstance(inner, Mapping) else given.get("schema")
+        schema = found or {"type": "object"}
+    return dict(schema) if isinstance(schema, Mapping) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -36,6 +37,8 @@ from tests.support.python import run_example
 TEMPLATES = source.resolve().root / "models" / "templates"
 KNOWS_TOOLS = "NousResearch-Hermes-2-Pro-Llama-3-8B-tool_use"
 FORCES_CALLS = "meetkai-functionary-medium-v3.2"
+ALTERNATES = "google-gemma-2-2b-it"
+FORGETS = "Kimi-K2-Instruct"
 CITIES = ["Istanbul", "Paris", "Tokyo", "London", "Berlin"]
 CITIES += ["Madrid", "Cairo", "Oslo", "Lima", "Toronto"]
 
@@ -239,6 +242,46 @@ def test_a_required_call_is_made(
     assert call["function"]["name"] == definition["function"]["name"]
     value = json.loads(call["function"]["arguments"])[key]
     assert isinstance(value, bool if definition is TEST else str)
+
+
+SYSTEM, USER, ANSWER = (
+    {"role": role, "content": "Say hello."} for role in ("system", "user", "assistant")
+)
+DEVELOPER = {**SYSTEM, "role": "developer"}
+
+
+@pytest.mark.parametrize("tools", [(), [get_current_weather]], ids=["plain", "tools"])
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [ANSWER, USER], [USER, ANSWER, ANSWER, USER], [USER, ANSWER, SYSTEM, USER],
+        [DEVELOPER, USER, USER], [SYSTEM, {**USER, "content": [{"type": "text", "text": "Hi"}]}],
+    ],
+)  # fmt: skip
+def test_a_history_that_the_template_refuses_is_put_in_another_way(
+    with_template: Callable[..., LlamaAgent], messages: list[Any], tools: Any
+) -> None:
+    before = copy.deepcopy(messages)
+    result = with_template(ALTERNATES, max_tokens=4).run(messages, tools)
+    assert result.reason in ("answer", "length")
+    assert messages == before
+
+
+def test_the_schema_holds_where_the_server_forgets_it(
+    with_template: Callable[..., LlamaAgent],
+) -> None:
+    agent = with_template(FORGETS, max_tokens=64)
+    events = list(agent.stream("Hello", output_type=Literal["one", "two"]))
+    assert [e.reason for e in events if isinstance(e, Retry)] == [
+        "the server did not hold the model to the schema"
+    ]
+    assert events[-1].result.output in ("one", "two")  # type: ignore[union-attr]
+    agent.reset()
+    for asked in ({"type": "json_object"}, {"type": "json_schema", "schema": {"type": "object"}}):
+        reply = with_template(FORGETS).chat("Hello", response_format=asked)
+        assert reply["choices"][0]["message"]["content"].startswith("{")
+    result = agent.run("Istanbul", [get_current_weather], tool_choice="required", max_steps=1)
+    assert result.calls[0].name == "get_current_weather"
 
 
 def test_a_native_call_is_put_together(with_template: Callable[..., LlamaAgent]) -> None:

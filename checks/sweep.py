@@ -15,9 +15,9 @@ import re
 import sys
 import tempfile
 import time
-from collections import defaultdict
+from collections import Counter
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,8 +26,11 @@ from llama_cpp.errors import LlamaError
 from tests.support import tiny
 from tests.support.templates import TEMPLATES, answer, system, user
 
-REFUSED: dict[str, str] = {}
-"""A pattern of an error -> why neither the template nor a constrained reply serves the request."""
+REFUSED = {
+    r"^openai-gpt-oss-120b.*typed: .* cut off, before it began": "the random model does not end its"
+    " thoughts, which the server cannot end in this format"
+}
+"""A pattern of a run and its error -> why neither the template nor a constrained reply serves."""
 
 
 def plain(city: str) -> str:
@@ -48,6 +51,11 @@ def weather(
         box: Degrees north and east.
     """
     return f"{city} {days} {box} {unit}"
+
+
+def decide(yes: bool, unit: Literal["c", "f"]) -> str:
+    """Decide."""
+    return f"{yes}, {unit}"
 
 
 @dataclass
@@ -89,7 +97,7 @@ HISTORIES: dict[str, list[dict[str, Any]]] = {
 }  # fmt: skip
 VARIANTS: dict[str, dict[str, Any]] = {
     "plain": {}, "tool": {"tools": [plain]}, "types": {"tools": [weather]},
-    "required": {"tools": [weather], "tool_choice": "required"},
+    "required": {"tools": [decide], "tool_choice": "required", "max_tokens": 300},
     "parallel": {"tools": [weather, plain], "parallel_tool_calls": True},
     "typed": {"output_type": Answer, "max_tokens": 300, "reasoning_budget_tokens": 8},
 }  # fmt: skip
@@ -103,8 +111,8 @@ def problem(agent: Any, messages: Any, options: dict[str, Any]) -> str | None:
         return f"{type(error).__name__}: {error}"
     if "output_type" in options and not isinstance(found.output, Answer):
         return f"the output is {found.output!r}"
-    if "tool_choice" in options and not found.calls and found.reason != "length":
-        return "no call, which was required"
+    if "tool_choice" in options and (not found.calls or found.calls[0].error):
+        return f"no call, which was required: {found.reason}, {found.calls}"
     return None
 
 
@@ -114,8 +122,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("-n", type=int, default=1, help="make one of N requests")
     options = parser.parse_args(arguments)
     chosen = [path for path in TEMPLATES if path.stem in (options.templates or (path.stem,))]
-    turn, made, begun = count(), 0, time.monotonic()
-    failures: dict[str, list[str]] = defaultdict(list)
+    turn, made, other, begun = count(), 0, 0, time.monotonic()
+    refused: Counter[str] = Counter()
     with tempfile.TemporaryDirectory(prefix="llama-py-") as folder:
         model = tiny.make("llama", Path(folder), facts={"context_length": 16384, SPACE: False})
         for path in chosen:
@@ -123,32 +131,25 @@ def main(arguments: list[str]) -> int:
                 model, chat_template_file=path, threads=1, parallel=1, ctx_size=16384
             )
             with server, server.agent(max_tokens=8, seed=1, output_retries=0, retries=0) as agent:
-                for history, messages in HISTORIES.items():
-                    for variant, fields in VARIANTS.items():
-                        if next(turn) % options.n:
-                            continue
-                        made += 1
-                        if (text := problem(agent, messages, fields)) is not None:
-                            failures[text].append(f"{path.stem}, {history}, {variant}")
-            bad = sum(map(len, failures.values()))
-            print(f"{path.stem:45} {made:5} requests, {bad} refused", flush=True)
-    return report(failures, made, time.monotonic() - begun)
-
-
-def report(failures: dict[str, list[str]], made: int, seconds: float) -> int:
-    """Print the failures by reason; 1 if one of them has no explanation."""
-    explained: dict[str, int] = defaultdict(int)
-    other = 0
-    for text, where in sorted(failures.items(), key=lambda item: -len(item[1])):
-        reason = next((why for of, why in REFUSED.items() if re.search(of, text)), None)
-        if reason is None:
-            other += len(where)
-            print(f"{len(where)} x {text}\n    {'; '.join(where[:4])}")
-        else:
-            explained[reason] += len(where)
-    for reason, times in explained.items():
-        print(f"{times:5} refused: {reason}")
-    print(f"{made} requests in {seconds:.0f} s, {sum(explained.values())} refused, {other} failed")
+                for (history, messages), (variant, fields) in product(
+                    HISTORIES.items(), VARIANTS.items()
+                ):
+                    if next(turn) % options.n:
+                        continue
+                    made += 1
+                    if (text := problem(agent, messages, fields)) is None:
+                        continue
+                    text = f"{path.stem}, {history}, {variant}: {text}"
+                    whys = (why for of, why in REFUSED.items() if re.search(of, text))
+                    if (why := next(whys, None)) is None:
+                        other += 1
+                        print(text)
+                    else:
+                        refused[why] += 1
+            print(f"{path.stem:45} {made:5} requests, {refused.total() + other} bad", flush=True)
+    for why, times in refused.items():
+        print(f"{times:5} refused: {why}")
+    print(f"{made} in {time.monotonic() - begun:.0f} s: {refused.total()} refused, {other} failed")
     return 1 if other else 0
 
 

@@ -39,6 +39,7 @@ KNOWS_TOOLS = "NousResearch-Hermes-2-Pro-Llama-3-8B-tool_use"
 FORCES_CALLS = "meetkai-functionary-medium-v3.2"
 ALTERNATES = "google-gemma-2-2b-it"
 FORGETS = "Kimi-K2-Instruct"
+WITH_PARTS = "google-translategemma-4b-it"
 CITIES = ["Istanbul", "Paris", "Tokyo", "London", "Berlin"]
 CITIES += ["Madrid", "Cairo", "Oslo", "Lima", "Toronto"]
 
@@ -252,17 +253,18 @@ DEVELOPER = {**SYSTEM, "role": "developer"}
 
 @pytest.mark.parametrize("tools", [(), [get_current_weather]], ids=["plain", "tools"])
 @pytest.mark.parametrize(
-    "messages",
+    ("template", "messages"),
     [
-        [ANSWER, USER], [USER, ANSWER, ANSWER, USER], [USER, ANSWER, SYSTEM, USER],
-        [DEVELOPER, USER, USER], [SYSTEM, {**USER, "content": [{"type": "text", "text": "Hi"}]}],
+        (ALTERNATES, [ANSWER, USER]), (ALTERNATES, [USER, ANSWER, ANSWER, USER]),
+        (ALTERNATES, [USER, ANSWER, SYSTEM, USER]), (ALTERNATES, [DEVELOPER, USER, USER]),
+        (WITH_PARTS, [{**USER, "content": [{"type": "text", "text": "Hi"}]}]),
     ],
 )  # fmt: skip
 def test_a_history_that_the_template_refuses_is_put_in_another_way(
-    with_template: Callable[..., LlamaAgent], messages: list[Any], tools: Any
+    with_template: Callable[..., LlamaAgent], template: str, messages: list[Any], tools: Any
 ) -> None:
     before = copy.deepcopy(messages)
-    result = with_template(ALTERNATES, max_tokens=4).run(messages, tools)
+    result = with_template(template, max_tokens=4).run(messages, tools)
     assert result.reason in ("answer", "length")
     assert messages == before
 

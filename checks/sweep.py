@@ -115,7 +115,7 @@ def problem(agent: Any, messages: Any, options: dict[str, Any]) -> str | None:
     if "output_type" in options and not isinstance(found.output, Answer):
         return f"the output is {found.output!r}"
     if "tool_choice" in options and (not found.calls or found.calls[0].error):
-        thinks = found.reasoning and found.reason == "length"
+        thinks = not found.text and found.reason == "length"
         return "cut off in its thoughts" if thinks else f"{found.calls}, {found.text}"
     return None
 

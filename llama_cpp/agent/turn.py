@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from ..errors import (
     LlamaAnswerError,
-    LlamaBadRequestError,
     LlamaCancelled,
     LlamaLimitError,
     LlamaNotSupportedError,
@@ -52,7 +51,9 @@ ToolMode = Literal["auto", "native", "constrained"]
 # The parts of a message that hold text from outside.
 _TEXTS = ("content", "reasoning_content", "text", "tool_calls", "function", "name", "arguments")
 _MOST_ALIKE = 2
-_NO_SAMPLERS = "Failed to initialize samplers"
+# With some tokenizers and templates the grammar refuses the beginning of the answer, which the
+# template wrote, or the end of the thoughts.
+_NO_GRAMMAR = ("Failed to initialize samplers", "Unexpected empty grammar stack")
 
 
 @dataclass
@@ -200,15 +201,18 @@ class Run:
         self.steps: list[Step] = []
         self.replies: list[Json] = []
         self.calls: list[ToolCall] = []
-        self.made: list[Any] = []  # the last calls with their results,
-        self.circle = 0  # and how often they were made in a row
+        self.made: list[Any] = []  # calls with their results, for each reply
         self.shown = 0  # characters of results that the model was given
         seconds = settings.limits.seconds
         self.deadline = None if seconds is None else time.monotonic() + seconds
 
     def _first_mode(self) -> Mode:
-        if not self.tools or self.choice.kind == "none":
+        if not self.tools:
             return "plain"
+        if self.choice.kind == "none":  # after calls as text the model would go on with them
+            called = any(message.get("tool_calls") for message in self.talk.messages)
+            native = self.settings.mode == "native" or self.facts.native_tools
+            return "constrained" if called and not native else "plain"
         if self.settings.mode != "auto":
             return self.settings.mode
         if self.choice.kind == "required" or not self.facts.native_tools:
@@ -228,10 +232,10 @@ class Run:
             question = self._question(answer_only)
             try:
                 response = yield from self._send(question, stream)
-            except (LlamaServerTemplateError, LlamaBadRequestError) as error:
-                # LlamaBadRequestError: with some tokenizers the grammar refuses the beginning of
-                # the answer that the template wrote.
-                known = isinstance(error, LlamaServerTemplateError) or _NO_SAMPLERS in str(error)
+            except LlamaServerError as error:
+                known = isinstance(error, LlamaServerTemplateError) or any(
+                    text in str(error) for text in _NO_GRAMMAR
+                )
                 if not known or self.settings.mode == "native" or self.as_completion:
                     raise
                 if question.mode == "native":
@@ -278,7 +282,7 @@ class Run:
         messages = [self.facts.as_text(message) for message in self.talk.messages]
         return Question(
             messages, self.tools, self.choice, dict(self.params), self.mode, native, self.alternate,
-            answer=self.schema, answer_only=answer_only,
+            answer=self.schema, answer_only=answer_only or self.choice.kind == "none",
         )  # fmt: skip
 
     def _send(self, question: Question, stream: bool) -> Generator[Event, None, Json]:
@@ -497,14 +501,14 @@ class Run:
         return bool(calls) and not own and all((c.name, c.arguments) in known for c in calls)
 
     def _circles(self, calls: list[ToolCall]) -> bool:
-        """Whether a small model repeats calls that give the same results. Twice may be on purpose,
-        and different results mean progress."""
+        """Whether a small model repeats calls that give the same results: twice in a row, or a
+        third time with others in between. Different results mean progress."""
         if self.mode != "constrained" or self.choice.kind == "required":
             return False
         made = [(call.name, call.arguments, call.text) for call in calls]
-        self.circle = self.circle + 1 if made == self.made else 1
-        self.made = made
-        return self.circle >= _MOST_ALIKE and not any(call.error for call in calls)
+        again = made in self.made[-1:] or self.made.count(made) >= _MOST_ALIKE
+        self.made.append(made)
+        return again and not any(call.error for call in calls)
 
     def _context(self, call: ToolCall) -> RunContext[Any]:
         usage, _ = _totals(self.replies)

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from typing_extensions import TypedDict
 
 from codegen import source
-from examples.agent_file_search import read_file, search, size_of
+from examples.agent_file_search import list_files, read_file, search, size_of
 from examples.agent_function_calling import calculate
 from llama_cpp import AsyncLlamaAgent, LlamaAgent, LlamaClient, LlamaError, LlamaLibrary, tool
 from llama_cpp.agent import Deny, ToolCall
@@ -727,13 +727,16 @@ def test_the_example_that_searches_files_stays_in_its_folder(
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "notes.txt").write_text("The port is 8123.")
     (tmp_path / "secret.txt").write_text("hidden")
-    said = example(server, "agent_file_search", tmp_path / "in", "List the files.")
-    assert "notes.txt" in said
+    (tmp_path / "in" / "logo.png").write_bytes(b"\x89PNG\xff")
+    (tmp_path / "in" / "link.txt").symlink_to(tmp_path / "secret.txt")
+    said = example(server, "agent_file_search", tmp_path / "in", "Search for port.")
+    assert "notes.txt: The port is 8123." in said
     ctx: Any = SimpleNamespace(deps=tmp_path / "in")
-    assert search(ctx, "PORT") == ["notes.txt:1: The port is 8123."]
+    assert (list_files(ctx), search(ctx, "hidden")) == (["logo.png", "notes.txt"], [])
+    assert search(ctx, "PORT") == ["notes.txt: The port is 8123."]
     assert (read_file(ctx, "notes.txt"), size_of(ctx, "notes.txt")) == ("The port is 8123.", 17)
     with pytest.raises(LlamaToolError, match="there is no"):
-        read_file(ctx, "../secret.txt")
+        read_file(ctx, "link.txt")
 
 
 def test_the_example_that_extracts_has_a_line_for_each_text(server: Running) -> None:
@@ -746,13 +749,17 @@ def test_the_example_that_extracts_has_a_line_for_each_text(server: Running) -> 
     assert all(one["items"] is not None and one["customer"] for one in whole)
 
 
-@pytest.mark.parametrize(("step", "outcome"), [("approve", "pay: paid"), ("deny", "the owner")])
+@pytest.mark.parametrize(
+    ("step", "outcome"), [("approve", "paid 20.00 euros to Ada"), ("deny", "Error: the owner")]
+)
 def test_the_example_of_an_approval_goes_on_in_another_process(
     server: Running, tmp_path: Path, step: str, outcome: str
 ) -> None:
     file = tmp_path / "talk.json"
     assert "waits: pay(" in example(server, "approvals", "ask", "--file", file)
-    assert outcome in example(server, "approvals", step, "--file", file)
+    done = example(server, "approvals", step, "--file", file)
+    assert done.startswith(outcome)
+    assert "{" not in done  # a sentence, not the call again
 
 
 def test_the_calculator_of_the_example_is_no_way_in() -> None:

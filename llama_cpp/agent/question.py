@@ -117,7 +117,7 @@ class Question:
             params.pop("stop", None)  # they are for the answer, not for the JSON around it
             return self.protocol.messages(self.messages), None, params
         native = self.native_history
-        messages = list(map(_mended, self.messages)) if native else as_text(self.messages)
+        messages = _mended(self.messages) if native else as_text(self.messages)
         if self.mode == "plain" or self.answer_only:
             if self.answer is not None:
                 params["response_format"] = _format("answer", self.answer)
@@ -214,7 +214,7 @@ class Question:
         ids: set[str] = set()
         for call in calls:  # decisions and results are by the id
             if call.get("id") in (None, "", *ids):
-                call["id"] = f"c{next(_ids) % 10**8:08d}"
+                call["id"] = _new_id()
             ids.add(call["id"])
         if calls:
             message["tool_calls"] = calls
@@ -256,14 +256,27 @@ def arguments_of(call: Json) -> tuple[Json, str | None]:
     return {}, f"the arguments are not a JSON object: {problem}"
 
 
-def _mended(message: Json) -> Json:
-    """``message`` with arguments that the server takes."""
-    if not message.get("tool_calls"):
-        return message
-    calls = [dict(call) for call in message["tool_calls"]]
-    for call in calls:
-        arguments_of(call)
-    return {**message, "tool_calls": calls}
+def _mended(messages: Sequence[Json]) -> list[Json]:
+    """``messages`` with arguments that the server takes, and an id for each call and result."""
+    result: list[Json] = []
+    waiting: list[str] = []
+    for message in messages:
+        if message.get("tool_calls"):
+            calls = [dict(call) for call in message["tool_calls"]]
+            message = {**message, "tool_calls": calls}
+            for call in calls:
+                arguments_of(call)
+                if not call.get("id"):
+                    call["id"] = _new_id()
+                    waiting.append(call["id"])
+        elif message["role"] == "tool" and not message.get("tool_call_id") and waiting:
+            message = {**message, "tool_call_id": waiting.pop(0)}
+        result.append(message)
+    return result
+
+
+def _new_id() -> str:
+    return f"c{next(_ids) % 10**8:08d}"
 
 
 def _loads(text: str) -> Any:

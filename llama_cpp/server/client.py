@@ -471,6 +471,11 @@ class LlamaClient(ClosedByWith):
 
     def _chat_body(self, messages: Messages, params: ToolParams) -> Json:
         body = self._body(_WITH_TOOLS, params, messages=list(messages))
+        wanted = body.get("response_format")
+        if isinstance(wanted, Mapping) and {"json_schema", "schema"} & wanted.keys() == {"schema"}:
+            # The server forgets the schema of this form, which it documents.
+            inner = {"name": "answer", "schema": wanted["schema"]}
+            body["response_format"] = {"type": "json_schema", "json_schema": inner}
         tools = body.pop("tools", None)
         return {**body, "tools": tools} if tools else body
 

@@ -43,8 +43,10 @@ def main() -> None:
             if not agent.pending:
                 parser.error(f"no payment waits in {options.file}")
             denied = None if options.step == "approve" else Deny("the owner said no")
-            decisions = {call.id: denied or True for call in agent.pending}
-            result = agent.resume(decisions, tool_choice="none")  # no second payment
+            result = agent.resume(
+                {call.id: denied or True for call in agent.pending},
+                tool_choice="none",  # words, and no second payment
+            )
         agent.save(options.file)
     for call in result.calls:
         print(f"waits: {call.name}({call.arguments})" if call.pending else call.text)

@@ -60,6 +60,10 @@ CHECKS = {
         "the behaviours that llama.cpp's own server tests name, by our client and server",
         ("checks.mirror",),
     ),
+    "sweep": Check(
+        "agents through every chat template, 18 histories and 6 kinds of request (-n: a share)",
+        ("checks.sweep",),
+    ),
     "mcp": Check(
         "SmolLM2 searches files by an MCP server: 20 questions, native and constrained",
         ("checks.mcpfiles",),

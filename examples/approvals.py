@@ -17,14 +17,14 @@ from llama_cpp.agent import Deny
 
 
 @tool(approval=True)
-def pay(amount: float, to: str) -> str:
+def pay(amount: float, receiver: str) -> str:
     """Pay an amount of money to somebody.
 
     Args:
         amount: euros
-        to: the name of the receiver
+        receiver: a name
     """
-    return f"paid {amount:.2f} euros to {to}"
+    return f"paid {amount:.2f} euros to {receiver}"
 
 
 def main() -> None:
@@ -40,13 +40,16 @@ def main() -> None:
             result = agent.run(options.message, tool_choice="pay")
         else:
             agent.load(options.file)
+            if not agent.pending:
+                parser.error(f"no payment waits in {options.file}")
             denied = None if options.step == "approve" else Deny("the owner said no")
-            result = agent.resume({call.id: denied or True for call in agent.pending})
+            result = agent.resume(
+                {call.id: denied or True for call in agent.pending},
+                tool_choice="none",  # words, and no second payment
+            )
         agent.save(options.file)
     for call in result.calls:
-        print(f"{call.name}: {call.text}")
-    for call in result.pending:
-        print(f"waits: {call.name}({call.arguments})")
+        print(f"waits: {call.name}({call.arguments})" if call.pending else call.text)
     print(result.text or f"[{result.reason}]")
 
 

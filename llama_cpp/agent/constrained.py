@@ -46,6 +46,7 @@ _CHARACTERS = re.compile(
 _CALL_FORM = '{"tool": ..., "arguments": {...}}'
 _CALLS_FORM = f'{{"calls": [{_CALL_FORM}, ...]}}'
 _ANSWER_FORM = '{"answer": ...}'
+_OF_PROGRAM = ("system", "developer")
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class Protocol:
 
 def with_system(messages: Sequence[Json], text: str) -> list[Json]:
     """``messages`` with ``text`` at the end of the system message."""
-    if not messages or messages[0].get("role") != "system":
+    if not messages or messages[0].get("role") not in _OF_PROGRAM:
         return [{"role": "system", "content": text}, *messages]
     first, *rest = messages
     before = str(first.get("content") or "")
@@ -113,7 +114,7 @@ def as_text(messages: Sequence[Mapping[str, Any]], *, answers: bool = False) -> 
     result: list[Json] = []
     names: dict[str, str] = {}
     for message in messages:
-        role, content = message.get("role"), message.get("content")
+        role, content = message.get("role"), _one_text(message.get("content"))
         if role == "assistant":
             calls = message.get("tool_calls") or ()
             for call in calls:
@@ -126,11 +127,25 @@ def as_text(messages: Sequence[Mapping[str, Any]], *, answers: bool = False) -> 
             result.append({"role": "assistant", "content": content or ""})
         elif role == "tool":
             name = message.get("name") or names.get(message.get("tool_call_id", "")) or "the tool"
-            _add_user(result, f"Result of {name}: {content}")
+            _add(result, "user", f"Result of {name}: {content}")
         elif role == "user":
-            _add_user(result, content)
+            _add(result, role, content)
         else:
-            result.append(dict(message))
+            result.append({**message, "content": content})
+    return result
+
+
+def alternating(messages: Sequence[Json]) -> list[Json]:
+    """Texts for a template that takes only a system message first, a user's, an assistant's and so
+    on: later system messages are the user's, and neighbours of one role are one message."""
+    result: list[Json] = []
+    for message in messages:
+        role, last = message["role"], result[-1]["role"] if result else "system"
+        if role in _OF_PROGRAM:
+            role = "system" if last == "system" else "user"
+        if role == "assistant" and last == "system":
+            _add(result, "user", "")
+        _add(result, role, message["content"])
     return result
 
 
@@ -242,15 +257,24 @@ def _json_or_text(text: Any) -> Any:
         return text
 
 
-def _add_user(messages: list[Json], content: Any) -> None:
-    """Add to the user's last message: many templates want user and assistant to alternate."""
+def _add(messages: list[Json], role: str, content: Any) -> None:
+    """Add to the last message if it has the same ``role``: many templates want them to
+    alternate."""
     last = messages[-1] if messages else {}
-    if last.get("role") != "user":
-        messages.append({"role": "user", "content": content})
+    if last.get("role") != role:
+        messages.append({"role": role, "content": content})
     elif isinstance(last["content"], str) and isinstance(content, str):
         last["content"] += f"\n\n{content}"
     else:
         last["content"] = [*_parts(last["content"]), *_parts(content)]
+
+
+def _one_text(content: Any) -> Any:
+    """``content`` without parts if all are text: the server cannot join a system message with
+    them."""
+    if isinstance(content, list) and all(part.get("type") == "text" for part in content):
+        return "\n".join(str(part.get("text")) for part in content)
+    return content
 
 
 def _parts(content: Any) -> list[Json]:

@@ -12,7 +12,17 @@ from typing import Any
 
 from ..errors import LlamaStreamError
 from ..server._fields import Json
-from .constrained import ANSWER, AnswerReader, Protocol, Stops, as_text, read_reply, with_system
+from ..server.client import schema_wanted
+from .constrained import (
+    ANSWER,
+    AnswerReader,
+    Protocol,
+    Stops,
+    alternating,
+    as_text,
+    read_reply,
+    with_system,
+)
 from .events import (
     Event,
     Mode,
@@ -27,6 +37,7 @@ from .tools import Tool
 
 # The forms of control tokens, <|im_end|> and [INST], and what breaks one up.
 MARK = re.compile(r"<[^<>]{1,60}>|\[/?[A-Za-z_]\w{0,40}\]")
+_JSON = re.compile(r'\s*(?:[{\["\d-]|true|false|null|$)')
 JOINER = "\u2060"
 _ids = itertools.count(1)
 
@@ -66,12 +77,16 @@ class Question:
     mode: Mode
     native_history: bool
     """Whether the template can render calls and results."""
+    alternate: bool = False
+    """Whether it wants the roles of other messages to alternate."""
     answer: Json | None = None
     """The schema of a typed answer."""
     answer_only: bool = False
     """Whether the model must not call now."""
     text_given: bool = field(default=False, init=False)
     """Whether some of the answer's text was given as events."""
+    formatted: bool = field(default=False, init=False)
+    """Whether the request asked for JSON."""
 
     def __post_init__(self) -> None:
         if self.choice.name is not None:
@@ -90,13 +105,19 @@ class Question:
 
     def request(self) -> tuple[list[Json], list[Json] | None, Json]:
         """Messages, tools and the other fields, as the server takes them."""
+        messages, tools, params = self._request()
+        self.formatted = schema_wanted(params) is not None
+        texts = self.mode == "constrained" or not self.native_history
+        return alternating(messages) if self.alternate and texts else messages, tools, params
+
+    def _request(self) -> tuple[list[Json], list[Json] | None, Json]:
         params = dict(self.params)
         if self.mode == "constrained":
             params["response_format"] = _format("reply", self.protocol.schema())
             params.pop("stop", None)  # they are for the answer, not for the JSON around it
             return self.protocol.messages(self.messages), None, params
         native = self.native_history
-        messages = list(map(_mended, self.messages)) if native else as_text(self.messages)
+        messages = _mended(self.messages) if native else as_text(self.messages)
         if self.mode == "plain" or self.answer_only:
             if self.answer is not None:
                 params["response_format"] = _format("answer", self.answer)
@@ -162,6 +183,21 @@ class Question:
             raise LlamaStreamError("the server answered without a choice", partial=response)
         return {**response, "choices": [self._choice(choice) for choice in choices]}
 
+    def ignored(self, response: Json) -> bool:
+        """Whether the answer is not the JSON that the request asked for: with some templates the
+        server forgets it."""
+        choice = response["choices"][0]
+        text = choice["message"].get("content") if self.formatted else None
+        if not text or self.params.get("stop"):
+            return False
+        if choice.get("finish_reason") == "length":
+            return _JSON.match(text) is None
+        try:
+            json.loads(text, strict=False)
+        except (ValueError, RecursionError):
+            return True
+        return False
+
     def _choice(self, choice: Json) -> Json:
         message = dict(choice["message"])
         reason = choice.get("finish_reason")
@@ -178,7 +214,7 @@ class Question:
         ids: set[str] = set()
         for call in calls:  # decisions and results are by the id
             if call.get("id") in (None, "", *ids):
-                call["id"] = f"c{next(_ids) % 10**8:08d}"
+                call["id"] = _new_id()
             ids.add(call["id"])
         if calls:
             message["tool_calls"] = calls
@@ -220,14 +256,27 @@ def arguments_of(call: Json) -> tuple[Json, str | None]:
     return {}, f"the arguments are not a JSON object: {problem}"
 
 
-def _mended(message: Json) -> Json:
-    """``message`` with arguments that the server takes."""
-    if not message.get("tool_calls"):
-        return message
-    calls = [dict(call) for call in message["tool_calls"]]
-    for call in calls:
-        arguments_of(call)
-    return {**message, "tool_calls": calls}
+def _mended(messages: Sequence[Json]) -> list[Json]:
+    """``messages`` with arguments that the server takes, and an id for each call and result."""
+    result: list[Json] = []
+    waiting: list[str] = []
+    for message in messages:
+        if message.get("tool_calls"):
+            calls = [dict(call) for call in message["tool_calls"]]
+            message = {**message, "tool_calls": calls}
+            for call in calls:
+                arguments_of(call)
+                if not call.get("id"):
+                    call["id"] = _new_id()
+                    waiting.append(call["id"])
+        elif message["role"] == "tool" and not message.get("tool_call_id") and waiting:
+            message = {**message, "tool_call_id": waiting.pop(0)}
+        result.append(message)
+    return result
+
+
+def _new_id() -> str:
+    return f"c{next(_ids) % 10**8:08d}"
 
 
 def _loads(text: str) -> Any:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from ..errors import (
     LlamaAnswerError,
-    LlamaBadRequestError,
     LlamaCancelled,
     LlamaLimitError,
     LlamaNotSupportedError,
@@ -23,7 +22,7 @@ from ..errors import (
 )
 from ..native.arguments import check_count, check_type
 from ..server._fields import ChatParams, Json
-from ..server.client import LlamaClient
+from ..server.client import LlamaClient, schema_wanted
 from ..usage import Timings, Usage
 from .context import Limits, RunContext
 from .events import (
@@ -52,7 +51,9 @@ ToolMode = Literal["auto", "native", "constrained"]
 # The parts of a message that hold text from outside.
 _TEXTS = ("content", "reasoning_content", "text", "tool_calls", "function", "name", "arguments")
 _MOST_ALIKE = 2
-_NO_SAMPLERS = "Failed to initialize samplers"
+# With some tokenizers and templates the grammar refuses the beginning of the answer, which the
+# template wrote, or the end of the thoughts.
+_NO_GRAMMAR = ("Failed to initialize samplers", "Unexpected empty grammar stack")
 
 
 @dataclass
@@ -183,7 +184,7 @@ class Run:
         if self.choice.kind == "required" and not tools:
             raise ValueError("tool_choice requires a call, but there are no tools")
         self.adapter, self.schema = None, None
-        wanted = None if output_type is not None else _schema_wanted(self.params)
+        wanted = None if output_type is not None else schema_wanted(self.params)
         if wanted is not None and tools:  # tools and a schema exclude each other in a request
             output_type = given_type(wanted)
             for name in ("response_format", "json_schema"):
@@ -196,18 +197,22 @@ class Run:
         self.mode: Mode = self._first_mode()
         self.as_completion = False  # whether the server's chat endpoint refused the model's replies
         self.texts_only = False  # whether the template refused calls and results in the history
+        self.alternate = False  # and then neighbours of one role, or a late system message
         self.steps: list[Step] = []
         self.replies: list[Json] = []
         self.calls: list[ToolCall] = []
-        self.made: list[Any] = []  # the last calls with their results,
-        self.circle = 0  # and how often they were made in a row
+        self.made: list[Any] = []  # calls with their results, for each reply
         self.shown = 0  # characters of results that the model was given
         seconds = settings.limits.seconds
         self.deadline = None if seconds is None else time.monotonic() + seconds
 
     def _first_mode(self) -> Mode:
-        if not self.tools or self.choice.kind == "none":
+        if not self.tools:
             return "plain"
+        if self.choice.kind == "none":  # after calls as text the model would go on with them
+            called = any(message.get("tool_calls") for message in self.talk.messages)
+            native = self.settings.mode == "native" or self.facts.native_tools
+            return "constrained" if called and not native else "plain"
         if self.settings.mode != "auto":
             return self.settings.mode
         if self.choice.kind == "required" or not self.facts.native_tools:
@@ -227,16 +232,18 @@ class Run:
             question = self._question(answer_only)
             try:
                 response = yield from self._send(question, stream)
-            except (LlamaServerTemplateError, LlamaBadRequestError) as error:
-                # LlamaBadRequestError: with some tokenizers the grammar refuses the beginning of
-                # the answer that the template wrote.
-                known = isinstance(error, LlamaServerTemplateError) or _NO_SAMPLERS in str(error)
+            except LlamaServerError as error:
+                known = isinstance(error, LlamaServerTemplateError) or any(
+                    text in str(error) for text in _NO_GRAMMAR
+                )
                 if not known or self.settings.mode == "native" or self.as_completion:
                     raise
                 if question.mode == "native":
                     self.mode = "constrained"
                 elif question.mode == "plain" and question.native_history:
                     self.texts_only = True
+                elif not self.alternate and isinstance(error, LlamaServerTemplateError):
+                    self.alternate = True
                 elif _has_media(self.talk.messages):
                     raise
                 else:
@@ -245,7 +252,14 @@ class Run:
                 continue
             reply = question.reply(response)
             self.replies.append(reply)
-            if self.as_completion and (question.mode == "constrained" or self.schema):
+            if question.ignored(response) and not (
+                self.settings.mode == "native" or self.as_completion
+                or _has_media(self.talk.messages)
+            ):  # fmt: skip
+                self.as_completion = True
+                yield Retry("the server did not hold the model to the schema")
+                continue
+            if self.as_completion and question.formatted:
                 self.facts.schemas_as_completion = True
             if self.choice.kind == "required":
                 _check_called(reply, response, question.mode)
@@ -267,8 +281,8 @@ class Run:
         )
         messages = [self.facts.as_text(message) for message in self.talk.messages]
         return Question(
-            messages, self.tools, self.choice, dict(self.params), self.mode,
-            native_history=native, answer=self.schema, answer_only=answer_only,
+            messages, self.tools, self.choice, dict(self.params), self.mode, native, self.alternate,
+            answer=self.schema, answer_only=answer_only or self.choice.kind == "none",
         )  # fmt: skip
 
     def _send(self, question: Question, stream: bool) -> Generator[Event, None, Json]:
@@ -421,7 +435,8 @@ class Run:
                 self._check_tokens()
             output, problem = (None, None) if cut_off else self._output(text)
             if cut_off and self.typed:
-                problem = "the answer was cut off"
+                where = "" if text else ", before it began"
+                problem = f"the answer was cut off{where}: allow more tokens (max_tokens)"
             if problem is None:
                 self.talk.added.append(message)
                 return self._result("length" if cut_off else "answer", output)
@@ -486,14 +501,14 @@ class Run:
         return bool(calls) and not own and all((c.name, c.arguments) in known for c in calls)
 
     def _circles(self, calls: list[ToolCall]) -> bool:
-        """Whether a small model repeats calls that give the same results. Twice may be on purpose,
-        and different results mean progress."""
+        """Whether a small model repeats calls that give the same results: twice in a row, or a
+        third time with others in between. Different results mean progress."""
         if self.mode != "constrained" or self.choice.kind == "required":
             return False
         made = [(call.name, call.arguments, call.text) for call in calls]
-        self.circle = self.circle + 1 if made == self.made else 1
-        self.made = made
-        return self.circle >= _MOST_ALIKE and not any(call.error for call in calls)
+        again = made in self.made[-1:] or self.made.count(made) >= _MOST_ALIKE
+        self.made.append(made)
+        return again and not any(call.error for call in calls)
 
     def _context(self, call: ToolCall) -> RunContext[Any]:
         usage, _ = _totals(self.replies)
@@ -540,16 +555,6 @@ class Run:
             text, output, reason, modes[-1], list(self.talk.added), self.calls, self.steps,
             *_totals(self.replies), reasoning=str(last.get("reasoning_content") or ""),
         )  # fmt: skip
-
-
-def _schema_wanted(params: Json) -> Json | None:
-    """The schema that ``params`` ask for."""
-    given, schema = params.get("response_format"), params.get("json_schema")
-    if isinstance(given, Mapping) and given.get("type") in ("json_schema", "json_object"):
-        inner = given.get("json_schema")
-        found = inner.get("schema") if isinstance(inner, Mapping) else given.get("schema")
-        schema = found or {"type": "object"}
-    return dict(schema) if isinstance(schema, Mapping) else None
 
 
 def _check_called(reply: Json, response: Json, mode: Mode) -> None:

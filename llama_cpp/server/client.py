@@ -188,9 +188,8 @@ class LlamaClient(ClosedByWith):
         self.check_fields(params)
         prompt = self.apply_template(messages)
         given = {name: v for name, v in params.items() if name in known.GENERATION}
-        wanted = params.get("response_format")
-        if wanted is not None:
-            given["json_schema"] = wanted["json_schema"]["schema"]
+        if (schema := schema_wanted(params)) is not None:
+            given["json_schema"] = schema
         body = self._body(known.GENERATION, given, prompt=prompt, stream=True)
         return ChatStream(Stream(self._transport, "/completion", body), completion=True)
 
@@ -472,6 +471,11 @@ class LlamaClient(ClosedByWith):
 
     def _chat_body(self, messages: Messages, params: ToolParams) -> Json:
         body = self._body(_WITH_TOOLS, params, messages=list(messages))
+        wanted = body.get("response_format")
+        if isinstance(wanted, Mapping) and {"json_schema", "schema"} & wanted.keys() == {"schema"}:
+            # The server forgets the schema of this form, which it documents.
+            inner = {"name": "answer", "schema": wanted["schema"]}
+            body["response_format"] = {"type": "json_schema", "json_schema": inner}
         tools = body.pop("tools", None)
         return {**body, "tools": tools} if tools else body
 
@@ -509,3 +513,13 @@ def image(source: str | Path | bytes, *, mime: str | None = None) -> Json:
         source = Path(source).read_bytes()
     url = f"data:{mime or 'image/png'};base64,{base64.b64encode(source).decode()}"
     return {"type": "image_url", "image_url": {"url": url}}
+
+
+def schema_wanted(params: Mapping[str, Any]) -> Json | None:
+    """The schema that ``params`` ask for."""
+    given, schema = params.get("response_format"), params.get("json_schema")
+    if isinstance(given, Mapping) and given.get("type") in ("json_schema", "json_object"):
+        inner = given.get("json_schema")
+        found = inner.get("schema") if isinstance(inner, Mapping) else given.get("schema")
+        schema = found or {"type": "object"}
+    return dict(schema) if isinstance(schema, Mapping) else None

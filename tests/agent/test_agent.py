@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 from typing_extensions import TypedDict
 
 from codegen import source
-from examples.agent_file_search import read_file, search, size_of
+from examples.agent_file_search import list_files, read_file, search, size_of
 from examples.agent_function_calling import calculate
 from llama_cpp import AsyncLlamaAgent, LlamaAgent, LlamaClient, LlamaError, LlamaLibrary, tool
 from llama_cpp.agent import Deny, ToolCall
@@ -36,6 +37,9 @@ from tests.support.python import run_example
 TEMPLATES = source.resolve().root / "models" / "templates"
 KNOWS_TOOLS = "NousResearch-Hermes-2-Pro-Llama-3-8B-tool_use"
 FORCES_CALLS = "meetkai-functionary-medium-v3.2"
+ALTERNATES = "google-gemma-2-2b-it"
+FORGETS = "Kimi-K2-Instruct"
+WITH_PARTS = "google-translategemma-4b-it"
 CITIES = ["Istanbul", "Paris", "Tokyo", "London", "Berlin"]
 CITIES += ["Madrid", "Cairo", "Oslo", "Lima", "Toronto"]
 
@@ -239,6 +243,47 @@ def test_a_required_call_is_made(
     assert call["function"]["name"] == definition["function"]["name"]
     value = json.loads(call["function"]["arguments"])[key]
     assert isinstance(value, bool if definition is TEST else str)
+
+
+SYSTEM, USER, ANSWER = (
+    {"role": role, "content": "Say hello."} for role in ("system", "user", "assistant")
+)
+DEVELOPER = {**SYSTEM, "role": "developer"}
+
+
+@pytest.mark.parametrize("tools", [(), [get_current_weather]], ids=["plain", "tools"])
+@pytest.mark.parametrize(
+    ("template", "messages"),
+    [
+        (ALTERNATES, [ANSWER, USER]), (ALTERNATES, [USER, ANSWER, ANSWER, USER]),
+        (ALTERNATES, [USER, ANSWER, SYSTEM, USER]), (ALTERNATES, [DEVELOPER, USER, USER]),
+        (WITH_PARTS, [{**USER, "content": [{"type": "text", "text": "Hi"}]}]),
+    ],
+)  # fmt: skip
+def test_a_history_that_the_template_refuses_is_put_in_another_way(
+    with_template: Callable[..., LlamaAgent], template: str, messages: list[Any], tools: Any
+) -> None:
+    before = copy.deepcopy(messages)
+    result = with_template(template, max_tokens=4).run(messages, tools)
+    assert result.reason in ("answer", "length")
+    assert messages == before
+
+
+def test_the_schema_holds_where_the_server_forgets_it(
+    with_template: Callable[..., LlamaAgent],
+) -> None:
+    agent = with_template(FORGETS, max_tokens=64)
+    events = list(agent.stream("Hello", output_type=Literal["one", "two"]))
+    assert [e.reason for e in events if isinstance(e, Retry)] == [
+        "the server did not hold the model to the schema"
+    ]
+    assert events[-1].result.output in ("one", "two")  # type: ignore[union-attr]
+    agent.reset()
+    for asked in ({"type": "json_object"}, {"type": "json_schema", "schema": {"type": "object"}}):
+        reply = with_template(FORGETS).chat("Hello", response_format=asked)
+        assert reply["choices"][0]["message"]["content"].startswith("{")
+    result = agent.run("Istanbul", [get_current_weather], tool_choice="required", max_steps=1)
+    assert result.calls[0].name == "get_current_weather"
 
 
 def test_a_native_call_is_put_together(with_template: Callable[..., LlamaAgent]) -> None:
@@ -682,13 +727,16 @@ def test_the_example_that_searches_files_stays_in_its_folder(
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "notes.txt").write_text("The port is 8123.")
     (tmp_path / "secret.txt").write_text("hidden")
-    said = example(server, "agent_file_search", tmp_path / "in", "List the files.")
-    assert "notes.txt" in said
+    (tmp_path / "in" / "logo.png").write_bytes(b"\x89PNG\xff")
+    (tmp_path / "in" / "link.txt").symlink_to(tmp_path / "secret.txt")
+    said = example(server, "agent_file_search", tmp_path / "in", "Search for port.")
+    assert "notes.txt: The port is 8123." in said
     ctx: Any = SimpleNamespace(deps=tmp_path / "in")
-    assert search(ctx, "PORT") == ["notes.txt:1: The port is 8123."]
+    assert (list_files(ctx), search(ctx, "hidden")) == (["logo.png", "notes.txt"], [])
+    assert search(ctx, "PORT") == ["notes.txt: The port is 8123."]
     assert (read_file(ctx, "notes.txt"), size_of(ctx, "notes.txt")) == ("The port is 8123.", 17)
     with pytest.raises(LlamaToolError, match="there is no"):
-        read_file(ctx, "../secret.txt")
+        read_file(ctx, "link.txt")
 
 
 def test_the_example_that_extracts_has_a_line_for_each_text(server: Running) -> None:
@@ -701,13 +749,17 @@ def test_the_example_that_extracts_has_a_line_for_each_text(server: Running) -> 
     assert all(one["items"] is not None and one["customer"] for one in whole)
 
 
-@pytest.mark.parametrize(("step", "outcome"), [("approve", "pay: paid"), ("deny", "the owner")])
+@pytest.mark.parametrize(
+    ("step", "outcome"), [("approve", "paid 20.00 euros to Ada"), ("deny", "Error: the owner")]
+)
 def test_the_example_of_an_approval_goes_on_in_another_process(
     server: Running, tmp_path: Path, step: str, outcome: str
 ) -> None:
     file = tmp_path / "talk.json"
     assert "waits: pay(" in example(server, "approvals", "ask", "--file", file)
-    assert outcome in example(server, "approvals", step, "--file", file)
+    done = example(server, "approvals", step, "--file", file)
+    assert done.startswith(outcome)
+    assert "{" not in done  # a sentence, not the call again
 
 
 def test_the_calculator_of_the_example_is_no_way_in() -> None:

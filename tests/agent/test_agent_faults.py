@@ -762,6 +762,7 @@ NO_PARSER = "Unable to generate parser for this template. While executing If at 
     "failure",
     [
         NO_MATCH, streamed(BEGUN, event(NO_FORM)), error(400, NO_PARSER), error(400, "Jinja no"),
+        error(500, "got exception: Unexpected empty grammar stack after accepting piece"),
         error(500, "\n---\nWhile executing If at line 12, column 13 in source:\n..."),
     ],
 )  # fmt: skip
@@ -773,7 +774,7 @@ def test_a_reply_that_the_server_cannot_read_is_asked_for_in_another_form(failur
         assert ["tools" in body for body in server.bodies] == [True, False]
     with (
         with_weather(failure, mode="native") as (server, agent),
-        pytest.raises(LlamaServerTemplateError),
+        pytest.raises(LlamaServerError),
     ):
         agent.run("Hi")
     assert len(server.requests) == 1
@@ -905,6 +906,10 @@ def test_the_same_call_may_be_made_again_on_purpose(states: list[str]) -> None:
     ):  # fmt: skip
         assert agent.run("Hi").text == "well"
         assert "tool" not in json.dumps(server.bodies[2]["response_format"])
+    other = chat('{"tool": "other", "arguments": {}}')
+    tools = [tool(lambda: "x", name=name) for name in ("status", "other")]
+    with talking(call, other, call, other, call, said("well"), tools=tools) as (_, agent):
+        assert len(agent.run("Hi").calls) == 5
 
 
 def test_a_history_that_the_template_refuses_is_sent_as_text() -> None:

@@ -125,8 +125,8 @@ def _in_front() -> bool:
 
 @contextmanager
 def _unechoed() -> Iterator[None]:
-    """The terminal does not show what is typed. Even the ^C of Ctrl-C would move the cursor from
-    where the block ends that is drawn anew. The next message has the typed text."""
+    """Hide typed characters: they, and the ^C of Ctrl-C, would move the cursor, and the Markdown
+    would be drawn anew in the wrong place. The typed text becomes part of the next message."""
     if sys.platform == "win32" or not _in_front():
         yield
         return

@@ -11,6 +11,10 @@
 #
 # LLAMA_PY_APART lists targets whose sources are compiled one by one; building.py adds one when a
 # group of it does not compile. A target that a tag does not have is passed over.
+#
+# GCC before 11.5, 12.4 and 13.3 believes that _tile_loadconfig reads 8 bytes of its 64 (GCC's bug
+# 114098). It leaves out the stores of the others, and the first prompt on a CPU with AMX ends in an
+# illegal instruction. With GCC, ggml's AMX sources therefore get another definition of it.
 
 function(llama_py_group_sources name)
     get_target_property(folder ${name} SOURCE_DIR)
@@ -45,6 +49,25 @@ function(llama_py_shorten_build)
     endforeach()
 endfunction()
 
+function(llama_py_mend_tiles)
+    file(GLOB sources "${CMAKE_SOURCE_DIR}/ggml/src/ggml-cpu/amx/*.cpp")
+    if(NOT sources OR NOT CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+        return()
+    endif()
+    set(header "${CMAKE_BINARY_DIR}/llama_py_tiles.h")
+    file(WRITE "${header}" [[
+#ifdef __AMX_TILE__
+#include <immintrin.h>
+static inline void llama_py_tile_loadconfig(const void * config) {
+    __asm__ volatile("ldtilecfg %0" : : "m"(*(const char (*)[64]) config));
+}
+#define _tile_loadconfig llama_py_tile_loadconfig
+#endif
+]])
+    set_source_files_properties(${sources} DIRECTORY "${CMAKE_SOURCE_DIR}/ggml/src"
+        PROPERTIES COMPILE_OPTIONS "-include;${header}")
+endfunction()
+
 option(LLAMA_PY_C_LIBRARIES "link the C++ parts into the programs" OFF)
 if(LLAMA_PY_C_LIBRARIES)
     macro(add_library name)
@@ -60,3 +83,4 @@ set(LLAMA_PY_APART "" CACHE STRING "targets whose sources are not compiled in gr
 
 # The targets do not exist yet; run when the top-level CMakeLists.txt has been read.
 cmake_language(DEFER DIRECTORY "${CMAKE_SOURCE_DIR}" CALL llama_py_shorten_build)
+cmake_language(DEFER DIRECTORY "${CMAKE_SOURCE_DIR}" CALL llama_py_mend_tiles)

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -418,6 +419,38 @@ def test_sources_that_clash_in_a_group_are_compiled_one_by_one(
     again = (cache / TAG / "engine-build.log").read_text().rpartition("LLAMA_PY_APART")[2]
     assert "/one.cpp.o" in again
     assert "mtmd.dir/mtmd.cpp.o" not in again
+
+
+AMX = """
+#include <immintrin.h>
+struct Config { unsigned char palette, start, rest[14]; short widths[16]; unsigned char rows[16]; };
+void configure() {
+    alignas(64) Config config = {};
+    config.palette = 1;
+    for (int i = 0; i < 8; i++) config.rows[i] = 'Z';
+    _tile_loadconfig(&config);
+}
+"""
+AMX_PROJECT = """
+add_library(ggml-cpu STATIC ggml-cpu/amx/mmq.cpp)
+target_compile_options(ggml-cpu PRIVATE -mamx-tile)
+"""
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="AMX is a part of x86-64")
+def test_the_compiler_keeps_the_whole_configuration_of_amx(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GCC 12.2 left all of it out but the first 8 bytes: then a prompt ends the process."""
+    (source / "ggml/src/ggml-cpu/amx").mkdir(parents=True)
+    (source / "ggml/src/ggml-cpu/amx/mmq.cpp").write_text(AMX)
+    (source / "ggml/src/CMakeLists.txt").write_text(AMX_PROJECT)
+    (source / "CMakeLists.txt").write_text(PROJECT + "add_subdirectory(ggml/src)\n")
+    tree, options = tmp_path / "tree", _engine_build.cmake_options(source, TAG)
+    _engine_build.compile_tree(
+        source, tree, options, tmp_path / "log", label="AMX", targets=["ggml-cpu"]
+    )
+    assert b"ZZZZ" in (tree / "ggml/src/libggml-cpu.a").read_bytes()
 
 
 def test_a_broken_tree_shows_the_compilers_error_and_keeps_the_log(

@@ -166,8 +166,10 @@ class Request:
             self.prompt_logprobs.append(None)
             if model.has_encoder:
                 raise ValueError("prompt_logprobs is not for a model with an encoder")
+        self.stays = bool(options.get("cache_prompt", True))
+        """Whether its tokens stay in the cache for others."""
         # What is in the cache already has no logits.
-        self.cache_prompt = bool(options.get("cache_prompt", True)) and self._prompt_top is None
+        self.cache_prompt = self.stays and self._prompt_top is None
         self._top = options.get("logprobs")
         if self._top is not None:
             self._top = check_top(self._top, model.vocab.n_tokens)

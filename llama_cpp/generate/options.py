@@ -149,7 +149,9 @@ class GenerationOptions(SamplingOptions, total=False):
     """Seconds from the call on, waiting for a place among them, after which it ends with
     LlamaTimeoutError; looked at between two batches."""
     cache_prompt: bool
-    """Whether to reuse what the KV cache has of the prompt, True by default."""
+    """Whether to reuse what the KV cache has of the prompt, and to leave the tokens there for later
+    requests, True by default. With `n_seq_max` over 1, False frees their cells at the end, and
+    other requests are faster for it."""
     context_shift: bool
     """Whether to go on when the context is full, without `max_tokens` for ever: the first
     ``n_keep`` tokens stay, and of the others the older half is forgotten. The text may lose its

@@ -281,9 +281,12 @@ class Places:
                 jobs.remove(job)
 
     def leave(self, slot: Slot) -> None:
-        """Free the place. Its cells stay for requests with the same beginning."""
+        """Free the place. Its cells stay for requests with the same beginning, unless its own asked
+        not to: where sequences share the cells, the others are slower with each one in use."""
         job = slot.job
         slot.job = None
+        if job is not None and not job.request.stays and self.n > 1:
+            slot.sequence.clear()
         slot.used = self._clock
         self._crowded = False
         if job is not None:

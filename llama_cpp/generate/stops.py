@@ -28,7 +28,18 @@ class StopStrings:
     A possible beginning of one is held back until the next text decides.
     """
 
+    found: str | None = None
+    """The string that ended the text, once there was one."""
+    n_cut = 0
+    """The bytes of text from there on."""
+    _kept = ""
+
     def __init__(self, stops: Sequence[str]) -> None:
+        self._stops: dict[str, str] = {}
+        self._marks: dict[int, None] = {}
+        self._begin = _NOWHERE
+        if isinstance(stops, tuple) and not stops:
+            return
         if isinstance(stops, str):
             stops = [stops]
         if not all(isinstance(s, str) and s for s in stops):
@@ -37,15 +48,8 @@ class StopStrings:
             text_bytes(stop, "a stop string")
         # Text to look for -> the stop string that it represents.
         self._stops = {stop: stop for stop in stops}
-        self._marks: dict[int, None] = {}
-        self._begin = _NOWHERE
         if stops:
             self._prepare()
-        self._kept = ""
-        self.found: str | None = None
-        """The string that ended the text, once there was one."""
-        self.n_cut = 0
-        """The bytes of text from there on."""
 
     def with_tokens(self, model: LlamaModel, shown: Collection[int]) -> dict[int, str]:
         """Find control tokens in the strings, too: they have no text, so `feed` is to be given one

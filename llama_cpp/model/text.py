@@ -20,12 +20,15 @@ T = TypeVar("T")
 # regular expression can match at once; and of other memory, for the whole text.
 _STACK, _HEAP = 384, 160
 _LARGE_TEXT = 1 << 18
+_Utf8Decoder = codecs.getincrementaldecoder("utf-8")
 
 
 def with_stack(tokenize: Callable[[], T], text: bytes) -> T:
     """The result of ``tokenize``, which passes ``text`` to the library, on a large enough stack.
     Raises LlamaTokenizeError if the machine lacks the memory for it."""
     most, longest = stack_size() // (2 * _STACK), len(text)
+    if longest <= most and longest <= _LARGE_TEXT:
+        return tokenize()
     if longest > most:
         # After a line's end, a pre-tokenizer's match continues only with white space.
         ends = [0, *(found.end() for found in re.finditer(rb"\n(?=\S)", text)), len(text)]
@@ -61,7 +64,7 @@ class StreamDecoder:
         self._known = vocab.texts(special)
         # Empty while it waits for the rest of a character.
         self._texts: Sequence[str | None] = self._known
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._decoder = _Utf8Decoder("replace")
 
     def feed(self, token: int) -> str:
         """The text that ``token`` completes; empty while a character is unfinished."""

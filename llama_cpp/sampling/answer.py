@@ -19,22 +19,29 @@ class Answer:
     """The constraint of a generation, of its options ``grammar``, ``json_schema``, ``regex``,
     ``lark`` and ``output_type``."""
 
+    kind: str | None = None
+    """The name of its option."""
+    is_json = False
+    """Whether the text is JSON, which `value` reads."""
+    _given: Any = None
+    _adapter: Any = None
+
     def __init__(self, options: Mapping[str, Any], stopped: Stopped = never) -> None:
         """Raises ValueError for more than one, and TypeError for a type without a schema."""
-        kinds: list[str] = []
-        if not options.keys().isdisjoint(_KINDS):
-            kinds += [kind for kind in _KINDS if options.get(kind) is not None]
+        self._stopped = stopped
+        if options.keys().isdisjoint(_KINDS):
+            return
+        kinds = [kind for kind in _KINDS if options.get(kind) is not None]
+        if not kinds:
+            return
         if len(kinds) > 1:
             raise ValueError(f"a text cannot follow {' and '.join(kinds)}: give one of them")
-        self._stopped = stopped
-        self.kind = kinds[0] if kinds else None
+        self.kind = kinds[0]
         self.is_json = self.kind in ("json_schema", "output_type")
-        """Whether the text is JSON, which `value` reads."""
-        self._given: Any = options[kinds[0]] if kinds else None
-        self._adapter: Any = None
+        self._given = options[self.kind]
         if self.kind == "output_type":
             self._adapter, self._given = _adapter(self._given)
-        if kinds and self.kind != "grammar" and options.get("sampler") is not None:
+        if self.kind != "grammar" and options.get("sampler") is not None:
             raise ValueError(f"{self.kind} is not for a sampler of your own: use its guided()")
 
     def constrain(self, chain: LlamaSampler, model: LlamaModel) -> None:

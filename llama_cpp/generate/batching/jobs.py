@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Collection, Sized
 from typing import TYPE_CHECKING
 
 from ...context.sequence import LlamaSequence
@@ -22,6 +22,29 @@ AHEAD = 64
 class Reader:
     """Where the text of one or more requests goes: to a `Generation`, or to `Generations`."""
 
+    alone = False
+    """Whether it is of a `Generation`: it has one request."""
+    failure: BaseException | None = None
+    """The error that ended all requests."""
+    notify: Callable[[], object] | None = None
+    """For a reader that does not wait: called from any thread when there is something."""
+    coming: Sized = ()
+    """An item for each request that is being prepared and will soon be submitted."""
+    whole = False
+    """Whether the reader only needs to know the end."""
+    joined = False
+    """Whether the scheduler computes ahead for it."""
+    asking = False
+    """Whether it waits now."""
+    asked = 0.0
+    """When it last did, by time.perf_counter."""
+    thread = 0
+    """The thread in which it did."""
+    seen: object = None
+    """The last decode that it knows of."""
+    since = 0.0
+    """When it was seen, by time.perf_counter."""
+
     def __init__(self) -> None:
         self.ready: deque[tuple[int, str]] = deque()
         """Unread pieces, each with the index of its request."""
@@ -29,23 +52,7 @@ class Reader:
         """The requests that are not over."""
         self.errors: list[BaseException] = []
         """The errors of single requests."""
-        self.alone = False
-        """Whether it is of a `Generation`: it has one request."""
-        self.failure: BaseException | None = None
-        """The error that ended all requests."""
         self.bell = Bell()
-        self.notify: Callable[[], object] | None = None
-        """For a reader that does not wait: called from any thread when there is something."""
-        self.coming: Sized = ()
-        """An item for each request that is being prepared and will soon be submitted."""
-        self.whole = False
-        """Whether the reader only needs to know the end."""
-        self.joined = False  # the scheduler computes ahead for it
-        self.asking = False  # it waits now
-        self.asked = 0.0  # when it last did
-        self.thread = 0  # and in which thread
-        self.seen: object = None  # the last decode that it knows of
-        self.since = 0.0
 
     @property
     def paused(self) -> bool:
@@ -87,6 +94,20 @@ class ParallelGeneration(GenerationState):
 class Job:
     """A request that is being computed, with the tokens that its next one needs in the cache."""
 
+    age = 0
+    begun = False
+    going = False
+    """Whether it generates: one token of it is to be computed, the last."""
+    over = False
+    encoded = False
+    speculation: Speculation | None = None
+    leader: Job | None = None
+    """Another job that computes the same beginning."""
+    common = 0
+    """How many tokens of it they have in common."""
+    stores: Collection[int] = ()
+    """Where its prompt is stored, for later ones."""
+
     def __init__(self, request: Request, reader: Reader, index: int = 0) -> None:
         self.request = request
         self.reader = reader
@@ -94,20 +115,8 @@ class Job:
         self.of: Callable[[], GenerationState | None] = lambda: None
         """Its generation, as long as somebody has it."""
         self.tokens = list(request.prompt)  # and what was generated
-        self.age = 0
-        self.begun = False
-        self.going = False
-        """Whether it generates: one token of it is to be computed, the last."""
         self.plain = request.n_keep is None and request.draft is None
         """Whether each token is computed as it comes: no drafts, and no shifts of the context."""
-        self.over = False
-        self.encoded = False
-        self.speculation: Speculation | None = None
-        # Another job that computes the same beginning, and how much of it they have in common.
-        self.leader: Job | None = None
-        self.stores: set[int] = set()
-        """Where its prompt is stored, for later ones."""
-        self.common = 0
 
     def end(self, error: BaseException, *, reported: bool = False) -> None:
         """Its generation ends with ``error``, which that of `Llama.generate_many` may report."""

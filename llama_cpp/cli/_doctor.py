@@ -6,6 +6,7 @@ import importlib.metadata
 import importlib.util
 import json
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -62,6 +63,10 @@ _TIMEOUT = 300
 _DRIVER = (
     "install the graphics card's driver (and check CUDA_VISIBLE_DEVICES or its like; "
     "Vulkan ignores software drivers that are not in GGML_VK_VISIBLE_DEVICES)"
+)
+# A library that a backend's file needs and that is neither there nor a driver's.
+_OF_TOOLKIT = re.compile(
+    r"lib(?!cuda\.|vulkan\.|OpenCL\.|ze_loader\.)[\w-]+\.so[.\d]*(?=: cannot open)"
 )
 
 
@@ -229,14 +234,25 @@ def _devices(result: dict[str, Any], info: EngineInfo | None) -> _Finding:
     if info is not None and info.backend is not None and not result["gpu"]:
         why = backends.get(family(info.backend))
         text = f"{names}: the engine is for {info.backend}, which finds no device"
-        return _Finding("devices", "wrong", text + (f" ({why})" if why else ""), _DRIVER)
+        return _Finding("devices", "wrong", text + (f" ({why})" if why else ""), _advice(why))
     unloadable = [f"not {backend} ({why})" for backend, why in backends.items() if why]
     if unloadable:
-        text, advice = "; ".join([names, *unloadable]), "install the graphics card's driver"
-        return _Finding("devices", "note", text, advice)
+        reasons = " ".join(backends.values())
+        return _Finding("devices", "note", "; ".join([names, *unloadable]), _advice(reasons))
     if backends and not result["gpu"]:
         return _Finding("devices", "note", f"{names}; none of {', '.join(backends)}", _DRIVER)
     return _Finding("devices", "ok", names)
+
+
+def _advice(why: str | None) -> str:
+    """What to do where a backend finds no device, or cannot be loaded for the reason ``why``."""
+    library = _OF_TOOLKIT.search(why or "")
+    if library is None:
+        return _DRIVER
+    return (
+        f"install the toolkit that {library[0]} belongs to (CUDA, ROCm, oneAPI), or add its "
+        "folder to LD_LIBRARY_PATH"
+    )
 
 
 def _companions() -> Iterator[_Finding]:

@@ -68,6 +68,15 @@ static inline void llama_py_tile_loadconfig(const void * config) {
         PROPERTIES COMPILE_OPTIONS "-include;${header}")
 endfunction()
 
+# CMake leaves out of the runtime path where nvcc's own libraries are, but only nvcc knows the folder.
+function(llama_py_find_toolkit)
+    if(CMAKE_INSTALL_RPATH_USE_LINK_PATH AND TARGET ggml-cuda)
+        get_directory_property(folder DIRECTORY "${CMAKE_SOURCE_DIR}/ggml/src/ggml-cuda"
+            DEFINITION CUDAToolkit_LIBRARY_DIR)
+        set_property(TARGET ggml-cuda APPEND PROPERTY INSTALL_RPATH "${folder}")
+    endif()
+endfunction()
+
 option(LLAMA_PY_C_LIBRARIES "link the C++ parts into the programs" OFF)
 if(LLAMA_PY_C_LIBRARIES)
     macro(add_library name)
@@ -84,3 +93,4 @@ set(LLAMA_PY_APART "" CACHE STRING "targets whose sources are not compiled in gr
 # The targets do not exist yet; run when the top-level CMakeLists.txt has been read.
 cmake_language(DEFER DIRECTORY "${CMAKE_SOURCE_DIR}" CALL llama_py_shorten_build)
 cmake_language(DEFER DIRECTORY "${CMAKE_SOURCE_DIR}" CALL llama_py_mend_tiles)
+cmake_language(DEFER DIRECTORY "${CMAKE_SOURCE_DIR}" CALL llama_py_find_toolkit)

@@ -209,6 +209,8 @@ def cmake_options(
         options["LLAMA_BUILD_COMMIT"] = "unknown"
     if backend not in (None, "metal"):
         options |= _IN_FILES
+        if not portable:  # the toolkit's libraries, where the loader does not look by itself
+            options["CMAKE_INSTALL_RPATH_USE_LINK_PATH"] = "ON"
     if portable:
         options |= _PORTABLE
         if sys.platform != "linux":

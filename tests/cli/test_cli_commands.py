@@ -506,9 +506,19 @@ def test_the_doctor_finds_an_engine_for_another_cpu(tmp_path: Path) -> None:
     assert "this one lacks avx1024" in found["engine"]["text"]
 
 
-@pytest.mark.parametrize("backend", ["vulkan", "cuda"])
-def test_the_doctor_finds_that_there_is_no_graphics_card(backend: str, tmp_path: Path) -> None:
-    """Nor, of cuda, the driver's library, which the file with the backend needs."""
+@pytest.mark.parametrize(
+    ("backend", "needed", "advice"),
+    [
+        ("vulkan", "", "GGML_VK_VISIBLE_DEVICES"),
+        ("cuda", "libcuda.so.7", "install the graphics card's driver"),
+        ("cuda", "libcublas.so.7", "install the toolkit that libcublas.so.7 belongs to"),
+    ],
+)
+def test_the_doctor_finds_that_there_is_no_graphics_card(
+    backend: str, needed: str, advice: str, tmp_path: Path
+) -> None:
+    """Nor, of cuda, a library of the driver or the toolkit, which the file with the backend
+    needs."""
     installed = Path(given("engine", "where").strip())
     folder = tmp_path / "llama-py" / _raw.TAG / f"engine-{backend}"
     shutil.copytree(installed, folder, symlinks=True)
@@ -516,20 +526,22 @@ def test_the_doctor_finds_that_there_is_no_graphics_card(backend: str, tmp_path:
     assert manifest["backend"] is None
     (folder / "engine.json").write_text(json.dumps({**manifest, "backend": backend}))
     reason = ""
-    if backend == "cuda" and sys.platform == "linux":
-        driver, plugin = tmp_path / "libcuda.so.7", folder / "libggml-cuda.so"
-        for target, needed in ((driver, []), (plugin, [driver])):
+    if sys.platform != "linux":
+        needed, advice = "", "install the graphics card's driver"
+    if needed:
+        library, plugin = tmp_path / needed, folder / "libggml-cuda.so"
+        for target, others in ((library, []), (plugin, [library])):
             command = ["cc", "-shared", "-Wl,--no-as-needed", "-x", "c", "/dev/null", "-x", "none"]
             subprocess.run(
-                [*command, *needed, "-o", target, f"-Wl,-soname,{target.name}"], check=True
+                [*command, *others, "-o", target, f"-Wl,-soname,{target.name}"], check=True
             )
-        driver.unlink()
-        reason = " (libcuda.so.7: cannot open shared object file: No such file or directory)"
+        library.unlink()
+        reason = f" ({needed}: cannot open shared object file: No such file or directory)"
     code, found = findings({"XDG_CACHE_HOME": str(tmp_path)})
     assert (code, found["devices"]["status"]) == (1, "wrong")
     text = f": the engine is for {backend}, which finds no device{reason}"
     assert found["devices"]["text"].endswith(text)
-    assert "GGML_VK_VISIBLE_DEVICES" in found["devices"]["advice"]
+    assert advice in found["devices"]["advice"]
     if backend == "vulkan" and sys.platform == "linux":  # a companion's file: none is promised
         (folder / "engine.json").write_text(json.dumps(manifest))
         plugin = ["-o", folder / "libggml-vulkan.so", "-x", "c", "/dev/null"]

@@ -453,6 +453,27 @@ def test_the_compiler_keeps_the_whole_configuration_of_amx(
     assert b"ZZZZ" in (tree / "ggml/src/libggml-cpu.a").read_bytes()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a toolkit is found in other ways")
+@pytest.mark.parametrize("portable", [False, True])
+def test_an_engine_for_cuda_finds_the_toolkit_that_built_it(
+    source: Path, tmp_path: Path, portable: bool
+) -> None:
+    """Otherwise it uses the CPU, without a word, where the loader does not know the folder."""
+    (source / "ggml/src/ggml-cuda").mkdir(parents=True)
+    (source / "ggml/src/ggml-cuda/CMakeLists.txt").write_text(
+        "set(CUDAToolkit_LIBRARY_DIR /opt/toolkit/lib)\nadd_library(ggml-cuda SHARED one.cpp)\n"
+    )
+    (source / "ggml/src/ggml-cuda/one.cpp").write_text("int cuda() { return 0; }\n")
+    (source / "CMakeLists.txt").write_text(PROJECT + "add_subdirectory(ggml/src/ggml-cuda)\n")
+    tree = tmp_path / "tree"
+    options = _engine_build.cmake_options(source, TAG, "cuda", portable=portable)
+    _engine_build.compile_tree(
+        source, tree, options, tmp_path / "log", label="CUDA", targets=["ggml-cuda"]
+    )
+    path = b"$ORIGIN" if portable else b"$ORIGIN:/opt/toolkit/lib"
+    assert path + b"\0" in (tree / "bin/libggml-cuda.so").read_bytes()
+
+
 def test_a_broken_tree_shows_the_compilers_error_and_keeps_the_log(
     source: Path, cache: Path
 ) -> None:
@@ -544,6 +565,7 @@ def test_a_backend_is_an_option_of_cmake_and_a_folder_of_its_own(
     assert info.backend == "cuda"
     assert {"-DGGML_CUDA=ON", "-DGGML_BACKEND_DL=ON", "-DGGML_NATIVE=OFF"} < set(info.options)
     assert "-DCMAKE_CUDA_ARCHITECTURES=native" in info.options
+    assert "-DCMAKE_INSTALL_RPATH_USE_LINK_PATH=ON" in info.options
     assert info.cpu_features == [], "its code for the CPU is chosen when it is loaded"
     monkeypatch.setenv("CUDAARCHS", "86;90")
     assert "-DCMAKE_CUDA_ARCHITECTURES=86;90" in _engine_build.cmake_options(source, TAG, "cuda")
@@ -555,6 +577,8 @@ def test_an_engine_for_other_machines_has_code_for_every_cpu(source: Path) -> No
     options = _engine_build.cmake_options(source, TAG, portable=True)
     wanted = ("GGML_NATIVE=OFF", "GGML_BACKEND_DL=ON", "GGML_CPU_ALL_VARIANTS=ON", "GGML_RPC=ON")
     assert {f"-D{option}" for option in wanted} < set(options)
+    options = _engine_build.cmake_options(source, TAG, "cuda", portable=True)
+    assert not any("USE_LINK_PATH" in option for option in options), "nobody else has the folder"
 
 
 def test_a_signal_that_is_ignored_stays_ignored() -> None:

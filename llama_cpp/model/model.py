@@ -108,6 +108,7 @@ class LlamaModel(Displayed, ModelGetters, Closable):
         self._files = [path]
         self.adapters_lock = threading.RLock()  # the library's list of them is read by decodes, too
         self._vocab_only = False
+        self._repacks = False  # whether weights may be in a form that cannot be read back
         self._layers: dict[str, int] = {}
         self.vocab = LlamaVocab(library, resource, path)
         fork.renew(self)
@@ -261,6 +262,7 @@ class LlamaModel(Displayed, ModelGetters, Closable):
         model._files = files
         model.overrides = dict(kv_overrides or {})
         model._vocab_only = bool(raw.vocab_only)
+        model._repacks = bool(getattr(raw, "use_extra_bufts", False))
         model._layers = dict(layers)
         model._tell_layers(params.get("n_gpu_layers", 0))
         return model
@@ -459,12 +461,18 @@ class LlamaModel(Displayed, ModelGetters, Closable):
         lost (the chat template, the author). Raises LlamaModelError if the library cannot save the
         architecture, or if writing fails; because the library reports this by a failed assertion,
         a thread and some memory are then lost until the process ends. Raises ValueError for the
-        file that the model was loaded from.
-        C: ``llama_model_save_to_file``.
+        file that the model was loaded from, and LlamaModelError for weights other than 32-bit
+        floats, unless it was loaded with ``use_extra_bufts=False``: the library cannot read back
+        what it has repacked. C: ``llama_model_save_to_file``.
         """
         resource = self.opened()
         if self._vocab_only:
             raise LlamaModelError(f"{self.path.name} was loaded with vocab_only: it has no weights")
+        if self._repacks and any(t.type != _raw.GGML_TYPE_F32 for t in self._tensors().values()):
+            raise LlamaModelError(
+                f"{self.path.name} cannot be saved: its weights may be repacked for this CPU; load "
+                "it with use_extra_bufts=False"
+            )
         target = std.Path(path)
         library = self._library
         with written(target, self._files) as temporary:

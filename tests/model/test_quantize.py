@@ -259,11 +259,20 @@ def test_an_incomplete_saved_model_is_an_error(
     assert names(tmp_path) == []
 
 
-def test_a_real_model_is_saved(model: LlamaModel, tmp_path: Path) -> None:
+def test_a_real_model_is_saved(model_path: Path, tmp_path: Path) -> None:
     target = tmp_path / "a.gguf"
     target.write_text("old")
-    model.save(target)
-    assert logits(LlamaModel.from_file(target)) == logits(model)
+    with LlamaModel.from_file(model_path, use_extra_bufts=False) as model:
+        model.save(target)
+        with LlamaModel.from_file(target, use_extra_bufts=False) as saved:
+            assert logits(saved) == logits(model)
+
+
+def test_weights_that_may_be_repacked_are_not_saved(model: LlamaModel, tmp_path: Path) -> None:
+    """The library would call a function that there is not, and end the process."""
+    with pytest.raises(LlamaModelError, match="load it with use_extra_bufts=False"):
+        model.save(tmp_path / "a.gguf")
+    assert names(tmp_path) == []
 
 
 def test_an_architecture_that_cannot_be_saved_is_an_error(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -38,7 +39,9 @@ def test_without_memory_there_is_an_error_and_later_a_success(
     what: str, error: str, room: int, model_path: Path, tiny_path: Callable[..., Path]
 ) -> None:
     done = run_program("memory_limit", what, model_path, tiny_path("llama"), room)
-    assert done == (0, f"{error}\nlater\n", "")
+    # On a CPU with AMX the library itself writes a line.
+    said = re.sub(r"(?m)^ggml_backend_amx_buffer_type_alloc_buffer: .*\n", "", done.stderr)
+    assert (done.returncode, done.stdout, said) == (0, f"{error}\nlater\n", "")
 
 
 def test_without_memory_for_a_thread_there_is_an_error(

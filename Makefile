@@ -54,9 +54,12 @@ demo: engine model ## set everything up and generate text with a real model
 	@echo "== text: SmolLM2 through the bindings"
 	$(PY) examples/simple_generation.py -m "$$($(PY) examples/fetch_model.py)" -n 48 "The three most important things in life are"
 
+# With --dist loadfile, a new process for one that has died leaves pytest waiting for ever.
+ENDS := --max-worker-restart 0
+
 test: engine model lint check ## set everything up and run every test, lint and the up-to-date check
 	@echo "== tests"
-	$(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
+	$(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile $(ENDS) $(PYTEST_ARGS)
 
 newest: ## every test with the newest packages that pyproject.toml allows
 	rm -rf build/newest
@@ -77,7 +80,7 @@ lock: $(VENV)/.ready ## raise the packages in requirements/ to the newest
 # No engine can be found there, so that a test which needs one fails and loses its mark.
 quick: lint check ## all that needs no engine: lint, types, the up-to-date check, tests; 90 seconds
 	@echo "== tests without an engine"
-	LLAMA_CPP_LIB=$(CURDIR)/build/no-engine $(PY) -m pytest -q -n 2 -m quick $(PYTEST_ARGS)
+	LLAMA_CPP_LIB=$(CURDIR)/build/no-engine $(PY) -m pytest -q -n 2 $(ENDS) -m quick $(PYTEST_ARGS)
 
 regen: $(VENV)/.ready ## regenerate the bindings (from the pin, TAG=bNNNN, latest, master or a commit, or LLAMA_CPP=folder)
 	@echo "== regenerating the bindings"

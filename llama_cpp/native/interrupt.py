@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from . import fork
+from .locks import Done, start
 
 if TYPE_CHECKING:
     import socket
@@ -97,21 +98,30 @@ def stops_on_ctrl_c(stop: ctypes.Array[ctypes.c_char], came: Callable[[], bool])
 
 def _watched() -> int:
     """The descriptor to write to; its watcher is started on first use, and again after a fork."""
-    global _writer
-    with _lock:
-        if _writer is None:
-            import socket  # here: programs without long decodes do not need it
+    if _writer is None:
+        ready, errors = Done(), list[BaseException]()
 
-            reader, writer = socket.socketpair()
-            writer.setblocking(False)
-            threading.Thread(
-                target=_watch, args=(reader,), name="llama_cpp Ctrl-C", daemon=True
-            ).start()
-            _writer = writer.detach()
-        return _writer
+        def fail(error: BaseException) -> None:
+            errors.append(error)
+            ready.set()
+
+        start(functools.partial(_watch, ready, fail), "llama_cpp Ctrl-C", fail)
+        ready.wait()
+        if errors:
+            raise errors[0]
+    assert _writer is not None
+    return _writer
 
 
-def _watch(reader: socket.socket) -> None:
+def _watch(ready: Done, failed: Callable[[BaseException], object]) -> None:
+    try:
+        reader = _opened()
+    except BaseException as error:
+        failed(error)
+        return
+    ready.set()
+    if reader is None:
+        return
     while True:
         try:
             numbers = reader.recv(64)
@@ -127,6 +137,23 @@ def _watch(reader: socket.socket) -> None:
                 os.write(previous, numbers)
             except OSError:
                 continue  # full, or closed meanwhile: signals may be lost there, as documented
+
+
+def _opened() -> socket.socket | None:
+    """The socket to read from. None if another thread does so already: the wait for it was
+    interrupted."""
+    global _writer
+    with _lock:
+        if _writer is not None:
+            return None
+        # In the watcher's thread, where no signal's handler runs. An exception of one would leave
+        # open sockets, and Python drops that of the next one where it warns of them.
+        import socket  # here: programs without long decodes do not need it
+
+        reader, writer = socket.socketpair()
+        writer.setblocking(False)
+        _writer = writer.detach()
+        return reader
 
 
 def _after_fork() -> None:

@@ -101,6 +101,7 @@ class Job:
     over = False
     encoded = False
     speculation: Speculation | None = None
+    """Its drafts, once one was asked for."""
     leader: Job | None = None
     """Another job that computes the same beginning."""
     common = 0

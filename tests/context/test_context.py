@@ -223,8 +223,9 @@ def test_more_outputs_are_refused_while_views_could_be_moved_from_under(model: L
         assert copy(view) == copy(ctx.logits(0))
 
 
-# less than one takes
-@pytest.mark.parametrize(("kind", "megabytes"), [("contexts", 5), ("models", 10)])
+# Of 200 and of 15, less than one or two take: on a loaded machine the thread of a load can find
+# another one's memory still in use, and glibc keeps a second piece for it.
+@pytest.mark.parametrize(("kind", "megabytes"), [("contexts", 5), ("models", 20)])
 def test_nothing_leaks(model_path: Path, kind: str, megabytes: int) -> None:
     done = run_program("come_and_go", model_path, kind, timeout=300)
     assert (done.returncode, done.stderr) == (0, "")

@@ -23,8 +23,8 @@ def of_context(close):
 
 
 def used():
-    pages = int(open("/proc/self/statm").read().split()[1])
-    return pages * resource.getpagesize() / 1e6
+    resident, of_files = map(int, open("/proc/self/statm").read().split()[1:3])
+    return (resident - of_files) * resource.getpagesize() / 1e6
 
 
 if kind == "models":

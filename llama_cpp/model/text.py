@@ -27,7 +27,7 @@ def with_stack(tokenize: Callable[[], T], text: bytes) -> T:
     """The result of ``tokenize``, which passes ``text`` to the library, on a large enough stack.
     Raises LlamaTokenizeError if the machine lacks the memory for it."""
     most, longest = stack_size() // (2 * _STACK), len(text)
-    if longest <= most and longest <= _LARGE_TEXT:
+    if longest <= min(most, _LARGE_TEXT):
         return tokenize()
     if longest > most:
         # After a line's end, a pre-tokenizer's match continues only with white space.

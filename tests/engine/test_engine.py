@@ -438,9 +438,7 @@ target_compile_options(ggml-cpu PRIVATE -mamx-tile)
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="AMX is a part of x86-64")
-def test_the_compiler_keeps_the_whole_configuration_of_amx(
-    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_compiler_keeps_the_whole_configuration_of_amx(source: Path, tmp_path: Path) -> None:
     """GCC 12.2 left all of it out but the first 8 bytes: then a prompt ends the process."""
     (source / "ggml/src/ggml-cpu/amx").mkdir(parents=True)
     (source / "ggml/src/ggml-cpu/amx/mmq.cpp").write_text(AMX)

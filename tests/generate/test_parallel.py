@@ -239,6 +239,14 @@ def test_who_comes_later_uses_what_is_there(tiny_model: TinyModel) -> None:
         assert held(llm) == [0, 0]
 
 
+def test_a_request_that_frees_its_cells_ends_after_the_context(tiny_model: TinyModel) -> None:
+    with llama(tiny_model("llama"), n_seq_max=2) as llm:
+        generation = llm.generate(PROMPTS[0], temperature=0, cache_prompt=False)
+        next(generation)
+        llm.ctx.close()
+        generation.close()
+
+
 def test_a_long_prompt_does_not_stop_the_others(
     tiny_model: TinyModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 from ...context.context import LlamaContext
 from ...context.memory import check_movable
 from ...context.sequence import LlamaSequence, n_common
-from ...errors import LlamaContextError, LlamaDecodeError, LlamaModelError, LlamaTimeoutError
+from ...errors import (
+    LlamaContextError,
+    LlamaDecodeError,
+    LlamaError,
+    LlamaModelError,
+    LlamaTimeoutError,
+)
 from ...native.locks import let_go
 from .jobs import Job, Reader, Slot
 
@@ -281,16 +287,18 @@ class Places:
                 jobs.remove(job)
 
     def leave(self, slot: Slot) -> None:
-        """Free the place. Its cells stay for requests with the same beginning, unless its own asked
-        not to: where sequences share the cells, the others are slower with each one in use."""
+        """Free the place. Its cells stay for requests that begin alike, unless its own request asked
+        to free them: where sequences share the cells, each cell in use slows the others."""
         job = slot.job
         slot.job = None
-        if job is not None and not job.request.stays and self.n > 1:
-            slot.sequence.clear()
         slot.used = self._clock
         self._crowded = False
-        if job is not None:
-            self.over(job)
+        if job is None:
+            return
+        self.over(job)
+        if not job.request.stays and self.n > 1:
+            with suppress(LlamaError):  # the context was closed or lost, and its cells with it
+                slot.sequence.clear()
 
     def fail(self, job: Job, error: BaseException, *, everything: bool = False) -> None:
         """End ``job`` with ``error``; with ``everything``, all jobs of its reader."""

@@ -287,8 +287,8 @@ class Places:
                 jobs.remove(job)
 
     def leave(self, slot: Slot) -> None:
-        """Free the place. Its cells stay for requests that begin alike, unless its own request asked
-        to free them: where sequences share the cells, each cell in use slows the others."""
+        """Free the place. Its cells stay for requests that begin alike, unless its own request
+        asked to free them: where sequences share the cells, each cell in use slows the others."""
         job = slot.job
         slot.job = None
         slot.used = self._clock

@@ -478,6 +478,11 @@ class LlamaContext(Displayed, ContextGetters, ClosedByWith):
         return prompts.StoredPrompts(cache, self.books, self._adapters)
 
     @property
+    def adapter_facts(self) -> tuple[object, ...]:
+        """What tells the adapters in use here from others: their weights and scales."""
+        return self._adapters.facts
+
+    @property
     def loras(self) -> dict[LlamaLora, float]:
         """The adapters that are in use here, and their scales."""
         return self._adapters.loras

@@ -318,7 +318,10 @@ class LlamaSequence(ClosedByWith):
         self._check()
         with self._core.held():
             self._books.turn()
-            return Snapshot.take(self._core, self._id, len(self._track.tokens))
+            copy = Snapshot.take(self._core, self._id, len(self._track.tokens))
+            if copy is not None:
+                copy.earlier = tuple(self._track.checkpoints)
+            return copy
 
     def restore(self, snapshot: Snapshot, tokens: Sequence[int]) -> int:
         """Continue from ``snapshot``, taken from a sequence of this context with ``tokens``.
@@ -333,6 +336,7 @@ class LlamaSequence(ClosedByWith):
             if snapshot.put(self._core, self._id):
                 return 0
             self._track.take(ids, len(ids), shared=False)
+            self._track.checkpoints[:] = snapshot.earlier
         return len(ids)
 
     def to_bytes(self) -> bytes:

@@ -32,16 +32,23 @@ class Snapshot:
     the sliding window. C: ``llama_state_seq_get_data``, ``llama_state_seq_get_data_ext``.
     """
 
-    __slots__ = ("_core", "_data", "_partial", "n")
+    __slots__ = ("_core", "_data", "_partial", "earlier", "n")
 
     def __init__(
         self, core: Core, n: int, data: ctypes.Array[ctypes.c_uint8], partial: bool
     ) -> None:
         self.n = n
         """The number of its tokens."""
+        self.earlier: tuple[Snapshot, ...] = ()
+        """Partial ones of the same sequence, to go back to from this one."""
         self._core = core
         self._data = data
         self._partial = partial
+
+    @property
+    def size(self) -> int:
+        """Its bytes."""
+        return len(self._data) + sum(point.size for point in self.earlier)
 
     @classmethod
     def take(cls, core: Core, seq_id: int, n: int, *, partial: bool = False) -> Snapshot | None:

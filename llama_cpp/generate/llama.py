@@ -75,6 +75,9 @@ class LlamaParams(LlamaModelParams, LlamaContextParams, total=False):
     """Where tensors go: a regular expression for their names -> a `LlamaDevice.buffer_type`."""
     prompt_cache: PromptCache | str | os.PathLike[str] | None
     """Where long prompts are stored for later processes: a folder, or a `PromptCache`."""
+    ram_cache: int | None
+    """The most bytes of main memory for earlier texts, when others need their cells; by default as
+    much as ``n_ctx`` tokens take, and 0 for none."""
 
 
 class Llama(Displayed, ClosedByWith):
@@ -93,7 +96,9 @@ class Llama(Displayed, ClosedByWith):
     is faster for long prompts with little in common.
 
     The KV cache keeps the tokens of earlier generations, one for each sequence: a beginning that
-    the next prompt shares with one of them is not computed again. With ``prompt_cache``, a folder
+    the next prompt shares with one of them is not computed again. A text that has to make room for
+    others waits in main memory, see ``ram_cache`` of `LlamaParams`: several conversations in turn
+    stay quick, also with one sequence. With ``prompt_cache``, a folder
     or a `llama_cpp.context.PromptCache`, long prompts are stored for later processes too.
     """
 
@@ -109,13 +114,16 @@ class Llama(Displayed, ClosedByWith):
     ) -> None:
         of_model = {*KEYWORDS["llama_model_params"], *models.LOADING}
         of_context = KEYWORDS["llama_context_params"]
-        of_llama = ("library", "progress", "queue_size", "prompt_cache")
+        of_llama = ("library", "progress", "queue_size", "prompt_cache", "ram_cache")
         for name in params:
-            if name not in (*of_model, *of_context, "prompt_cache"):
+            if name not in (*of_model, *of_context, "prompt_cache", "ram_cache"):
                 raise unknown_keyword(name, [*sorted(of_model), *of_context, *of_llama], "Llama")
         if queue_size is not None:
             check_count(queue_size, "queue_size")
         given: dict[str, Any] = dict(params)
+        ram_cache = given.pop("ram_cache", None)
+        if ram_cache is not None:
+            check_count(ram_cache, "ram_cache")
         prompt_cache = given.pop("prompt_cache", None)
         if prompt_cache is not None and not isinstance(prompt_cache, prompts.PromptCache):
             prompt_cache = prompts.PromptCache(prompt_cache)
@@ -135,7 +143,7 @@ class Llama(Displayed, ClosedByWith):
         self._ctx = contexts.LlamaContext(self._model, **given)
         self._embedder = embedding.Embedder(self._model, given, self._ctx)
         stored = None if prompt_cache is None else self._ctx.stored_prompts(prompt_cache)
-        self._scheduler = scheduler.Scheduler(self._ctx, queue_size, stored)
+        self._scheduler = scheduler.Scheduler(self._ctx, queue_size, stored, ram_cache)
         self._cancels = [0]
         """How often it was cancelled: in a list, which a generation can hold without the Llama."""
         self._cancelled = False

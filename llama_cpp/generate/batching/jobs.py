@@ -146,6 +146,10 @@ class Slot:
         self.id = sequence.id
         self.job: Job | None = None
         self.used = 0
+        self.left = 0.0
+        """When its last job left, by time.perf_counter."""
+        self.stays = True
+        """Whether what it has is of use to others."""
         self.writes = sequence.writes
 
     def check(self) -> None:

@@ -19,6 +19,7 @@ from ...errors import (
 )
 from ...native.locks import let_go
 from .jobs import Job, Reader, Slot
+from .parked import ParkedTexts
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -38,9 +39,13 @@ checks for itself whether it can go on."""
 class Places:
     """The places of a context, and the jobs that have a place or wait for one."""
 
-    def __init__(self, ctx: LlamaContext, stored: StoredPrompts | None = None) -> None:
+    def __init__(
+        self, ctx: LlamaContext, stored: StoredPrompts | None = None, ram_cache: int | None = None
+    ) -> None:
         self._ctx = ctx
         self._stored = stored
+        self.parked = ParkedTexts(ctx, ram_cache)
+        """Texts that lost their cells."""
         self.n = 1 if ctx.model.has_encoder else ctx.n_seq_max
         """The greatest number of places."""
         self.slots: list[Slot] = []
@@ -72,13 +77,15 @@ class Places:
         slot = min(slots, key=lambda slot: slot.used)
         self.preempt(slot)
         slot.check()
+        if slot.stays:
+            self.parked.park(slot.sequence)
         return slot
 
     def adopt(self, slot: Slot, data: Buffer) -> int:
         """Restore a saved sequence in ``slot``. Returns its length."""
         slot.sequence.replace(data)
         self._clock += 1
-        slot.used = self._clock
+        slot.used, slot.stays = self._clock, True
         return len(slot.sequence)
 
     def nearest(self, tokens: Sequence[int]) -> LlamaSequence | None:
@@ -232,15 +239,22 @@ class Places:
             self._encode(job)
             return True
         n, source = self._reusable(slot, job), slot
+        if slot.stays:
+            self.parked.park(sequence, n)
         for other in self.slots:
             if other is not slot and (more := self._reusable(other, job)) > n:
                 n, source = more, other
+        wanted = job.tokens[:-1]  # the last one makes the logits
+        text = self.parked.find(wanted, n) if request.cache_prompt else None
+        if text is not None:
+            n, source = self.parked.reach(text, wanted), slot
+        self._make_way(source, 0 if text is None else len(text.tokens))
         stored = self._stored if request.cache_prompt else None
-        if stored is not None and stored.load(sequence, job.tokens[:-1], n):
-            pass
-        elif source is slot:
+        filled = stored is not None and stored.load(sequence, wanted, n)
+        filled = filled or (text is not None and self.parked.restore(text, sequence, wanted))
+        if not filled and source is slot:
             sequence.rewind(min(n, len(sequence)))  # a state that did not fit leaves nothing
-        else:
+        elif not filled:
             with suppress(LlamaContextError):  # no room for a copy: it is computed again
                 sequence.copy_from(source.sequence, n)
         n = len(sequence)
@@ -252,6 +266,21 @@ class Places:
                 job.stores = stored.marks(job.tokens, n)
         slot.writes = sequence.writes
         return True
+
+    def _make_way(self, source: Slot, room: int) -> None:
+        """Park texts in free places, but that of ``source``: those that were not used for a while,
+        since where sequences share the cells each cell in use slows the others, and more until
+        there is ``room``."""
+        if self.n == 1 or not self.parked.used or not self._ctx.core.shares_cells:
+            return
+        now = time.perf_counter()
+        room -= self._ctx.n_ctx - sum(len(slot.sequence) for slot in self.slots)
+        for slot in sorted(self._free(), key=lambda slot: slot.left):
+            n = len(slot.sequence)
+            wanted = room > 0 or now - slot.left > PATIENCE
+            if n and slot is not source and wanted and self.parked.park(slot.sequence):
+                slot.sequence.clear()
+                room -= n
 
     def store(self, slot: Slot) -> None:
         """Store the beginning of a prompt that was just computed, if it is one to store."""
@@ -291,12 +320,13 @@ class Places:
         asked to free them: where sequences share the cells, each cell in use slows the others."""
         job = slot.job
         slot.job = None
-        slot.used = self._clock
+        slot.used, slot.left = self._clock, time.perf_counter()
         self._crowded = False
         if job is None:
             return
         self.over(job)
-        if not job.request.stays and self.n > 1:
+        slot.stays = job.request.stays
+        if not slot.stays and self.n > 1:
             with suppress(LlamaError):  # the context was closed or lost, and its cells with it
                 slot.sequence.clear()
 
@@ -322,7 +352,10 @@ class Places:
         """Make room in a full cache: clear an unused sequence, or make the youngest job wait."""
         idle = [s for s in self.slots if len(s.sequence) and (s.job is None or not s.job.begun)]
         if idle:
-            min(idle, key=lambda slot: slot.used).sequence.clear()
+            slot = min(idle, key=lambda slot: slot.used)
+            if slot.job is None:
+                self.parked.park(slot.sequence)
+            slot.sequence.clear()
             return
         jobs = [(slot, slot.job) for slot in self.slots if slot.job and slot.job.begun]
         unread = [pair for pair in jobs if pair[0] not in slots]

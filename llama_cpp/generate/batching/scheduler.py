@@ -62,13 +62,15 @@ class Scheduler:
         ctx: LlamaContext,
         queue_size: int | None = None,
         stored: StoredPrompts | None = None,
+        ram_cache: int | None = None,
     ) -> None:
         """``queue_size`` says how many requests may wait for a place, by default any number.
-        ``stored`` has prompts of earlier processes."""
+        ``stored`` has prompts of earlier processes, and ``ram_cache`` is the most bytes for texts
+        that lost their cells."""
         self._ctx = ctx
         self._queue_size = queue_size
         self._n_ctx_seq = ctx.n_ctx_seq
-        self.places = Places(ctx, stored)
+        self.places = Places(ctx, stored, ram_cache)
         self._rounds = Rounds(ctx, self.places)
         self._turns = ctx.turns
         self._closed = False
@@ -254,6 +256,7 @@ class Scheduler:
             if self.places.jobs:
                 self.places.fail_all(LlamaClosedError("the Llama was closed"))
             self.places.clean()
+            self.places.parked.clear()
         finally:
             if not mine:
                 self._turns.lock.release()

@@ -47,6 +47,7 @@ TESTS = (
     "generate/test_embedding.py",
     "model/test_lora.py",
     "generate/test_parallel.py",
+    "generate/test_parked.py",
     "generate/test_speculative.py",
     "model/test_model.py",
     "model/test_model_load.py",
@@ -193,7 +194,13 @@ def build() -> Path:
     final = cache_root() / tag / "sanitize"
     # CMake goes on where it was interrupted, so this is not a `publish`.
     final.mkdir(parents=True, exist_ok=True)
-    options = [f"-DLLAMA_BUILD_NUMBER={tag[1:]}", *_CMAKE]
+    # It mends a fault of GCC's, without which no prompt is computed on a CPU with AMX.
+    mends = ROOT / "llama_cpp/engine/build.cmake"
+    options = [
+        f"-DLLAMA_BUILD_NUMBER={tag[1:]}",
+        *_CMAKE,
+        f"-DCMAKE_PROJECT_llama.cpp_INCLUDE={mends}",
+    ]
     if ninja := shutil.which("ninja"):  # the build may have begun with one that is gone
         options.append(f"-DCMAKE_MAKE_PROGRAM={ninja}")
     subprocess.run(["cmake", "-S", tree, "-B", final, *options], check=True)

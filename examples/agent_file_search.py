@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from pathlib import Path
 
 from llama_cpp import LlamaAgent
 from llama_cpp.agent import RunContext
-from llama_cpp.errors import LlamaToolError
+from llama_cpp.errors import LlamaError, LlamaToolError
 
 
 def inside(ctx: RunContext[Path], name: str) -> Path:
@@ -51,8 +52,11 @@ if __name__ == "__main__":
     parser.add_argument("--url", default="http://localhost:8080")
     options = parser.parse_args()
     key, tools = os.environ.get("LLAMA_API_KEY"), [search, list_files, read_file, size_of]
-    with LlamaAgent(options.url, api_key=key, tools=tools, deps=options.folder) as agent:
-        result = agent.run(options.question, temperature=0, max_tokens=128)
+    try:
+        with LlamaAgent(options.url, api_key=key, tools=tools, deps=options.folder) as agent:
+            result = agent.run(options.question, temperature=0, max_tokens=128)
+    except LlamaError as error:
+        sys.exit(f"error: {error}")
     print(
         *[f"{call.name}({call.arguments}) -> {call.text[:200]}" for call in result.calls], sep="\n"
     )

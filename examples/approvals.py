@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from pathlib import Path
 
 from llama_cpp import LlamaAgent, tool
 from llama_cpp.agent import Deny
+from llama_cpp.errors import LlamaError
 
 
 @tool(approval=True)
@@ -54,4 +56,9 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (LlamaError, OSError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import sys
 
 from llama_cpp import AsyncLlama
+from llama_cpp.errors import LlamaError
 
 QUESTIONS = ("Name a colour.", "Name an animal.", "Name a city.")
 
@@ -50,4 +52,9 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    try:
+        asyncio.run(main())
+    except (LlamaError, OSError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -6,8 +6,10 @@ python examples/describe_image.py MODEL MMPROJ IMAGE... [--question TEXT] [--max
 from __future__ import annotations
 
 import argparse
+import sys
 
 from llama_cpp import LlamaContext, LlamaModel, LlamaMultimodal
+from llama_cpp.errors import LlamaError
 
 
 def main() -> None:
@@ -33,4 +35,9 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (LlamaError, OSError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

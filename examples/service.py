@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import sys
 from collections.abc import AsyncIterator
 
 import uvicorn
@@ -20,7 +21,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from llama_cpp import AsyncLlama, Llama
-from llama_cpp.errors import LlamaQueueFullError
+from llama_cpp.errors import LlamaError, LlamaQueueFullError
 
 
 def service(llm: Llama) -> Starlette:
@@ -60,4 +61,9 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (LlamaError, OSError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -8,8 +8,10 @@ It generates the same text without and with drafts, and says how many of them we
 from __future__ import annotations
 
 import argparse
+import sys
 
 from llama_cpp import DraftModel, Llama, PromptLookup
+from llama_cpp.errors import LlamaError
 from llama_cpp.generate import Draft
 
 PROMPT = """Repeat this code, with the function renamed to total:
@@ -45,4 +47,9 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (LlamaError, OSError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

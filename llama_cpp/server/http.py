@@ -330,8 +330,8 @@ class Transport(ClosedByWith):
             phase, limit = "first_byte", limits.first_byte
         except requests.exceptions.RequestException as error:
             raise LlamaServerConnectionError(
-                f"no answer from {self.base_url}: {self.clean(error)}. Is llama-server running "
-                "there?"
+                f"no answer from {self.base_url}: {self.clean(_cause(error))}. Is llama-server "
+                "running there?"
             ) from None
         raise LlamaServerTimeoutError(text, phase=phase, seconds=limit)
 
@@ -542,3 +542,14 @@ def _base_url(url: str) -> str:
         raise ValueError(f"base_url must look like 'http://localhost:8080', not {url!r}")
     path = parts.path.rstrip("/").removesuffix("/v1")
     return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
+
+
+def _cause(error: BaseException) -> str:
+    """What the operating system or the server said, without the layers of libraries around it."""
+    text = ""
+    inner: object = error
+    while isinstance(inner, BaseException):
+        text = getattr(inner, "strerror", None) or str(inner) or text
+        nested = [getattr(inner, "reason", None), *inner.args, inner.__cause__]
+        inner = next((one for one in nested if isinstance(one, BaseException)), None)
+    return text

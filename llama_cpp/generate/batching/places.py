@@ -239,16 +239,19 @@ class Places:
             self._encode(job)
             return True
         n, source = self._reusable(slot, job), slot
-        if slot.stays:
+        if slot.stays and len(sequence) > n:
             self.parked.park(sequence, n)
         for other in self.slots:
             if other is not slot and (more := self._reusable(other, job)) > n:
                 n, source = more, other
         wanted = job.tokens[:-1]  # the last one makes the logits
-        text = self.parked.find(wanted, n) if request.cache_prompt else None
+        text = None
+        if self.parked and request.cache_prompt:
+            text = self.parked.find(wanted, n)
         if text is not None:
             n, source = self.parked.reach(text, wanted), slot
-        self._make_way(source, 0 if text is None else len(text.tokens))
+        if self.n > 1:
+            self._make_way(source, 0 if text is None else len(text.tokens))
         stored = self._stored if request.cache_prompt else None
         filled = stored is not None and stored.load(sequence, wanted, n)
         filled = filled or (text is not None and self.parked.restore(text, sequence, wanted))
@@ -271,7 +274,7 @@ class Places:
         """Park texts in free places, but that of ``source``: those that were not used for a while,
         since where sequences share the cells each cell in use slows the others, and more until
         there is ``room``."""
-        if self.n == 1 or not self.parked.used or not self._ctx.core.shares_cells:
+        if not self.parked.used or not self._ctx.core.shares_cells:
             return
         now = time.perf_counter()
         room -= self._ctx.n_ctx - sum(len(slot.sequence) for slot in self.slots)

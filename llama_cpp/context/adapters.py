@@ -19,7 +19,7 @@ from ..native.arguments import c_number
 from ..native.resource import Resource
 from .cells import CellBooks
 from .core import Core
-from .state import digest, weights
+from .state import digest
 
 
 class ContextAdapters:
@@ -48,7 +48,7 @@ class ContextAdapters:
     def facts(self) -> tuple[object, ...]:
         """What tells other adapters apart: their weights and scales, as JSON can have them."""
         if self._facts is None:
-            facts: list[object] = [(weights(lora.path), by) for lora, by in self._loras.items()]
+            facts: list[object] = [(lora.weights, by) for lora, by in self._loras.items()]
             vector, layers = self._vector
             if vector is not None:
                 rows = vector.rows(max(vector.layers) + 1)

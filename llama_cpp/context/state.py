@@ -19,21 +19,20 @@ import sys
 import weakref
 from array import array
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import _raw
 from .. import _std as std
 from ..errors import LlamaStateError
-from ..model.gguf import check_target
+from ..model.gguf import N_DIGEST, check_target, new_digest, weights
 from ..native import log
 from .cells import CellBooks
 from .core import Core
 from .snapshot import ask
 
 if TYPE_CHECKING:
-    import hashlib
     from io import FileIO
-    from pathlib import Path
 
     from typing_extensions import Buffer
 
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
 _MAGIC = b"llamapy\x1a"
 _VERSION = 1
 _START = struct.Struct("<8sIIQQ")
-_N_DIGEST = 16
 
 # The parameters that decide the values and the layout of a context's cache: C names.
 _PARAMS = (
@@ -50,9 +48,6 @@ _PARAMS = (
     *("rope_freq_scale", "yarn_ext_factor", "yarn_attn_factor", "yarn_beta_fast"),
     *("yarn_beta_slow", "yarn_orig_ctx"),
 )
-# The weights of a model are known by this many pieces of its file.
-_N_PIECES = 64
-_PIECE = 4096
 
 
 class State(NamedTuple):
@@ -82,7 +77,7 @@ def save(
     head = std.json.dumps(facts).encode()
     raw_tokens = array("i", ids).tobytes()
     start = _START.size + len(head) + len(raw_tokens)
-    data = bytearray(start + size + _N_DIGEST)
+    data = bytearray(start + size + N_DIGEST)
     _START.pack_into(data, 0, _MAGIC, _VERSION, len(head), len(ids), size)
     data[_START.size : start] = head + raw_tokens
     payload = (ctypes.c_uint8 * size).from_buffer(data, start)
@@ -95,7 +90,7 @@ def save(
             + log.reason(said, f"the library wrote {written} of {size} bytes")
         )
     with memoryview(data) as view:
-        data[-_N_DIGEST:] = _digest(view[:-_N_DIGEST])
+        data[-N_DIGEST:] = _digest(view[:-N_DIGEST])
     return data
 
 
@@ -170,7 +165,7 @@ def read_tokens(stream: FileIO) -> bytes:
         raise LlamaStateError("this is not a state that llama_cpp saved")
     _, _, n_head, n_tokens, size = _START.unpack(start)
     end = os.fstat(stream.fileno()).st_size
-    if end != _START.size + n_head + 4 * n_tokens + size + _N_DIGEST:
+    if end != _START.size + n_head + 4 * n_tokens + size + N_DIGEST:
         raise LlamaStateError("the state is damaged: its parts do not fit its size")
     stream.seek(n_head, os.SEEK_CUR)
     return stream.read(4 * n_tokens)
@@ -191,15 +186,9 @@ def _kind(seq_id: int | None) -> str:
 
 
 def _digest(data: memoryview) -> bytes:
-    digest = _new_digest()
+    digest = new_digest()
     digest.update(data)
     return digest.digest()
-
-
-def _new_digest() -> hashlib.blake2b:
-    import hashlib  # here: it loads OpenSSL, which only programs with states need
-
-    return hashlib.blake2b(digest_size=_N_DIGEST)
 
 
 def _unpack(data: Buffer) -> State:
@@ -211,9 +200,9 @@ def _unpack(data: Buffer) -> State:
         raise LlamaStateError(f"the state has format {version}: this llama_cpp reads {_VERSION}")
     at_tokens = _START.size + n_head
     start = at_tokens + 4 * n_tokens
-    if len(view) != start + size + _N_DIGEST:
+    if len(view) != start + size + N_DIGEST:
         raise LlamaStateError(
-            f"the state is damaged: {len(view)} bytes instead of {start + size + _N_DIGEST}"
+            f"the state is damaged: {len(view)} bytes instead of {start + size + N_DIGEST}"
         )
     if view[start + size :] != _digest(view[: start + size]):
         raise LlamaStateError("the state is damaged: its checksum is wrong")
@@ -259,7 +248,7 @@ def _check(core: Core, state: State, seq_id: int | None) -> None:
 def _model_facts(model: LlamaModel) -> dict[str, Any]:
     facts = _known.get(model)
     if facts is None:
-        metadata = _new_digest()
+        metadata = new_digest()
         metadata.update(std.json.dumps(sorted(model.metadata.items())).encode())
         facts = {
             "architecture": model.metadata.get("general.architecture"),
@@ -269,27 +258,15 @@ def _model_facts(model: LlamaModel) -> dict[str, Any]:
             "n_params": model.n_params,
             "size": model.size,
             "metadata": metadata.hexdigest(),
-            "weights": weights(model.path),
+            "weights": None,
         }
+        with suppress(OSError):  # the file is gone
+            facts["weights"] = weights(model.path)
         _known[model] = facts
     return facts
 
 
 _known: weakref.WeakKeyDictionary[LlamaModel, dict[str, Any]] = weakref.WeakKeyDictionary()
-
-
-def weights(path: Path) -> str | None:
-    """A hash of the weights, to tell models of one shape apart. None if the file is gone."""
-    digest = _new_digest()
-    try:
-        with path.open("rb", buffering=0) as stream:
-            size = os.fstat(stream.fileno()).st_size
-            for i in range(_N_PIECES):
-                stream.seek(max(0, size - _PIECE) * i // (_N_PIECES - 1))
-                digest.update(stream.read(_PIECE))
-    except OSError:
-        return None
-    return digest.hexdigest()
 
 
 def _context_facts(core: Core, seq_id: int | None) -> dict[str, Any]:

@@ -24,11 +24,17 @@ from ..native.library import LlamaLibrary
 from ..native.resource import Resource, owned
 
 if TYPE_CHECKING:
+    import hashlib
     from pathlib import Path
 
 T = TypeVar("T")
 
 _MAGIC = b"GGUF"
+# The weights of a model are known by this many pieces of its file.
+_N_PIECES = 64
+_PIECE = 4096
+N_DIGEST = 16
+"""The bytes of a hash."""
 SPLIT = r"-(\d{5})-of-(\d{5})\.gguf$"
 
 
@@ -275,3 +281,21 @@ def written(target: Path, sources: Sequence[Path]) -> Iterator[Path]:
     finally:
         with log.interruptible():  # so that Ctrl-C does not leave it half removed
             folder.cleanup()
+
+
+def new_digest() -> hashlib.blake2b:
+    """The beginning of a hash."""
+    import hashlib  # here: it loads OpenSSL, which only programs with states or adapters need
+
+    return hashlib.blake2b(digest_size=N_DIGEST)
+
+
+def weights(path: Path) -> str:
+    """A hash of the weights, to tell models of one shape apart. Raises OSError."""
+    digest = new_digest()
+    with path.open("rb", buffering=0) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        for i in range(_N_PIECES):
+            stream.seek(max(0, size - _PIECE) * i // (_N_PIECES - 1))
+            digest.update(stream.read(_PIECE))
+    return digest.hexdigest()

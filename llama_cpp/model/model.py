@@ -29,7 +29,7 @@ from . import params as _params
 from ._getters import ModelGetters
 from .checks import begin_check, check_lora
 from .device import LlamaDevice, chosen_devices, device_array
-from .gguf import GGUFFile, Tensor, check_parts, file_name, other_use, parts, written
+from .gguf import GGUFFile, Tensor, check_parts, file_name, other_use, parts, weights, written
 from .text import StreamDecoder, with_stack
 from .vocab import LlamaVocab, check_bytes
 
@@ -664,6 +664,8 @@ class LlamaLora(Closable):
         """The file that it was loaded from."""
         arch = model.metadata.get("general.architecture")
         check_lora(library, self.path, model.path.name, arch, model._tensors)
+        self.weights: Final = weights(self.path)
+        """A hash of its weights, as the file is now: it may be replaced while this is in use."""
         lock = model.adapters_lock
 
         self.users = _Users()

@@ -153,3 +153,25 @@ def test_closing_forgets_them(tiny_model: TinyModel) -> None:
         assert parked(llm) == 1
         llm._scheduler.close()
         assert parked(llm) == 0
+
+
+@pytest.mark.parametrize("later", ["another file", "no file"])
+def test_an_adapter_is_known_by_what_was_loaded(
+    tiny_model: TinyModel, tmp_path: Path, later: str
+) -> None:
+    path = tmp_path / "lora.gguf"
+    with llama(tiny_model("llama")) as llm:
+        loaded = []
+        for seed in range(2):
+            loaded.append(llm.model.load_lora(write_lora(path, seed=seed)))
+            path.unlink()
+        if later == "another file":
+            write_lora(path, seed=1)
+        said = []
+        for adapter in loaded:
+            llm.ctx.set_loras([adapter])
+            for text in TALKS:
+                done = llm.complete(text, **GREEDY)
+                assert done.usage.cached_tokens <= 1
+                said.append(done.tokens)
+        assert said[:2] != said[2:]

@@ -353,6 +353,8 @@ def _bert() -> _Model:
             f"{at}.ffn_down.weight": (_N_FF, N_EMBD),
         }
         norms += [f"{at}.attn_output_norm", f"{at}.layer_output_norm"]
+        for name in ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_up", "ffn_down"):
+            tensors[f"{at}.{name}.bias"] = tensors[f"{at}.{name}.weight"][1:]
     tensors |= {f"{norm}.{part}": (N_EMBD,) for norm in norms for part in ("weight", "bias")}
     return _Model("bert", {**facts, **own}, tokens, tensors)
 

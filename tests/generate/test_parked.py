@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from llama_cpp import Llama, LlamaModel
+from llama_cpp.errors import LlamaContextError
 from llama_cpp.generate.batching.places import PATIENCE
 from tests.support import tiny
 from tests.support.adapters import write_lora
@@ -175,3 +176,33 @@ def test_an_adapter_is_known_by_what_was_loaded(
                 assert done.usage.cached_tokens <= 1
                 said.append(done.tokens)
         assert said[:2] != said[2:]
+
+
+def test_without_room_it_is_computed(
+    tiny_model: TinyModel, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another request has most of the cells."""
+    with llama(tiny_model("llama"), 2, n_ctx=256, ram_cache=1 << 30) as llm:
+        first, second = (llm.tokenize(text) for text in TALKS)
+        llm.complete(first, **GREEDY)
+        long = llm.generate((second * 9)[:210], max_tokens=40, temperature=0, ignore_eos=True)
+        expected = "".join(long)
+        assert parked(llm) == 1
+        long = llm.generate((second * 9)[:210], max_tokens=40, temperature=0, ignore_eos=True)
+        begin = next(long)
+        short = (first[:20] + second)[:30]  # has no room for the text that begins like it
+        done = llm.complete(short, **GREEDY)
+        assert begin + "".join(long) == expected
+        with llama(llm.model) as fresh:
+            assert fresh.complete(short, **GREEDY).tokens == done.tokens
+    assert "available cells" not in caplog.text
+
+
+def test_cells_that_the_program_has_changed_are_no_trouble(tiny_model: TinyModel) -> None:
+    with llama(tiny_model("llama"), 4) as llm:
+        going = llm.generate(TALKS[0], max_tokens=20, temperature=0, ignore_eos=True)
+        next(going)
+        llm.ctx.memory.seq_rm(0, 0, 5)
+        assert llm.complete(TALKS[1], **GREEDY).finish_reason == "length"
+        with pytest.raises(LlamaContextError, match=r"used otherwise|other means"):
+            "".join(going)

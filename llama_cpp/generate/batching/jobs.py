@@ -152,6 +152,11 @@ class Slot:
         """Whether what it has is of use to others."""
         self.writes = sequence.writes
 
+    @property
+    def held(self) -> int:
+        """The number of its tokens, as far as they are known."""
+        return 0 if self.sequence.unknown else len(self.sequence)
+
     def check(self) -> None:
         """Have a free sequence begin anew whose cells somebody else has changed."""
         if self.job is None and self.sequence.unknown:

@@ -239,7 +239,7 @@ class Places:
             self._encode(job)
             return True
         n, source = self._reusable(slot, job), slot
-        if slot.stays and len(sequence) > n:
+        if slot.stays and slot.held > n:
             self.parked.park(sequence, n)
         for other in self.slots:
             if other is not slot and (more := self._reusable(other, job)) > n:
@@ -248,12 +248,12 @@ class Places:
         text = None
         if self.parked and request.cache_prompt:
             text = self.parked.find(wanted, n)
-        if text is not None:
-            n, source = self.parked.reach(text, wanted), slot
         if self.n > 1:
-            self._make_way(source, 0 if text is None else len(text.tokens))
+            kept, room = (source, 0) if text is None else (slot, len(text.tokens))
+            text = text if self._make_way(slot, kept, room) else None
         stored = self._stored if request.cache_prompt else None
-        filled = stored is not None and stored.load(sequence, wanted, n)
+        reach = n if text is None else self.parked.reach(text, wanted)
+        filled = stored is not None and stored.load(sequence, wanted, reach)
         filled = filled or (text is not None and self.parked.restore(text, sequence, wanted))
         if not filled and source is slot:
             sequence.rewind(min(n, len(sequence)))  # a state that did not fit leaves nothing
@@ -270,20 +270,21 @@ class Places:
         slot.writes = sequence.writes
         return True
 
-    def _make_way(self, source: Slot, room: int) -> None:
-        """Park texts in free places, but that of ``source``: those that were not used for a while,
+    def _make_way(self, slot: Slot, kept: Slot, room: int) -> bool:
+        """Park texts in free places, but that of ``kept``: those that were not used for a while,
         since where sequences share the cells each cell in use slows the others, and more until
-        there is ``room``."""
+        ``slot`` has ``room`` for so many tokens. Returns whether it has."""
         if not self.parked.used or not self._ctx.core.shares_cells:
-            return
+            return True
         now = time.perf_counter()
-        room -= self._ctx.n_ctx - sum(len(slot.sequence) for slot in self.slots)
-        for slot in sorted(self._free(), key=lambda slot: slot.left):
-            n = len(slot.sequence)
-            wanted = room > 0 or now - slot.left > PATIENCE
-            if n and slot is not source and wanted and self.parked.park(slot.sequence):
-                slot.sequence.clear()
-                room -= n
+        held = sum(other.held for other in self.slots if other is not slot)
+        for other in sorted(self._free(), key=lambda other: other.left):
+            n = other.held
+            wanted = held + room > self._ctx.n_ctx or now - other.left > PATIENCE
+            if n and other is not kept and wanted and self.parked.park(other.sequence):
+                other.sequence.clear()
+                held -= n
+        return held + room <= self._ctx.n_ctx
 
     def store(self, slot: Slot) -> None:
         """Store the beginning of a prompt that was just computed, if it is one to store."""

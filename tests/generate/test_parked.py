@@ -156,6 +156,21 @@ def test_closing_forgets_them(tiny_model: TinyModel) -> None:
         assert parked(llm) == 0
 
 
+def test_each_adapter_keeps_its_own(tiny_model: TinyModel, tmp_path: Path) -> None:
+    with llama(tiny_model("llama")) as llm:
+        adapters = [
+            llm.model.load_lora(write_lora(tmp_path / f"{seed}.gguf", seed=seed))
+            for seed in range(2)
+        ]
+        for turn in range(2):
+            for adapter in adapters:
+                llm.ctx.set_loras([adapter])
+                for text in TALKS:
+                    done = llm.complete(text, max_tokens=1)
+                    if turn and text == TALKS[0]:
+                        assert done.usage.cached_tokens == done.usage.prompt_tokens - 1
+
+
 @pytest.mark.parametrize("later", ["another file", "no file"])
 def test_an_adapter_is_known_by_what_was_loaded(
     tiny_model: TinyModel, tmp_path: Path, later: str

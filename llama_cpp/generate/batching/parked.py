@@ -61,14 +61,16 @@ class ParkedTexts:
         if sequence.reusable(tokens) < len(tokens) or not self._ctx.books.turned:
             return False  # moved, or computed with other adapters
         facts = self._ctx.adapter_facts
-        if any(text.tokens[: len(tokens)] == tokens for text in self._current()):
+        if any(self.reach(text, tokens) == len(tokens) for text in self._current()):
             return True
-        self._texts = [text for text in self._texts if tokens[: len(text.tokens)] != text.tokens]
         snapshot = None
         with suppress(LlamaError, MemoryError):  # it is computed again
             snapshot = sequence.snapshot()
         if snapshot is None or self._too_much([new := Parked(tokens, snapshot, facts)]):
             return False
+        for text in self._current():
+            if self.reach(new, text.tokens) == len(text.tokens):
+                self._texts.remove(text)
         self._texts.append(new)
         self._trim()
         return True

@@ -326,6 +326,13 @@ class Llama(Displayed, ClosedByWith):
         """The prompt that `chat` makes of ``messages``, as for `generate_many`."""
         return chat.chat_prompt(self._model, messages, options, parse_special)
 
+    def chat_prompt(
+        self, messages: Sequence[Mapping[str, Any]], **options: Unpack[ChatOptions]
+    ) -> str:
+        """The text of that prompt, which llama-server gives at ``/apply-template``; see
+        `llama_cpp.generate.chat.apply_chat_template`."""
+        return chat.apply_chat_template(self._model, messages, **options)
+
     def infill(
         self, prefix: str, suffix: str = "", *, n: int = 1, **options: Unpack[GenerationOptions]
     ) -> Completion:

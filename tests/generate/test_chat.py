@@ -52,6 +52,7 @@ def render(messages: list[dict[str, Any]], template: str, model: LlamaModel, **m
 
 def test_chat_uses_the_models_template(llm: Llama) -> None:
     text = apply_chat_template(llm.model, FRANCE[1:])
+    assert llm.chat_prompt(FRANCE[1:]) == text
     assert text.startswith("<|im_start|>system\nYou are a helpful AI assistant named SmolLM")
     assert text.endswith("France?<|im_end|>\n<|im_start|>assistant\n")
     reply = llm.chat(FRANCE, max_tokens=24, temperature=0)

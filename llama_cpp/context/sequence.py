@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import weakref
 from collections.abc import Callable, Iterable, Sequence
@@ -312,13 +313,13 @@ class LlamaSequence(ClosedByWith):
 
     # -- state
 
-    def snapshot(self) -> Snapshot | None:
+    def snapshot(self, most: float = math.inf) -> Snapshot | None:
         """A copy of its part of the cache in memory, for `restore`. None if the library cannot
-        copy it."""
+        copy it, or if it has more than ``most`` bytes."""
         self._check()
         with self._core.held():
             self._books.turn()
-            copy = Snapshot.take(self._core, self._id, len(self._track.tokens))
+            copy = Snapshot.take(self._core, self._id, len(self._track.tokens), most=most)
             if copy is not None:
                 copy.earlier = tuple(self._track.checkpoints)
             return copy

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 from typing import Any
 
 from .. import _raw
@@ -51,12 +52,22 @@ class Snapshot:
         return len(self._data) + sum(point.size for point in self.earlier)
 
     @classmethod
-    def take(cls, core: Core, seq_id: int, n: int, *, partial: bool = False) -> Snapshot | None:
+    def take(
+        cls,
+        core: Core,
+        seq_id: int,
+        n: int,
+        *,
+        partial: bool = False,
+        most: float = math.inf,
+    ) -> Snapshot | None:
         """Copy the state of a sequence of ``n`` tokens, with the context's lock held. None if the
-        library cannot copy it."""
+        library cannot copy it, or if it has more than ``most`` bytes."""
         check_type(core, Core)
         core.check_seq_id(seq_id)
         size = ask(core, "get_size", seq_id, partial=partial)
+        if size > most:
+            return None
         data = (ctypes.c_uint8 * size)()
         got = ask(core, "get_data", seq_id, data, size, partial=partial)
         return cls(core, n, data, partial) if got == size and size else None

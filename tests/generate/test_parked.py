@@ -12,6 +12,7 @@ import pytest
 
 from llama_cpp import Llama, LlamaModel
 from llama_cpp.errors import LlamaContextError
+from llama_cpp.generate.batching import parked as parking
 from llama_cpp.generate.batching.places import PATIENCE
 from tests.support import tiny
 from tests.support.adapters import write_lora
@@ -111,6 +112,14 @@ def test_the_limit_is_kept(tiny_model: TinyModel) -> None:
     with llama(tiny_model("llama"), ram_cache=100) as llm:
         for text in TALKS:
             llm.complete(text, **GREEDY)
+        assert parked(llm) == 0
+
+
+def test_the_memory_is_not_filled(tiny_model: TinyModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parking, "memory_limit", lambda *, available: 10_000 * available)
+    with llama(tiny_model("llama")) as llm:
+        _, shares = talk(llm)
+        assert max(shares) < 0.1
         assert parked(llm) == 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import NamedTuple
@@ -9,11 +10,13 @@ from typing import NamedTuple
 from ...context.context import LlamaContext
 from ...context.sequence import LlamaSequence, n_common
 from ...context.snapshot import Snapshot
+from ...engine.machine import memory_limit
 from ...errors import LlamaError
 
 # To copy a token costs far less than a hundredth of computing it, so this share is worth a copy.
 _SHARE = 16
 _LEAST = 16  # tokens
+_FREE = 0.5  # of the memory that is free, for one copy
 
 
 def worth(n: int, size: int) -> bool:
@@ -63,9 +66,11 @@ class ParkedTexts:
         facts = self._ctx.adapter_facts
         if any(self.reach(text, tokens) == len(tokens) for text in self._current()):
             return True
+        free = memory_limit(available=True)
+        most = math.inf if free is None else free * _FREE
         snapshot = None
         with suppress(LlamaError, MemoryError):  # it is computed again
-            snapshot = sequence.snapshot()
+            snapshot = sequence.snapshot(most)
         if snapshot is None or self._too_much([new := Parked(tokens, snapshot, facts)]):
             return False
         for text in self._current():

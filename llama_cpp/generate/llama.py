@@ -98,8 +98,8 @@ class Llama(Displayed, ClosedByWith):
     The KV cache keeps the tokens of earlier generations, one for each sequence: a beginning that
     the next prompt shares with one of them is not computed again. A text that has to make room for
     others waits in main memory, see ``ram_cache`` of `LlamaParams`: several conversations in turn
-    stay quick, also with one sequence. With ``prompt_cache``, a folder
-    or a `llama_cpp.context.PromptCache`, long prompts are stored for later processes too.
+    stay quick, also with one sequence. With ``prompt_cache``, a folder or a
+    `llama_cpp.context.PromptCache`, long prompts are stored for later processes too.
     """
 
     @needs_model

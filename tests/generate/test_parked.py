@@ -130,6 +130,15 @@ def test_what_asks_for_no_cache_has_none(tiny_model: TinyModel) -> None:
         assert parked(llm) == 0
 
 
+def test_a_guest_keeps_nothing_of_such_a_request(tiny_model: TinyModel) -> None:
+    with llama(tiny_model("llama")) as llm:
+        llm.complete("the cat", **GREEDY)
+        going = llm.generate(TALKS[0], cache_prompt=False, **GREEDY)
+        next(going)
+        llm.score(TALKS[1], ["a"])
+        assert parked(llm) == 0
+
+
 def test_other_adapters_compute_their_own(tiny_model: TinyModel, tmp_path: Path) -> None:
     lora = write_lora(tmp_path / "lora.gguf")
     with llama(tiny_model("llama")) as llm:

@@ -149,7 +149,7 @@ class Slot:
         self.left = 0.0
         """When its last job left, by time.perf_counter."""
         self.stays = True
-        """Whether what it has is of use to others."""
+        """Whether its tokens are for later requests too."""
         self.writes = sequence.writes
 
     @property

@@ -30,7 +30,7 @@ class Parked(NamedTuple):
     tokens: list[int]
     snapshot: Snapshot
     adapters: object
-    """What was used besides the model."""
+    """The adapters that were in use, and their scales."""
 
 
 class ParkedTexts:

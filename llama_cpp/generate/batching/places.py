@@ -241,6 +241,7 @@ class Places:
         n, source = self._reusable(slot, job), slot
         if slot.stays and slot.held > n:
             self.parked.park(sequence, n)
+        slot.stays = request.stays
         for other in self.slots:
             if other is not slot and (more := self._reusable(other, job)) > n:
                 n, source = more, other
@@ -329,8 +330,7 @@ class Places:
         if job is None:
             return
         self.over(job)
-        slot.stays = job.request.stays
-        if not slot.stays and self.n > 1:
+        if not job.request.stays and self.n > 1:
             with suppress(LlamaError):  # the context was closed or lost, and its cells with it
                 slot.sequence.clear()
 
